@@ -1,0 +1,60 @@
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PORT ?= 8501
+DATA ?= ../shared/data/cifar10-jpeg.tar.xz
+
+# glibc gives large blocks back to the system after each pass and faults them in again: a quarter of a ResNet-50's time.
+export MALLOC_TRIM_THRESHOLD_ := 17179869184
+export MALLOC_MMAP_THRESHOLD_ := 17179869184
+export MALLOC_TOP_PAD_ := 268435456
+
+.PHONY: help run test test-unit test-browser quality format bench screenshots train clean
+
+help: ## List what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
+
+run: $(VENV)/.run ## Set up and start the app on http://localhost:8501 (PORT=...)
+	$(BIN)/streamlit run app/main.py --server.port $(PORT)
+
+test: $(VENV)/.dev quality ## Set up, check and run every test (browser tests need Chromium)
+	$(BIN)/pytest
+
+test-unit: $(VENV)/.dev ## Run the tests that need no browser
+	$(BIN)/pytest -m "not browser"
+
+test-browser: $(VENV)/.dev ## Run the tests in Chromium; screenshots go to artifacts/
+	$(BIN)/pytest -m browser
+
+quality: $(VENV)/.dev ## Formatter, linter, types, import rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev ## Format the code and mend what the linter can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.dev ## Measure against the bare pass and the peers; writes benchmarks/RESULTS.md
+	$(BIN)/python benchmarks/bench.py
+
+screenshots: $(VENV)/.dev ## Take the pictures of docs/ from the running app
+	$(BIN)/python docs/screenshots.py
+
+train: $(VENV)/.run ## Train the default network (DATA=folder or archive); resumes
+	$(BIN)/python -m resnet_viz.training train resnet20-cifar10 --data $(DATA)
+
+clean: ## Remove the virtual environment and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info artifacts
+
+$(VENV)/.run: requirements.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.txt $(VENV)/.run
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@

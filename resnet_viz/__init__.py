@@ -1,0 +1,45 @@
+"""ResNet Viz: what does each residual block do with an image?
+
+    import resnet_viz as rv
+    net = rv.load("resnet20-cifar10")
+    r = rv.inspect(net, rv.open_image("cat.jpg"))
+    r.predictions[0], r.blocks[3].residual.shape, r.table()
+    rv.figures.block_map(r).show()
+
+Glossary (He et al. 2015, https://arxiv.org/abs/1512.03385, and 2016, https://arxiv.org/abs/1603.05027):
+    identity    x, a block's input, or what the shortcut makes of it where shapes change
+    residual    F(x), what the block's branch of convolutions computes
+    sum         identity + residual
+    output      the sum after the block's last ReLU, the next block's input
+    shortcut    the path of the identity: "identity", "zero-pad" (option A), "projection" (B, C) or "none" (plain)
+    plain       the same layers without a shortcut
+    N, C, H, W  images, channels, height, width
+
+Reading order: nets/blocks.py, nets/zoo.py, images.py, analyses/capture.py, analyses/inspection.py, figures/block_map.py.
+"""
+
+from resnet_viz import figures
+from resnet_viz.analyses.activations import Activations, activations
+from resnet_viz.analyses.inspection import Inspection, Prediction, inspect
+from resnet_viz.analyses.measures import MEANINGS, Measures
+from resnet_viz.images import ImageError, open_image
+from resnet_viz.nets.net import Net
+from resnet_viz.nets.zoo import ModelInfo, WeightsError, list_models, load
+
+__all__ = [
+    "MEANINGS",
+    "Activations",
+    "ImageError",
+    "Inspection",
+    "Measures",
+    "ModelInfo",
+    "Net",
+    "Prediction",
+    "WeightsError",
+    "activations",
+    "figures",
+    "inspect",
+    "list_models",
+    "load",
+    "open_image",
+]

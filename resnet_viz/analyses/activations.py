@@ -1,0 +1,61 @@
+"""What does every block compute? Identity, residual, sum and output from one forward pass."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from resnet_viz.analyses.capture import OnBlock, Tape, capture
+from resnet_viz.nets.blocks import ShortcutKind
+from resnet_viz.nets.net import Net
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class BlockActivations:
+    """One block's tensors, float32 (C, H, W): `sum` is identity + residual, `output` its ReLU.
+
+    A plain block has no shortcut: `identity` is None and `sum` is the residual.
+    """
+
+    name: str
+    stage: int
+    shortcut: ShortcutKind
+    identity: Array | None
+    residual: Array
+    sum: Array
+    output: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Activations:
+    """Every block's tensors, first to last, and the logits, float32 (classes,)."""
+
+    blocks: tuple[BlockActivations, ...]
+    logits: Array
+
+
+def activations(net: Net, image: Image.Image, *, on_block: OnBlock | None = None) -> Activations:
+    """Run one forward pass and keep the four tensors of every block (He et al. 2015, equations 1 and 2)."""
+    x = net.preprocess(image)
+    twin = net.twin()
+    with capture(twin, on_block) as tapes, torch.no_grad():
+        logits = twin(x)
+    return Activations(tuple(_block(tape) for tape in tapes), array(logits))
+
+
+def array(tensor: Tensor) -> Array:
+    """(1, ...) tensor -> numpy array without the batch axis; on the CPU it shares the tensor's memory."""
+    values: Array = tensor.detach()[0].cpu().numpy()
+    return values
+
+
+def _block(tape: Tape) -> BlockActivations:
+    identity = None if tape.identity is None else array(tape.identity)
+    return BlockActivations(
+        tape.name, tape.stage, tape.shortcut, identity, array(tape.residual), array(tape.sum), array(tape.output)
+    )

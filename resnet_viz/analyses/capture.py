@@ -1,0 +1,93 @@
+"""Recording what every block computes, on a twin, with hooks that are always removed.
+
+    twin = net.twin()
+    with capture(twin) as tapes:
+        logits = twin(x)
+    tapes[0].identity, tapes[0].residual, tapes[0].sum, tapes[0].output
+
+The block's input is forked into two nodes of the autograd graph, one a path, so that gradients can be asked for at the
+shortcut's end and at the residual branch's end separately.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from resnet_viz.nets.blocks import ResidualBlock, ShortcutKind, blocks_of
+
+OnBlock = Callable[[int, int], None]
+
+
+@dataclass
+class Tape:
+    """The tensors of one block, (1, C, H, W) each, filled while the twin runs.
+
+    `to_shortcut` and `to_branch` are the two ends of the fork. A plain block has neither `to_shortcut` nor `identity`.
+    """
+
+    name: str
+    block: ResidualBlock
+    input: Tensor
+    to_shortcut: Tensor | None
+    to_branch: Tensor
+    identity: Tensor | None
+    residual: Tensor
+    sum: Tensor
+    output: Tensor
+
+    @property
+    def stage(self) -> int:
+        """The number of the stage: 2 for "layer2.0"."""
+        return int(self.name.split(".", maxsplit=1)[0].removeprefix("layer"))
+
+    @property
+    def shortcut(self) -> ShortcutKind:
+        """How x reaches the sum."""
+        return self.block.shortcut_kind
+
+
+@contextmanager
+def capture(twin: nn.Module, on_block: OnBlock | None = None) -> Iterator[list[Tape]]:
+    """Record every block of `twin` while the context is open; the list fills as blocks finish.
+
+    `on_block(done, total)` is called after each block; what it raises stops the pass. Hooks are gone afterwards in any case.
+    """
+    blocks = blocks_of(twin)
+    tapes: list[Tape] = []
+    with ExitStack() as hooks:
+        for name, block in blocks.items():
+            for handle in _hook(name, block, tapes, on_block, len(blocks)):
+                hooks.callback(handle.remove)
+        yield tapes
+
+
+def _hook(
+    name: str, block: ResidualBlock, tapes: list[Tape], on_block: OnBlock | None, total: int
+) -> Iterator[RemovableHandle]:
+    plain = block.shortcut_kind == "none"
+    made: dict[str, Tensor] = {}
+
+    def fork(_: nn.Module, args: tuple[Tensor, ...], __: object) -> tuple[Tensor, Tensor]:
+        made["input"] = args[0]
+        made["to_shortcut"], made["to_branch"] = args[0].view_as(args[0]), args[0].view_as(args[0])
+        return made["to_shortcut"], made["to_branch"]
+
+    def add(_: nn.Module, args: tuple[Tensor, ...], result: Tensor) -> None:
+        made["identity"], made["residual"], made["sum"] = args[0], args[-1], result
+
+    def finish(_: nn.Module, __: object, output: Tensor) -> None:
+        if plain:
+            tape = Tape(name, block, made["input"], None, made["to_branch"], None, made["residual"], made["sum"], output)
+        else:
+            tape = Tape(name, block, **made, output=output)
+        made.clear()
+        tapes.append(tape)
+        if on_block is not None:
+            on_block(len(tapes), total)
+
+    yield block.fork.register_forward_hook(fork)
+    yield block.sum.register_forward_hook(add)
+    yield block.register_forward_hook(finish)

@@ -1,0 +1,240 @@
+"""The main job: everything the first page shows, in one forward and one backward pass."""
+
+from dataclasses import asdict, dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from resnet_viz.analyses.activations import Array, array
+from resnet_viz.analyses.capture import OnBlock, Tape, capture
+from resnet_viz.analyses.measures import Gradients, Measures, measure
+from resnet_viz.nets.blocks import ShortcutKind
+from resnet_viz.nets.net import Net, WeightsOrigin
+
+
+class Prediction(NamedTuple):
+    """A class and how much the network is for it; the probability is the softmax of the logits."""
+
+    label: str
+    index: int
+    logit: float
+    probability: float
+
+
+@dataclass(frozen=True, eq=False)
+class BlockMaps:
+    """One block's tensors, float32 (C, H, W).
+
+    `sum` is identity + residual and `output` its ReLU, both exactly. `grad_identity` and `grad_residual` are d logit / dx
+    through the shortcut and through F, and add up to `grad_input`. A plain block has no shortcut: `identity` and
+    `grad_identity` are None, `sum` is the residual.
+    """
+
+    identity: Array | None
+    residual: Array
+    sum: Array
+    output: Array
+    grad_identity: Array | None
+    grad_residual: Array
+    grad_input: Array
+
+    @property
+    def nbytes(self) -> int:
+        """Memory in bytes."""
+        return sum(values.nbytes for values in vars(self).values() if values is not None)
+
+    @property
+    def error(self) -> float:
+        """The largest entry of |identity + residual - sum|."""
+        made = self.residual if self.identity is None else self.identity + self.residual
+        return float(np.abs(made - self.sum).max())
+
+
+@dataclass(frozen=True, eq=False)
+class BlockInspection:
+    """One block: its scalars and Grad-CAM always, its maps unless they were dropped to save memory.
+
+    `shape` is (C, H, W) of the sum. `cam` is Grad-CAM at the block's output (Selvaraju et al. 2017,
+    https://arxiv.org/abs/1610.02391, equation 2), (H, W), after ReLU, not normalised.
+    """
+
+    name: str
+    stage: int
+    shortcut: ShortcutKind
+    shape: tuple[int, int, int]
+    measures: Measures
+    cam: Array
+    maps: BlockMaps | None
+
+    @property
+    def identity(self) -> Array | None:
+        """The identity x, or the shortcut's output where shapes change."""
+        return self._maps.identity
+
+    @property
+    def residual(self) -> Array:
+        """The residual F(x)."""
+        return self._maps.residual
+
+    @property
+    def sum(self) -> Array:
+        """Identity + residual."""
+        return self._maps.sum
+
+    @property
+    def output(self) -> Array:
+        """The sum after the last ReLU."""
+        return self._maps.output
+
+    @property
+    def grad_identity(self) -> Array | None:
+        """The gradient of the target's logit at the block's input, through the shortcut alone."""
+        return self._maps.grad_identity
+
+    @property
+    def grad_residual(self) -> Array:
+        """The gradient of the target's logit at the block's input, through the residual branch alone."""
+        return self._maps.grad_residual
+
+    @property
+    def grad_input(self) -> Array:
+        """The whole gradient of the target's logit at the block's input."""
+        return self._maps.grad_input
+
+    @property
+    def _maps(self) -> BlockMaps:
+        if self.maps is None:
+            raise ValueError(f"the maps of {self.name} were dropped by Inspection.keeping(): inspect the image again")
+        return self.maps
+
+
+@dataclass(frozen=True, eq=False)
+class Inspection:
+    """What every block of a network does with one image.
+
+    `seen` is the crop the network saw, uint8 (H, W, 3); `target` the class whose logit the gradients are of; `predictions`
+    hold every class, best first.
+    """
+
+    model: str
+    title: str
+    weights: WeightsOrigin
+    device: str
+    seen: NDArray[np.uint8]
+    target: int
+    predictions: tuple[Prediction, ...]
+    blocks: tuple[BlockInspection, ...]
+
+    @property
+    def target_label(self) -> str:
+        """The target's name."""
+        return next(p.label for p in self.predictions if p.index == self.target)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of all arrays in bytes."""
+        maps = sum(block.maps.nbytes for block in self.blocks if block.maps is not None)
+        return maps + self.seen.nbytes + sum(block.cam.nbytes for block in self.blocks)
+
+    def block(self, name: str) -> BlockInspection:
+        """Return the block of that name; KeyError names those there are."""
+        for block in self.blocks:
+            if block.name == name:
+                return block
+        raise KeyError(f"{self.title} has no block {name!r}; it has {', '.join(block.name for block in self.blocks)}")
+
+    def table(self) -> pd.DataFrame:
+        """Return a row a block with every scalar measure; `resnet_viz.MEANINGS` documents the columns and their units."""
+        rows = [
+            {"block": block.name, "stage": block.stage, "shortcut": block.shortcut} | asdict(block.measures)
+            for block in self.blocks
+        ]
+        return pd.DataFrame(rows).set_index("block")
+
+    def keeping(self, *names: str) -> "Inspection":
+        """Return a small copy: all scalars and Grad-CAMs, but the maps of the named blocks alone."""
+        blocks = tuple(block if block.name in names else replace(block, maps=None) for block in self.blocks)
+        return replace(self, blocks=blocks)
+
+
+def inspect(
+    net: Net,
+    image: Image.Image,
+    target: int | str | None = None,
+    *,
+    on_block: OnBlock | None = None,
+) -> Inspection:
+    """Take a network apart on an image, block by block, in one forward and one backward pass.
+
+    `target` is a class index or label, by default the predicted class. `on_block(done, total)` is called after each block
+    of the forward pass; what it raises cancels the inspection. Runs on a twin: no hook touches `net`, and threads may
+    inspect different images at the same time. Raises ValueError for a class that the network does not have.
+    """
+    chosen = None if target is None else net.class_index(target)
+    x = net.preprocess(image).requires_grad_()
+    twin = net.twin()
+    with capture(twin, on_block) as tapes, torch.enable_grad():
+        logits = twin(x)[0]
+        index = int(logits.argmax()) if chosen is None else chosen
+        gradients = _gradients(tapes, logits[index])
+    measures = measure(tapes, gradients)
+    return Inspection(
+        model=net.name,
+        title=net.title,
+        weights=net.weights,
+        device=str(net.device),
+        seen=np.asarray(net.preprocessing.seen(image)),
+        target=index,
+        predictions=_predictions(net, logits.detach()),
+        blocks=tuple(map(_block, tapes, gradients, measures)),
+    )
+
+
+def _gradients(tapes: list[Tape], logit: Tensor) -> list[Gradients]:
+    """One backward pass: at both ends of every fork, at every block's input, and at the last block's output."""
+    shortcuts = [tape.to_shortcut for tape in tapes if tape.to_shortcut is not None]
+    branches = [tape.to_branch for tape in tapes]
+    inputs = [tape.input for tape in tapes]
+    grads = iter(torch.autograd.grad(logit, [*shortcuts, *branches, *inputs, tapes[-1].output]))
+    at_shortcut = [None if tape.to_shortcut is None else next(grads) for tape in tapes]
+    at_branch = [next(grads) for _ in tapes]
+    at_input = [next(grads) for _ in tapes]
+    # A block's output is the next block's input, so its gradient is there already.
+    at_output = [*at_input[1:], next(grads)]
+    cams = [_cam(tape.output, gradient) for tape, gradient in zip(tapes, at_output, strict=True)]
+    return list(map(Gradients, at_shortcut, at_branch, at_input, cams))
+
+
+def _cam(output: Tensor, gradient: Tensor) -> Tensor:
+    weights = gradient.mean((2, 3))
+    return torch.einsum("nc,nchw->hw", weights, output.detach()).relu()
+
+
+def _predictions(net: Net, logits: Tensor) -> tuple[Prediction, ...]:
+    order = logits.argsort(descending=True).tolist()
+    values, shares = logits.tolist(), logits.softmax(0).tolist()
+    return tuple(Prediction(net.labels[i], i, values[i], shares[i]) for i in order)
+
+
+def _block(tape: Tape, grads: Gradients, measures: Measures) -> BlockInspection:
+    maps = BlockMaps(
+        identity=_maybe(tape.identity),
+        residual=array(tape.residual),
+        sum=array(tape.sum),
+        output=array(tape.output),
+        grad_identity=_maybe(grads.identity),
+        grad_residual=array(grads.residual),
+        grad_input=array(grads.input),
+    )
+    channels, height, width = maps.sum.shape
+    cam: Array = grads.cam.cpu().numpy()
+    return BlockInspection(tape.name, tape.stage, tape.shortcut, (channels, height, width), measures, cam, maps)
+
+
+def _maybe(tensor: Tensor | None) -> Array | None:
+    return None if tensor is None else array(tensor)

@@ -1,0 +1,129 @@
+"""The scalar measures of a block: what each is called, what it means, and how it is computed.
+
+Norms are L2 over all entries of a tensor. Everything is computed where the tensors are; one transfer brings the numbers back.
+"""
+
+import math
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from resnet_viz.analyses.capture import Tape
+from resnet_viz.nets.costs import count_parameters, multiply_adds
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """How a measure is shown: a symbol for axes and tables, its unit, and a sentence."""
+
+    symbol: str
+    unit: str
+    sentence: str
+
+
+def _measure(symbol: str, unit: str, sentence: str) -> Any:  # noqa: ANN401 - a dataclass field takes its place
+    return field(metadata={"meaning": Meaning(symbol, unit, sentence)})
+
+
+@dataclass(frozen=True)
+class Measures:
+    """Every scalar measure of one block; NaN where a plain block has no shortcut to measure."""
+
+    identity_norm: float = _measure("|x|", "L2 norm", "Size of the identity: x, or what the shortcut makes of it.")
+    residual_norm: float = _measure("|F|", "L2 norm", "Size of the residual branch's output F(x).")
+    sum_norm: float = _measure("|x + F|", "L2 norm", "Size of identity + residual.")
+    output_norm: float = _measure("|output|", "L2 norm", "Size of what the block hands on, after its last ReLU.")
+    ratio: float = _measure("|F| / |x|", "ratio", "How large the correction is beside what it corrects.")
+    cosine: float = _measure(
+        "cos(x, F)", "-1 to 1", "Whether the correction points along the identity (1), across it (0) or against it (-1)."
+    )
+    response_std: float = _measure(
+        "std of F", "standard deviation", "Spread of the layer response after its last batch norm (He et al. 2015, Fig. 7)."
+    )
+    cut: float = _measure(
+        "cut by ReLU", "share of entries", "Share of the sum that is negative, so that the ReLU sets it to 0."
+    )
+    grad_identity_norm: float = _measure(
+        "|g shortcut|", "logit per unit of x", "Size of the gradient that reaches the block's input through the shortcut."
+    )
+    grad_residual_norm: float = _measure(
+        "|g F|", "logit per unit of x", "Size of the gradient that reaches the block's input through the residual branch."
+    )
+    grad_input_norm: float = _measure(
+        "|g|", "logit per unit of x", "Size of the whole gradient at the block's input: the sum of the two."
+    )
+    shortcut_share: float = _measure("gradient share", "0 to 1", "The shortcut's part: |g shortcut| / (|g shortcut| + |g F|).")
+    cam_mass: float = _measure("Grad-CAM mass", "logits", "Sum of the block's Grad-CAM over all pixels, after its ReLU.")
+    parameters: int = _measure("parameters", "count", "Trainable numbers of the block, shortcut included.")
+    multiply_adds: int = _measure("multiply-adds", "count", "Multiply-adds of the block's convolutions for this image.")
+
+
+MEANINGS: dict[str, Meaning] = {entry.name: entry.metadata["meaning"] for entry in fields(Measures)}
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """d logit / d x of one block, (1, C, H, W): through the shortcut, through F, and in all; and its Grad-CAM, (H, W)."""
+
+    identity: Tensor | None
+    residual: Tensor
+    input: Tensor
+    cam: Tensor
+
+
+def measure(tapes: list[Tape], gradients: list[Gradients]) -> list[Measures]:
+    """Measure every block, in the order of the tapes."""
+    rows = torch.stack([_sums(tape, grads) for tape, grads in zip(tapes, gradients, strict=True)]).tolist()
+    return [_measures(tape, row) for tape, row in zip(tapes, rows, strict=True)]
+
+
+def _sums(tape: Tape, grads: Gradients) -> Tensor:
+    """Reduce the tensors of one block to the ten numbers from which its measures follow."""
+    missing = torch.full((), math.nan, device=tape.sum.device)
+    identity, residual = tape.identity, tape.residual
+    return torch.stack(
+        [
+            missing if identity is None else _norm(identity),
+            _norm(residual),
+            _norm(tape.sum),
+            _norm(tape.output),
+            missing if identity is None else torch.dot(identity.flatten(), residual.flatten()),
+            residual.std(correction=0),
+            (tape.sum < 0).sum() / tape.sum.numel(),
+            missing if grads.identity is None else _norm(grads.identity),
+            _norm(grads.residual),
+            _norm(grads.input),
+            grads.cam.sum(),
+        ]
+    ).detach()
+
+
+def _norm(tensor: Tensor) -> Tensor:
+    return torch.linalg.vector_norm(tensor)
+
+
+def _measures(tape: Tape, row: list[float]) -> Measures:
+    x, f, total, output, dot, std, cut, g_shortcut, g_branch, g_input, cam = row
+    return Measures(
+        identity_norm=x,
+        residual_norm=f,
+        sum_norm=total,
+        output_norm=output,
+        ratio=_divide(f, x),
+        cosine=_divide(dot, x * f),
+        response_std=std,
+        cut=cut,
+        grad_identity_norm=g_shortcut,
+        grad_residual_norm=g_branch,
+        grad_input_norm=g_input,
+        shortcut_share=_divide(g_shortcut, g_shortcut + g_branch),
+        cam_mass=cam,
+        parameters=count_parameters(tape.block),
+        multiply_adds=multiply_adds(tape.block, *tape.input.shape[2:]),
+    )
+
+
+def _divide(numerator: float, denominator: float) -> float:
+    return numerator / denominator if denominator else math.nan

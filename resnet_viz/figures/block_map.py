@@ -1,0 +1,326 @@
+"""The block map: the whole network as a chain, the identity path a straight line, each residual branch an arc above it.
+
+One unit is one pixel of the natural size; x runs from the image to the classes, y has no meaning. Every block has an invisible
+point for the mouse, whose `customdata` is its name.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import plotly.graph_objects as go
+from plotly.colors import sample_colorscale
+
+from resnet_viz.analyses.inspection import BlockInspection, Inspection
+from resnet_viz.figures.theme import ATTRIBUTION, GRADIENT, IDENTITY, LIGHT, PLAIN, RESIDUAL, SIGNED, SUM, Theme, finish, short
+
+MapMeasure = Literal["ratio", "cosine", "gradient", "cam_mass", "response_std"]
+
+HEIGHT = 290
+LINE_Y = 128
+ARC = 84
+LEFT, RIGHT, GAP, PAD = 96, 132, 12, 10
+TOP, BOTTOM = 40, 36
+HOW_TO_READ = (
+    "Left to right, the way of the image. The straight line is the identity x, each arc a residual branch F(x) that is added to "
+    "it at the +. Click a block to open it."
+)
+HOW_TO_READ_PLAIN = (
+    "Left to right, the way of the image. A plain network has no line to return to: each arc replaces what came before."
+)
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a measure is drawn: its name on buttons, in the legend, its colour, and how numbers are written."""
+
+    button: str
+    legend: str
+    colour: str
+    template: str
+    most: str
+
+
+STYLES: dict[MapMeasure, Style] = {
+    "ratio": Style("|F| / |x|", "|F| / |x|", RESIDUAL, "{:.2f}", "The residual branches change most"),
+    "cosine": Style("cosine", "|cos(x, F)|, red along x, blue against it", SIGNED, "{:+.2f}", "F points most along x"),
+    "gradient": Style(
+        "gradient share", "share of the gradient through F", GRADIENT, "{:.0%}", "The branch carries most gradient"
+    ),
+    "cam_mass": Style(
+        "Grad-CAM", "Grad-CAM mass at the output", ATTRIBUTION, "{:.3g}", "The evidence for the class is strongest"
+    ),
+    "response_std": Style("response", "standard deviation of F(x)", RESIDUAL, "{:.2f}", "The branches respond most strongly"),
+}
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a block stands: the arc from `start` to `end` on the line, in a column of width `step` about `centre`."""
+
+    block: BlockInspection
+    centre: float
+    step: float
+
+    @property
+    def start(self) -> float:
+        return self.centre - 0.33 * self.step
+
+    @property
+    def end(self) -> float:
+        return self.centre + 0.3 * self.step
+
+
+def measures_for(inspection: Inspection) -> tuple[MapMeasure, ...]:
+    """Name the measures that can be drawn: a plain network has no identity to compare with."""
+    plain = all(block.shortcut == "none" for block in inspection.blocks)
+    return ("response_std", "cam_mass") if plain else get_args(MapMeasure)
+
+
+def natural_width(blocks: int, stages: int) -> int:
+    """Return the width in pixels at which a network of that many blocks is readable; wider ones scroll."""
+    return round(LEFT + RIGHT + blocks * _step(blocks) + stages * (2 * PAD + GAP))
+
+
+def block_map(
+    inspection: Inspection, measure: MapMeasure | None = None, selected: str | None = None, theme: Theme = LIGHT
+) -> go.Figure:
+    """Draw the network as a chain; arcs are wide and strong where `measure` is large, the `selected` block is framed.
+
+    `measure` is one of `measures_for(inspection)`, by default the first. Raises ValueError for another one.
+    """
+    chosen = measure or measures_for(inspection)[0]
+    if chosen not in measures_for(inspection):
+        raise ValueError(f"{inspection.title} cannot be drawn by {chosen!r}: take one of {', '.join(measures_for(inspection))}")
+    places = list(_places(inspection))
+    values = [_value(place.block, chosen) for place in places]
+    width = natural_width(len(places), len({place.block.stage for place in places}))
+    fig = go.Figure()
+    shapes = [*_bands(places, theme), *_frame(places, selected, theme), *_line(places, width), *_sums(places, theme)]
+    fig.update_layout(shapes=[*shapes, *_arcs(places, values, chosen), *_cut_bars(places, theme)])
+    fig.update_layout(annotations=[*_labels(places, values, chosen, theme), *_ends(inspection, width, theme)])
+    _legend(fig, places, chosen)
+    fig.add_trace(_targets(places, values, chosen))
+    _freeze(fig, width)
+    finding = _finding(places, values, chosen)
+    alt = f"Block map of {inspection.title}, {len(places)} blocks. {finding}. {_spoken(places, values, chosen)}"
+    plain = places[0].block.shortcut == "none"
+    return finish(fig, theme, finding=finding, how_to_read=HOW_TO_READ_PLAIN if plain else HOW_TO_READ, alt=alt)
+
+
+def _step(blocks: int) -> float:
+    return min(118.0, max(62.0, 1060 / blocks))
+
+
+def _places(inspection: Inspection) -> Iterator[_Place]:
+    step = _step(len(inspection.blocks))
+    x, stage = float(LEFT) - GAP - PAD, None
+    for block in inspection.blocks:
+        x += step if block.stage == stage else step + GAP + 2 * PAD if stage else step + GAP + PAD
+        stage = block.stage
+        yield _Place(block, x - step / 2, step)
+
+
+def _value(block: BlockInspection, measure: MapMeasure) -> float:
+    if measure == "gradient":
+        return 1 - block.measures.shortcut_share
+    value: float = getattr(block.measures, measure)
+    return value
+
+
+def _bands(places: list[_Place], theme: Theme) -> Iterator[dict[str, Any]]:
+    for stage in sorted({place.block.stage for place in places}):
+        inside = [place for place in places if place.block.stage == stage]
+        left, right = inside[0].centre - inside[0].step / 2 - PAD, inside[-1].centre + inside[-1].step / 2 + PAD
+        yield _box(left, right, 22, HEIGHT - 6, theme.surface, theme.surface)
+
+
+def _frame(places: list[_Place], selected: str | None, theme: Theme) -> Iterator[dict[str, Any]]:
+    for place in places:
+        if place.block.name == selected:
+            half = place.step / 2 - 2
+            yield _box(place.centre - half, place.centre + half, 30, HEIGHT - 34, theme.raised, theme.text, 2)
+
+
+def _box(x0: float, x1: float, y0: float, y1: float, fill: str, line: str, width: int = 0) -> dict[str, Any]:
+    r = 9
+    path = (
+        f"M{x0 + r},{y0} L{x1 - r},{y0} Q{x1},{y0} {x1},{y0 + r} L{x1},{y1 - r} Q{x1},{y1} {x1 - r},{y1} "
+        f"L{x0 + r},{y1} Q{x0},{y1} {x0},{y1 - r} L{x0},{y0 + r} Q{x0},{y0} {x0 + r},{y0} Z"
+    )
+    return {"type": "path", "path": path, "fillcolor": fill, "line": {"color": line, "width": width}, "layer": "below"}
+
+
+def _line(places: list[_Place], width: int) -> Iterator[dict[str, Any]]:
+    """The identity path: unbroken, dotted where a shortcut changes the shape, grey between the blocks of a plain network."""
+    x = 8.0
+    for place in places:
+        plain = place.block.shortcut == "none"
+        if place.block.shortcut != "identity":
+            yield _segment(x, place.start, PLAIN if plain else IDENTITY, "solid")
+            x = place.end
+        if place.block.shortcut in ("zero-pad", "projection"):
+            yield _segment(place.start, place.end, IDENTITY, "4px,4px")
+    yield _segment(x, width - RIGHT + 6, PLAIN if places[-1].block.shortcut == "none" else IDENTITY, "solid")
+
+
+def _segment(x0: float, x1: float, colour: str, dash: str) -> dict[str, Any]:
+    line = {"color": colour, "width": 5, "dash": dash}
+    return {"type": "line", "x0": x0, "x1": x1, "y0": LINE_Y, "y1": LINE_Y, "line": line, "layer": "below"}
+
+
+def _arcs(places: list[_Place], values: list[float], measure: MapMeasure) -> Iterator[dict[str, Any]]:
+    largest = max((abs(value) for value in values if not math.isnan(value)), default=0) or 1
+    for place, value in zip(places, values, strict=True):
+        strength = 0 if math.isnan(value) else abs(value) / largest
+        x0, x1, top = place.start, place.end, LINE_Y + ARC * 4 / 3
+        path = f"M{x0},{LINE_Y} C{x0},{top} {x1},{top} {x1},{LINE_Y}"
+        line = {"color": _colour(place.block, value, measure), "width": 2.5 + 0.09 * place.step * strength}
+        yield {"type": "path", "path": path, "line": line, "opacity": 0.55 + 0.45 * strength, "layer": "below"}
+
+
+def _colour(block: BlockInspection, value: float, measure: MapMeasure) -> str:
+    if block.shortcut == "none" and measure == "response_std":
+        return PLAIN
+    if measure == "cosine":
+        return str(sample_colorscale(SIGNED, [0.5 + 0.35 * math.copysign(1, value)])[0])
+    return STYLES[measure].colour
+
+
+def _sums(places: list[_Place], theme: Theme) -> Iterator[dict[str, Any]]:
+    for place in places:
+        r = 4 if place.block.shortcut == "none" else 8
+        corners = {"x0": place.end - r, "x1": place.end + r, "y0": LINE_Y - r, "y1": LINE_Y + r}
+        yield {"type": "circle", **corners, "fillcolor": theme.raised, "line": {"color": SUM, "width": 2.5}}
+
+
+def _cut_bars(places: list[_Place], theme: Theme) -> Iterator[dict[str, Any]]:
+    for place in places:
+        half = min(27.0, 0.34 * place.step)
+        x0, x1 = place.centre - half, place.centre + half
+        middle = x0 + (x1 - x0) * place.block.measures.cut
+        for left, right, colour in ((x0, x1, theme.line), (x0, middle, SUM)):
+            line = {"color": colour, "width": 0}
+            yield {"type": "rect", "x0": left, "x1": right, "y0": 60, "y1": 65, "fillcolor": colour, "line": line}
+
+
+def _labels(places: list[_Place], values: list[float], measure: MapMeasure, theme: Theme) -> Iterator[dict[str, Any]]:
+    roomy = places[0].step > 90
+    stages_seen = set()
+    for place, value in zip(places, values, strict=True):
+        block = place.block
+        if block.stage not in stages_seen:
+            stages_seen.add(block.stage)
+            channels, height, width = block.shape
+            text = f"stage {block.stage} · {channels} channels · {height}×{width}"
+            yield _text(place.centre - place.step / 2, HEIGHT - 20, text, theme.muted, 12, "left")
+        if block.shortcut != "none":
+            yield _text(place.end, LINE_Y, "+", SUM, 15)
+        written = "–" if math.isnan(value) else STYLES[measure].template.format(value)
+        yield _text(place.centre - 0.015 * place.step, LINE_Y + 25, f"<b>{written}</b>", theme.text, 15 if roomy else 12)
+        yield _text(place.centre, LINE_Y - 24, short(block.name), theme.text, 13)
+        if block.shortcut in ("zero-pad", "projection"):
+            name = f"{block.shortcut}, stride 2" if roomy and _halves(places, place) else block.shortcut
+            yield _text(place.centre, LINE_Y - 42, name, theme.muted, 11)
+        percent = f"{block.measures.cut:.0%}"
+        yield _text(place.centre, 46, f"{percent} cut by ReLU" if roomy else f"{percent} cut", theme.muted, 11)
+
+
+def _halves(places: list[_Place], place: _Place) -> bool:
+    position = places.index(place)
+    return position > 0 and places[position - 1].block.shape[1] > place.block.shape[1]
+
+
+def _ends(inspection: Inspection, width: int, theme: Theme) -> Iterator[dict[str, Any]]:
+    yield _text(8, LINE_Y + 20, "image", theme.muted, 12, "left")
+    yield _text(8, LINE_Y - 20, "stem conv", theme.muted, 11, "left")
+    best = inspection.predictions[0]
+    label = best.label if len(best.label) < 18 else f"{best.label[:16]}…"
+    yield _text(width - RIGHT + 14, LINE_Y + 12, "average, linear", theme.muted, 12, "left")
+    yield _text(width - RIGHT + 14, LINE_Y - 8, f"<b>{label} {best.probability:.0%}</b>", theme.text, 14, "left")
+
+
+def _text(x: float, y: float, text: str, colour: str, size: int, anchor: str = "center") -> dict[str, Any]:
+    font = {"color": colour, "size": size}
+    return {"x": x, "y": y, "text": text, "showarrow": False, "font": font, "xanchor": anchor, "yanchor": "middle"}
+
+
+def _legend(fig: go.Figure, places: list[_Place], measure: MapMeasure) -> None:
+    plain = places[0].block.shortcut == "none"
+    arc = _colour(places[0].block, 1.0, measure)
+    lines = [(f"residual F(x), width = {STYLES[measure].legend}", {"color": arc, "width": 7})]
+    if not plain:
+        lines.insert(0, ("identity x", {"color": IDENTITY, "width": 5}))
+        lines.append(("shortcut changes shape", {"color": IDENTITY, "width": 5, "dash": "dot"}))
+    for name, line in lines:
+        fig.add_trace(go.Scatter(x=[None], y=[None], mode="lines", line=line, name=name, hoverinfo="skip"))
+    ring = {"symbol": "circle-open", "size": 13, "color": SUM, "line": {"width": 2.5}}
+    name = "output, bar = share that the ReLU cuts" if plain else "sum, bar = share that the ReLU cuts"
+    fig.add_trace(go.Scatter(x=[None], y=[None], mode="markers", marker=ring, name=name, hoverinfo="skip"))
+
+
+def _targets(places: list[_Place], values: list[float], measure: MapMeasure) -> go.Scatter:
+    """Invisible squares, three a block, that the mouse can point at and click."""
+    rows = [(place, value, y) for place, value in zip(places, values, strict=True) for y in (70, 130, 200)]
+    still = {"marker": {"opacity": 0}}
+    return go.Scatter(
+        x=[place.centre for place, _, _ in rows],
+        y=[y for _, _, y in rows],
+        mode="markers",
+        marker={"size": min(64.0, rows[0][0].step), "symbol": "square", "opacity": 0},
+        selected=still,
+        unselected=still,
+        customdata=[place.block.name for place, _, _ in rows],
+        text=[_hover(place.block, value, measure) for place, value, _ in rows],
+        hovertemplate="%{text}<extra></extra>",
+        showlegend=False,
+    )
+
+
+def _hover(block: BlockInspection, value: float, measure: MapMeasure) -> str:
+    m = block.measures
+    channels, height, width = block.shape
+    first = f"<b>Block {short(block.name)}</b> · {channels} × {height} × {width}"
+    if block.shortcut == "none":
+        return f"{first}<br>no shortcut<br>std of F {m.response_std:.3g}, Grad-CAM mass {m.cam_mass:.3g}"
+    return (
+        f"{first}<br>shortcut: {block.shortcut}<br>|x| {m.identity_norm:.4g}, |F| {m.residual_norm:.4g}, ratio {m.ratio:.2f}"
+        f"<br>cos(x, F) {m.cosine:+.2f}<br>gradient through F {1 - m.shortcut_share:.0%}"
+        f"<br>{STYLES[measure].button}: {STYLES[measure].template.format(value)}"
+    )
+
+
+def _freeze(fig: go.Figure, width: int) -> None:
+    fig.update_layout(
+        width=width,
+        height=HEIGHT - 20 + TOP + BOTTOM,
+        margin={"l": 0, "r": 0, "t": TOP, "b": BOTTOM},
+        dragmode=False,
+        hovermode="closest",
+        clickmode="event+select",
+        legend={
+            "orientation": "h",
+            "x": 0,
+            "xanchor": "left",
+            "y": 0,
+            "yanchor": "top",
+            "itemclick": False,
+            "itemdoubleclick": False,
+        },
+    )
+    fig.update_xaxes(range=[0, width], visible=False, fixedrange=True)
+    fig.update_yaxes(range=[20, HEIGHT], visible=False, fixedrange=True)
+
+
+def _finding(places: list[_Place], values: list[float], measure: MapMeasure) -> str:
+    known = [(value, short(place.block.name)) for place, value in zip(places, values, strict=True) if not math.isnan(value)]
+    if not known:
+        return "No block has this measure"
+    return f"{STYLES[measure].most} at block {max(known)[1]}, least at {min(known)[1]}"
+
+
+def _spoken(places: list[_Place], values: list[float], measure: MapMeasure) -> str:
+    template = STYLES[measure].template
+    pairs = (f"{short(place.block.name)} {template.format(value)}" for place, value in zip(places, values, strict=True))
+    return f"{STYLES[measure].legend} by block: {', '.join(pairs)}."

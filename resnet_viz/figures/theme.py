@@ -1,0 +1,70 @@
+"""The palette, the two backgrounds, and what every figure carries: a finding, a reading aid and an alternative text.
+
+Colours are Okabe and Ito's (https://jfly.uni-koeln.de/color/), which colour-blind people can tell apart; each has one meaning.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+from plotly.colors import sample_colorscale
+
+IDENTITY = "#0072B2"
+RESIDUAL = "#E69F00"
+SUM = "#009E73"
+GRADIENT = "#CC79A7"
+ATTRIBUTION = "#D55E00"
+PLAIN = "#8A929C"
+
+# Blue below 0, red above, nearly white at 0: always used with limits that are symmetric about 0.
+SIGNED = "RdBu_r"
+
+FONT = '"Source Sans", "Source Sans 3", "Source Sans Pro", "Segoe UI", sans-serif'
+
+
+@dataclass(frozen=True)
+class Theme:
+    """What differs between light and dark: colours of text, faint text, lines and raised surfaces."""
+
+    name: str
+    text: str
+    muted: str
+    line: str
+    surface: str
+    raised: str
+
+
+LIGHT = Theme("light", "#1D2733", "#5A6673", "#D5DBE1", "#F4F6F8", "#FFFFFF")
+DARK = Theme("dark", "#E8EDF2", "#A3AEBA", "#3A4551", "#1B232C", "#27313C")
+
+
+def finish(fig: go.Figure, theme: Theme, *, finding: str, how_to_read: str, alt: str) -> go.Figure:
+    """Give a figure its title, fonts and transparent ground; `meta` carries the finding, reading aid and alt text."""
+    fig.update_layout(
+        title={"text": finding, "x": 0, "xanchor": "left", "xref": "paper", "font": {"size": 18}},
+        meta={"finding": finding, "how_to_read": how_to_read, "alt": alt},
+        font={"family": FONT, "size": 13, "color": theme.text},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        hoverlabel={"bgcolor": theme.raised, "bordercolor": theme.line, "font": {"family": FONT, "color": theme.text}},
+        modebar={"bgcolor": "rgba(0,0,0,0)", "color": theme.muted, "activecolor": theme.text},
+        # In the template, so that an axis with colours of its own keeps them.
+        template={"layout": {"xaxis": _axis(theme), "yaxis": _axis(theme)}},
+    )
+    return fig
+
+
+def short(block: str) -> str:
+    """Turn "layer2.1" into "2.1", as the figures name blocks."""
+    return block.removeprefix("layer")
+
+
+def _axis(theme: Theme) -> dict[str, object]:
+    return {"gridcolor": theme.line, "linecolor": theme.line, "zerolinecolor": theme.muted, "zeroline": False, "showline": True}
+
+
+def signed_palette() -> NDArray[np.uint8]:
+    """The signed colour scale as 255 RGB colours, uint8 (255, 3); the middle one stands for 0."""
+    colours = sample_colorscale(SIGNED, list(np.linspace(0, 1, 255)), colortype="tuple")
+    return np.rint(255 * np.array(colours)).astype(np.uint8)

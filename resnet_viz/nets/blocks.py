@@ -1,0 +1,165 @@
+"""Residual blocks whose identity path, residual branch and sum are places with names.
+
+The blocks of He et al. 2015 (https://arxiv.org/abs/1512.03385, Fig. 2 and 5), as torchvision writes them, taken apart:
+
+    x -> fork -> (downsample) -> shortcut -> identity --+
+           \\--> conv, bn, ReLU, ... conv, bn -> residual + -> sum -> relu -> output
+
+`fork`, `shortcut`, `residual`, `sum` and `relu` are sub-modules without parameters, so torchvision's weights load unchanged
+and hooks, Captum and ablation find the same places in every network. No ReLU is shared or in place: what a hook sees stays
+what it was. The plain twin keeps the layers and drops the shortcut.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchvision.models import resnet as torchvision_resnet
+
+ShortcutKind = Literal["identity", "zero-pad", "projection", "none"]
+
+
+class Fork(nn.Module):
+    """The block's input x, handed to the shortcut and to the residual branch."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return x twice; a hook may put two nodes of its own there."""
+        return x, x
+
+
+class Sum(nn.Module):
+    """The element-wise addition that makes a block residual."""
+
+    def forward(self, identity: Tensor, residual: Tensor) -> Tensor:
+        """Return identity + residual, both (N, C, H, W)."""
+        return identity + residual
+
+
+class ZeroPad(nn.Module):
+    """Shortcut A of He et al. 2015, section 3.3: every `stride`-th pixel, and zeros for the channels x does not have."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
+        super().__init__()
+        if out_channels < in_channels:
+            raise ValueError(f"zero padding cannot turn {in_channels} channels into {out_channels}: it only adds channels")
+        self.stride = stride
+        self.extra = out_channels - in_channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C + extra, ceil(H / stride), ceil(W / stride))."""
+        before = self.extra // 2
+        kept = x[:, :, :: self.stride, :: self.stride]
+        return F.pad(kept, (0, 0, 0, 0, before, self.extra - before))
+
+    def extra_repr(self) -> str:
+        """Name the stride and the zero channels."""
+        return f"stride={self.stride}, extra={self.extra}"
+
+
+class ResidualBlock(nn.Module):
+    """What the basic and the bottleneck block have in common: fork, two paths, sum, ReLU."""
+
+    downsample: nn.Module | None
+
+    def _open(self) -> None:
+        self.fork = Fork()
+        self.shortcut = nn.Identity()
+        self.residual = nn.Identity()
+        self.sum = Sum()
+        self.relu1 = nn.ReLU()
+        self.relu = nn.ReLU()
+
+    @property
+    def shortcut_kind(self) -> ShortcutKind:
+        """How x reaches the sum."""
+        if self.downsample is None:
+            return "identity"
+        return "zero-pad" if isinstance(self.downsample, ZeroPad) else "projection"
+
+    def branch(self, x: Tensor) -> Tensor:
+        """Return the residual F(x), before the addition."""
+        raise TypeError(f"{type(self).__name__} is no block: take BasicBlock or Bottleneck")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return relu(identity + F(x)), He et al. 2015, equations 1 and 2."""
+        to_shortcut, to_branch = self.fork(x)
+        identity = self.shortcut(to_shortcut if self.downsample is None else self.downsample(to_shortcut))
+        residual = self.residual(self.branch(to_branch))
+        output: Tensor = self.relu(self.sum(identity, residual))
+        return output
+
+
+class BasicBlock(ResidualBlock, torchvision_resnet.BasicBlock):
+    """Two 3x3 convolutions beside a shortcut (ResNet-18, -34 and the CIFAR family)."""
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)
+        self._open()
+
+    def branch(self, x: Tensor) -> Tensor:
+        """3x3 conv, bn, ReLU, 3x3 conv, bn."""
+        hidden = self.relu1(self.bn1(self.conv1(x)))
+        residual: Tensor = self.bn2(self.conv2(hidden))
+        return residual
+
+
+class Bottleneck(ResidualBlock, torchvision_resnet.Bottleneck):
+    """1x1, 3x3 and 1x1 convolutions beside a shortcut (ResNet-50 and deeper, ResNeXt, Wide ResNet)."""
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)
+        self._open()
+        self.relu2 = nn.ReLU()
+
+    def branch(self, x: Tensor) -> Tensor:
+        """1x1 conv, bn, ReLU, 3x3 conv, bn, ReLU, 1x1 conv, bn."""
+        hidden = self.relu1(self.bn1(self.conv1(x)))
+        hidden = self.relu2(self.bn2(self.conv2(hidden)))
+        residual: Tensor = self.bn3(self.conv3(hidden))
+        return residual
+
+
+class PlainBlock(BasicBlock):
+    """The basic block's layers without its shortcut: the network that residual learning is compared with."""
+
+    def _open(self) -> None:
+        super()._open()
+        self.shortcut = None
+        self.sum = nn.Identity()
+
+    @property
+    def shortcut_kind(self) -> ShortcutKind:
+        """There is none."""
+        return "none"
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return relu(F(x)), He et al. 2015, Fig. 2 without the curved line."""
+        _, to_branch = self.fork(x)
+        output: Tensor = self.relu(self.sum(self.residual(self.branch(to_branch))))
+        return output
+
+
+def blocks_of(module: nn.Module) -> dict[str, ResidualBlock]:
+    """Every block of a network by its name ("layer2.0"), in the order in which the image meets them."""
+    return {name: block for name, block in module.named_modules() if isinstance(block, ResidualBlock)}
+
+
+def initialise(module: nn.Module, seed: int) -> None:
+    """Draw new weights from a generator of their own, so that a seed gives one network whatever other threads draw.
+
+    Convolutions after He et al. 2015b (https://arxiv.org/abs/1502.01852, equation 15, fan out), as torchvision does; batch
+    norms 1 and 0; linear layers uniform in +-1/sqrt(inputs).
+    """
+    generator = torch.Generator().manual_seed(seed)
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu", generator=generator)
+        elif isinstance(layer, nn.BatchNorm2d):
+            layer.reset_running_stats()
+            nn.init.ones_(layer.weight)
+            nn.init.zeros_(layer.bias)
+        elif isinstance(layer, nn.Linear):
+            bound = layer.in_features**-0.5
+            nn.init.uniform_(layer.weight, -bound, bound, generator=generator)
+            nn.init.uniform_(layer.bias, -bound, bound, generator=generator)

@@ -1,0 +1,61 @@
+"""The ten ResNets, ResNeXts and Wide ResNets of torchvision, built from its own `ResNet` class with our blocks.
+
+He et al. 2015 (https://arxiv.org/abs/1512.03385, Table 1), Xie et al. 2016 (https://arxiv.org/abs/1611.05431) and
+Zagoruyko and Komodakis 2016 (https://arxiv.org/abs/1605.07146).
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torchvision.models import resnet as torchvision_resnet
+
+from resnet_viz.nets.blocks import BasicBlock, Bottleneck, initialise
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What tells one of the ten from another; `blocks` counts them by stage."""
+
+    title: str
+    depth: int
+    block: type[BasicBlock | Bottleneck]
+    blocks: tuple[int, int, int, int]
+    groups: int = 1
+    width_per_group: int = 64
+
+
+ARCHITECTURES: dict[str, Architecture] = {
+    "resnet18": Architecture("ResNet-18", 18, BasicBlock, (2, 2, 2, 2)),
+    "resnet34": Architecture("ResNet-34", 34, BasicBlock, (3, 4, 6, 3)),
+    "resnet50": Architecture("ResNet-50", 50, Bottleneck, (3, 4, 6, 3)),
+    "resnet101": Architecture("ResNet-101", 101, Bottleneck, (3, 4, 23, 3)),
+    "resnet152": Architecture("ResNet-152", 152, Bottleneck, (3, 8, 36, 3)),
+    "resnext50_32x4d": Architecture("ResNeXt-50 32x4d", 50, Bottleneck, (3, 4, 6, 3), 32, 4),
+    "resnext101_32x8d": Architecture("ResNeXt-101 32x8d", 101, Bottleneck, (3, 4, 23, 3), 32, 8),
+    "resnext101_64x4d": Architecture("ResNeXt-101 64x4d", 101, Bottleneck, (3, 4, 23, 3), 64, 4),
+    "wide_resnet50_2": Architecture("Wide ResNet-50-2", 50, Bottleneck, (3, 4, 6, 3), 1, 128),
+    "wide_resnet101_2": Architecture("Wide ResNet-101-2", 101, Bottleneck, (3, 4, 23, 3), 1, 128),
+}
+
+
+def skeleton(name: str, classes: int = 1000) -> nn.Module:
+    """One of `ARCHITECTURES` on the meta device, without memory for its weights; KeyError for another name."""
+    arch = ARCHITECTURES[name]
+    with torch.device("meta"):
+        net = torchvision_resnet.ResNet(
+            arch.block,
+            list(arch.blocks),
+            num_classes=classes,
+            groups=arch.groups,
+            width_per_group=arch.width_per_group,
+        )
+    net.relu.inplace = False
+    return net
+
+
+def build(name: str, classes: int = 1000, seed: int = 0) -> nn.Module:
+    """One of `ARCHITECTURES` with seeded random weights: (N, 3, H, W) -> logits (N, classes); KeyError for another name."""
+    net = skeleton(name, classes).to_empty(device="cpu")
+    initialise(net, seed)
+    return net

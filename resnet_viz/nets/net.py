@@ -1,0 +1,85 @@
+"""A network ready to be looked into: module, labels, preprocessing, and where its weights come from."""
+
+import copy
+from dataclasses import dataclass
+from itertools import chain
+from typing import Literal
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from resnet_viz.nets.blocks import ResidualBlock, blocks_of
+from resnet_viz.nets.preprocessing import Preprocessing
+
+Source = Literal["shipped", "official", "checkpoint", "untrained"]
+
+
+@dataclass(frozen=True)
+class WeightsOrigin:
+    """Where weights come from, in words that are shown wherever the network is."""
+
+    source: Source
+    note: str
+
+    @property
+    def trained(self) -> bool:
+        """Whether anything was learned: random weights say so."""
+        return self.source != "untrained"
+
+
+@dataclass(frozen=True, eq=False)
+class Net:
+    """A network in evaluation mode, its parameters frozen, with torchvision's parameter names.
+
+    It is shared between threads: never register a hook on `module`, take a `twin`.
+    """
+
+    name: str
+    title: str
+    module: nn.Module
+    labels: tuple[str, ...]
+    preprocessing: Preprocessing
+    weights: WeightsOrigin
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.module.parameters()).device
+
+    @property
+    def blocks(self) -> dict[str, ResidualBlock]:
+        """Every block by name, first to last."""
+        return blocks_of(self.module)
+
+    def preprocess(self, image: Image.Image) -> Tensor:
+        """PIL image -> float32 tensor (1, 3, H, W) on the network's device."""
+        return self.preprocessing.tensor(image).to(self.device)
+
+    def twin(self) -> nn.Module:
+        """Return a copy that shares every weight and has hooks of its own, about 4 ms for a ResNet-50."""
+        shared = {id(tensor): tensor for tensor in chain(self.module.parameters(), self.module.buffers())}
+        return copy.deepcopy(self.module, shared)
+
+    def class_index(self, target: int | str) -> int:
+        """Return the index of a class given by index or label; ValueError names the range or the nearest labels."""
+        if isinstance(target, str):
+            if target in self.labels:
+                return self.labels.index(target)
+            raise ValueError(f"{self.title} has no class {target!r}; it has {', '.join(self.labels[:10])} ...")
+        if 0 <= target < len(self.labels):
+            return target
+        raise ValueError(f"target {target} is outside {self.title}'s classes: take 0 to {len(self.labels) - 1}")
+
+
+def pick_device(device: str | torch.device = "auto") -> torch.device:
+    """Turn "auto" into cuda, then mps, then cpu; ValueError when the device asked for is not there."""
+    if device == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    chosen = torch.device(device)
+    here = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not here.get(chosen.type, True):
+        raise ValueError(f"there is no {chosen.type} device on this machine: take device='auto' or 'cpu'")
+    return chosen

@@ -1,0 +1,57 @@
+"""From an RGB picture to the tensor a network was trained on: resize the shorter side, crop the centre, normalise.
+
+The same arithmetic as torchvision's `ImageClassification` preset, with the cropped picture as a step of its own, because
+overlays belong on the pixels that the network saw.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from PIL import Image
+from torch import Tensor
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms import functional as transforms
+
+
+class Preset(Protocol):
+    """What `weights.transforms()` carries."""
+
+    resize_size: list[int]
+    crop_size: list[int]
+    mean: list[float]
+    std: list[float]
+    interpolation: InterpolationMode
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """Sizes in pixels; mean and standard deviation per channel on the scale 0..1."""
+
+    resize: int
+    crop: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    interpolation: InterpolationMode = InterpolationMode.BILINEAR
+
+    @classmethod
+    def of(cls, preset: Preset) -> "Preprocessing":
+        """Take over the numbers of official weights."""
+        red, green, blue = preset.mean
+        return cls(
+            preset.resize_size[0],
+            preset.crop_size[0],
+            (red, green, blue),
+            (preset.std[0], preset.std[1], preset.std[2]),
+            preset.interpolation,
+        )
+
+    def seen(self, image: Image.Image) -> Image.Image:
+        """Return the square picture that the network sees, `crop` x `crop` pixels, RGB."""
+        resized = transforms.resize(image.convert("RGB"), [self.resize], self.interpolation)
+        cropped: Image.Image = transforms.center_crop(resized, [self.crop])
+        return cropped
+
+    def tensor(self, image: Image.Image) -> Tensor:
+        """PIL image -> float32 (1, 3, crop, crop), (value / 255 - mean) / std."""
+        scaled = transforms.to_tensor(self.seen(image))
+        return transforms.normalize(scaled, list(self.mean), list(self.std)).unsqueeze(0)

@@ -1,0 +1,197 @@
+"""The catalogue: every network by name, what it is, and where its weights come from."""
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torchvision.models import WeightsEnum, get_model_weights
+
+from resnet_viz.nets import imagenet
+from resnet_viz.nets.cifar import CIFAR10_LABELS, CIFAR10_MEAN, CIFAR10_STD, CifarResNet, ShortcutOption
+from resnet_viz.nets.costs import count_parameters
+from resnet_viz.nets.net import Net, Source, WeightsOrigin, pick_device
+from resnet_viz.nets.preprocessing import Preprocessing
+
+WEIGHTS_FOLDER = Path(__file__).parents[2] / "assets" / "weights"
+DEFAULT_MODEL = "resnet20-cifar10"
+CIFAR_DEPTHS = (20, 32, 44, 56, 110)
+CIFAR_PREPROCESSING = Preprocessing(32, 32, CIFAR10_MEAN, CIFAR10_STD)
+
+
+class WeightsError(RuntimeError):
+    """Weights that are not here, cannot be fetched or are not what they should be; the message is for the user."""
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """A row of the catalogue.
+
+    `depth` counts layers with weights, `params` trainable numbers; `size` is the weights' size in bytes; `source` says
+    where trained weights come from and `here` whether they are on this machine.
+    """
+
+    name: str
+    title: str
+    task: str
+    depth: int
+    blocks: int
+    shortcut: str
+    params: int
+    size: int
+    source: Source
+    here: bool
+    note: str
+
+
+@dataclass(frozen=True)
+class CifarSpec:
+    """A CIFAR-10 network of the catalogue."""
+
+    title: str
+    depth: int
+    shortcut: ShortcutOption
+
+
+def _cifar_specs() -> dict[str, CifarSpec]:
+    kinds: tuple[tuple[str, str, ShortcutOption], ...] = (
+        ("resnet{}-cifar10", "ResNet-{}", "A"),
+        ("resnet{}b-cifar10", "ResNet-{} B", "B"),
+        ("resnet{}c-cifar10", "ResNet-{} C", "C"),
+        ("plain{}-cifar10", "Plain-{}", "plain"),
+    )
+    return {
+        name.format(depth): CifarSpec(title.format(depth), depth, shortcut)
+        for name, title, shortcut in kinds
+        for depth in CIFAR_DEPTHS
+    }
+
+
+CIFAR = _cifar_specs()
+
+
+def list_models() -> list[ModelInfo]:
+    """Every network of the catalogue; those whose trained weights are on this machine first."""
+    rows = [_cifar_info(name) for name in CIFAR] + [_imagenet_info(name) for name in imagenet.ARCHITECTURES]
+    return sorted(rows, key=lambda row: not row.here)
+
+
+def load(name: str = DEFAULT_MODEL, weights: str | None = "trained", device: str | torch.device = "auto", seed: int = 0) -> Net:
+    """Load a network of the catalogue; `weights=None` draws random ones from `seed` and labels the network untrained.
+
+    Raises ValueError for an unknown name, device or `weights`, WeightsError when trained weights cannot be had.
+    """
+    if name not in CIFAR and name not in imagenet.ARCHITECTURES:
+        raise ValueError(
+            f"there is no model {name!r}; rv.list_models() names them, for example {DEFAULT_MODEL!r} or 'resnet50'"
+        )
+    if weights not in ("trained", None):
+        raise ValueError(f"weights={weights!r} is unknown: leave it out for trained weights, or take None for random ones")
+    chosen = pick_device(device)
+    net = _cifar_net(name, weights, seed) if name in CIFAR else _imagenet_net(name, weights, seed)
+    net.module.eval().requires_grad_(requires_grad=False).to(chosen)
+    return net
+
+
+def read_card(name: str) -> dict[str, Any]:
+    """Return the model card of shipped weights, as its JSON says; WeightsError where there is none."""
+    path = WEIGHTS_FOLDER / f"{name}.json"
+    if not path.exists():
+        raise WeightsError(
+            f"No trained weights of {name} are shipped with this copy: take another model, or look at it untrained (weights=None)."
+        )
+    card: dict[str, Any] = json.loads(path.read_text())
+    return card
+
+
+def _cifar_net(name: str, weights: str | None, seed: int) -> Net:
+    spec = CIFAR[name]
+    module = CifarResNet(spec.depth, spec.shortcut, seed=seed)
+    origin = _untrained(seed)
+    if weights is not None:
+        card = read_card(name)
+        path = WEIGHTS_FOLDER / f"{name}.safetensors"
+        if not path.exists() or hashlib.sha256(path.read_bytes()).hexdigest() != card["sha256"]:
+            raise WeightsError(f"{path.name} is missing or was changed: its SHA-256 is not its model card's. Restore the file.")
+        module.load_state_dict(load_file(path))
+        origin = WeightsOrigin("shipped", f"trained on CIFAR-10, {card['test_accuracy']:.1%} of the test images right")
+    return Net(name, spec.title, module, CIFAR10_LABELS, CIFAR_PREPROCESSING, origin)
+
+
+def _imagenet_net(name: str, weights: str | None, seed: int) -> Net:
+    official = _official(name)
+    origin = _untrained(seed)
+    if weights is None:
+        module = imagenet.build(name, seed=seed)
+    else:
+        module = imagenet.skeleton(name)
+        module.load_state_dict(_fetch(official, imagenet.ARCHITECTURES[name].title), assign=True)
+        origin = WeightsOrigin("official", f"torchvision {official.name}, trained on ImageNet")
+    labels = tuple(official.meta["categories"])
+    preprocessing = Preprocessing.of(official.transforms())
+    return Net(name, imagenet.ARCHITECTURES[name].title, module, labels, preprocessing, origin)
+
+
+def _fetch(official: WeightsEnum, title: str) -> dict[str, Any]:
+    try:
+        state: dict[str, Any] = official.get_state_dict(
+            progress=False, model_dir=os.environ.get("RESNET_VIZ_WEIGHTS_DIR"), check_hash=True, weights_only=True
+        )
+    except (OSError, RuntimeError) as error:
+        raise WeightsError(
+            f"The official weights of {title} are not on this machine and could not be downloaded ({error}). Check the network"
+            f" and try again, put {_file_name(official)} into the folder that RESNET_VIZ_WEIGHTS_DIR names, or take a shipped model."
+        ) from error
+    return state
+
+
+def _untrained(seed: int) -> WeightsOrigin:
+    return WeightsOrigin("untrained", f"untrained: random weights, seed {seed}")
+
+
+def _official(name: str) -> WeightsEnum:
+    best: WeightsEnum = get_model_weights(name).DEFAULT
+    return best
+
+
+def _file_name(official: WeightsEnum) -> str:
+    return str(official.url).rsplit("/", 1)[-1]
+
+
+def _official_path(official: WeightsEnum) -> Path:
+    folder = os.environ.get("RESNET_VIZ_WEIGHTS_DIR") or Path(torch.hub.get_dir()) / "checkpoints"
+    return Path(folder) / _file_name(official)
+
+
+def _cifar_info(name: str) -> ModelInfo:
+    spec = CIFAR[name]
+    here = (WEIGHTS_FOLDER / f"{name}.safetensors").exists() and (WEIGHTS_FOLDER / f"{name}.json").exists()
+    note = f"{read_card(name)['test_accuracy']:.1%} of the test images right" if here else "no trained weights yet"
+    params = _parameters(name)
+    kind = "no shortcut" if spec.shortcut == "plain" else f"shortcut {spec.shortcut}"
+    blocks = (spec.depth - 2) // 2
+    source: Source = "shipped" if here else "untrained"
+    return ModelInfo(name, spec.title, "CIFAR-10", spec.depth, blocks, kind, params, 4 * params, source, here, note)
+
+
+def _imagenet_info(name: str) -> ModelInfo:
+    arch, official = imagenet.ARCHITECTURES[name], _official(name)
+    here = _official_path(official).exists()
+    size = int(official.meta["_file_size"] * 2**20)
+    accuracy = official.meta["_metrics"]["ImageNet-1K"]["acc@1"]
+    note = f"{accuracy:.1f}% of the ImageNet validation images right"
+    params = int(official.meta["num_params"])
+    return ModelInfo(
+        name, arch.title, "ImageNet", arch.depth, sum(arch.blocks), "shortcut B", params, size, "official", here, note
+    )
+
+
+@cache
+def _parameters(name: str) -> int:
+    spec = CIFAR[name]
+    return count_parameters(CifarResNet(spec.depth, spec.shortcut))

@@ -20,7 +20,7 @@ Reading order: nets/blocks.py, nets/zoo.py, images.py, analyses/capture.py, anal
 
 from resnet_viz import figures
 from resnet_viz.analyses.activations import Activations, activations
-from resnet_viz.analyses.inspection import Inspection, Prediction, inspect
+from resnet_viz.analyses.inspection import BlockInspection, Inspection, Prediction, inspect
 from resnet_viz.analyses.measures import MEANINGS, Measures
 from resnet_viz.images import ImageError, open_image
 from resnet_viz.nets.net import Net
@@ -29,6 +29,7 @@ from resnet_viz.nets.zoo import ModelInfo, WeightsError, list_models, load
 __all__ = [
     "MEANINGS",
     "Activations",
+    "BlockInspection",
     "ImageError",
     "Inspection",
     "Measures",

@@ -1,8 +1,7 @@
 """Bytes -> checked RGB image: what a person drops in becomes 8-bit RGB, upright, or an `ImageError` they understand.
 
-A file is known by its first bytes, never by its name. Before Pillow sees it, it is cut down to what its pixels need
-(`_strip_*`): the declared size is checked there, and the comments, profiles, previews and later frames in which a small file
-can hide a large cost are never read. No global state is touched. How other kinds of pixel become 0..255:
+A file is known by its first bytes, not its name, and cut down to what its pixels need before Pillow sees it (`_strip_*`): the
+comments, profiles, previews and later frames in which a small file can hide a large cost are never read. Pixels become 0..255:
 - transparency is laid on white; CMYK and Lab are converted, 1-bit and palette images looked up; colour profiles are ignored
 - 16-bit grey: value / 257, rounded (12-bit TIFF: value * 255 / 4095); 16-bit colour: the high byte, value // 256
 - 32-bit integer and float: values within 0..1 times 255; within 0..255 as they are; anything else stretched so that the
@@ -51,9 +50,8 @@ _UPRIGHT = {  # EXIF orientation -> what turns the image upright
 }  # fmt: skip
 _PNG_CHUNKS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
 _JPEG_MARKER = re.compile(rb"\xff+([\x01-\xcf\xd8-\xfe])")  # not FF00 and FFD0..D7, which occur inside the pixel data
-_MAX_JPEG_PARTS = 500  # real files have about 30; each scan of a progressive file costs a pass over all pixels
+_MAX_JPEG_SCANS = 64  # progressive files have about 10, and each costs a pass over all pixels
 _MAX_TIFF_VALUES = 200_000  # a tag's; one strip a row and plane of the largest image is fewer
-_MAX_TIFF_TILE = 1 << 24  # pixels; larger only when the image itself is
 _TIFF_TAGS = {*range(256, 270), *range(271, 348), *range(512, 533)}  # the image's shape and storage, no description
 # Chunk -> the bits where width and height start, their number, and what is added to them.
 _WEBP_SIZE = {b"VP8 ": (48, 64, 14, 0), b"VP8L": (8, 22, 14, 1), b"VP8X": (32, 56, 24, 1)}
@@ -66,8 +64,7 @@ class ImageError(ValueError):
 def open_image(source: str | os.PathLike[str] | bytes | BinaryIO) -> Image.Image:
     """Read an image and check it: mode RGB, 0..255, upright, first frame, transparency laid on white.
 
-    A path is opened, a file object is read from its start. At most MAX_BYTES, MAX_PIXELS and MAX_ASPECT, all three checked
-    before any pixel is decoded.
+    A file object is read from its start. MAX_BYTES, MAX_PIXELS and MAX_ASPECT are checked before any pixel is decoded.
 
     Raises:
         ImageError: the file is missing, empty, too large, not one of the formats above, damaged or incomplete.
@@ -156,21 +153,21 @@ def _decode(kind: str, data: bytes) -> Image.Image:
 
 
 def _strip_png(data: bytes) -> _Stripped:
-    kept, exif, at = [data[:8]], b"", 8
+    kept, exif, at = bytearray(data[:8]), b"", 8
     while at + 8 <= len(data):
         length, name = struct.unpack_from(">I4s", data, at)
         end = at + length + 12
         if name in _PNG_CHUNKS:
-            kept.append(data[at:end])
+            kept += data[at:end]
         elif name == b"eXIf":
             exif = data[at + 8 : end - 4]
         at = end
-    return _Stripped(b"".join(kept), struct.unpack_from(">II", data, 16), exif)
+    return _Stripped(bytes(kept), struct.unpack_from(">II", data, 16), exif)
 
 
 def _strip_jpeg(data: bytes) -> _Stripped:
-    kept, exif, size, at, marker = [data[:2]], b"", (0, 0), 2, 0
-    while marker != 0xD9 and (found := _JPEG_MARKER.search(data, at)):
+    kept, exif, size, at = bytearray(data[:2]), b"", (0, 0), 2
+    while found := _JPEG_MARKER.search(data, at):
         marker, start = found[1][0], found.end()
         end = start + int.from_bytes(data[start : start + 2], "big")
         if marker == 0xDA:  # a scan: its pixel data run to the next marker
@@ -181,11 +178,13 @@ def _strip_jpeg(data: bytes) -> _Stripped:
         if marker == 0xE1 and data[start + 2 : start + 8] == b"Exif\0\0":
             exif = exif or data[start + 8 : end]
         elif marker <= 0xE0 or marker == 0xEE:  # E0 and EE, JFIF and Adobe, say how the colours are stored
-            kept.append(b"\xff" + found[1] + data[start:end])
-        if len(kept) > _MAX_JPEG_PARTS:
-            raise ValueError(f"more than {_MAX_JPEG_PARTS} parts")
+            kept += b"\xff" + found[1] + data[start:end]
+        if marker == 0xD9:
+            break
         at = end
-    return _Stripped(b"".join(kept), size, exif)
+    if kept.count(b"\xff\xda") > _MAX_JPEG_SCANS:
+        raise ValueError(f"more than {_MAX_JPEG_SCANS} scans")
+    return _Stripped(bytes(kept), size, exif)
 
 
 def _strip_gif(data: bytes) -> _Stripped:
@@ -220,7 +219,7 @@ def _strip_tiff(data: bytes) -> _Stripped:
     if any(struct.unpack_from(order + "I", entry, 4)[0] > _MAX_TIFF_VALUES for entry in entries.values()):
         raise ValueError(f"a tag of more than {_MAX_TIFF_VALUES} values")
     width, height, across, down = (_tiff_number(order, entries.get(tag, bytes(12))) for tag in (256, 257, 322, 323))
-    if across * down > max(_MAX_TIFF_TILE, width * height * 9 // 8):
+    if across * down > max(1 << 24, width * height * 9 // 8):  # a tile is decoded whole, whatever the image shows of it
         raise ValueError(f"tiles of {across} x {down} pixels, larger than the image")
     body = data[8:] + bytes(len(data) % 2)
     head = data[:4] + struct.pack(order + "I", 8 + len(body))
@@ -264,10 +263,9 @@ def _scale_transparent_colour(image: Image.Image, bits: int) -> None:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode in ("I", "F"):
-        return _numbers_to_grey(image).convert("RGB")
-    if image.mode.startswith("I;16"):
-        return _16_bits_to_grey(image).convert("RGB")
+    if image.mode[0] in "IF":
+        to_grey = _16_bits_to_grey if image.mode.startswith("I;16") else _numbers_to_grey
+        return to_grey(image).convert("RGB")
     if not image.has_transparency_data:
         return image.convert("RGB")
     rgba = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
@@ -291,10 +289,11 @@ def _numbers_to_grey(image: Image.Image) -> Image.Image:
     values, tags = np.asarray(image), getattr(image, "tag_v2", {})
     if tags.get(258) == (32,) and tags.get(339, (1,)) == (1,):
         values = values.view(np.uint32)  # Pillow has no unsigned 32-bit mode
-    low, high = float(values.min()), float(values.max())
+    low, high = np.float64(values.min()), np.float64(values.max())  # 64 bits: the range of two floats may overflow 32
     if not np.isfinite([low, high]).all():
         raise ImageError("Some pixels of this image are infinite or not a number: replace those values and save it again.")
-    if low == high and not 0 <= low <= 255:
-        return Image.new("L", image.size, 128)
-    shift, scale = (0.0, 255 if high <= 1 else 1) if low >= 0 and high <= 255 else (low, 255 / (high - low))
-    return Image.fromarray(np.rint((values.astype(np.float64) - shift) * scale).astype(np.uint8))
+    if low >= 0 and high <= 255:
+        grey = values * (255.0 if high <= 1 else 1.0)
+    else:
+        grey = (values - low) * (255 / (high - low)) if high > low else np.full(values.shape, 128.0)
+    return Image.fromarray(np.rint(grey).astype(np.uint8))

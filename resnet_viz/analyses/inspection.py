@@ -148,6 +148,14 @@ class Inspection:
                 return block
         raise KeyError(f"{self.title} has no block {name!r}; it has {', '.join(block.name for block in self.blocks)}")
 
+    def most_changed(self) -> str:
+        """Name the block whose residual is largest beside its identity; of a plain network, the strongest response."""
+
+        def size(block: BlockInspection) -> float:
+            return block.measures.response_std if block.shortcut == "none" else block.measures.ratio
+
+        return max(self.blocks, key=size).name
+
     def table(self) -> pd.DataFrame:
         """Return a row a block with every scalar measure; `resnet_viz.MEANINGS` documents the columns and their units."""
         rows = [

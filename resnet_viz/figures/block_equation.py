@@ -20,7 +20,7 @@ Term = Literal["identity", "residual", "sum", "output"]
 TERM_COLOURS: dict[Term, str] = {"identity": IDENTITY, "residual": RESIDUAL, "sum": SUM, "output": SUM}
 TERM_NAMES: dict[Term, str] = {"identity": "identity x", "residual": "residual F(x)", "sum": "sum", "output": "output"}
 OPERATORS: dict[Term, str] = {"identity": "+", "residual": "=", "sum": "→ ReLU →"}
-PICTURE, WIDE_GAP, NARROW_GAP = 208, 128, 46
+PICTURE, WIDE_GAP, NARROW_GAP = 192, 126, 46
 TOP, BOTTOM, COLOURBAR = 44, 52, 78
 
 

@@ -110,7 +110,7 @@ def block_map(
 
 
 def _step(blocks: int) -> float:
-    return min(118.0, max(62.0, 1060 / blocks))
+    return min(94.0, max(62.0, 900 / blocks))
 
 
 def _places(inspection: Inspection) -> Iterator[_Place]:
@@ -206,7 +206,7 @@ def _cut_bars(places: list[_Place], theme: Theme) -> Iterator[dict[str, Any]]:
 
 
 def _labels(places: list[_Place], values: list[float], measure: MapMeasure, theme: Theme) -> Iterator[dict[str, Any]]:
-    roomy = places[0].step > 90
+    roomy = places[0].step > 85
     stages_seen = set()
     for place, value in zip(places, values, strict=True):
         block = place.block

@@ -26,7 +26,8 @@ def channel_mosaic(block: BlockInspection, term: Term, selected: int | None = No
     """Draw every channel of a term, channel 0 at the top left, on one signed scale; the `selected` channel is framed."""
     maps = term_maps(block, term)
     count, height, width = maps.shape
-    columns = math.ceil(math.sqrt(count * height / width) * 1.5)
+    # A power of two, like the numbers of channels, so that rows are full.
+    columns = 2 ** math.ceil(math.log2(1.2 * math.sqrt(count)))
     rows = math.ceil(count / columns)
     limit = float(np.abs(maps).max()) or 1.0
     pixels = _tiles(_colours(maps, limit), rows, columns, theme)
@@ -35,7 +36,8 @@ def channel_mosaic(block: BlockInspection, term: Term, selected: int | None = No
     if selected is not None:
         top, left = selected // columns * (height + GAP), selected % columns * (width + GAP)
         corners = {"x0": left - 1, "y0": top - 1, "x1": left + width, "y1": top + height}
-        fig.add_shape(type="rect", **corners, line={"color": theme.text, "width": 3})
+        fig.add_shape(type="rect", **corners, line={"color": "white", "width": 6})
+        fig.add_shape(type="rect", **corners, line={"color": "black", "width": 3})
     fig.update_xaxes(visible=False, fixedrange=True, range=[-1, pixels.shape[1] - 0.5])
     fig.update_yaxes(visible=False, fixedrange=True, range=[pixels.shape[0] - 0.5, -1], scaleanchor="x")
     fig.update_layout(
@@ -48,8 +50,8 @@ def channel_mosaic(block: BlockInspection, term: Term, selected: int | None = No
     )
     norms = np.linalg.norm(maps.reshape(count, -1), axis=1)
     strongest, silent = int(norms.argmax()), int((norms == 0).sum())
-    finding = f"{TERM_NAMES[term]} of block {short(block.name)}: channel {strongest} is strongest"
-    rest = f", {silent} of {count} are 0 everywhere" if silent else f" of {count}"
+    finding = f"Channel {strongest} of {count} is strongest in the {term} of block {short(block.name)}"
+    rest = f", {silent} are 0 everywhere" if silent else ""
     return finish(
         fig,
         theme,

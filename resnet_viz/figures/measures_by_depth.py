@@ -68,10 +68,10 @@ def measures_by_depth(inspection: Inspection, selected: str | None = None, theme
             )
         fig.update_yaxes(title=panel.axis, type=panel.scale, row=row + 1, col=column + 1)
     every = math.ceil(len(names) / 9)
-    fig.update_xaxes(type="category", tickvals=names[::every], tickangle=0, showgrid=False, title="block")
+    fig.update_xaxes(type="category", tickvals=names[::every], tickangle=0, showgrid=False, showline=True, title="block")
     if selected is not None:
         fig.add_vline(x=names.index(short(selected)), line={"color": theme.muted, "width": 1, "dash": "dot"})
-    fig.update_layout(height=600, margin={"l": 0, "r": 0, "t": 84, "b": 0}, showlegend=False, dragmode=False)
+    fig.update_layout(width=1080, height=600, margin={"l": 0, "r": 0, "t": 84, "b": 0}, showlegend=False, dragmode=False)
     fig.update_annotations(font={"size": 14, "color": theme.text})
     finding = _finding(inspection)
     return finish(

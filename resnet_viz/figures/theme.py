@@ -61,7 +61,13 @@ def short(block: str) -> str:
 
 
 def _axis(theme: Theme) -> dict[str, object]:
-    return {"gridcolor": theme.line, "linecolor": theme.line, "zerolinecolor": theme.muted, "zeroline": False, "showline": True}
+    return {
+        "gridcolor": theme.line,
+        "linecolor": theme.line,
+        "zerolinecolor": theme.muted,
+        "zeroline": False,
+        "automargin": True,
+    }
 
 
 def signed_palette() -> NDArray[np.uint8]:

@@ -1,0 +1,104 @@
+"""Widgets -> one frozen Selection, bound to the URL.
+
+The URL is the only place that holds the selection: widgets show what it says, and change it through `change`, so that a link
+always reopens the same view.
+"""
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import streamlit as st
+
+DEFAULT_SAMPLE = "cifar-cat"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Everything that decides what is on screen; every field is a parameter of the URL.
+
+    `image` is the id of a sample or the SHA-256 of an upload. `block` and `target` are empty for "the one that the result
+    suggests"; `channel` is empty for the mean.
+    """
+
+    model: str = "resnet20-cifar10"
+    weights: str = "trained"
+    image: str = DEFAULT_SAMPLE
+    target: str = ""
+    measure: str = ""
+    block: str = ""
+    channel: str = ""
+    scale: str = "shared"
+    detail: str = "channels"
+    term: str = "residual"
+
+    @property
+    def trained(self) -> bool:
+        """Whether trained weights are asked for."""
+        return self.weights != "none"
+
+    @property
+    def target_index(self) -> int | None:
+        """The class chosen, or None for the predicted one."""
+        return int(self.target) if self.target.isdecimal() else None
+
+    @property
+    def channel_index(self) -> int | None:
+        """The channel chosen, or None for the mean over channels."""
+        return int(self.channel) if self.channel.isdecimal() else None
+
+
+@dataclass(frozen=True)
+class Notice:
+    """A sentence about what went wrong; `untrained` names a model that could be looked at with random weights instead."""
+
+    sentence: str
+    untrained: str = ""
+
+
+NAMES = tuple(field.name for field in fields(Selection))
+
+
+def selection() -> Selection:
+    """Read the URL; what it does not say is the default."""
+    return Selection(**{name: st.query_params[name] for name in NAMES if name in st.query_params})
+
+
+def change(**values: str) -> None:
+    """Change the selection from a widget's callback; a new model forgets what only the old one had."""
+    if "model" in values or "weights" in values:
+        values = {"block": "", "target": "", "channel": "", "measure": ""} | values
+    if "block" in values or "term" in values:
+        values = {"channel": ""} | values
+    st.session_state.pop("notice", None)
+    write(replace(selection(), **values))
+
+
+def complain(sentence: str, untrained: str = "") -> None:
+    """Say what went wrong until the next change; the first of several complaints counts."""
+    st.session_state.setdefault("notice", Notice(sentence, untrained))
+
+
+def notice() -> Notice | None:
+    """What there is to complain about."""
+    found: Notice | None = st.session_state.get("notice")
+    return found
+
+
+def write(chosen: Selection) -> None:
+    """Put the whole selection into the URL, leaving out what is empty."""
+    parameters = {name: getattr(chosen, name) for name in NAMES}
+    wanted = {name: value for name, value in parameters.items() if value}
+    if st.query_params.to_dict() != wanted:
+        st.query_params.from_dict(wanted)
+
+
+def bound(field: str, value: object) -> dict[str, Any]:
+    """Arguments that tie a widget to a field of the selection: its key, and the callback that changes the URL."""
+    key = f"choose_{field}"
+    st.session_state[key] = value
+    return {"key": key, "on_change": _changed, "args": (field, key)}
+
+
+def _changed(field: str, key: str) -> None:
+    value = st.session_state[key]
+    change(**{field: "" if value is None else str(value)})

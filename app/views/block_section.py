@@ -1,0 +1,125 @@
+"""The open block: its equation in pictures and numbers, and behind it channels, Grad-CAM, depth and the table."""
+
+import controls
+import show
+import streamlit as st
+from controls import Selection
+
+import resnet_viz as rv
+from resnet_viz.figures.block_equation import TERM_NAMES, terms_of
+from resnet_viz.figures.theme import short
+
+DETAILS = {"channels": "All channels", "cam": "Grad-CAM", "depth": "Every block by depth", "numbers": "Table"}
+SCALES = {"shared": "One scale for all", "each": "Each its own scale"}
+
+
+def equation(result: rv.Inspection, chosen: Selection) -> None:
+    """Identity + residual = sum -> ReLU -> output, for the mean over channels or for one of them."""
+    block = result.block(chosen.block)
+    channel = chosen.channel_index if chosen.channel and chosen.channel_index in range(block.shape[0]) else None
+    figure = rv.figures.block_equation(block, channel, "each" if chosen.scale == "each" else "shared", show.theme())
+    with st.container(horizontal=True, vertical_alignment="bottom", key="equation-head"):
+        show.heading(figure)
+        st.selectbox(
+            "Channel",
+            ["", *map(str, range(block.shape[0]))],
+            format_func=lambda number: f"channel {number}" if number else "mean of all channels",
+            width=200,
+            **controls.bound("channel", "" if channel is None else str(channel)),
+        )
+        scale = chosen.scale if chosen.scale in SCALES else "shared"
+        st.segmented_control("Colours", list(SCALES), format_func=SCALES.get, required=True, **controls.bound("scale", scale))
+    pictures, facts = st.columns([4, 1], vertical_alignment="center")
+    with pictures:
+        show.chart(figure, "equation", width="content")
+    with facts:
+        _facts(block)
+        _steps([each.name for each in result.blocks], chosen.block)
+
+
+def details(result: rv.Inspection, chosen: Selection) -> None:
+    """One of four ways to look closer."""
+    detail = chosen.detail if chosen.detail in DETAILS else "channels"
+    st.segmented_control(
+        "Look closer", list(DETAILS), format_func=DETAILS.get, required=True, **controls.bound("detail", detail)
+    )
+    {"channels": _channels, "cam": _cam, "depth": _depth, "numbers": _numbers}[detail](result, chosen)
+
+
+def _facts(block: rv.BlockInspection) -> None:
+    m = block.measures
+    rows = {
+        "shape": "×".join(map(str, block.shape)),
+        "shortcut": block.shortcut,
+        "|F| / |x|": f"{m.ratio:.3f}",
+        "cos(x, F)": f"{m.cosine:+.3f}",
+        "gradient through F": f"{1 - m.shortcut_share:.0%}",
+        "parameters": f"{m.parameters:,}",
+        "multiply-adds": f"{m.multiply_adds / 1e6:,.2f} M",
+        "largest error of x + F − sum": f"{block.maps.error:g}" if block.maps else "–",
+    }
+    if block.shortcut == "none":
+        rows = {name: value for name, value in rows.items() if "F" not in name}
+    cells = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in rows.items())
+    st.html(f"<dl class='facts'>{cells}</dl>")
+
+
+def _steps(names: list[str], here: str) -> None:
+    position = names.index(here)
+    with st.container(horizontal=True, vertical_alignment="center", key="steps"):
+        for label, to, key in (("Previous", position - 1, "ArrowLeft"), ("Next", position + 1, "ArrowRight")):
+            inside = 0 <= to < len(names)
+            block = names[to] if inside else ""
+            st.button(label, key=label, shortcut=key, disabled=not inside, on_click=controls.change, kwargs={"block": block})
+        st.caption(f"{position + 1} of {len(names)}")
+
+
+def _channels(result: rv.Inspection, chosen: Selection) -> None:
+    block = result.block(chosen.block)
+    terms = terms_of(block)
+    term = next((name for name in terms if name == chosen.term), terms[-1])
+    channel = chosen.channel_index if chosen.channel and chosen.channel_index in range(block.shape[0]) else None
+    st.segmented_control(
+        "Channels of",
+        terms,
+        format_func=TERM_NAMES.get,
+        required=True,
+        label_visibility="collapsed",
+        **controls.bound("term", term),
+    )
+    mosaic = rv.figures.channel_mosaic(block, term, channel, show.theme())
+    show.heading(mosaic, level=4)
+    tiles, one = st.columns([5, 3])
+    with tiles:
+        show.chart(mosaic, "mosaic", width="content", on_click=lambda number: controls.change(channel=str(int(float(number)))))
+    with one:
+        if channel is None:
+            st.caption("Click a tile: its map with all its values opens here, and the equation above shows that channel.")
+        else:
+            figure = rv.figures.channel_map(block, term, channel, show.theme())
+            show.heading(figure, level=5)
+            show.chart(figure, "channel", width="content")
+
+
+def _cam(result: rv.Inspection, chosen: Selection) -> None:
+    figure = rv.figures.cam_overlay(result, chosen.block, show.theme())
+    show.heading(figure, level=4)
+    show.chart(figure, "cam", width="content")
+
+
+def _depth(result: rv.Inspection, chosen: Selection) -> None:
+    figure = rv.figures.measures_by_depth(result, chosen.block, show.theme())
+    show.heading(figure, level=4)
+    show.chart(figure, "depth")
+
+
+def _numbers(result: rv.Inspection, chosen: Selection) -> None:
+    table = result.table()
+    st.markdown(f"#### Every measure of the {len(table)} blocks")
+    st.caption(f"Block {short(chosen.block)} is open above. Hover a column's name for its meaning and unit.")
+    columns = {
+        name: st.column_config.NumberColumn(meaning.symbol, help=f"{meaning.sentence} Unit: {meaning.unit}.", format="%.4g")
+        for name, meaning in rv.MEANINGS.items()
+    }
+    st.dataframe(table, column_config=columns)
+    st.download_button("Download as CSV", table.to_csv(), f"{result.model}-blocks.csv", "text/csv")

@@ -1,0 +1,101 @@
+"""Net: twins, devices, classes and where weights come from."""
+
+from collections.abc import Callable
+from dataclasses import FrozenInstanceError
+
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from resnet_viz.nets.net import Net, WeightsOrigin, pick_device
+
+
+@pytest.fixture
+def net(make_cifar: Callable[..., Net]) -> Net:
+    return make_cifar("B")
+
+
+class TestTwin:
+    def test_shares_every_weight_and_statistic(self, net: Net) -> None:
+        theirs = dict(net.twin().named_parameters()) | dict(net.twin().named_buffers())
+        ours = dict(net.module.named_parameters()) | dict(net.module.named_buffers())
+        assert theirs.keys() == ours.keys()
+        for name, tensor in ours.items():
+            assert theirs[name] is tensor, name
+
+    def test_shares_no_module(self, net: Net) -> None:
+        assert not set(net.module.modules()) & set(net.twin().modules())
+
+    def test_is_in_evaluation_mode_and_computes_the_same(self, net: Net, make_image: Callable[..., Image.Image]) -> None:
+        x = net.preprocess(make_image())
+        twin = net.twin()
+        assert not any(layer.training for layer in twin.modules())
+        assert torch.equal(twin(x), net.module(x))
+
+    def test_has_hooks_of_its_own(self, net: Net, count_hooks: Callable[[nn.Module], int]) -> None:
+        twin, other = net.twin(), net.twin()
+        for layer in twin.modules():
+            layer.register_forward_hook(lambda *_: None)
+        assert count_hooks(twin) > 0
+        assert count_hooks(net.module) == count_hooks(other) == 0
+
+
+class TestClassIndex:
+    @pytest.mark.parametrize(("target", "index"), [(0, 0), (9, 9), ("airplane", 0), ("cat", 3), ("truck", 9)])
+    def test_by_index_and_by_label(self, target: int | str, index: int, net: Net) -> None:
+        assert net.class_index(target) == index
+
+    @pytest.mark.parametrize("target", [-1, 10, 1000])
+    def test_out_of_range(self, target: int, net: Net) -> None:
+        with pytest.raises(ValueError, match=f"target {target} is outside Test B-8's classes: take 0 to 9"):
+            net.class_index(target)
+
+    @pytest.mark.parametrize("target", ["Cat", "", "zebra"])
+    def test_unknown_label(self, target: str, net: Net) -> None:
+        with pytest.raises(ValueError, match=f"has no class {target!r}; it has airplane, automobile"):
+            net.class_index(target)
+
+
+class TestPickDevice:
+    @pytest.mark.parametrize(
+        ("cuda", "mps", "expected"),
+        [(True, True, "cuda"), (True, False, "cuda"), (False, True, "mps"), (False, False, "cpu")],
+    )
+    def test_auto_takes_the_fastest_there_is(
+        self, *, cuda: bool, mps: bool, expected: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+        monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+        assert pick_device("auto") == pick_device() == torch.device(expected)
+        assert pick_device("cpu") == torch.device("cpu")
+
+    @pytest.mark.parametrize("device", ["cuda", "cuda:1", "mps"])
+    def test_a_device_that_is_not_there(self, device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+        monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+        with pytest.raises(ValueError, match=f"there is no {device.split(':')[0]} device on this machine"):
+            pick_device(device)
+
+    def test_a_device_given_as_such(self) -> None:
+        assert pick_device(torch.device("cpu")) == torch.device("cpu")
+
+
+class TestNet:
+    def test_blocks_come_first_to_last(self, net: Net) -> None:
+        assert list(net.blocks) == ["layer1.0", "layer2.0", "layer3.0"]
+        assert net.blocks["layer2.0"] is net.module.get_submodule("layer2.0")
+
+    def test_preprocess_makes_a_batch_of_one(self, net: Net, make_image: Callable[..., Image.Image]) -> None:
+        x = net.preprocess(make_image(50, 40))
+        assert (x.shape, x.dtype, x.device) == ((1, 3, 32, 32), torch.float32, net.device)
+
+    def test_is_frozen(self, net: Net) -> None:
+        with pytest.raises(FrozenInstanceError):
+            net.name = "other"  # type: ignore[misc]
+
+    @pytest.mark.parametrize(
+        ("source", "trained"), [("shipped", True), ("official", True), ("checkpoint", True), ("untrained", False)]
+    )
+    def test_only_random_weights_are_untrained(self, source: str, *, trained: bool) -> None:
+        assert WeightsOrigin(source, "").trained is trained  # type: ignore[arg-type]

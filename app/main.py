@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import streamlit as st
+
 from views import inspect
 
 st.set_page_config(page_title="ResNet Viz", page_icon=":material/stacked_line_chart:", layout="wide")

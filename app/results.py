@@ -1,6 +1,7 @@
 """Selection -> result: the only file with Streamlit's caches, all of them bounded.
 
-What people upload stays in memory, under the SHA-256 of its bytes; a link to it works for whoever has the link, while there is room.
+What people upload stays in memory, under the SHA-256 of its bytes; a link to it works for whoever has the link, while there is
+room.
 """
 
 import base64
@@ -100,7 +101,8 @@ def _bytes(image: str) -> bytes:
     data = _uploads().get(image)
     if data is None:
         raise MissingImageError(
-            "The picture of this link is not on this server any more: uploads live in memory only. Upload it again, or pick a sample."
+            "The picture of this link is not on this server any more: uploads live in memory only."
+            " Upload it again, or pick a sample."
         )
     return data
 

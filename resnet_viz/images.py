@@ -131,7 +131,7 @@ def _check_size(size: tuple[int, int]) -> None:
     width, height = size
     shape = f"This image is {width:,} pixels wide and {height:,} high"
     if min(size) < 1:
-        raise ImageError(f"{shape}, so there is nothing in it: get the file again, or choose another one.")
+        raise ImageError(f"{shape}, so its file is empty or incomplete: get it again, or choose another one.")
     if width * height > MAX_PIXELS:
         raise ImageError(f"{shape}, more than {MAX_PIXELS // 10**6} million pixels in all: make it smaller and try again.")
     if max(size) > MAX_ASPECT * min(size):
@@ -169,7 +169,7 @@ def _strip_jpeg(data: bytes) -> _Stripped:
     kept, exif, size, at = bytearray(data[:2]), b"", (0, 0), 2
     while found := _JPEG_MARKER.search(data, at):
         marker, start = found[1][0], found.end()
-        end = start + int.from_bytes(data[start : start + 2], "big")
+        end = start + (0 if marker == 0xD9 else int.from_bytes(data[start : start + 2], "big"))
         if marker == 0xDA:  # a scan: its pixel data run to the next marker
             following = _JPEG_MARKER.search(data, end)
             end = following.start() if following else len(data)

@@ -133,8 +133,7 @@ class CifarReference:
     def __init__(self, module: nn.Module, option: str) -> None:
         self.state = module.state_dict()
         self.option = option
-        weights = [key.removesuffix(".conv1.weight") for key in self.state if key.endswith(".conv1.weight")]
-        self.blocks = sorted(weights)
+        self.blocks = [key.removesuffix(".conv1.weight") for key in self.state if key.endswith(".conv1.weight")]
 
     def stem(self, x: Tensor) -> Tensor:
         return self._bn(F.conv2d(x, self.state["conv1.weight"], padding=1), "bn1").relu()

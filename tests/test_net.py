@@ -74,7 +74,7 @@ class TestPickDevice:
     def test_a_device_that_is_not_there(self, device: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
         monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-        with pytest.raises(ValueError, match=f"there is no {device.split(':')[0]} device on this machine"):
+        with pytest.raises(ValueError, match=f"there is no {device.split(':', maxsplit=1)[0]} device on this machine"):
             pick_device(device)
 
     def test_a_device_given_as_such(self) -> None:

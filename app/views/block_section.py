@@ -1,11 +1,11 @@
 """The open block: its equation in pictures and numbers, and behind it channels, Grad-CAM, depth and the table."""
 
-import controls
-import show
 import streamlit as st
-from controls import Selection
 
+import controls
 import resnet_viz as rv
+import show
+from controls import Selection
 from resnet_viz.figures.block_equation import TERM_NAMES, terms_of
 from resnet_viz.figures.theme import short
 
@@ -28,7 +28,9 @@ def equation(result: rv.Inspection, chosen: Selection) -> None:
             **controls.bound("channel", "" if channel is None else str(channel)),
         )
         scale = chosen.scale if chosen.scale in SCALES else "shared"
-        st.segmented_control("Colours", list(SCALES), format_func=SCALES.get, required=True, **controls.bound("scale", scale))
+        st.segmented_control(
+            "Colours", list(SCALES), format_func=lambda name: SCALES[name], required=True, **controls.bound("scale", scale)
+        )
     pictures, facts = st.columns([4, 1], vertical_alignment="center")
     with pictures:
         show.chart(figure, "equation", width="content")
@@ -41,7 +43,7 @@ def details(result: rv.Inspection, chosen: Selection) -> None:
     """One of four ways to look closer."""
     detail = chosen.detail if chosen.detail in DETAILS else "channels"
     st.segmented_control(
-        "Look closer", list(DETAILS), format_func=DETAILS.get, required=True, **controls.bound("detail", detail)
+        "Look closer", list(DETAILS), format_func=lambda name: DETAILS[name], required=True, **controls.bound("detail", detail)
     )
     {"channels": _channels, "cam": _cam, "depth": _depth, "numbers": _numbers}[detail](result, chosen)
 
@@ -82,7 +84,7 @@ def _channels(result: rv.Inspection, chosen: Selection) -> None:
     st.segmented_control(
         "Channels of",
         terms,
-        format_func=TERM_NAMES.get,
+        format_func=lambda name: TERM_NAMES[name],
         required=True,
         label_visibility="collapsed",
         **controls.bound("term", term),

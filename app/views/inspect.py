@@ -3,15 +3,15 @@
 import time
 from dataclasses import replace
 
+import streamlit as st
+
 import controls
+import resnet_viz as rv
 import results
 import show
-import streamlit as st
 from controls import Selection
-from views import block_section, picture_section
-
-import resnet_viz as rv
 from resnet_viz.figures.block_map import STYLES, measures_for
+from views import block_section, picture_section
 
 PROGRESS_EVERY = 0.1
 
@@ -45,7 +45,7 @@ def _result() -> rv.Inspection:
             controls.write(good)
             return result
     picture_section.notice()
-    st.stop()
+    return st.stop()
 
 
 def _inspect(chosen: Selection) -> rv.Inspection:

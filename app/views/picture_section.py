@@ -2,13 +2,13 @@
 
 import html
 
+import streamlit as st
+
 import controls
+import resnet_viz as rv
 import results
 import show
-import streamlit as st
 from controls import Selection
-
-import resnet_viz as rv
 
 UPLOAD_TYPES = ["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "heic", "heif", "avif"]
 
@@ -119,11 +119,10 @@ def _take(key: str) -> None:
 def _gallery(chosen: Selection) -> None:
     with st.container(horizontal=True, key="gallery", gap="small"):
         for sample in results.samples().values():
-            kind = "primary" if sample.id == chosen.image else "secondary"
             st.button(
                 sample.title,
                 key=f"sample-{sample.id}",
-                type=kind,
+                type="primary" if sample.id == chosen.image else "secondary",
                 help=sample.title,
                 on_click=controls.change,
                 kwargs={"image": sample.id, "target": "", "channel": ""},

@@ -21,7 +21,7 @@ class Prediction(NamedTuple):
     """A class and how much the network is for it; the probability is the softmax of the logits."""
 
     label: str
-    index: int
+    index: int  # type: ignore[assignment]  # the public name; nobody asks a prediction for tuple.index
     logit: float
     probability: float
 

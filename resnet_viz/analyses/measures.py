@@ -101,7 +101,8 @@ def _sums(tape: Tape, grads: Gradients) -> Tensor:
 
 
 def _norm(tensor: Tensor) -> Tensor:
-    return torch.linalg.vector_norm(tensor)
+    norm: Tensor = torch.linalg.vector_norm(tensor)
+    return norm
 
 
 def _measures(tape: Tape, row: list[float]) -> Measures:

@@ -1,10 +1,11 @@
 """A block as an equation of pictures: identity + residual = sum, then ReLU, then output.
 
-Each picture is a true heatmap of the mean over channels, or of one channel; x and y are pixels of the feature map. The four share
-one scale centred on 0, unless each is asked to fill its own.
+Each picture is a true heatmap of the mean over channels, or of one channel; x and y are pixels of the feature map. The four
+share one scale centred on 0, unless each is asked to fill its own.
 """
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -52,7 +53,7 @@ def block_equation(
     fig = go.Figure()
     spans, width = _spans(terms)
     for number, term in enumerate(terms, start=1):
-        colours = {"coloraxis": "coloraxis"}
+        colours: dict[str, Any] = {"coloraxis": "coloraxis"}
         if scale == "each":
             colours = {"colorscale": SIGNED, "zmin": -limits[term], "zmax": limits[term], "showscale": False}
         _add_picture(fig, number, pictures[term], spans[term], _colour(block, term), colours)
@@ -142,7 +143,7 @@ def _captions(
 def _operators(
     block: BlockInspection, terms: tuple[Term, ...], spans: dict[Term, tuple[float, float]], theme: Theme
 ) -> Iterator[dict[str, Any]]:
-    for left, right in zip(terms, terms[1:], strict=False):
+    for left, right in pairwise(terms):
         sign = "→ ReLU →" if block.shortcut == "none" else OPERATORS[left]
         yield _paper((spans[left][1] + spans[right][0]) / 2, 0.5, sign, theme.text, 20 if len(sign) > 1 else 30)
 

@@ -23,8 +23,8 @@ ARC = 84
 LEFT, RIGHT, GAP, PAD = 96, 132, 12, 10
 TOP, BOTTOM = 40, 36
 HOW_TO_READ = (
-    "Left to right, the way of the image. The straight line is the identity x, each arc a residual branch F(x) that is added to "
-    "it at the +. Click a block to open it."
+    "Left to right, the way of the image. The straight line is the identity x, each arc a residual branch F(x) that is added"
+    " to it at the +. Click a block to open it."
 )
 HOW_TO_READ_PLAIN = (
     "Left to right, the way of the image. A plain network has no line to return to: each arc replaces what came before."

@@ -23,6 +23,7 @@ def cam_overlay(inspection: Inspection, block: str, theme: Theme = LIGHT) -> go.
     cam = _enlarge(inspected.cam, min(side, LARGEST_SIDE))
     step = side / len(cam)
     peak = float(inspected.cam.max())
+    rows, columns = inspected.cam.shape
     fig = go.Figure(go.Image(source=_png(inspection), hoverinfo="skip"))
     fig.add_trace(
         go.Heatmap(
@@ -51,8 +52,8 @@ def cam_overlay(inspection: Inspection, block: str, theme: Theme = LIGHT) -> go.
         fig,
         theme,
         finding=finding,
-        how_to_read=f"The darker the colour, the more the block's features there raise the logit of {label}; the slider sets the overlay's opacity.",
-        alt=f"{finding}. Grad-CAM of {inspected.cam.shape[0]} by {inspected.cam.shape[1]} cells over the {side} pixel crop, peak {peak:.3g}.",
+        how_to_read=f"The darker, the more the features there raise the logit of {label}. The slider sets the opacity.",
+        alt=f"{finding}. Grad-CAM of {rows} by {columns} cells over the {side} pixel crop, peak {peak:.3g}.",
     )
 
 

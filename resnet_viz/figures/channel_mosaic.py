@@ -56,7 +56,7 @@ def channel_mosaic(block: BlockInspection, term: Term, selected: int | None = No
         fig,
         theme,
         finding=finding + rest,
-        how_to_read=f"One tile a channel, one scale for all, ±{limit:.3g}: red above 0, blue below. Click a tile to see that channel alone.",
+        how_to_read=f"One tile a channel, one scale, ±{limit:.3g}: red above 0, blue below. Click a tile to see it alone.",
         alt=f"{finding}{rest}. A mosaic of {count} maps of {height} by {width} pixels.",
     )
 
@@ -132,6 +132,8 @@ def _targets(maps: Array, columns: int) -> go.Scatter:
         selected=still,
         unselected=still,
         customdata=np.column_stack([channels, means, extremes]),
-        hovertemplate="channel %{customdata[0]:.0f}<br>mean %{customdata[1]:.3f}<br>largest |value| %{customdata[2]:.3f}<extra></extra>",
+        hovertemplate=(
+            "channel %{customdata[0]:.0f}<br>mean %{customdata[1]:.3f}<br>largest |value| %{customdata[2]:.3f}<extra></extra>"
+        ),
         showlegend=False,
     )

@@ -78,7 +78,7 @@ def measures_by_depth(inspection: Inspection, selected: str | None = None, theme
         fig,
         theme,
         finding=finding,
-        how_to_read="Blue circles are the identity path, diamonds the residual branch; blocks run from the image to the classes.",
+        how_to_read="Blue circles are the identity path, diamonds the residual branch; blocks run from image to classes.",
         alt=f"{finding}. Six charts by block: {', '.join(panel.title for panel in PANELS)}",
     )
 

@@ -73,4 +73,5 @@ def _axis(theme: Theme) -> dict[str, object]:
 def signed_palette() -> NDArray[np.uint8]:
     """The signed colour scale as 255 RGB colours, uint8 (255, 3); the middle one stands for 0."""
     colours = sample_colorscale(SIGNED, list(np.linspace(0, 1, 255)), colortype="tuple")
-    return np.rint(255 * np.array(colours)).astype(np.uint8)
+    palette: NDArray[np.uint8] = np.rint(255 * np.array(colours)).astype(np.uint8)
+    return palette

@@ -1,9 +1,9 @@
-"""Residual blocks whose identity path, residual branch and sum are places with names.
+r"""Residual blocks whose identity path, residual branch and sum are places with names.
 
 The blocks of He et al. 2015 (https://arxiv.org/abs/1512.03385, Fig. 2 and 5), as torchvision writes them, taken apart:
 
     x -> fork -> (downsample) -> shortcut -> identity --+
-           \\--> conv, bn, ReLU, ... conv, bn -> residual + -> sum -> relu -> output
+           \--> conv, bn, ReLU, ... conv, bn -> residual + -> sum -> relu -> output
 
 `fork`, `shortcut`, `residual`, `sum` and `relu` are sub-modules without parameters, so torchvision's weights load unchanged
 and hooks, Captum and ablation find the same places in every network. No ReLU is shared or in place: what a hook sees stays
@@ -61,6 +61,8 @@ class ResidualBlock(nn.Module):
     """What the basic and the bottleneck block have in common: fork, two paths, sum, ReLU."""
 
     downsample: nn.Module | None
+    shortcut: nn.Module
+    sum: nn.Module
 
     def _open(self) -> None:
         self.fork = Fork()
@@ -79,7 +81,7 @@ class ResidualBlock(nn.Module):
 
     def branch(self, x: Tensor) -> Tensor:
         """Return the residual F(x), before the addition."""
-        raise TypeError(f"{type(self).__name__} is no block: take BasicBlock or Bottleneck")
+        raise TypeError(f"{type(self).__name__} cannot compute F of {tuple(x.shape)}: take BasicBlock or Bottleneck")
 
     def forward(self, x: Tensor) -> Tensor:
         """Return relu(identity + F(x)), He et al. 2015, equations 1 and 2."""
@@ -92,6 +94,11 @@ class ResidualBlock(nn.Module):
 
 class BasicBlock(ResidualBlock, torchvision_resnet.BasicBlock):
     """Two 3x3 convolutions beside a shortcut (ResNet-18, -34 and the CIFAR family)."""
+
+    conv1: nn.Conv2d
+    conv2: nn.Conv2d
+    bn1: nn.Module
+    bn2: nn.Module
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
@@ -106,6 +113,13 @@ class BasicBlock(ResidualBlock, torchvision_resnet.BasicBlock):
 
 class Bottleneck(ResidualBlock, torchvision_resnet.Bottleneck):
     """1x1, 3x3 and 1x1 convolutions beside a shortcut (ResNet-50 and deeper, ResNeXt, Wide ResNet)."""
+
+    conv1: nn.Conv2d
+    conv2: nn.Conv2d
+    conv3: nn.Conv2d
+    bn1: nn.Module
+    bn2: nn.Module
+    bn3: nn.Module
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
@@ -125,7 +139,7 @@ class PlainBlock(BasicBlock):
 
     def _open(self) -> None:
         super()._open()
-        self.shortcut = None
+        del self.shortcut
         self.sum = nn.Identity()
 
     @property

@@ -43,19 +43,22 @@ def skeleton(name: str, classes: int = 1000) -> nn.Module:
     """One of `ARCHITECTURES` on the meta device, without memory for its weights; KeyError for another name."""
     arch = ARCHITECTURES[name]
     with torch.device("meta"):
-        net = torchvision_resnet.ResNet(
+        net: nn.Module = torchvision_resnet.ResNet(
             arch.block,
             list(arch.blocks),
             num_classes=classes,
             groups=arch.groups,
             width_per_group=arch.width_per_group,
         )
-    net.relu.inplace = False
+    # The stem has a ReLU of its own.
+    for relu in (layer for layer in net.modules() if isinstance(layer, nn.ReLU)):
+        relu.inplace = False
     return net
 
 
 def build(name: str, classes: int = 1000, seed: int = 0) -> nn.Module:
     """One of `ARCHITECTURES` with seeded random weights: (N, 3, H, W) -> logits (N, classes); KeyError for another name."""
-    net = skeleton(name, classes).to_empty(device="cpu")
+    net = skeleton(name, classes)
+    net.to_empty(device="cpu")
     initialise(net, seed)
     return net

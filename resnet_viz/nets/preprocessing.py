@@ -54,4 +54,5 @@ class Preprocessing:
     def tensor(self, image: Image.Image) -> Tensor:
         """PIL image -> float32 (1, 3, crop, crop), (value / 255 - mean) / std."""
         scaled = transforms.to_tensor(self.seen(image))
-        return transforms.normalize(scaled, list(self.mean), list(self.std)).unsqueeze(0)
+        normalised: Tensor = transforms.normalize(scaled, list(self.mean), list(self.std))
+        return normalised.unsqueeze(0)

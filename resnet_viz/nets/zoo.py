@@ -103,7 +103,8 @@ def read_card(name: str) -> dict[str, Any]:
     path = WEIGHTS_FOLDER / f"{name}.json"
     if not path.exists():
         raise WeightsError(
-            f"No trained weights of {name} are shipped with this copy: take another model, or look at it untrained (weights=None)."
+            f"No trained weights of {name} are shipped with this copy: take another model, or look at it untrained"
+            " (weights=None)."
         )
     card: dict[str, Any] = json.loads(path.read_text())
     return card
@@ -144,8 +145,9 @@ def _fetch(official: WeightsEnum, title: str) -> dict[str, Any]:
         )
     except (OSError, RuntimeError) as error:
         raise WeightsError(
-            f"The official weights of {title} are not on this machine and could not be downloaded ({error}). Check the network"
-            f" and try again, put {_file_name(official)} into the folder that RESNET_VIZ_WEIGHTS_DIR names, or take a shipped model."
+            f"The official weights of {title} are not on this machine and could not be downloaded"
+            f" ({getattr(error, 'reason', error)}). Check the network and try again, put {_file_name(official)} into the folder"
+            " that RESNET_VIZ_WEIGHTS_DIR names, or take a shipped model."
         ) from error
     return state
 

@@ -8,7 +8,7 @@ import typer
 
 from resnet_viz.nets.cifar import CifarResNet
 from resnet_viz.nets.net import pick_device
-from resnet_viz.nets.zoo import CIFAR, CifarSpec, read_card
+from resnet_viz.nets.zoo import CIFAR, WEIGHTS_FOLDER, CifarSpec, read_card
 from resnet_viz.training import cards
 from resnet_viz.training.data import load_cifar10
 from resnet_viz.training.recipe import Recipe
@@ -29,7 +29,7 @@ def train_command(name: Name, data: Data, runs: Path = Path("runs"), epochs: int
     images = load_cifar10(data)
     curve = train(net, images, recipe, runs / name, _print)
     card = cards.ship(name, net, images, recipe, curve)
-    typer.echo(f"{name}: {card['test_accuracy']:.2%} of the test images right; shipped to {cards.WEIGHTS_FOLDER}")
+    typer.echo(f"{name}: {card['test_accuracy']:.2%} of the test images right; shipped to {WEIGHTS_FOLDER}")
 
 
 @app.command("check")

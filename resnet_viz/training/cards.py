@@ -4,7 +4,6 @@ import hashlib
 import json
 import platform
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -67,13 +66,13 @@ def _by_class(score: Score) -> dict[str, float]:
 
 
 def _markdown(card: dict[str, Any]) -> str:
-    recipe = card["recipe"]
+    recipe, data, versions = card["recipe"], card["data"], card["versions"]
     classes = "\n".join(f"| {label} | {share:.1%} |" for label, share in card["accuracy_by_class"].items())
     return f"""# {card["title"]} ({card["name"]})
 
 {card["architecture"]}; {card["parameters"]:,} parameters. Trained by this project, MIT licence.
 
-**{card["test_accuracy"]:.2%}** of the {card["data"]["test"]:,} test images right (training images: {card["train_accuracy"]:.2%}),
+**{card["test_accuracy"]:.2%}** of the {data["test"]:,} test images right (training images: {card["train_accuracy"]:.2%}),
 measured in float32 by
 
     {card["check"]}
@@ -85,21 +84,25 @@ with DATA the folder of the images or its archive.
 {classes}
 
 ## Data
-{card["data"]["note"]}
-Archive SHA-256: `{card["data"]["sha256"]}`.
+{data["note"]}
+Archive SHA-256: `{data["sha256"]}`.
 
 ## Recipe
-{recipe["epochs"]} epochs, batch {recipe["batch_size"]}, {recipe["optimizer"]}, momentum {recipe["momentum"]}, weight decay
-{recipe["weight_decay"]}, {recipe["schedule"]}, peak learning rate {recipe["peak_learning_rate"]}; {recipe["padding"]} pixels of padding,
-random crop, random flip; seed {recipe["seed"]}; {recipe["precision"]}; {card["seconds"] / 60:.0f} minutes. torch {card["versions"]["torch"]},
-torchvision {card["versions"]["torchvision"]}, Python {card["versions"]["python"]}. The curve of every epoch is in
-`assets/curves/{card["name"]}.csv`.
+- {recipe["epochs"]} epochs of batches of {recipe["batch_size"]}, seed {recipe["seed"]}, {recipe["precision"]}
+- {recipe["optimizer"]}, momentum {recipe["momentum"]}, weight decay {recipe["weight_decay"]}
+- {recipe["schedule"]}, peak learning rate {recipe["peak_learning_rate"]} after {recipe["warm_up"]:.0%} of the steps
+- {recipe["padding"]} pixels of padding, random crop, random flip
+- {card["seconds"] / 60:.0f} minutes with torch {versions["torch"]}
+  torchvision {versions["torchvision"]} and Python {versions["python"]}
+
+The curve of every epoch is in `assets/curves/{card["name"]}.csv`.
 
 ## Weights
-`{card["name"]}.safetensors`, SHA-256 `{card["sha256"]}`. Input: RGB, shorter side resized to 32 pixels, centre crop,
-(value / 255 - mean) / standard deviation with mean {tuple(card["preprocessing"]["mean"])} and standard deviation
-{tuple(card["preprocessing"]["std"])}.
+`{card["name"]}.safetensors`, SHA-256 `{card["sha256"]}`.
+Input: RGB, shorter side resized to 32 pixels, centre crop, (value / 255 - mean) / standard deviation with
+mean {card["preprocessing"]["mean"]} and standard deviation {card["preprocessing"]["std"]}.
 
 ## Limits
-Ten classes, and 32x32 pixels of anything: other subjects get one of the ten names all the same. For teaching, not for decisions.
+Ten classes, and 32x32 pixels of anything: other subjects get one of the ten names all the same. For teaching, not for
+decisions.
 """

@@ -5,7 +5,6 @@ step, so nothing but weights, momenta and the curve has to be saved.
 """
 
 import csv
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -60,7 +59,7 @@ def train(
     under another recipe.
     """
     device = next(net.parameters()).device
-    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    net.to(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(
         net.parameters(), lr=0.0, momentum=recipe.momentum, weight_decay=recipe.weight_decay, nesterov=True
     )
@@ -218,7 +217,7 @@ def _save(net: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe, curv
     partial = folder / "checkpoint.partial"
     torch.save(state, partial)
     # A rename is atomic: a kill in mid-write leaves the epoch before intact.
-    os.replace(partial, folder / "checkpoint.pt")
+    partial.replace(folder / "checkpoint.pt")
 
 
 def _rounded(value: float) -> float:

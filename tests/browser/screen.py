@@ -1,0 +1,68 @@
+"""What a person does and sees, in terms of Streamlit's test attributes."""
+
+from typing import Any
+
+from playwright.sync_api import Page
+
+from tests.browser.conftest import ARTIFACTS
+
+TIMEOUT = 60_000
+SETTLE = 150
+
+
+def open_app(page: Page, query: str = "") -> None:
+    """Open the app and wait until it has drawn everything."""
+    page.goto(f"/{query}")
+    settle(page)
+
+
+def settle(page: Page) -> None:
+    """Wait until the script has run and no placeholder is left."""
+    page.wait_for_timeout(SETTLE)
+    page.wait_for_selector("[data-testid='stApp'][data-test-connection-state='CONNECTED']", timeout=TIMEOUT)
+    page.wait_for_selector("[data-testid='stApp'][data-test-script-state='notRunning']", timeout=TIMEOUT)
+    page.wait_for_function("() => !document.querySelector('[data-testid=stSkeleton]')", timeout=TIMEOUT)
+
+
+def headings(page: Page) -> list[str]:
+    """Every heading on the page, top to bottom."""
+    return [text.strip() for text in page.locator("h1, h2, h3, h4, h5").all_inner_texts()]
+
+
+def equation_heading(page: Page) -> str:
+    """The heading of the open block."""
+    return next(text for text in headings(page) if text.startswith("Block "))
+
+
+def click_block(page: Page, name: str) -> None:
+    """Click a block on the map, where its invisible point is."""
+    place: dict[str, Any] = page.evaluate(
+        """(name) => {
+            const chart = document.querySelector('.st-key-scroll-block-map .js-plotly-plot');
+            chart.scrollIntoView({block: 'center'});
+            const trace = chart._fullData.find((t) => (t.customdata || []).includes(name));
+            const point = trace.customdata.indexOf(name) + 1;
+            const box = chart.getBoundingClientRect();
+            const xaxis = chart._fullLayout.xaxis, yaxis = chart._fullLayout.yaxis;
+            return {x: box.x + xaxis._offset + xaxis.l2p(trace.x[point]), y: box.y + yaxis._offset + yaxis.l2p(trace.y[point])};
+        }""",
+        name,
+    )
+    page.mouse.move(place["x"], place["y"])
+    page.mouse.click(place["x"], place["y"])
+    settle(page)
+
+
+def overflow(page: Page) -> int:
+    """By how many pixels the page is wider than the window."""
+    width: int = page.evaluate("() => document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    return width
+
+
+def screenshot(page: Page, name: str) -> None:
+    """Keep a picture of the whole page as an artefact."""
+    width = page.viewport_size["width"] if page.viewport_size else 1440
+    height: int = page.evaluate("() => document.querySelector('[data-testid=stMain]').scrollHeight")
+    page.set_viewport_size({"width": width, "height": min(height + 60, 4000)})
+    page.wait_for_timeout(700)
+    page.screenshot(path=ARTIFACTS / f"{name}.png")

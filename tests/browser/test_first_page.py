@@ -1,0 +1,173 @@
+"""The main job in a real browser: a picture goes in, every block opens, and a link brings the view back."""
+
+import io
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.screen import click_block, equation_heading, headings, open_app, overflow, screenshot, settle
+
+SAMPLES = Path(__file__).parents[2] / "assets" / "samples"
+UPLOAD = "[data-testid='stFileUploaderDropzoneInput']"
+
+
+def jpeg(colour: tuple[int, int, int]) -> bytes:
+    buffer = io.BytesIO()
+    picture = Image.radial_gradient("L").resize((320, 240))
+    Image.composite(Image.new("RGB", (320, 240), colour), Image.new("RGB", (320, 240), "white"), picture).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+def upload(page: Page, name: str, data: bytes) -> None:
+    page.locator(UPLOAD).first.set_input_files({"name": name, "mimeType": "image/jpeg", "buffer": data})
+    page.wait_for_timeout(600)
+    settle(page)
+
+
+def test_first_page_shows_a_real_analysis_without_a_click(page: Page) -> None:
+    open_app(page)
+    found = headings(page)
+    assert any(text.startswith("The residual branches change most at block") for text in found)
+    assert equation_heading(page)
+    assert page.get_by_alt_text("The picture as the network sees it").count() == 1
+    expect(page.locator(".facts")).to_contain_text("largest error of x + F − sum")
+    assert page.locator(".facts dt:has-text('largest error') + dd").inner_text() == "0"
+    expect(page.locator("[data-testid='stException'], [data-testid='stAlert']")).to_have_count(0)
+    screenshot(page, "first-page-light")
+
+
+def test_every_chart_has_an_alternative_text(page: Page) -> None:
+    open_app(page)
+    charts = page.locator("[data-testid='stPlotlyChart']")
+    assert charts.count() >= 4
+    for chart in charts.all():
+        described = chart.locator("xpath=ancestor-or-self::*[@aria-label or @role='img' or @aria-describedby]")
+        assert described.count() + chart.locator("[aria-label], [role='img'], .sr-only").count() > 0
+
+
+def test_a_click_on_the_map_opens_the_block_and_the_link_brings_it_back(page: Page, chromium: Browser, app_url: str) -> None:
+    open_app(page)
+    click_block(page, "layer3.1")
+    assert equation_heading(page).startswith("Block 3.1")
+    assert "block=layer3.1" in page.url
+    click_block(page, "layer1.2")
+    assert equation_heading(page).startswith("Block 1.2")
+    before = headings(page)
+    stranger = chromium.new_context(viewport={"width": 1440, "height": 900}, base_url=app_url).new_page()
+    stranger.goto(page.url)
+    settle(stranger)
+    assert headings(stranger) == before
+    stranger.context.close()
+
+
+def test_next_and_previous_by_button_and_key(page: Page) -> None:
+    open_app(page, "?block=layer2.0")
+    page.get_by_role("button", name="Next").click()
+    settle(page)
+    assert equation_heading(page).startswith("Block 2.1")
+    page.keyboard.press("ArrowRight")
+    settle(page)
+    assert equation_heading(page).startswith("Block 2.2")
+    page.keyboard.press("ArrowLeft")
+    settle(page)
+    assert equation_heading(page).startswith("Block 2.1")
+
+
+def test_an_uploaded_photo_is_analysed_and_its_link_works_for_another_person(
+    page: Page, chromium: Browser, app_url: str
+) -> None:
+    open_app(page)
+    before = page.get_by_alt_text("The picture as the network sees it").get_attribute("src")
+    upload(page, "holiday.jpg", jpeg((200, 30, 30)))
+    after = page.get_by_alt_text("The picture as the network sees it").get_attribute("src")
+    assert after != before
+    found = headings(page)
+    stranger = chromium.new_context(viewport={"width": 1440, "height": 900}, base_url=app_url).new_page()
+    stranger.goto(page.url)
+    settle(stranger)
+    assert headings(stranger) == found
+    stranger.context.close()
+
+
+def test_two_people_see_their_own_pictures(page: Page, chromium: Browser, app_url: str) -> None:
+    other = chromium.new_context(viewport={"width": 1440, "height": 900}, base_url=app_url).new_page()
+    open_app(page)
+    open_app(other)
+    upload(page, "mine.jpg", jpeg((20, 160, 40)))
+    upload(other, "mine.jpg", jpeg((40, 40, 200)))
+    mine, theirs = page.url, other.url
+    assert mine != theirs
+    page.get_by_role("button", name="Next").click()
+    settle(page)
+    assert page.url.split("image=")[1].split("&")[0] == mine.split("image=")[1].split("&")[0]
+    other.context.close()
+
+
+def test_a_text_file_called_jpg_gets_a_sentence_and_the_old_result_stays(page: Page) -> None:
+    open_app(page, "?block=layer2.2")
+    before = headings(page)
+    upload(page, "notes.jpg", b"Dear diary, this is no picture at all.\n" * 20)
+    expect(page.locator("[data-testid='stAlert']")).to_have_count(1)
+    sentence = page.locator("[data-testid='stAlert']").inner_text()
+    assert "Traceback" not in sentence
+    assert len(sentence) > 20
+    assert headings(page) == before
+    screenshot(page, "refused-upload")
+
+
+def test_a_model_whose_weights_are_away_says_so_and_offers_random_ones(page: Page) -> None:
+    open_app(page, "?model=plain110-cifar10")
+    expect(page.locator("[data-testid='stAlert']")).to_contain_text("No trained weights")
+    assert any("residual branches" in text for text in headings(page))
+    page.get_by_role("button", name="with random weights").click()
+    settle(page)
+    expect(page.locator("[data-testid='stAlert']")).to_contain_text("untrained: random weights")
+    assert "model=plain110-cifar10" in page.url
+    assert overflow(page) <= 0
+    screenshot(page, "plain-110-untrained")
+
+
+@pytest.mark.parametrize("query", ["?model=nonsense", "?image=nonsense", "?target=99", "?block=nonsense", "?channel=-3&term=x"])
+def test_a_broken_link_shows_the_default_and_no_traceback(page: Page, query: str) -> None:
+    open_app(page, query)
+    assert equation_heading(page)
+    expect(page.locator("[data-testid='stException']")).to_have_count(0)
+
+
+def test_another_class_changes_the_gradients_not_the_pictures(page: Page) -> None:
+    open_app(page, "?block=layer3.1&detail=cam")
+    before = headings(page)
+    open_app(page, "?block=layer3.1&detail=cam&target=9")
+    after = headings(page)
+    assert any("truck" in text for text in after)
+    assert [text for text in after if text.startswith("Block")] == [text for text in before if text.startswith("Block")]
+
+
+@pytest.mark.parametrize("detail", ["channels", "cam", "depth", "numbers"])
+def test_each_way_to_look_closer_opens(page: Page, detail: str) -> None:
+    open_app(page, f"?detail={detail}&block=layer2.1&channel=3")
+    expect(page.locator("[data-testid='stException']")).to_have_count(0)
+    assert len(headings(page)) >= 4
+    screenshot(page, f"detail-{detail}")
+
+
+def test_a_phone_scrolls_the_charts_and_never_the_page(chromium: Browser, app_url: str) -> None:
+    phone = chromium.new_context(viewport={"width": 390, "height": 844}, base_url=app_url, has_touch=True).new_page()
+    open_app(phone)
+    assert overflow(phone) <= 0
+    assert equation_heading(phone)
+    screenshot(phone, "first-page-phone")
+    phone.context.close()
+
+
+def test_dark_mode(chromium: Browser, app_url: str) -> None:
+    dark = chromium.new_context(viewport={"width": 1440, "height": 900}, base_url=app_url, color_scheme="dark").new_page()
+    open_app(dark)
+    background = dark.evaluate("() => getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor")
+    assert background == "rgb(17, 22, 28)"
+    colour = dark.evaluate("() => document.querySelector('.st-key-scroll-block-map .js-plotly-plot')._fullLayout.font.color")
+    assert colour.lower() == "#e8edf2"
+    screenshot(dark, "first-page-dark")
+    dark.context.close()

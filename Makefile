@@ -42,7 +42,7 @@ bench: $(VENV)/.dev ## Measure against the bare pass and the peers; writes bench
 	$(BIN)/python benchmarks/bench.py
 
 screenshots: $(VENV)/.dev ## Take the pictures of docs/ from the running app
-	$(BIN)/python docs/screenshots.py
+	$(BIN)/python -m docs.screenshots
 
 train: $(VENV)/.run ## Train the default network (DATA=folder or archive); resumes
 	$(BIN)/python -m resnet_viz.training train resnet20-cifar10 --data $(DATA)

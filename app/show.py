@@ -13,6 +13,15 @@ Width = Literal["stretch", "content"]
 
 CONFIG = {"displaylogo": False, "displayModeBar": False, "showSendToCloud": False}
 
+# The chart is drawn after this script runs: wait for it, for two seconds at the most.
+SCROLL = """<script>
+(function scroll(left) {{
+  const box = document.querySelector(".st-key-scroll-{key}");
+  if (box && box.scrollWidth > box.clientWidth) box.scrollTo({{left: {focus} * box.scrollWidth - box.clientWidth / 2}});
+  else if (left) setTimeout(scroll, 100, left - 1);
+}})(20);
+</script>"""
+
 
 def theme() -> Theme:
     """The theme of the person's browser."""
@@ -26,17 +35,28 @@ def heading(figure: go.Figure, *, level: int = 3) -> None:
         st.caption(escape(figure.layout.meta["how_to_read"]))
 
 
-def chart(figure: go.Figure, key: str, *, width: Width = "stretch", on_click: Callable[[str], None] | None = None) -> None:
-    """The chart without its title, which `heading` shows; `on_click` gets the `customdata` of a point that is clicked."""
+def chart(
+    figure: go.Figure,
+    key: str,
+    *,
+    width: Width = "stretch",
+    on_click: Callable[[str], None] | None = None,
+) -> None:
+    """The chart without its title, which `heading` shows; `on_click` gets the `customdata` of a point that is clicked.
+
+    Where the window is narrower than the figure's natural width the chart keeps it and scrolls, to `meta["focus"]` if the
+    figure has one: a place from 0 (left end) to 1 (right end).
+    """
     margin = figure.layout.margin.t
     untitled = go.Figure(figure).update_layout(title=None, margin={"t": 4}, height=figure.layout.height - margin + 4)
     options: dict[str, Any] = {"width": width, "theme": None, "config": CONFIG, "alt": figure.layout.meta["alt"], "key": key}
     if on_click is not None:
         options |= {"selection_mode": "points", "on_select": partial(_clicked, key, on_click)}
     with st.container(key=f"scroll-{key}"):
-        # Where the window is narrower than the figure's natural width, the chart keeps it and scrolls.
         st.html(f"<style>.st-key-scroll-{key} > .st-key-{key} {{ min-width: {figure.layout.width or 0}px; }}</style>")
         st.plotly_chart(untitled, **options)
+    if "focus" in figure.layout.meta:
+        st.html(SCROLL.format(key=key, focus=figure.layout.meta["focus"]), unsafe_allow_javascript=True)
 
 
 def escape(text: str) -> str:
@@ -47,5 +67,4 @@ def escape(text: str) -> str:
 def _clicked(key: str, on_click: Callable[[str], None]) -> None:
     points = st.session_state[key].selection.points
     if points:
-        data = points[0]["customdata"]
-        on_click(str(data[0] if isinstance(data, list) else data))
+        on_click(str(points[0]["customdata"]))

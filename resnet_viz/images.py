@@ -100,8 +100,8 @@ class _Stripped:
 
 def _read(source: str | os.PathLike[str] | bytes | BinaryIO) -> bytes:
     data = bytearray()
-    given = BytesIO(source) if isinstance(source, bytes | bytearray | memoryview) else source
     try:
+        given = BytesIO(source) if isinstance(source, bytes | bytearray | memoryview) else source
         with FileIO(given) if isinstance(given, str | os.PathLike) else nullcontext(given) as stream:
             if stream.seekable():
                 stream.seek(0)
@@ -111,7 +111,7 @@ def _read(source: str | os.PathLike[str] | bytes | BinaryIO) -> bytes:
         raise ImageError(f"There is no file at {source!s}: check its name and folder.") from error
     except IsADirectoryError as error:
         raise ImageError(f"{source!s} is a folder: choose one image file inside it.") from error
-    except (AttributeError, OSError, TypeError, ValueError) as error:
+    except (AttributeError, BufferError, OSError, TypeError, ValueError) as error:
         raise ImageError("The image could not be read: check that the file can be opened, or choose another one.") from error
     if not data:
         raise ImageError("This file is empty: get it again, or choose another one.")
@@ -236,8 +236,8 @@ def _tiff_directory(data: bytes) -> tuple[str, dict[int, bytes]]:
     order = "<" if data[:1] == b"I" else ">"
     (start,) = struct.unpack_from(order + "I", data, 4)
     (count,) = struct.unpack_from(order + "H", data, start)
-    ends = range(start + 2, start + 2 + 12 * count, 12)
-    return order, {struct.unpack_from(order + "H", data, at)[0]: data[at : at + 12] for at in reversed(ends)}
+    places = range(start + 2, start + 2 + 12 * count, 12)
+    return order, {struct.unpack_from(order + "H", data, at)[0]: data[at : at + 12] for at in places}
 
 
 def _tiff_number(order: str, entry: bytes) -> int:

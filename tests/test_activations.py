@@ -78,9 +78,10 @@ class TestImagenet:
             return lambda _, __, output: kept.update({key: output.clone()})
 
         for block_name in net.blocks:
-            block = stock.get_submodule(block_name)
+            block: Any = stock.get_submodule(block_name)
             block.register_forward_pre_hook(lambda _, args, key=f"{block_name} identity": kept.update({key: args[0].clone()}))
-            (bn3 if (bn3 := getattr(block, "bn3", None)) else block.bn2).register_forward_hook(keep(f"{block_name} residual"))
+            last_norm = block.bn2 if name == "resnet18" else block.bn3
+            last_norm.register_forward_hook(keep(f"{block_name} residual"))
             if block.downsample is not None:
                 block.downsample.register_forward_hook(keep(f"{block_name} identity"))
             block.register_forward_hook(keep(f"{block_name} output"))

@@ -1,6 +1,7 @@
 """Capture: what is on the tapes, and that nothing is left behind."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 import torch
@@ -48,7 +49,7 @@ class TestTapes:
         twin = net.twin()
         with capture(twin) as tapes:
             twin(x)
-        for tape, following in zip(tapes, tapes[1:], strict=False):
+        for tape, following in pairwise(tapes):
             assert following.input is tape.output
 
     def test_plain_blocks_alone_lack_a_shortcut(self, net: Net, x: Tensor) -> None:

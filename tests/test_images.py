@@ -149,9 +149,28 @@ def test_a_jpeg_decodes_as_pillow_decodes_it(mode: str, options: dict[str, objec
     assert alike(open_image(data), Image.open(io.BytesIO(data)).convert("RGB"))
 
 
+def test_a_jpeg_whose_adobe_marker_says_rgb_is_not_converted() -> None:
+    data = saved(Image.new("RGB", (8, 8), (200, 100, 50)), "JPEG", quality=100, subsampling=0)
+    jfif_length = int.from_bytes(data[4:6], "big")
+    adobe = b"\xff\xee\x00\x0eAdobe\0\x64\0\0\0\0\0"
+    stored = Image.new("RGB", (1, 1), (200, 100, 50)).convert("YCbCr").getpixel((0, 0))
+    assert pixels(data[:2] + adobe + data[4 + jfif_length :])[0] == pytest.approx(stored, abs=1)
+
+
 def test_bytes_after_the_end_of_a_jpeg_change_nothing() -> None:
     data = saved(Image.new("RGB", (16, 16), RED), "JPEG")
     assert pixels(data + b"\xff\xda" * 1000 + bytes(range(256))) == pixels(data)
+
+
+def test_bmp_from_the_top_down_and_of_os2() -> None:
+    rows = (
+        bytes([0, 0, 255, 0, 255, 0, 0, 0]),
+        bytes([255, 0, 0, 255, 255, 255, 0, 0]),
+    )  # stored as blue, green, red, padded to 4 bytes
+    top_down = b"BM" + struct.pack("<IIIIiiHHIIiiII", 70, 0, 54, 40, 2, -2, 1, 24, 0, 0, 0, 0, 0, 0)
+    assert pixels(top_down + rows[0] + rows[1]) == [RED, GREEN, BLUE, WHITE]
+    os2 = b"BM" + struct.pack("<IIIIHHHH", 42, 0, 26, 12, 2, 2, 1, 24)
+    assert pixels(os2 + rows[1] + rows[0]) == [RED, GREEN, BLUE, WHITE]
 
 
 @pytest.mark.parametrize(("mode", "compression"), [("RGB", "jpeg"), ("L", "jpeg"), ("RGB", "tiff_lzw"), ("RGBA", "tiff_lzw")])
@@ -194,9 +213,10 @@ def test_every_exif_orientation_comes_out_upright(orientation: int, kind: str, o
 
 
 def test_an_upright_image_is_not_turned_again_by_those_who_save_it() -> None:
-    image = open_image(turned(6, "PNG", "<"))
-    assert image.info == {}
-    assert open_image(saved(image, "PNG")).size == image.size
+    for kind in ("PNG", "WEBP", "JPEG", "TIFF"):
+        image = open_image(turned(6, kind, "<"))
+        assert image.info == {}
+        assert open_image(saved(image, "PNG")).size == image.size
 
 
 @pytest.mark.parametrize("block", [b"", b"\xff" * 40, exif(6)[:-12], exif(0), exif(9), exif(65535), b"Exif\0\0MM"])
@@ -554,7 +574,7 @@ def jpeg_of_many_scans() -> bytes:
 
 BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
     "144 megapixel png": (lambda: png((12_000, 12_000), 1, 0, bytes(1501 * 12_000)), "40 million"),
-    "169 megapixel webp": (huge_webp, "40 million"),
+    "169 megapixel webp": (huge_webp, "13,000 pixels wide and 13,000 high, more than 40 million"),
     "144 megapixel bmp": (
         lambda: b"BM" + struct.pack("<IIIIiiHHIIiiII", 0, 0, 54, 40, 12_000, 12_000, 1, 24, *[0] * 6),
         "40 million",

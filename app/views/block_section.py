@@ -58,7 +58,7 @@ def _facts(block: rv.BlockInspection) -> None:
         "gradient through F": f"{1 - m.shortcut_share:.0%}",
         "parameters": f"{m.parameters:,}",
         "multiply-adds": f"{m.multiply_adds / 1e6:,.2f} M",
-        "largest error of x + F − sum": f"{block.maps.error:g}" if block.maps else "–",
+        "max |x + F − sum|": f"{block.maps.error:g}" if block.maps else "–",
     }
     if block.shortcut == "none":
         rows = {name: value for name, value in rows.items() if "F" not in name}
@@ -93,7 +93,7 @@ def _channels(result: rv.Inspection, chosen: Selection) -> None:
     show.heading(mosaic, level=4)
     tiles, one = st.columns([5, 3])
     with tiles:
-        show.chart(mosaic, "mosaic", width="content", on_click=lambda number: controls.change(channel=str(int(float(number)))))
+        show.chart(mosaic, "mosaic", width="content", on_click=lambda channel: controls.change(channel=channel))
     with one:
         if channel is None:
             st.caption("Click a tile: its map with all its values opens here, and the equation above shows that channel.")

@@ -52,6 +52,7 @@ def _inspect(chosen: Selection) -> rv.Inspection:
     progress = st.empty()
     if chosen.model not in results.models():
         raise ValueError(f"There is no network called {chosen.model}: choose one from the list.")
+    progress.progress(0.0, f"Opening {results.models()[chosen.model].title}")
     network = results.net(chosen.model, chosen.trained)
     started = time.monotonic()
 

@@ -65,7 +65,7 @@ def block_equation(
         margin={"l": 2, "r": COLOURBAR - 2, "t": TOP, "b": BOTTOM},
         dragmode=False,
     )
-    what = "mean over channels" if channel is None else f"channel {channel}"
+    what = "the mean over channels" if channel is None else f"channel {channel}"
     return finish(
         fig, theme, finding=_finding(block), how_to_read=_reading(what, limits, scale), alt=_alt(block, what, pictures)
     )
@@ -171,9 +171,9 @@ def _finding(block: BlockInspection) -> str:
 
 def _reading(what: str, limits: dict[Term, float], scale: Scale) -> str:
     sizes = f"one colour scale, ±{max(limits.values()):.3g}" if scale == "shared" else "each picture on its own scale"
-    return f"Each picture is the {what}, {sizes}: red above 0, blue below, white at 0."
+    return f"Each picture is {what}, {sizes}: red above 0, blue below, white at 0."
 
 
 def _alt(block: BlockInspection, what: str, pictures: dict[Term, Array]) -> str:
     ranges = ", ".join(f"{TERM_NAMES[term]} {values.min():.3g} to {values.max():.3g}" for term, values in pictures.items())
-    return f"{_finding(block)}. Pictures of the {what}; values: {ranges}."
+    return f"{_finding(block)}. Each picture is {what}; values: {ranges}."

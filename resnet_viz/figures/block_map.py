@@ -106,7 +106,10 @@ def block_map(
     finding = _finding(places, values, chosen)
     alt = f"Block map of {inspection.title}, {len(places)} blocks. {finding}. {_spoken(places, values, chosen)}"
     plain = places[0].block.shortcut == "none"
-    return finish(fig, theme, finding=finding, how_to_read=HOW_TO_READ_PLAIN if plain else HOW_TO_READ, alt=alt)
+    finish(fig, theme, finding=finding, how_to_read=HOW_TO_READ_PLAIN if plain else HOW_TO_READ, alt=alt)
+    # Where a window too narrow for the whole chain should look.
+    focus = next((place.centre / width for place in places if place.block.name == selected), 0.0)
+    return fig.update_layout(meta=fig.layout.meta | {"focus": focus})
 
 
 def _step(blocks: int) -> float:

@@ -78,7 +78,7 @@ def channel_map(block: BlockInspection, term: Term, channel: int, theme: Theme =
     )
     fig.update_xaxes(title="x (pixels)", constrain="domain", showgrid=False)
     fig.update_yaxes(title="y (pixels)", autorange="reversed", scaleanchor="x", constrain="domain", showgrid=False)
-    fig.update_layout(width=460, height=420, margin={"l": 0, "r": 0, "t": TOP, "b": 0})
+    fig.update_layout(width=460, height=420, margin={"l": 52, "r": 0, "t": TOP, "b": 48})
     name = f"Channel {channel} of {TERM_NAMES[term]}, block {short(block.name)}"
     finding = f"{name}: {values.min():.2f} to {values.max():.2f}"
     return finish(
@@ -131,9 +131,8 @@ def _targets(maps: Array, columns: int) -> go.Scatter:
         marker={"size": max(6, round(0.9 * WIDTH / columns)), "symbol": "square", "opacity": 0},
         selected=still,
         unselected=still,
-        customdata=np.column_stack([channels, means, extremes]),
-        hovertemplate=(
-            "channel %{customdata[0]:.0f}<br>mean %{customdata[1]:.3f}<br>largest |value| %{customdata[2]:.3f}<extra></extra>"
-        ),
+        customdata=list(range(count)),
+        text=[f"mean {mean:.3f}<br>largest |value| {extreme:.3f}" for mean, extreme in zip(means, extremes, strict=True)],
+        hovertemplate="channel %{customdata}<br>%{text}<extra></extra>",
         showlegend=False,
     )

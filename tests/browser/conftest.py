@@ -8,6 +8,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -39,20 +40,8 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def app_url() -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [str(Path(sys.executable).with_name("streamlit")), "run", "app/main.py"]
-    options = ["--server.port", str(port), "--server.headless", "true", "--server.address", "127.0.0.1"]
-    ARTIFACTS.mkdir(exist_ok=True)
-    with (ARTIFACTS / "app.log").open("w") as log:
-        server = subprocess.Popen([*command, *options], cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)  # noqa: S603
-        try:
-            _wait_for(f"http://127.0.0.1:{port}/_stcore/health", server)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            server.terminate()
-            server.wait(20)
+    with running_app() as url:
+        yield url
 
 
 @pytest.fixture
@@ -61,6 +50,25 @@ def page(chromium: Browser, app_url: str) -> Iterator[Page]:
     context = chromium.new_context(viewport={"width": 1440, "height": 900}, base_url=app_url)
     yield context.new_page()
     context.close()
+
+
+@contextmanager
+def running_app() -> Iterator[str]:
+    """Start the app by its real command on a free port; gives its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{probe.getsockname()[1]}"
+    command = [str(Path(sys.executable).with_name("streamlit")), "run", "app/main.py", "--server.headless", "true"]
+    address = ["--server.address", "127.0.0.1", "--server.port", url.rsplit(":", maxsplit=1)[-1]]
+    ARTIFACTS.mkdir(exist_ok=True)
+    with (ARTIFACTS / "app.log").open("w") as log:
+        server = subprocess.Popen([*command, *address], cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)  # noqa: S603
+        try:
+            _wait_for(f"{url}/_stcore/health", server)
+            yield url
+        finally:
+            server.terminate()
+            server.wait(20)
 
 
 def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:

@@ -35,18 +35,25 @@ def equation_heading(page: Page) -> str:
 
 
 def click_block(page: Page, name: str) -> None:
-    """Click a block on the map, where its invisible point is."""
+    """Click a block on the map, at the middle one of its three invisible points."""
+    names: list[str] = page.evaluate(
+        "() => document.querySelector('.st-key-scroll-block-map .js-plotly-plot').data.at(-1).customdata"
+    )
+    click_point(page, "block-map", names.index(name) + 1)
+
+
+def click_point(page: Page, chart: str, point: int) -> None:
+    """Click a point of a chart's last trace, by its number."""
     place: dict[str, Any] = page.evaluate(
-        """(name) => {
-            const chart = document.querySelector('.st-key-scroll-block-map .js-plotly-plot');
-            chart.scrollIntoView({block: 'center'});
-            const trace = chart._fullData.find((t) => (t.customdata || []).includes(name));
-            const point = trace.customdata.indexOf(name) + 1;
-            const box = chart.getBoundingClientRect();
-            const xaxis = chart._fullLayout.xaxis, yaxis = chart._fullLayout.yaxis;
-            return {x: box.x + xaxis._offset + xaxis.l2p(trace.x[point]), y: box.y + yaxis._offset + yaxis.l2p(trace.y[point])};
+        """([chart, point]) => {
+            const plot = document.querySelector(`.st-key-scroll-${chart} .js-plotly-plot`);
+            plot.scrollIntoView({block: 'center'});
+            const {x, y} = plot._fullData.at(-1);
+            const {xaxis, yaxis} = plot._fullLayout;
+            const box = plot.getBoundingClientRect();
+            return {x: box.x + xaxis._offset + xaxis.l2p(x[point]), y: box.y + yaxis._offset + yaxis.l2p(y[point])};
         }""",
-        name,
+        [chart, point],
     )
     page.mouse.move(place["x"], place["y"])
     page.mouse.click(place["x"], place["y"])

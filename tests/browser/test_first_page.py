@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.screen import click_block, equation_heading, headings, open_app, overflow, screenshot, settle
+from tests.browser.screen import click_block, click_point, equation_heading, headings, open_app, overflow, screenshot, settle
 
 SAMPLES = Path(__file__).parents[2] / "assets" / "samples"
 UPLOAD = "[data-testid='stFileUploaderDropzoneInput']"
@@ -32,8 +32,8 @@ def test_first_page_shows_a_real_analysis_without_a_click(page: Page) -> None:
     assert any(text.startswith("The residual branches change most at block") for text in found)
     assert equation_heading(page)
     assert page.get_by_alt_text("The picture as the network sees it").count() == 1
-    expect(page.locator(".facts")).to_contain_text("largest error of x + F − sum")
-    assert page.locator(".facts dt:has-text('largest error') + dd").inner_text() == "0"
+    expect(page.locator(".facts")).to_contain_text("max |x + F − sum|")
+    assert page.locator(".facts dt:has-text('max |x') + dd").inner_text() == "0"
     expect(page.locator("[data-testid='stException'], [data-testid='stAlert']")).to_have_count(0)
     screenshot(page, "first-page-light")
 
@@ -127,6 +127,22 @@ def test_a_model_whose_weights_are_away_says_so_and_offers_random_ones(page: Pag
     assert "model=plain110-cifar10" in page.url
     assert overflow(page) <= 0
     screenshot(page, "plain-110-untrained")
+
+
+def test_a_deep_network_scrolls_to_the_open_block(page: Page) -> None:
+    open_app(page, "?model=resnet110-cifar10&weights=none&block=layer3.10")
+    page.wait_for_timeout(2500)
+    left: float = page.evaluate("() => document.querySelector('.st-key-scroll-block-map').scrollLeft")
+    assert left > 1000
+    click_block(page, "layer3.11")
+    assert equation_heading(page).startswith("Block 3.11")
+
+
+def test_a_click_on_a_tile_shows_that_channel(page: Page) -> None:
+    open_app(page, "?block=layer3.1&term=sum")
+    click_point(page, "mosaic", 17)
+    assert "channel=17" in page.url
+    assert any(text.startswith("Channel 17 of sum") for text in headings(page))
 
 
 @pytest.mark.parametrize("query", ["?model=nonsense", "?image=nonsense", "?target=99", "?block=nonsense", "?channel=-3&term=x"])

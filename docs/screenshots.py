@@ -1,0 +1,38 @@
+"""Take the pictures of the documentation from the running app: `make screenshots`."""
+
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+from tests.browser.conftest import CHROMIUM, running_app
+from tests.browser.screen import open_app
+
+FOLDER = Path(__file__).parent
+SHOTS = {
+    "first-page": ("?block=layer2.1", 1440, 1020, "light"),
+    "first-page-dark": ("?block=layer2.1", 1440, 1020, "dark"),
+    "first-page-phone": ("?block=layer2.1", 390, 844, "light"),
+    "channels": ("?block=layer2.1&detail=channels&channel=3&term=sum", 1440, 1900, "light"),
+    "grad-cam": ("?block=layer3.2&detail=cam", 1440, 1900, "light"),
+    "by-depth": ("?block=layer2.1&detail=depth", 1440, 1900, "light"),
+}
+
+
+def main() -> None:
+    """Start the app, open each view, save its picture."""
+    if CHROMIUM is None:
+        raise SystemExit("Chromium is not installed: install Debian's package chromium first")
+    with running_app() as url, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        for name, (query, width, height, scheme) in SHOTS.items():
+            dark = "dark" if scheme == "dark" else "light"
+            context = browser.new_context(viewport={"width": width, "height": height}, base_url=url, color_scheme=dark)
+            page = context.new_page()
+            open_app(page, query)
+            page.wait_for_timeout(1000)
+            page.screenshot(path=FOLDER / f"{name}.png")
+            context.close()
+
+
+if __name__ == "__main__":
+    main()

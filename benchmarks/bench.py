@@ -1,0 +1,48 @@
+"""What looking into a network costs beside the bare pass, and what the peers take for the same work: `make bench`.
+
+Prints ratios, never times, writes them to RESULTS.md beside this file, and exits with status 1 where a limit is broken.
+"""
+
+import sys
+from pathlib import Path
+
+import torch
+
+# Started as a script, Python looks for imports in this folder: the repository's own modules are one above.
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.contest import Row, Work, compete
+from benchmarks.results import Setting, as_markdown, as_text
+from benchmarks.sizes import mosaic_rows
+from benchmarks.subjects import make_subject
+from benchmarks.works import capture_work, inspect_work
+
+RESULTS = Path(__file__).with_name("RESULTS.md")
+THREADS = 2
+ROUNDS = 60
+SECONDS_A_WORK = 130
+
+
+def main() -> int:
+    """Run every contest, print and write the results; return the exit status."""
+    torch.set_num_threads(THREADS)
+    setting = Setting.here(THREADS)
+    print(f"allocator: {setting.allocator}")
+    subject = make_subject()
+    rows = [row for make in (capture_work, inspect_work) for row in _compete(make(subject))]
+    rows += mosaic_rows()
+    print(as_text(rows))
+    RESULTS.write_text(as_markdown(setting, rows))
+    broken = [row for row in rows if row.breaks_limit]
+    for row in broken:
+        print(f"LIMIT BROKEN: {row.work}: {row.value.median:.2f} {row.unit}, the limit is {row.limit:.2f}")
+    return 1 if broken else 0
+
+
+def _compete(work: Work) -> list[Row]:
+    print(f"{work.name}: up to {ROUNDS} rounds ...", flush=True)
+    return compete(work, ROUNDS, SECONDS_A_WORK)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,82 @@
+"""The same work, or as much of it as they offer, by other libraries, each through its own public interface.
+
+Peers work on torchvision's network, as their users do, and get a ready tensor and the class: preprocessing is ours alone.
+"""
+
+import torchlens
+from captum.attr import LayerActivation, LayerGradCam
+from pytorch_grad_cam import GradCAM
+from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+from torch import Tensor, nn, no_grad
+from torchcam.methods import GradCAM as TorchcamGradCAM
+
+from benchmarks.subjects import Subject
+
+
+def torchlens_trace(subject: Subject) -> object:
+    """Log every operation."""
+    with no_grad():
+        return torchlens.trace(subject.stock, subject.x)
+
+
+def torchlens_extract(subject: Subject) -> object:
+    """Save the places of the four tensors; "iadd" is torchvision's addition, which is no module."""
+    with no_grad():
+        return torchlens.extract(subject.stock, subject.x, [*_places(subject), "iadd"])
+
+
+def captum_activations_at_once(subject: Subject) -> object:
+    """Hand captum every place in a list."""
+    with no_grad():
+        return LayerActivation(subject.stock, list(_places(subject).values())).attribute(subject.x)
+
+
+def captum_activations_in_a_loop(subject: Subject) -> object:
+    """Ask captum for one place after the other."""
+    with no_grad():
+        return [LayerActivation(subject.stock, place).attribute(subject.x) for place in _places(subject).values()]
+
+
+def captum_grad_cam_in_a_loop(subject: Subject) -> object:
+    """Ask captum for one block's Grad-CAM after the other."""
+    x = _input(subject)
+    return [
+        LayerGradCam(subject.stock, block).attribute(x, target=subject.target, relu_attributions=True)
+        for block in subject.stock_blocks.values()
+    ]
+
+
+def grad_cam_in_a_loop(subject: Subject) -> object:
+    """Ask pytorch-grad-cam for one block's Grad-CAM after the other."""
+    return [_grad_cam(subject, [block]) for block in subject.stock_blocks.values()]
+
+
+def grad_cam_at_once(subject: Subject) -> object:
+    """Hand pytorch-grad-cam every block as a target layer."""
+    return _grad_cam(subject, list(subject.stock_blocks.values()))
+
+
+def torchcam_at_once(subject: Subject) -> object:
+    """Hand torchcam every block as a target layer."""
+    with TorchcamGradCAM(subject.stock, list(subject.stock_blocks)) as extractor:
+        scores = subject.stock(_input(subject))
+        return extractor(subject.target, scores, normalized=False)
+
+
+def _grad_cam(subject: Subject, blocks: list[nn.Module]) -> object:
+    with GradCAM(model=subject.stock, target_layers=blocks) as cam:
+        return cam(_input(subject), targets=[ClassifierOutputTarget(subject.target)])
+
+
+def _input(subject: Subject) -> Tensor:
+    # The weights are frozen: the input asks for the gradient, which costs less than asking for all the weights' gradients.
+    return subject.x.detach().requires_grad_()
+
+
+def _places(subject: Subject) -> dict[str, nn.Module]:
+    """The modules of torchvision's network whose outputs are a residual, an output or a projected identity."""
+    places: dict[str, nn.Module] = {}
+    for name, block in subject.stock_blocks.items():
+        wanted = {f"{name}.bn3": block.bn3, f"{name}.downsample": block.downsample, name: block}
+        places |= {place: module for place, module in wanted.items() if isinstance(module, nn.Module)}
+    return places

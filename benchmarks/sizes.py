@@ -1,0 +1,42 @@
+"""How many bytes 64 maps of 56x56 take on their way to the browser: our mosaic, and a heatmap a map."""
+
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from benchmarks.contest import Row, Spread
+from benchmarks.subjects import picture
+from resnet_viz.analyses.inspection import BlockInspection, inspect
+from resnet_viz.figures import channel_mosaic
+from resnet_viz.figures.block_equation import Term, term_maps
+from resnet_viz.nets.zoo import load
+
+LIMIT_MB = 0.3
+BLOCK = "layer1.0"
+TERMS: tuple[Term, ...] = ("identity", "residual", "sum", "output")
+MEANING = (
+    "The JSON of a figure of all 64 channels, 56x56 each, of a ResNet-18's first block with random weights, in MB (10^6 bytes);"
+    " the spread is over identity, residual, sum and output. Ours is one picture, the other 64 heatmaps."
+)
+
+
+def mosaic_rows() -> list[Row]:
+    """Measure our mosaic and 64 heatmap subplots of the same maps."""
+    net = load("resnet18", weights=None, device="cpu")
+    block = inspect(net, picture(net.preprocessing.resize)).block(BLOCK)
+    mosaics = [_megabytes(channel_mosaic(block, term)) for term in TERMS]
+    heatmaps = [_megabytes(_heatmaps(block, term)) for term in TERMS]
+    return [
+        Row("64 maps", MEANING, "ResNet Viz", "a mosaic that answers the mouse", Spread.of(mosaics), "MB", LIMIT_MB),
+        Row("64 maps", MEANING, "64 heatmap subplots", "every value of every map", Spread.of(heatmaps), "MB"),
+    ]
+
+
+def _heatmaps(block: BlockInspection, term: Term) -> go.Figure:
+    fig = make_subplots(8, 8)
+    for channel, values in enumerate(term_maps(block, term)):
+        fig.add_trace(go.Heatmap(z=values, showscale=False), channel // 8 + 1, channel % 8 + 1)
+    return fig
+
+
+def _megabytes(fig: go.Figure) -> float:
+    return len(fig.to_json().encode()) / 1e6

@@ -1,0 +1,47 @@
+"""What the contestants look at: one ResNet-50 with seeded random weights, ours and torchvision's, and one seeded picture."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+from torch import Tensor, nn
+from torchvision.models import resnet50
+
+from resnet_viz.nets.net import Net
+from resnet_viz.nets.zoo import load
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """`stock` is torchvision's own network with the weights of `net`; `x` is `image` after preprocessing, (1, 3, 224, 224)."""
+
+    net: Net
+    stock: nn.Module
+    image: Image.Image
+    x: Tensor
+    target: int
+
+    @property
+    def stock_blocks(self) -> dict[str, nn.Module]:
+        """The blocks of `stock` by our names, first to last."""
+        return {name: self.stock.get_submodule(name) for name in self.net.blocks}
+
+
+def make_subject(seed: int = 0) -> Subject:
+    """Build the networks on the CPU; the picture is as large as the preprocessing would make it: only the crop is left."""
+    net = load("resnet50", weights=None, device="cpu", seed=seed)
+    stock: nn.Module = resnet50(weights=None)
+    stock.load_state_dict(net.module.state_dict())
+    stock.eval().requires_grad_(requires_grad=False)
+    image = picture(net.preprocessing.resize, seed)
+    x = net.preprocess(image)
+    return Subject(net, stock, image, x, int(stock(x).argmax()))
+
+
+def picture(size: int, seed: int = 0) -> Image.Image:
+    """Draw a square RGB picture whose spectrum falls as 1 / frequency, as that of photographs does."""
+    noise = np.random.default_rng(seed).standard_normal((size, size, 3))
+    frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(size), np.fft.fftfreq(size)))
+    frequency[0, 0] = np.inf
+    drawn = np.fft.ifft2(np.fft.fft2(noise, axes=(0, 1)) / frequency[..., None], axes=(0, 1)).real
+    return Image.fromarray(np.clip(128 + 50 * drawn / drawn.std(), 0, 255).astype(np.uint8))

@@ -1,0 +1,122 @@
+"""The works that are timed: what a bare pass is, what ours does, and what may be asked of the peers."""
+
+import torch
+from torch import Tensor
+from torchlens.backends.torch.wrappers import unwrap_torch, wrap_torch
+
+from benchmarks import peers
+from benchmarks.contest import Contestant, Work
+from benchmarks.subjects import Subject
+from resnet_viz.analyses.activations import activations
+from resnet_viz.analyses.inspection import inspect
+
+CAPTURE_LIMIT, INSPECT_LIMIT = 1.08, 1.25
+SELDOM = 12
+
+
+def capture_work(subject: Subject) -> Work:
+    """Identity, residual, sum and output of all 16 blocks."""
+    return Work(
+        name="capture",
+        meaning=(
+            "The four tensors of every block of a ResNet-50 (`activations`, preprocessing and twin included), over one forward"
+            " pass of torchvision's network on a ready tensor without gradients."
+        ),
+        limit=CAPTURE_LIMIT,
+        bare=Contestant("bare forward", "logits", lambda: _forward(subject)),
+        ours=Contestant(
+            "ResNet Viz", "identity, residual, sum, output of 16 blocks", lambda: activations(subject.net, subject.image)
+        ),
+        peers=_capture_peers(subject),
+    )
+
+
+def inspect_work(subject: Subject) -> Work:
+    """Capture, gradients at both ends of every fork, every block's Grad-CAM, all measures."""
+    return Work(
+        name="inspect",
+        meaning=(
+            "All that the first page shows of a ResNet-50: the four tensors, the gradient at each block's input through the"
+            " shortcut, through F and in all, every block's Grad-CAM, predictions and 15 measures a block (`inspect`), over one"
+            " forward pass and one backward pass of the top logit to the input of torchvision's network with frozen weights."
+        ),
+        limit=INSPECT_LIMIT,
+        bare=Contestant("bare forward and backward", "gradient at the input", lambda: _forward_backward(subject)),
+        ours=Contestant(
+            "ResNet Viz", "tensors, gradients, Grad-CAMs and measures of 16 blocks", lambda: inspect(subject.net, subject.image)
+        ),
+        peers=_inspect_peers(subject),
+    )
+
+
+def _capture_peers(subject: Subject) -> tuple[Contestant, ...]:
+    # TorchLens wraps torch's functions for good: taken off between its runs, so that the others do not pay for it.
+    return (
+        Contestant(
+            "TorchLens, places named",
+            "all four tensors, as copies, with each operation's metadata",
+            lambda: peers.torchlens_extract(subject),
+            every=2,
+            set_up=wrap_torch,
+            clean_up=unwrap_torch,
+        ),
+        Contestant(
+            "TorchLens, everything",
+            "every operation's output, as copies, with metadata",
+            lambda: peers.torchlens_trace(subject),
+            every=2,
+            set_up=wrap_torch,
+            clean_up=unwrap_torch,
+        ),
+        Contestant(
+            "captum LayerActivation, one call",
+            "residual, output, projection shortcuts; no sum: no module makes it",
+            lambda: peers.captum_activations_at_once(subject),
+            every=2,
+        ),
+        Contestant(
+            "captum LayerActivation, loop",
+            "the same, a forward pass a place",
+            lambda: peers.captum_activations_in_a_loop(subject),
+            every=SELDOM,
+        ),
+    )
+
+
+def _inspect_peers(subject: Subject) -> tuple[Contestant, ...]:
+    return (
+        Contestant(
+            "torchcam GradCAM, one pass",
+            "16 Grad-CAMs only, the class given",
+            lambda: peers.torchcam_at_once(subject),
+        ),
+        Contestant(
+            "pytorch-grad-cam, one call",
+            "the mean of 16 scaled Grad-CAMs, no single one",
+            lambda: peers.grad_cam_at_once(subject),
+            every=2,
+        ),
+        Contestant(
+            "captum LayerGradCam, loop",
+            "16 Grad-CAMs only, the class given",
+            lambda: peers.captum_grad_cam_in_a_loop(subject),
+            every=SELDOM,
+        ),
+        Contestant(
+            "pytorch-grad-cam, loop",
+            "16 Grad-CAMs only, each scaled to 0..1 and 224x224",
+            lambda: peers.grad_cam_in_a_loop(subject),
+            every=SELDOM,
+        ),
+    )
+
+
+def _forward(subject: Subject) -> Tensor:
+    with torch.no_grad():
+        logits: Tensor = subject.stock(subject.x)
+    return logits
+
+
+def _forward_backward(subject: Subject) -> Tensor:
+    x = subject.x.detach().requires_grad_()
+    return torch.autograd.grad(subject.stock(x).max(), x)[0]

@@ -1,0 +1,258 @@
+"""Figures say what the result says: values, limits, identities and texts are checked against the arrays."""
+
+import base64
+import io
+import math
+import re
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+from PIL import Image
+
+import resnet_viz as rv
+from resnet_viz.figures.block_equation import block_equation, terms_of
+from resnet_viz.figures.block_map import LINE_Y, block_map, measures_for
+from resnet_viz.figures.cam_overlay import cam_overlay
+from resnet_viz.figures.channel_mosaic import channel_map, channel_mosaic
+from resnet_viz.figures.measures_by_depth import measures_by_depth
+from resnet_viz.figures.predictions import predictions
+from resnet_viz.figures.theme import DARK, IDENTITY, LIGHT, PLAIN, RESIDUAL, SIGNED, SUM, Theme, signed_palette
+from resnet_viz.nets.preprocessing import Preprocessing
+
+
+def inspected(model: str) -> rv.Inspection:
+    pixels = np.random.default_rng(3).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    return rv.inspect(rv.load(model, weights=None, device="cpu"), Image.fromarray(pixels))
+
+
+@pytest.fixture(scope="module")
+def residual() -> rv.Inspection:
+    return inspected("resnet20-cifar10")
+
+
+@pytest.fixture(scope="module")
+def plain() -> rv.Inspection:
+    return inspected("plain20-cifar10")
+
+
+def every_figure(r: rv.Inspection, theme: Theme = LIGHT) -> dict[str, go.Figure]:
+    block = r.blocks[4]
+    return {
+        "map": block_map(r, selected=block.name, theme=theme),
+        "equation": block_equation(block, theme=theme),
+        "mosaic": channel_mosaic(block, "output", 3, theme),
+        "channel": channel_map(block, "output", 3, theme),
+        "depth": measures_by_depth(r, block.name, theme),
+        "cam": cam_overlay(r, block.name, theme),
+        "predictions": predictions(r, theme=theme),
+    }
+
+
+def decoded(source: str) -> np.ndarray:
+    png = base64.b64decode(source.removeprefix("data:image/png;base64,"))
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+
+
+@pytest.mark.parametrize("model", ["resnet20-cifar10", "plain20-cifar10", "resnet20b-cifar10"])
+@pytest.mark.parametrize("theme", [LIGHT, DARK], ids=lambda theme: theme.name)
+def test_every_figure_carries_finding_reading_aid_and_alt(model: str, theme: Theme) -> None:
+    for name, figure in every_figure(inspected(model), theme).items():
+        meta = figure.layout.meta
+        assert len(meta["finding"]) > 10, name
+        assert len(meta["how_to_read"]) > 15, name
+        assert meta["finding"] in meta["alt"] or name == "predictions", name
+        assert figure.layout.title.text == meta["finding"]
+        assert figure.layout.font.color == theme.text
+        assert "nan" not in figure.to_json().lower().replace("channan", ""), name
+
+
+class TestBlockMap:
+    def test_the_finding_names_the_largest_and_the_smallest(self, residual: rv.Inspection) -> None:
+        ratio = residual.table()["ratio"]
+        finding = block_map(residual).layout.meta["finding"]
+        assert (
+            finding
+            == f"The residual branches change most at block {str(ratio.idxmax())[5:]}, least at {str(ratio.idxmin())[5:]}"
+        )
+
+    def test_written_values_are_the_tables(self, residual: rv.Inspection) -> None:
+        bold = [a.text for a in block_map(residual, "cosine").layout.annotations if re.fullmatch(r"<b>[+-].*</b>", a.text)]
+        assert bold == [f"<b>{value:+.2f}</b>" for value in residual.table()["cosine"]]
+
+    def test_identity_and_residual_are_never_collinear(self, residual: rv.Inspection) -> None:
+        shapes = block_map(residual).layout.shapes
+        line = [s for s in shapes if s.type == "line"]
+        arcs = [s for s in shapes if s.type == "path" and s.line.color == RESIDUAL]
+        assert {s.line.color for s in line} == {IDENTITY}
+        assert {s.y0 for s in line} == {s.y1 for s in line} == {LINE_Y}
+        assert len(arcs) == 9
+        for arc in arcs:
+            heights = [float(y) for y in re.findall(r",([\d.]+)", arc.path)]
+            assert heights[0] == heights[-1] == LINE_Y
+            assert 0.75 * (max(heights) - LINE_Y) > 60
+
+    def test_the_widest_arc_is_the_largest_value(self, residual: rv.Inspection) -> None:
+        arcs = [s.line.width for s in block_map(residual).layout.shapes if s.type == "path" and s.line.color == RESIDUAL]
+        assert int(np.argmax(arcs)) == int(residual.table()["ratio"].to_numpy().argmax())
+
+    def test_the_identity_path_is_unbroken_and_dotted_where_the_shape_changes(self, residual: rv.Inspection) -> None:
+        lines = sorted((s for s in block_map(residual).layout.shapes if s.type == "line"), key=lambda s: s.x0)
+        assert [line.line.dash for line in lines].count("4px,4px") == 2
+        assert all(left.x1 == pytest.approx(right.x0) for left, right in pairwise(lines))
+
+    def test_a_plain_network_is_grey_and_has_no_sum(self, plain: rv.Inspection) -> None:
+        figure = block_map(plain)
+        assert measures_for(plain) == ("response_std", "cam_mass")
+        assert not [a for a in figure.layout.annotations if a.text == "+"]
+        assert not [s for s in figure.layout.shapes if s.line.color in (IDENTITY, RESIDUAL)]
+        assert len([s for s in figure.layout.shapes if s.type == "path" and s.line.color == PLAIN]) == 9
+
+    def test_every_block_can_be_clicked(self, residual: rv.Inspection) -> None:
+        targets = block_map(residual).data[-1]
+        assert set(targets.customdata) == {block.name for block in residual.blocks}
+        assert targets.marker.opacity == 0
+
+    @pytest.mark.parametrize(("model", "blocks"), [("resnet110-cifar10", 54), ("resnet152", 50)])
+    def test_a_deep_network_keeps_room_for_every_block(self, model: str, blocks: int) -> None:
+        net = rv.load(model, weights=None, device="cpu")
+        small = Preprocessing(32, 32, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+        r = rv.inspect(replace(net, preprocessing=small), Image.new("RGB", (32, 32), "red"))
+        figure = block_map(r, selected=r.blocks[-1].name)
+        centres = sorted(set(figure.data[-1].x))
+        assert len(centres) == blocks
+        assert min(np.diff(centres)) >= 60
+        assert figure.layout.width > centres[-1] > 3000
+        assert figure.layout.meta["focus"] > 0.9
+
+    def test_an_impossible_measure_is_refused(self, plain: rv.Inspection) -> None:
+        with pytest.raises(ValueError, match="response_std, cam_mass"):
+            block_map(plain, "cosine")
+
+
+class TestBlockEquation:
+    def test_pictures_are_the_channel_means_and_add_up(self, residual: rv.Inspection) -> None:
+        block = residual.blocks[5]
+        identity, branch, total, output = (np.asarray(trace.z) for trace in block_equation(block).data)
+        np.testing.assert_allclose(identity + branch, total, atol=1e-6)
+        np.testing.assert_allclose(output, block.output.mean(0))
+
+    def test_one_channel_adds_up_exactly(self, residual: rv.Inspection) -> None:
+        block = residual.blocks[3]
+        identity, branch, total, output = (np.asarray(trace.z) for trace in block_equation(block, 7).data)
+        assert np.array_equal(identity + branch, total)
+        assert np.array_equal(np.maximum(total, 0), output)
+
+    def test_one_symmetric_scale_by_default(self, residual: rv.Inspection) -> None:
+        figure = block_equation(residual.blocks[5])
+        largest = max(float(np.abs(trace.z).max()) for trace in figure.data)
+        assert -figure.layout.coloraxis.cmin == figure.layout.coloraxis.cmax == pytest.approx(largest)
+        assert {trace.coloraxis for trace in figure.data} == {"coloraxis"}
+
+    def test_each_its_own_scale_on_request(self, residual: rv.Inspection) -> None:
+        figure = block_equation(residual.blocks[5], scale="each")
+        for trace in figure.data:
+            assert trace.zmax == -trace.zmin == pytest.approx(float(np.abs(trace.z).max()))
+
+    def test_frames_have_the_colours_of_the_paths(self, residual: rv.Inspection) -> None:
+        layout = block_equation(residual.blocks[5]).layout
+        frames = [layout[f"xaxis{n}"].linecolor for n in ("", 2, 3, 4)]
+        assert frames == [IDENTITY, RESIDUAL, SUM, SUM]
+
+    def test_a_plain_block_is_its_branch_and_a_relu(self, plain: rv.Inspection) -> None:
+        assert terms_of(plain.blocks[2]) == ("residual", "output")
+        assert len(block_equation(plain.blocks[2]).data) == 2
+
+    @pytest.mark.parametrize("channel", [-1, 16])
+    def test_a_channel_that_is_not_there(self, residual: rv.Inspection, channel: int) -> None:
+        with pytest.raises(ValueError, match="channels 0 to 15"):
+            block_equation(residual.blocks[0], channel)
+
+
+class TestChannelMosaic:
+    def test_tiles_show_the_maps(self, residual: rv.Inspection) -> None:
+        block = residual.blocks[4]
+        pixels = decoded(channel_mosaic(block, "sum").data[0].source).astype(int)
+        limit = np.abs(block.sum).max()
+        palette = signed_palette().astype(int)
+        for channel, (row, column) in {0: (0, 0), 9: (1, 1), 31: (3, 7)}.items():
+            tile = pixels[row * 17 : row * 17 + 16, column * 17 : column * 17 + 16]
+            wanted = palette[np.rint(block.sum[channel] / limit * 127).astype(int) + 127]
+            assert np.abs(tile - wanted).mean() < 6
+
+    def test_hover_and_click_name_the_channel_under_the_pointer(self, residual: rv.Inspection) -> None:
+        targets = channel_mosaic(residual.blocks[4], "residual").data[1]
+        assert list(targets.customdata) == list(range(32))
+        assert (targets.x[9], targets.y[9]) == (1 * 17 + 7.5, 1 * 17 + 7.5)
+        assert f"mean {residual.blocks[4].residual[9].mean():.3f}" in targets.text[9]
+
+    def test_zero_is_the_middle_colour(self) -> None:
+        palette = signed_palette()
+        assert len(palette) % 2 == 1
+        assert palette[len(palette) // 2].min() > 240
+        assert palette[0][2] > palette[0][0]
+        assert palette[-1][0] > palette[-1][2]
+
+    def test_64_maps_of_56_pixels_stay_small(self, residual: rv.Inspection) -> None:
+        maps = np.random.default_rng(0).normal(size=(64, 56, 56)).astype(np.float32)
+        block = residual.blocks[0]
+        assert block.maps is not None
+        noise = replace(block, maps=replace(block.maps, output=maps))
+        assert len(channel_mosaic(noise, "output").to_json()) < 0.3e6
+
+    def test_the_channel_map_is_the_channel(self, residual: rv.Inspection) -> None:
+        block = residual.blocks[4]
+        assert np.array_equal(channel_map(block, "residual", 5).data[0].z, block.residual[5])
+
+
+class TestMeasuresByDepth:
+    def test_lines_are_the_tables_columns(self, residual: rv.Inspection) -> None:
+        table = residual.table()
+        figure = measures_by_depth(residual)
+        drawn = [np.asarray(trace.y) for trace in figure.data]
+        wanted = ["identity_norm", "residual_norm", "ratio", "cosine", "response_std"]
+        for values, name in zip(drawn, wanted, strict=False):
+            np.testing.assert_array_equal(values, table[name])
+
+    def test_the_finding_counts(self, residual: rv.Inspection) -> None:
+        table = residual.table()
+        larger, against = (table["ratio"] > 1).sum(), (table["cosine"] < 0).sum()
+        finding = measures_by_depth(residual).layout.meta["finding"]
+        assert finding == f"F is larger than x in {larger} of 9 blocks, and points against it in {against}"
+
+
+class TestCamOverlay:
+    def test_ground_is_the_crop_and_overlay_the_enlarged_cam(self, residual: rv.Inspection) -> None:
+        figure = cam_overlay(residual, "layer3.2")
+        assert np.array_equal(decoded(figure.data[0].source), residual.seen)
+        cam = residual.block("layer3.2").cam
+        assert np.asarray(figure.data[1].z).shape == (32, 32)
+        assert float(np.max(figure.data[1].z)) <= cam.max() + 1e-6
+        assert figure.data[1].zmax == pytest.approx(cam.max())
+
+    def test_the_overlay_covers_the_crop(self, residual: rv.Inspection) -> None:
+        overlay = cam_overlay(residual, "layer3.2").data[1]
+        assert overlay.x0 - overlay.dx / 2 == pytest.approx(-0.5)
+        assert overlay.x0 + overlay.dx * (len(overlay.z) - 0.5) == pytest.approx(31.5)
+
+    def test_the_slider_sets_the_opacity_of_the_overlay_alone(self, residual: rv.Inspection) -> None:
+        slider = cam_overlay(residual, "layer3.2").layout.sliders[0]
+        assert [step.args for step in slider.steps] == [({"opacity": p / 100}, (1,)) for p in (0, 20, 40, 60, 80, 100)]
+
+    def test_an_unknown_block_is_named(self, residual: rv.Inspection) -> None:
+        with pytest.raises(KeyError, match="layer9"):
+            cam_overlay(residual, "layer9.9")
+
+
+def test_predictions_are_the_softmax_in_percent(residual: rv.Inspection) -> None:
+    bars = predictions(residual, 4).data[0]
+    logits = np.array([p.logit for p in sorted(residual.predictions, key=lambda p: p.index)])
+    shares = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
+    np.testing.assert_allclose(bars.x, 100 * np.sort(shares)[::-1][:4], rtol=1e-5)
+    assert math.isclose(sum(p.probability for p in residual.predictions), 1, rel_tol=1e-5)
+
+
+def test_the_signed_scale_is_red_above_zero() -> None:
+    assert SIGNED == "RdBu_r"

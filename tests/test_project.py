@@ -1,0 +1,55 @@
+"""What the project promises about itself: dependencies agree, the public API is there, nothing points to one machine."""
+
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import resnet_viz as rv
+from resnet_viz.nets.zoo import WEIGHTS_FOLDER
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_requirements_hold_every_dependency_and_the_package_itself() -> None:
+    lines = [line for line in (ROOT / "requirements.txt").read_text().splitlines() if line and not line.startswith("#")]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert set(project["dependencies"]) <= set(lines)
+    assert lines[-1] == "-e ."
+
+
+def test_the_public_names_are_there() -> None:
+    names = ["list_models", "load", "open_image", "ImageError", "inspect", "activations", "figures", "WeightsError"]
+    assert [name for name in names if not hasattr(rv, name)] == []
+    assert set(rv.__all__) <= set(dir(rv))
+
+
+def test_every_sample_is_listed_and_opens() -> None:
+    folder = ROOT / "assets" / "samples"
+    samples = json.loads((folder / "samples.json").read_text())
+    assert len(samples) >= 8
+    sources = (folder / "SOURCES.md").read_text()
+    for sample in samples:
+        assert re.fullmatch(r"[a-z0-9-]+", sample["id"])
+        assert sample["file"] in sources
+        assert rv.open_image(folder / sample["file"]).mode == "RGB"
+
+
+def test_shipped_weights_have_card_curve_and_load() -> None:
+    shipped = sorted(path.stem for path in WEIGHTS_FOLDER.glob("*.safetensors"))
+    assert "resnet20-cifar10" in shipped
+    for name in shipped:
+        card = json.loads((WEIGHTS_FOLDER / f"{name}.json").read_text())
+        curve = (WEIGHTS_FOLDER.parent / "curves" / f"{name}.csv").read_text().splitlines()
+        assert len(curve) == card["recipe"]["epochs"] + 1
+        assert f"{card['test_accuracy']:.2%}" in (WEIGHTS_FOLDER / f"{name}.md").read_text()
+        assert rv.load(name, device="cpu").weights.source == "shipped"
+
+
+def test_the_default_network_knows_its_own_samples() -> None:
+    net = rv.load("resnet20-cifar10", device="cpu")
+    folder = ROOT / "assets" / "samples"
+    for sample in json.loads((folder / "samples.json").read_text()):
+        if sample["kind"] == "cifar10":
+            best = rv.inspect(net, rv.open_image(folder / sample["file"])).predictions[0]
+            assert best.label == sample["label"], sample["file"]

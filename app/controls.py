@@ -9,7 +9,7 @@ from typing import Any
 
 import streamlit as st
 
-DEFAULT_SAMPLE = "cifar-cat"
+DEFAULT_SAMPLE = "cat-photo"
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,9 @@ def selection() -> Selection:
 
 
 def change(**values: str) -> None:
-    """Change the selection from a widget's callback; a new model forgets what only the old one had."""
-    if "model" in values or "weights" in values:
-        values = {"block": "", "target": "", "channel": "", "measure": ""} | values
+    """Change the selection from a widget's callback; a new model forgets what belonged to the old one."""
+    if "model" in values:
+        values = {"weights": "trained", "block": "", "target": "", "channel": "", "measure": ""} | values
     if "block" in values or "term" in values:
         values = {"channel": ""} | values
     st.session_state.pop("notice", None)

@@ -5,7 +5,7 @@ comments, profiles, previews and later frames in which a small file can hide a l
 - transparency is laid on white; CMYK and Lab are converted, 1-bit and palette images looked up; colour profiles are ignored
 - 16-bit grey: value / 257, rounded (12-bit TIFF: value * 255 / 4095); 16-bit colour: the high byte, value // 256
 - 32-bit integer and float: values within 0..1 times 255; within 0..255 as they are; anything else stretched so that the
-  smallest is 0 and the largest 255 (a single value: 128). Infinite values and NaN are refused.
+  smallest is 0 and the largest 255 (a single value: 0). Infinite values and NaN are refused.
 """
 
 import hashlib
@@ -292,8 +292,7 @@ def _numbers_to_grey(image: Image.Image) -> Image.Image:
     low, high = np.float64(values.min()), np.float64(values.max())  # 64 bits: the range of two floats may overflow 32
     if not np.isfinite([low, high]).all():
         raise ImageError("Some pixels of this image are infinite or not a number: replace those values and save it again.")
-    if low >= 0 and high <= 255:
-        grey = values * (255.0 if high <= 1 else 1.0)
-    else:
-        grey = (values - low) * (255 / (high - low)) if high > low else np.full(values.shape, 128.0)
-    return Image.fromarray(np.rint(grey).astype(np.uint8))
+    start, scale = (0.0, 255.0 if high <= 1 else 1.0) if low >= 0 and high <= 255 else (low, 255 / (high - low or 1))
+    grey = np.subtract(values, start, dtype=np.float64)
+    grey *= scale
+    return Image.fromarray(np.rint(grey, out=grey).astype(np.uint8))

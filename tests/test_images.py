@@ -307,7 +307,7 @@ def test_floats() -> None:
     assert greys(grey_tiff(32, struct.pack("<3f", 0, 100.4, 254.6), kind=3)) == [0, 100, 255]
     assert greys(grey_tiff(32, struct.pack("<3f", 1000, 1001, 1004), kind=3)) == [0, 64, 255]
     assert greys(grey_tiff(32, struct.pack("<3f", -3e38, 0, 3e38), kind=3)) == [0, 128, 255]
-    assert greys(grey_tiff(32, struct.pack("<2f", 5000, 5000), kind=3)) == [128, 128]
+    assert greys(grey_tiff(32, struct.pack("<2f", 5000, 5000), kind=3)) == [0, 0]
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])

@@ -77,6 +77,11 @@ class TestPickDevice:
         with pytest.raises(ValueError, match=f"there is no {device.split(':', maxsplit=1)[0]} device on this machine"):
             pick_device(device)
 
+    @pytest.mark.parametrize("device", ["gpu", "", "meta"])
+    def test_what_is_no_device_to_compute_on(self, device: str) -> None:
+        with pytest.raises(ValueError, match="take device='auto' or 'cpu'"):
+            pick_device(device)
+
     def test_a_device_given_as_such(self) -> None:
         assert pick_device(torch.device("cpu")) == torch.device("cpu")
 

@@ -216,6 +216,19 @@ class TestShipped:
         with pytest.raises(WeightsError, match=r"resnet20-cifar10\.safetensors is missing"):
             load("resnet20-cifar10")
 
+    @pytest.mark.parametrize("card", ["", '{"test_accuracy": 0.9', "[]", '{"test_accuracy": 0.9}'], ids=str)
+    def test_damaged_card(self, card: str, shipped: Path) -> None:
+        ship(shipped, "resnet20-cifar10", CifarResNet(20))
+        (shipped / "resnet20-cifar10.json").write_text(card)
+        with pytest.raises(WeightsError, match=r"resnet20-cifar10\.json"):
+            load("resnet20-cifar10")
+
+    def test_a_damaged_card_leaves_the_catalogue_standing(self, shipped: Path) -> None:
+        ship(shipped, "resnet20-cifar10", CifarResNet(20))
+        (shipped / "resnet20-cifar10.json").write_text("{")
+        assert len(list_models()) == 30
+        assert not row("resnet20-cifar10").here
+
 
 class TestOfficial:
     @pytest.mark.parametrize("by", ["RESNET_VIZ_WEIGHTS_DIR", "torch.hub"])

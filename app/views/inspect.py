@@ -13,7 +13,7 @@ from controls import Selection
 from resnet_viz.figures.block_map import STYLES, measures_for
 from views import block_section, picture_section
 
-PROGRESS_EVERY = 0.1
+PROGRESS_AFTER = 0.3
 
 
 def page() -> None:
@@ -49,15 +49,15 @@ def _result() -> rv.Inspection:
 
 
 def _inspect(chosen: Selection) -> rv.Inspection:
-    progress = st.empty()
     if chosen.model not in results.models():
         raise ValueError(f"There is no network called {chosen.model}: choose one from the list.")
-    progress.progress(0.0, f"Opening {results.models()[chosen.model].title}")
-    network = results.net(chosen.model, chosen.trained)
-    started = time.monotonic()
+    with st.spinner(f"Opening {results.models()[chosen.model].title}"):
+        network = results.net(chosen.model, chosen.trained)
+    progress, started = st.empty(), time.monotonic()
 
     def on_block(done: int, total: int) -> None:
-        if time.monotonic() - started > PROGRESS_EVERY * done / total:
+        # Streamlit stops a script that was overtaken by a newer request here, and with it the inspection.
+        if time.monotonic() - started > PROGRESS_AFTER:
             progress.progress(done / total, f"{network.title}: block {done} of {total}")
 
     try:

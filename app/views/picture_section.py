@@ -96,6 +96,7 @@ def _upload() -> None:
             width=260,
         )
         camera = st.toggle("Camera")
+        st.caption("Your photo stays in this server's memory.")
     if camera:
         shot = f"camera-{st.session_state['uploads']}"
         st.camera_input("Take a photo", key=shot, on_change=_take, args=(shot,), label_visibility="collapsed")
@@ -117,7 +118,7 @@ def _take(key: str) -> None:
 
 
 def _gallery(chosen: Selection) -> None:
-    with st.container(horizontal=True, key="gallery", gap="small"):
+    with st.container(horizontal=True, key="gallery", gap="xsmall"):
         for sample in results.samples().values():
             st.button(
                 sample.title,

@@ -25,6 +25,7 @@ from resnet_viz.analyses.measures import MEANINGS, Measures
 from resnet_viz.images import ImageError, open_image
 from resnet_viz.nets.net import Net
 from resnet_viz.nets.zoo import ModelInfo, WeightsError, list_models, load
+from resnet_viz.report import report
 
 __all__ = [
     "MEANINGS",
@@ -43,4 +44,5 @@ __all__ = [
     "list_models",
     "load",
     "open_image",
+    "report",
 ]

@@ -1,0 +1,52 @@
+"""The command line: `resnet-viz models`, `resnet-viz inspect photo.jpg --report out.html`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from resnet_viz.analyses.inspection import inspect
+from resnet_viz.images import ImageError, open_image
+from resnet_viz.nets.zoo import DEFAULT_MODEL, WeightsError, list_models, load
+from resnet_viz.report import report
+
+COLUMNS = ["shortcut", "ratio", "cosine", "response_std", "cut", "shortcut_share"]
+
+app = typer.Typer(help="What does each residual block of a ResNet do with an image?", no_args_is_help=True)
+
+
+@app.command("models")
+def models_command() -> None:
+    """List every network, and whether its trained weights are on this machine."""
+    for info in list_models():
+        here = "here" if info.here else "to fetch" if info.source == "official" else "untrained"
+        typer.echo(f"{info.name:22} {info.task:9} {info.blocks:3} blocks {info.params / 1e6:7.2f} M  {here:10} {info.note}")
+
+
+@app.command("inspect")
+def inspect_command(
+    image: Annotated[Path, typer.Argument(help="A JPEG, PNG, WebP, GIF, BMP or TIFF file.")],
+    *,
+    model: Annotated[str, typer.Option(help="A name that `resnet-viz models` lists.")] = DEFAULT_MODEL,
+    target: Annotated[str, typer.Option(help="The class to explain, by label or index; the predicted one if left out.")] = "",
+    untrained: Annotated[bool, typer.Option("--untrained", help="Use seeded random weights.")] = False,
+    report_to: Annotated[Path | None, typer.Option("--report", help="Write everything into one HTML file.")] = None,
+    csv_to: Annotated[Path | None, typer.Option("--csv", help="Write the table of measures.")] = None,
+) -> None:
+    """Take a network apart on an image and print what every block does."""
+    try:
+        net = load(model, weights=None) if untrained else load(model)
+        chosen = int(target) if target.isdecimal() else target or None
+        result = inspect(net, open_image(image), chosen)
+        if report_to is not None:
+            report(result, report_to)
+        if csv_to is not None:
+            result.table().to_csv(csv_to)
+    except (ImageError, WeightsError, ValueError, OSError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+    typer.echo(f"{result.title}, {result.weights.note}, on {result.device}")
+    typer.echo(", ".join(f"{p.label} {p.probability:.1%}" for p in result.predictions[:5]))
+    typer.echo(
+        result.table()[["shortcut", "ratio", "cosine", "response_std", "cut", "shortcut_share"]].to_string(float_format="%.3f")
+    )

@@ -7,10 +7,17 @@ import torchlens
 from captum.attr import LayerActivation, LayerGradCam
 from pytorch_grad_cam import GradCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
-from torch import Tensor, nn, no_grad
+from torch import Tensor, nn, no_grad, zeros
 from torchcam.methods import GradCAM as TorchcamGradCAM
+from torchlens.backends.torch.wrappers import wrap_torch
 
 from benchmarks.subjects import Subject
+
+
+def torchlens_wrap() -> None:
+    """Let TorchLens wrap torch's functions and do what it does once after that."""
+    wrap_torch()
+    torchlens.trace(nn.ReLU(), zeros(1))
 
 
 def torchlens_trace(subject: Subject) -> object:

@@ -1,8 +1,11 @@
 """The works that are timed: what a bare pass is, what ours does, and what may be asked of the peers."""
 
+import copy
+from dataclasses import replace
+
 import torch
 from torch import Tensor
-from torchlens.backends.torch.wrappers import unwrap_torch, wrap_torch
+from torchlens.backends.torch.wrappers import unwrap_torch
 
 from benchmarks import peers
 from benchmarks.contest import Contestant, Work
@@ -11,7 +14,7 @@ from resnet_viz.analyses.activations import activations
 from resnet_viz.analyses.inspection import inspect
 
 CAPTURE_LIMIT, INSPECT_LIMIT = 1.08, 1.25
-SELDOM = 12
+SELDOM = 10
 
 
 def capture_work(subject: Subject) -> Work:
@@ -50,22 +53,23 @@ def inspect_work(subject: Subject) -> Work:
 
 
 def _capture_peers(subject: Subject) -> tuple[Contestant, ...]:
-    # TorchLens wraps torch's functions for good: taken off between its runs, so that the others do not pay for it.
+    # TorchLens leaves marks on a model and wrappers on torch: the others must not pay for them.
+    marked = replace(subject, stock=copy.deepcopy(subject.stock))
     return (
         Contestant(
             "TorchLens, places named",
             "all four tensors, as copies, with each operation's metadata",
-            lambda: peers.torchlens_extract(subject),
-            every=2,
-            set_up=wrap_torch,
+            lambda: peers.torchlens_extract(marked),
+            every=SELDOM,
+            set_up=peers.torchlens_wrap,
             clean_up=unwrap_torch,
         ),
         Contestant(
             "TorchLens, everything",
             "every operation's output, as copies, with metadata",
-            lambda: peers.torchlens_trace(subject),
-            every=2,
-            set_up=wrap_torch,
+            lambda: peers.torchlens_trace(marked),
+            every=SELDOM,
+            set_up=peers.torchlens_wrap,
             clean_up=unwrap_torch,
         ),
         Contestant(

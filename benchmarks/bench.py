@@ -19,8 +19,8 @@ from benchmarks.works import capture_work, inspect_work
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 THREADS = 2
-ROUNDS = 50
-SECONDS_A_WORK = 120
+ROUNDS = 40
+SECONDS_A_WORK = 75
 
 
 def main() -> int:

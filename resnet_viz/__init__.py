@@ -23,8 +23,8 @@ from resnet_viz.analyses.activations import Activations, activations
 from resnet_viz.analyses.inspection import BlockInspection, Inspection, Prediction, inspect
 from resnet_viz.analyses.measures import MEANINGS, Measures
 from resnet_viz.images import ImageError, open_image
-from resnet_viz.nets.net import Net
-from resnet_viz.nets.zoo import ModelInfo, WeightsError, list_models, load
+from resnet_viz.nets.net import Net, WeightsError
+from resnet_viz.nets.zoo import ModelInfo, list_models, load
 from resnet_viz.report import report
 
 __all__ = [

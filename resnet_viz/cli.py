@@ -7,7 +7,8 @@ import typer
 
 from resnet_viz.analyses.inspection import inspect
 from resnet_viz.images import ImageError, open_image
-from resnet_viz.nets.zoo import DEFAULT_MODEL, WeightsError, list_models, load
+from resnet_viz.nets.net import WeightsError
+from resnet_viz.nets.zoo import DEFAULT_MODEL, list_models, load
 from resnet_viz.report import report
 
 COLUMNS = ["shortcut", "ratio", "cosine", "response_std", "cut", "shortcut_share"]

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from resnet_viz.nets import imagenet, zoo
 from resnet_viz.nets.blocks import blocks_of
 from resnet_viz.nets.cifar import CIFAR10_LABELS, CifarResNet
-from resnet_viz.nets.zoo import ModelInfo, WeightsError, list_models, load
+from resnet_viz.nets.net import WeightsError
+from resnet_viz.nets.zoo import ModelInfo, list_models, load
 
 RESNET18_FILE = "resnet18-f37072fd.pth"
 

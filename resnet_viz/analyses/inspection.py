@@ -184,10 +184,10 @@ def inspect(
     inspect different images at the same time. Raises ValueError for a class that the network does not have.
     """
     chosen = None if target is None else net.class_index(target)
-    x = net.preprocess(image).requires_grad_()
     twin = net.twin()
-    with capture(twin, on_block) as tapes, torch.enable_grad():
-        logits = twin(x)[0]
+    # Also where the caller has switched gradients off.
+    with torch.inference_mode(mode=False), torch.enable_grad(), capture(twin, on_block) as tapes:
+        logits = twin(net.preprocess(image).requires_grad_())[0]
         index = int(logits.argmax()) if chosen is None else chosen
         gradients = _gradients(tapes, logits[index])
     measures = measure(tapes, gradients)

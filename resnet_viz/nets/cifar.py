@@ -6,6 +6,7 @@ and one linear layer: 6n + 2 layers with weights.
 
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from resnet_viz.nets.blocks import BasicBlock, PlainBlock, ZeroPad, initialise
@@ -32,16 +33,22 @@ class CifarResNet(nn.Module):
         if shortcut not in ("A", "B", "C", "plain"):
             raise ValueError(f"shortcut {shortcut!r} is unknown: take 'A', 'B', 'C' or 'plain'")
         self.depth = depth
+        n = (depth - 2) // 6
+        # On the meta device nothing is drawn: torch's global generator stays as it was.
+        with torch.device("meta"):
+            self._layers(n, shortcut, classes)
+        self.to_empty(device="cpu")
+        initialise(self, seed)
+
+    def _layers(self, n: int, shortcut: ShortcutOption, classes: int) -> None:
         self.conv1 = nn.Conv2d(3, STAGE_CHANNELS[0], 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(STAGE_CHANNELS[0])
         self.relu = nn.ReLU()
-        n = (depth - 2) // 6
         self.layer1 = _stage(n, 16, 16, 1, shortcut)
         self.layer2 = _stage(n, 16, 32, 2, shortcut)
         self.layer3 = _stage(n, 32, 64, 2, shortcut)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(STAGE_CHANNELS[-1], classes)
-        initialise(self, seed)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, 3, H, W) -> logits (N, classes)."""

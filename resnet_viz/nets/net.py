@@ -15,6 +15,10 @@ from resnet_viz.nets.preprocessing import Preprocessing
 Source = Literal["shipped", "official", "checkpoint", "untrained"]
 
 
+class WeightsError(RuntimeError):
+    """Weights that are not here, cannot be fetched or are not what they should be; the message is for the user."""
+
+
 @dataclass(frozen=True)
 class WeightsOrigin:
     """Where weights come from, in words that are shown wherever the network is."""
@@ -62,13 +66,13 @@ class Net:
         return copy.deepcopy(self.module, shared)
 
     def class_index(self, target: int | str) -> int:
-        """Return the index of a class given by index or label; ValueError names the range or the nearest labels."""
+        """Return the index of a class given by index or label; ValueError says which there are."""
         if isinstance(target, str):
             if target in self.labels:
                 return self.labels.index(target)
             raise ValueError(f"{self.title} has no class {target!r}; it has {', '.join(self.labels[:10])} ...")
         if 0 <= target < len(self.labels):
-            return target
+            return int(target)
         raise ValueError(f"target {target} is outside {self.title}'s classes: take 0 to {len(self.labels) - 1}")
 
 
@@ -78,8 +82,11 @@ def pick_device(device: str | torch.device = "auto") -> torch.device:
         if torch.cuda.is_available():
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    chosen = torch.device(device)
-    here = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not here.get(chosen.type, True):
-        raise ValueError(f"there is no {chosen.type} device on this machine: take device='auto' or 'cpu'")
+    count = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
+    try:
+        chosen = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(f"{device!r} is no device: take device='auto' or 'cpu'") from error
+    if (chosen.index or 0) >= count.get(chosen.type, 0):
+        raise ValueError(f"there is no {chosen.type} device on this machine that fits {device}: take device='auto' or 'cpu'")
     return chosen

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -10,22 +9,18 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file
-from torchvision.models import WeightsEnum, get_model_weights
 
 from resnet_viz.nets import imagenet
 from resnet_viz.nets.cifar import CIFAR10_LABELS, CIFAR10_MEAN, CIFAR10_STD, CifarResNet, ShortcutOption
 from resnet_viz.nets.costs import count_parameters
-from resnet_viz.nets.net import Net, Source, WeightsOrigin, pick_device
+from resnet_viz.nets.net import Net, Source, WeightsError, WeightsOrigin, pick_device
+from resnet_viz.nets.official import best_weights, load_official, weights_file
 from resnet_viz.nets.preprocessing import Preprocessing
 
 WEIGHTS_FOLDER = Path(__file__).parents[2] / "assets" / "weights"
 DEFAULT_MODEL = "resnet20-cifar10"
 CIFAR_DEPTHS = (20, 32, 44, 56, 110)
 CIFAR_PREPROCESSING = Preprocessing(32, 32, CIFAR10_MEAN, CIFAR10_STD)
-
-
-class WeightsError(RuntimeError):
-    """Weights that are not here, cannot be fetched or are not what they should be; the message is for the user."""
 
 
 @dataclass(frozen=True)
@@ -99,15 +94,20 @@ def load(name: str = DEFAULT_MODEL, weights: str | None = "trained", device: str
 
 
 def read_card(name: str) -> dict[str, Any]:
-    """Return the model card of shipped weights, as its JSON says; WeightsError where there is none."""
+    """Return the model card of shipped weights; WeightsError where there is none, or none that says what it must."""
     path = WEIGHTS_FOLDER / f"{name}.json"
     if not path.exists():
         raise WeightsError(
             f"No trained weights of {name} are shipped with this copy: take another model, or look at it untrained"
             " (weights=None)."
         )
-    card: dict[str, Any] = json.loads(path.read_text())
-    return card
+    try:
+        card: dict[str, Any] = json.loads(path.read_text())
+        if isinstance(card["sha256"], str) and isinstance(card["test_accuracy"], float):
+            return card
+    except (ValueError, TypeError, KeyError):
+        pass
+    raise WeightsError(f"{path.name} is damaged: restore the model card, which says what the weights beside it are.")
 
 
 def _cifar_net(name: str, weights: str | None, seed: int) -> Net:
@@ -125,65 +125,38 @@ def _cifar_net(name: str, weights: str | None, seed: int) -> Net:
 
 
 def _imagenet_net(name: str, weights: str | None, seed: int) -> Net:
-    official = _official(name)
-    origin = _untrained(seed)
+    title, official = imagenet.ARCHITECTURES[name].title, best_weights(name)
     if weights is None:
-        module = imagenet.build(name, seed=seed)
+        module, origin = imagenet.build(name, seed=seed), _untrained(seed)
     else:
         module = imagenet.skeleton(name)
-        module.load_state_dict(_fetch(official, imagenet.ARCHITECTURES[name].title), assign=True)
+        load_official(module, official, title)
         origin = WeightsOrigin("official", f"torchvision {official.name}, trained on ImageNet")
     labels = tuple(official.meta["categories"])
-    preprocessing = Preprocessing.of(official.transforms())
-    return Net(name, imagenet.ARCHITECTURES[name].title, module, labels, preprocessing, origin)
-
-
-def _fetch(official: WeightsEnum, title: str) -> dict[str, Any]:
-    try:
-        state: dict[str, Any] = official.get_state_dict(
-            progress=False, model_dir=os.environ.get("RESNET_VIZ_WEIGHTS_DIR"), check_hash=True, weights_only=True
-        )
-    except (OSError, RuntimeError) as error:
-        raise WeightsError(
-            f"The official weights of {title} are not on this machine and could not be downloaded"
-            f" ({getattr(error, 'reason', error)}). Check the network and try again, put {_file_name(official)} into the folder"
-            " that RESNET_VIZ_WEIGHTS_DIR names, or take a shipped model."
-        ) from error
-    return state
+    return Net(name, title, module, labels, Preprocessing.of(official.transforms()), origin)
 
 
 def _untrained(seed: int) -> WeightsOrigin:
     return WeightsOrigin("untrained", f"untrained: random weights, seed {seed}")
 
 
-def _official(name: str) -> WeightsEnum:
-    best: WeightsEnum = get_model_weights(name).DEFAULT
-    return best
-
-
-def _file_name(official: WeightsEnum) -> str:
-    return str(official.url).rsplit("/", 1)[-1]
-
-
-def _official_path(official: WeightsEnum) -> Path:
-    folder = os.environ.get("RESNET_VIZ_WEIGHTS_DIR") or Path(torch.hub.get_dir()) / "checkpoints"
-    return Path(folder) / _file_name(official)
-
-
 def _cifar_info(name: str) -> ModelInfo:
-    spec = CIFAR[name]
-    here = (WEIGHTS_FOLDER / f"{name}.safetensors").exists() and (WEIGHTS_FOLDER / f"{name}.json").exists()
-    note = f"{read_card(name)['test_accuracy']:.1%} of the test images right" if here else "no trained weights yet"
+    spec, file = CIFAR[name], WEIGHTS_FOLDER / f"{name}.safetensors"
     params = _parameters(name)
+    source: Source = "shipped"
+    try:
+        note = f"{read_card(name)['test_accuracy']:.1%} of the test images right"
+        size = file.stat().st_size
+    except (WeightsError, OSError):
+        note, size, source = "no trained weights yet", 4 * params, "untrained"
     kind = "no shortcut" if spec.shortcut == "plain" else f"shortcut {spec.shortcut}"
-    blocks = (spec.depth - 2) // 2
-    source: Source = "shipped" if here else "untrained"
-    return ModelInfo(name, spec.title, "CIFAR-10", spec.depth, blocks, kind, params, 4 * params, source, here, note)
+    blocks, here = (spec.depth - 2) // 2, source == "shipped"
+    return ModelInfo(name, spec.title, "CIFAR-10", spec.depth, blocks, kind, params, size, source, here, note)
 
 
 def _imagenet_info(name: str) -> ModelInfo:
-    arch, official = imagenet.ARCHITECTURES[name], _official(name)
-    here = _official_path(official).exists()
+    arch, official = imagenet.ARCHITECTURES[name], best_weights(name)
+    here = weights_file(official).exists()
     size = int(official.meta["_file_size"] * 2**20)
     accuracy = official.meta["_metrics"]["ImageNet-1K"]["acc@1"]
     note = f"{accuracy:.1f}% of the ImageNet validation images right"

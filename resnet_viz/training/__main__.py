@@ -12,7 +12,7 @@ from resnet_viz.nets.zoo import CIFAR, WEIGHTS_FOLDER, CifarSpec, read_card
 from resnet_viz.training import cards
 from resnet_viz.training.data import load_cifar10
 from resnet_viz.training.recipe import Recipe
-from resnet_viz.training.trainer import Epoch, fastest_precision, train
+from resnet_viz.training.trainer import Epoch, fastest_precision, saved_recipe, train
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 
@@ -25,7 +25,8 @@ def train_command(name: Name, data: Data, runs: Path = Path("runs"), epochs: int
     """Train a network, going on where an earlier run stopped, and ship weights, card and curve to assets/."""
     spec = _spec(name)
     net = CifarResNet(spec.depth, spec.shortcut, seed=Recipe.seed).to(pick_device())
-    recipe = replace(Recipe(), epochs=epochs, precision=fastest_precision(net))
+    begun = saved_recipe(runs / name)
+    recipe = replace(Recipe(), epochs=epochs, precision=begun.precision if begun else fastest_precision(net))
     images = load_cifar10(data)
     curve = train(net, images, recipe, runs / name, _print)
     card = cards.ship(name, net, images, recipe, curve)

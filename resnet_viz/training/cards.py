@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 import torchvision
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from resnet_viz.nets.cifar import CIFAR10_LABELS, CIFAR10_MEAN, CIFAR10_STD
@@ -28,7 +28,7 @@ DATA_NOTE = (
 def ship(name: str, net: nn.Module, data: Dataset, recipe: Recipe, curve: list[Epoch]) -> dict[str, Any]:
     """Write weights, card and curve of a trained network of the catalogue into `assets/`; returns the card."""
     path = WEIGHTS_FOLDER / f"{name}.safetensors"
-    save_file({key: tensor.cpu().contiguous() for key, tensor in net.state_dict().items()}, path)
+    weights = save({key: tensor.cpu().contiguous() for key, tensor in net.state_dict().items()})
     test, train = evaluate(net, data.test), evaluate(net, data.train)
     spec = CIFAR[name]
     card = {
@@ -36,7 +36,7 @@ def ship(name: str, net: nn.Module, data: Dataset, recipe: Recipe, curve: list[E
         "title": spec.title,
         "architecture": f"He et al. 2015, section 4.2, depth {spec.depth}, shortcut {spec.shortcut}",
         "parameters": count_parameters(net),
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "sha256": hashlib.sha256(weights).hexdigest(),
         "test_accuracy": round(1 - test.error, 4),
         "train_accuracy": round(1 - train.error, 4),
         "test_loss": round(test.loss, 4),
@@ -49,6 +49,7 @@ def ship(name: str, net: nn.Module, data: Dataset, recipe: Recipe, curve: list[E
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "torchvision": torchvision.__version__},
         "check": f"python -m resnet_viz.training check {name} --data DATA",
     }
+    path.write_bytes(weights)
     write_curve(curve, CURVES_FOLDER / f"{name}.csv")
     (WEIGHTS_FOLDER / f"{name}.json").write_text(json.dumps(card, indent=1) + "\n")
     (WEIGHTS_FOLDER / f"{name}.md").write_text(_markdown(card))

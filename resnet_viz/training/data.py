@@ -43,9 +43,10 @@ def load_cifar10(source: Path) -> Dataset:
     files = _folder_files(source) if source.is_dir() else _archive_files(source)
     decoded: dict[str, list[tuple[str, np.ndarray, int]]] = {"train": [], "test": []}
     for name, data in files:
-        path = PurePosixPath(name)
-        split, label = path.parts[-3:-1]
+        split, label = PurePosixPath(name).parts[-3:-1]
         pixels = np.asarray(Image.open(io.BytesIO(data), formats=["JPEG"]).convert("RGB"))
+        if split not in decoded or label not in CIFAR10_LABELS or pixels.shape != (32, 32, 3):
+            raise ValueError(f"{name} is not CIFAR-10's: wanted are 32x32 images in train/ and test/, a folder a class")
         decoded[split].append((name, pixels, CIFAR10_LABELS.index(label)))
     sha256 = "" if source.is_dir() else hashlib.sha256(source.read_bytes()).hexdigest()
     return Dataset(_split(decoded["train"], source), _split(decoded["test"], source), sha256)

@@ -4,6 +4,7 @@ Whatever is random in an epoch comes from a generator seeded by (seed, epoch), a
 step, so nothing but weights, momenta and the curve has to be saved.
 """
 
+import copy
 import csv
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ from resnet_viz.training.data import Dataset, Split
 from resnet_viz.training.recipe import Precision, Recipe
 
 GRADIENT_NORM_EVERY = 8
+CHECKPOINT = "checkpoint.pt"
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,14 @@ def train(
         _save(net, optimizer, recipe, curve, folder)
         on_epoch(curve[-1])
     net.to(device=device, memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    net.eval()
     return curve
+
+
+def saved_recipe(folder: Path) -> Recipe | None:
+    """Return the recipe of the checkpoint in `folder`, or None where there is none."""
+    path = folder / CHECKPOINT
+    return Recipe(**torch.load(path, weights_only=True)["recipe"]) if path.exists() else None
 
 
 def learning_rate(recipe: Recipe, progress: float) -> float:
@@ -113,15 +122,16 @@ def normalise(images: Tensor) -> Tensor:
 
 def fastest_precision(net: nn.Module, batch_size: int = 128) -> Precision:
     """Time a training step in each precision: bfloat16 is several times slower on processors without instructions for it."""
-    device = next(net.parameters()).device
+    trial = copy.deepcopy(net)  # a training step moves the batch norms' statistics
+    device = next(trial.parameters()).device
     images = torch.zeros(batch_size, 3, 32, 32, device=device)
     times: dict[Precision, float] = {}
     for precision in get_args(Precision):
         for _ in range(2):
             start = time.perf_counter()
             with _autocast(device, precision):
-                loss = net(images).float().square().mean()
-            torch.autograd.grad(loss, list(net.parameters()))[0].cpu()
+                loss = trial(images).float().square().mean()
+            torch.autograd.grad(loss, list(trial.parameters()))[0].cpu()
             times[precision] = time.perf_counter() - start
     return min(times, key=times.__getitem__)
 
@@ -195,7 +205,7 @@ def _augment(images: Tensor, padding: int, generator: torch.Generator) -> Tensor
 
 
 def _resume(net: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe, folder: Path) -> list[Epoch]:
-    path = folder / "checkpoint.pt"
+    path = folder / CHECKPOINT
     if not path.exists():
         return []
     saved = torch.load(path, weights_only=True, map_location=next(net.parameters()).device)
@@ -217,7 +227,7 @@ def _save(net: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe, curv
     partial = folder / "checkpoint.partial"
     torch.save(state, partial)
     # A rename is atomic: a kill in mid-write leaves the epoch before intact.
-    partial.replace(folder / "checkpoint.pt")
+    partial.replace(folder / CHECKPOINT)
 
 
 def _rounded(value: float) -> float:

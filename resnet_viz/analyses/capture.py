@@ -57,6 +57,11 @@ def capture(twin: nn.Module, on_block: OnBlock | None = None) -> Iterator[list[T
     """
     blocks = blocks_of(twin)
     tapes: list[Tape] = []
+    for block in blocks.values():
+        # Nobody looks at what goes into the branch's inner ReLUs, and in place they need no memory of their own.
+        for layer in block.children():
+            if isinstance(layer, nn.ReLU) and layer is not block.relu:
+                layer.inplace = True
     with ExitStack() as hooks:
         for name, block in blocks.items():
             for handle in _hook(name, block, tapes, on_block, len(blocks)):

@@ -13,6 +13,7 @@ import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
 from resnet_viz.analyses.inspection import BlockInspection, Inspection
+from resnet_viz.figures.block_chain import PAD, RIGHT, Place, natural_width, places_of
 from resnet_viz.figures.theme import ATTRIBUTION, GRADIENT, IDENTITY, LIGHT, PLAIN, RESIDUAL, SIGNED, SUM, Theme, finish, short
 
 MapMeasure = Literal["ratio", "cosine", "gradient", "cam_mass", "response_std"]
@@ -20,7 +21,6 @@ MapMeasure = Literal["ratio", "cosine", "gradient", "cam_mass", "response_std"]
 HEIGHT = 290
 LINE_Y = 128
 ARC = 84
-LEFT, RIGHT, GAP, PAD = 96, 132, 12, 10
 TOP, BOTTOM = 40, 36
 HOW_TO_READ = (
     "Left to right, the way of the image. The straight line is the identity x, each arc a residual branch F(x) that is added"
@@ -55,32 +55,10 @@ STYLES: dict[MapMeasure, Style] = {
 }
 
 
-@dataclass(frozen=True)
-class _Place:
-    """Where a block stands: the arc from `start` to `end` on the line, in a column of width `step` about `centre`."""
-
-    block: BlockInspection
-    centre: float
-    step: float
-
-    @property
-    def start(self) -> float:
-        return self.centre - 0.33 * self.step
-
-    @property
-    def end(self) -> float:
-        return self.centre + 0.3 * self.step
-
-
 def measures_for(inspection: Inspection) -> tuple[MapMeasure, ...]:
     """Name the measures that can be drawn: a plain network has no identity to compare with."""
     plain = all(block.shortcut == "none" for block in inspection.blocks)
     return ("response_std", "cam_mass") if plain else get_args(MapMeasure)
-
-
-def natural_width(blocks: int, stages: int) -> int:
-    """Return the width in pixels at which a network of that many blocks is readable; wider ones scroll."""
-    return round(LEFT + RIGHT + blocks * _step(blocks) + stages * (2 * PAD + GAP))
 
 
 def block_map(
@@ -93,9 +71,9 @@ def block_map(
     chosen = measure or measures_for(inspection)[0]
     if chosen not in measures_for(inspection):
         raise ValueError(f"{inspection.title} cannot be drawn by {chosen!r}: take one of {', '.join(measures_for(inspection))}")
-    places = list(_places(inspection))
+    places = places_of(inspection)
     values = [_value(place.block, chosen) for place in places]
-    width = natural_width(len(places), len({place.block.stage for place in places}))
+    width = natural_width(places)
     fig = go.Figure()
     shapes = [*_bands(places, theme), *_frame(places, selected, theme), *_line(places, width), *_sums(places, theme)]
     fig.update_layout(shapes=[*shapes, *_arcs(places, values, chosen), *_cut_bars(places, theme)])
@@ -112,19 +90,6 @@ def block_map(
     return fig.update_layout(meta=fig.layout.meta | {"focus": focus})
 
 
-def _step(blocks: int) -> float:
-    return min(94.0, max(62.0, 900 / blocks))
-
-
-def _places(inspection: Inspection) -> Iterator[_Place]:
-    step = _step(len(inspection.blocks))
-    x, stage = float(LEFT) - GAP - PAD, None
-    for block in inspection.blocks:
-        x += step if block.stage == stage else step + GAP + 2 * PAD if stage else step + GAP + PAD
-        stage = block.stage
-        yield _Place(block, x - step / 2, step)
-
-
 def _value(block: BlockInspection, measure: MapMeasure) -> float:
     if measure == "gradient":
         return 1 - block.measures.shortcut_share
@@ -132,14 +97,14 @@ def _value(block: BlockInspection, measure: MapMeasure) -> float:
     return value
 
 
-def _bands(places: list[_Place], theme: Theme) -> Iterator[dict[str, Any]]:
+def _bands(places: list[Place], theme: Theme) -> Iterator[dict[str, Any]]:
     for stage in sorted({place.block.stage for place in places}):
         inside = [place for place in places if place.block.stage == stage]
         left, right = inside[0].centre - inside[0].step / 2 - PAD, inside[-1].centre + inside[-1].step / 2 + PAD
         yield _box(left, right, 22, HEIGHT - 6, theme.surface, theme.surface)
 
 
-def _frame(places: list[_Place], selected: str | None, theme: Theme) -> Iterator[dict[str, Any]]:
+def _frame(places: list[Place], selected: str | None, theme: Theme) -> Iterator[dict[str, Any]]:
     for place in places:
         if place.block.name == selected:
             half = place.step / 2 - 2
@@ -155,7 +120,7 @@ def _box(x0: float, x1: float, y0: float, y1: float, fill: str, line: str, width
     return {"type": "path", "path": path, "fillcolor": fill, "line": {"color": line, "width": width}, "layer": "below"}
 
 
-def _line(places: list[_Place], width: int) -> Iterator[dict[str, Any]]:
+def _line(places: list[Place], width: int) -> Iterator[dict[str, Any]]:
     """The identity path: unbroken, dotted where a shortcut changes the shape, grey between the blocks of a plain network."""
     x = 8.0
     for place in places:
@@ -173,7 +138,7 @@ def _segment(x0: float, x1: float, colour: str, dash: str) -> dict[str, Any]:
     return {"type": "line", "x0": x0, "x1": x1, "y0": LINE_Y, "y1": LINE_Y, "line": line, "layer": "below"}
 
 
-def _arcs(places: list[_Place], values: list[float], measure: MapMeasure) -> Iterator[dict[str, Any]]:
+def _arcs(places: list[Place], values: list[float], measure: MapMeasure) -> Iterator[dict[str, Any]]:
     largest = max((abs(value) for value in values if not math.isnan(value)), default=0) or 1
     for place, value in zip(places, values, strict=True):
         strength = 0 if math.isnan(value) else abs(value) / largest
@@ -191,14 +156,14 @@ def _colour(block: BlockInspection, value: float, measure: MapMeasure) -> str:
     return STYLES[measure].colour
 
 
-def _sums(places: list[_Place], theme: Theme) -> Iterator[dict[str, Any]]:
+def _sums(places: list[Place], theme: Theme) -> Iterator[dict[str, Any]]:
     for place in places:
         r = 4 if place.block.shortcut == "none" else 8
         corners = {"x0": place.end - r, "x1": place.end + r, "y0": LINE_Y - r, "y1": LINE_Y + r}
         yield {"type": "circle", **corners, "fillcolor": theme.raised, "line": {"color": SUM, "width": 2.5}}
 
 
-def _cut_bars(places: list[_Place], theme: Theme) -> Iterator[dict[str, Any]]:
+def _cut_bars(places: list[Place], theme: Theme) -> Iterator[dict[str, Any]]:
     for place in places:
         half = min(27.0, 0.34 * place.step)
         x0, x1 = place.centre - half, place.centre + half
@@ -208,7 +173,7 @@ def _cut_bars(places: list[_Place], theme: Theme) -> Iterator[dict[str, Any]]:
             yield {"type": "rect", "x0": left, "x1": right, "y0": 60, "y1": 65, "fillcolor": colour, "line": line}
 
 
-def _labels(places: list[_Place], values: list[float], measure: MapMeasure, theme: Theme) -> Iterator[dict[str, Any]]:
+def _labels(places: list[Place], values: list[float], measure: MapMeasure, theme: Theme) -> Iterator[dict[str, Any]]:
     roomy = places[0].step > 85
     stages_seen = set()
     for place, value in zip(places, values, strict=True):
@@ -230,7 +195,7 @@ def _labels(places: list[_Place], values: list[float], measure: MapMeasure, them
         yield _text(place.centre, 46, f"{percent} cut by ReLU" if roomy else f"{percent} cut", theme.muted, 11)
 
 
-def _halves(places: list[_Place], place: _Place) -> bool:
+def _halves(places: list[Place], place: Place) -> bool:
     position = places.index(place)
     return position > 0 and places[position - 1].block.shape[1] > place.block.shape[1]
 
@@ -249,7 +214,7 @@ def _text(x: float, y: float, text: str, colour: str, size: int, anchor: str = "
     return {"x": x, "y": y, "text": text, "showarrow": False, "font": font, "xanchor": anchor, "yanchor": "middle"}
 
 
-def _legend(fig: go.Figure, places: list[_Place], measure: MapMeasure) -> None:
+def _legend(fig: go.Figure, places: list[Place], measure: MapMeasure) -> None:
     plain = places[0].block.shortcut == "none"
     arc = _colour(places[0].block, 1.0, measure)
     lines = [(f"residual F(x), width = {STYLES[measure].legend}", {"color": arc, "width": 7})]
@@ -263,7 +228,7 @@ def _legend(fig: go.Figure, places: list[_Place], measure: MapMeasure) -> None:
     fig.add_trace(go.Scatter(x=[None], y=[None], mode="markers", marker=ring, name=name, hoverinfo="skip"))
 
 
-def _targets(places: list[_Place], values: list[float], measure: MapMeasure) -> go.Scatter:
+def _targets(places: list[Place], values: list[float], measure: MapMeasure) -> go.Scatter:
     """Invisible squares, three a block, that the mouse can point at and click."""
     rows = [(place, value, y) for place, value in zip(places, values, strict=True) for y in (70, 130, 200)]
     still = {"marker": {"opacity": 0}}
@@ -316,14 +281,14 @@ def _freeze(fig: go.Figure, width: int) -> None:
     fig.update_yaxes(range=[20, HEIGHT], visible=False, fixedrange=True)
 
 
-def _finding(places: list[_Place], values: list[float], measure: MapMeasure) -> str:
+def _finding(places: list[Place], values: list[float], measure: MapMeasure) -> str:
     known = [(value, short(place.block.name)) for place, value in zip(places, values, strict=True) if not math.isnan(value)]
     if not known:
         return "No block has this measure"
     return f"{STYLES[measure].most} at block {max(known)[1]}, least at {min(known)[1]}"
 
 
-def _spoken(places: list[_Place], values: list[float], measure: MapMeasure) -> str:
+def _spoken(places: list[Place], values: list[float], measure: MapMeasure) -> str:
     template = STYLES[measure].template
     pairs = (f"{short(place.block.name)} {template.format(value)}" for place, value in zip(places, values, strict=True))
     return f"{STYLES[measure].legend} by block: {', '.join(pairs)}."

@@ -1,8 +1,6 @@
 """A network ready to be looked into: module, labels, preprocessing, and where its weights come from."""
 
-import copy
 from dataclasses import dataclass
-from itertools import chain
 from typing import Literal
 
 import torch
@@ -61,9 +59,8 @@ class Net:
         return self.preprocessing.tensor(image).to(self.device)
 
     def twin(self) -> nn.Module:
-        """Return a copy that shares every weight and has hooks of its own, about 4 ms for a ResNet-50."""
-        shared = {id(tensor): tensor for tensor in chain(self.module.parameters(), self.module.buffers())}
-        return copy.deepcopy(self.module, shared)
+        """Return a copy of the module tree that shares every tensor and has hooks and settings of its own."""
+        return _twin(self.module)
 
     def class_index(self, target: int | str) -> int:
         """Return the index of a class given by index or label; ValueError says which there are."""
@@ -74,6 +71,16 @@ class Net:
         if 0 <= target < len(self.labels):
             return int(target)
         raise ValueError(f"target {target} is outside {self.title}'s classes: take 0 to {len(self.labels) - 1}")
+
+
+def _twin(module: nn.Module) -> nn.Module:
+    """Copy the tree alone: several times faster than `copy.deepcopy`, which visits every value of every module."""
+    twin = module.__new__(type(module))
+    for name, value in vars(module).items():
+        vars(twin)[name] = value.copy() if isinstance(value, dict) else value
+    for name, child in module.named_children():
+        twin.add_module(name, _twin(child))
+    return twin
 
 
 def pick_device(device: str | torch.device = "auto") -> torch.device:

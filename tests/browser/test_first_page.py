@@ -26,6 +26,15 @@ def upload(page: Page, name: str, data: bytes) -> None:
     settle(page)
 
 
+def headings_for_another_person(chromium: Browser, url: str) -> list[str]:
+    """What somebody sees who opens a link in a browser of their own."""
+    with chromium.new_context(viewport={"width": 1440, "height": 900}) as context:
+        page = context.new_page()
+        page.goto(url)
+        settle(page)
+        return headings(page)
+
+
 def test_first_page_shows_a_real_analysis_without_a_click(page: Page) -> None:
     open_app(page)
     found = headings(page)
@@ -47,7 +56,7 @@ def test_every_chart_has_an_alternative_text(page: Page) -> None:
         assert described.count() + chart.locator("[aria-label], [role='img'], .sr-only").count() > 0
 
 
-def test_a_click_on_the_map_opens_the_block_and_the_link_brings_it_back(page: Page, chromium: Browser, app_url: str) -> None:
+def test_a_click_on_the_map_opens_the_block_and_the_link_brings_it_back(page: Page, chromium: Browser) -> None:
     open_app(page)
     click_block(page, "layer3.1")
     assert equation_heading(page).startswith("Block 3.1")
@@ -55,11 +64,7 @@ def test_a_click_on_the_map_opens_the_block_and_the_link_brings_it_back(page: Pa
     click_block(page, "layer1.2")
     assert equation_heading(page).startswith("Block 1.2")
     before = headings(page)
-    stranger = chromium.new_context(viewport={"width": 1440, "height": 900}, base_url=app_url).new_page()
-    stranger.goto(page.url)
-    settle(stranger)
-    assert headings(stranger) == before
-    stranger.context.close()
+    assert headings_for_another_person(chromium, page.url) == before
 
 
 def test_next_and_previous_by_button_and_key(page: Page) -> None:
@@ -75,20 +80,14 @@ def test_next_and_previous_by_button_and_key(page: Page) -> None:
     assert equation_heading(page).startswith("Block 2.1")
 
 
-def test_an_uploaded_photo_is_analysed_and_its_link_works_for_another_person(
-    page: Page, chromium: Browser, app_url: str
-) -> None:
+def test_an_uploaded_photo_is_analysed_and_its_link_works_for_another_person(page: Page, chromium: Browser) -> None:
     open_app(page)
     before = page.get_by_alt_text("The picture as the network sees it").get_attribute("src")
     upload(page, "holiday.jpg", jpeg((200, 30, 30)))
     after = page.get_by_alt_text("The picture as the network sees it").get_attribute("src")
     assert after != before
     found = headings(page)
-    stranger = chromium.new_context(viewport={"width": 1440, "height": 900}, base_url=app_url).new_page()
-    stranger.goto(page.url)
-    settle(stranger)
-    assert headings(stranger) == found
-    stranger.context.close()
+    assert headings_for_another_person(chromium, page.url) == found
 
 
 def test_two_people_see_their_own_pictures(page: Page, chromium: Browser, app_url: str) -> None:

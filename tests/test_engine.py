@@ -122,3 +122,9 @@ def test_a_result_too_large_to_keep_whole_is_kept_by_the_block(net: rv.Net, call
 def test_an_unknown_block_falls_back_to_the_one_that_changes_most(net: rv.Net) -> None:
     result = LocalEngine().inspect(net, InspectionRequest("a"), picture, "layer9.9")
     assert result.block(result.most_changed()).maps is not None
+
+
+def test_a_session_keeps_at_most_32_megabytes_of_a_resnet_50() -> None:
+    whole = rv.inspect(rv.load("resnet50", weights=None, device="cpu"), Image.new("RGB", (224, 224), (90, 120, 40)))
+    assert whole.nbytes > 100e6
+    assert max(whole.keeping(block.name).nbytes for block in whole.blocks) <= 32 * 2**20

@@ -3,6 +3,8 @@
 import html
 
 import streamlit as st
+from streamlit.elements.widgets.chat import ChatInputValue
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 import controls
 import resnet_viz as rv
@@ -55,16 +57,14 @@ def picture(result: rv.Inspection, chosen: Selection) -> None:
 
 def _model_picker(chosen: Selection) -> None:
     models = results.models()
-    listed = [name for name, info in models.items() if info.here or info.task == "ImageNet" or name == chosen.model]
+    states = {"official": "to fetch, {:,.0f} MB", "untrained": "no trained weights"}
 
     def describe(name: str) -> str:
         info = models[name]
-        state = (
-            "weights here" if info.here else f"{info.size / 1e6:,.0f} MB to fetch" if info.source == "official" else "untrained"
-        )
+        state = "weights here" if info.here else states[info.source].format(info.size / 1e6)
         return f"{info.title} · {info.task} · {info.blocks} blocks · {info.params / 1e6:.2f} M · {state}"
 
-    st.selectbox("Network", listed, format_func=describe, width=380, **controls.bound("model", chosen.model))
+    st.selectbox("Network", list(models), format_func=describe, width=400, **controls.bound("model", chosen.model))
 
 
 def _target_picker(result: rv.Inspection, chosen: Selection) -> None:
@@ -103,18 +103,26 @@ def _upload() -> None:
 
 
 def _take(key: str) -> None:
+    """Take a picture from any of the three ways; what is no picture gets a sentence and changes nothing."""
     given = st.session_state[key]
-    file = given.files[0] if getattr(given, "files", None) else given
-    if file is None or isinstance(file, str) or not hasattr(file, "getvalue"):
+    if given is None:
         return
     st.session_state["uploads"] += 1
+    st.session_state.pop("notice", None)
     try:
-        name = results.add_upload(file.getvalue())
+        name = results.add_upload(_file(given).getvalue())
     except rv.ImageError as error:
-        st.session_state.pop("notice", None)
         controls.complain(str(error))
     else:
         controls.change(image=name, target="", channel="")
+
+
+def _file(given: UploadedFile | ChatInputValue) -> UploadedFile:
+    if isinstance(given, UploadedFile):
+        return given
+    if not given.files:
+        raise rv.ImageError("That was text: paste a picture, or drop a file above.")
+    return given.files[0]
 
 
 def _gallery(chosen: Selection) -> None:

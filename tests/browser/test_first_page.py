@@ -90,6 +90,24 @@ def test_an_uploaded_photo_is_analysed_and_its_link_works_for_another_person(pag
     assert headings_for_another_person(chromium, page.url) == found
 
 
+def test_a_photo_can_be_pasted_and_text_gets_a_sentence(page: Page) -> None:
+    open_app(page)
+    before = page.get_by_alt_text("The picture as the network sees it").get_attribute("src")
+    box = page.locator("[data-testid='stChatInput']")
+    box.locator("input[type='file']").set_input_files({"name": "p.jpg", "mimeType": "image/jpeg", "buffer": jpeg((9, 90, 200))})
+    page.wait_for_timeout(1000)
+    box.locator("[data-testid='stChatInputSubmitButton']").click()
+    page.wait_for_timeout(600)
+    settle(page)
+    after = page.get_by_alt_text("The picture as the network sees it").get_attribute("src")
+    assert after != before
+    page.locator("[data-testid='stChatInputTextArea']").fill("a cat, please")
+    page.keyboard.press("Enter")
+    settle(page)
+    expect(page.locator("[data-testid='stAlert']")).to_contain_text("That was text")
+    assert page.get_by_alt_text("The picture as the network sees it").get_attribute("src") == after
+
+
 def test_two_people_see_their_own_pictures(page: Page, chromium: Browser, app_url: str) -> None:
     other = chromium.new_context(viewport={"width": 1440, "height": 900}, base_url=app_url).new_page()
     open_app(page)

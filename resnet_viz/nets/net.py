@@ -73,16 +73,6 @@ class Net:
         raise ValueError(f"target {target} is outside {self.title}'s classes: take 0 to {len(self.labels) - 1}")
 
 
-def _twin(module: nn.Module) -> nn.Module:
-    """Copy the tree alone: several times faster than `copy.deepcopy`, which visits every value of every module."""
-    twin = module.__new__(type(module))
-    for name, value in vars(module).items():
-        vars(twin)[name] = value.copy() if isinstance(value, dict) else value
-    for name, child in module.named_children():
-        twin.add_module(name, _twin(child))
-    return twin
-
-
 def pick_device(device: str | torch.device = "auto") -> torch.device:
     """Turn "auto" into cuda, then mps, then cpu; ValueError when the device asked for is not there."""
     if device == "auto":
@@ -97,3 +87,16 @@ def pick_device(device: str | torch.device = "auto") -> torch.device:
     if (chosen.index or 0) >= count.get(chosen.type, 0):
         raise ValueError(f"there is no {chosen.type} device on this machine that fits {device}: take device='auto' or 'cpu'")
     return chosen
+
+
+def _twin(module: nn.Module) -> nn.Module:
+    """Copy the tree alone: several times faster than `copy.deepcopy`, which visits every value of every module."""
+    twin = module.__new__(type(module))
+    own = vars(twin)
+    for name, value in vars(module).items():
+        # Most of the dicts are empty ordered ones, which are made three times as fast as they are copied.
+        own[name] = (value.copy() if value else type(value)()) if isinstance(value, dict) else value
+    children = own["_modules"]
+    for name, child in children.items():
+        children[name] = None if child is None else _twin(child)
+    return twin

@@ -11,6 +11,7 @@ from benchmarks import peers
 from benchmarks.contest import Contestant, Work
 from benchmarks.subjects import Subject
 from resnet_viz.analyses.activations import activations
+from resnet_viz.analyses.capture import Tape, capture
 from resnet_viz.analyses.inspection import inspect
 
 CAPTURE_LIMIT, INSPECT_LIMIT = 1.08, 1.25
@@ -22,15 +23,16 @@ def capture_work(subject: Subject) -> Work:
     return Work(
         name="capture",
         meaning=(
-            "The four tensors of every block of a ResNet-50 (`activations`, preprocessing and twin included), over one forward"
-            " pass of torchvision's network on a ready tensor without gradients."
+            "The four tensors of every block of a ResNet-50 (`capture` on a new twin), over one forward pass of torchvision's"
+            " network, all on a ready tensor without gradients; `activations` starts from the picture instead."
         ),
         limit=CAPTURE_LIMIT,
         bare=Contestant("bare forward", "logits", lambda: _forward(subject)),
-        ours=Contestant(
-            "ResNet Viz", "identity, residual, sum, output of 16 blocks", lambda: activations(subject.net, subject.image)
+        ours=Contestant("ResNet Viz", "identity, residual, sum, output of 16 blocks", lambda: _capture(subject)),
+        peers=(
+            Contestant("ResNet Viz, from the picture", "the same, as arrays", lambda: activations(subject.net, subject.image)),
+            *_capture_peers(subject),
         ),
-        peers=_capture_peers(subject),
     )
 
 
@@ -50,6 +52,13 @@ def inspect_work(subject: Subject) -> Work:
         ),
         peers=_inspect_peers(subject),
     )
+
+
+def _capture(subject: Subject) -> list[Tape]:
+    twin = subject.net.twin()
+    with capture(twin) as tapes, torch.inference_mode():
+        twin(subject.x)
+    return tapes
 
 
 def _capture_peers(subject: Subject) -> tuple[Contestant, ...]:

@@ -43,7 +43,7 @@ def activations(net: Net, image: Image.Image, *, on_block: OnBlock | None = None
     """Run one forward pass and keep the four tensors of every block (He et al. 2015, equations 1 and 2)."""
     x = net.preprocess(image)
     twin = net.twin()
-    with capture(twin, on_block) as tapes, torch.no_grad():
+    with capture(twin, on_block) as tapes, torch.inference_mode():
         logits = twin(x)
     return Activations(tuple(_block(tape) for tape in tapes), array(logits))
 

@@ -57,11 +57,11 @@ def capture(twin: nn.Module, on_block: OnBlock | None = None) -> Iterator[list[T
     """
     blocks = blocks_of(twin)
     tapes: list[Tape] = []
-    for block in blocks.values():
-        # Nobody looks at what goes into the branch's inner ReLUs, and in place they need no memory of their own.
-        for layer in block.children():
-            if isinstance(layer, nn.ReLU) and layer is not block.relu:
-                layer.inplace = True
+    last = {id(block.relu) for block in blocks.values()}
+    for layer in twin.modules():
+        # Nobody looks at what goes into a ReLU before the last of its block, and in place it needs no memory of its own.
+        if isinstance(layer, nn.ReLU) and id(layer) not in last:
+            layer.inplace = True
     with ExitStack() as hooks:
         for name, block in blocks.items():
             for handle in _hook(name, block, tapes, on_block, len(blocks)):

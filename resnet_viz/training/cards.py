@@ -93,7 +93,7 @@ Archive SHA-256: `{data["sha256"]}`.
 - {recipe["optimizer"]}, momentum {recipe["momentum"]}, weight decay {recipe["weight_decay"]}
 - {recipe["schedule"]}, peak learning rate {recipe["peak_learning_rate"]} after {recipe["warm_up"]:.0%} of the steps
 - {recipe["padding"]} pixels of padding, random crop, random flip
-- {card["seconds"] / 60:.0f} minutes with torch {versions["torch"]}
+- {card["seconds"] / 60:.0f} minutes by the clock, waiting included, with torch {versions["torch"]}
   torchvision {versions["torchvision"]} and Python {versions["python"]}
 
 The curve of every epoch is in `assets/curves/{card["name"]}.csv`.

@@ -9,8 +9,8 @@ from tests.browser.screen import open_app
 
 FOLDER = Path(__file__).parent
 SHOTS = {
-    "first-page": ("?block=layer2.1", 1440, 1020, "light"),
-    "first-page-dark": ("?block=layer2.1", 1440, 1020, "dark"),
+    "first-page": ("?block=layer2.1", 1440, 1150, "light"),
+    "first-page-dark": ("?block=layer2.1", 1440, 1150, "dark"),
     "first-page-phone": ("?block=layer2.1", 390, 844, "light"),
     "channels": ("?block=layer2.1&detail=channels&channel=3&term=sum", 1440, 1900, "light"),
     "grad-cam": ("?block=layer3.2&detail=cam", 1440, 1900, "light"),

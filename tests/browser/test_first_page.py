@@ -116,7 +116,7 @@ def test_two_people_see_their_own_pictures(page: Page, chromium: Browser, app_ur
     upload(other, "mine.jpg", jpeg((40, 40, 200)))
     mine, theirs = page.url, other.url
     assert mine != theirs
-    page.get_by_role("button", name="Next").click()
+    page.get_by_role("button", name="Previous").click()
     settle(page)
     assert page.url.split("image=")[1].split("&")[0] == mine.split("image=")[1].split("&")[0]
     other.context.close()

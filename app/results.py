@@ -4,8 +4,6 @@ What people upload stays in memory, under the SHA-256 of its bytes; a link to it
 room.
 """
 
-import base64
-import io
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ from PIL import ImageOps
 import resnet_viz as rv
 from resnet_viz.engine.local import InspectionRequest, LocalEngine
 from resnet_viz.engine.store import Store
+from resnet_viz.figures.pictures import data_url
 from resnet_viz.images import digest
 
 SAMPLES_FOLDER = Path(__file__).parents[1] / "assets" / "samples"
@@ -54,9 +53,7 @@ def thumbnails() -> str:
     rules = []
     for sample in samples().values():
         small = ImageOps.fit(rv.open_image(sample.data), (THUMBNAIL, THUMBNAIL))
-        buffer = io.BytesIO()
-        small.save(buffer, "JPEG", quality=80)
-        url = "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+        url = data_url(small, "JPEG")
         rules.append(
             f".st-key-sample-{sample.id} button, .st-key-sample-{sample.id} button:hover {{ background-image: url({url}); }}"
         )
@@ -90,21 +87,22 @@ def inspection(
 
     Raises MissingImageError when the picture is not here, ValueError for a class the network does not have.
     """
-    data = _bytes(image)
-    request = InspectionRequest(digest(data), target)
+    data, sha256 = _picture(image)
+    request = InspectionRequest(sha256, target)
     return _engine().inspect(network, request, lambda: rv.open_image(data), block or None, on_block)
 
 
-def _bytes(image: str) -> bytes:
+def _picture(image: str) -> tuple[bytes, str]:
+    """Return the bytes and their SHA-256, which is an upload's name already."""
     if image in samples():
-        return samples()[image].data
+        return samples()[image].data, samples()[image].digest
     data = _uploads().get(image)
     if data is None:
         raise MissingImageError(
             "The picture of this link is not on this server any more: uploads live in memory only."
             " Upload it again, or pick a sample."
         )
-    return data
+    return data, image
 
 
 @st.cache_resource(show_spinner=False)

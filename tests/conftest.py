@@ -2,6 +2,7 @@
 
 import functools
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -176,3 +177,18 @@ class CifarReference:
 def cifar_reference() -> type[CifarReference]:
     """Return the class, since test files cannot import from here."""
     return CifarReference
+
+
+@pytest.fixture
+def twins(monkeypatch: pytest.MonkeyPatch) -> list[weakref.ref[nn.Module]]:
+    """Weak references to every twin made during the test."""
+    made: list[weakref.ref[nn.Module]] = []
+    twin = Net.twin
+
+    def recorded(net: Net) -> nn.Module:
+        module = twin(net)
+        made.append(weakref.ref(module))
+        return module
+
+    monkeypatch.setattr(Net, "twin", recorded)
+    return made

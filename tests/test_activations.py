@@ -101,19 +101,6 @@ class TestImagenet:
 
 
 class TestTidiness:
-    @pytest.fixture
-    def twins(self, monkeypatch: pytest.MonkeyPatch) -> list[weakref.ref[nn.Module]]:
-        made: list[weakref.ref[nn.Module]] = []
-        twin = Net.twin
-
-        def recorded(net: Net) -> nn.Module:
-            module = twin(net)
-            made.append(weakref.ref(module))
-            return module
-
-        monkeypatch.setattr(Net, "twin", recorded)
-        return made
-
     def test_on_block_counts_and_finds_no_hook_on_the_shared_module(
         self, make_cifar: Callable[..., Net], make_image: Callable[..., Image.Image], count_hooks: Callable[[nn.Module], int]
     ) -> None:

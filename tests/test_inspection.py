@@ -490,19 +490,6 @@ class Broken(nn.Module):
 class TestTidiness:
     """Whatever happens, no hook stays on the shared module and the twin goes."""
 
-    @pytest.fixture
-    def twins(self, monkeypatch: pytest.MonkeyPatch) -> list[weakref.ref[nn.Module]]:
-        made: list[weakref.ref[nn.Module]] = []
-        twin = Net.twin
-
-        def recorded(net: Net) -> nn.Module:
-            module = twin(net)
-            made.append(weakref.ref(module))
-            return module
-
-        monkeypatch.setattr(Net, "twin", recorded)
-        return made
-
     def test_after_success(
         self,
         twins: list[weakref.ref[nn.Module]],

@@ -16,7 +16,7 @@ SCALES = {"shared": "One scale for all", "each": "Each its own scale"}
 def equation(result: rv.Inspection, chosen: Selection) -> None:
     """Identity + residual = sum -> ReLU -> output, for the mean over channels or for one of them."""
     block = result.block(chosen.block)
-    channel = chosen.channel_index if chosen.channel and chosen.channel_index in range(block.shape[0]) else None
+    channel = _channel(block, chosen)
     figure = rv.figures.block_equation(block, channel, "each" if chosen.scale == "each" else "shared", show.theme())
     with st.container(horizontal=True, vertical_alignment="bottom", key="equation-head"):
         show.heading(figure)
@@ -46,6 +46,11 @@ def details(result: rv.Inspection, chosen: Selection) -> None:
         "Look closer", list(DETAILS), format_func=lambda name: DETAILS[name], required=True, **controls.bound("detail", detail)
     )
     {"channels": _channels, "cam": _cam, "depth": _depth, "numbers": _numbers}[detail](result, chosen)
+
+
+def _channel(block: rv.BlockInspection, chosen: Selection) -> int | None:
+    """Return the channel asked for, or None for the mean where there is none of that number."""
+    return chosen.channel_index if chosen.channel_index in range(block.shape[0]) else None
 
 
 def _facts(block: rv.BlockInspection) -> None:
@@ -80,7 +85,7 @@ def _channels(result: rv.Inspection, chosen: Selection) -> None:
     block = result.block(chosen.block)
     terms = terms_of(block)
     term = next((name for name in terms if name == chosen.term), terms[-1])
-    channel = chosen.channel_index if chosen.channel and chosen.channel_index in range(block.shape[0]) else None
+    channel = _channel(block, chosen)
     st.segmented_control(
         "Channels of",
         terms,

@@ -184,10 +184,11 @@ def inspect(
     inspect different images at the same time. Raises ValueError for a class that the network does not have.
     """
     chosen = None if target is None else net.class_index(target)
-    twin = net.twin()
+    twin, seen = net.twin(), net.preprocessing.seen(image)
     # Also where the caller has switched gradients off.
     with torch.inference_mode(mode=False), torch.enable_grad(), capture(twin, on_block) as tapes:
-        logits = twin(net.preprocess(image).requires_grad_())[0]
+        x = net.preprocessing.normalise(seen).to(net.device)
+        logits = twin(x.requires_grad_())[0]
         index = int(logits.argmax()) if chosen is None else chosen
         gradients = _gradients(tapes, logits[index])
     measures = measure(tapes, gradients)
@@ -196,7 +197,7 @@ def inspect(
         title=net.title,
         weights=net.weights,
         device=str(net.device),
-        seen=np.asarray(net.preprocessing.seen(image)),
+        seen=np.asarray(seen),
         target=index,
         predictions=_predictions(net, logits.detach()),
         blocks=tuple(map(_block, tapes, gradients, measures)),

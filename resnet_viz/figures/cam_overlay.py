@@ -1,14 +1,12 @@
 """Grad-CAM at a block's output, laid over the crop that the network saw; a slider in the figure sets its opacity."""
 
-import base64
-import io
-
 import numpy as np
 import plotly.graph_objects as go
 from PIL import Image
 
 from resnet_viz.analyses.activations import Array
 from resnet_viz.analyses.inspection import Inspection
+from resnet_viz.figures.pictures import data_url
 from resnet_viz.figures.theme import ATTRIBUTION, LIGHT, Theme, finish, short
 
 OPACITIES = (0, 20, 40, 60, 80, 100)
@@ -24,7 +22,7 @@ def cam_overlay(inspection: Inspection, block: str, theme: Theme = LIGHT) -> go.
     step = side / len(cam)
     peak = float(inspected.cam.max())
     rows, columns = inspected.cam.shape
-    fig = go.Figure(go.Image(source=_png(inspection), hoverinfo="skip"))
+    fig = go.Figure(go.Image(source=data_url(Image.fromarray(inspection.seen)), hoverinfo="skip"))
     fig.add_trace(
         go.Heatmap(
             z=cam,
@@ -60,12 +58,6 @@ def cam_overlay(inspection: Inspection, block: str, theme: Theme = LIGHT) -> go.
 def _enlarge(cam: Array, side: int) -> Array:
     enlarged: Array = np.asarray(Image.fromarray(cam).resize((side, side), Image.Resampling.BILINEAR))
     return enlarged
-
-
-def _png(inspection: Inspection) -> str:
-    buffer = io.BytesIO()
-    Image.fromarray(inspection.seen).save(buffer, "PNG")
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 def _slider(theme: Theme) -> dict[str, object]:

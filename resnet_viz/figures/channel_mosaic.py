@@ -4,8 +4,6 @@ The mosaic is one PNG, seven times smaller than a heatmap a channel; an invisibl
 channel, answers the mouse.
 """
 
-import base64
-import io
 import math
 
 import numpy as np
@@ -16,6 +14,7 @@ from PIL import Image
 from resnet_viz.analyses.activations import Array
 from resnet_viz.analyses.inspection import BlockInspection
 from resnet_viz.figures.block_equation import TERM_NAMES, Term, term_maps
+from resnet_viz.figures.pictures import data_url
 from resnet_viz.figures.theme import LIGHT, SIGNED, Theme, finish, short, signed_palette
 
 GAP = 1
@@ -111,12 +110,8 @@ def _tiles(colours: NDArray[np.uint8], rows: int, columns: int, theme: Theme) ->
 
 
 def _png(pixels: NDArray[np.uint8]) -> str:
-    buffer = io.BytesIO()
     # 127 colours are more than an eye tells apart in a tile, and a palette makes the file a third of the size.
-    Image.fromarray(pixels).quantize(127, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(
-        buffer, "PNG", optimize=True
-    )
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return data_url(Image.fromarray(pixels).quantize(127, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE))
 
 
 def _targets(maps: Array, columns: int) -> go.Scatter:

@@ -53,6 +53,10 @@ class Preprocessing:
 
     def tensor(self, image: Image.Image) -> Tensor:
         """PIL image -> float32 (1, 3, crop, crop), (value / 255 - mean) / std."""
-        scaled = transforms.to_tensor(self.seen(image))
+        return self.normalise(self.seen(image))
+
+    def normalise(self, seen: Image.Image) -> Tensor:
+        """Turn the picture that `seen` returned into float32 (1, 3, crop, crop)."""
+        scaled = transforms.to_tensor(seen)
         normalised: Tensor = transforms.normalize(scaled, list(self.mean), list(self.std))
         return normalised.unsqueeze(0)

@@ -1,0 +1,15 @@
+"""Pictures as addresses that carry their own bytes, so that a figure or a style sheet needs no second request."""
+
+import base64
+import io
+from typing import Literal
+
+from PIL import Image
+
+
+def data_url(picture: Image.Image, kind: Literal["PNG", "JPEG"] = "PNG") -> str:
+    """Encode a picture as a data URL: PNG without loss, or JPEG of quality 80."""
+    buffer = io.BytesIO()
+    options = {"optimize": True} if kind == "PNG" else {"quality": 80}
+    picture.save(buffer, kind, **options)
+    return f"data:image/{kind.lower()};base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -17,7 +17,8 @@ class Selection:
     """Everything that decides what is on screen; every field is a parameter of the URL.
 
     `image` is the id of a sample or the SHA-256 of an upload. `block` and `target` are empty for "the one that the result
-    suggests"; `channel` is empty for the mean.
+    suggests"; `channel` is empty for the mean. `left`, `right` and `right_image` are the two sides of a comparison: two
+    networks, empty for the pair that the page suggests, and the right side's own image, empty for the same one.
     """
 
     model: str = "resnet20-cifar10"
@@ -30,6 +31,9 @@ class Selection:
     scale: str = "shared"
     detail: str = "channels"
     term: str = "residual"
+    left: str = ""
+    right: str = ""
+    right_image: str = ""
 
     @property
     def trained(self) -> bool:
@@ -59,8 +63,9 @@ NAMES = tuple(field.name for field in fields(Selection))
 
 
 def selection() -> Selection:
-    """Read the URL; what it does not say is the default."""
-    return Selection(**{name: st.query_params[name] for name in NAMES if name in st.query_params})
+    """Read the URL; what it does not say is the default. A page reached without parameters goes on where the last one was."""
+    given = {name: st.query_params[name] for name in NAMES if name in st.query_params}
+    return Selection(**given) if given else st.session_state.get("selection", Selection())
 
 
 def change(**values: str) -> None:
@@ -86,6 +91,7 @@ def notice() -> Notice | None:
 
 def write(chosen: Selection) -> None:
     """Put the whole selection into the URL, leaving out what is empty."""
+    st.session_state["selection"] = chosen
     parameters = {name: getattr(chosen, name) for name in NAMES}
     wanted = {name: value for name, value in parameters.items() if value}
     if st.query_params.to_dict() != wanted:

@@ -66,10 +66,9 @@ def models() -> dict[str, rv.ModelInfo]:
     return {info.name: info for info in rv.list_models()}
 
 
-@st.cache_resource(show_spinner=False, max_entries=4)
-def net(name: str, trained: bool) -> rv.Net:  # noqa: FBT001 - part of a cache's key
+def net(name: str, *, trained: bool = True) -> rv.Net:
     """A network on the best device; raises rv.WeightsError or ValueError with a sentence for the user."""
-    return rv.load(name) if trained else rv.load(name, weights=None)
+    return _net(name, trained)
 
 
 def add_upload(data: bytes) -> str:
@@ -103,6 +102,11 @@ def _picture(image: str) -> tuple[bytes, str]:
             " Upload it again, or pick a sample."
         )
     return data, image
+
+
+@st.cache_resource(show_spinner=False, max_entries=4)
+def _net(name: str, trained: bool) -> rv.Net:  # noqa: FBT001 - part of a cache's key
+    return rv.load(name) if trained else rv.load(name, weights=None)
 
 
 @st.cache_resource(show_spinner=False)

@@ -1,5 +1,6 @@
 """Figures on the page: the finding as a heading that wraps, the reading aid under it, the chart with its alternative text."""
 
+import html
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal
@@ -26,6 +27,11 @@ SCROLL = """<script>
 def theme() -> Theme:
     """The theme of the person's browser."""
     return DARK if st.context.theme.type == "dark" else LIGHT
+
+
+def product(facts: str) -> None:
+    """The product's name, and under it what the page is about, as plain text."""
+    st.html(f"<h1 class='product'>ResNet Viz</h1><p class='model'>{html.escape(facts)}</p>")
 
 
 def heading(figure: go.Figure, *, level: int = 3) -> None:

@@ -52,7 +52,7 @@ def _inspect(chosen: Selection) -> rv.Inspection:
     if chosen.model not in results.models():
         raise ValueError(f"There is no network called {chosen.model}: choose one from the list.")
     with st.spinner(f"Opening {results.models()[chosen.model].title}"):
-        network = results.net(chosen.model, chosen.trained)
+        network = results.net(chosen.model, trained=chosen.trained)
     progress, started = st.empty(), time.monotonic()
 
     def on_block(done: int, total: int) -> None:

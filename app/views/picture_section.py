@@ -1,7 +1,5 @@
 """The top of the page: which network, which class, which picture, and what the network says about it."""
 
-import html
-
 import streamlit as st
 from streamlit.elements.widgets.chat import ChatInputValue
 from streamlit.runtime.uploaded_file_manager import UploadedFile
@@ -19,8 +17,7 @@ def header(result: rv.Inspection, chosen: Selection) -> None:
     """The product's name, the network in words, and the two pickers."""
     info = results.models()[chosen.model]
     with st.container(horizontal=True, vertical_alignment="bottom", key="header"):
-        facts = f"{info.title} · {info.task} · {info.params / 1e6:.2f} M parameters · {result.device}"
-        st.html(f"<h1 class='product'>ResNet Viz</h1><p class='model'>{html.escape(facts)}</p>")
+        show.product(f"{info.title} · {info.task} · {info.params / 1e6:.2f} M parameters · {result.device}")
         _model_picker(chosen)
         _target_picker(result, chosen)
     if not result.weights.trained:

@@ -23,6 +23,8 @@ from resnet_viz.analyses.activations import Activations, activations
 from resnet_viz.analyses.inspection import BlockInspection, Inspection, Prediction, inspect
 from resnet_viz.analyses.measures import MEANINGS, Measures
 from resnet_viz.images import ImageError, open_image
+from resnet_viz.nets.checkpoint_file import CheckpointError
+from resnet_viz.nets.checkpoints import load_checkpoint
 from resnet_viz.nets.net import Net, WeightsError
 from resnet_viz.nets.zoo import ModelInfo, list_models, load
 from resnet_viz.report import report
@@ -31,6 +33,7 @@ __all__ = [
     "MEANINGS",
     "Activations",
     "BlockInspection",
+    "CheckpointError",
     "ImageError",
     "Inspection",
     "Measures",
@@ -43,6 +46,7 @@ __all__ = [
     "inspect",
     "list_models",
     "load",
+    "load_checkpoint",
     "open_image",
     "report",
 ]

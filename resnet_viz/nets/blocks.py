@@ -37,7 +37,10 @@ class Sum(nn.Module):
 
 
 class ZeroPad(nn.Module):
-    """Shortcut A of He et al. 2015, section 3.3: every `stride`-th pixel, and zeros for the channels x does not have."""
+    """Shortcut A of He et al. 2015, section 3.3: every `stride`-th pixel, and zeros for the channels x does not have.
+
+    `before` of the `extra` zero channels stand before x's own, by default half of them.
+    """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
         super().__init__()
@@ -45,12 +48,12 @@ class ZeroPad(nn.Module):
             raise ValueError(f"zero padding cannot turn {in_channels} channels into {out_channels}: it only adds channels")
         self.stride = stride
         self.extra = out_channels - in_channels
+        self.before = self.extra // 2
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C + extra, ceil(H / stride), ceil(W / stride))."""
-        before = self.extra // 2
         kept = x[:, :, :: self.stride, :: self.stride]
-        return F.pad(kept, (0, 0, 0, 0, before, self.extra - before))
+        return F.pad(kept, (0, 0, 0, 0, self.before, self.extra - self.before))
 
     def extra_repr(self) -> str:
         """Name the stride and the zero channels."""

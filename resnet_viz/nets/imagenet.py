@@ -1,4 +1,4 @@
-"""The ten ResNets, ResNeXts and Wide ResNets of torchvision, built from its own `ResNet` class with our blocks.
+"""The ten ResNets, ResNeXts and Wide ResNets of torchvision and their relatives, built from its `ResNet` class with our blocks.
 
 He et al. 2015 (https://arxiv.org/abs/1512.03385, Table 1), Xie et al. 2016 (https://arxiv.org/abs/1611.05431) and
 Zagoruyko and Komodakis 2016 (https://arxiv.org/abs/1605.07146).
@@ -15,7 +15,7 @@ from resnet_viz.nets.blocks import BasicBlock, Bottleneck, initialise
 
 @dataclass(frozen=True)
 class Architecture:
-    """What tells one of the ten from another; `blocks` counts them by stage."""
+    """What tells one network of four stages from another; `blocks` counts them by stage."""
 
     title: str
     depth: int
@@ -41,7 +41,11 @@ ARCHITECTURES: dict[str, Architecture] = {
 
 def skeleton(name: str, classes: int = 1000) -> nn.Module:
     """One of `ARCHITECTURES` on the meta device, without memory for its weights; KeyError for another name."""
-    arch = ARCHITECTURES[name]
+    return assemble(ARCHITECTURES[name], classes)
+
+
+def assemble(arch: Architecture, classes: int) -> nn.Module:
+    """Any network of four stages on the meta device, without memory for its weights."""
     with torch.device("meta"):
         net: nn.Module = torchvision_resnet.ResNet(
             arch.block,

@@ -4,6 +4,7 @@ The same arithmetic as torchvision's `ImageClassification` preset, with the crop
 overlays belong on the pixels that the network saw.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,6 +12,8 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as transforms
+
+LARGEST = 1024
 
 
 class Preset(Protocol):
@@ -25,13 +28,22 @@ class Preset(Protocol):
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """Sizes in pixels; mean and standard deviation per channel on the scale 0..1."""
+    """Sizes in pixels; mean and standard deviation per channel on the scale 0..1. ValueError for what cannot be meant."""
 
     resize: int
     crop: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     interpolation: InterpolationMode = InterpolationMode.BILINEAR
+
+    def __post_init__(self) -> None:
+        """Refuse what would give no picture, or one without end."""
+        if not 1 <= self.crop <= self.resize <= LARGEST:
+            raise ValueError(
+                f"resize {self.resize} and crop {self.crop} do not fit together: take 1 <= crop <= resize <= {LARGEST} pixels"
+            )
+        if not all(math.isfinite(value) for value in (*self.mean, *self.std)) or min(self.std) <= 0:
+            raise ValueError(f"mean {self.mean} and standard deviation {self.std}: take numbers, standard deviations above 0")
 
     @classmethod
     def of(cls, preset: Preset) -> "Preprocessing":

@@ -1,0 +1,56 @@
+"""Class names from a file: a line each, or JSON in the shapes that people keep them in."""
+
+import json
+from typing import Any
+
+LIMIT = 2**20
+LONGEST = 120
+
+
+class LabelsError(ValueError):
+    """A label file that is none; the message is for the user."""
+
+
+def parse_labels(data: bytes) -> tuple[str, ...]:
+    """Return the class names in order of their index; LabelsError with a sentence for a file that holds none.
+
+    Text has a name a line. JSON is a list of names, or an object from index to name or to [synset, name] as ImageNet's index
+    file has it, or the other way round as torchvision's `class_to_idx`.
+    """
+    if len(data) > LIMIT:
+        raise LabelsError(f"The label file has {len(data) / 2**20:.0f} MB: take one of at most 1 MB, with a name a line.")
+    try:
+        text = data.decode("utf-8-sig").strip()
+    except UnicodeDecodeError as error:
+        raise LabelsError("The label file is not UTF-8 text: save it as text with a name a line, or as JSON.") from error
+    names = _from_json(text) if text[:1] in ("[", "{") else [line.strip() for line in text.splitlines() if line.strip()]
+    if not names:
+        raise LabelsError("The label file is empty: write a name a line, or a JSON list of names.")
+    return tuple(name[:LONGEST] for name in names)
+
+
+def _from_json(text: str) -> list[str]:
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise LabelsError("The label file begins like JSON but is not: mend it, or write a name a line.") from error
+    names = [_name(value) for value in _in_order(content)]
+    if all(names):
+        return [name for name in names if name]
+    raise LabelsError('The label file\'s JSON is neither a list of names nor an object such as {"0": "cat", "1": "dog"}.')
+
+
+def _in_order(content: Any) -> list[Any]:  # noqa: ANN401 - whatever JSON holds
+    if isinstance(content, list):
+        return content
+    numbers = [content[name] for name in content]
+    by_index = content if not all(isinstance(n, int) for n in numbers) else {n: name for name, n in content.items()}
+    if sorted(map(str, by_index)) != sorted(map(str, range(len(by_index)))):
+        raise LabelsError("The label file's JSON skips or repeats a class index: number the classes from 0 without a gap.")
+    return [value for _, value in sorted(by_index.items(), key=lambda item: int(item[0]))]
+
+
+def _name(value: Any) -> str:  # noqa: ANN401 - whatever JSON holds
+    if isinstance(value, list) and value:
+        value = value[-1]
+    return value.strip() if isinstance(value, str) else ""

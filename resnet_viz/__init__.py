@@ -20,8 +20,13 @@ Reading order: nets/blocks.py, nets/zoo.py, images.py, analyses/capture.py, anal
 
 from resnet_viz import figures
 from resnet_viz.analyses.activations import Activations, activations
+from resnet_viz.analyses.attribution import Attribution, attribute
+from resnet_viz.analyses.cams import block_cams
+from resnet_viz.analyses.conductance import BlockConductance, Conductance, conductance
+from resnet_viz.analyses.gradients import Gradients, gradients
 from resnet_viz.analyses.inspection import BlockInspection, Inspection, Prediction, inspect
 from resnet_viz.analyses.measures import MEANINGS, Measures
+from resnet_viz.analyses.methods import METHODS
 from resnet_viz.images import ImageError, open_image
 from resnet_viz.nets.checkpoint_file import CheckpointError
 from resnet_viz.nets.checkpoints import load_checkpoint
@@ -31,9 +36,14 @@ from resnet_viz.report import report
 
 __all__ = [
     "MEANINGS",
+    "METHODS",
     "Activations",
+    "Attribution",
+    "BlockConductance",
     "BlockInspection",
     "CheckpointError",
+    "Conductance",
+    "Gradients",
     "ImageError",
     "Inspection",
     "Measures",
@@ -42,7 +52,11 @@ __all__ = [
     "Prediction",
     "WeightsError",
     "activations",
+    "attribute",
+    "block_cams",
+    "conductance",
     "figures",
+    "gradients",
     "inspect",
     "list_models",
     "load",

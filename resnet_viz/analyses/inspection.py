@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from resnet_viz.analyses.activations import Array, array
+from resnet_viz.analyses.cams import cam
 from resnet_viz.analyses.capture import OnBlock, Tape, capture
 from resnet_viz.analyses.measures import Gradients, Measures, measure
 from resnet_viz.nets.blocks import ShortcutKind
@@ -215,13 +216,8 @@ def _gradients(tapes: list[Tape], logit: Tensor) -> list[Gradients]:
     at_input = [next(grads) for _ in tapes]
     # A block's output is the next block's input, so its gradient is there already.
     at_output = [*at_input[1:], next(grads)]
-    cams = [_cam(tape.output, gradient) for tape, gradient in zip(tapes, at_output, strict=True)]
+    cams = [cam(tape.output, gradient) for tape, gradient in zip(tapes, at_output, strict=True)]
     return list(map(Gradients, at_shortcut, at_branch, at_input, cams))
-
-
-def _cam(output: Tensor, gradient: Tensor) -> Tensor:
-    weights = gradient.mean((2, 3))
-    return torch.einsum("nc,nchw->hw", weights, output.detach()).relu()
 
 
 def _predictions(net: Net, logits: Tensor) -> tuple[Prediction, ...]:

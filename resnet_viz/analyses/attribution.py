@@ -1,0 +1,109 @@
+"""Which pixels speak for a class? Ten methods under one roof, with what each adds up to."""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from resnet_viz.analyses.activations import Array, array
+from resnet_viz.analyses.explained import explain
+from resnet_viz.analyses.methods import METHODS, Method
+from resnet_viz.nets.net import Net
+
+# (done, total, the map so far or None): what it raises cancels the attribution.
+OnProgress = Callable[[int, int, Array | None], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Attribution:
+    """What each pixel does for the target's logit by one method.
+
+    `attributions` float32 (3, H, W) on the pixels that the network saw, `seen` uint8 (H, W, 3). For methods that start from a
+    baseline, `difference` is F(x) - F(baseline) and `delta` the attributions' sum minus it; for others both are None.
+    """
+
+    method: str
+    options: dict[str, Any]
+    model: str
+    target: int
+    target_label: str
+    seen: NDArray[np.uint8]
+    attributions: Array
+    difference: float | None
+    delta: float | None
+    seconds: float
+
+    @property
+    def map(self) -> Array:
+        """The sum over the three colours, signed, (H, W)."""
+        total: Array = self.attributions.sum(0)
+        return total
+
+    @property
+    def relative_delta(self) -> float | None:
+        """|delta| as a share of |F(x) - F(baseline)|; None where the method has no baseline or nothing differs."""
+        if self.delta is None or not self.difference:
+            return None
+        return abs(self.delta / self.difference)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of all arrays in bytes."""
+        return int(self.seen.nbytes + self.attributions.nbytes)
+
+
+def attribute(
+    net: Net,
+    image: Image.Image,
+    method: str = "integrated_gradients",
+    target: int | str | None = None,
+    *,
+    on_progress: OnProgress | None = None,
+    **options: Any,  # noqa: ANN401 - each method's own, checked below
+) -> Attribution:
+    """Explain the logit of a class, by default the predicted one, by one of `resnet_viz.METHODS` on a twin of the network.
+
+    `options` are the fields of the method's options class, for example `steps=64, baseline="blur"` for
+    "integrated_gradients". `on_progress(done, total, map)` is called after each pass; what it raises cancels. ValueError for an
+    unknown method, option, class, block or place.
+    """
+    if method not in METHODS:
+        raise ValueError(f"method {method!r} is unknown: take one of {', '.join(map(repr, METHODS))}")
+    chosen = _options(METHODS[method], options)
+    started = time.perf_counter()
+
+    def tick(done: int, total: int, partial: Tensor | None) -> None:
+        if on_progress is not None:
+            on_progress(done, total, None if partial is None else array(partial.sum(1)))
+
+    with torch.inference_mode(mode=False), torch.enable_grad():
+        explained = explain(net, image, target)
+        result = METHODS[method].run(explained, chosen, tick)
+        difference = None if result.baseline is None else explained.difference(result.baseline)
+    attributions = array(result.attributions)
+    return Attribution(
+        method=method,
+        options=asdict(chosen),
+        model=net.name,
+        target=explained.target,
+        target_label=net.labels[explained.target],
+        seen=np.asarray(explained.seen),
+        attributions=attributions,
+        difference=difference,
+        delta=None if difference is None else float(attributions.sum(dtype=np.float64)) - difference,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _options(method: Method, given: dict[str, Any]) -> Any:  # noqa: ANN401 - the method's options class
+    known = [field.name for field in fields(method.options)]
+    unknown = next((name for name in given if name not in known), None)
+    if unknown is not None:
+        raise ValueError(f"{method.title} has no option {unknown!r}; it has {', '.join(known) or 'none'}")
+    return method.options(**given)

@@ -1,0 +1,46 @@
+"""Grad-CAM at the output of every block, from one forward and one backward pass.
+
+Selvaraju et al. 2017, https://arxiv.org/abs/1610.02391, equations 1 and 2.
+"""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from resnet_viz.analyses.activations import Array
+from resnet_viz.nets.blocks import blocks_of
+from resnet_viz.nets.net import Net
+
+
+def block_cams(net: Net, image: Image.Image, target: int | str | None = None) -> dict[str, Array]:
+    """Return each block's Grad-CAM by its name, (H, W), after ReLU, not normalised; by default of the predicted class.
+
+    ValueError for a class that the network does not have.
+    """
+    chosen = None if target is None else net.class_index(target)
+    twin = net.twin()
+    outputs: dict[str, Tensor] = {}
+    with torch.inference_mode(mode=False), torch.enable_grad(), ExitStack() as hooks:
+        for name, block in blocks_of(twin).items():
+            hooks.callback(block.register_forward_hook(_keeper(name, outputs)).remove)
+        logits = twin(net.preprocess(image).requires_grad_())[0]
+        logit = logits.max() if chosen is None else logits[chosen]
+        gradients = torch.autograd.grad(logit, list(outputs.values()))
+    return {
+        name: cam(output, gradient).cpu().numpy() for (name, output), gradient in zip(outputs.items(), gradients, strict=True)
+    }
+
+
+def cam(output: Tensor, gradient: Tensor) -> Tensor:
+    """(1, C, H, W) twice -> (H, W): the maps weighted by their mean gradients, and what of the sum is positive."""
+    return torch.einsum("nc,nchw->hw", gradient.mean((2, 3)), output.detach()).relu()
+
+
+def _keeper(name: str, outputs: dict[str, Tensor]) -> Callable[[nn.Module, object, Tensor], None]:
+    def keep(_: nn.Module, __: object, output: Tensor) -> None:
+        outputs[name] = output
+
+    return keep

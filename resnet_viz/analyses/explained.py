@@ -1,0 +1,77 @@
+"""One picture, one class and a twin of the network, ready to be explained; and the way a long analysis reports and stops."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from resnet_viz.analyses.baselines import Baseline, baseline_tensor
+from resnet_viz.nets.net import Net
+
+# (done, total, what is known so far): what it raises cancels the analysis.
+Tick = Callable[[int, int, Tensor | None], None]
+
+# As many pixels a pass as a processor's caches like; a GPU takes sixteen times as many.
+CPU_PIXELS = 4 * 224 * 224
+GPU_FACTOR = 16
+
+
+def no_tick(_: int, __: int, ___: Tensor | None) -> None:
+    """Report to nobody."""
+
+
+@dataclass(frozen=True, eq=False)
+class Explained:
+    """What every method is given: the twin may carry hooks, the network may not.
+
+    `x` is the picture as the network is given it, (1, 3, H, W); `target` a class index.
+    """
+
+    net: Net
+    twin: nn.Module
+    seen: Image.Image
+    x: Tensor
+    target: int
+
+    @property
+    def batch(self) -> int:
+        """How many pictures of this size go into one pass on this device."""
+        pixels = CPU_PIXELS * (1 if self.x.device.type == "cpu" else GPU_FACTOR)
+        return max(1, min(64, pixels // (self.x.shape[2] * self.x.shape[3])))
+
+    def logit(self, x: Tensor) -> Tensor:
+        """(N, 3, H, W) -> the target's logit (N,)."""
+        logits: Tensor = self.twin(x)
+        return logits[:, self.target]
+
+    def gradient(self, x: Tensor) -> Tensor:
+        """(N, 3, H, W) -> each picture's own d logit / d x, of the same shape."""
+        points = x.detach().requires_grad_()
+        return torch.autograd.grad(self.logit(points).sum(), points)[0]
+
+    def baseline(self, kind: Baseline, seed: int = 0) -> Tensor:
+        """Return a baseline for this picture, (1, 3, H, W)."""
+        return baseline_tensor(self.net, kind, self.seen, seed)
+
+    def difference(self, baseline: Tensor) -> float:
+        """F(x) - F(baseline), the difference that a complete attribution adds up to."""
+        with torch.no_grad():
+            at_x, at_baseline = self.logit(torch.cat([self.x, baseline])).tolist()
+        return float(at_x - at_baseline)
+
+    def chunks(self, count: int) -> Iterator[slice]:
+        """Cut `count` pictures into passes of `batch`."""
+        for start in range(0, count, self.batch):
+            yield slice(start, min(start + self.batch, count))
+
+
+def explain(net: Net, image: Image.Image, target: int | str | None = None) -> Explained:
+    """Prepare a picture; without a target the predicted class, which costs a forward pass."""
+    seen, twin = net.preprocessing.seen(image), net.twin()
+    x = net.preprocessing.normalise(seen).to(net.device)
+    if target is not None:
+        return Explained(net, twin, seen, x, net.class_index(target))
+    with torch.no_grad():
+        return Explained(net, twin, seen, x, int(twin(x).argmax()))

@@ -1,0 +1,139 @@
+"""How does the gradient reach each block, and each parameter? One forward and one backward pass.
+
+At a block's input, the gradient is the sum of what comes through the shortcut and what comes through the residual branch
+(He et al. 2016, https://arxiv.org/abs/1603.05027, equation 5). At F(x), the shortcut's end and the sum the three gradients are
+one and the same tensor, which is why they are taken at the input.
+"""
+
+import math
+from dataclasses import asdict, dataclass
+
+import pandas as pd
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from resnet_viz.analyses.capture import Tape, capture
+from resnet_viz.analyses.objectives import Objective, ObjectiveKind
+from resnet_viz.nets.blocks import ShortcutKind
+from resnet_viz.nets.net import Net, WeightsOrigin
+
+
+@dataclass(frozen=True)
+class BlockGradients:
+    """The gradient at one block's input; norms are L2, in units of the objective per unit of x.
+
+    `angle` in degrees between the two parts, `share` the shortcut's: |g shortcut| / (|g shortcut| + |g F|). `error` is the
+    largest entry of |g shortcut + g F - g|. Of a plain block, `shortcut`, `angle` and `share` are NaN.
+    """
+
+    name: str
+    stage: int
+    kind: ShortcutKind
+    shortcut: float
+    branch: float
+    total: float
+    angle: float
+    share: float
+    error: float
+
+
+@dataclass(frozen=True, eq=False)
+class Gradients:
+    """The gradients of one objective: per block, and per parameter in a table with a row each.
+
+    `parameters` has the columns block ("stem", a block's name, "head"), parameter, norm (L2) and size (how many numbers).
+    """
+
+    model: str
+    title: str
+    weights: WeightsOrigin
+    objective: Objective
+    target_label: str
+    value: float
+    blocks: tuple[BlockGradients, ...]
+    parameters: pd.DataFrame
+
+    def table(self) -> pd.DataFrame:
+        """Return a row a block."""
+        return pd.DataFrame([asdict(block) for block in self.blocks]).set_index("name")
+
+
+def gradients(
+    net: Net,
+    image: Image.Image,
+    target: int | str | None = None,
+    objective: ObjectiveKind = "logit",
+    versus: int | str | None = None,
+) -> Gradients:
+    """Differentiate an objective of a class, by default the predicted one, at every block's input and every parameter.
+
+    `versus` is the other class of a logit difference, by default the likeliest other one. ValueError for a class or an
+    objective that there is not.
+    """
+    twin = net.twin()
+    parameters = _own_parameters(twin)
+    with torch.inference_mode(mode=False), torch.enable_grad(), capture(twin) as tapes:
+        logits: Tensor = twin(net.preprocess(image).requires_grad_())
+        chosen = _objective(net, logits.detach()[0], target, objective, versus)
+        value = chosen(logits)
+        forks = [tape.to_shortcut for tape in tapes if tape.to_shortcut is not None]
+        wanted = [*forks, *(tape.to_branch for tape in tapes), *(tape.input for tape in tapes), *parameters.values()]
+        found = iter(torch.autograd.grad(value.sum(), wanted))
+    at_shortcut = [None if tape.to_shortcut is None else next(found) for tape in tapes]
+    at_branch = [next(found) for _ in tapes]
+    at_input = [next(found) for _ in tapes]
+    blocks = tuple(map(_block, tapes, at_shortcut, at_branch, at_input))
+    rows = [_row(name, next(found), [tape.name for tape in tapes]) for name in parameters]
+    label = net.labels[chosen.target]
+    return Gradients(net.name, net.title, net.weights, chosen, label, value.item(), blocks, pd.DataFrame(rows))
+
+
+def _own_parameters(twin: nn.Module) -> dict[str, nn.Parameter]:
+    """Give the twin parameters of its own that share the weights' memory: others' stay without gradients."""
+    for module in twin.modules():
+        for name, parameter in list(module.named_parameters(recurse=False)):
+            setattr(module, name, nn.Parameter(parameter.detach()))
+    return dict(twin.named_parameters())
+
+
+def _objective(net: Net, logits: Tensor, target: int | str | None, kind: ObjectiveKind, versus: int | str | None) -> Objective:
+    best, second = logits.topk(2).indices.tolist()
+    index = best if target is None else net.class_index(target)
+    if kind != "logit difference":
+        return Objective(kind, index)
+    other = (second if index == best else best) if versus is None else net.class_index(versus)
+    return Objective(kind, index, other)
+
+
+def _block(tape: Tape, shortcut: Tensor | None, branch: Tensor, total: Tensor) -> BlockGradients:
+    branch_norm, total_norm = _norm(branch), _norm(total)
+    if shortcut is None:
+        error = (branch - total).abs().max().item()
+        nan = math.nan
+        return BlockGradients(tape.name, tape.stage, tape.shortcut, nan, branch_norm, total_norm, nan, nan, error)
+    shortcut_norm, both = _norm(shortcut), _norm(shortcut) + branch_norm
+    product = shortcut_norm * branch_norm
+    cosine = torch.dot(shortcut.flatten(), branch.flatten()).item() / product if product else math.nan
+    return BlockGradients(
+        name=tape.name,
+        stage=tape.stage,
+        kind=tape.shortcut,
+        shortcut=shortcut_norm,
+        branch=branch_norm,
+        total=total_norm,
+        angle=math.degrees(math.acos(max(-1.0, min(1.0, cosine)))) if product else math.nan,
+        share=shortcut_norm / both if both else math.nan,
+        error=(shortcut + branch - total).abs().max().item(),
+    )
+
+
+def _row(name: str, gradient: Tensor, blocks: list[str]) -> dict[str, object]:
+    inside = next((block for block in blocks if name.startswith(f"{block}.")), "")
+    place = inside or ("head" if name.startswith("fc.") else "stem")
+    parameter = name.removeprefix(f"{inside}.")
+    return {"block": place, "parameter": parameter, "norm": _norm(gradient), "size": gradient.numel()}
+
+
+def _norm(tensor: Tensor) -> float:
+    return float(torch.linalg.vector_norm(tensor).item())

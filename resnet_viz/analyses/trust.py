@@ -1,0 +1,208 @@
+"""Can an attribution be trusted? Deletion and insertion, randomised parameters, and what small changes do to it."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from resnet_viz.analyses.activations import Array
+from resnet_viz.analyses.attribution import Attribution, attribute
+from resnet_viz.analyses.baselines import Baseline
+from resnet_viz.analyses.explained import Explained, explain, no_tick
+from resnet_viz.analyses.methods import METHODS
+from resnet_viz.nets.blocks import initialise
+from resnet_viz.nets.net import Net
+
+# (done, total): what it raises cancels.
+OnStep = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class PerturbationCurve:
+    """The target's probability while pixels are taken away or put back in an order; `shares` 0 to 1 of the pixels.
+
+    `area` under the curve by the trapezoidal rule: small is good for deletion, large for insertion.
+    """
+
+    shares: Array
+    probabilities: Array
+
+    @property
+    def area(self) -> float:
+        """The area under the curve, 0 to 1."""
+        return float(np.trapezoid(self.probabilities, self.shares))
+
+
+@dataclass(frozen=True, eq=False)
+class Perturbation:
+    """Deletion and insertion (Petsiuk et al. 2018, https://arxiv.org/abs/1806.07421, section 3.2), by the map and at random."""
+
+    deletion: PerturbationCurve
+    insertion: PerturbationCurve
+    random_deletion: PerturbationCurve
+    random_insertion: PerturbationCurve
+
+
+@dataclass(frozen=True)
+class Randomised:
+    """The map after everything from the head down to `layer` was drawn anew, by its rank correlation with the trained map."""
+
+    layer: str
+    correlation: float
+
+
+def perturbation(
+    net: Net,
+    image: Image.Image,
+    attribution: Attribution,
+    steps: int = 32,
+    *,
+    baseline: Baseline = "blur",
+    seed: int = 0,
+    on_step: OnStep | None = None,
+) -> Perturbation:
+    """Take the pixels away in the order of the map, highest first, and put them back in it; beside it a random order.
+
+    What is taken away shows the baseline. Batched: four curves of `steps` + 1 pictures. ValueError for fewer than one step.
+    """
+    if steps < 1:
+        raise ValueError(f"steps={steps} is too few: take 1 or more")
+    with torch.inference_mode():
+        explained = explain(net, image, attribution.target)
+        empty = explained.baseline(baseline, seed)
+        by_map = _ranks(attribution.map)
+        by_chance = np.random.default_rng(seed).permutation(by_map.size).reshape(by_map.shape)
+        done = 0
+
+        def tick(pictures: int) -> None:
+            nonlocal done
+            done += pictures
+            if on_step is not None:
+                on_step(done, 4 * (steps + 1))
+
+        curves = [
+            _curve(explained, whole, ground, ranks, steps, tick)
+            for ranks in (by_map, by_chance)
+            for whole, ground in ((explained.x, empty), (empty, explained.x))
+        ]
+    return Perturbation(*curves)
+
+
+def randomisation(
+    net: Net,
+    image: Image.Image,
+    attribution: Attribution,
+    *,
+    seed: int = 0,
+    on_step: OnStep | None = None,
+) -> tuple[Randomised, ...]:
+    """Draw the parameters anew, layer by layer from the head down, and compare the map with that of the trained network.
+
+    The cascading check of Adebayo et al. 2018 (https://arxiv.org/abs/1810.03292, section 4.1) with Spearman's rank correlation
+    of absolute values, a step for the head and for each block. A map that hardly changes does not depend on what was learned.
+    """
+    drawn = replace(net, module=copy.deepcopy(net.module))
+    layers = [("head", drawn.module.get_submodule("fc")), *reversed(drawn.blocks.items())]
+    trained = np.abs(attribution.map)
+    found = []
+    for done, (name, layer) in enumerate(layers, 1):
+        initialise(layer, seed + done)
+        again = attribute(drawn, image, attribution.method, attribution.target, **attribution.options)
+        found.append(Randomised(name, rank_correlation(trained, np.abs(again.map))))
+        if on_step is not None:
+            on_step(done, len(layers))
+    return tuple(found)
+
+
+def infidelity(
+    net: Net, image: Image.Image, attribution: Attribution, samples: int = 64, noise: float = 0.1, seed: int = 0
+) -> float:
+    """Return captum's infidelity (Yeh et al. 2019, https://arxiv.org/abs/1901.09392, equation 1), with the best scaling.
+
+    The mean squared difference between what the map predicts for a noisy copy, and what the logit does; 0 is best. `noise` is
+    the deviation as a share of the picture's range.
+    """
+    from captum.metrics import infidelity as captum_infidelity  # noqa: PLC0415 - captum takes two seconds to import
+
+    explained = explain(net, image, attribution.target)
+    generator = torch.Generator().manual_seed(seed)
+    deviation = noise * (explained.x.max() - explained.x.min()).item()
+
+    def perturb(inputs: Tensor) -> tuple[Tensor, Tensor]:
+        drawn = (torch.randn(inputs.shape, generator=generator) * deviation).to(inputs.device)
+        return drawn, inputs - drawn
+
+    maps = torch.from_numpy(attribution.attributions)[None].to(explained.x.device)
+    with torch.no_grad():
+        found = captum_infidelity(
+            explained.logit, perturb, explained.x, maps, n_perturb_samples=samples,
+            max_examples_per_batch=min(explained.batch, samples), normalize=True,
+        )  # fmt: skip
+    return float(found.item())
+
+
+def sensitivity(
+    net: Net, image: Image.Image, attribution: Attribution, samples: int = 8, radius: float = 0.02, seed: int = 0
+) -> float:
+    """Return captum's max-sensitivity (Yeh et al. 2019, definition 3): how far the map moves when the picture hardly does.
+
+    |map(x + d) - map(x)| / |map(x)| at its largest over `samples` uniform d within `radius`, in normalised units.
+    """
+    from captum.metrics import sensitivity_max  # noqa: PLC0415 - captum takes two seconds to import
+
+    explained = explain(net, image, attribution.target)
+    generator = torch.Generator().manual_seed(seed)
+    method = METHODS[attribution.method]
+    options = method.options(**attribution.options)
+
+    def perturb(inputs: Tensor | tuple[Tensor, ...]) -> Tensor:
+        pictures = _only(inputs)
+        drawn = (torch.rand(pictures.shape, generator=generator) * 2 - 1) * radius
+        return pictures + drawn.to(pictures.device)
+
+    def maps(inputs: Tensor | tuple[Tensor, ...]) -> Tensor:
+        each = (method.run(replace(explained, x=x[None]), options, no_tick).attributions for x in _only(inputs))
+        with torch.enable_grad():  # captum switches gradients off
+            return torch.cat(list(each))
+
+    found = sensitivity_max(maps, explained.x, perturb_func=perturb, n_perturb_samples=samples, max_examples_per_batch=1)
+    return float(found.item())
+
+
+def rank_correlation(first: Array, second: Array) -> float:
+    """Spearman's rank correlation of two maps, ties sharing their mean rank; NaN where one of them is constant."""
+    return float(pd.Series(first.ravel()).rank().corr(pd.Series(second.ravel()).rank()))
+
+
+def _only(inputs: Tensor | tuple[Tensor, ...]) -> Tensor:
+    """Captum hands over a single input bare or in a tuple."""
+    return inputs if isinstance(inputs, Tensor) else inputs[0]
+
+
+def _ranks(values: Array) -> NDArray[np.int64]:
+    """Number the pixels from the highest value on, (H, W)."""
+    order = np.argsort(-values, axis=None, kind="stable")
+    ranks = np.empty(order.size, np.int64)
+    ranks[order] = np.arange(order.size)
+    return ranks.reshape(values.shape)
+
+
+def _curve(
+    explained: Explained, whole: Tensor, ground: Tensor, ranks: NDArray[np.int64], steps: int, tick: Callable[[int], None]
+) -> PerturbationCurve:
+    """Replace the first share of the pixels in `whole` by `ground`'s, share by share."""
+    counts = torch.linspace(0, ranks.size, steps + 1).round().to(explained.x.device)
+    order = torch.from_numpy(ranks).to(explained.x.device)
+    probabilities = []
+    for chunk in explained.chunks(steps + 1):
+        pictures = torch.where(order < counts[chunk].view(-1, 1, 1, 1), ground, whole)
+        logits: Tensor = explained.twin(pictures)
+        probabilities.append(logits.softmax(1)[:, explained.target])
+        tick(chunk.stop - chunk.start)
+    return PerturbationCurve((counts / ranks.size).cpu().numpy(), torch.cat(probabilities).cpu().numpy())

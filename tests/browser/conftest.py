@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -53,16 +53,17 @@ def page(chromium: Browser, app_url: str) -> Iterator[Page]:
 
 
 @contextmanager
-def running_app() -> Iterator[str]:
-    """Start the app by its real command on a free port; gives its address."""
+def running_app(environment: Mapping[str, str] | None = None, log_name: str = "app") -> Iterator[str]:
+    """Start the app by its real command on a free port, with variables of its own; gives its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{probe.getsockname()[1]}"
     command = [str(Path(sys.executable).with_name("streamlit")), "run", "app/main.py", "--server.headless", "true"]
     address = ["--server.address", "127.0.0.1", "--server.port", url.rsplit(":", maxsplit=1)[-1]]
     ARTIFACTS.mkdir(exist_ok=True)
-    with (ARTIFACTS / "app.log").open("w") as log:
-        server = subprocess.Popen([*command, *address], cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)  # noqa: S603
+    variables = os.environ | (environment or {})
+    with (ARTIFACTS / f"{log_name}.log").open("w") as log:
+        server = subprocess.Popen([*command, *address], cwd=ROOT, env=variables, stdout=log, stderr=subprocess.STDOUT)  # noqa: S603
         try:
             _wait_for(f"{url}/_stcore/health", server)
             yield url
@@ -79,4 +80,4 @@ def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
                 return
         except OSError:
             time.sleep(0.3)
-    raise RuntimeError(f"the app did not start, see {ARTIFACTS / 'app.log'}")
+    raise RuntimeError(f"the app did not start, see the logs in {ARTIFACTS}")

@@ -11,7 +11,7 @@ export MALLOC_TRIM_THRESHOLD_ := 17179869184
 export MALLOC_MMAP_THRESHOLD_ := 17179869184
 export MALLOC_TOP_PAD_ := 268435456
 
-.PHONY: help run test test-unit test-browser quality format bench screenshots train clean
+.PHONY: help run test test-unit test-browser quality format bench screenshots zoo zoo-check clean
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -44,8 +44,11 @@ bench: $(VENV)/.dev ## Measure against the bare pass and the peers; writes bench
 screenshots: $(VENV)/.dev ## Take the pictures of docs/ from the running app
 	$(BIN)/python -m docs.screenshots
 
-train: $(VENV)/.run ## Train the default network (DATA=folder or archive); resumes
-	$(BIN)/python -m resnet_viz.training train resnet20-cifar10 --data $(DATA)
+zoo: $(VENV)/.run ## Make the shipped networks, from data to card (DATA=folder or archive); resumes
+	$(BIN)/python -m resnet_viz.training zoo --data $(DATA)
+
+zoo-check: $(VENV)/.run ## Measure the shipped networks again; fails if one is over 0.1 points off its card
+	$(BIN)/python -m resnet_viz.training zoo-check --data $(DATA)
 
 clean: ## Remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info artifacts

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
+from resnet_viz.nets.blocks import blocks_of
 from resnet_viz.nets.cifar import CifarResNet
+from resnet_viz.nets.costs import count_parameters
 from resnet_viz.nets.zoo import load
 from resnet_viz.training import cards
 from resnet_viz.training.data import Dataset, Split
@@ -30,7 +33,7 @@ def data() -> Dataset:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for place in ("resnet_viz.nets.zoo.WEIGHTS_FOLDER", "resnet_viz.training.cards.WEIGHTS_FOLDER"):
         monkeypatch.setattr(place, tmp_path)
-    monkeypatch.setattr("resnet_viz.training.cards.CURVES_FOLDER", tmp_path / "curves")
+    monkeypatch.setattr("resnet_viz.nets.curves.CURVES_FOLDER", tmp_path / "curves")
     return tmp_path
 
 
@@ -40,7 +43,7 @@ def test_the_card_describes_the_file(data: Dataset, folder: Path) -> None:
     card = cards.ship(NAME, net, data, replace(Recipe(), epochs=1), curve)
     weights = folder / f"{NAME}.safetensors"
     assert card["sha256"] == hashlib.sha256(weights.read_bytes()).hexdigest()
-    assert card == json.loads((folder / f"{NAME}.json").read_text()) | {"preprocessing": card["preprocessing"]}
+    assert card == json.loads((folder / f"{NAME}.json").read_text())
     assert torch.tensor(card["confusion"]).trace() / 20 == pytest.approx(card["test_accuracy"])
     assert (folder / "curves" / f"{NAME}.csv").read_text().splitlines()[1].startswith("1,2.3,0.9,2.2,0.8,0.1,12.0,0.5")
     assert f"{card['test_accuracy']:.2%}" in (folder / f"{NAME}.md").read_text()
@@ -53,3 +56,36 @@ def test_what_was_shipped_loads_and_measures_the_same(data: Dataset, folder: Pat
     assert torch.equal(load(NAME, device="cpu").module(x), net(x))
     assert 1 - cards.check(NAME, data).error == pytest.approx(card["test_accuracy"])
     assert folder.exists()
+
+
+def test_the_card_holds_what_every_part_costs(data: Dataset, folder: Path) -> None:
+    net = CifarResNet(20, seed=4)
+    card = cards.ship(NAME, net, data, Recipe(), [Epoch(1, 2.3, 0.9, 2.2, 0.8, 0.1, 12.0, {})])
+    parts = card["parts"]
+    assert [part["name"] for part in parts] == ["stem", *blocks_of(net), "head"]
+    assert sum(part["parameters"] for part in parts) == card["parameters"] == count_parameters(net)
+    assert sum(part["multiply_adds"] for part in parts) == card["multiply_adds"]
+    with FlopCounterMode(display=False) as counter:
+        net(torch.zeros(1, 3, 32, 32))
+    assert 2 * card["multiply_adds"] == counter.get_total_flops()
+    assert parts[4] == {
+        "name": "layer2.0",
+        "stage": 2,
+        "shortcut": "zero-pad",
+        "input": [16, 32, 32],
+        "output": [32, 16, 16],
+        "layers": "3×3 32 stride 2, 3×3 32",
+        "parameters": 13_952,
+        "multiply_adds": 3_538_944,
+    }
+    row = "| layer2.0 | 3×3 32 stride 2, 3×3 32 | zero-pad | 32×16×16 | 13,952 | 3,538,944 |"
+    assert row in (folder / f"{NAME}.md").read_text()
+
+
+def test_a_trained_network_can_be_shipped_again(data: Dataset, folder: Path) -> None:
+    net = CifarResNet(20, seed=4)
+    curve = [Epoch(1, 2.3, 0.9, 2.2, 0.8, 0.1, 12.0, {})]
+    first = cards.ship(NAME, net, data, Recipe(), curve)
+    weights = (folder / f"{NAME}.safetensors").read_bytes()
+    assert cards.ship(NAME, net, data, Recipe(), curve) == first
+    assert (folder / f"{NAME}.safetensors").read_bytes() == weights

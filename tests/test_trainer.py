@@ -2,23 +2,29 @@
 
 import copy
 import csv
+import itertools
+import signal
+import subprocess
+import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from resnet_viz.nets.cifar import CIFAR10_MEAN, CIFAR10_STD, CifarResNet
+from resnet_viz.nets.cifar import CIFAR10_LABELS, CIFAR10_MEAN, CIFAR10_STD, CifarResNet
 from resnet_viz.training import trainer
-from resnet_viz.training.data import Dataset, Split
+from resnet_viz.training.data import Dataset, Split, load_cifar10
 from resnet_viz.training.recipe import Recipe
 from resnet_viz.training.trainer import Epoch, evaluate, fastest_precision, learning_rate, normalise, train, write_curve
 
+ROOT = Path(__file__).parents[1]
 RECIPE = Recipe(epochs=4, batch_size=16, peak_learning_rate=0.05, padding=2)
 
 
@@ -251,6 +257,64 @@ class TestResume:
         curve = train(net, data, RECIPE, tmp_path, lambda row: trained.append(row.epoch))
         assert trained == [3, 4]
         assert_same_run(net, curve, finished)
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+import torch
+from tests.test_trainer import train_on_files
+
+torch.set_num_threads(1)
+train_on_files(Path(sys.argv[1]), Path(sys.argv[2]), lambda text: print(text, flush=True))
+"""
+
+
+def train_on_files(images: Path, run: Path, tell: Callable[[str], None]) -> tuple[CifarResNet, list[Epoch]]:
+    """Four epochs of ten steps, each of which is told."""
+    net = CifarResNet(8, seed=3)
+    net.register_forward_hook(lambda module, *_: tell("step") if module.training else None)
+    recipe = Recipe(epochs=4, batch_size=20, peak_learning_rate=0.05)
+    return net, train(net, load_cifar10(images), recipe, run, lambda row: tell(f"epoch {row.epoch}"))
+
+
+class TestKill:
+    @pytest.fixture
+    def images(self, tmp_path: Path, make_image: Callable[..., Image.Image]) -> Path:
+        folder = tmp_path / "cifar10"
+        for number in range(240):
+            split = "train" if number < 200 else "test"
+            path = folder / split / CIFAR10_LABELS[number % 10] / f"{number:04}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            make_image(seed=number).save(path, quality=75)
+        return folder
+
+    @pytest.fixture
+    def one_thread(self) -> Iterator[None]:
+        """As many as in the other process: sums of floats depend on how they are shared out."""
+        before = torch.get_num_threads()
+        torch.set_num_threads(1)
+        yield
+        torch.set_num_threads(before)
+
+    @pytest.mark.usefixtures("one_thread")
+    def test_a_trainer_killed_in_mid_epoch_ends_as_an_undisturbed_one(self, images: Path, tmp_path: Path) -> None:
+        run = tmp_path / "killed"
+        command = [sys.executable, "-c", SCRIPT, str(images), str(run)]
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as victim:  # noqa: S603
+            assert victim.stdout is not None
+            told = [line.strip() for line in itertools.islice(victim.stdout, 10 + 1 + 4)]
+            victim.kill()
+        assert victim.returncode == -signal.SIGKILL
+        assert told == ["step"] * 10 + ["epoch 1"] + ["step"] * 4
+        assert [path.name for path in run.iterdir()] == ["checkpoint.pt"]
+        undisturbed = train_on_files(images, tmp_path / "undisturbed", lambda _: None)
+
+        told.clear()
+        net, curve = train_on_files(images, run, told.append)
+
+        assert told == [line for epoch in (2, 3, 4) for line in ["step"] * 10 + [f"epoch {epoch}"]]
+        assert_same_run(net, curve, undisturbed)
 
 
 class Prepared(nn.Module):

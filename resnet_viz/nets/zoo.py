@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file
+from torch import nn
 
 from resnet_viz.nets import imagenet
 from resnet_viz.nets.cifar import CIFAR10_LABELS, CIFAR10_MEAN, CIFAR10_STD, CifarResNet, ShortcutOption
@@ -81,16 +82,27 @@ def load(name: str = DEFAULT_MODEL, weights: str | None = "trained", device: str
 
     Raises ValueError for an unknown name, device or `weights`, WeightsError when trained weights cannot be had.
     """
-    if name not in CIFAR and name not in imagenet.ARCHITECTURES:
-        raise ValueError(
-            f"there is no model {name!r}; rv.list_models() names them, for example {DEFAULT_MODEL!r} or 'resnet50'"
-        )
+    _known(name)
     if weights not in ("trained", None):
         raise ValueError(f"weights={weights!r} is unknown: leave it out for trained weights, or take None for random ones")
     chosen = pick_device(device)
     net = _cifar_net(name, weights, seed) if name in CIFAR else _imagenet_net(name, weights, seed)
     net.module.eval().requires_grad_(requires_grad=False).to(chosen)
     return net
+
+
+def blueprint(name: str) -> Net:
+    """Return a network of the catalogue on the meta device, for what needs shapes alone; ValueError for an unknown name.
+
+    It has no weights and takes no memory for them.
+    """
+    _known(name)
+    origin = WeightsOrigin("untrained", "a blueprint: shapes without weights")
+    if name in CIFAR:
+        spec = CIFAR[name]
+        module: nn.Module = CifarResNet(spec.depth, spec.shortcut).to("meta")
+        return Net(name, spec.title, module.eval(), CIFAR10_LABELS, CIFAR_PREPROCESSING, origin)
+    return _with_official_labels(name, imagenet.skeleton(name).eval(), origin)
 
 
 def read_card(name: str) -> dict[str, Any]:
@@ -110,6 +122,13 @@ def read_card(name: str) -> dict[str, Any]:
     raise WeightsError(f"{path.name} is damaged: restore the model card, which says what the weights beside it are.")
 
 
+def _known(name: str) -> None:
+    if name not in CIFAR and name not in imagenet.ARCHITECTURES:
+        raise ValueError(
+            f"there is no model {name!r}; rv.list_models() names them, for example {DEFAULT_MODEL!r} or 'resnet50'"
+        )
+
+
 def _cifar_net(name: str, weights: str | None, seed: int) -> Net:
     spec = CIFAR[name]
     module = CifarResNet(spec.depth, spec.shortcut, seed=seed)
@@ -125,14 +144,17 @@ def _cifar_net(name: str, weights: str | None, seed: int) -> Net:
 
 
 def _imagenet_net(name: str, weights: str | None, seed: int) -> Net:
-    title, official = imagenet.ARCHITECTURES[name].title, best_weights(name)
     if weights is None:
-        module, origin = imagenet.build(name, seed=seed), _untrained(seed)
-    else:
-        module = imagenet.skeleton(name)
-        load_official(module, official, title)
-        origin = WeightsOrigin("official", f"torchvision {official.name}, trained on ImageNet")
-    labels = tuple(official.meta["categories"])
+        return _with_official_labels(name, imagenet.build(name, seed=seed), _untrained(seed))
+    module, official = imagenet.skeleton(name), best_weights(name)
+    load_official(module, official, imagenet.ARCHITECTURES[name].title)
+    origin = WeightsOrigin("official", f"torchvision {official.name}, trained on ImageNet")
+    return _with_official_labels(name, module, origin)
+
+
+def _with_official_labels(name: str, module: nn.Module, origin: WeightsOrigin) -> Net:
+    official = best_weights(name)
+    labels, title = tuple(official.meta["categories"]), imagenet.ARCHITECTURES[name].title
     return Net(name, title, module, labels, Preprocessing.of(official.transforms()), origin)
 
 

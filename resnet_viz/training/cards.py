@@ -3,6 +3,7 @@
 import hashlib
 import json
 import platform
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -11,14 +12,15 @@ import torchvision
 from safetensors.torch import save
 from torch import nn
 
+from resnet_viz.nets.architecture import COUNTER, architecture
 from resnet_viz.nets.cifar import CIFAR10_LABELS, CIFAR10_MEAN, CIFAR10_STD
 from resnet_viz.nets.costs import count_parameters
-from resnet_viz.nets.zoo import CIFAR, WEIGHTS_FOLDER, load
+from resnet_viz.nets.curves import curve_file
+from resnet_viz.nets.zoo import CIFAR, WEIGHTS_FOLDER, blueprint, load, read_card
 from resnet_viz.training.data import Dataset
 from resnet_viz.training.recipe import Recipe
 from resnet_viz.training.trainer import Epoch, Score, evaluate, write_curve
 
-CURVES_FOLDER = WEIGHTS_FOLDER.parent / "curves"
 DATA_NOTE = (
     "CIFAR-10 (Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images) as JPEG files of quality 75 with 4:2:0 "
     "chroma: a lossy copy. Accuracies are on the JPEG test images and cannot be compared with those on the lossless set."
@@ -30,12 +32,15 @@ def ship(name: str, net: nn.Module, data: Dataset, recipe: Recipe, curve: list[E
     path = WEIGHTS_FOLDER / f"{name}.safetensors"
     weights = save({key: tensor.cpu().contiguous() for key, tensor in net.state_dict().items()})
     test, train = evaluate(net, data.test), evaluate(net, data.train)
-    spec = CIFAR[name]
+    spec, parts = CIFAR[name], architecture(blueprint(name))
     card = {
         "name": name,
         "title": spec.title,
         "architecture": f"He et al. 2015, section 4.2, depth {spec.depth}, shortcut {spec.shortcut}",
         "parameters": count_parameters(net),
+        "multiply_adds": sum(part.multiply_adds for part in parts),
+        "multiply_adds_counter": COUNTER,
+        "parts": [asdict(part) for part in parts],
         "sha256": hashlib.sha256(weights).hexdigest(),
         "test_accuracy": round(1 - test.error, 4),
         "train_accuracy": round(1 - train.error, 4),
@@ -50,10 +55,10 @@ def ship(name: str, net: nn.Module, data: Dataset, recipe: Recipe, curve: list[E
         "check": f"python -m resnet_viz.training check {name} --data DATA",
     }
     path.write_bytes(weights)
-    write_curve(curve, CURVES_FOLDER / f"{name}.csv")
+    write_curve(curve, curve_file(name))
     (WEIGHTS_FOLDER / f"{name}.json").write_text(json.dumps(card, indent=1) + "\n")
     (WEIGHTS_FOLDER / f"{name}.md").write_text(_markdown(card))
-    return card
+    return read_card(name)
 
 
 def check(name: str, data: Dataset) -> Score:
@@ -69,6 +74,11 @@ def _by_class(score: Score) -> dict[str, float]:
 def _markdown(card: dict[str, Any]) -> str:
     recipe, data, versions = card["recipe"], card["data"], card["versions"]
     classes = "\n".join(f"| {label} | {share:.1%} |" for label, share in card["accuracy_by_class"].items())
+    parts = "\n".join(
+        f"| {part['name']} | {part['layers']} | {part['shortcut'] or ''} | {_shape(part['output'])} | {part['parameters']:,}"
+        f" | {part['multiply_adds']:,} |"
+        for part in card["parts"]
+    )
     return f"""# {card["title"]} ({card["name"]})
 
 {card["architecture"]}; {card["parameters"]:,} parameters. Trained by this project, MIT licence.
@@ -83,6 +93,14 @@ with DATA the folder of the images or its archive.
 | class | right |
 |---|---|
 {classes}
+
+## Architecture
+{card["multiply_adds"]:,} multiply-adds for an image of 32x32 pixels, counted by torch (FlopCounterMode, halved: it counts a
+multiplication and an addition as two).
+
+| part | layers | shortcut | output | parameters | multiply-adds |
+|---|---|---|---|---|---|
+{parts}
 
 ## Data
 {data["note"]}
@@ -107,3 +125,7 @@ mean {card["preprocessing"]["mean"]} and standard deviation {card["preprocessing
 Ten classes, and 32x32 pixels of anything: other subjects get one of the ten names all the same. For teaching, not for
 decisions.
 """
+
+
+def _shape(sizes: Iterable[int]) -> str:
+    return "×".join(map(str, sizes))

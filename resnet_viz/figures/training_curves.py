@@ -1,0 +1,196 @@
+"""Error by epoch of a network and its twins, on training and on test images, as degradation is seen in He et al. 2015, Fig. 6.
+
+Blue networks have an identity path and grey ones are plain; deep ones have wider lines. x is the epoch, y the error, log scale.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from resnet_viz.figures.theme import IDENTITY, LIGHT, PLAIN, Theme, finish
+from resnet_viz.nets.zoo import CIFAR, CifarSpec
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One chart: the column of the curve it draws, which images that is the error on, and the dash of its lines."""
+
+    column: str
+    images: str
+    dash: str
+
+
+TRAINING = Panel("train_error", "training", "dash")
+TEST = Panel("test_error", "test", "solid")
+
+WIDTH, HEIGHT, TOP, BOTTOM, LEFT = 1080, 440, 44, 48, 68
+TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+LABEL_PIXELS, LABEL_SHARE = 17, 0.4
+
+
+def training_curves(curves: Mapping[str, pd.DataFrame], chosen: str, theme: Theme = LIGHT) -> go.Figure:
+    """Draw the curves, those of `read_curve` by names of the catalogue, with the `chosen` network in front of its twins.
+
+    ValueError if there is no curve of `chosen`.
+    """
+    if chosen not in curves:
+        raise ValueError(f"there is no curve of {chosen!r}: there are {', '.join(curves) or 'none'}")
+    fig = make_subplots(1, 2, shared_yaxes=True, horizontal_spacing=0.03)
+    low, high = _limits(curves)
+    for column, panel in enumerate((TRAINING, TEST), start=1):
+        # The chosen one last, above the others.
+        for name in sorted(curves, key=lambda name: name == chosen):
+            fig.add_trace(_line(curves[name], name, panel, front=name == chosen), row=1, col=column)
+        pixels = (HEIGHT - TOP - BOTTOM) / (high - low)
+        for label in _labels(curves, chosen, panel, pixels, theme):
+            fig.add_annotation(label, row=1, col=column)
+        fig.add_annotation(_title(panel, theme), row=1, col=column)
+    last = max(int(curve["epoch"].iloc[-1]) for curve in curves.values())
+    fig.update_xaxes(
+        title="epoch",
+        range=[1, last * (1 + LABEL_SHARE)],
+        tickvals=_epochs(last),
+        showgrid=False,
+        showline=True,
+        fixedrange=True,
+    )
+    fig.update_yaxes(type="log", range=[low, high], tickvals=TICKS, ticktext=[f"{tick:.0%}" for tick in TICKS], fixedrange=True)
+    fig.update_yaxes(title="error (log scale)", col=1)
+    fig.update_layout(
+        width=WIDTH,
+        height=HEIGHT,
+        margin={"l": LEFT, "r": 0, "t": TOP, "b": BOTTOM},
+        showlegend=False,
+        dragmode=False,
+    )
+    finding = _finding(curves, chosen)
+    colours = "Blue networks have an identity path, grey ones are plain; wider is deeper. " if len(curves) > 1 else ""
+    ends = "; ".join(
+        f"{CIFAR[name].title} ends at {_end(curve, TRAINING):.1%} on training and {_end(curve, TEST):.1%} on test images"
+        for name, curve in curves.items()
+    )
+    return finish(
+        fig,
+        theme,
+        finding=finding,
+        how_to_read=f"Lower is better. {colours}Training errors are means over an epoch, on cropped and mirrored images.",
+        alt=f"{finding}. Two charts of error by epoch. {ends}.",
+    )
+
+
+def _line(curve: pd.DataFrame, name: str, panel: Panel, *, front: bool) -> go.Scatter:
+    spec = CIFAR[name]
+    return go.Scatter(
+        x=curve["epoch"],
+        y=curve[panel.column],
+        mode="lines",
+        line={"color": _colour(spec), "width": 2 if spec.depth < 40 else 3.5, "dash": panel.dash},
+        opacity=1 if front else 0.6,
+        name=spec.title,
+        hovertemplate=f"{spec.title}, epoch %{{x}}<br>%{{y:.2%}} of the {panel.images} images wrong<extra></extra>",
+    )
+
+
+def _title(panel: Panel, theme: Theme) -> dict[str, object]:
+    """Stand in the panel's upper right corner, where no line comes."""
+    return {
+        "text": f"<b>Error on {panel.images} images</b>",
+        "font": {"size": 14, "color": theme.text},
+        "x": 1,
+        "y": 1,
+        "xref": "x domain",
+        "yref": "y domain",
+        "xanchor": "right",
+        "yanchor": "top",
+        "showarrow": False,
+    }
+
+
+def _labels(
+    curves: Mapping[str, pd.DataFrame], chosen: str, panel: Panel, pixels: float, theme: Theme
+) -> list[dict[str, object]]:
+    """Name each line at its end; names that would overlap move apart, each with a stroke to its line."""
+    ends = sorted((math.log10(_end(curve, panel)), name) for name, curve in curves.items())
+    places = _apart([pixels * height for height, _ in ends], LABEL_PIXELS)
+    labels = []
+    for (height, name), place in zip(ends, places, strict=True):
+        spec, text = CIFAR[name], f"{CIFAR[name].title} {10**height:.1%}"
+        labels.append(
+            {
+                "x": int(curves[name]["epoch"].iloc[-1]),
+                "y": height,
+                "ax": 16,
+                "ay": pixels * height - place,
+                "xanchor": "left",
+                "text": f"<b>{text}</b>" if name == chosen else text,
+                "showarrow": True,
+                "arrowhead": 0,
+                "arrowwidth": 1.2,
+                "arrowcolor": _colour(spec),
+                "font": {"size": 13, "color": theme.text if name == chosen else theme.muted},
+            }
+        )
+    return labels
+
+
+def _apart(places: Sequence[float], gap: float) -> list[float]:
+    """Move ascending places as little as possible, in squares, so that none is nearer than `gap` to the next.
+
+    Without the gaps owed, that is a row that may not fall: neighbours that do are pooled in their mean.
+    """
+    pools: list[list[float]] = []
+    for index, place in enumerate(places):
+        pools.append([place - index * gap])
+        while len(pools) > 1 and _mean(pools[-2]) > _mean(pools[-1]):
+            pools[-2:] = [pools[-2] + pools[-1]]
+    level = [_mean(pool) for pool in pools for _ in pool]
+    return [place + index * gap for index, place in enumerate(level)]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _colour(spec: CifarSpec) -> str:
+    return PLAIN if spec.shortcut == "plain" else IDENTITY
+
+
+def _end(curve: pd.DataFrame, panel: Panel) -> float:
+    """Return the last epoch's error, at least a ten-thousandth: a log scale has no 0."""
+    return max(float(curve[panel.column].iloc[-1]), 1e-4)
+
+
+def _limits(curves: Mapping[str, pd.DataFrame]) -> tuple[float, float]:
+    errors = pd.concat([curve[panel.column] for curve in curves.values() for panel in (TRAINING, TEST)]).clip(lower=1e-4)
+    return math.log10(errors.min()) - 0.08, math.log10(errors.max()) + 0.05
+
+
+def _epochs(last: int) -> list[int]:
+    step = max(1, round(last / 6))
+    return [1, *range(step, last + 1, step)] if step > 1 else list(range(1, last + 1))
+
+
+def _finding(curves: Mapping[str, pd.DataFrame], chosen: str) -> str:
+    """Compare with the network of another depth, which is about degradation; else with the other kind; else with nothing."""
+    spec = CIFAR[chosen]
+    others = {name: CIFAR[name] for name in curves if name != chosen}
+    depths = [name for name, other in others.items() if other.shortcut == spec.shortcut]
+    kinds = [name for name, other in others.items() if other.depth == spec.depth]
+    kinds.sort(key=lambda name: (CIFAR[name].shortcut == "plain") == (spec.shortcut == "plain"))
+    mine = curves[chosen]
+    if not depths and not kinds:
+        return (
+            f"{spec.title} ends at {_end(mine, TRAINING):.1%} error on training images, {_end(mine, TEST):.1%} on test images"
+        )
+    other = (depths or kinds)[0]
+    panel = TRAINING if depths else TEST
+    # The deeper one first, or the chosen one: "Plain-56 ends with more training error than Plain-20".
+    first, second = sorted((chosen, other), key=lambda name: (-CIFAR[name].depth, name != chosen))
+    a, b = (round(_end(curves[name], panel), 3) for name in (first, second))
+    more = "more" if a > b else "less" if a < b else "as much"
+    than = "as" if a == b else "than"
+    return f"{CIFAR[first].title} ends with {more} {panel.images} error {than} {CIFAR[second].title}: {a:.1%} against {b:.1%}"

@@ -1,0 +1,122 @@
+"""The commands that make and check the zoo, on 40 synthetic pictures; what they write goes into a folder of the test's."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from typer.testing import CliRunner, Result
+
+from resnet_viz.nets.cifar import CifarResNet
+from resnet_viz.nets.zoo import CIFAR
+from resnet_viz.training import __main__ as commands
+from resnet_viz.training import cards
+from resnet_viz.training.data import Dataset, Split
+from resnet_viz.training.recipe import Recipe
+from resnet_viz.training.trainer import Epoch
+
+SHALLOW = ("resnet20-cifar10", "plain20-cifar10")
+
+
+@pytest.fixture(autouse=True)
+def data(monkeypatch: pytest.MonkeyPatch) -> Dataset:
+    generator = torch.Generator().manual_seed(5)
+    images = torch.randint(256, (40, 3, 32, 32), generator=generator, dtype=torch.uint8)
+    labels = torch.arange(40) % 10
+    made = Dataset(Split(images[:20], labels[:20]), Split(images[20:], labels[20:]), "abc")
+    monkeypatch.setattr(commands, "load_cifar10", lambda _: made)
+    return made
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty place for weights, cards and curves, and a family of two that are quickly trained."""
+    for module in ("resnet_viz.nets.zoo", "resnet_viz.training.cards", "resnet_viz.training.__main__"):
+        monkeypatch.setattr(f"{module}.WEIGHTS_FOLDER", tmp_path)
+    monkeypatch.setattr("resnet_viz.nets.curves.CURVES_FOLDER", tmp_path / "curves")
+    monkeypatch.setattr(commands, "FAMILY", SHALLOW)
+    monkeypatch.setattr(commands, "fastest_precision", lambda _: "float32")
+    return tmp_path
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(commands.app, [*arguments, "--data", "anywhere"])
+
+
+def make_zoo(folder: Path) -> Result:
+    return run("zoo", "--runs", str(folder / "runs"), "--epochs", "1")
+
+
+def change_card(folder: Path, name: str, **values: Any) -> None:
+    path = folder / f"{name}.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def test_the_real_family_is_plain_and_residual_shallow_and_deep() -> None:
+    source = Path(commands.__file__).read_text()
+    family = [name for name in CIFAR if f'"{name}"' in source]
+    assert set(family) == {"resnet20-cifar10", "resnet20b-cifar10", "resnet56-cifar10", "plain20-cifar10", "plain56-cifar10"}
+
+
+def test_zoo_makes_the_family_from_data_to_card_and_resumes_finished_runs(folder: Path) -> None:
+    made = make_zoo(folder)
+    assert made.exit_code == 0
+    for name in SHALLOW:
+        for file in (f"{name}.safetensors", f"{name}.json", f"{name}.md", f"curves/{name}.csv", f"runs/{name}/checkpoint.pt"):
+            assert (folder / file).exists(), file
+        assert f"{name}: " in made.output
+    assert made.output.count("epoch 1: ") == 2
+    before = {path.name: path.read_bytes() for path in folder.glob("*.*")}
+    again = make_zoo(folder)
+    assert again.exit_code == 0
+    assert "epoch 1: " not in again.output
+    assert {path.name: path.read_bytes() for path in folder.glob("*.*")} == before
+
+
+class TestZooCheck:
+    @pytest.fixture(autouse=True)
+    def shipped(self, data: Dataset) -> None:
+        curve = [Epoch(1, 2.3, 0.9, 2.2, 0.8, 0.1, 12.0, {"layer1.0": 0.5})]
+        for name in SHALLOW:
+            cards.ship(name, CifarResNet(CIFAR[name].depth, CIFAR[name].shortcut), data, replace(Recipe(), epochs=1), curve)
+
+    def test_passes_what_was_just_shipped(self) -> None:
+        checked = run("zoo-check")
+        assert checked.exit_code == 0
+        assert [line.split(":")[0] for line in checked.output.splitlines()] == list(SHALLOW)
+
+    @pytest.mark.parametrize(("points", "code"), [(0.0011, 1), (-0.0011, 1), (0.001, 0), (-0.001, 0)])
+    def test_fails_on_a_difference_over_a_tenth_of_a_point(self, points: float, code: int, folder: Path) -> None:
+        card = json.loads((folder / "plain20-cifar10.json").read_text())
+        change_card(folder, "plain20-cifar10", test_accuracy=card["test_accuracy"] + points)
+        checked = run("zoo-check")
+        assert checked.exit_code == code
+        wrong = [line for line in checked.output.splitlines() if "over 0.1 points apart" in line]
+        assert [line.split(":")[0] for line in wrong] == ["plain20-cifar10"] * code
+        assert "resnet20-cifar10: " in checked.output
+        assert run("check", "plain20-cifar10").exit_code == code
+        assert run("check", "resnet20-cifar10").exit_code == 0
+
+    @pytest.mark.parametrize("change", [{"sha256": "0" * 64}, {"sha256": 5}])
+    def test_fails_on_weights_that_are_not_the_cards(self, change: dict[str, Any], folder: Path) -> None:
+        change_card(folder, "resnet20-cifar10", **change)
+        checked = run("zoo-check")
+        assert checked.exit_code == 1
+        assert "resnet20-cifar10: resnet20-cifar10." in checked.output
+        assert "plain20-cifar10: " in checked.output
+
+    def test_names_what_is_not_shipped_and_passes(self, folder: Path) -> None:
+        (folder / "plain20-cifar10.json").unlink()
+        checked = run("zoo-check")
+        assert checked.exit_code == 0
+        assert "plain20-cifar10: not shipped" in checked.output.splitlines()
+
+
+def test_an_unknown_name_is_refused_before_anything_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "load_cifar10", lambda _: pytest.fail("read the data"))
+    for command in ("train", "check"):
+        refused = run(command, "resnet19-cifar10")
+        assert refused.exit_code == 2
+        assert "is not one of" in refused.output

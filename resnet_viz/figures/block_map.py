@@ -55,28 +55,61 @@ STYLES: dict[MapMeasure, Style] = {
 }
 
 
-def measures_for(inspection: Inspection) -> tuple[MapMeasure, ...]:
-    """Name the measures that can be drawn: a plain network has no identity to compare with."""
-    plain = all(block.shortcut == "none" for block in inspection.blocks)
-    return ("response_std", "cam_mass") if plain else get_args(MapMeasure)
+@dataclass(frozen=True)
+class ArcScale:
+    """What the widest arc stands for: a value of the measure, without its sign, and the pixels that it adds to the stroke."""
+
+    largest: float
+    pixels: float
+
+
+def is_plain(inspection: Inspection) -> bool:
+    """Whether the network has no shortcut at all."""
+    return all(block.shortcut == "none" for block in inspection.blocks)
+
+
+def measures_for(*inspections: Inspection) -> tuple[MapMeasure, ...]:
+    """Name the measures that all the inspections can be drawn by: a plain network has no identity to compare with."""
+    return ("response_std", "cam_mass") if any(map(is_plain, inspections)) else get_args(MapMeasure)
+
+
+def arc_scale(measure: MapMeasure, *inspections: Inspection) -> ArcScale:
+    """Return the scale on which the maps of several inspections can be compared: the same stroke is the same value."""
+    values = [abs(value_of(block, measure)) for inspection in inspections for block in inspection.blocks]
+    step = min(places_of(inspection)[0].step for inspection in inspections)
+    return ArcScale(max((value for value in values if not math.isnan(value)), default=0) or 1, 0.09 * step)
+
+
+def value_of(block: BlockInspection, measure: MapMeasure) -> float:
+    """Return what the map shows of a block."""
+    if measure == "gradient":
+        return 1 - block.measures.shortcut_share
+    value: float = getattr(block.measures, measure)
+    return value
 
 
 def block_map(
-    inspection: Inspection, measure: MapMeasure | None = None, selected: str | None = None, theme: Theme = LIGHT
+    inspection: Inspection,
+    measure: MapMeasure | None = None,
+    selected: str | None = None,
+    theme: Theme = LIGHT,
+    scale: ArcScale | None = None,
 ) -> go.Figure:
     """Draw the network as a chain; arcs are wide and strong where `measure` is large, the `selected` block is framed.
 
-    `measure` is one of `measures_for(inspection)`, by default the first. Raises ValueError for another one.
+    `measure` is one of `measures_for(inspection)`, by default the first. `scale` is what `arc_scale` makes for several maps,
+    by default the map's own. Raises ValueError for a measure that the network cannot be drawn by.
     """
     chosen = measure or measures_for(inspection)[0]
     if chosen not in measures_for(inspection):
         raise ValueError(f"{inspection.title} cannot be drawn by {chosen!r}: take one of {', '.join(measures_for(inspection))}")
     places = places_of(inspection)
-    values = [_value(place.block, chosen) for place in places]
+    values = [value_of(place.block, chosen) for place in places]
     width = natural_width(places)
     fig = go.Figure()
     shapes = [*_bands(places, theme), *_frame(places, selected, theme), *_line(places, width), *_sums(places, theme)]
-    fig.update_layout(shapes=[*shapes, *_arcs(places, values, chosen), *_cut_bars(places, theme)])
+    arcs = _arcs(places, values, chosen, scale or arc_scale(chosen, inspection))
+    fig.update_layout(shapes=[*shapes, *arcs, *_cut_bars(places, theme)])
     fig.update_layout(annotations=[*_labels(places, values, chosen, theme), *_ends(inspection, width, theme)])
     _legend(fig, places, chosen)
     fig.add_trace(_targets(places, values, chosen))
@@ -88,13 +121,6 @@ def block_map(
     # Where a window too narrow for the whole chain should look.
     focus = next((place.centre / width for place in places if place.block.name == selected), 0.0)
     return fig.update_layout(meta=fig.layout.meta | {"focus": focus})
-
-
-def _value(block: BlockInspection, measure: MapMeasure) -> float:
-    if measure == "gradient":
-        return 1 - block.measures.shortcut_share
-    value: float = getattr(block.measures, measure)
-    return value
 
 
 def _bands(places: list[Place], theme: Theme) -> Iterator[dict[str, Any]]:
@@ -138,13 +164,12 @@ def _segment(x0: float, x1: float, colour: str, dash: str) -> dict[str, Any]:
     return {"type": "line", "x0": x0, "x1": x1, "y0": LINE_Y, "y1": LINE_Y, "line": line, "layer": "below"}
 
 
-def _arcs(places: list[Place], values: list[float], measure: MapMeasure) -> Iterator[dict[str, Any]]:
-    largest = max((abs(value) for value in values if not math.isnan(value)), default=0) or 1
+def _arcs(places: list[Place], values: list[float], measure: MapMeasure, scale: ArcScale) -> Iterator[dict[str, Any]]:
     for place, value in zip(places, values, strict=True):
-        strength = 0 if math.isnan(value) else abs(value) / largest
+        strength = 0 if math.isnan(value) else abs(value) / scale.largest
         x0, x1, top = place.start, place.end, LINE_Y + ARC * 4 / 3
         path = f"M{x0},{LINE_Y} C{x0},{top} {x1},{top} {x1},{LINE_Y}"
-        line = {"color": _colour(place.block, value, measure), "width": 2.5 + 0.09 * place.step * strength}
+        line = {"color": _colour(place.block, value, measure), "width": 2.5 + scale.pixels * strength}
         yield {"type": "path", "path": path, "line": line, "opacity": 0.55 + 0.45 * strength, "layer": "below"}
 
 

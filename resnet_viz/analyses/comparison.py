@@ -1,0 +1,172 @@
+"""Two inspections side by side: which block answers to which, and what differs.
+
+Every difference is right - left: swapping the sides turns its sign, and two sides that are the same give 0.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from resnet_viz.analyses.inspection import Inspection
+from resnet_viz.analyses.measures import MEANINGS
+
+BEST_CLASSES, LARGEST_DIFFERENCES = 5, 3
+
+# The measures whose differences are told, and the span of their values: None where only the values themselves set one.
+SPANS = {"response_std": None, "ratio": None, "cosine": 2.0, "shortcut_share": 1.0, "cut": 1.0, "cam_mass": None}
+
+
+@dataclass(frozen=True)
+class BlockPair:
+    """A row of a comparison: one block of each side; `name`, the block of the side with more of them, tells rows apart."""
+
+    name: str
+    left: str
+    right: str
+
+
+@dataclass(frozen=True)
+class ClassDifference:
+    """A class that both sides know, and the probability each gives it, 0 to 1."""
+
+    label: str
+    index: int
+    left: float
+    right: float
+
+    @property
+    def difference(self) -> float:
+        """Right - left."""
+        return self.right - self.left
+
+
+@dataclass(frozen=True)
+class MeasureDifference:
+    """A measure, named as in `Inspection.table`, at one pair of blocks."""
+
+    measure: str
+    pair: BlockPair
+    left: float
+    right: float
+
+    @property
+    def difference(self) -> float:
+        """Right - left."""
+        return self.right - self.left
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Two inspections and what differs between them.
+
+    `classes` holds the best classes of either side, the largest difference first; it is empty where the two networks know
+    different classes. `largest` names, for the few measures that differ most, the pair of blocks where they do.
+    """
+
+    left: Inspection
+    right: Inspection
+    pairs: tuple[BlockPair, ...]
+    classes: tuple[ClassDifference, ...]
+    largest: tuple[MeasureDifference, ...]
+
+    @property
+    def left_name(self) -> str:
+        """What tells the left side from the right: its network, or its picture where the networks are the same."""
+        return f"the left {self._what}" if _title(self.left) == _title(self.right) else _title(self.left)
+
+    @property
+    def right_name(self) -> str:
+        """What tells the right side from the left."""
+        return f"the right {self._what}" if _title(self.left) == _title(self.right) else _title(self.right)
+
+    @property
+    def aligned_by(self) -> Literal["name", "relative depth"]:
+        """How the blocks were paired."""
+        return "name" if all(pair.left == pair.right for pair in self.pairs) else "relative depth"
+
+    def pair(self, name: str) -> BlockPair:
+        """Return the row of that name; KeyError names those there are."""
+        for pair in self.pairs:
+            if pair.name == name:
+                return pair
+        raise KeyError(f"there is no pair of blocks {name!r}; there are {', '.join(pair.name for pair in self.pairs)}")
+
+    def table(self) -> pd.DataFrame:
+        """Return a row a pair: the two blocks, and of every measure that both sides have `_left`, `_right`, `_difference`.
+
+        The index holds the pairs' names; `resnet_viz.MEANINGS` documents the measures and their units.
+        """
+        blocks = {"left_block": [pair.left for pair in self.pairs], "right_block": [pair.right for pair in self.pairs]}
+        columns = {}
+        for measure, values in _common(self.left, self.right, self.pairs).items():
+            columns[f"{measure}_left"], columns[f"{measure}_right"] = values
+            columns[f"{measure}_difference"] = values[1] - values[0]
+        return pd.DataFrame(blocks | columns, index=pd.Index([pair.name for pair in self.pairs], name="block"))
+
+    @property
+    def _what(self) -> str:
+        return "side" if np.array_equal(self.left.seen, self.right.seen) else "picture"
+
+
+def compare(left: Inspection, right: Inspection) -> Comparison:
+    """Set two inspections side by side: two networks on one picture, one network on two pictures, or both."""
+    pairs = pair_blocks([block.name for block in left.blocks], [block.name for block in right.blocks])
+    return Comparison(left, right, pairs, _class_differences(left, right), _largest(left, right, pairs))
+
+
+def pair_blocks(left: Sequence[str], right: Sequence[str]) -> tuple[BlockPair, ...]:
+    """Pair the blocks of two networks by name where both have the same names, otherwise by relative depth.
+
+    Block i of n stands at the relative depth (i + 0.5) / n. Each block of the deeper side is a row of its own, beside the
+    block of the other side in whose stretch of depth it stands.
+    """
+    deeper, other = sorted((tuple(left), tuple(right)), key=lambda names: (len(names), names), reverse=True)
+    if deeper == other:
+        return tuple(BlockPair(name, name, name) for name in deeper)
+    beside = [other[(2 * i + 1) * len(other) // (2 * len(deeper))] for i in range(len(deeper))]
+    if deeper == tuple(left):
+        return tuple(BlockPair(name, name, answer) for name, answer in zip(deeper, beside, strict=True))
+    return tuple(BlockPair(name, answer, name) for name, answer in zip(deeper, beside, strict=True))
+
+
+def _class_differences(left: Inspection, right: Inspection) -> tuple[ClassDifference, ...]:
+    mine = {(p.index, p.label): p.probability for p in left.predictions}
+    theirs = {(p.index, p.label): p.probability for p in right.predictions}
+    if mine.keys() != theirs.keys():
+        return ()
+    best = dict.fromkeys((p.index, p.label) for side in (left, right) for p in side.predictions[:BEST_CLASSES])
+    found = [ClassDifference(label, index, mine[index, label], theirs[index, label]) for index, label in best]
+    return tuple(sorted(found, key=lambda entry: (-abs(entry.difference), entry.index)))
+
+
+def _common(left: Inspection, right: Inspection, pairs: tuple[BlockPair, ...]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """The values, pair by pair, of every measure that both sides have."""
+    mine = left.table().loc[[pair.left for pair in pairs]]
+    theirs = right.table().loc[[pair.right for pair in pairs]]
+    both = [name for name in MEANINGS if not mine[name].isna().all() and not theirs[name].isna().all()]
+    return {name: (mine[name].to_numpy(), theirs[name].to_numpy()) for name in both}
+
+
+def _largest(left: Inspection, right: Inspection, pairs: tuple[BlockPair, ...]) -> tuple[MeasureDifference, ...]:
+    """Of each measure the pair that differs most; those that differ most beside the span of their values come first."""
+    common = _common(left, right, pairs)
+    if left.target_label != right.target_label:
+        # The evidence for one class says nothing about the evidence for another.
+        del common["cam_mass"]
+    found = []
+    for measure in SPANS.keys() & common.keys():
+        mine, theirs = common[measure]
+        sizes = np.nan_to_num(np.abs(theirs - mine))
+        row = int(sizes.argmax())
+        if sizes[row] > 0:
+            span = SPANS[measure] or float(np.nanmax(np.abs([mine, theirs])))
+            found.append((sizes[row] / span, MeasureDifference(measure, pairs[row], float(mine[row]), float(theirs[row]))))
+    ranked = sorted(found, key=lambda scored: (-scored[0], scored[1].measure))
+    return tuple(entry for _, entry in ranked[:LARGEST_DIFFERENCES])
+
+
+def _title(inspection: Inspection) -> str:
+    return inspection.title if inspection.weights.trained else f"untrained {inspection.title}"

@@ -1,0 +1,69 @@
+"""What differs between two inspections, in plain words with numbers."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from resnet_viz.analyses.comparison import Comparison, MeasureDifference
+
+
+@dataclass(frozen=True)
+class Wording:
+    """A measure of one block in full, and its value in short beside another one."""
+
+    full: str
+    brief: str
+
+
+WORDINGS = {
+    "response_std": Wording("the response of F has a standard deviation of {:.3g}", "{:.3g}"),
+    "ratio": Wording("F is {:.2f} times as large as x", "{:.2f} times"),
+    "cosine": Wording("cos(x, F) is {:+.2f}", "{:+.2f}"),
+    "shortcut_share": Wording("the shortcut carries {:.0%} of the gradient", "{:.0%}"),
+    "cut": Wording("the ReLU cuts {:.0%} of the entries", "{:.0%}"),
+    "cam_mass": Wording("the Grad-CAM mass is {:.3g} logits", "{:.3g}"),
+}
+
+
+def sentences(comparison: Comparison, truth: str | None = None) -> tuple[str, ...]:
+    """Say what differs, the predictions first, without full stops.
+
+    `truth` is the class of the picture that both sides saw, left out where they do not both know it.
+    """
+    known = all(truth in {p.label for p in side.predictions} for side in (comparison.left, comparison.right))
+    verdicts = [_verdict(comparison, truth)] if truth is not None and known else []
+    blocks = [_difference(comparison, found) for found in comparison.largest] or ["No measure of any block differs"]
+    return (*_predictions(comparison), *verdicts, *blocks)
+
+
+def _predictions(comparison: Comparison) -> Iterator[str]:
+    left, right = comparison.left.predictions[0], comparison.right.predictions[0]
+    if left.label == right.label:
+        values = f"{left.probability:.1%} for {comparison.left_name}, {right.probability:.1%} for {comparison.right_name}"
+        yield f"The prediction is {left.label} on both sides: {values}"
+        return
+    said = f"{left.label} for {comparison.left_name} ({left.probability:.1%})"
+    yield f"The prediction is {said}, {right.label} for {comparison.right_name} ({right.probability:.1%})"
+    if comparison.classes:
+        most = comparison.classes[0]
+        values = f"{most.left:.1%} for {comparison.left_name}, {most.right:.1%} for {comparison.right_name}"
+        yield f"The probability of {most.label} differs most: {values}"
+    else:
+        yield "The two networks know different classes, so that probabilities are not compared"
+
+
+def _verdict(comparison: Comparison, truth: str) -> str:
+    names = (comparison.left_name, comparison.right_name)
+    right = [side.predictions[0].label == truth for side in (comparison.left, comparison.right)]
+    if right[0] == right[1]:
+        return f"The picture is of the class {truth}: {'both are' if right[0] else 'neither is'} right"
+    return f"The picture is of the class {truth}: {names[right.index(True)]} is right, {names[right.index(False)]} is not"
+
+
+def _difference(comparison: Comparison, found: MeasureDifference) -> str:
+    words = WORDINGS[found.measure]
+    values = words.full.format(found.left), words.brief.format(found.right)
+    left, right = found.pair.left.removeprefix("layer"), found.pair.right.removeprefix("layer")
+    if comparison.aligned_by == "name":
+        return f"At block {left} {values[0]} for {comparison.left_name}, {values[1]} for {comparison.right_name}"
+    there = f"{values[1]} in block {right} of {comparison.right_name}"
+    return f"At equal depth {values[0]} in block {left} of {comparison.left_name}, {there}"

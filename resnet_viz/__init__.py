@@ -22,6 +22,7 @@ from resnet_viz import figures
 from resnet_viz.analyses.activations import Activations, activations
 from resnet_viz.analyses.attribution import Attribution, attribute
 from resnet_viz.analyses.cams import block_cams
+from resnet_viz.analyses.comparison import Comparison, compare
 from resnet_viz.analyses.conductance import BlockConductance, Conductance, conductance
 from resnet_viz.analyses.gradients import Gradients, gradients
 from resnet_viz.analyses.inspection import BlockInspection, Inspection, Prediction, inspect
@@ -42,6 +43,7 @@ __all__ = [
     "BlockConductance",
     "BlockInspection",
     "CheckpointError",
+    "Comparison",
     "Conductance",
     "Gradients",
     "ImageError",
@@ -54,6 +56,7 @@ __all__ = [
     "activations",
     "attribute",
     "block_cams",
+    "compare",
     "conductance",
     "figures",
     "gradients",

@@ -31,6 +31,7 @@ class Attribution:
     method: str
     options: dict[str, Any]
     model: str
+    device: str
     target: int
     target_label: str
     seen: NDArray[np.uint8]
@@ -91,6 +92,7 @@ def attribute(
         method=method,
         options=asdict(chosen),
         model=net.name,
+        device=str(net.device),
         target=explained.target,
         target_label=net.labels[explained.target],
         seen=np.asarray(explained.seen),

@@ -54,6 +54,11 @@ class Gradients:
     blocks: tuple[BlockGradients, ...]
     parameters: pd.DataFrame
 
+    @property
+    def nbytes(self) -> int:
+        """Memory in bytes, about."""
+        return int(self.parameters.memory_usage().sum()) + 100 * len(self.blocks)
+
     def table(self) -> pd.DataFrame:
         """Return a row a block."""
         return pd.DataFrame([asdict(block) for block in self.blocks]).set_index("name")

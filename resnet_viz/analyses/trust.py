@@ -48,13 +48,23 @@ class Perturbation:
     random_deletion: PerturbationCurve
     random_insertion: PerturbationCurve
 
+    @property
+    def nbytes(self) -> int:
+        """Memory of all arrays in bytes."""
+        return sum(curve.shares.nbytes + curve.probabilities.nbytes for curve in vars(self).values())
+
 
 @dataclass(frozen=True)
 class Randomised:
-    """The map after everything from the head down to `layer` was drawn anew, by its rank correlation with the trained map."""
+    """The map's rank correlation with the trained one, after everything from the head down to each layer was drawn anew."""
 
-    layer: str
-    correlation: float
+    layers: tuple[str, ...]
+    correlations: tuple[float, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """Memory in bytes, about."""
+        return 100 * len(self.layers)
 
 
 def perturbation(
@@ -101,7 +111,7 @@ def randomisation(
     *,
     seed: int = 0,
     on_step: OnStep | None = None,
-) -> tuple[Randomised, ...]:
+) -> Randomised:
     """Draw the parameters anew, layer by layer from the head down, and compare the map with that of the trained network.
 
     The cascading check of Adebayo et al. 2018 (https://arxiv.org/abs/1810.03292, section 4.1) with Spearman's rank correlation
@@ -111,13 +121,13 @@ def randomisation(
     layers = [("head", drawn.module.get_submodule("fc")), *reversed(drawn.blocks.items())]
     trained = np.abs(attribution.map)
     found = []
-    for done, (name, layer) in enumerate(layers, 1):
+    for done, (_, layer) in enumerate(layers, 1):
         initialise(layer, seed + done)
         again = attribute(drawn, image, attribution.method, attribution.target, **attribution.options)
-        found.append(Randomised(name, rank_correlation(trained, np.abs(again.map))))
+        found.append(rank_correlation(trained, np.abs(again.map)))
         if on_step is not None:
             on_step(done, len(layers))
-    return tuple(found)
+    return Randomised(tuple(name for name, _ in layers), tuple(found))
 
 
 def infidelity(

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 from PIL import Image
 
@@ -11,6 +12,17 @@ from resnet_viz.analyses.capture import OnBlock
 from resnet_viz.analyses.inspection import Inspection, inspect
 from resnet_viz.engine.store import Store
 from resnet_viz.nets.net import Net
+
+
+class HasSize(Protocol):
+    """A result that knows its memory."""
+
+    @property
+    def nbytes(self) -> int:
+        """Memory in bytes."""
+
+
+Answer = TypeVar("Answer", bound=HasSize)
 
 DEFAULT_CAPACITY = 512 * 2**20
 
@@ -28,6 +40,7 @@ class LocalEngine:
 
     def __init__(self, capacity: int = DEFAULT_CAPACITY) -> None:
         self._store: Store[Inspection] = Store(capacity, lambda result: result.nbytes)
+        self._answers: Store[HasSize] = Store(capacity, lambda result: result.nbytes)
         self._capacity = capacity
         self._running: set[Hashable] = set()
         self._finished = threading.Condition()
@@ -44,13 +57,26 @@ class LocalEngine:
 
         `image` is called only when something has to be computed. What `on_block` raises cancels, and nothing is kept.
         """
-        key = (net.name, net.weights, str(net.device), request)
+        key = (*_identity(net), request)
         with self._turn(key):
             kept = self._store.get(key)
             if kept is None or _missing(kept, block):
                 kept = inspect(net, image(), request.target, on_block=on_block)
                 self._keep(key, kept, block)
         return kept.keeping(_shown(kept, block))
+
+    def once(self, net: Net, request: Hashable, compute: Callable[[], Answer]) -> Answer:
+        """Return the answer to a request about a network, which tells everything that decides it; kept while there is room.
+
+        What `compute` raises reaches the caller alone, and whoever waited computes it themselves.
+        """
+        key = (*_identity(net), request)
+        with self._turn(key):
+            kept = self._answers.get(key)
+            if kept is None:
+                kept = compute()
+                self._answers.put(key, kept)
+        return kept  # type: ignore[return-value]  # a request has answers of one type
 
     def _keep(self, key: Hashable, result: Inspection, block: str | None) -> None:
         # One result may not push out everybody else's.
@@ -68,6 +94,11 @@ class LocalEngine:
             with self._finished:
                 self._running.remove(key)
                 self._finished.notify_all()
+
+
+def _identity(net: Net) -> tuple[Hashable, ...]:
+    """Return what decides a network's answers: checkpoints of one file may differ in their settings."""
+    return (net.name, net.weights, net.labels, net.preprocessing, str(net.device))
 
 
 def _missing(result: Inspection, block: str | None) -> bool:

@@ -20,10 +20,11 @@ IMAGENET_PREPROCESSING = Preprocessing(256, 224, (0.485, 0.456, 0.406), (0.229, 
 class Layout:
     """A network by its title: a way to build it, without weights, for each way its tensors can be wired up.
 
-    `preprocessing` is the usual one of its family.
+    `depth` counts layers with weights; `preprocessing` is the usual one of its family.
     """
 
     title: str
+    depth: int
     classes: int
     wirings: Mapping[Wiring, Callable[[], nn.Module]]
     preprocessing: Preprocessing
@@ -89,7 +90,7 @@ def _cifar(tensors: Mapping[str, Tensor], blocks: list[int]) -> Layout:
     else:
         wirings = {"zero-pad": build("A"), "zero-pad, zeros last": build("A", 0), "no shortcut": build("plain")}
         kind = ""
-    return Layout(f"CIFAR ResNet-{depth}{kind}", classes, wirings, CIFAR_PREPROCESSING)
+    return Layout(f"CIFAR ResNet-{depth}{kind}", depth, classes, wirings, CIFAR_PREPROCESSING)
 
 
 def _torchvision(tensors: Mapping[str, Tensor], blocks: list[int]) -> Layout:
@@ -117,7 +118,7 @@ def _torchvision(tensors: Mapping[str, Tensor], blocks: list[int]) -> Layout:
     if tensors["conv1.weight"].shape[-1] == 3:
         wirings = {"3x3 stem": build(3, nn.Identity()), "3x3 stem, max pool": build(3, None)}
     usual = IMAGENET_PREPROCESSING if "as saved" in wirings else CIFAR_PREPROCESSING
-    return Layout(arch.title, classes, wirings, usual)
+    return Layout(arch.title, depth, classes, wirings, usual)
 
 
 def shape_of(tensor: Tensor) -> str:

@@ -1,0 +1,67 @@
+"""What each block carries of the logit's difference: the shortcut's share and the branch's, stacked."""
+
+import numpy as np
+import plotly.graph_objects as go
+
+from resnet_viz.analyses.conductance import BlockConductance, Conductance
+from resnet_viz.figures.theme import IDENTITY, LIGHT, PLAIN, RESIDUAL, SUM, Theme, finish, short
+
+
+def conductance_bars(conductance: Conductance, theme: Theme = LIGHT) -> go.Figure:
+    """Draw a stack a block in logits: identity, residual, and the kink of the last ReLU; a line at the logit's difference."""
+    names = [short(block.name) for block in conductance.blocks]
+    plain = all(block.identity is None for block in conductance.blocks)
+    fig = go.Figure()
+    parts = [("residual F(x)", RESIDUAL, [_sum(block.residual) for block in conductance.blocks])]
+    if not plain:
+        identities = [0.0 if block.identity is None else _sum(block.identity) for block in conductance.blocks]
+        parts.insert(0, ("identity x", IDENTITY, identities))
+    parts.append(("kink of the last ReLU", PLAIN, [block.kink for block in conductance.blocks]))
+    for name, colour, values in parts:
+        hover = f"{name}<br>block %{{x}}<br>%{{y:.3f}} logits<extra></extra>"
+        fig.add_trace(go.Bar(x=names, y=values, name=name, marker={"color": colour, "line": {"width": 0}}, hovertemplate=hover))
+    totals = [_sum(block.total) for block in conductance.blocks]
+    marker = {"color": theme.raised, "size": 10, "line": {"color": SUM, "width": 2.5}}
+    hover = "total at the output<br>block %{x}<br>%{y:.3f} logits<extra></extra>"
+    fig.add_trace(go.Scatter(x=names, y=totals, mode="markers", name="total at the output", marker=marker, hovertemplate=hover))
+    fig.add_hline(
+        y=conductance.difference,
+        line={"color": theme.text, "width": 1.5, "dash": "dash"},
+        annotation={"text": f"F(x) − F(baseline) = {conductance.difference:.2f}", "font": {"color": theme.text}},
+    )
+    fig.update_xaxes(title="block", type="category", tickangle=0, showgrid=False)
+    fig.update_yaxes(title="logits", zeroline=True)
+    legend = {"orientation": "h", "x": 0, "y": -0.18, "yanchor": "top"}
+    width = max(700, 26 * len(names))
+    fig.update_layout(
+        width=width, height=440, barmode="relative", margin={"l": 0, "r": 0, "t": 44, "b": 0}, legend=legend, dragmode=False
+    )
+    finding = _finding(conductance, plain=plain)
+    spoken = ", ".join(f"{name} {total:.2f}" for name, total in zip(names, totals, strict=True))
+    return finish(
+        fig,
+        theme,
+        finding=finding,
+        how_to_read=f"Every block carries the whole difference between the {conductance.baseline} baseline and the picture;"
+        " the stack shows by which path. Rings miss the dashed line by the delta of the sum over steps.",
+        alt=f"{finding}. Total by block in logits: {spoken}. Difference {conductance.difference:.2f}.",
+    )
+
+
+def _finding(conductance: Conductance, *, plain: bool) -> str:
+    if plain:
+        return f"Without shortcuts F carries all of {conductance.target_label}'s {conductance.difference:+.1f} logits"
+    shares = [(_share(block), short(block.name)) for block in conductance.blocks]
+    least, most = min(shares), max(shares)
+    return f"The shortcut carries most at block {most[1]} ({most[0]:.0%}) and least at {least[1]} ({least[0]:.0%})"
+
+
+def _share(block: BlockConductance) -> float:
+    """Return the identity's part of both shares' sizes, 0 to 1."""
+    identity = 0.0 if block.identity is None else abs(_sum(block.identity))
+    both = identity + abs(_sum(block.residual))
+    return identity / both if both else 0.0
+
+
+def _sum(values: np.ndarray) -> float:
+    return float(values.sum(dtype=np.float64))

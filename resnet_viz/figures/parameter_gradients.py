@@ -1,0 +1,65 @@
+"""The gradient's norm at every parameter, bars grouped by block from image to classes, on a logarithmic scale."""
+
+import math
+
+import plotly.graph_objects as go
+
+from resnet_viz.analyses.gradients import Gradients
+from resnet_viz.figures.theme import GRADIENT, LIGHT, Theme, finish, short
+
+# Three shades of one colour: what a parameter is, not what it means.
+KINDS = {"convolutions": 1.0, "batch norms": 0.6, "head": 0.8}
+
+
+def parameter_gradients(gradients: Gradients, theme: Theme = LIGHT) -> go.Figure:
+    """Draw a bar a parameter: the L2 norm divided by the root of how many numbers it holds, so that large ones compare."""
+    rows = gradients.parameters.assign(
+        place=lambda table: table["block"].map(lambda name: short(str(name))),
+        rms=lambda table: table["norm"] / table["size"] ** 0.5,
+        kind=lambda table: [
+            _kind(str(block), str(name)) for block, name in zip(table["block"], table["parameter"], strict=True)
+        ],
+    )
+    fig = go.Figure()
+    for kind, opacity in KINDS.items():
+        shown = rows[rows["kind"] == kind]
+        names = (shown["place"] + " " + shown["parameter"]).tolist()
+        fig.add_trace(
+            go.Bar(
+                x=shown.index.tolist(),
+                y=shown["rms"].tolist(),
+                name=kind,
+                marker={"color": GRADIENT, "opacity": opacity, "line": {"width": 0}},
+                text=names,
+                textposition="none",
+                customdata=shown["norm"].tolist(),
+                hovertemplate="%{text}<br>root mean square %{y:.3g}, L2 norm %{customdata:.3g}<extra></extra>",
+            )
+        )
+    middles = rows.reset_index().groupby("place", sort=False)["index"].mean()
+    fig.update_xaxes(title="block", tickvals=middles.tolist(), ticktext=middles.index.tolist(), tickangle=0, showgrid=False)
+    fig.update_yaxes(title={"text": "root mean square of the gradient", "standoff": 14}, type="log", exponentformat="power")
+    legend = {"orientation": "h", "x": 0, "y": -0.18, "yanchor": "top"}
+    width = max(700, 11 * len(rows))
+    fig.update_layout(
+        width=width, height=420, margin={"l": 0, "r": 0, "t": 44, "b": 0}, legend=legend, bargap=0.15, dragmode=False
+    )
+    finding = _finding(rows["rms"].tolist(), rows["place"].tolist(), rows["parameter"].tolist())
+    return finish(
+        fig,
+        theme,
+        finding=finding,
+        how_to_read="A bar a parameter, blocks from image to classes. A step of training changes long bars most.",
+        alt=f"{finding}. {len(rows)} parameters.",
+    )
+
+
+def _kind(block: str, parameter: str) -> str:
+    if block == "head":
+        return "head"
+    return "batch norms" if parameter.startswith("bn") or ".1." in parameter else "convolutions"
+
+
+def _finding(sizes: list[float], places: list[str], names: list[str]) -> str:
+    known = [(size, f"{place} {name}") for size, place, name in zip(sizes, places, names, strict=True) if math.isfinite(size)]
+    return f"The gradient is largest at {max(known)[1]} and smallest at {min(known)[1]}"

@@ -19,6 +19,8 @@ class Selection:
     `image` is the id of a sample or the SHA-256 of an upload. `block` and `target` are empty for "the one that the result
     suggests"; `channel` is empty for the mean. `left`, `right` and `right_image` are the two sides of a comparison: two
     networks, empty for the pair that the page suggests, and the right side's own image, empty for the same one.
+    `weights`, `left_weights` and `right_weights` are "none" for random ones. From `objective` on: what gradients are of and
+    beside, and which attribution is shown, by which method with which options; empty for the first choice.
     """
 
     model: str = "resnet20-cifar10"
@@ -34,6 +36,18 @@ class Selection:
     left: str = ""
     right: str = ""
     right_image: str = ""
+    left_weights: str = ""
+    right_weights: str = ""
+    objective: str = ""
+    versus: str = ""
+    beside: str = ""
+    view: str = ""
+    method: str = ""
+    methods: str = ""
+    baseline: str = ""
+    steps: str = ""
+    samples: str = ""
+    place: str = ""
 
     @property
     def trained(self) -> bool:
@@ -53,10 +67,21 @@ class Selection:
 
 @dataclass(frozen=True)
 class Notice:
-    """A sentence about what went wrong; `untrained` names a model that could be looked at with random weights instead."""
+    """A sentence about what went wrong; `untrained` names a model that could be looked at with random weights instead.
+
+    `asked` is the selection that it went wrong with, `field` the one of its fields that names the model.
+    """
 
     sentence: str
     untrained: str = ""
+    asked: Selection = Selection()
+    field: str = "model"
+
+    @property
+    def random_weights(self) -> dict[str, str]:
+        """The change of the selection that looks at the model with random weights."""
+        weights = "weights" if self.field == "model" else f"{self.field}_weights"
+        return {self.field: self.untrained, weights: "none"}
 
 
 NAMES = tuple(field.name for field in fields(Selection))
@@ -70,17 +95,22 @@ def selection() -> Selection:
 
 def change(**values: str) -> None:
     """Change the selection from a widget's callback; a new model forgets what belonged to the old one."""
+    awaited = st.session_state.get("awaited")
+    if awaited is not None and awaited.field in values:
+        del st.session_state["awaited"]
     if "model" in values:
         values = {"weights": "trained", "block": "", "target": "", "channel": "", "measure": ""} | values
+    for side in {"left", "right"} & values.keys():
+        values = {f"{side}_weights": "", "block": "", "target": ""} | values
     if "block" in values or "term" in values:
         values = {"channel": ""} | values
     st.session_state.pop("notice", None)
     write(replace(selection(), **values))
 
 
-def complain(sentence: str, untrained: str = "") -> None:
+def complain(sentence: str, untrained: str = "", field: str = "model") -> None:
     """Say what went wrong until the next change; the first of several complaints counts."""
-    st.session_state.setdefault("notice", Notice(sentence, untrained))
+    st.session_state.setdefault("notice", Notice(sentence, untrained, selection(), field))
 
 
 def notice() -> Notice | None:

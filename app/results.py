@@ -9,14 +9,27 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 import streamlit as st
 from PIL import ImageOps
 
+import checkpoints
 import resnet_viz as rv
+from resnet_viz.analyses import trust
+from resnet_viz.analyses.attribution import OnProgress
+from resnet_viz.analyses.baselines import Baseline
+from resnet_viz.analyses.objectives import ObjectiveKind
+from resnet_viz.analyses.trust import OnStep
+from resnet_viz.engine.downloads import Downloads
 from resnet_viz.engine.local import InspectionRequest, LocalEngine
 from resnet_viz.engine.store import Store
 from resnet_viz.figures.pictures import data_url
 from resnet_viz.images import digest
+from resnet_viz.nets.architecture import Part, architecture
+from resnet_viz.nets.curves import read_curves
+from resnet_viz.nets.imagenet import ARCHITECTURES
+from resnet_viz.nets.official import best_weights, weights_file
+from resnet_viz.nets.zoo import blueprint
 
 SAMPLES_FOLDER = Path(__file__).parents[1] / "assets" / "samples"
 UPLOADS_BYTES = 256 * 2**20
@@ -60,15 +73,44 @@ def thumbnails() -> str:
     return "\n".join(rules)
 
 
-@st.cache_data(show_spinner=False, ttl=60)
 def models() -> dict[str, rv.ModelInfo]:
-    """The catalogue by name; looked up again each minute, since weights can arrive."""
-    return {info.name: info for info in rv.list_models()}
+    """This session's checkpoints and the catalogue, by name."""
+    return {name: mine.info for name, mine in checkpoints.own().items()} | _catalogue()
+
+
+def weights_arrived() -> None:
+    """Look the catalogue up again."""
+    _catalogue.clear()
 
 
 def net(name: str, *, trained: bool = True) -> rv.Net:
-    """A network on the best device; raises rv.WeightsError or ValueError with a sentence for the user."""
+    """A network on the best device; raises rv.WeightsError or ValueError with a sentence for the user.
+
+    Official weights are not fetched here, where a page waits for them: see `downloads`.
+    """
+    if name in checkpoints.own():
+        return checkpoints.own()[name].net
+    if trained and name in ARCHITECTURES and not weights_file(best_weights(name)).exists():
+        raise rv.WeightsError(f"The weights of {ARCHITECTURES[name].title} are not on this machine yet.")
     return _net(name, trained)
+
+
+@st.cache_resource(show_spinner=False)
+def downloads() -> Downloads:
+    """Official weights on their way here, shared by everybody on this server; call `weights_arrived` when they are here."""
+    return Downloads()
+
+
+def parts(name: str) -> tuple[Part, ...]:
+    """What a network is made of, from stem to head; the weights of one of the catalogue need not be here."""
+    mine = checkpoints.own().get(name)
+    return architecture(mine.net) if mine else _parts(name)
+
+
+@st.cache_data(show_spinner=False, ttl=60)
+def curves() -> dict[str, pd.DataFrame]:
+    """The training curves of the shipped networks by name; raises rv.WeightsError with a sentence for a damaged file."""
+    return read_curves(name for name, info in models().items() if info.source == "shipped")
 
 
 def add_upload(data: bytes) -> str:
@@ -88,7 +130,58 @@ def inspection(
     """
     data, sha256 = _picture(image)
     request = InspectionRequest(sha256, target)
-    return _engine().inspect(network, request, lambda: rv.open_image(data), block or None, on_block)
+    return _engine_of(network).inspect(network, request, lambda: rv.open_image(data), block or None, on_block)
+
+
+def gradients(network: rv.Net, image: str, target: int | None, objective: ObjectiveKind, versus: int | None) -> rv.Gradients:
+    """The gradients of an objective; errors as of `inspection`."""
+    data, sha256 = _picture(image)
+    request = ("gradients", sha256, target, objective, versus)
+    return _engine_of(network).once(
+        network, request, lambda: rv.gradients(network, rv.open_image(data), target, objective, versus)
+    )
+
+
+def attribution(
+    network: rv.Net, image: str, target: int, method: str, options: dict[str, object], on_progress: OnProgress
+) -> rv.Attribution:
+    """An attribution of a class by a method; errors as of `inspection`."""
+    data, sha256 = _picture(image)
+    request = ("attribution", sha256, target, method, tuple(sorted(options.items())))
+
+    def compute() -> rv.Attribution:
+        return rv.attribute(network, rv.open_image(data), method, target, on_progress=on_progress, **options)
+
+    return _engine_of(network).once(network, request, compute)
+
+
+def conductance(network: rv.Net, image: str, target: int, steps: int, baseline: Baseline, on_point: OnStep) -> rv.Conductance:
+    """Every block's conductance; errors as of `inspection`."""
+    data, sha256 = _picture(image)
+    request = ("conductance", sha256, target, steps, baseline)
+
+    def compute() -> rv.Conductance:
+        return rv.conductance(network, rv.open_image(data), target, steps, baseline=baseline, on_point=on_point)
+
+    return _engine_of(network).once(network, request, compute)
+
+
+def perturbation(network: rv.Net, image: str, found: rv.Attribution, on_step: OnStep) -> trust.Perturbation:
+    """Deletion and insertion by a map; errors as of `inspection`."""
+    data, sha256 = _picture(image)
+    request = ("perturbation", sha256, found.target, found.method, tuple(sorted(found.options.items())))
+    return _engine_of(network).once(
+        network, request, lambda: trust.perturbation(network, rv.open_image(data), found, on_step=on_step)
+    )
+
+
+def randomisation(network: rv.Net, image: str, found: rv.Attribution, on_step: OnStep) -> trust.Randomised:
+    """What is left of a map when the network forgets what it learned; errors as of `inspection`."""
+    data, sha256 = _picture(image)
+    request = ("randomisation", sha256, found.target, found.method, tuple(sorted(found.options.items())))
+    return _engine_of(network).once(
+        network, request, lambda: trust.randomisation(network, rv.open_image(data), found, on_step=on_step)
+    )
 
 
 def _picture(image: str) -> tuple[bytes, str]:
@@ -104,9 +197,25 @@ def _picture(image: str) -> tuple[bytes, str]:
     return data, image
 
 
+@st.cache_data(show_spinner=False, ttl=60)
+def _catalogue() -> dict[str, rv.ModelInfo]:
+    """Looked up again each minute, since weights can arrive."""
+    return {info.name: info for info in rv.list_models()}
+
+
+@st.cache_data(show_spinner=False, max_entries=64)
+def _parts(name: str) -> tuple[Part, ...]:
+    return architecture(blueprint(name))
+
+
 @st.cache_resource(show_spinner=False, max_entries=4)
 def _net(name: str, trained: bool) -> rv.Net:  # noqa: FBT001 - part of a cache's key
     return rv.load(name) if trained else rv.load(name, weights=None)
+
+
+def _engine_of(network: rv.Net) -> LocalEngine:
+    """What is computed with somebody's own checkpoint stays in their session."""
+    return checkpoints.engine() if network.weights.source == "checkpoint" else _engine()
 
 
 @st.cache_resource(show_spinner=False)

@@ -1,8 +1,81 @@
 """Compare: how do two networks, or one network on two pictures, differ block by block?"""
 
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
 import streamlit as st
+
+import controls
+import resnet_viz as rv
+import results
+from controls import Selection
+from resnet_viz.analyses.comparison import BlockPair, pair_blocks
+from views import asking, compare_header, compare_section, picture_section
+from views.compare_pair import completed
 
 
 def page() -> None:
-    """The whole page, top to bottom."""
-    st.html("<h1 class='product'>ResNet Viz</h1>")
+    """The whole page, top to bottom; when something goes wrong a sentence says so and the last good view stays."""
+    st.html(Path(__file__).with_suffix(".css"))
+    result, chosen = _result()
+    compare_header.header(result, chosen)
+    picture_section.notice()
+    compare_header.sides(result, chosen)
+    compare_section.differences(result, _truth(chosen))
+    measure = compare_section.maps(result, chosen)
+    compare_section.depth(result, chosen, measure)
+    compare_section.equations(result, chosen)
+    compare_section.numbers(result)
+
+
+def _result() -> tuple[rv.Comparison, Selection]:
+    """The comparison that the URL asks for, with both sides named; where it cannot be had, the last one that could."""
+    answer = asking.first_good(_attempts(), _compare)
+    if answer is None:
+        picture_section.notice()
+        st.stop()
+    asked, result = answer
+    used = asked.target_index == result.left.target == result.right.target
+    good = replace(asked, block=_opened(result.pairs, asked.block, result.right).name, target=asked.target if used else "")
+    st.session_state["last_good_comparison"] = good
+    controls.write(good)
+    return result, good
+
+
+def _attempts() -> Iterator[Selection]:
+    wanted, last_good = controls.selection(), st.session_state.get("last_good_comparison", Selection())
+    # Where only a network cannot be had, the picture still can.
+    for attempt in (wanted, replace(last_good, image=wanted.image), last_good, Selection()):
+        yield completed(attempt, results.models())
+
+
+def _compare(chosen: Selection) -> rv.Comparison:
+    left_net = asking.network(chosen.left, trained=chosen.left_weights != "none", field="left")
+    right_net = asking.network(chosen.right, trained=chosen.right_weights != "none", field="right")
+    target = _target(chosen, left_net, right_net)
+    pairs = pair_blocks(tuple(left_net.blocks), tuple(right_net.blocks))
+    asked = next((pair for pair in pairs if pair.name == chosen.block), None)
+    right = asking.inspection(right_net, chosen.right_image or chosen.image, target, asked.right if asked else "")
+    left = asking.inspection(left_net, chosen.image, target, _opened(pairs, chosen.block, right).left)
+    return rv.compare(left, right)
+
+
+def _target(chosen: Selection, left: rv.Net, right: rv.Net) -> int | None:
+    """Return the class chosen, or None where the two networks do not both know it: then each explains its own prediction."""
+    known = left.labels == right.labels and chosen.target_index in range(len(left.labels))
+    return chosen.target_index if known else None
+
+
+def _opened(pairs: tuple[BlockPair, ...], name: str, right: rv.Inspection) -> BlockPair:
+    """Return the pair of that name, or the one where the right side changes its input most."""
+    suggested = right.most_changed()
+    named = next((pair for pair in pairs if pair.name == name), None)
+    return named or next(pair for pair in pairs if pair.right == suggested)
+
+
+def _truth(chosen: Selection) -> str | None:
+    """Return the class of the one picture that both sides saw, if it is a sample whose class is known."""
+    rows = json.loads((results.SAMPLES_FOLDER / "samples.json").read_text())
+    return None if chosen.right_image else next((row["label"] for row in rows if row["id"] == chosen.image), None)

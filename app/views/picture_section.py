@@ -9,6 +9,8 @@ import resnet_viz as rv
 import results
 import show
 from controls import Selection
+from resnet_viz.images import MAX_BYTES
+from views import download_section, network_picker
 
 UPLOAD_TYPES = ["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "heic", "heif", "avif"]
 
@@ -18,50 +20,98 @@ def header(result: rv.Inspection, chosen: Selection) -> None:
     info = results.models()[chosen.model]
     with st.container(horizontal=True, vertical_alignment="bottom", key="header"):
         show.product(f"{info.title} · {info.task} · {info.params / 1e6:.2f} M parameters · {result.device}")
-        _model_picker(chosen)
+        network_picker.network_picker(chosen)
         _target_picker(result, chosen)
     if not result.weights.trained:
         st.warning(f"{info.title} is {result.weights.note}. Nothing below was learned.", icon=":material/casino:")
 
 
 def notice() -> None:
-    """What went wrong last, with the way out."""
+    """What went wrong last, with the way out, and the download that is waited for."""
     found = controls.notice()
-    if found is None:
-        return
-    st.error(show.escape(found.sentence), icon=":material/error:")
-    if found.untrained in results.models():
-        title = results.models()[found.untrained].title
-        label = f"Look at {title} with random weights"
-        st.button(label, on_click=controls.change, kwargs={"model": found.untrained, "weights": "none"})
+    fetchable = found is not None and download_section.can_fetch(found.untrained)
+    if found is not None and not (fetchable and download_section.join(found)):
+        if fetchable:
+            st.info(show.escape(found.sentence), icon=":material/cloud_download:")
+        else:
+            st.error(show.escape(found.sentence), icon=":material/error:")
+        with st.container(horizontal=True):
+            if fetchable:
+                download_section.offer(found)
+            if found.untrained in results.models():
+                download_section.random_instead(found)
+    download_section.waiting()
 
 
 def picture(result: rv.Inspection, chosen: Selection) -> None:
     """The crop the network saw, the classes it is most for, and the ways to another picture."""
     seen, says, other = st.columns([1, 2, 4], gap="medium")
     with seen:
-        side = result.seen.shape[0]
-        alt = f"The picture as the network sees it, {side} by {side} pixels"
-        st.image(result.seen, width="stretch", caption=f"as the network sees it, {side}×{side}", alt=alt)
+        crop(result)
     with says:
-        figure = rv.figures.predictions(result, 4, show.theme())
-        st.markdown(f"##### {show.escape(figure.layout.meta['finding'])}")
-        show.chart(figure, "predictions")
+        answer(result, "predictions")
     with other:
-        _upload()
-        _gallery(chosen)
+        upload("image")
+        gallery("image", chosen.image, "gallery")
 
 
-def _model_picker(chosen: Selection) -> None:
-    models = results.models()
-    states = {"official": "to fetch, {:,.0f} MB", "untrained": "no trained weights"}
+def crop(result: rv.Inspection) -> None:
+    """The picture as the network saw it."""
+    side = result.seen.shape[0]
+    alt = f"The picture as the network sees it, {side} by {side} pixels"
+    st.image(result.seen, width="stretch", caption=f"as the network sees it, {side}×{side}", alt=alt)
 
-    def describe(name: str) -> str:
-        info = models[name]
-        state = "weights here" if info.here else states[info.source].format(info.size / 1e6)
-        return f"{info.title} · {info.task} · {info.blocks} blocks · {info.params / 1e6:.2f} M · {state}"
 
-    st.selectbox("Network", list(models), format_func=describe, width=400, **controls.bound("model", chosen.model))
+def answer(result: rv.Inspection, key: str) -> None:
+    """The classes that the network is most for."""
+    figure = rv.figures.predictions(result, 4, show.theme())
+    st.markdown(f"##### {show.escape(figure.layout.meta['finding'])}")
+    show.chart(figure, key)
+
+
+def upload(field: str) -> None:
+    """Three ways to give a picture of one's own to a field of the selection."""
+    # A fresh key after each upload empties the widget, so that the same file can be given twice.
+    turn = f"{field}-{st.session_state.setdefault('uploads', 0)}"
+    key, pasted, shot = f"upload-{turn}", f"paste-{turn}", f"camera-{turn}"
+    st.file_uploader(
+        "Drop a photo",
+        UPLOAD_TYPES,
+        max_upload_size=MAX_BYTES >> 20,
+        key=key,
+        on_change=_take,
+        args=(key, field),
+        label_visibility="collapsed",
+    )
+    with st.container(horizontal=True, vertical_alignment="center", key=f"other-ways-{field}"):
+        st.chat_input(
+            "Paste a photo here",
+            key=pasted,
+            accept_file=True,
+            file_type=UPLOAD_TYPES,
+            on_submit=_take,
+            args=(pasted, field),
+            width=260,
+        )
+        camera = st.toggle("Camera", key=f"use-camera-{field}")
+        st.caption("Your photo stays in this server's memory.")
+    if camera:
+        st.camera_input("Take a photo", key=shot, on_change=_take, args=(shot, field), label_visibility="collapsed")
+
+
+def gallery(field: str, shown: str, key: str) -> None:
+    """The samples, for a field of the selection that shows one of them or a picture of the person's own."""
+    with st.container(horizontal=True, key=key, gap="xsmall"):
+        for sample in results.samples().values():
+            st.button(
+                sample.title,
+                key=f"{key}-sample-{sample.id}",
+                type="primary" if sample.id == shown else "secondary",
+                help=sample.title,
+                on_click=controls.change,
+                kwargs={field: sample.id, "target": "", "channel": ""},
+            )
+    st.html(f"<style>{results.thumbnails().replace('.st-key-sample-', f'.st-key-{key}-sample-')}</style>")
 
 
 def _target_picker(result: rv.Inspection, chosen: Selection) -> None:
@@ -77,29 +127,7 @@ def _target_picker(result: rv.Inspection, chosen: Selection) -> None:
     )
 
 
-def _upload() -> None:
-    # A fresh key after each upload empties the widget, so that the same file can be given twice.
-    key = f"upload-{st.session_state.setdefault('uploads', 0)}"
-    st.file_uploader("Drop a photo", UPLOAD_TYPES, key=key, on_change=_take, args=(key,), label_visibility="collapsed")
-    with st.container(horizontal=True, vertical_alignment="center", key="other-ways"):
-        pasted = f"paste-{st.session_state['uploads']}"
-        st.chat_input(
-            "Paste a photo here",
-            key=pasted,
-            accept_file=True,
-            file_type=UPLOAD_TYPES,
-            on_submit=_take,
-            args=(pasted,),
-            width=260,
-        )
-        camera = st.toggle("Camera")
-        st.caption("Your photo stays in this server's memory.")
-    if camera:
-        shot = f"camera-{st.session_state['uploads']}"
-        st.camera_input("Take a photo", key=shot, on_change=_take, args=(shot,), label_visibility="collapsed")
-
-
-def _take(key: str) -> None:
+def _take(key: str, field: str) -> None:
     """Take a picture from any of the three ways; what is no picture gets a sentence and changes nothing."""
     given = st.session_state[key]
     if given is None:
@@ -111,7 +139,7 @@ def _take(key: str) -> None:
     except rv.ImageError as error:
         controls.complain(str(error))
     else:
-        controls.change(image=name, target="", channel="")
+        controls.change(**{field: name}, target="", channel="")
 
 
 def _file(given: UploadedFile | ChatInputValue) -> UploadedFile:
@@ -120,17 +148,3 @@ def _file(given: UploadedFile | ChatInputValue) -> UploadedFile:
     if not given.files:
         raise rv.ImageError("That was text: paste a picture, or drop a file above.")
     return given.files[0]
-
-
-def _gallery(chosen: Selection) -> None:
-    with st.container(horizontal=True, key="gallery", gap="xsmall"):
-        for sample in results.samples().values():
-            st.button(
-                sample.title,
-                key=f"sample-{sample.id}",
-                type="primary" if sample.id == chosen.image else "secondary",
-                help=sample.title,
-                on_click=controls.change,
-                kwargs={"image": sample.id, "target": "", "channel": ""},
-            )
-    st.html(f"<style>{results.thumbnails()}</style>")

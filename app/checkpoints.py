@@ -1,0 +1,102 @@
+"""The checkpoints that people bring along: private to their session, bounded in memory, and gone when the session ends."""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePath
+from weakref import WeakSet
+
+import streamlit as st
+
+import resnet_viz as rv
+from resnet_viz.engine.local import LocalEngine
+from resnet_viz.nets.checkpoints import Checkpoint, read_checkpoint
+from resnet_viz.nets.costs import count_parameters
+from resnet_viz.nets.preprocessing import Preprocessing
+from resnet_viz.nets.wiring import Wiring
+
+MOST_PER_SESSION = 2
+MOST_BYTES = 2 * 2**30
+RESULTS_BYTES = 64 * 2**20
+
+# Those of all sessions, so that all of them together stay within bounds; a session that ends lets go of its own.
+_alive: WeakSet[Checkpoint] = WeakSet()
+_adding = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Own:
+    """A checkpoint of this session, the name of its file, and the network it was made into by a wiring."""
+
+    checkpoint: Checkpoint
+    file: str
+    wiring: Wiring
+    net: rv.Net
+
+    @property
+    def info(self) -> rv.ModelInfo:
+        """Its row of the catalogue."""
+        layout, blocks = self.checkpoint.layout, self.net.blocks
+        kinds = {block.shortcut_kind for block in blocks.values()} - {"identity"}
+        return rv.ModelInfo(
+            name=self.net.name,
+            title=self.net.title,
+            task=f"{layout.classes} classes",
+            depth=layout.depth,
+            blocks=len(blocks),
+            shortcut=", ".join(sorted(kinds)) or "identity",
+            params=count_parameters(self.net.module),
+            size=self.checkpoint.nbytes,
+            source="checkpoint",
+            here=True,
+            note=f"your file {self.file}",
+        )
+
+
+def own() -> dict[str, Own]:
+    """This session's checkpoints by name, the newest last."""
+    found: dict[str, Own] = st.session_state.setdefault("checkpoints", {})
+    return found
+
+
+def add(data: bytes, file: str) -> str:
+    """Take a checkpoint in, at the cost of the session's oldest; returns its name.
+
+    rv.CheckpointError with a sentence for what is none, and where the server has no room.
+    """
+    checkpoint = read_checkpoint(data)
+    held = own()
+    oldest = next(iter(held)) if len(held) >= MOST_PER_SESSION else ""
+    making_room = checkpoint.name if checkpoint.name in held else oldest
+    with _adding:
+        freed = held[making_room].checkpoint.nbytes if making_room else 0
+        if sum(other.nbytes for other in _alive) - freed + checkpoint.nbytes > MOST_BYTES:
+            raise rv.CheckpointError(
+                "This server holds as many checkpoints as it has room for: try again when somebody has finished, or start"
+                " ResNet Viz on a machine of your own."
+            )
+        held.pop(making_room, None)
+        _alive.add(checkpoint)
+    net = replace(checkpoint.net(), title=f"Your {checkpoint.layout.title}")
+    held[checkpoint.name] = Own(checkpoint, PurePath(file).name, checkpoint.wiring, net)
+    return checkpoint.name
+
+
+def configure(name: str, labels: Sequence[str], preprocessing: Preprocessing, wiring: Wiring) -> None:
+    """Make the network anew; rv.CheckpointError for the wrong number of labels, which changes nothing."""
+    before = own()[name]
+    chosen = None if wiring == before.checkpoint.wiring else wiring
+    net = before.checkpoint.net(labels, preprocessing=preprocessing, wiring=chosen)
+    own()[name] = replace(before, wiring=wiring, net=replace(net, title=before.net.title))
+
+
+def forget(name: str) -> None:
+    """Let go of a checkpoint, and of all results of this session's checkpoints."""
+    own().pop(name, None)
+    st.session_state.pop("own_engine", None)
+
+
+def engine() -> LocalEngine:
+    """Where this session's checkpoints are inspected: their results are nobody else's, and go with the session."""
+    found: LocalEngine = st.session_state.setdefault("own_engine", LocalEngine(RESULTS_BYTES))
+    return found

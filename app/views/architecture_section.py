@@ -1,0 +1,64 @@
+"""What a network is made of: a row for the stem, for each block and for the head, with shapes and costs."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+import streamlit as st
+
+import resnet_viz as rv
+import show
+from resnet_viz.figures.theme import short
+from resnet_viz.nets.architecture import Part
+
+ROW_PIXELS, MOST_ROWS = 35, 20
+
+
+def section(info: rv.ModelInfo, parts: Sequence[Part]) -> None:
+    """The table, and above it what the blocks cost."""
+    costs = sorted(part.multiply_adds / 1e6 for part in parts[1:-1])
+    spread = f"{costs[0]:,.2f} to {costs[-1]:,.2f}" if costs[0] < costs[-1] else f"{costs[0]:,.2f}"
+    size = parts[0].input[-1]
+    st.markdown(f"### {show.escape(f'Each of the {len(costs)} blocks costs {spread} million multiply-adds')}")
+    st.caption(
+        show.escape(
+            f"{info.title} from image to classes, for one image of {size}×{size} pixels. Batch norms and a projection's own"
+            " convolution count with their block. Multiply-adds are torch's count, halved, since it counts a multiplication and"
+            " an addition as two."
+        )
+    )
+    rows = [_row(part) for part in parts]
+    most = max(part.multiply_adds for part in parts)
+    st.dataframe(
+        pd.DataFrame(rows),
+        hide_index=True,
+        height=ROW_PIXELS * (min(len(rows), MOST_ROWS) + 1) + 3,
+        column_config={
+            "part": st.column_config.TextColumn("part", pinned=True, width="small"),
+            "layers": st.column_config.TextColumn(
+                "layers", help="Kernel and output channels of each, in order.", width="medium"
+            ),
+            "shortcut": st.column_config.TextColumn("shortcut", help="How the block's input reaches the sum."),
+            "parameters": st.column_config.NumberColumn("parameters", format="localized"),
+            "multiply-adds": st.column_config.ProgressColumn(
+                "multiply-adds", format="localized", min_value=0, max_value=most, help="Of one image."
+            ),
+        },
+        alt=f"Table of the {len(rows)} parts of {info.title}",
+        key="architecture",
+    )
+
+
+def _row(part: Part) -> dict[str, str | int]:
+    return {
+        "part": short(part.name),
+        "layers": part.layers,
+        "shortcut": part.shortcut or "",
+        "input C×H×W": _shape(part.input),
+        "output C×H×W": _shape(part.output),
+        "parameters": part.parameters,
+        "multiply-adds": part.multiply_adds,
+    }
+
+
+def _shape(sizes: Sequence[int]) -> str:
+    return "×".join(map(str, sizes))

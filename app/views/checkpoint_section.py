@@ -1,0 +1,161 @@
+"""A checkpoint of one's own: taking the file in, and saying what it leaves open - labels, preprocessing, wiring."""
+
+import streamlit as st
+from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+from streamlit.runtime.uploaded_file_manager import UploadedFile
+
+import checkpoints
+import controls
+import resnet_viz as rv
+import show
+from checkpoints import Own
+from controls import Selection
+from resnet_viz.nets.cifar import CIFAR10_LABELS
+from resnet_viz.nets.labels import LIMIT as LABELS_LIMIT
+from resnet_viz.nets.labels import LabelsError, parse_labels
+from resnet_viz.nets.official import best_weights
+from resnet_viz.nets.preprocessing import LARGEST, Preprocessing
+from resnet_viz.nets.wiring import Wiring
+
+CHECKPOINT_TYPES = ["safetensors", "pth", "pt", "th", "tar", "ckpt", "bin"]
+LABEL_TYPES = ["txt", "json", "csv"]
+KEEP, NUMBERS, CIFAR, IMAGENET, FILE = "as they are", "numbers", "CIFAR-10", "ImageNet", "from a file"
+WIRINGS: dict[Wiring, str] = {
+    "as saved": "as saved",
+    "zero-pad": "shortcuts pad zeros (option A)",
+    "zero-pad, zeros last": "shortcuts pad zeros, all of them last",
+    "no shortcut": "plain, without shortcuts",
+    "3x3 stem": "3x3 stem, no max pool",
+    "3x3 stem, max pool": "3x3 stem with max pool",
+}
+
+
+def section(chosen: Selection) -> None:
+    """Take a checkpoint in; where one is chosen, show what can be set."""
+    mine = checkpoints.own().get(chosen.model)
+    title = "Your checkpoint" if mine else "Use a checkpoint of your own"
+    with st.expander(title, expanded=mine is not None, icon=":material/upload_file:"):
+        _upload()
+        if mine is not None:
+            _settings(mine)
+
+
+def _upload() -> None:
+    # A fresh key after each upload empties the widget, so that the same file can be given twice.
+    key = f"checkpoint-{st.session_state.setdefault('checkpoint_uploads', 0)}"
+    st.file_uploader(
+        "A checkpoint: safetensors, or what torch.save wrote",
+        CHECKPOINT_TYPES,
+        key=key,
+        on_change=_take,
+        args=(key,),
+        help="torchvision's ResNets, ResNeXts and Wide ResNets with any number of classes, the same with a 3x3 stem, and CIFAR"
+        " ResNets of depth 6n + 2, by the names of many repositories.",
+    )
+    st.caption(
+        "Its network is found from the tensors' names and shapes. Nothing in the file is run. It is yours alone: it stays in"
+        " this session's memory and goes when you leave."
+    )
+
+
+def _take(key: str) -> None:
+    given: UploadedFile | None = st.session_state[key]
+    if given is None:
+        return
+    st.session_state["checkpoint_uploads"] += 1
+    st.session_state.pop("notice", None)
+    try:
+        name = checkpoints.add(given.getvalue(), given.name)
+    except rv.CheckpointError as error:
+        controls.complain(str(error))
+    else:
+        controls.change(model=name)
+    finally:
+        _drop(given)
+
+
+def _drop(given: UploadedFile) -> None:
+    """The tensors are read: let go of the file, which Streamlit would keep until the session ends."""
+    context = get_script_run_ctx()
+    if context is not None and isinstance(context.uploaded_file_mgr, MemoryUploadedFileManager):
+        context.uploaded_file_mgr.remove_file(context.session_id, given.file_id)
+
+
+def _settings(mine: Own) -> None:
+    layout, used = mine.checkpoint.layout, mine.net.preprocessing
+    st.markdown(f"**{show.escape(mine.file)}** is a {layout.title} with {layout.classes} classes; {mine.net.weights.note}.")
+    # Keys of their own for every checkpoint: a value typed for one is not another's.
+    with st.form(f"settings-{mine.net.name}", border=False):
+        sizes = st.columns([1, 1, 2, 2])
+        resize = sizes[0].number_input("Resize, pixels", 1, LARGEST, used.resize, help="The shorter side, before the crop.")
+        crop = sizes[1].number_input("Crop, pixels", 1, LARGEST, used.crop, help="The square that the network sees.")
+        mean = sizes[2].text_input("Mean of red, green, blue", _written(used.mean), help="On the scale 0 to 1.")
+        std = sizes[3].text_input("Standard deviation", _written(used.std), help="On the scale 0 to 1.")
+        names = st.columns([2, 2, 2])
+        source = names[0].selectbox("Class names", _label_sources(layout.classes))
+        file = names[1].file_uploader(
+            "Names from a file: a line each, or JSON", LABEL_TYPES, max_upload_size=LABELS_LIMIT >> 20
+        )
+        wirings = list(layout.wirings)
+        wiring = names[2].selectbox(
+            "Read as",
+            wirings,
+            index=wirings.index(mine.wiring),
+            format_func=lambda name: WIRINGS[name],
+            disabled=len(wirings) == 1,
+            help="The tensors fit each of these. Chosen at first is the one that the batch norms' statistics speak for.",
+        )
+        applied = st.form_submit_button("Apply", type="primary")
+    if applied:
+        _apply(mine, (int(resize), int(crop), mean, std), (FILE if file else source, file), wiring)
+    with st.container(horizontal=True):
+        st.page_link(
+            st.session_state["pages"]["Inspect"], label="Take a picture apart with it", icon=":material/arrow_forward:"
+        )
+        st.button("Forget it", on_click=_forget, args=(mine.net.name,))
+
+
+def _written(values: tuple[float, float, float]) -> str:
+    return ", ".join(f"{value:g}" for value in values)
+
+
+def _label_sources(classes: int) -> list[str]:
+    known = {len(CIFAR10_LABELS): CIFAR, 1000: IMAGENET}
+    return [KEEP, NUMBERS, *([known[classes]] if classes in known else [])]
+
+
+def _apply(mine: Own, numbers: tuple[int, int, str, str], names: tuple[str, UploadedFile | None], wiring: Wiring) -> None:
+    resize, crop, mean, std = numbers
+    try:
+        preprocessing = Preprocessing(resize, crop, _three(mean), _three(std), mine.net.preprocessing.interpolation)
+        checkpoints.configure(mine.net.name, _labels(mine, *names), preprocessing, wiring)
+    except (rv.CheckpointError, LabelsError, ValueError) as error:
+        st.error(show.escape(str(error)), icon=":material/error:")
+    else:
+        st.rerun()
+
+
+def _three(text: str) -> tuple[float, float, float]:
+    try:
+        red, green, blue = (float(part) for part in text.replace(";", ",").split(","))
+    except ValueError as error:
+        raise ValueError(f"{text!r} is not three numbers: write them as 0.485, 0.456, 0.406") from error
+    return red, green, blue
+
+
+def _labels(mine: Own, source: str, file: UploadedFile | None) -> tuple[str, ...]:
+    if source == FILE and file is not None:
+        return parse_labels(file.getvalue())
+    if source == CIFAR:
+        return CIFAR10_LABELS
+    if source == IMAGENET:
+        return tuple(best_weights("resnet50").meta["categories"])
+    if source == NUMBERS:
+        return tuple(f"class {index}" for index in range(mine.checkpoint.layout.classes))
+    return mine.net.labels
+
+
+def _forget(name: str) -> None:
+    checkpoints.forget(name)
+    controls.change(model=Selection().model)

@@ -1,0 +1,131 @@
+"""The top of the comparison: what is compared with what, the two sides, and the ways to others."""
+
+from dataclasses import asdict
+
+import streamlit as st
+
+import controls
+import resnet_viz as rv
+import results
+import show
+from controls import Selection
+from views import picture_section
+from views.compare_pair import Mode, in_mode, mode_of, swapped
+
+MODES: dict[Mode, str] = {
+    "networks": "Two networks on one picture",
+    "pictures": "One network on two pictures",
+    "both": "Both differ",
+}
+
+
+def header(result: rv.Comparison, chosen: Selection) -> None:
+    """The product's name, what is compared in words, and how to turn it around."""
+    mode = mode_of(chosen)
+    with st.container(horizontal=True, vertical_alignment="bottom", key="header"):
+        show.product(_facts(result, mode))
+        _mode_picker(chosen, mode)
+        _target_picker(result, chosen)
+        st.button("Swap sides", icon=":material/swap_horiz:", on_click=_select, args=(swapped(chosen),))
+
+
+def sides(result: rv.Comparison, chosen: Selection) -> None:
+    """Each side's network, the crop it saw and what it says; where both see the same picture, the ways to another one."""
+    mode = mode_of(chosen)
+    if mode == "pictures":
+        _network_picker("Network", "both", chosen.left)
+    with st.container(key="sides"):
+        left, right = st.columns(2, gap="large")
+    with left:
+        _side(result.left, "left", chosen, mode)
+    with right:
+        _side(result.right, "right", chosen, mode)
+    if mode == "networks":
+        _other_pictures("image", chosen.image, "gallery")
+        if (chosen.left, chosen.left_weights) == (chosen.right, chosen.right_weights):
+            st.info("Both sides are the same network on the same picture: choose another network on one of them.")
+
+
+def _facts(result: rv.Comparison, mode: Mode) -> str:
+    if mode == "pictures":
+        return f"{result.left.title} on two pictures · {result.left.device}"
+    what = "one picture" if mode == "networks" else "two pictures"
+    return f"{result.left.title} beside {result.right.title} on {what} · {result.left.device}"
+
+
+def _side(inspected: rv.Inspection, side: str, chosen: Selection, mode: Mode) -> None:
+    if mode != "pictures":
+        _network_picker(f"{side.capitalize()} network", side, inspected.model)
+    seen, says = st.columns([1, 2], gap="medium")
+    with seen:
+        picture_section.crop(inspected)
+    with says:
+        picture_section.answer(inspected, f"predictions-{side}")
+        if not inspected.weights.trained:
+            note = f"{inspected.title} is {inspected.weights.note}. Nothing on this side was learned."
+            st.warning(show.escape(note), icon=":material/casino:")
+    if mode != "networks":
+        field, key = ("image", "gallery") if side == "left" else ("right_image", "gallery-right")
+        _other_pictures(field, getattr(chosen, field), key)
+
+
+def _other_pictures(field: str, shown: str, key: str) -> None:
+    picture_section.gallery(field, shown, key)
+    with st.popover("Your own photo", icon=":material/add_photo_alternate:"):
+        picture_section.upload(field)
+
+
+def _mode_picker(chosen: Selection, mode: Mode) -> None:
+    offered = [name for name in MODES if name != "both" or mode == "both"]
+    st.session_state["compare_mode"] = mode
+    st.segmented_control(
+        "Compare",
+        offered,
+        format_func=lambda name: MODES[name],
+        required=True,
+        key="compare_mode",
+        on_change=_change_mode,
+        args=(chosen,),
+    )
+
+
+def _change_mode(chosen: Selection) -> None:
+    _select(in_mode(chosen, st.session_state["compare_mode"], results.models()))
+
+
+def _select(wanted: Selection) -> None:
+    controls.change(**asdict(wanted))
+
+
+def _network_picker(label: str, side: str, shown: str) -> None:
+    models = results.models()
+    key = f"choose_{side}_network"
+    st.session_state[key] = shown
+
+    def describe(name: str) -> str:
+        info = models[name]
+        state = "weights here" if info.here else "weights not here"
+        return f"{info.title} · {info.task} · {info.blocks} blocks · {state}"
+
+    st.selectbox(label, list(models), format_func=describe, width=400, key=key, on_change=_change_network, args=(side, key))
+
+
+def _change_network(side: str, key: str) -> None:
+    name = st.session_state[key]
+    fields = ("left", "right") if side == "both" else (side,)
+    controls.change(**dict.fromkeys(fields, name))
+
+
+def _target_picker(result: rv.Comparison, chosen: Selection) -> None:
+    """Offered where both sides know the same classes."""
+    labels = {str(p.index): p.label for p in result.left.predictions}
+    if labels != {str(p.index): p.label for p in result.right.predictions}:
+        return
+    st.selectbox(
+        "Explain the class",
+        ["", *labels],
+        format_func=lambda index: labels.get(index, "predicted by each side"),
+        width=230,
+        help="Gradients and Grad-CAM are of this class's logit, on both sides.",
+        **controls.bound("target", chosen.target),
+    )

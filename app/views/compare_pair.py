@@ -1,0 +1,75 @@
+"""Which two sides a comparison has: what the selection says, and a pair worth seeing where it says nothing."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Literal
+
+import resnet_viz as rv
+from controls import Selection
+
+Mode = Literal["networks", "pictures", "both"]
+Models = Mapping[str, rv.ModelInfo]
+
+# He et al. 2015, section 4.2: at this depth the plain network trains worse than a shallow one, the residual one better.
+FAMOUS_DEPTH = 56
+OTHER_SAMPLES = ("cifar-dog", "cifar-cat")
+
+
+def mode_of(chosen: Selection) -> Mode:
+    """Say what differs between the sides of a selection that names them."""
+    if not chosen.right_image:
+        return "networks"
+    same = (chosen.left, chosen.left_weights) == (chosen.right, chosen.right_weights)
+    return "pictures" if same else "both"
+
+
+def completed(chosen: Selection, models: Models) -> Selection:
+    """Name both sides: a famous pair, or one network on two pictures where no pair has its trained weights here."""
+    if chosen.left and chosen.right:
+        return chosen
+    pair = suggested_pair(models)
+    if chosen.right_image or pair is None:
+        one = chosen.left or chosen.right or Selection().model
+        return replace(chosen, left=one, right=one, right_image=chosen.right_image or another_sample(chosen.image))
+    plain, residual = pair
+    left = chosen.left or (plain if chosen.right != plain else residual)
+    return replace(chosen, left=left, right=chosen.right or (residual if left != residual else plain))
+
+
+def in_mode(chosen: Selection, mode: Mode, models: Models) -> Selection:
+    """Turn a selection that names its sides into one of the other kind, keeping what it can."""
+    if mode == "pictures":
+        picture = chosen.right_image or another_sample(chosen.image)
+        return replace(chosen, left=chosen.right, left_weights=chosen.right_weights, right_image=picture)
+    if mode == "networks" and mode_of(chosen) == "pictures":
+        left, right = suggested_pair(models) or (chosen.left, _second_network(chosen.left, models))
+        return replace(chosen, left=left, right=right, left_weights="", right_weights="", right_image="")
+    return replace(chosen, right_image="") if mode == "networks" else chosen
+
+
+def swapped(chosen: Selection) -> Selection:
+    """Turn a selection that names its sides around."""
+    images = {"image": chosen.right_image, "right_image": chosen.image} if chosen.right_image else {}
+    weights = {"left_weights": chosen.right_weights, "right_weights": chosen.left_weights}
+    return replace(chosen, left=chosen.right, right=chosen.left, **weights, **images)
+
+
+def suggested_pair(models: Models) -> tuple[str, str] | None:
+    """Return a plain and a residual network of equal depth whose trained weights are here: 56 layers, or the deepest."""
+    here = [info for info in models.values() if info.here]
+    plains, residuals = ([info for info in here if (info.shortcut == "no shortcut") == plain] for plain in (True, False))
+    pairs = [(p, r) for p in plains for r in residuals if (p.depth, p.task) == (r.depth, r.task)]
+    # The shortcut with the fewest parameters comes first in the alphabet.
+    best = min(pairs, key=lambda pair: (pair[0].depth != FAMOUS_DEPTH, -pair[0].depth, pair[1].shortcut), default=None)
+    return None if best is None else (best[0].name, best[1].name)
+
+
+def another_sample(image: str) -> str:
+    """Return a sample that is not this picture."""
+    return next(sample for sample in OTHER_SAMPLES if sample != image)
+
+
+def _second_network(first: str, models: Models) -> str:
+    """Another network of the same task whose weights are here; the same one where there is none."""
+    task = models[first].task if first in models else ""
+    return next((info.name for info in models.values() if info.here and info.task == task and info.name != first), first)

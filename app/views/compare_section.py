@@ -1,0 +1,128 @@
+"""What differs between the sides: in words, on both block maps, by depth, in the open block's pictures, and in numbers."""
+
+from collections.abc import Callable
+
+import plotly.graph_objects as go
+import streamlit as st
+from streamlit.elements.lib.column_types import ColumnConfig
+
+import controls
+import resnet_viz as rv
+import show
+from controls import Selection
+from resnet_viz.analyses.comparison_words import sentences
+from resnet_viz.figures.block_map import STYLES, MapMeasure, arc_scale, measures_for
+from resnet_viz.figures.theme import short
+from views.block_section import SCALES
+
+
+def differences(result: rv.Comparison, truth: str | None) -> None:
+    """The few largest differences as a list, the predictions as its heading."""
+    first, *others = (show.escape(sentence) for sentence in sentences(result, truth))
+    st.markdown(f"### {first}")
+    st.markdown("\n".join(f"- {sentence}." for sentence in others))
+
+
+def maps(result: rv.Comparison, chosen: Selection) -> MapMeasure:
+    """Both block maps on one scale; those of the same length scroll together. Returns the measure that they show."""
+    offered = measures_for(result.left, result.right)
+    measure = next((name for name in offered if name == chosen.measure), offered[0])
+    pair, scale = result.pair(chosen.block), arc_scale(measure, result.left, result.right)
+    left = rv.figures.block_map(result.left, measure, pair.left, show.theme(), scale)
+    right = rv.figures.block_map(result.right, measure, pair.right, show.theme(), scale)
+    with st.container(horizontal=True, vertical_alignment="bottom", key="block-map-head"):
+        with st.container():
+            st.markdown("### Both block maps on one scale")
+            st.caption(show.escape(_reading(result, measure, scale.largest)))
+        st.segmented_control(
+            "Width and colour of the arcs",
+            offered,
+            format_func=lambda name: STYLES[name].button,
+            required=True,
+            **controls.bound("measure", measure),
+        )
+    together = len(result.left.blocks) == len(result.right.blocks)
+    with st.container(key="scroll-maps" if together else "maps"):
+        _map(left, result.left_name, "map-left", _opener([pair.left for pair in result.pairs], result))
+        _map(right, result.right_name, "map-right", _opener([pair.right for pair in result.pairs], result))
+    if together:
+        st.html(f"<style>.st-key-scroll-maps > div {{ min-width: {left.layout.width}px; }}</style>")
+        st.html(show.SCROLL.format(key="maps", focus=left.layout.meta["focus"]), unsafe_allow_javascript=True)
+    return measure
+
+
+def depth(result: rv.Comparison, chosen: Selection, measure: MapMeasure) -> None:
+    """The measure of both sides against depth."""
+    figure = rv.figures.comparison_by_depth(result, measure, chosen.block, show.theme())
+    show.heading(figure)
+    show.chart(figure, "comparison-depth")
+
+
+def equations(result: rv.Comparison, chosen: Selection) -> None:
+    """The open block of each side as an equation of pictures, one under the other."""
+    pair = result.pair(chosen.block)
+    left, right = result.left.block(pair.left), result.right.block(pair.right)
+    scale = chosen.scale if chosen.scale in SCALES else "shared"
+    if scale == "shared":
+        figures = [rv.figures.comparison_equation(*blocks, show.theme()) for blocks in ((left, right), (right, left))]
+    else:
+        figures = [rv.figures.block_equation(block, scale="each", theme=show.theme()) for block in (left, right)]
+    with st.container(horizontal=True, vertical_alignment="bottom", key="equation-head"):
+        with st.container():
+            sides = f"{short(pair.left)} of {result.left_name} beside {short(pair.right)} of {result.right_name}"
+            name = f"{short(pair.left)} on both sides" if result.aligned_by == "name" else show.escape(sides)
+            st.markdown(f"### Block {name}")
+            st.caption(show.escape(figures[0].layout.meta["how_to_read"]))
+        st.segmented_control(
+            "Colours", list(SCALES), format_func=lambda name: SCALES[name], required=True, **controls.bound("scale", scale)
+        )
+    for figure, side, key in zip(figures, (result.left_name, result.right_name), ("left", "right"), strict=True):
+        st.markdown(f"##### {_title(side)} · {show.escape(figure.layout.meta['finding'])}")
+        show.chart(figure, f"equation-{key}", width="content")
+
+
+def numbers(result: rv.Comparison) -> None:
+    """Every measure that both sides have, and its difference."""
+    table = result.table()
+    st.markdown(f"### Every measure of {len(table)} {'blocks' if result.aligned_by == 'name' else 'pairs of blocks'}")
+    sides = f"left is {result.left_name}, right {result.right_name}"
+    st.caption(show.escape(f"Blocks are paired by {result.aligned_by}; {sides}, a difference is right − left."))
+    st.dataframe(table, column_config=_columns(table.columns.to_list()))
+    st.download_button("Download as CSV", table.to_csv(), f"{result.left.model}-{result.right.model}.csv", "text/csv")
+
+
+def _reading(result: rv.Comparison, measure: MapMeasure, largest: float) -> str:
+    classes = f" (for {result.left.target_label} on the left, {result.right.target_label} on the right)"
+    explained = classes if measure in ("gradient", "cam_mass") and result.left.target_label != result.right.target_label else ""
+    widest = f"{STYLES[measure].legend}{explained}, the widest {STYLES[measure].template.format(largest)}"
+    return f"Arcs of the same width are the same value: {widest}. Click a block to open it on both sides."
+
+
+def _map(figure: go.Figure, side: str, key: str, on_click: Callable[[str], None]) -> None:
+    st.markdown(f"##### {_title(side)} · {show.escape(figure.layout.meta['finding'])}")
+    show.chart(figure, key, on_click=on_click)
+
+
+def _opener(blocks: list[str], result: rv.Comparison) -> Callable[[str], None]:
+    """What a click on a side's block does, `blocks` being that side's of each pair: it opens the middle one of its pairs."""
+
+    def open_block(clicked: str) -> None:
+        names = [pair.name for pair, block in zip(result.pairs, blocks, strict=True) if block == clicked]
+        controls.change(block=names[len(names) // 2])
+
+    return open_block
+
+
+def _columns(names: list[str]) -> dict[str, ColumnConfig]:
+    columns: dict[str, ColumnConfig] = {}
+    for name in names:
+        measure, _, part = name.rpartition("_")
+        if measure in rv.MEANINGS:
+            meaning = rv.MEANINGS[measure]
+            help_text = f"{meaning.sentence} Unit: {meaning.unit}."
+            columns[name] = st.column_config.NumberColumn(f"{meaning.symbol} {part}", help=help_text, format="%.4g")
+    return columns
+
+
+def _title(side: str) -> str:
+    return show.escape(side[0].upper() + side[1:])

@@ -1,0 +1,32 @@
+"""The inspection that every page about one network and one picture starts from."""
+
+from dataclasses import replace
+
+import streamlit as st
+
+import controls
+import resnet_viz as rv
+from controls import Selection
+from views import asking, picture_section
+
+
+def inspection() -> rv.Inspection:
+    """The inspection that the URL asks for; where it cannot be had, the last one that could."""
+    wanted, last_good = controls.selection(), st.session_state.get("last_good", Selection())
+    # Where only the network cannot be had, the picture still can.
+    attempts = (wanted, replace(last_good, image=wanted.image), last_good, Selection())
+    answer = asking.first_good(attempts, _inspect)
+    if answer is None:
+        picture_section.notice()
+        st.stop()
+    asked, result = answer
+    known = asked.block in {block.name for block in result.blocks}
+    good = asked if known else replace(asked, block=result.most_changed())
+    st.session_state["last_good"] = good
+    controls.write(good)
+    return result
+
+
+def _inspect(chosen: Selection) -> rv.Inspection:
+    net = asking.network(chosen.model, trained=chosen.trained)
+    return asking.inspection(net, chosen.image, chosen.target_index, chosen.block)

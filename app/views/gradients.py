@@ -1,0 +1,115 @@
+"""Gradients: how does the gradient divide between shortcut and branch, and what reaches the first block?"""
+
+import streamlit as st
+
+import controls
+import resnet_viz as rv
+import results
+import show
+from controls import Selection
+from resnet_viz.analyses.objectives import OBJECTIVES, ObjectiveKind
+from views import asking, current, picture_section
+
+BESIDE = {"": "nothing", "plain": "its plain twin", "random": "itself before training"}
+COLUMNS = {
+    "shortcut": ("|g shortcut|", "L2 norm of the gradient at the block's input that comes through the shortcut.", "%.4g"),
+    "branch": ("|g F|", "L2 norm of the gradient at the block's input that comes through the residual branch.", "%.4g"),
+    "total": ("|g|", "L2 norm of the whole gradient at the block's input: the sum of the two.", "%.4g"),
+    "angle": ("angle", "Degrees between the two parts: over 90 they work against each other.", "%.1f°"),
+    "share": ("shortcut's share", "|g shortcut| / (|g shortcut| + |g F|).", "percent"),
+    "error": ("largest error", "The largest entry of |g shortcut + g F − g|.", "%.3g"),
+}
+
+
+def page() -> None:
+    """The whole page, top to bottom; when something goes wrong a sentence says so and the last good view stays."""
+    result = current.inspection()
+    chosen = controls.selection()
+    picture_section.header(result, chosen)
+    picture_section.notice()
+    picture_section.picture(result, chosen)
+    kind, versus = _objective(result, chosen)
+    net = asking.network(chosen.model, trained=chosen.trained)
+    found = results.gradients(net, chosen.image, chosen.target_index, kind, versus)
+    beside = _beside(chosen, found.objective.target, kind, versus)
+    _flow(found, beside, chosen)
+    _table(found)
+    _parameters(found)
+
+
+def _objective(result: rv.Inspection, chosen: Selection) -> tuple[ObjectiveKind, int | None]:
+    kind = next((each for each in OBJECTIVES if each == chosen.objective), OBJECTIVES[0])
+    labels = {str(p.index): p.label for p in result.predictions if p.index != result.target}
+    versus = chosen.versus if chosen.versus in labels else ""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.segmented_control(
+            f"The gradient of {result.target_label}'s",
+            OBJECTIVES,
+            required=True,
+            **controls.bound("objective", kind),
+        )
+        if kind == "logit difference":
+            st.selectbox(
+                "against",
+                ["", *labels],
+                format_func=lambda index: labels.get(index, "the likeliest other class"),
+                width=240,
+                **controls.bound("versus", versus),
+            )
+        st.segmented_control(
+            "Beside it, on the same scale",
+            list(BESIDE),
+            format_func=lambda name: BESIDE[name],
+            required=True,
+            **controls.bound("beside", chosen.beside if chosen.beside in BESIDE else ""),
+        )
+    return kind, int(versus) if versus and kind == "logit difference" else None
+
+
+def _beside(chosen: Selection, target: int, kind: ObjectiveKind, versus: int | None) -> rv.Gradients | None:
+    """The gradients of the network that the chosen one is compared with, of the same class; a sentence where there is none."""
+    if chosen.beside not in ("plain", "random"):
+        return None
+    name = chosen.model if chosen.beside == "random" else plain_twin(chosen.model)
+    if name not in results.models() or results.models()[name].source == "checkpoint":
+        st.info(
+            f"There is no {BESIDE[chosen.beside]} of {show.escape(chosen.model)} here: take a CIFAR-10 network of the list."
+        )
+        return None
+    trained = chosen.beside == "plain" and results.models()[name].here
+    if chosen.beside == "plain" and not trained:
+        st.warning(
+            f"{results.models()[name].title} has random weights here: nothing of it was learned.", icon=":material/casino:"
+        )
+    net = asking.network(name, trained=trained)
+    return results.gradients(net, chosen.image, target, kind, versus)
+
+
+def plain_twin(model: str) -> str:
+    """Name the network with the same layers and no shortcuts: "plain20-cifar10" of "resnet20b-cifar10"."""
+    depth = "".join(letter for letter in model.split("-", maxsplit=1)[0] if letter.isdigit())
+    return f"plain{depth}-cifar10"
+
+
+def _flow(found: rv.Gradients, beside: rv.Gradients | None, chosen: Selection) -> None:
+    figure = rv.figures.gradient_flow(found, beside, chosen.block, show.theme())
+    show.heading(figure)
+    show.chart(figure, "gradient-flow")
+
+
+def _table(found: rv.Gradients) -> None:
+    worst = max(block.error for block in found.blocks)
+    st.markdown("#### The two parts at every block")
+    st.caption(f"They add up to the whole gradient: the largest error over all entries of all blocks is {worst:g}.")
+    columns = {
+        name: st.column_config.NumberColumn(title, help=text, format=form) for name, (title, text, form) in COLUMNS.items()
+    }
+    table = found.table()
+    st.dataframe(table.drop(columns="stage"), column_config=columns)
+    st.download_button("Download as CSV", table.to_csv(), f"{found.model}-gradients.csv", "text/csv")
+
+
+def _parameters(found: rv.Gradients) -> None:
+    figure = rv.figures.parameter_gradients(found, show.theme())
+    show.heading(figure)
+    show.chart(figure, "parameter-gradients")

@@ -1,0 +1,128 @@
+"""A checkpoint of one's own in the browser: taken in, said what it leaves open, used, and nobody else's."""
+
+import io
+import re
+from pathlib import Path
+
+import pytest
+import torch
+import torchvision
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect
+from torch import nn
+from torchvision.transforms._presets import ImageClassification
+
+from tests.browser.screen import headings, open_app, overflow, screenshot, settle
+
+SAMPLES = Path(__file__).parents[2] / "assets" / "samples"
+UPLOAD = "[data-testid='stFileUploaderDropzoneInput']"
+
+
+@pytest.fixture(scope="module")
+def stock() -> nn.Module:
+    """A stock ResNet-18 with 7 classes whose batch norms have seen pictures."""
+    torch.manual_seed(0)
+    net: nn.Module = torchvision.models.resnet18(num_classes=7)
+    for layer in net.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.momentum = 1.0
+    with torch.no_grad():
+        net.train()(torch.randn(4, 3, 96, 96))
+    return net.eval()
+
+
+def saved(content: object) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    return buffer.getvalue()
+
+
+def bring(page: Page, path: Path, data: bytes) -> None:
+    path.write_bytes(data)
+    page.get_by_text("Use a checkpoint of your own").click()
+    page.wait_for_timeout(400)
+    page.locator(UPLOAD).first.set_input_files(path)
+    page.wait_for_timeout(1500)
+    settle(page)
+
+
+def test_a_saved_resnet18_of_seven_classes_predicts_as_stock_torchvision_does(
+    page: Page, stock: nn.Module, chromium: Browser, tmp_path: Path
+) -> None:
+    open_app(page, "model")
+    bring(page, tmp_path / "flowers.pth", saved({"state_dict": stock.state_dict(), "epoch": 7, "optimizer": {"lr": 0.1}}))
+    expect(page.get_by_text("flowers.pth").first).to_be_visible()
+    expect(page.locator("body")).to_contain_text("ResNet-18 with 7 classes")
+    screenshot(page, "checkpoint-light")
+    page.get_by_role("link", name="Take a picture apart with it").click()
+    settle(page)
+    picture = ImageClassification(crop_size=224)(Image.open(SAMPLES / "cat-photo.jpg").convert("RGB"))[None]
+    with torch.no_grad():
+        probabilities = stock(picture).softmax(1)[0]
+    best = int(probabilities.argmax())
+    assert f"Your ResNet-18 says class {best}" in headings(page)
+    shown = page.evaluate("() => document.querySelector('.st-key-scroll-predictions .js-plotly-plot').data[0].x")
+    assert shown[0] == pytest.approx(100 * probabilities[best].item(), abs=1e-3)
+    assert page.locator(".facts dt:has-text('max |x') + dd").inner_text() == "0"
+    with chromium.new_context(viewport={"width": 1440, "height": 900}) as context:
+        other = context.new_page()
+        other.goto(page.url)
+        settle(other)
+        expect(other.locator("[data-testid='stAlert']")).to_contain_text("lives in the session of whoever brought it")
+
+
+def test_labels_and_preprocessing_can_be_set(page: Page, stock: nn.Module, tmp_path: Path) -> None:
+    open_app(page, "model")
+    bring(page, tmp_path / "mine.pth", saved(stock.state_dict()))
+    page.get_by_label("Resize, pixels").fill("64")
+    page.get_by_label("Crop, pixels").fill("96")
+    page.get_by_role("button", name="Apply").click()
+    settle(page)
+    expect(page.locator("[data-testid='stAlert']")).to_contain_text("do not fit together")
+    page.get_by_label("Resize, pixels").fill("96")
+    names = "rose\n<script>alert(1)</script>\ntulip\nlily\niris\ndaisy\naster"
+    form = page.locator("[data-testid='stForm']")
+    form.locator(UPLOAD).set_input_files({"name": "names.txt", "mimeType": "text/plain", "buffer": names.encode()})
+    page.wait_for_timeout(1000)
+    page.get_by_role("button", name="Apply").click()
+    page.wait_for_timeout(500)
+    settle(page)
+    page.get_by_role("link", name="Take a picture apart with it").click()
+    settle(page)
+    says = next(text for text in headings(page) if text.startswith("Your ResNet-18 says"))
+    assert says.removeprefix("Your ResNet-18 says ") in names.splitlines()
+    expect(page.get_by_text(re.compile("as the network sees it, 96×96"))).to_be_visible()
+    assert overflow(page) <= 0
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (saved, "could run code"),
+        (
+            lambda stock: saved({k: v for k, v in stock.state_dict().items() if k != "layer2.1.bn1.bias"}),
+            "layer2.1.bn1.bias is missing",
+        ),
+        (lambda _: b"not a checkpoint", "cannot be read"),
+    ],
+)
+def test_what_is_no_checkpoint_gets_a_sentence_and_nothing_is_lost(
+    page: Page, stock: nn.Module, content: object, sentence: str, tmp_path: Path
+) -> None:
+    assert callable(content)
+    open_app(page, "model")
+    before = headings(page)
+    bring(page, tmp_path / "odd.pth", content(stock))
+    expect(page.locator("[data-testid='stAlert']").first).to_contain_text(sentence)
+    expect(page.locator("[data-testid='stException']")).to_have_count(0)
+    assert headings(page) == before
+
+
+def test_a_forgotten_checkpoint_is_gone(page: Page, stock: nn.Module, tmp_path: Path) -> None:
+    open_app(page, "model")
+    bring(page, tmp_path / "mine.pth", saved(stock.state_dict()))
+    assert "model=checkpoint-" in page.url
+    page.get_by_role("button", name="Forget it").click()
+    settle(page)
+    assert "model=resnet20-cifar10" in page.url
+    expect(page.locator("body")).not_to_contain_text("mine.pth")

@@ -1,0 +1,91 @@
+"""Gradients and attributions in the browser: what is shown, what a long method does, and what the delta says."""
+
+import time
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.screen import headings, open_app, overflow, screenshot, settle
+
+
+def test_the_gradients_divide_exactly_and_the_finding_says_how(page: Page) -> None:
+    open_app(page, "gradients")
+    found = headings(page)
+    assert any("The gradient at the first block is" in text and "through the shortcuts" in text for text in found)
+    expect(page.get_by_text("the largest error over all entries of all blocks is 0.")).to_be_visible()
+    expect(page.locator("[data-testid='stException'], [data-testid='stAlert']")).to_have_count(0)
+    screenshot(page, "gradients-light")
+
+
+def test_another_objective_and_the_network_before_training(page: Page) -> None:
+    open_app(page, "gradients")
+    before = headings(page)
+    page.get_by_role("radio", name="logit difference").or_(page.get_by_text("logit difference")).first.click()
+    settle(page)
+    assert "objective=logit+difference" in page.url
+    assert headings(page) != before
+    page.get_by_text("itself before training").click()
+    settle(page)
+    expect(page.locator("[data-testid='stAlert']")).to_contain_text("random weights")
+    assert any("(random weights)" in text for text in headings(page))
+
+
+def test_an_attribution_says_what_it_adds_up_to(page: Page) -> None:
+    open_app(page, "attribution")
+    assert any("half of what speaks for" in text for text in headings(page))
+    alert = page.locator("[data-testid='stAlert']")
+    expect(alert).to_contain_text("The map adds up to")
+    expect(alert).to_contain_text("Delta")
+    screenshot(page, "attribution-light")
+
+
+def test_too_large_a_delta_offers_more_steps(page: Page) -> None:
+    open_app(page, "attribution?view=conductance&steps=16")
+    page.get_by_role("button", name="Double the steps to 32").click()
+    settle(page)
+    assert "steps=32" in page.url
+
+
+@pytest.mark.parametrize("view", ["gallery", "strip", "conductance", "trust"])
+def test_each_view_opens(page: Page, view: str) -> None:
+    open_app(page, f"attribution?view={view}")
+    expect(page.locator("[data-testid='stException']")).to_have_count(0)
+    assert len(headings(page)) >= 3
+    assert overflow(page) <= 0
+    screenshot(page, f"attribution-{view}")
+
+
+def test_a_long_method_can_be_stopped_and_the_app_is_free_at_once(page: Page) -> None:
+    page.goto("/attribution?model=resnet152&weights=none&method=integrated_gradients&steps=512")
+    stop = page.get_by_role("button", name="Stop")
+    stop.click(timeout=60_000)
+    started = time.monotonic()
+    expect(page.get_by_text("Stopped. Nothing was lost.")).to_be_visible(timeout=10_000)
+    settle(page)
+    assert time.monotonic() - started < 4
+    page.get_by_text("Compute it after all").wait_for()
+
+
+def test_the_same_link_shows_the_same_to_another_person(page: Page, chromium: Browser) -> None:
+    open_app(page, "attribution?method=grad_cam&block=layer2.1&place=residual")
+    with chromium.new_context(viewport={"width": 1440, "height": 900}) as context:
+        other = context.new_page()
+        other.goto(page.url)
+        settle(other)
+        assert headings(other) == headings(page)
+
+
+@pytest.mark.parametrize("query", ["method=nonsense", "steps=-3&samples=x", "view=nonsense", "method=grad_cam&place=q&block=z"])
+def test_a_broken_link_shows_the_first_choice(page: Page, query: str) -> None:
+    open_app(page, f"attribution?{query}")
+    expect(page.locator("[data-testid='stException']")).to_have_count(0)
+    assert len(headings(page)) >= 3
+
+
+def test_a_phone_never_scrolls_the_page_sideways(chromium: Browser, app_url: str) -> None:
+    phone = chromium.new_context(viewport={"width": 390, "height": 844}, base_url=app_url, has_touch=True).new_page()
+    for path in ("gradients", "attribution", "attribution?view=conductance"):
+        open_app(phone, path)
+        assert overflow(phone) <= 0
+    screenshot(phone, "attribution-phone")
+    phone.context.close()

@@ -1,0 +1,115 @@
+"""The page about one network: its card, its training, its parts."""
+
+import json
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.screen import headings, open_app, overflow, screenshot
+
+CARD = json.loads((Path(__file__).parents[2] / "assets" / "weights" / "resnet20-cifar10.json").read_text())
+CHARTS = ("training-curves", "gradient-norms", "class-accuracy", "confusion")
+
+
+def metric(page: Page, label: str) -> str:
+    """The figure of the strip that stands under a label."""
+    return page.locator("[data-testid='stMetric']", has_text=label).locator("[data-testid='stMetricValue']").inner_text()
+
+
+def test_a_shipped_network_shows_its_card(page: Page) -> None:
+    open_app(page, "model?model=resnet20-cifar10")
+    found = headings(page)
+    assert f"ResNet-20 gets {CARD['test_accuracy']:.1%} of the test images right" in found
+    assert any("error" in text and "ResNet-20" in text for text in found)
+    assert any("gradient" in text for text in found)
+    assert any("blocks costs 3.54 to 4.72 million multiply-adds" in text for text in found)
+    assert metric(page, "Training images right") == f"{CARD['train_accuracy']:.1%}"
+    assert metric(page, "Parameters") == "0.27 M"
+    assert metric(page, "Multiply-adds") == "40.55 M"
+    expect(page.locator("[data-testid='stDataFrame']")).to_have_count(1)
+    expect(page.get_by_text(CARD["sha256"])).to_be_visible()
+    expect(page.locator("[data-testid='stException'], [data-testid='stAlert']")).to_have_count(0)
+    assert overflow(page) <= 0
+    screenshot(page, "model-light")
+
+
+def test_every_chart_has_an_alternative_text(page: Page) -> None:
+    open_app(page, "model?model=resnet20-cifar10")
+    for chart in CHARTS:
+        label = page.locator(f".st-key-scroll-{chart} [role='figure']").get_attribute("aria-label")
+        assert label is not None, chart
+        assert len(label) > 40, chart
+
+
+def test_card_and_curve_can_be_taken_out(page: Page) -> None:
+    open_app(page, "model?model=resnet20-cifar10")
+    with page.expect_download() as card:
+        page.get_by_role("button", name="Card as JSON").click()
+    assert json.loads(card.value.path().read_text()) == CARD
+    with page.expect_download() as curve:
+        page.get_by_role("button", name="Curve as CSV").click()
+    assert len(curve.value.path().read_text().splitlines()) == CARD["recipe"]["epochs"] + 1
+
+
+@pytest.mark.parametrize(
+    ("query", "heading"),
+    [
+        ("?model=resnet50", "ResNet-50 gets 80.9% of ImageNet's validation images right"),
+        ("?model=plain110-cifar10", "Plain-110 has no trained weights yet"),
+        ("?model=resnet20-cifar10&weights=none", "ResNet-20 with random weights"),
+        ("?model=resnet18&weights=none", "ResNet-18 with random weights"),
+    ],
+)
+def test_a_network_without_a_card_shows_what_is_known_and_its_parts(query: str, heading: str, page: Page) -> None:
+    open_app(page, f"model{query}")
+    assert heading in headings(page)
+    expect(page.locator("[data-testid='stDataFrame']")).to_have_count(1)
+    expect(page.locator("[data-testid='stPlotlyChart']")).to_have_count(0)
+    expect(page.locator("[data-testid='stException'], [data-testid='stAlert']")).to_have_count(0)
+    assert overflow(page) <= 0
+
+
+def test_published_figures_are_called_that(page: Page) -> None:
+    open_app(page, "model?model=resnet50")
+    expect(page.get_by_text("as torchvision published them, not measured here")).to_be_visible()
+    assert metric(page, "Multiply-adds") == "4.09 G"
+    link = page.get_by_role("link", name="How these weights were trained")
+    assert str(link.get_attribute("href")).startswith("https://github.com/pytorch/vision/")
+
+
+def test_another_network_is_a_choice_away_and_in_the_link(page: Page) -> None:
+    open_app(page, "model?model=resnet20-cifar10")
+    page.get_by_role("combobox", name="Network").click()
+    page.keyboard.type("ResNet-18")
+    page.get_by_role("option", name="ResNet-18 ·").click()
+    page.wait_for_function("() => location.search.includes('model=resnet18')")
+    page.wait_for_selector("h3:has-text('ResNet-18 gets')")
+    assert any("8 blocks" in text for text in headings(page))
+
+
+def test_an_unknown_network_gets_a_sentence_and_the_default_is_shown(page: Page) -> None:
+    open_app(page, "model?model=nonsense")
+    expect(page.locator("[data-testid='stAlert']")).to_contain_text("There is no network called nonsense")
+    assert any(text.startswith("ResNet-20 gets") for text in headings(page))
+    expect(page.locator("[data-testid='stException']")).to_have_count(0)
+
+
+@pytest.mark.parametrize("model", ["resnet20-cifar10", "resnet152", "plain110-cifar10"])
+def test_a_phone_scrolls_charts_and_table_and_never_the_page(model: str, chromium: Browser, app_url: str) -> None:
+    phone = chromium.new_context(viewport={"width": 390, "height": 844}, base_url=app_url, has_touch=True).new_page()
+    open_app(phone, f"model?model={model}")
+    assert overflow(phone) <= 0
+    assert len(headings(phone)) >= 3
+    screenshot(phone, f"model-phone-{model}")
+    phone.context.close()
+
+
+def test_dark_mode(chromium: Browser, app_url: str) -> None:
+    dark = chromium.new_context(viewport={"width": 1440, "height": 900}, base_url=app_url, color_scheme="dark").new_page()
+    open_app(dark, "model?model=resnet20-cifar10")
+    for chart in CHARTS:
+        colour = dark.evaluate(f"() => document.querySelector('.st-key-scroll-{chart} .js-plotly-plot')._fullLayout.font.color")
+        assert colour.lower() == "#e8edf2"
+    screenshot(dark, "model-dark")
+    dark.context.close()

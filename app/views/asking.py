@@ -91,9 +91,9 @@ def stoppable(title: str, key: Hashable, compute: Callable[[Callable[[int, int],
             return
         if not shown:
             shown = True
-            with place.container(horizontal=True, vertical_alignment="center", key="stoppable"):
+            with place.container(horizontal=True, vertical_alignment="center", key=f"stoppable-{hash(key)}"):
                 bar.append(st.progress(0.0))
-                st.button("Stop", on_click=_stop, args=(key,))
+                st.button("Stop", key=f"stop-{hash(key)}", on_click=_stop, args=(key,))
         # Streamlit stops a script that was overtaken here, and with it what it computes.
         bar[0].progress(done / total, f"{title}: {done} of {total}")
 

@@ -109,7 +109,7 @@ def _settings(mine: Own) -> None:
         applied = st.form_submit_button("Apply", type="primary")
     if applied:
         _apply(mine, (int(resize), int(crop), mean, std), (FILE if file else source, file), wiring)
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, vertical_alignment="center"):
         st.page_link(
             st.session_state["pages"]["Inspect"], label="Take a picture apart with it", icon=":material/arrow_forward:"
         )

@@ -71,16 +71,13 @@ def _beside(chosen: Selection, target: int, kind: ObjectiveKind, versus: int | N
     if chosen.beside not in ("plain", "random"):
         return None
     name = chosen.model if chosen.beside == "random" else plain_twin(chosen.model)
-    if name not in results.models() or results.models()[name].source == "checkpoint":
-        st.info(
-            f"There is no {BESIDE[chosen.beside]} of {show.escape(chosen.model)} here: take a CIFAR-10 network of the list."
-        )
+    info = results.models().get(name)
+    if info is None or info.source == "checkpoint" or (name == chosen.model and chosen.beside == "plain"):
+        st.info("This network has no such twin here: take a residual CIFAR-10 network of the list.")
         return None
-    trained = chosen.beside == "plain" and results.models()[name].here
-    if chosen.beside == "plain" and not trained:
-        st.warning(
-            f"{results.models()[name].title} has random weights here: nothing of it was learned.", icon=":material/casino:"
-        )
+    trained = chosen.beside == "plain" and info.here
+    if not trained:
+        st.warning(f"Beside it, {info.title} with random weights: nothing of it was learned.", icon=":material/casino:")
     net = asking.network(name, trained=trained)
     return results.gradients(net, chosen.image, target, kind, versus)
 

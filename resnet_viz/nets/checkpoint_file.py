@@ -5,7 +5,6 @@ and never otherwise.
 """
 
 import io
-import pickle
 import re
 import zipfile
 from collections.abc import Mapping
@@ -62,13 +61,9 @@ def _unpickle(data: bytes) -> object:
     _check_archive(data)
     try:
         return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(_why_refused(str(error))) from error
     except Exception as error:
         # A damaged pickle can raise anything.
-        raise CheckpointError(
-            "The file cannot be read as a checkpoint: it is neither safetensors nor what torch.save writes, or it is damaged."
-        ) from error
+        raise CheckpointError(_why_refused(str(error))) from error
 
 
 def _check_archive(data: bytes) -> None:
@@ -88,11 +83,14 @@ def _check_archive(data: bytes) -> None:
 
 
 def _why_refused(message: str) -> str:
-    found = re.search(r"(?:GLOBAL|global)\s+`?([\w.]+)", message)
-    what = f" ({found[1]})" if found else ""
+    found = re.search(r"(?:GLOBAL|function|object for|instantiate) `?([\w.]+)", message)
+    if found is None:
+        return (
+            "The file cannot be read as a checkpoint: it is neither safetensors nor what torch.save writes, or it is damaged."
+        )
     return (
-        f"The file holds a Python object{what}, and opening that could run code: it is not opened. Save model.state_dict()"
-        " instead of the model, best as safetensors."
+        f"The file holds a Python object ({found[1]}), and opening that could run code: it is not opened. Save"
+        " model.state_dict() instead of the model, best as safetensors."
     )
 
 

@@ -57,7 +57,7 @@ def ship(name: str, net: nn.Module, data: Dataset, recipe: Recipe, curve: list[E
     path.write_bytes(weights)
     write_curve(curve, curve_file(name))
     (WEIGHTS_FOLDER / f"{name}.json").write_text(json.dumps(card, indent=1) + "\n")
-    (WEIGHTS_FOLDER / f"{name}.md").write_text(_markdown(card))
+    (WEIGHTS_FOLDER / f"{name}.md").write_text(_markdown(card), encoding="utf-8")
     return read_card(name)
 
 

@@ -74,12 +74,12 @@ def test_a_saved_resnet18_of_seven_classes_predicts_as_stock_torchvision_does(
 def test_labels_and_preprocessing_can_be_set(page: Page, stock: nn.Module, tmp_path: Path) -> None:
     open_app(page, "model")
     bring(page, tmp_path / "mine.pth", saved(stock.state_dict()))
-    page.get_by_label("Resize, pixels").fill("64")
-    page.get_by_label("Crop, pixels").fill("96")
+    page.get_by_role("spinbutton", name="Resize, pixels").fill("64")
+    page.get_by_role("spinbutton", name="Crop, pixels").fill("96")
     page.get_by_role("button", name="Apply").click()
     settle(page)
     expect(page.locator("[data-testid='stAlert']")).to_contain_text("do not fit together")
-    page.get_by_label("Resize, pixels").fill("96")
+    page.get_by_role("spinbutton", name="Resize, pixels").fill("96")
     names = "rose\n<script>alert(1)</script>\ntulip\nlily\niris\ndaisy\naster"
     form = page.locator("[data-testid='stForm']")
     form.locator(UPLOAD).set_input_files({"name": "names.txt", "mimeType": "text/plain", "buffer": names.encode()})

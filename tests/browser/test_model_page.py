@@ -84,8 +84,8 @@ def test_another_network_is_a_choice_away_and_in_the_link(page: Page) -> None:
     page.keyboard.type("ResNet-18")
     page.get_by_role("option", name="ResNet-18 ·").click()
     page.wait_for_function("() => location.search.includes('model=resnet18')")
-    page.wait_for_selector("h3:has-text('ResNet-18 gets')")
-    assert any("8 blocks" in text for text in headings(page))
+    expect(page.locator("h3:has-text('ResNet-18 gets')")).to_be_visible()
+    expect(page.locator("h3:has-text('Each of the 8 blocks')")).to_be_visible()
 
 
 def test_an_unknown_network_gets_a_sentence_and_the_default_is_shown(page: Page) -> None:

@@ -12,6 +12,9 @@ from resnet_viz.figures.theme import DARK, LIGHT, Theme
 
 Width = Literal["stretch", "content"]
 
+# What stays of the top margin in pixels once the title is gone.
+EDGE, PANEL_TITLES = 4, 30
+
 CONFIG = {"displaylogo": False, "displayModeBar": False, "showSendToCloud": False}
 
 # The chart is drawn after this script runs: wait for it, for two seconds at the most.
@@ -53,8 +56,9 @@ def chart(
     Where the window is narrower than the figure's natural width the chart keeps it and scrolls, to `meta["focus"]` if the
     figure has one: a place from 0 (left end) to 1 (right end).
     """
-    margin = figure.layout.margin.t
-    untitled = go.Figure(figure).update_layout(title=None, margin={"t": 4}, height=figure.layout.height - margin + 4)
+    spare = figure.layout.margin.t - (PANEL_TITLES if _has_panel_titles(figure) else EDGE)
+    untitled = go.Figure(figure).update_layout(title=None, margin={"t": figure.layout.margin.t - spare})
+    untitled.update_layout(height=figure.layout.height - spare)
     options: dict[str, Any] = {"width": width, "theme": None, "config": CONFIG, "alt": figure.layout.meta["alt"], "key": key}
     if on_click is not None:
         options |= {"selection_mode": "points", "on_select": partial(_clicked, key, on_click)}
@@ -68,6 +72,10 @@ def chart(
 def escape(text: str) -> str:
     """Make text plain in Markdown: labels and file names come from outside."""
     return "".join(f"\\{letter}" if letter in r"\`*_{}[]()<>#+-.!|$~:" else letter for letter in text)
+
+
+def _has_panel_titles(figure: go.Figure) -> bool:
+    return any(note.yref == "paper" and note.y is not None and note.y >= 1 for note in figure.layout.annotations)
 
 
 def _clicked(key: str, on_click: Callable[[str], None]) -> None:

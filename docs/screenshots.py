@@ -14,6 +14,12 @@ SHOTS = {
     "first-page-phone": ("?block=layer2.1", 390, 844, "light"),
     "channels": ("?block=layer2.1&detail=channels&channel=3&term=sum", 1440, 1900, "light"),
     "grad-cam": ("?block=layer3.2&detail=cam", 1440, 1900, "light"),
+    "gradients": ("gradients?block=layer2.1", 1440, 1250, "light"),
+    "attribution": ("attribution", 1440, 1150, "light"),
+    "attribution-dark": ("attribution?view=gallery", 1440, 1150, "dark"),
+    "conductance": ("attribution?view=conductance", 1440, 1150, "light"),
+    "compare": ("compare", 1440, 1500, "light"),
+    "model": ("model", 1440, 1500, "light"),
     "by-depth": ("?block=layer2.1&detail=depth", 1440, 1900, "light"),
 }
 

@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from resnet_viz.analyses.inspection import Inspection, inspect
 from resnet_viz.nets.cifar import CIFAR10_LABELS, CifarResNet
 from resnet_viz.nets.net import Net, WeightsOrigin
 from resnet_viz.nets.zoo import CIFAR_PREPROCESSING, load
@@ -192,3 +193,26 @@ def twins(monkeypatch: pytest.MonkeyPatch) -> list[weakref.ref[nn.Module]]:
 
     monkeypatch.setattr(Net, "twin", recorded)
     return made
+
+
+@pytest.fixture(scope="session")
+def inspect_noise() -> Callable[..., Inspection]:
+    """Return `inspect_noise(model, seed=3)`, an untrained network of the catalogue on coloured noise."""
+
+    def run(model: str, seed: int = 3) -> Inspection:
+        pixels = np.random.default_rng(seed).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+        return inspect(load(model, weights=None, device="cpu"), Image.fromarray(pixels))
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def residual(inspect_noise: Callable[..., Inspection]) -> Inspection:
+    """An inspection of a residual network."""
+    return inspect_noise("resnet20-cifar10")
+
+
+@pytest.fixture(scope="session")
+def plain(inspect_noise: Callable[..., Inspection]) -> Inspection:
+    """An inspection of its plain twin."""
+    return inspect_noise("plain20-cifar10")

@@ -1,11 +1,11 @@
 """The figures of a comparison: one scale for both sides, lines that are the tables' numbers, and titles that count."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import plotly.graph_objects as go
 import pytest
-from PIL import Image
 
 import resnet_viz as rv
 from resnet_viz.figures.block_map import STYLES, arc_scale, block_map, measures_for, value_of
@@ -14,24 +14,9 @@ from resnet_viz.figures.comparison_equation import comparison_equation
 from resnet_viz.figures.theme import DARK, LIGHT, PLAIN, RESIDUAL, Theme
 
 
-def inspected(model: str, seed: int = 3) -> rv.Inspection:
-    pixels = np.random.default_rng(seed).integers(0, 256, (40, 40, 3), dtype=np.uint8)
-    return rv.inspect(rv.load(model, weights=None, device="cpu"), Image.fromarray(pixels))
-
-
 @pytest.fixture(scope="module")
-def residual() -> rv.Inspection:
-    return inspected("resnet20-cifar10")
-
-
-@pytest.fixture(scope="module")
-def plain() -> rv.Inspection:
-    return inspected("plain20-cifar10")
-
-
-@pytest.fixture(scope="module")
-def deep() -> rv.Inspection:
-    return inspected("resnet56-cifar10")
+def deep(inspect_noise: Callable[..., rv.Inspection]) -> rv.Inspection:
+    return inspect_noise("resnet56-cifar10")
 
 
 def strokes(figure: go.Figure, colour: str) -> list[float]:
@@ -112,8 +97,10 @@ class TestComparisonByDepth:
         assert left.x[4] == pytest.approx(right.x[13]) == pytest.approx(0.5)
 
     @pytest.mark.parametrize("measure", ["ratio", "cosine", "gradient", "cam_mass", "response_std"])
-    def test_the_finding_counts(self, residual: rv.Inspection, measure: str) -> None:
-        result = rv.compare(residual, inspected("resnet20-cifar10", seed=4))
+    def test_the_finding_counts(
+        self, residual: rv.Inspection, measure: str, inspect_noise: Callable[..., rv.Inspection]
+    ) -> None:
+        result = rv.compare(residual, inspect_noise("resnet20-cifar10", seed=4))
         pairs = zip(result.left.blocks, result.right.blocks, strict=True)
         more = sum(value_of(left, measure) > value_of(right, measure) for left, right in pairs)  # type: ignore[arg-type]  # from the list above
         finding = comparison_by_depth(result, measure).layout.meta["finding"]  # type: ignore[arg-type]  # from the list above

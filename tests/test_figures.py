@@ -4,6 +4,7 @@ import base64
 import io
 import math
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 
@@ -21,21 +22,6 @@ from resnet_viz.figures.measures_by_depth import measures_by_depth
 from resnet_viz.figures.predictions import predictions
 from resnet_viz.figures.theme import DARK, IDENTITY, LIGHT, PLAIN, RESIDUAL, SIGNED, SUM, Theme, signed_palette
 from resnet_viz.nets.preprocessing import Preprocessing
-
-
-def inspected(model: str) -> rv.Inspection:
-    pixels = np.random.default_rng(3).integers(0, 256, (40, 40, 3), dtype=np.uint8)
-    return rv.inspect(rv.load(model, weights=None, device="cpu"), Image.fromarray(pixels))
-
-
-@pytest.fixture(scope="module")
-def residual() -> rv.Inspection:
-    return inspected("resnet20-cifar10")
-
-
-@pytest.fixture(scope="module")
-def plain() -> rv.Inspection:
-    return inspected("plain20-cifar10")
 
 
 def every_figure(r: rv.Inspection, theme: Theme = LIGHT) -> dict[str, go.Figure]:
@@ -58,8 +44,10 @@ def decoded(source: str) -> np.ndarray:
 
 @pytest.mark.parametrize("model", ["resnet20-cifar10", "plain20-cifar10", "resnet20b-cifar10"])
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=lambda theme: theme.name)
-def test_every_figure_carries_finding_reading_aid_and_alt(model: str, theme: Theme) -> None:
-    for name, figure in every_figure(inspected(model), theme).items():
+def test_every_figure_carries_finding_reading_aid_and_alt(
+    model: str, theme: Theme, inspect_noise: Callable[..., rv.Inspection]
+) -> None:
+    for name, figure in every_figure(inspect_noise(model), theme).items():
         meta = figure.layout.meta
         assert len(meta["finding"]) > 10, name
         assert len(meta["how_to_read"]) > 15, name

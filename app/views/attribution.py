@@ -14,7 +14,7 @@ from controls import Selection
 from resnet_viz.analyses.attribution import OnProgress
 from resnet_viz.analyses.baselines import BASELINES
 from resnet_viz.analyses.trust import OnStep
-from views import asking, current, picture_section
+from views import asking, current
 
 VIEWS = {
     "one": "One method",
@@ -31,12 +31,8 @@ FAST = ("saliency", "input_x_gradient", "integrated_gradients", "smoothgrad", "d
 
 
 def page() -> None:
-    """The whole page, top to bottom; when something goes wrong a sentence says so and the last good view stays."""
-    result = current.inspection()
-    chosen = controls.selection()
-    picture_section.header(result, chosen)
-    picture_section.notice()
-    picture_section.picture(result, chosen)
+    """The whole page, top to bottom."""
+    result, chosen = current.top()
     view = chosen.view if chosen.view in VIEWS else "one"
     st.segmented_control(
         "Show", list(VIEWS), format_func=lambda name: VIEWS[name], required=True, **controls.bound("view", view)

@@ -1,4 +1,4 @@
-"""The inspection that every page about one network and one picture starts from."""
+"""What every page about one network and one picture starts from: the pickers, the picture and its inspection."""
 
 from dataclasses import replace
 
@@ -10,7 +10,17 @@ from controls import Selection
 from views import asking, picture_section
 
 
-def inspection() -> rv.Inspection:
+def top() -> tuple[rv.Inspection, Selection]:
+    """The top of such a page; when something cannot be had a sentence says so and the last good view stays."""
+    result = _inspection()
+    chosen = controls.selection()
+    picture_section.header(result, chosen)
+    picture_section.notice()
+    picture_section.picture(result, chosen)
+    return result, chosen
+
+
+def _inspection() -> rv.Inspection:
     """The inspection that the URL asks for; where it cannot be had, the last one that could."""
     wanted, last_good = controls.selection(), st.session_state.get("last_good", Selection())
     # Where only the network cannot be had, the picture still can.

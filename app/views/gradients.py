@@ -8,7 +8,7 @@ import results
 import show
 from controls import Selection
 from resnet_viz.analyses.objectives import OBJECTIVES, ObjectiveKind
-from views import asking, current, picture_section
+from views import asking, current
 
 BESIDE = {"": "nothing", "plain": "its plain twin", "random": "itself before training"}
 COLUMNS = {
@@ -22,12 +22,8 @@ COLUMNS = {
 
 
 def page() -> None:
-    """The whole page, top to bottom; when something goes wrong a sentence says so and the last good view stays."""
-    result = current.inspection()
-    chosen = controls.selection()
-    picture_section.header(result, chosen)
-    picture_section.notice()
-    picture_section.picture(result, chosen)
+    """The whole page, top to bottom."""
+    result, chosen = current.top()
     kind, versus = _objective(result, chosen)
     net = asking.network(chosen.model, trained=chosen.trained)
     found = results.gradients(net, chosen.image, chosen.target_index, kind, versus)

@@ -7,16 +7,12 @@ import resnet_viz as rv
 import show
 from controls import Selection
 from resnet_viz.figures.block_map import STYLES, measures_for
-from views import block_section, current, picture_section
+from views import block_section, current
 
 
 def page() -> None:
-    """The whole page, top to bottom; when something goes wrong a sentence says so and the last good view stays."""
-    result = current.inspection()
-    chosen = controls.selection()
-    picture_section.header(result, chosen)
-    picture_section.notice()
-    picture_section.picture(result, chosen)
+    """The whole page, top to bottom."""
+    result, chosen = current.top()
     _block_map(result, chosen)
     block_section.equation(result, chosen)
     block_section.details(result, chosen)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 
 from tests.browser.conftest import ARTIFACTS
 
@@ -27,6 +27,15 @@ def settle(page: Page) -> None:
 def headings(page: Page) -> list[str]:
     """Every heading on the page, top to bottom."""
     return [text.strip() for text in page.locator("h1, h2, h3, h4, h5").all_inner_texts()]
+
+
+def headings_for_another_person(chromium: Browser, url: str) -> list[str]:
+    """What somebody sees who opens a link in a browser of their own."""
+    with chromium.new_context(viewport={"width": 1440, "height": 900}) as context:
+        page = context.new_page()
+        page.goto(url)
+        settle(page)
+        return headings(page)
 
 
 def equation_heading(page: Page) -> str:

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.screen import click_point, headings, open_app, overflow, screenshot, settle
+from tests.browser.screen import click_point, headings, headings_for_another_person, open_app, overflow, screenshot, settle
 
 CROP = "The picture as the network sees it"
 SAME_DEPTH = "compare?left=plain20-cifar10&left_weights=none&right=resnet20-cifar10&image=cifar-cat"
@@ -23,14 +23,6 @@ def click_block(page: Page, side: str, name: str) -> None:
         "side => document.querySelector(`.st-key-scroll-map-${side} .js-plotly-plot`).data.at(-1).customdata", side
     )
     click_point(page, f"map-{side}", names.index(name) + 1)
-
-
-def headings_for_another_person(chromium: Browser, url: str) -> list[str]:
-    with chromium.new_context(viewport={"width": 1440, "height": 900}) as context:
-        page = context.new_page()
-        page.goto(url)
-        settle(page)
-        return headings(page)
 
 
 def test_the_default_has_two_sides_of_trained_weights(page: Page) -> None:

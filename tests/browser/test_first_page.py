@@ -7,7 +7,17 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.screen import click_block, click_point, equation_heading, headings, open_app, overflow, screenshot, settle
+from tests.browser.screen import (
+    click_block,
+    click_point,
+    equation_heading,
+    headings,
+    headings_for_another_person,
+    open_app,
+    overflow,
+    screenshot,
+    settle,
+)
 
 SAMPLES = Path(__file__).parents[2] / "assets" / "samples"
 UPLOAD = "[data-testid='stFileUploaderDropzoneInput']"
@@ -24,15 +34,6 @@ def upload(page: Page, name: str, data: bytes) -> None:
     page.locator(UPLOAD).first.set_input_files({"name": name, "mimeType": "image/jpeg", "buffer": data})
     page.wait_for_timeout(600)
     settle(page)
-
-
-def headings_for_another_person(chromium: Browser, url: str) -> list[str]:
-    """What somebody sees who opens a link in a browser of their own."""
-    with chromium.new_context(viewport={"width": 1440, "height": 900}) as context:
-        page = context.new_page()
-        page.goto(url)
-        settle(page)
-        return headings(page)
 
 
 def test_first_page_shows_a_real_analysis_without_a_click(page: Page) -> None:

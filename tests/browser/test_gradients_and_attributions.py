@@ -5,7 +5,7 @@ import time
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.screen import headings, open_app, overflow, screenshot, settle
+from tests.browser.screen import headings, headings_for_another_person, open_app, overflow, screenshot, settle
 
 
 def test_the_gradients_divide_exactly_and_the_finding_says_how(page: Page) -> None:
@@ -68,11 +68,7 @@ def test_a_long_method_can_be_stopped_and_the_app_is_free_at_once(page: Page) ->
 
 def test_the_same_link_shows_the_same_to_another_person(page: Page, chromium: Browser) -> None:
     open_app(page, "attribution?method=grad_cam&block=layer2.1&place=residual")
-    with chromium.new_context(viewport={"width": 1440, "height": 900}) as context:
-        other = context.new_page()
-        other.goto(page.url)
-        settle(other)
-        assert headings(other) == headings(page)
+    assert headings_for_another_person(chromium, page.url) == headings(page)
 
 
 @pytest.mark.parametrize("query", ["method=nonsense", "steps=-3&samples=x", "view=nonsense", "method=grad_cam&place=q&block=z"])

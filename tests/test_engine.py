@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -128,3 +129,42 @@ def test_a_session_keeps_at_most_32_megabytes_of_a_resnet_50() -> None:
     whole = rv.inspect(rv.load("resnet50", weights=None, device="cpu"), Image.new("RGB", (224, 224), (90, 120, 40)))
     assert whole.nbytes > 100e6
     assert max(whole.keeping(block.name).nbytes for block in whole.blocks) <= 32 * 2**20
+
+
+class TestOnce:
+    """Any other answer: computed once, kept, and told apart by everything that decides it."""
+
+    def ask(self, engine: LocalEngine, net: rv.Net, computed: list[int], request: object = "gradients") -> np.ndarray:
+        def compute() -> np.ndarray:
+            computed.append(1)
+            return np.zeros(10)
+
+        return engine.once(net, (request,), compute)
+
+    def test_whoever_asks_for_the_same_gets_the_same(self, net: rv.Net) -> None:
+        engine, computed = LocalEngine(), list[int]()
+        threads = [threading.Thread(target=self.ask, args=(engine, net, computed)) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(computed) == 1
+
+    def test_settings_of_the_network_make_another_question(self, net: rv.Net) -> None:
+        engine, computed = LocalEngine(), list[int]()
+        larger = replace(net, preprocessing=replace(net.preprocessing, resize=40, crop=40))
+        for each in (net, larger, replace(net, labels=tuple("abcdefghij")), net):
+            self.ask(engine, each, computed)
+        self.ask(engine, net, computed, "conductance")
+        assert len(computed) == 4
+
+    def test_what_fails_reaches_the_caller_and_is_asked_again(self, net: rv.Net) -> None:
+        engine, computed = LocalEngine(), list[int]()
+
+        def fail() -> np.ndarray:
+            raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            engine.once(net, ("gradients",), fail)
+        self.ask(engine, net, computed)
+        assert len(computed) == 1

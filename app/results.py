@@ -21,7 +21,7 @@ from resnet_viz.analyses.baselines import Baseline
 from resnet_viz.analyses.objectives import ObjectiveKind
 from resnet_viz.analyses.trust import OnStep
 from resnet_viz.engine.downloads import Downloads
-from resnet_viz.engine.local import InspectionRequest, LocalEngine
+from resnet_viz.engine.local import Answer, InspectionRequest, LocalEngine
 from resnet_viz.engine.store import Store
 from resnet_viz.figures.pictures import data_url
 from resnet_viz.images import digest
@@ -62,14 +62,13 @@ def samples() -> dict[str, Sample]:
 
 @st.cache_data(show_spinner=False)
 def thumbnails() -> str:
-    """A style sheet that gives each sample's button its picture."""
+    """A style sheet that gives each sample's button its picture, in every gallery."""
     rules = []
     for sample in samples().values():
         small = ImageOps.fit(rv.open_image(sample.data), (THUMBNAIL, THUMBNAIL))
         url = data_url(small, "JPEG")
-        rules.append(
-            f".st-key-sample-{sample.id} button, .st-key-sample-{sample.id} button:hover {{ background-image: url({url}); }}"
-        )
+        button = f"[class*='-sample-{sample.id}'] button"
+        rules.append(f"{button}, {button}:hover {{ background-image: url({url}); }}")
     return "\n".join(rules)
 
 
@@ -168,20 +167,26 @@ def conductance(network: rv.Net, image: str, target: int, steps: int, baseline: 
 
 def perturbation(network: rv.Net, image: str, found: rv.Attribution, on_step: OnStep) -> trust.Perturbation:
     """Deletion and insertion by a map; errors as of `inspection`."""
-    data, sha256 = _picture(image)
-    request = ("perturbation", sha256, found.target, found.method, tuple(sorted(found.options.items())))
-    return _engine_of(network).once(
-        network, request, lambda: trust.perturbation(network, rv.open_image(data), found, on_step=on_step)
-    )
+    return _about("perturbation", trust.perturbation, network, image, found, on_step)
 
 
 def randomisation(network: rv.Net, image: str, found: rv.Attribution, on_step: OnStep) -> trust.Randomised:
     """What is left of a map when the network forgets what it learned; errors as of `inspection`."""
+    return _about("randomisation", trust.randomisation, network, image, found, on_step)
+
+
+def robustness(network: rv.Net, image: str, found: rv.Attribution, on_step: OnStep) -> trust.Robustness:
+    """Infidelity and sensitivity of a map; errors as of `inspection`."""
+    return _about("robustness", trust.robustness, network, image, found, on_step)
+
+
+def _about(
+    kind: str, question: Callable[..., Answer], network: rv.Net, image: str, found: rv.Attribution, on_step: OnStep
+) -> Answer:
+    """A question about an attribution, answered once."""
     data, sha256 = _picture(image)
-    request = ("randomisation", sha256, found.target, found.method, tuple(sorted(found.options.items())))
-    return _engine_of(network).once(
-        network, request, lambda: trust.randomisation(network, rv.open_image(data), found, on_step=on_step)
-    )
+    request = (kind, sha256, found.target, found.method, tuple(sorted(found.options.items())))
+    return _engine_of(network).once(network, request, lambda: question(network, rv.open_image(data), found, on_step=on_step))
 
 
 def _picture(image: str) -> tuple[bytes, str]:

@@ -15,7 +15,7 @@ from benchmarks.contest import Row, Work, compete
 from benchmarks.results import Setting, as_markdown, as_text
 from benchmarks.sizes import mosaic_rows
 from benchmarks.subjects import make_subject
-from benchmarks.works import capture_work, inspect_work
+from benchmarks.works import cams_work, capture_work, conductance_work, inspect_work, path_work
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 THREADS = 2
@@ -29,7 +29,9 @@ def main() -> int:
     setting = Setting.here(THREADS)
     print(f"allocator: {setting.allocator}")
     subject = make_subject()
-    rows = [row for make in (capture_work, inspect_work) for row in _compete(make(subject))]
+    works = [make(subject) for make in (capture_work, inspect_work, cams_work, path_work)]
+    works.append(conductance_work(make_subject("resnet18")))
+    rows = [row for work in works for row in _compete(work)]
     rows += mosaic_rows()
     print(as_text(rows))
     RESULTS.write_text(as_markdown(setting, rows))

@@ -4,7 +4,7 @@ Peers work on torchvision's network, as their users do, and get a ready tensor a
 """
 
 import torchlens
-from captum.attr import LayerActivation, LayerGradCam
+from captum.attr import IntegratedGradients, LayerActivation, LayerConductance, LayerGradCam
 from pytorch_grad_cam import GradCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import Tensor, nn, no_grad, zeros
@@ -68,6 +68,20 @@ def torchcam_at_once(subject: Subject) -> object:
     with TorchcamGradCAM(subject.stock, list(subject.stock_blocks)) as extractor:
         scores = subject.stock(_input(subject))
         return extractor(subject.target, scores, normalized=False)
+
+
+def captum_path(subject: Subject, steps: int, batch: int | None = None) -> object:
+    """Ask captum for integrated gradients, by default with all steps in one pass."""
+    method = IntegratedGradients(subject.stock)
+    return method.attribute(subject.x, target=subject.target, n_steps=steps, internal_batch_size=batch)
+
+
+def captum_conductance_in_a_loop(subject: Subject, steps: int) -> object:
+    """Ask captum for one block's conductance after the other."""
+    return [
+        LayerConductance(subject.stock, block).attribute(subject.x, target=subject.target, n_steps=steps)
+        for block in subject.stock_blocks.values()
+    ]
 
 
 def _grad_cam(subject: Subject, blocks: list[nn.Module]) -> object:

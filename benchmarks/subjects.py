@@ -1,11 +1,11 @@
-"""What the contestants look at: one ResNet-50 with seeded random weights, ours and torchvision's, and one seeded picture."""
+"""What the contestants look at: a network with seeded random weights, ours and torchvision's, and one seeded picture."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 from torch import Tensor, nn
-from torchvision.models import resnet50
+from torchvision.models import get_model
 
 from resnet_viz.nets.net import Net
 from resnet_viz.nets.zoo import load
@@ -27,10 +27,10 @@ class Subject:
         return {name: self.stock.get_submodule(name) for name in self.net.blocks}
 
 
-def make_subject(seed: int = 0) -> Subject:
+def make_subject(name: str = "resnet50", seed: int = 0) -> Subject:
     """Build the networks on the CPU; the picture is as large as the preprocessing would make it: only the crop is left."""
-    net = load("resnet50", weights=None, device="cpu", seed=seed)
-    stock: nn.Module = resnet50(weights=None)
+    net = load(name, weights=None, device="cpu", seed=seed)
+    stock: nn.Module = get_model(name, weights=None)
     stock.load_state_dict(net.module.state_dict())
     stock.eval().requires_grad_(requires_grad=False)
     image = picture(net.preprocessing.resize, seed)

@@ -11,10 +11,15 @@ from benchmarks import peers
 from benchmarks.contest import Contestant, Work
 from benchmarks.subjects import Subject
 from resnet_viz.analyses.activations import activations
+from resnet_viz.analyses.attribution import attribute
+from resnet_viz.analyses.cams import block_cams
 from resnet_viz.analyses.capture import Tape, capture
+from resnet_viz.analyses.conductance import conductance
 from resnet_viz.analyses.inspection import inspect
 
-CAPTURE_LIMIT, INSPECT_LIMIT = 1.08, 1.25
+CAPTURE_LIMIT, INSPECT_LIMIT, PATH_LIMIT, CONDUCTANCE_LIMIT, CAMS_LIMIT = 1.08, 1.25, 1.05, 1.15, 1.1
+# Of 1, 2, 4, 8 and 16 pictures a pass, 4 and more take the same time a picture on the processors that were measured.
+BEST_BATCH, PATH_STEPS, CONDUCTANCE_STEPS = 8, 32, 16
 SELDOM = 10
 
 
@@ -50,6 +55,70 @@ def inspect_work(subject: Subject) -> Work:
         ours=Contestant(
             "ResNet Viz", "tensors, gradients, Grad-CAMs and measures of 16 blocks", lambda: inspect(subject.net, subject.image)
         ),
+        peers=_inspect_peers(subject),
+    )
+
+
+def path_work(subject: Subject) -> Work:
+    """Integrated gradients of 32 steps."""
+    return Work(
+        name="integrated gradients",
+        meaning=(
+            f"{PATH_STEPS} steps of a ResNet-50 (`attribute`, from the picture, with F(x) - F(baseline) and the delta), over as"
+            f" many forward and backward passes of torchvision's network, {BEST_BATCH} pictures a pass."
+        ),
+        limit=PATH_LIMIT,
+        bare=Contestant("bare sweep", "gradients at the points", lambda: _sweep(subject, PATH_STEPS)),
+        ours=Contestant(
+            "ResNet Viz", "attributions and delta", lambda: attribute(subject.net, subject.image, target=subject.target)
+        ),
+        peers=(
+            Contestant("captum, default", "attributions", lambda: peers.captum_path(subject, PATH_STEPS), every=2),
+            Contestant(
+                "captum, the batch given", "attributions", lambda: peers.captum_path(subject, PATH_STEPS, BEST_BATCH), every=2
+            ),
+        ),
+    )
+
+
+def conductance_work(subject: Subject) -> Work:
+    """Conductance of all blocks of a ResNet-18."""
+    points = CONDUCTANCE_STEPS + 1
+    return Work(
+        name="conductance",
+        meaning=(
+            f"All 8 blocks of a ResNet-18, {CONDUCTANCE_STEPS} steps, total and both shares (`conductance`), over forward and"
+            f" backward passes of torchvision's network at as many points, {BEST_BATCH} pictures a pass."
+        ),
+        limit=CONDUCTANCE_LIMIT,
+        bare=Contestant("bare sweep", "gradients at the points", lambda: _sweep(subject, points)),
+        ours=Contestant(
+            "ResNet Viz",
+            "totals and shares of 8 blocks",
+            lambda: conductance(subject.net, subject.image, subject.target, CONDUCTANCE_STEPS),
+        ),
+        peers=(
+            Contestant(
+                "captum LayerConductance, loop",
+                "totals of 8 blocks",
+                lambda: peers.captum_conductance_in_a_loop(subject, CONDUCTANCE_STEPS),
+                every=SELDOM,
+            ),
+        ),
+    )
+
+
+def cams_work(subject: Subject) -> Work:
+    """Every block's Grad-CAM."""
+    return Work(
+        name="block CAMs",
+        meaning=(
+            "Grad-CAM at the output of all 16 blocks of a ResNet-50 (`block_cams`, from the picture), over one forward and one"
+            " backward pass of torchvision's network."
+        ),
+        limit=CAMS_LIMIT,
+        bare=Contestant("bare forward and backward", "gradient at the input", lambda: _forward_backward(subject)),
+        ours=Contestant("ResNet Viz", "16 Grad-CAMs", lambda: block_cams(subject.net, subject.image)),
         peers=_inspect_peers(subject),
     )
 
@@ -133,3 +202,11 @@ def _forward(subject: Subject) -> Tensor:
 def _forward_backward(subject: Subject) -> Tensor:
     x = subject.x.detach().requires_grad_()
     return torch.autograd.grad(subject.stock(x).max(), x)[0]
+
+
+def _sweep(subject: Subject, points: int) -> list[Tensor]:
+    found = []
+    for start in range(0, points, BEST_BATCH):
+        x = subject.x.repeat(min(BEST_BATCH, points - start), 1, 1, 1).requires_grad_()
+        found.append(torch.autograd.grad(subject.stock(x)[:, subject.target].sum(), x)[0])
+    return found

@@ -9,7 +9,7 @@ from PIL import Image
 
 from resnet_viz.analyses.attribution import attribute
 from resnet_viz.analyses.explained import explain
-from resnet_viz.analyses.trust import infidelity, perturbation, randomisation, rank_correlation, sensitivity
+from resnet_viz.analyses.trust import infidelity, perturbation, randomisation, rank_correlation, robustness, sensitivity
 from resnet_viz.nets.net import Net
 from resnet_viz.nets.zoo import load
 
@@ -82,6 +82,15 @@ def test_the_metrics_tell_a_good_map_from_a_bad_one(net: Net, make_image: MakeIm
     assert infidelity(net, image, good, samples=16) == infidelity(net, image, good, samples=16)
     steady, nervous = (attribute(net, image, method) for method in ("grad_cam", "saliency"))
     assert sensitivity(net, image, steady, samples=4) < sensitivity(net, image, nervous, samples=4)
+
+
+def test_robustness_is_both_metrics(net: Net, make_image: MakeImage) -> None:
+    image, steps = make_image(), list[tuple[int, int]]()
+    found = attribute(net, image, "saliency")
+    both = robustness(net, image, found, on_step=lambda *step: steps.append(step))
+    assert both.infidelity == infidelity(net, image, found)
+    assert both.sensitivity == sensitivity(net, image, found)
+    assert steps == [(1, 2), (2, 2)]
 
 
 def test_too_few_steps_get_a_sentence(net: Net, make_image: MakeImage) -> None:

@@ -26,6 +26,11 @@ VIEWS = {
 PLACES = {"output": "after the addition", "residual": "residual branch", "shortcut": "shortcut"}
 STEPS, SAMPLES = ("16", "32", "64", "128", "256", "512"), ("8", "16", "24", "48", "96")
 LARGE_DELTA = 0.05
+INFIDELITY = (
+    "The mean squared difference between what the map predicts for noisy copies of the picture and what the logit does, after"
+    " the best scaling; 0 is best."
+)
+SENSITIVITY = "How far the map moves at most when the picture hardly does, relative to the map; 0 is best."
 Value = TypeVar("Value", bound=str)
 FAST = ("saliency", "input_x_gradient", "integrated_gradients", "smoothgrad", "deep_lift", "guided_backprop", "grad_cam")
 
@@ -152,7 +157,7 @@ def _gallery(net: rv.Net, result: rv.Inspection, chosen: Selection) -> None:
     if found:
         figure = rv.figures.attribution_gallery(found, show.theme())
         show.heading(figure)
-        show.chart(figure, "gallery-of-methods", width="content")
+        show.chart(figure, "methods", width="content")
 
 
 def _still(report: OnStep, number: int, total: int, *_: object) -> None:
@@ -186,12 +191,12 @@ def _conductance(net: rv.Net, result: rv.Inspection, chosen: Selection) -> None:
         return
     figure = rv.figures.conductance_bars(found, show.theme())
     show.heading(figure)
-    show.chart(figure, "conductance", width="content")
+    show.chart(figure, "conductance")
     relative = abs(found.delta / found.difference) if found.difference else 0.0
     st.caption(
         show.escape(
             f"{steps} steps; the block that misses the difference by most misses it by {found.delta:+.3f} logits"
-            f" ({relative:.1%}). Twice the steps halve that."
+            f" ({relative:.1%}).."
         )
     )
     _double(steps, relative)
@@ -229,3 +234,17 @@ def _trust(net: rv.Net, result: rv.Inspection, chosen: Selection) -> None:
             figure = rv.figures.randomisation_steps(steps, show.theme())
             show.heading(figure, level=4)
             show.chart(figure, "randomisation", width="content")
+    if st.toggle("Measure infidelity and sensitivity too", help="Some hundred more passes (Yeh et al. 2019)."):
+        _robustness(net, chosen, found)
+
+
+def _robustness(net: rv.Net, chosen: Selection, found: rv.Attribution) -> None:
+    metrics = asking.stoppable(
+        f"{net.title}: metrics",
+        ("robustness", found.method, str(found.options)),
+        lambda report: results.robustness(net, chosen.image, found, report),
+    )
+    if metrics is not None:
+        with st.container(horizontal=True):
+            st.metric("Infidelity", f"{metrics.infidelity:.3g}", help=INFIDELITY, width="content")
+            st.metric("Max-sensitivity", f"{metrics.sensitivity:.3g}", help=SENSITIVITY, width="content")

@@ -111,7 +111,7 @@ def gallery(field: str, shown: str, key: str) -> None:
                 on_click=controls.change,
                 kwargs={field: sample.id, "target": "", "channel": ""},
             )
-    st.html(f"<style>{results.thumbnails().replace('.st-key-sample-', f'.st-key-{key}-sample-')}</style>")
+    st.html(f"<style>{results.thumbnails()}</style>")
 
 
 def _target_picker(result: rv.Inspection, chosen: Selection) -> None:

@@ -67,6 +67,32 @@ class Randomised:
         return 100 * len(self.layers)
 
 
+@dataclass(frozen=True)
+class Robustness:
+    """How far a map is off what the logit does, and how far it moves: `infidelity` and `sensitivity` below, 0 is best."""
+
+    infidelity: float
+    sensitivity: float
+
+    @property
+    def nbytes(self) -> int:
+        """Memory in bytes, about."""
+        return 100
+
+
+def robustness(
+    net: Net, image: Image.Image, attribution: Attribution, *, seed: int = 0, on_step: OnStep | None = None
+) -> Robustness:
+    """Compute both metrics with their default samples."""
+    first = infidelity(net, image, attribution, seed=seed)
+    if on_step is not None:
+        on_step(1, 2)
+    found = Robustness(first, sensitivity(net, image, attribution, seed=seed))
+    if on_step is not None:
+        on_step(2, 2)
+    return found
+
+
 def perturbation(
     net: Net,
     image: Image.Image,

@@ -30,7 +30,7 @@ def conductance_bars(conductance: Conductance, theme: Theme = LIGHT) -> go.Figur
         annotation={"text": f"F(x) − F(baseline) = {conductance.difference:.2f}", "font": {"color": theme.text}},
     )
     fig.update_xaxes(title="block", type="category", tickangle=0, showgrid=False)
-    fig.update_yaxes(title="logits", zeroline=True)
+    fig.update_yaxes(title={"text": "logits", "standoff": 14}, zeroline=True)
     legend = {"orientation": "h", "x": 0, "y": -0.18, "yanchor": "top"}
     width = max(700, 26 * len(names))
     fig.update_layout(

@@ -1,7 +1,7 @@
 """Figures on the page: the finding as a heading that wraps, the reading aid under it, the chart with its alternative text."""
 
 import html
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Literal
 
@@ -35,6 +35,12 @@ def theme() -> Theme:
 def product(facts: str) -> None:
     """The product's name, and under it what the page is about, as plain text."""
     st.html(f"<h1 class='product'>ResNet Viz</h1><p class='model'>{html.escape(facts)}</p>")
+
+
+def facts(rows: Mapping[str, str]) -> None:
+    """Names and values in two columns, as plain text."""
+    cells = "".join(f"<dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd>" for name, value in rows.items())
+    st.html(f"<dl class='facts'>{cells}</dl>")
 
 
 def heading(figure: go.Figure, *, level: int = 3) -> None:

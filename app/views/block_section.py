@@ -67,8 +67,7 @@ def _facts(block: rv.BlockInspection) -> None:
     }
     if block.shortcut == "none":
         rows = {name: value for name, value in rows.items() if "F" not in name}
-    cells = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in rows.items())
-    st.html(f"<dl class='facts'>{cells}</dl>")
+    show.facts(rows)
 
 
 def _steps(names: list[str], here: str) -> None:

@@ -43,7 +43,7 @@ def origin(card: Mapping[str, Any]) -> None:
     recipe, data, files = st.columns(3, gap="large")
     with recipe:
         st.markdown("##### Recipe")
-        _facts(_recipe(card))
+        show.facts(_recipe(card))
     with data:
         st.markdown("##### Data")
         st.write(show.escape(card["data"]["note"]))
@@ -72,11 +72,6 @@ def _recipe(card: Mapping[str, Any]) -> dict[str, str]:
         "time": f"{card['seconds'] / 60:.0f} minutes",
         "made with": f"torch {versions['torch']}, torchvision {versions['torchvision']}, Python {versions['python']}",
     }
-
-
-def _facts(rows: Mapping[str, str]) -> None:
-    cells = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in rows.items())
-    st.html(f"<dl class='facts' style='padding: 0; margin-bottom: 1rem'>{cells}</dl>")
 
 
 def _downloads(card: Mapping[str, Any]) -> None:

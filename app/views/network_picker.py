@@ -17,4 +17,11 @@ def network_picker(chosen: Selection) -> None:
         state = "weights here" if info.here else states[info.source].format(info.size / 1e6)
         return f"{info.title} · {info.task} · {info.blocks} blocks · {info.params / 1e6:.2f} M · {state}"
 
-    st.selectbox("Network", list(models), format_func=describe, width=400, **controls.bound("model", chosen.model))
+    st.selectbox(
+        "Network",
+        list(models),
+        format_func=describe,
+        width=400,
+        help="A checkpoint of your own? Bring it on the Model page.",
+        **controls.bound("model", chosen.model),
+    )

@@ -11,7 +11,6 @@ import resnet_viz as rv
 import results
 import show
 from controls import Selection
-from resnet_viz.analyses.attribution import OnProgress
 from resnet_viz.analyses.baselines import BASELINES
 from resnet_viz.analyses.trust import OnStep
 from views import asking, current
@@ -94,15 +93,9 @@ def _attribute(net: rv.Net, chosen: Selection, method: str, options: dict[str, o
     """The attribution, with progress and a way to stop it; None where it was stopped."""
 
     def compute(report: OnStep) -> rv.Attribution:
-        return _computed(net, chosen, method, options, target, lambda done, total, _: report(done, total))
+        return results.attribution(net, chosen.image, target, method, options, lambda done, total, _: report(done, total))
 
     return asking.stoppable(f"{net.title}: {rv.METHODS[method].title}", (method, str(options)), compute)
-
-
-def _computed(
-    net: rv.Net, chosen: Selection, method: str, options: dict[str, object], target: int, on_progress: OnProgress
-) -> rv.Attribution:
-    return results.attribution(net, chosen.image, target, method, options, on_progress)
 
 
 def _map(found: rv.Attribution) -> None:
@@ -150,7 +143,8 @@ def _gallery(net: rv.Net, result: rv.Inspection, chosen: Selection) -> None:
         found = []
         for number, method in enumerate(methods):
             report(number, len(methods))
-            found.append(_computed(net, chosen, method, {}, result.target, partial(_still, report, number, len(methods))))
+            on_progress = partial(_still, report, number, len(methods))
+            found.append(results.attribution(net, chosen.image, result.target, method, {}, on_progress))
         return found
 
     found = asking.stoppable(f"{net.title}: methods", ("gallery", *methods), compute)
@@ -196,7 +190,7 @@ def _conductance(net: rv.Net, result: rv.Inspection, chosen: Selection) -> None:
     st.caption(
         show.escape(
             f"{steps} steps; the block that misses the difference by most misses it by {found.delta:+.3f} logits"
-            f" ({relative:.1%}).."
+            f" ({relative:.1%})."
         )
     )
     _double(steps, relative)

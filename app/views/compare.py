@@ -1,6 +1,5 @@
 """Compare: how do two networks, or one network on two pictures, differ block by block?"""
 
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -77,5 +76,5 @@ def _opened(pairs: tuple[BlockPair, ...], name: str, right: rv.Inspection) -> Bl
 
 def _truth(chosen: Selection) -> str | None:
     """Return the class of the one picture that both sides saw, if it is a sample whose class is known."""
-    rows = json.loads((results.SAMPLES_FOLDER / "samples.json").read_text())
-    return None if chosen.right_image else next((row["label"] for row in rows if row["id"] == chosen.image), None)
+    sample = None if chosen.right_image else results.samples().get(chosen.image)
+    return sample.label if sample else None

@@ -41,6 +41,11 @@ class Explained:
         pixels = CPU_PIXELS * (1 if self.x.device.type == "cpu" else GPU_FACTOR)
         return max(1, min(64, pixels // (self.x.shape[2] * self.x.shape[3])))
 
+    @property
+    def range(self) -> float:
+        """How far apart the picture's lowest and highest normalised values are."""
+        return (self.x.max() - self.x.min()).item()
+
     def logit(self, x: Tensor) -> Tensor:
         """(N, 3, H, W) -> the target's logit (N,)."""
         logits: Tensor = self.twin(x)

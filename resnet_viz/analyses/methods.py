@@ -123,7 +123,7 @@ def _integrated_gradients(explained: Explained, options: PathOptions, tick: Tick
 
 def _smoothgrad(explained: Explained, options: NoiseOptions, tick: Tick) -> Result:
     """Smilkov et al. 2017, section 3.1: the mean of the gradients of noisy copies."""
-    deviation, generator = options.noise * _range(explained.x), torch.Generator().manual_seed(options.seed)
+    deviation, generator = options.noise * explained.range, torch.Generator().manual_seed(options.seed)
     total = torch.zeros_like(explained.x)
     for chunk in explained.chunks(_positive(options.samples)):
         noise = noise_like(explained.x, chunk.stop - chunk.start, deviation, generator)
@@ -134,7 +134,7 @@ def _smoothgrad(explained: Explained, options: NoiseOptions, tick: Tick) -> Resu
 
 def _gradient_shap(explained: Explained, options: SampledPathOptions, tick: Tick) -> Result:
     """Lundberg and Lee 2017 as expected gradients (Erion et al. 2019, equation 3): random points instead of a fixed grid."""
-    deviation, generator = options.noise * _range(explained.x), torch.Generator().manual_seed(options.seed)
+    deviation, generator = options.noise * explained.range, torch.Generator().manual_seed(options.seed)
     baseline = explained.baseline(options.baseline, options.seed)
     total = torch.zeros_like(explained.x)
     for chunk in explained.chunks(_positive(options.samples)):
@@ -233,10 +233,6 @@ def spread_out(count: int, batch: int) -> Tensor:
     """Order 0 .. count - 1 so that every run of `batch` of them is spread over the whole range."""
     passes = -(-count // batch)
     return torch.cat([torch.arange(first, count, passes) for first in range(passes)])
-
-
-def _range(x: Tensor) -> float:
-    return (x.max() - x.min()).item()
 
 
 def _positive(samples: int) -> int:

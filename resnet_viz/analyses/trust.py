@@ -168,7 +168,7 @@ def infidelity(
 
     explained = explain(net, image, attribution.target)
     generator = torch.Generator().manual_seed(seed)
-    deviation = noise * (explained.x.max() - explained.x.min()).item()
+    deviation = noise * explained.range
 
     def perturb(inputs: Tensor) -> tuple[Tensor, Tensor]:
         drawn = (torch.randn(inputs.shape, generator=generator) * deviation).to(inputs.device)

@@ -39,8 +39,7 @@ class LocalEngine:
     """Runs inspections in the caller's thread; whoever asks for the same thing meanwhile waits for that one result."""
 
     def __init__(self, capacity: int = DEFAULT_CAPACITY) -> None:
-        self._store: Store[Inspection] = Store(capacity, lambda result: result.nbytes)
-        self._answers: Store[HasSize] = Store(capacity, lambda result: result.nbytes)
+        self._store: Store[HasSize] = Store(capacity, lambda result: result.nbytes)
         self._capacity = capacity
         self._running: set[Hashable] = set()
         self._finished = threading.Condition()
@@ -60,7 +59,7 @@ class LocalEngine:
         key = (*_identity(net), request)
         with self._turn(key):
             kept = self._store.get(key)
-            if kept is None or _missing(kept, block):
+            if not isinstance(kept, Inspection) or _missing(kept, block):
                 kept = inspect(net, image(), request.target, on_block=on_block)
                 self._keep(key, kept, block)
         return kept.keeping(_shown(kept, block))
@@ -72,10 +71,10 @@ class LocalEngine:
         """
         key = (*_identity(net), request)
         with self._turn(key):
-            kept = self._answers.get(key)
+            kept = self._store.get(key)
             if kept is None:
                 kept = compute()
-                self._answers.put(key, kept)
+                self._store.put(key, kept)
         return kept  # type: ignore[return-value]  # a request has answers of one type
 
     def _keep(self, key: Hashable, result: Inspection, block: str | None) -> None:

@@ -7,12 +7,12 @@ from torch import Tensor, nn
 
 from resnet_viz.nets.blocks import BasicBlock, Bottleneck, ZeroPad
 from resnet_viz.nets.checkpoint_file import CheckpointError
-from resnet_viz.nets.cifar import CIFAR10_MEAN, CIFAR10_STD, STAGE_CHANNELS, CifarResNet, ShortcutOption
+from resnet_viz.nets.cifar import STAGE_CHANNELS, CifarResNet, ShortcutOption
 from resnet_viz.nets.imagenet import ARCHITECTURES, Architecture, assemble
 from resnet_viz.nets.preprocessing import Preprocessing
 from resnet_viz.nets.wiring import Wiring
+from resnet_viz.nets.zoo import CIFAR_PREPROCESSING
 
-CIFAR_PREPROCESSING = Preprocessing(32, 32, CIFAR10_MEAN, CIFAR10_STD)
 IMAGENET_PREPROCESSING = Preprocessing(256, 224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 

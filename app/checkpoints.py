@@ -3,13 +3,12 @@
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import PurePath
 from weakref import WeakSet
 
-import streamlit as st
-
 import resnet_viz as rv
-from resnet_viz.engine.local import LocalEngine
+import sessions
 from resnet_viz.nets.checkpoints import Checkpoint, read_checkpoint
 from resnet_viz.nets.costs import count_parameters
 from resnet_viz.nets.preprocessing import Preprocessing
@@ -17,21 +16,20 @@ from resnet_viz.nets.wiring import Wiring
 
 MOST_PER_SESSION = 2
 MOST_BYTES = 2 * 2**30
-RESULTS_BYTES = 64 * 2**20
-
-# Those of all sessions, so that all of them together stay within bounds; a session that ends lets go of its own.
-_alive: WeakSet[Checkpoint] = WeakSet()
-_adding = threading.Lock()
 
 
 @dataclass(frozen=True)
 class Own:
-    """A checkpoint of this session, the name of its file, and the network it was made into by a wiring."""
+    """A checkpoint of this session, the name of its file, and the network it was made into by a wiring.
+
+    `revision` tells it from every other network that a session made, also of the same file.
+    """
 
     checkpoint: Checkpoint
     file: str
     wiring: Wiring
     net: rv.Net
+    revision: str
 
     @property
     def info(self) -> rv.ModelInfo:
@@ -53,10 +51,16 @@ class Own:
         )
 
 
+# Those that are held, and those that somebody still works with after they were let go of, so that all stay within bounds.
+_alive: WeakSet[Checkpoint] = WeakSet()
+_adding = threading.Lock()
+_revisions = count()
+_held: dict[str, dict[str, Own]] = {}
+
+
 def own() -> dict[str, Own]:
     """This session's checkpoints by name, the newest last."""
-    found: dict[str, Own] = st.session_state.setdefault("checkpoints", {})
-    return found
+    return _held.setdefault(sessions.name(), {})
 
 
 def add(data: bytes, file: str) -> str:
@@ -78,7 +82,7 @@ def add(data: bytes, file: str) -> str:
         held.pop(making_room, None)
         _alive.add(checkpoint)
     net = replace(checkpoint.net(), title=f"Your {checkpoint.layout.title}")
-    held[checkpoint.name] = Own(checkpoint, PurePath(file).name, checkpoint.wiring, net)
+    held[checkpoint.name] = Own(checkpoint, PurePath(file).name, checkpoint.wiring, net, _revision())
     return checkpoint.name
 
 
@@ -87,16 +91,20 @@ def configure(name: str, labels: Sequence[str], preprocessing: Preprocessing, wi
     before = own()[name]
     chosen = None if wiring == before.checkpoint.wiring else wiring
     net = before.checkpoint.net(labels, preprocessing=preprocessing, wiring=chosen)
-    own()[name] = replace(before, wiring=wiring, net=replace(net, title=before.net.title))
+    own()[name] = replace(before, wiring=wiring, net=replace(net, title=before.net.title), revision=_revision())
 
 
 def forget(name: str) -> None:
-    """Let go of a checkpoint, and of all results of this session's checkpoints."""
+    """Let go of a checkpoint."""
     own().pop(name, None)
-    st.session_state.pop("own_engine", None)
 
 
-def engine() -> LocalEngine:
-    """Where this session's checkpoints are inspected: their results are nobody else's, and go with the session."""
-    found: LocalEngine = st.session_state.setdefault("own_engine", LocalEngine(RESULTS_BYTES))
-    return found
+def _revision() -> str:
+    return f"{sessions.name()} {next(_revisions)}"
+
+
+def _leave(session: str) -> None:
+    _held.pop(session, None)
+
+
+sessions.at_end(_leave)

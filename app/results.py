@@ -5,7 +5,6 @@ room.
 """
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,24 +14,20 @@ from PIL import ImageOps
 
 import checkpoints
 import resnet_viz as rv
-from resnet_viz.analyses import trust
-from resnet_viz.analyses.attribution import OnProgress
-from resnet_viz.analyses.baselines import Baseline
-from resnet_viz.analyses.objectives import ObjectiveKind
-from resnet_viz.analyses.trust import OnStep
+import sessions
 from resnet_viz.engine.downloads import Downloads
-from resnet_viz.engine.local import Answer, InspectionRequest, LocalEngine
+from resnet_viz.engine.interface import Engine, Job, Option, Ticket
+from resnet_viz.engine.local import LocalEngine
+from resnet_viz.engine.settings import Settings
 from resnet_viz.engine.store import Store
 from resnet_viz.figures.pictures import data_url
 from resnet_viz.images import digest
 from resnet_viz.nets.architecture import Part, architecture
 from resnet_viz.nets.curves import read_curves
-from resnet_viz.nets.imagenet import ARCHITECTURES
-from resnet_viz.nets.official import best_weights, weights_file
 from resnet_viz.nets.zoo import blueprint
 
 SAMPLES_FOLDER = Path(__file__).parents[1] / "assets" / "samples"
-UPLOADS_BYTES = 256 * 2**20
+UPLOADS_BYTES, UPLOADS_SHARE = 256 * 2**20, 64 * 2**20
 THUMBNAIL = 112
 
 
@@ -47,8 +42,29 @@ class Sample:
     digest: str
 
 
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A network as pages know it: the network itself is where the engine is.
+
+    `field` is the selection's field that names it, `own` the session's own checkpoint.
+    """
+
+    model: str
+    title: str
+    labels: tuple[str, ...]
+    trained: bool
+    field: str = "model"
+    own: checkpoints.Own | None = None
+
+
 class MissingImageError(LookupError):
     """A link to an image that this server does not hold; the message is for the user."""
+
+
+def session() -> str:
+    """The name of the session that asks, which has ended some time after its browser has gone."""
+    sessions.present(name := _connected(sessions.name()))
+    return name
 
 
 @st.cache_resource(show_spinner=False)
@@ -83,16 +99,25 @@ def weights_arrived() -> None:
     _catalogue.clear()
 
 
-def net(name: str, *, trained: bool = True) -> rv.Net:
-    """A network on the best device; raises rv.WeightsError or ValueError with a sentence for the user.
+def subject(name: str, *, trained: bool = True, field: str = "model") -> Subject:
+    """What a page must know of a network; rv.WeightsError with a sentence where its weights are not here.
 
     Official weights are not fetched here, where a page waits for them: see `downloads`.
     """
-    if name in checkpoints.own():
-        return checkpoints.own()[name].net
-    if trained and name in ARCHITECTURES and not weights_file(best_weights(name)).exists():
-        raise rv.WeightsError(f"The weights of {ARCHITECTURES[name].title} are not on this machine yet.")
-    return _net(name, trained)
+    info, own = models()[name], checkpoints.own().get(name)
+    if trained and not info.here:
+        reason = (
+            f"The weights of {info.title} are not on this machine yet."
+            if info.source == "official"
+            else f"No trained weights of {info.title} are shipped with this copy: take another one, or look at random weights."
+        )
+        raise rv.WeightsError(reason)
+    return Subject(name, info.title, own.net.labels if own else _labels(name), trained, field, own)
+
+
+def block_names(asked: Subject) -> tuple[str, ...]:
+    """The names of a network's blocks, first to last."""
+    return tuple(asked.own.net.blocks) if asked.own else _block_names(asked.model)
 
 
 @st.cache_resource(show_spinner=False)
@@ -117,84 +142,56 @@ def add_upload(data: bytes) -> str:
     """Check an uploaded picture and keep its bytes; returns its SHA-256, raises rv.ImageError with a sentence."""
     rv.open_image(data)
     name = digest(data)
-    _uploads().put(name, data)
+    _uploads().put(name, data, session())
     return name
 
 
-def inspection(
-    network: rv.Net, image: str, target: int | None, block: str, on_block: Callable[[int, int], None]
-) -> rv.Inspection:
-    """The inspection of a sample (by id) or an upload (by SHA-256), computed once for all who ask, with the maps of `block`.
+def submit(asked: Subject, kind: str, image: str, target: int | None, view: str = "", **options: Option) -> Ticket:
+    """Ask the engine about a sample (by id) or an upload (by SHA-256); what is not an option of the kind gets a sentence later.
 
-    Raises MissingImageError when the picture is not here, ValueError for a class the network does not have.
+    Raises MissingImageError when the picture is not here, EngineError with a sentence where the job is not taken.
     """
     data, sha256 = _picture(image)
-    request = InspectionRequest(sha256, target)
-    return _engine_of(network).inspect(network, request, lambda: rv.open_image(data), block or None, on_block)
-
-
-def gradients(network: rv.Net, image: str, target: int | None, objective: ObjectiveKind, versus: int | None) -> rv.Gradients:
-    """The gradients of an objective; errors as of `inspection`."""
-    data, sha256 = _picture(image)
-    request = ("gradients", sha256, target, objective, versus)
-    return _engine_of(network).once(
-        network, request, lambda: rv.gradients(network, rv.open_image(data), target, objective, versus)
+    job = Job(
+        kind=kind,
+        model=asked.model,
+        image=sha256,
+        target=target,
+        options=tuple(sorted(options.items())),
+        trained=asked.trained,
+        owner=asked.own.revision if asked.own else "",
+        data=data,
+        public=image in samples(),
     )
+    if asked.own:
+        # Somebody's own network is nowhere but here.
+        return local_engine().submit(job, session(), view, asked.own.net)
+    return engine().submit(job, session(), view)
 
 
-def attribution(
-    network: rv.Net, image: str, target: int, method: str, options: dict[str, object], on_progress: OnProgress
-) -> rv.Attribution:
-    """An attribution of a class by a method; errors as of `inspection`."""
-    data, sha256 = _picture(image)
-    request = ("attribution", sha256, target, method, tuple(sorted(options.items())))
-
-    def compute() -> rv.Attribution:
-        return rv.attribute(network, rv.open_image(data), method, target, on_progress=on_progress, **options)
-
-    return _engine_of(network).once(network, request, compute)
+@st.cache_resource(show_spinner=False)
+def engine() -> Engine:
+    """Where jobs go: to the engine that RESNET_VIZ_ENGINE names, or into this process."""
+    return local_engine()
 
 
-def conductance(network: rv.Net, image: str, target: int, steps: int, baseline: Baseline, on_point: OnStep) -> rv.Conductance:
-    """Every block's conductance; errors as of `inspection`."""
-    data, sha256 = _picture(image)
-    request = ("conductance", sha256, target, steps, baseline)
-
-    def compute() -> rv.Conductance:
-        return rv.conductance(network, rv.open_image(data), target, steps, baseline=baseline, on_point=on_point)
-
-    return _engine_of(network).once(network, request, compute)
+@st.cache_resource(show_spinner=False)
+def local_engine() -> LocalEngine:
+    """The engine in this process."""
+    return LocalEngine(Settings.of())
 
 
-def perturbation(network: rv.Net, image: str, found: rv.Attribution, on_step: OnStep) -> trust.Perturbation:
-    """Deletion and insertion by a map; errors as of `inspection`."""
-    return _about("perturbation", trust.perturbation, network, image, found, on_step)
-
-
-def randomisation(network: rv.Net, image: str, found: rv.Attribution, on_step: OnStep) -> trust.Randomised:
-    """What is left of a map when the network forgets what it learned; errors as of `inspection`."""
-    return _about("randomisation", trust.randomisation, network, image, found, on_step)
-
-
-def robustness(network: rv.Net, image: str, found: rv.Attribution, on_step: OnStep) -> trust.Robustness:
-    """Infidelity and sensitivity of a map; errors as of `inspection`."""
-    return _about("robustness", trust.robustness, network, image, found, on_step)
-
-
-def _about(
-    kind: str, question: Callable[..., Answer], network: rv.Net, image: str, found: rv.Attribution, on_step: OnStep
-) -> Answer:
-    """A question about an attribution, answered once."""
-    data, sha256 = _picture(image)
-    request = (kind, sha256, found.target, found.method, tuple(sorted(found.options.items())))
-    return _engine_of(network).once(network, request, lambda: question(network, rv.open_image(data), found, on_step=on_step))
+@st.cache_resource(show_spinner=False, scope="session", on_release=sessions.gone)
+def _connected(name: str) -> str:
+    """Kept by Streamlit as long as the session's browser is there."""
+    return name
 
 
 def _picture(image: str) -> tuple[bytes, str]:
     """Return the bytes and their SHA-256, which is an upload's name already."""
     if image in samples():
         return samples()[image].data, samples()[image].digest
-    data = _uploads().get(image)
+    data = _uploads().get(image, session())
     if data is None:
         raise MissingImageError(
             "The picture of this link is not on this server any more: uploads live in memory only."
@@ -214,21 +211,62 @@ def _parts(name: str) -> tuple[Part, ...]:
     return architecture(blueprint(name))
 
 
-@st.cache_resource(show_spinner=False, max_entries=4)
-def _net(name: str, trained: bool) -> rv.Net:  # noqa: FBT001 - part of a cache's key
-    return rv.load(name) if trained else rv.load(name, weights=None)
+@st.cache_data(show_spinner=False, max_entries=64)
+def _block_names(name: str) -> tuple[str, ...]:
+    return tuple(blueprint(name).blocks)
 
 
-def _engine_of(network: rv.Net) -> LocalEngine:
-    """What is computed with somebody's own checkpoint stays in their session."""
-    return checkpoints.engine() if network.weights.source == "checkpoint" else _engine()
-
-
-@st.cache_resource(show_spinner=False)
-def _engine() -> LocalEngine:
-    return LocalEngine()
+@st.cache_data(show_spinner=False, max_entries=64)
+def _labels(name: str) -> tuple[str, ...]:
+    return blueprint(name).labels
 
 
 @st.cache_resource(show_spinner=False)
 def _uploads() -> Store[bytes]:
-    return Store(UPLOADS_BYTES, len)
+    return Store(UPLOADS_BYTES, len, UPLOADS_SHARE)
+
+
+def _forget(session: str) -> None:
+    """Drop what only a session that has ended had."""
+    _uploads().forget(session)
+    for each in {id(engine()): engine(), id(local_engine()): local_engine()}.values():
+        each.leave(session)
+
+
+sessions.at_end(_forget)
+
+
+# TEMPORARY, until attribution.py asks by `asking.long`.
+def _old(kind, subject_, image, target, on_progress, **options):
+    ticket = submit(subject_, kind, image, target, **options)
+    try:
+        while not ticket.wait(0.1):
+            p = ticket.progress
+            on_progress(p.done, p.total, p.partial)
+        return ticket.answer()
+    finally:
+        ticket.cancel()
+
+
+def attribution(network, image, target, method, options, on_progress):
+    return _old("attribution", network, image, target, on_progress, method=method, **options)
+
+
+def conductance(network, image, target, steps, baseline, on_point):
+    return _old("conductance", network, image, target, lambda d, t, _: on_point(d, t), steps=steps, baseline=baseline)
+
+
+def perturbation(network, image, found, on_step):
+    return _old(
+        "perturbation", network, image, found.target, lambda d, t, _: on_step(d, t), method=found.method, **found.options
+    )
+
+
+def randomisation(network, image, found, on_step):
+    return _old(
+        "randomisation", network, image, found.target, lambda d, t, _: on_step(d, t), method=found.method, **found.options
+    )
+
+
+def robustness(network, image, found, on_step):
+    return _old("robustness", network, image, found.target, lambda d, t, _: on_step(d, t), method=found.method, **found.options)

@@ -1,17 +1,48 @@
-"""The store keeps its bound; the engine computes once, keeps little, and forgets what failed."""
+"""The local engine: shares, replaces, cancels, refuses, forgets; and every answer is the analysis's own."""
 
+import gc
+import hashlib
+import io
 import threading
 import time
-from dataclasses import replace
+import weakref
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import resnet_viz as rv
-from resnet_viz.analyses.inspection import inspect
-from resnet_viz.engine.local import InspectionRequest, LocalEngine
-from resnet_viz.engine.store import Store
+from resnet_viz.analyses import trust
+from resnet_viz.analyses.explained import Explained
+from resnet_viz.engine import kinds
+from resnet_viz.engine.interface import BusyError, EngineError, Job, JobCancelledError, Ticket
+from resnet_viz.engine.kinds import KINDS, Kind, Task
+from resnet_viz.engine.local import LocalEngine
+from resnet_viz.engine.models import Models
+from resnet_viz.engine.settings import MEGABYTE, Settings
+
+
+def png(seed: int = 0, side: int = 40) -> bytes:
+    values = np.random.default_rng(seed).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(values).save(file, "PNG")
+    return file.getvalue()
+
+
+def job(kind: str = "inspection", seed: int = 0, **changes: object) -> Job:
+    data = png(seed)
+    plain = Job(kind, "resnet20-cifar10", hashlib.sha256(data).hexdigest(), trained=False, data=data)
+    return replace(plain, **changes)  # type: ignore[arg-type]  # a test's own
+
+
+@pytest.fixture
+def engine() -> Iterator[LocalEngine]:
+    local = LocalEngine(devices=["cpu"])
+    yield local
+    local.close()
 
 
 @pytest.fixture
@@ -19,152 +50,420 @@ def net() -> rv.Net:
     return rv.load("resnet20-cifar10", weights=None, device="cpu")
 
 
+@dataclass(frozen=True)
+class Number:
+    """The answer of a gate."""
+
+    value: int
+    nbytes: int = 8
+
+
+class Gate:
+    """A kind of job that waits until the test lets it go on, and notices when it is cancelled."""
+
+    def __init__(self) -> None:
+        self.begun: list[int] = []
+        self.open = threading.Event()
+
+    def run(self, task: Task) -> Number:
+        self.begun.append(int(str(task.job.option("number"))))
+        task.step(0, 2)
+        while not self.open.wait(0.01):
+            task.step(1, 2)
+        return Number(self.begun[-1])
+
+
 @pytest.fixture
-def calls(monkeypatch: pytest.MonkeyPatch) -> list[int | None]:
-    """The targets of all inspections that were really computed."""
-    made: list[int | None] = []
-
-    def counted(net: rv.Net, image: Image.Image, target: int | None, **options: object) -> rv.Inspection:
-        made.append(target)
-        time.sleep(0.05)
-        return inspect(net, image, target, **options)  # type: ignore[arg-type]  # passed on as they came
-
-    monkeypatch.setattr("resnet_viz.engine.local.inspect", counted)
-    return made
+def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
+    made = Gate()
+    monkeypatch.setitem(KINDS, "gate", Kind(made.run))
+    yield made
+    made.open.set()
 
 
-def picture() -> Image.Image:
-    return Image.new("RGB", (32, 32), (200, 120, 40))
+def gated(number: int, **changes: object) -> Job:
+    return job("gate", options=(("number", number),), **changes)
 
 
-def test_the_store_drops_what_was_used_longest_ago() -> None:
-    store: Store[bytes] = Store(10, len)
-    store.put("a", b"1234")
-    store.put("b", b"1234")
-    store.get("a")
-    store.put("c", b"1234")
-    assert store.get("b") is None
-    assert store.get("a") == b"1234"
+def until(met: Callable[[], bool]) -> None:
+    for _ in range(500):
+        if met():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it did not happen within five seconds")
 
 
-def test_the_store_refuses_what_is_larger_than_itself() -> None:
-    store: Store[bytes] = Store(3, len)
-    assert not store.put("a", b"1234")
-    assert store.get("a") is None
+class TestAnswers:
+    """Each kind gives what the analysis gives."""
+
+    def test_inspection(self, engine: LocalEngine, net: rv.Net) -> None:
+        found = engine.submit(job(options=(("block", "layer2.1"),)), "a").answer()
+        alone = rv.inspect(net, rv.open_image(png()))
+        assert found.table().equals(alone.table())
+        assert [block.name for block in found.blocks if block.maps is not None] == ["layer2.1"]
+        assert np.array_equal(found.block("layer2.1").grad_input, alone.block("layer2.1").grad_input)
+
+    def test_an_unknown_block_is_the_one_that_changes_most(self, engine: LocalEngine) -> None:
+        found = engine.submit(job(options=(("block", "layer9.9"),)), "a").answer()
+        assert found.block(found.most_changed()).maps is not None
+
+    def test_gradients(self, engine: LocalEngine, net: rv.Net) -> None:
+        options = (("objective", "logit difference"), ("versus", 4))
+        found = engine.submit(job("gradients", target=2, options=options), "a").answer()
+        assert found.table().equals(rv.gradients(net, rv.open_image(png()), 2, "logit difference", 4).table())
+
+    def test_attribution_and_what_asks_about_it(self, engine: LocalEngine, net: rv.Net) -> None:
+        options = (("method", "integrated_gradients"), ("steps", 5))
+        image = rv.open_image(png())
+        alone = rv.attribute(net, image, "integrated_gradients", 1, steps=5)
+        found = engine.submit(job("attribution", target=1, options=options), "a").answer()
+        assert np.array_equal(found.attributions, alone.attributions)
+        checked = engine.submit(job("perturbation", target=1, options=options), "a").answer()
+        expected = trust.perturbation(net, image, alone)
+        assert np.array_equal(checked.deletion.probabilities, expected.deletion.probabilities)
+        assert engine.submit(job("randomisation", target=1, options=options), "a").answer().layers[0] == "head"
+        assert engine.submit(job("robustness", target=1, options=options), "a").answer().infidelity >= 0
+
+    def test_conductance(self, engine: LocalEngine, net: rv.Net) -> None:
+        found = engine.submit(job("conductance", target=1, options=(("steps", 3),)), "a").answer()
+        alone = rv.conductance(net, rv.open_image(png()), 1, 3)
+        assert all(np.array_equal(mine.total, its.total) for mine, its in zip(found.blocks, alone.blocks, strict=True))
+
+    def test_eight_sessions_at_once_get_their_own(self, net: rv.Net) -> None:
+        serial = {seed: rv.inspect(net, rv.open_image(png(seed))).table() for seed in range(8)}
+        engine = LocalEngine(devices=["cpu", "cpu"])
+        tickets = [(seed, engine.submit(job(seed=seed), f"session {seed}")) for seed in range(8) for _ in range(2)]
+        answered = [(seed, ticket) for seed, ticket in tickets if not cancelled(ticket)]
+        assert {seed for seed, _ in answered} == set(range(8))
+        assert all(ticket.answer().table().equals(serial[seed]) for seed, ticket in answered)
+        engine.close()
+
+    def test_an_own_network_is_told_apart_by_its_owner(self, engine: LocalEngine) -> None:
+        mine, hers = (rv.load("resnet20-cifar10", weights=None, device="cpu", seed=seed) for seed in (1, 2))
+        first = engine.submit(job(owner="me 0"), "me", net=mine).answer()
+        second = engine.submit(job(owner="her 0"), "her", net=hers).answer()
+        assert first.predictions != second.predictions
 
 
-def test_the_same_view_is_computed_once(net: rv.Net, calls: list[int | None]) -> None:
-    engine = LocalEngine()
-    first = engine.inspect(net, InspectionRequest("a"), picture)
-    second = engine.inspect(net, InspectionRequest("a"), picture)
-    assert len(calls) == 1
-    assert first.predictions == second.predictions
+def cancelled(ticket: Ticket) -> bool:
+    try:
+        ticket.answer()
+    except JobCancelledError:
+        return True
+    return False
 
 
-def test_another_block_of_the_same_view_costs_nothing(net: rv.Net, calls: list[int | None]) -> None:
-    engine = LocalEngine()
-    for block in ("layer1.0", "layer3.2", "layer2.1"):
-        result = engine.inspect(net, InspectionRequest("a"), picture, block)
-        assert [b.name for b in result.blocks if b.maps is not None] == [block]
-    assert len(calls) == 1
+class TestSharing:
+    """What several people ask is computed once."""
+
+    def test_those_who_ask_meanwhile_share_one_run(self, engine: LocalEngine, gate: Gate) -> None:
+        tickets = [engine.submit(gated(1), f"session {number}") for number in range(8)]
+        until(lambda: bool(gate.begun))
+        tickets.append(engine.submit(gated(1), "late"))
+        gate.open.set()
+        assert {ticket.answer().value for ticket in tickets} == {1}
+        assert gate.begun == [1]
+
+    def test_it_stays_while_one_of_them_wants_it(self, engine: LocalEngine, gate: Gate) -> None:
+        first, second = (engine.submit(gated(1), name) for name in "ab")
+        until(lambda: bool(gate.begun))
+        first.cancel()
+        gate.open.set()
+        assert second.answer().value == 1
+        with pytest.raises(JobCancelledError):
+            first.answer()
+
+    def test_another_block_of_a_small_network_costs_nothing(self, engine: LocalEngine) -> None:
+        engine.submit(job(), "a").answer()
+        again = engine.submit(job(options=(("block", "layer1.0"),)), "a")
+        assert again.finished
+        assert again.answer().block("layer1.0").maps is not None
+
+    def test_what_is_large_is_kept_by_the_block(self) -> None:
+        engine = LocalEngine(Settings(share=2 * MEGABYTE), ["cpu"])
+        shown = job(options=(("block", "layer1.0"),))
+        engine.submit(shown, "a").answer()
+        assert engine.submit(shown, "a").finished
+        assert engine.nbytes < MEGABYTE
+        other = engine.submit(job(options=(("block", "layer2.0"),)), "a")
+        assert not other.finished
+        assert other.answer().block("layer2.0").maps is not None
+        engine.close()
+
+    def test_a_public_picture_is_everybodys(self, engine: LocalEngine) -> None:
+        engine.submit(job(public=True), "a").answer()
+        engine.leave("a")
+        assert engine.submit(job(public=True), "b").finished
+
+    def test_a_private_answer_goes_with_its_session(self, engine: LocalEngine) -> None:
+        engine.submit(job(), "a").answer()
+        assert engine.nbytes > 0
+        engine.leave("a")
+        assert engine.nbytes == 0
+
+    def test_an_own_networks_answer_about_a_sample_is_private(self, engine: LocalEngine, net: rv.Net) -> None:
+        engine.submit(job(public=True, owner="a 0"), "a", net=net).answer()
+        engine.leave("a")
+        assert engine.nbytes == 0
 
 
-def test_another_image_target_or_network_is_computed_anew(net: rv.Net, calls: list[int | None]) -> None:
-    engine = LocalEngine()
-    other = rv.load("resnet20-cifar10", weights=None, device="cpu", seed=1)
-    for network, request in [(net, "a"), (net, "b"), (other, "a")]:
-        engine.inspect(network, InspectionRequest(request), picture)
-    engine.inspect(net, InspectionRequest("a", 3), picture)
-    assert calls == [None, None, None, 3]
+class TestTurns:
+    """Who waits knows why; who asks anew replaces what they asked before."""
+
+    def test_sessions_take_turns_and_see_their_place(self, engine: LocalEngine, gate: Gate) -> None:
+        running = engine.submit(gated(0), "a")
+        until(lambda: gate.begun == [0])
+        greedy = [engine.submit(gated(number), "a", view=f"view {number}") for number in (1, 2, 3)]
+        modest = engine.submit(gated(4), "b")
+        until(lambda: running.progress.done == 1)
+        assert running.progress.ahead is None
+        assert (running.progress.done, running.progress.total) == (1, 2)
+        assert [ticket.progress.ahead for ticket in (*greedy, modest)] == [1, 3, 4, 2]
+        gate.open.set()
+        assert modest.answer().value == 4
+        assert [ticket.answer().value for ticket in greedy] == [1, 2, 3]
+        assert gate.begun == [0, 1, 4, 2, 3]
+
+    def test_a_newer_job_replaces_the_waiting_one_of_its_view(self, engine: LocalEngine, gate: Gate) -> None:
+        engine.submit(gated(0), "someone")
+        until(lambda: gate.begun == [0])
+        old, new = engine.submit(gated(1), "a"), engine.submit(gated(2), "a")
+        with pytest.raises(JobCancelledError):
+            old.answer()
+        gate.open.set()
+        assert new.answer().value == 2
+        assert gate.begun == [0, 2]
+
+    def test_a_newer_job_stops_the_running_one_of_its_view(self, engine: LocalEngine, gate: Gate) -> None:
+        old = engine.submit(gated(1), "a")
+        until(lambda: gate.begun == [1])
+        new = engine.submit(gated(2), "a")
+        with pytest.raises(JobCancelledError):
+            old.answer()
+        until(lambda: gate.begun == [1, 2])
+        gate.open.set()
+        assert new.answer().value == 2
+
+    def test_the_same_job_again_goes_on(self, engine: LocalEngine, gate: Gate) -> None:
+        engine.submit(gated(1), "a")
+        until(lambda: gate.begun == [1])
+        again = engine.submit(gated(1), "a")
+        gate.open.set()
+        assert again.answer().value == 1
+        assert gate.begun == [1]
+
+    def test_views_of_one_session_do_not_disturb_one_another(self, engine: LocalEngine, gate: Gate) -> None:
+        tickets = [engine.submit(gated(number), "a", view=f"view {number}") for number in range(3)]
+        gate.open.set()
+        assert [ticket.answer().value for ticket in tickets] == [0, 1, 2]
+
+    def test_a_full_queue_answers_at_once(self, gate: Gate) -> None:
+        engine = LocalEngine(Settings(queue=2), ["cpu"])
+        engine.submit(gated(0), "a")
+        until(lambda: gate.begun == [0])
+        for number in (1, 2):
+            engine.submit(gated(number), f"session {number}")
+        with pytest.raises(BusyError, match="2 analyses wait already"):
+            engine.submit(gated(3), "late")
+        assert engine.waiting == 2
+        # Whoever waits may change their mind.
+        engine.submit(gated(4), "session 1")
+        gate.open.set()
+        engine.close()
+
+    def test_leaving_cancels_everything_of_the_session(self, engine: LocalEngine, gate: Gate) -> None:
+        tickets = [engine.submit(gated(number), "a", view=str(number)) for number in range(3)]
+        until(lambda: bool(gate.begun))
+        engine.leave("a")
+        assert all(map(cancelled, tickets))
+        assert engine.waiting == 0
 
 
-def test_many_who_ask_at_once_share_one_computation(net: rv.Net, calls: list[int | None]) -> None:
-    engine = LocalEngine()
-    results: list[rv.Inspection] = []
-    people = [
-        threading.Thread(target=lambda: results.append(engine.inspect(net, InspectionRequest("a"), picture))) for _ in range(8)
-    ]
-    for person in people:
-        person.start()
-    for person in people:
-        person.join()
-    assert len(calls) == 1
-    assert len({result.predictions for result in results}) == 1
+class TestCancelling:
+    """A cancelled job frees its worker, in the middle of a pass too, and leaves nothing behind."""
+
+    @pytest.mark.parametrize(
+        ("kind", "options"),
+        [
+            ("inspection", ()),
+            ("gradients", ()),
+            ("attribution", (("method", "integrated_gradients"), ("steps", 512))),
+            ("attribution", (("method", "deep_lift"),)),
+            ("attribution", (("method", "occlusion"), ("stride", 0.02))),
+            ("conductance", (("steps", 512),)),
+            ("randomisation", (("method", "smoothgrad"), ("samples", 96))),
+        ],
+    )
+    def test_the_worker_is_free_within_a_second(
+        self, engine: LocalEngine, kind: str, options: tuple[tuple[str, str | int | float], ...]
+    ) -> None:
+        slow = job(kind, model="resnet50", target=1, options=options)
+        engine.submit(replace(slow, kind="inspection", options=()), "warm").answer()
+        ticket = engine.submit(slow, "a")
+        until(lambda: ticket.progress.ahead is None)
+        time.sleep(0.1)
+        ticket.cancel()
+        started = time.monotonic()
+        engine.submit(job(), "b").answer()
+        assert time.monotonic() - started < 2
+
+    def test_no_hook_is_left(self, engine: LocalEngine) -> None:
+        mine = rv.load("resnet20-cifar10", weights=None, device="cpu")
+        ticket = engine.submit(job("randomisation", target=1, options=(("method", "smoothgrad"),), owner="a 0"), "a", net=mine)
+        until(lambda: ticket.progress.ahead is None)
+        ticket.cancel()
+        engine.submit(job(owner="a 1"), "a", net=mine).answer()
+        hooks = [
+            module._forward_hooks or module._forward_pre_hooks or module._backward_hooks for module in mine.module.modules()
+        ]
+        assert not any(hooks)
+
+    def test_an_idle_engine_holds_on_to_nothing(self, engine: LocalEngine) -> None:
+        mine = rv.load("resnet20-cifar10", weights=None, device="cpu")
+        engine.submit(job(owner="a 0"), "a", net=mine).answer()
+        engine.leave("a")
+        held = weakref.ref(mine.module)
+        del mine
+        until(lambda: not gc.collect() and held() is None)
+
+    def test_closing_ends_the_threads(self) -> None:
+        engine = LocalEngine(devices=["cpu"])
+        engine.submit(job(), "a").answer()
+        engine.close()
+        assert not [thread for thread in threading.enumerate() if thread in engine._threads]
+        with pytest.raises(BusyError):
+            engine.submit(job(), "a", view="other")
 
 
-def test_a_cancelled_inspection_leaves_nothing_and_the_next_one_works(net: rv.Net) -> None:
-    engine = LocalEngine()
+class TestFailures:
+    """What cannot be had is a sentence, and the next job works."""
 
-    def cancel(done: int, total: int) -> None:
-        raise InterruptedError(f"{done} of {total}")
+    def test_sentences_of_the_analyses_arrive(self, engine: LocalEngine) -> None:
+        with pytest.raises(ValueError, match="target 77 is outside"):
+            engine.submit(job(target=77), "a").answer()
+        with pytest.raises(ValueError, match="'guess' is unknown"):
+            engine.submit(job("attribution", options=(("method", "guess"),)), "a").answer()
+        with pytest.raises(rv.WeightsError, match="not on this machine"):
+            engine.submit(job(model="resnet152", trained=True), "a").answer()
+        bad = b"no picture"
+        with pytest.raises(rv.ImageError):
+            engine.submit(job(data=bad, image=hashlib.sha256(bad).hexdigest()), "a").answer()
+        assert engine.submit(job(), "a").answer().predictions
 
-    with pytest.raises(InterruptedError, match="1 of 9"):
-        engine.inspect(net, InspectionRequest("a"), picture, on_block=cancel)
-    assert engine.inspect(net, InspectionRequest("a"), picture).predictions
+    def test_an_unknown_kind_is_refused_at_once(self, engine: LocalEngine) -> None:
+        with pytest.raises(ValueError, match="no kind of job 'dream'"):
+            engine.submit(job("dream"), "a")
+
+    def test_a_picture_that_is_not_what_it_says_is_refused(self, engine: LocalEngine) -> None:
+        with pytest.raises(EngineError, match="did not arrive as it was sent"):
+            engine.submit(job(data=png(1)), "a").answer()
+
+    def test_what_nobody_foresaw_is_logged_and_told_without_details(
+        self, engine: LocalEngine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def fail(_: Task) -> Number:
+            raise ZeroDivisionError("secret")
+
+        monkeypatch.setitem(KINDS, "gate", Kind(fail))
+        with pytest.raises(EngineError, match="failed unexpectedly") as caught:
+            engine.submit(gated(1), "a").answer()
+        assert "secret" not in str(caught.value)
+        assert "secret" in caplog.text
+
+    def test_memory_that_runs_out_is_tried_with_smaller_passes(
+        self, engine: LocalEngine, net: rv.Net, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        gradient, sizes = Explained.gradient, list[int]()
+
+        def scarce(explained: Explained, x: torch.Tensor) -> torch.Tensor:
+            sizes.append(len(x))
+            if len(x) > 4:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return gradient(explained, x)
+
+        monkeypatch.setattr(Explained, "gradient", scarce)
+        found = engine.submit(job("attribution", target=1, options=(("steps", 32),)), "a").answer()
+        assert sizes[:2] == [32, 16]
+        assert max(sizes[2:]) <= 4
+        monkeypatch.undo()
+        assert np.allclose(found.attributions, rv.attribute(net, rv.open_image(png()), target=1).attributions, atol=1e-6)
+
+    def test_memory_that_never_suffices_is_a_sentence(self, engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+        def fail(_: Task) -> Number:
+            raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes.")
+
+        monkeypatch.setitem(KINDS, "gate", Kind(fail))
+        with pytest.raises(EngineError, match="not enough memory left"):
+            engine.submit(gated(1), "a").answer()
 
 
-def test_what_a_session_gets_is_small_and_true(net: rv.Net) -> None:
-    whole = rv.inspect(net, picture())
-    kept = LocalEngine().inspect(net, InspectionRequest("a"), picture, "layer2.0")
-    assert kept.nbytes < whole.nbytes / 4
-    assert np.array_equal(kept.block("layer2.0").residual, whole.block("layer2.0").residual)
-    assert kept.table().equals(whole.table())
+class TestPasses:
+    """A GPU's worker takes those along that wait for the same network; here the processor plays its part."""
+
+    def test_inspections_that_wait_share_a_pass(self, gate: Gate, net: rv.Net, monkeypatch: pytest.MonkeyPatch) -> None:
+        together: list[int] = []
+        batch = kinds.inspect_batch
+
+        def counted(*args: object, **options: object) -> list[rv.Inspection]:
+            found = batch(*args, **options)  # type: ignore[arg-type]  # passed on as they came
+            together.append(len(found))
+            return found
+
+        monkeypatch.setattr(kinds, "inspect_batch", counted)
+        monkeypatch.setattr(LocalEngine, "_next", as_on_a_gpu)
+        engine = LocalEngine(Settings(batch=4), ["cpu"])
+        engine.submit(gated(0), "a")
+        until(lambda: gate.begun == [0])
+        tickets = [engine.submit(job(seed=seed), f"session {seed}") for seed in range(6)]
+        refused = engine.submit(job(target=77), "bad")
+        gate.open.set()
+        for seed, ticket in enumerate(tickets):
+            alone = rv.inspect(net, rv.open_image(png(seed)))
+            found = ticket.answer()
+            assert [p.index for p in found.predictions] == [p.index for p in alone.predictions]
+            shown = found.most_changed()
+            assert np.allclose(found.block(shown).residual, alone.block(shown).residual, atol=1e-4)
+            assert found.block(shown).maps.error == 0
+            # Nobody's answer keeps another's tensors alive.
+            assert found.block(shown).residual.base is None or found.block(shown).residual.base.nbytes < 2**20
+        with pytest.raises(ValueError, match="target 77"):
+            refused.answer()
+        assert together == [4]
+        engine.close()
 
 
-def test_a_result_too_large_to_keep_whole_is_kept_by_the_block(net: rv.Net, calls: list[int | None]) -> None:
-    engine = LocalEngine(capacity=2**20)
-    engine.inspect(net, InspectionRequest("a"), picture, "layer2.0")
-    engine.inspect(net, InspectionRequest("a"), picture, "layer2.0")
-    assert len(calls) == 1
-    engine.inspect(net, InspectionRequest("a"), picture, "layer2.1")
-    assert len(calls) == 2
+def as_on_a_gpu(engine: LocalEngine, _: torch.device) -> list[object]:
+    return NEXT(engine, torch.device("cuda"))
 
 
-def test_an_unknown_block_falls_back_to_the_one_that_changes_most(net: rv.Net) -> None:
-    result = LocalEngine().inspect(net, InspectionRequest("a"), picture, "layer9.9")
-    assert result.block(result.most_changed()).maps is not None
+NEXT: Callable[..., list[object]] = LocalEngine._next
 
 
-def test_a_session_keeps_at_most_32_megabytes_of_a_resnet_50() -> None:
-    whole = rv.inspect(rv.load("resnet50", weights=None, device="cpu"), Image.new("RGB", (224, 224), (90, 120, 40)))
-    assert whole.nbytes > 100e6
-    assert max(whole.keeping(block.name).nbytes for block in whole.blocks) <= 32 * 2**20
+class TestModels:
+    """Networks are held up to a number."""
+
+    def test_the_one_used_longest_ago_goes(self) -> None:
+        loaded: list[str] = []
+
+        def loader(name: str, trained: bool, device: torch.device) -> rv.Net:  # noqa: FBT001
+            loaded.append(name)
+            return rv.load(name, weights="trained" if trained else None, device=device)
+
+        models, cpu = Models(2, loader), torch.device("cpu")
+        for name in ("resnet20-cifar10", "plain20-cifar10", "resnet20-cifar10", "resnet20b-cifar10", "plain20-cifar10"):
+            models.get(name, False, cpu)
+        assert loaded == ["resnet20-cifar10", "plain20-cifar10", "resnet20b-cifar10", "plain20-cifar10"]
+        assert len(models) == 2
 
 
-class TestOnce:
-    """Any other answer: computed once, kept, and told apart by everything that decides it."""
+class TestSettings:
+    """Sizes come from the environment."""
 
-    def ask(self, engine: LocalEngine, net: rv.Net, computed: list[int], request: object = "gradients") -> np.ndarray:
-        def compute() -> np.ndarray:
-            computed.append(1)
-            return np.zeros(10)
+    def test_the_environment_changes_them(self) -> None:
+        settings = Settings.of({"RESNET_VIZ_RESULTS_MB": "3", "RESNET_VIZ_QUEUE": "5"})
+        assert settings == replace(Settings(), results=3 * MEGABYTE, queue=5)
 
-        return engine.once(net, (request,), compute)
-
-    def test_whoever_asks_for_the_same_gets_the_same(self, net: rv.Net) -> None:
-        engine, computed = LocalEngine(), list[int]()
-        threads = [threading.Thread(target=self.ask, args=(engine, net, computed)) for _ in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert len(computed) == 1
-
-    def test_settings_of_the_network_make_another_question(self, net: rv.Net) -> None:
-        engine, computed = LocalEngine(), list[int]()
-        larger = replace(net, preprocessing=replace(net.preprocessing, resize=40, crop=40))
-        for each in (net, larger, replace(net, labels=tuple("abcdefghij")), net):
-            self.ask(engine, each, computed)
-        self.ask(engine, net, computed, "conductance")
-        assert len(computed) == 4
-
-    def test_what_fails_reaches_the_caller_and_is_asked_again(self, net: rv.Net) -> None:
-        engine, computed = LocalEngine(), list[int]()
-
-        def fail() -> np.ndarray:
-            raise ZeroDivisionError
-
-        with pytest.raises(ZeroDivisionError):
-            engine.once(net, ("gradients",), fail)
-        self.ask(engine, net, computed)
-        assert len(computed) == 1
+    @pytest.mark.parametrize("text", ["-1", "0", "many", "1.5"])
+    def test_nonsense_is_named(self, text: str) -> None:
+        with pytest.raises(ValueError, match="RESNET_VIZ_MODELS"):
+            Settings.of({"RESNET_VIZ_MODELS": text})

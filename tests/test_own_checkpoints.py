@@ -3,8 +3,9 @@
 import gc
 import importlib
 import sys
+import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -21,16 +22,26 @@ ROOT = Path(__file__).parents[1]
 def checkpoints(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     # `streamlit run` puts the folder of main.py on the path.
     monkeypatch.syspath_prepend(str(ROOT / "app"))
-    sys.modules.pop("checkpoints", None)
+    for name in ("checkpoints", "sessions"):
+        sys.modules.pop(name, None)
     module = importlib.import_module("checkpoints")
     enter(module, {})
     yield module
-    sys.modules.pop("checkpoints", None)
+    for name in ("checkpoints", "sessions"):
+        sys.modules.pop(name, None)
 
 
 def enter(module: ModuleType, session: dict[str, object]) -> None:
     """Go on as the person whose session this is."""
-    module.st = SimpleNamespace(session_state=session)  # type: ignore[attr-defined]
+    module.sessions.st = SimpleNamespace(session_state=session)  # type: ignore[attr-defined]
+
+
+def wait_for(met: Callable[[], bool]) -> None:
+    for _ in range(200):
+        if met():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it did not happen within two seconds")
 
 
 def file(seed: int, depth: int = 8) -> bytes:
@@ -77,9 +88,9 @@ def test_other_sessions_count_until_they_end(checkpoints: ModuleType, monkeypatc
     assert name not in checkpoints.own()
     with pytest.raises(rv.CheckpointError):
         checkpoints.add(file(1), "mine.pth")
-    theirs.clear()
-    gc.collect()
-    assert held() is None
+    checkpoints.sessions.GRACE = 0
+    checkpoints.sessions.gone(theirs["session"])
+    wait_for(lambda: not gc.collect() and held() is None)
     assert checkpoints.add(file(1), "mine.pth") in checkpoints.own()
 
 
@@ -97,15 +108,12 @@ def test_settings_make_the_network_anew_and_wrong_ones_change_nothing(checkpoint
     assert net.title == before.net.title
 
 
-def test_results_of_a_checkpoint_are_kept_in_its_session_alone(checkpoints: ModuleType) -> None:
-    mine: dict[str, object] = {}
-    enter(checkpoints, mine)
-    engine = checkpoints.engine()
-    assert checkpoints.engine() is engine
-    enter(checkpoints, {})
-    assert checkpoints.engine() is not engine
-    enter(checkpoints, mine)
+def test_every_network_made_of_a_checkpoint_is_told_from_all_others(checkpoints: ModuleType) -> None:
     name = checkpoints.add(file(0), "a.pth")
-    checkpoints.forget(name)
-    assert not checkpoints.own()
-    assert checkpoints.engine() is not engine
+    first = checkpoints.own()[name].revision
+    mine = checkpoints.own()[name].net
+    checkpoints.configure(name, mine.labels, rv.Preprocessing(48, 40, (0.5, 0.5, 0.5), (1, 1, 1)), "as saved")
+    second = checkpoints.own()[name].revision
+    enter(checkpoints, {})
+    checkpoints.add(file(0), "a.pth")
+    assert len({first, second, checkpoints.own()[name].revision}) == 3

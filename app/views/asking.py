@@ -1,8 +1,8 @@
-"""Asking for results: progress while it lasts, a sentence when something cannot be had, and the last good view stays."""
+"""Asking for answers: progress while they are made, a sentence when one cannot be had, and the last good view stays."""
 
 import time
-from collections.abc import Callable, Hashable, Iterable
-from typing import TypeVar
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import Any, TypeVar, cast
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -11,10 +11,14 @@ import controls
 import resnet_viz as rv
 import results
 from controls import Selection
+from resnet_viz.analyses.activations import Array
+from resnet_viz.engine.interface import EngineError, JobCancelledError, Option, Progress, Ticket
+from results import Subject
 
-PROGRESS_AFTER = 0.3
+PROGRESS_AFTER, POLL, PREVIEW_EVERY = 0.3, 0.1, 1.0
 
 Answer = TypeVar("Answer")
+Preview = Callable[[Array], None]
 
 
 class NoWeightsError(LookupError):
@@ -33,18 +37,17 @@ def first_good(attempts: Iterable[Selection], ask: Callable[[Selection], Answer]
             return attempt, ask(attempt)
         except NoWeightsError as error:
             controls.complain(str(error), error.model, error.field)
-        except (results.MissingImageError, rv.ImageError, ValueError) as error:
+        except (results.MissingImageError, rv.ImageError, EngineError, ValueError) as error:
             controls.complain(str(error))
     return None
 
 
-def network(model: str, *, trained: bool, field: str = "model") -> rv.Net:
-    """Open a network of the catalogue; ValueError for one that is not in it, NoWeightsError where its weights are away."""
+def network(model: str, *, trained: bool, field: str = "model") -> Subject:
+    """Name a network of the catalogue; ValueError for one that is not in it, NoWeightsError where its weights are away."""
     if model not in results.models():
         raise ValueError(unknown(model))
     try:
-        with st.spinner(f"Opening {results.models()[model].title}"):
-            return results.net(model, trained=trained)
+        return results.subject(model, trained=trained, field=field)
     except rv.WeightsError as error:
         raise NoWeightsError(str(error), field, model) from error
 
@@ -56,27 +59,124 @@ def unknown(model: str) -> str:
     return f"There is no network called {model}: choose one from the list."
 
 
-def inspection(net: rv.Net, image: str, target: int | None, block: str) -> rv.Inspection:
-    """Inspect a picture block by block; errors as of `results.inspection`."""
-    progress, started = st.empty(), time.monotonic()
+def inspection(subject: Subject, image: str, target: int | None, block: str) -> rv.Inspection:
+    """Inspect a picture block by block; raises what `first_good` knows."""
+    return cast(
+        "rv.Inspection", answer(subject, "block", "inspection", image, target, f"inspection {subject.field}", block=block)
+    )
 
-    def on_block(done: int, total: int) -> None:
-        # Streamlit stops a script that was overtaken by a newer request here, and with it the inspection.
-        if time.monotonic() - started > PROGRESS_AFTER:
-            progress.progress(done / total, f"{net.title}: block {done} of {total}")
+
+def answer(subject: Subject, unit: str, kind: str, image: str, target: int | None, view: str = "", **options: Option) -> Any:  # noqa: ANN401 - each kind's own result
+    """Ask and wait, with progress in units such as "block"; raises what `first_good` knows."""
+    place = st.empty()
+
+    def show(progress: Progress) -> None:
+        place.progress(*_progress(subject.title, unit, progress))
 
     try:
-        return results.inspection(net, image, target, block, on_block)
+        return _wait(results.submit(subject, kind, image, target, view, **options), subject, show)
     finally:
-        progress.empty()
+        place.empty()
 
 
-def stoppable(title: str, key: Hashable, compute: Callable[[Callable[[int, int], None]], Answer]) -> Answer | None:
-    """Compute something long, with progress and a button that stops it; None while it is stopped, until asked for again.
+def long(
+    what: str,
+    key: Hashable,
+    subject: Subject,
+    asks: Sequence[Callable[[], Ticket]],
+    preview: Preview | None = None,
+) -> list[Any] | None:
+    """Ask for something long, one after the other, with progress and a button that stops it; None while it is stopped.
 
-    `key` tells one thing from another: what is asked for anew is not stopped. `compute` is given a function that takes how
-    much is done of how much.
+    `key` tells one thing from another: what is asked for anew is not stopped. `what` names its steps, `preview` draws a map
+    that is not finished.
     """
+    if st.session_state.get("stopped") == key:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.caption("Stopped. Nothing was lost.")
+            st.button("Compute it after all", on_click=st.session_state.pop, args=("stopped", None))
+        return None
+    place = st.empty()
+    display = _Stoppable(place, what, key, subject.title, len(asks), preview)
+    try:
+        found = []
+        for number, ask in enumerate(asks):
+            display.number = number
+            found.append(_wait(ask(), subject, display.show))
+    finally:
+        place.empty()
+    return found
+
+
+class _Stoppable:
+    """Progress with a button that stops, and under it the map so far."""
+
+    def __init__(  # noqa: PLR0913 - what is shown
+        self, place: DeltaGenerator, what: str, key: Hashable, title: str, count: int, preview: Preview | None
+    ) -> None:
+        self._place, self._what, self._key, self._title, self._count, self._preview = place, what, key, title, count, preview
+        self._bar: DeltaGenerator | None = None
+        self._picture: DeltaGenerator | None = None
+        self._drawn = 0.0
+        self.number = 0
+
+    def show(self, progress: Progress) -> None:
+        if self._bar is None:
+            with self._place.container(key=f"stoppable-{hash(self._key)}"):
+                with st.container(horizontal=True, vertical_alignment="center"):
+                    self._bar = st.empty()
+                    st.button("Stop", key=f"stop-{hash(self._key)}", on_click=_stop, args=(self._key,))
+                self._picture = st.empty()
+        if self._count > 1:
+            share = (progress.done / progress.total if progress.total else 0.0) + self.number
+            text = f"{self._title}: {self._what} {self.number + 1} of {self._count}"
+            self._bar.progress(share / self._count, _waiting(progress) or text)
+        else:
+            self._bar.progress(*_progress(self._title, self._what, progress))
+        if self._preview and self._picture and progress.partial is not None and time.monotonic() - self._drawn > PREVIEW_EVERY:
+            self._drawn = time.monotonic()
+            with self._picture.container():
+                self._preview(progress.partial)
+
+
+def _wait(ticket: Ticket, subject: Subject, show: Callable[[Progress], None]) -> Any:  # noqa: ANN401 - each kind's own result
+    """Wait for the answer; a script that was overtaken by a newer request is stopped by Streamlit where it shows something."""
+    started = time.monotonic()
+    try:
+        while not ticket.wait(POLL):
+            if time.monotonic() - started > PROGRESS_AFTER:
+                show(ticket.progress)
+        return ticket.answer()
+    except rv.WeightsError as error:
+        raise NoWeightsError(str(error), subject.field, subject.model) from error
+    except JobCancelledError:
+        # A newer script of this session asked for something else in its place.
+        st.stop()
+    finally:
+        ticket.cancel()
+
+
+def _progress(title: str, unit: str, progress: Progress) -> tuple[float, str]:
+    if not progress.total:
+        return 0.0, _waiting(progress) or f"{title}: starting"
+    return progress.done / progress.total, f"{title}: {unit} {progress.done} of {progress.total}"
+
+
+def _waiting(progress: Progress) -> str:
+    """Say how many are first; nothing once it runs."""
+    if progress.ahead is None:
+        return ""
+    if progress.ahead == 0:
+        return "You are next."
+    return f"{progress.ahead} {'analysis is' if progress.ahead == 1 else 'analyses are'} before yours."
+
+
+def _stop(key: Hashable) -> None:
+    st.session_state["stopped"] = key
+
+
+# TEMPORARY, until attribution.py asks by `long`.
+def stoppable(title, key, compute):
     if st.session_state.get("stopped") == key:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.caption("Stopped. Nothing was lost.")
@@ -94,15 +194,10 @@ def stoppable(title: str, key: Hashable, compute: Callable[[Callable[[int, int],
             with place.container(horizontal=True, vertical_alignment="center", key=f"stoppable-{hash(key)}"):
                 bar.append(st.progress(0.0))
                 st.button("Stop", key=f"stop-{hash(key)}", on_click=_stop, args=(key,))
-        # Streamlit stops a script that was overtaken here, and with it what it computes.
-        bar[0].progress(done / total, f"{title}: {done} of {total}")
+        bar[0].progress(done / max(total, 1), f"{title}: {done} of {total}")
 
-    bar: list[DeltaGenerator] = []
+    bar = []
     try:
         return compute(report)
     finally:
         place.empty()
-
-
-def _stop(key: Hashable) -> None:
-    st.session_state["stopped"] = key

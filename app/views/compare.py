@@ -11,6 +11,7 @@ import resnet_viz as rv
 import results
 from controls import Selection
 from resnet_viz.analyses.comparison import BlockPair, pair_blocks
+from results import Subject
 from views import asking, compare_header, compare_section, picture_section
 from views.compare_pair import completed
 
@@ -51,17 +52,17 @@ def _attempts() -> Iterator[Selection]:
 
 
 def _compare(chosen: Selection) -> rv.Comparison:
-    left_net = asking.network(chosen.left, trained=chosen.left_weights != "none", field="left")
-    right_net = asking.network(chosen.right, trained=chosen.right_weights != "none", field="right")
-    target = _target(chosen, left_net, right_net)
-    pairs = pair_blocks(tuple(left_net.blocks), tuple(right_net.blocks))
+    left_subject = asking.network(chosen.left, trained=chosen.left_weights != "none", field="left")
+    right_subject = asking.network(chosen.right, trained=chosen.right_weights != "none", field="right")
+    target = _target(chosen, left_subject, right_subject)
+    pairs = pair_blocks(results.block_names(left_subject), results.block_names(right_subject))
     asked = next((pair for pair in pairs if pair.name == chosen.block), None)
-    right = asking.inspection(right_net, chosen.right_image or chosen.image, target, asked.right if asked else "")
-    left = asking.inspection(left_net, chosen.image, target, _opened(pairs, chosen.block, right).left)
+    right = asking.inspection(right_subject, chosen.right_image or chosen.image, target, asked.right if asked else "")
+    left = asking.inspection(left_subject, chosen.image, target, _opened(pairs, chosen.block, right).left)
     return rv.compare(left, right)
 
 
-def _target(chosen: Selection, left: rv.Net, right: rv.Net) -> int | None:
+def _target(chosen: Selection, left: Subject, right: Subject) -> int | None:
     """Return the class chosen, or None where the two networks do not both know it: then each explains its own prediction."""
     known = left.labels == right.labels and chosen.target_index in range(len(left.labels))
     return chosen.target_index if known else None

@@ -4,7 +4,6 @@ Someone who waits goes on working; when the weights are here, the view that was 
 """
 
 from dataclasses import replace
-from uuid import uuid4
 
 import streamlit as st
 
@@ -96,20 +95,14 @@ def _arrive(awaited: Notice) -> None:
 def _start(found: Notice) -> None:
     st.session_state["awaited"] = found
     st.session_state.pop("notice", None)
-    results.downloads().start(found.untrained, _person())
+    results.downloads().start(found.untrained, results.session())
 
 
 def _cancel(awaited: Notice) -> None:
     st.session_state.pop("awaited", None)
-    results.downloads().cancel(awaited.untrained, _person())
+    results.downloads().cancel(awaited.untrained, results.session())
 
 
 def _awaited() -> Notice | None:
     found: Notice | None = st.session_state.get("awaited")
     return found
-
-
-def _person() -> str:
-    """What tells this session from the others."""
-    person: str = st.session_state.setdefault("person", uuid4().hex)
-    return person

@@ -1,5 +1,7 @@
 """Gradients: how does the gradient divide between shortcut and branch, and what reaches the first block?"""
 
+from typing import cast
+
 import streamlit as st
 
 import controls
@@ -8,6 +10,7 @@ import results
 import show
 from controls import Selection
 from resnet_viz.analyses.objectives import OBJECTIVES, ObjectiveKind
+from results import Subject
 from views import asking, current
 
 BESIDE = {"": "nothing", "plain": "its plain twin", "random": "itself before training"}
@@ -25,8 +28,8 @@ def page() -> None:
     """The whole page, top to bottom."""
     result, chosen = current.top()
     kind, versus = _objective(result, chosen)
-    net = asking.network(chosen.model, trained=chosen.trained)
-    found = results.gradients(net, chosen.image, chosen.target_index, kind, versus)
+    subject = asking.network(chosen.model, trained=chosen.trained)
+    found = _ask(subject, chosen.image, chosen.target_index, kind, versus)
     beside = _beside(chosen, found.objective.target, kind, versus)
     _flow(found, beside, chosen)
     _table(found)
@@ -74,8 +77,13 @@ def _beside(chosen: Selection, target: int, kind: ObjectiveKind, versus: int | N
     trained = chosen.beside == "plain" and info.here
     if not trained:
         st.warning(f"Beside it, {info.title} with random weights: nothing of it was learned.", icon=":material/casino:")
-    net = asking.network(name, trained=trained)
-    return results.gradients(net, chosen.image, target, kind, versus)
+    return _ask(asking.network(name, trained=trained, field="beside"), chosen.image, target, kind, versus)
+
+
+def _ask(subject: Subject, image: str, target: int | None, kind: ObjectiveKind, versus: int | None) -> rv.Gradients:
+    view = f"gradients {subject.field}"
+    found = asking.answer(subject, "block", "gradients", image, target, view, objective=kind, versus=versus)
+    return cast("rv.Gradients", found)
 
 
 def plain_twin(model: str) -> str:

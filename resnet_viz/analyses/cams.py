@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from resnet_viz.analyses.activations import Array
+from resnet_viz.analyses.activations import Array, array
 from resnet_viz.nets.blocks import blocks_of
 from resnet_viz.nets.net import Net
 
@@ -30,13 +30,13 @@ def block_cams(net: Net, image: Image.Image, target: int | str | None = None) ->
         logit = logits.max() if chosen is None else logits[chosen]
         gradients = torch.autograd.grad(logit, list(outputs.values()))
     return {
-        name: cam(output, gradient).cpu().numpy() for (name, output), gradient in zip(outputs.items(), gradients, strict=True)
+        name: array(cam(output, gradient)) for (name, output), gradient in zip(outputs.items(), gradients, strict=True)
     }
 
 
 def cam(output: Tensor, gradient: Tensor) -> Tensor:
-    """(1, C, H, W) twice -> (H, W): the maps weighted by their mean gradients, and what of the sum is positive."""
-    return torch.einsum("nc,nchw->hw", gradient.mean((2, 3)), output.detach()).relu()
+    """(N, C, H, W) twice -> (N, H, W): the maps weighted by their mean gradients, and what of the sum is positive."""
+    return torch.einsum("nc,nchw->nhw", gradient.mean((2, 3)), output.detach()).relu()
 
 
 def _keeper(name: str, outputs: dict[str, Tensor]) -> Callable[[nn.Module, object, Tensor], None]:

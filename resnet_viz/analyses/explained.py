@@ -1,6 +1,8 @@
 """One picture, one class and a twin of the network, ready to be explained; and the way a long analysis reports and stops."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +18,17 @@ Tick = Callable[[int, int, Tensor | None], None]
 # As many pixels a pass as a processor's caches like; a GPU takes sixteen times as many.
 CPU_PIXELS = 4 * 224 * 224
 GPU_FACTOR = 16
+_divisor = ContextVar("divisor", default=1)
+
+
+@contextmanager
+def smaller_passes(divisor: int) -> Iterator[None]:
+    """Let passes in this context take so many times fewer pictures than they would, at least one."""
+    token = _divisor.set(divisor)
+    try:
+        yield
+    finally:
+        _divisor.reset(token)
 
 
 def no_tick(_: int, __: int, ___: Tensor | None) -> None:
@@ -39,7 +52,8 @@ class Explained:
     def batch(self) -> int:
         """How many pictures of this size go into one pass on this device."""
         pixels = CPU_PIXELS * (1 if self.x.device.type == "cpu" else GPU_FACTOR)
-        return max(1, min(64, pixels // (self.x.shape[2] * self.x.shape[3])))
+        most = max(1, min(64, pixels // (self.x.shape[2] * self.x.shape[3])))
+        return max(1, most // _divisor.get())
 
     @property
     def range(self) -> float:

@@ -1,7 +1,8 @@
 """The main job: everything the first page shows, in one forward and one backward pass."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,8 @@ from resnet_viz.analyses.capture import OnBlock, Tape, capture
 from resnet_viz.analyses.measures import Gradients, Measures, measure
 from resnet_viz.nets.blocks import ShortcutKind
 from resnet_viz.nets.net import Net, WeightsOrigin
+
+Record = TypeVar("Record", Tape, Gradients)
 
 
 class Prediction(NamedTuple):
@@ -184,14 +187,37 @@ def inspect(
     of the forward pass; what it raises cancels the inspection. Runs on a twin: no hook touches `net`, and threads may
     inspect different images at the same time. Raises ValueError for a class that the network does not have.
     """
-    chosen = None if target is None else net.class_index(target)
-    twin, seen = net.twin(), net.preprocessing.seen(image)
+    return inspect_batch(net, [image], [target], on_block=on_block)[0]
+
+
+def inspect_batch(
+    net: Net,
+    images: Sequence[Image.Image],
+    targets: Sequence[int | str | None],
+    *,
+    on_block: OnBlock | None = None,
+) -> list[Inspection]:
+    """Inspect several images, each for a target of its own, in one pass.
+
+    In evaluation mode no image has to do with another: each gets what it would get alone, to rounding. Otherwise as `inspect`.
+    """
+    chosen = [None if target is None else net.class_index(target) for target in targets]
+    twin, seen = net.twin(), [net.preprocessing.seen(image) for image in images]
     # Also where the caller has switched gradients off.
     with torch.inference_mode(mode=False), torch.enable_grad(), capture(twin, on_block) as tapes:
-        x = net.preprocessing.normalise(seen).to(net.device)
-        logits = twin(x.requires_grad_())[0]
-        index = int(logits.argmax()) if chosen is None else chosen
-        gradients = _gradients(tapes, logits[index])
+        x = torch.cat([net.preprocessing.normalise(each) for each in seen]).to(net.device)
+        logits = twin(x.requires_grad_())
+        indices = [int(row.argmax()) if index is None else index for row, index in zip(logits, chosen, strict=True)]
+        gradients = _gradients(tapes, logits[range(len(indices)), indices].sum())
+    return [
+        _inspection(net, crop, index, logits[number].detach(), *_one(tapes, gradients, number))
+        for number, (crop, index) in enumerate(zip(seen, indices, strict=True))
+    ]
+
+
+def _inspection(
+    net: Net, seen: Image.Image, index: int, logits: Tensor, tapes: list[Tape], gradients: list[Gradients]
+) -> Inspection:
     measures = measure(tapes, gradients)
     return Inspection(
         model=net.name,
@@ -200,7 +226,7 @@ def inspect(
         device=str(net.device),
         seen=np.asarray(seen),
         target=index,
-        predictions=_predictions(net, logits.detach()),
+        predictions=_predictions(net, logits),
         blocks=tuple(map(_block, tapes, gradients, measures)),
     )
 
@@ -220,6 +246,18 @@ def _gradients(tapes: list[Tape], logit: Tensor) -> list[Gradients]:
     return list(map(Gradients, at_shortcut, at_branch, at_input, cams))
 
 
+def _one(tapes: list[Tape], gradients: list[Gradients], number: int) -> tuple[list[Tape], list[Gradients]]:
+    """Return what belongs to one image of a batch, as copies: a view would keep everybody's tensors alive."""
+    if len(tapes[0].sum) == 1:
+        return tapes, gradients
+    return [_picked(tape, number) for tape in tapes], [_picked(grads, number) for grads in gradients]
+
+
+def _picked(record: Record, number: int) -> Record:
+    tensors = {name: value for name, value in vars(record).items() if isinstance(value, Tensor)}
+    return replace(record, **{name: value.detach()[number : number + 1].clone() for name, value in tensors.items()})
+
+
 def _predictions(net: Net, logits: Tensor) -> tuple[Prediction, ...]:
     order = logits.argsort(descending=True).tolist()
     values, shares = logits.tolist(), logits.softmax(0).tolist()
@@ -237,7 +275,7 @@ def _block(tape: Tape, grads: Gradients, measures: Measures) -> BlockInspection:
         grad_input=array(grads.input),
     )
     channels, height, width = maps.sum.shape
-    cam: Array = grads.cam.cpu().numpy()
+    cam = array(grads.cam)
     return BlockInspection(tape.name, tape.stage, tape.shortcut, (channels, height, width), measures, cam, maps)
 
 

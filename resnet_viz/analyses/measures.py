@@ -65,7 +65,7 @@ MEANINGS: dict[str, Meaning] = {entry.name: entry.metadata["meaning"] for entry 
 
 @dataclass(frozen=True)
 class Gradients:
-    """d logit / d x of one block, (1, C, H, W): through the shortcut, through F, and in all; and its Grad-CAM, (H, W)."""
+    """d logit / d x of one block, (1, C, H, W): through the shortcut, through F, and in all; and its Grad-CAM, (1, H, W)."""
 
     identity: Tensor | None
     residual: Tensor

@@ -1,1 +1,4 @@
-"""Where analyses run: here, on the local device, with results kept in a bounded store."""
+"""Where analyses run: on this machine's devices, or on an engine elsewhere; one interface for both.
+
+Reading order: interface.py, kinds.py, local.py; then remote.py and serving.py, the same over the network.
+"""

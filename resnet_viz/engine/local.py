@@ -1,108 +1,209 @@
-"""The local engine: inspections on this machine's device, each computed once and kept while there is room."""
+"""The local engine: a worker for each device behind one fair queue; what several people ask is computed once, and kept."""
 
 import threading
-from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from collections.abc import Sequence
+from typing import Any, Protocol
 
-from PIL import Image
+import torch
 
-from resnet_viz.analyses.capture import OnBlock
-from resnet_viz.analyses.inspection import Inspection, inspect
-from resnet_viz.engine.store import Store
-from resnet_viz.nets.net import Net
+from resnet_viz.engine.interface import BusyError, Job, JobCancelledError, Progress, Ticket
+from resnet_viz.engine.kinds import KINDS, Kind
+from resnet_viz.engine.models import Loader, Models, load_here
+from resnet_viz.engine.queue import FairQueue
+from resnet_viz.engine.settings import Settings
+from resnet_viz.engine.store import EVERYBODY, Store
+from resnet_viz.engine.worker import Run, Worker
+from resnet_viz.nets.net import Net, pick_device
 
 
 class HasSize(Protocol):
-    """A result that knows its memory."""
+    """An answer that knows its memory."""
 
     @property
     def nbytes(self) -> int:
         """Memory in bytes."""
 
 
-Answer = TypeVar("Answer", bound=HasSize)
-
-DEFAULT_CAPACITY = 512 * 2**20
-
-
-@dataclass(frozen=True)
-class InspectionRequest:
-    """What tells one inspection from another: the image by the SHA-256 of its bytes, the target by index or None."""
-
-    digest: str
-    target: int | None = None
-
-
 class LocalEngine:
-    """Runs inspections in the caller's thread; whoever asks for the same thing meanwhile waits for that one result."""
+    """Runs jobs on the devices of this machine: by default every CUDA device, or else the best one that there is.
 
-    def __init__(self, capacity: int = DEFAULT_CAPACITY) -> None:
-        self._store: Store[HasSize] = Store(capacity, lambda result: result.nbytes)
-        self._capacity = capacity
-        self._running: set[Hashable] = set()
-        self._finished = threading.Condition()
+    Its threads start with the first job and end with `close`.
+    """
 
-    def inspect(
+    def __init__(
         self,
-        net: Net,
-        request: InspectionRequest,
-        image: Callable[[], Image.Image],
-        block: str | None = None,
-        on_block: OnBlock | None = None,
-    ) -> Inspection:
-        """Return all scalars and Grad-CAMs, and the maps of one block: `block`, or the one that changes its input most.
+        settings: Settings | None = None,
+        devices: Sequence[str | torch.device] = (),
+        loader: Loader = load_here,
+    ) -> None:
+        self.settings = settings or Settings()
+        self.devices = tuple(map(pick_device, devices)) or _devices()
+        self._store: Store[HasSize] = Store(self.settings.results, lambda answer: answer.nbytes, self.settings.share)
+        self._models = Models(self.settings.models, loader)
+        self._queue: FairQueue[Run] = FairQueue()
+        self._runs: dict[Job, Run] = {}
+        self._latest: dict[tuple[str, str], Ticket] = {}
+        self._changed = threading.Condition(threading.RLock())
+        self._threads: list[threading.Thread] = []
+        self._closed = False
 
-        `image` is called only when something has to be computed. What `on_block` raises cancels, and nothing is kept.
-        """
-        key = (*_identity(net), request)
-        with self._turn(key):
-            kept = self._store.get(key)
-            if not isinstance(kept, Inspection) or _missing(kept, block):
-                kept = inspect(net, image(), request.target, on_block=on_block)
-                self._keep(key, kept, block)
-        return kept.keeping(_shown(kept, block))
+    def submit(self, job: Job, session: str, view: str = "", net: Net | None = None) -> Ticket:
+        """Take a job in, as of `Engine.submit`; `net` is the job's network where it is not one of the catalogue."""
+        kind = KINDS.get(job.kind)
+        if kind is None:
+            raise ValueError(f"there is no kind of job {job.kind!r}: take one of {', '.join(KINDS)}")
+        place, ticket = (session, view or job.kind), Ticket(job, session, self._progress, self._drop)
+        with self._changed:
+            older = self._latest.pop(place, None)
+            kept = self._store.get(kind.whole(job), _owner(job, session))
+            answer = None if kept is None else kind.cut(kept, job)
+            if answer is None:
+                self._latest[place] = ticket
+                self._join(Run(kind.whole(job), kind, net), ticket)
+            else:
+                ticket.settle(answer)
+            # Last, so that a run that both are about goes on.
+            if older is not None:
+                older.cancel()
+            self._refuse_overflow(ticket)
+        return ticket
 
-    def once(self, net: Net, request: Hashable, compute: Callable[[], Answer]) -> Answer:
-        """Return the answer to a request about a network, which tells everything that decides it; kept while there is room.
+    def leave(self, session: str) -> None:
+        """Cancel a session's jobs, and drop what was computed for it alone."""
+        with self._changed:
+            for ticket in self._tickets():
+                if ticket.session == session:
+                    ticket.cancel()
+            self._store.forget(session)
 
-        What `compute` raises reaches the caller alone, and whoever waited computes it themselves.
-        """
-        key = (*_identity(net), request)
-        with self._turn(key):
-            kept = self._store.get(key)
-            if kept is None:
-                kept = compute()
-                self._store.put(key, kept)
-        return kept  # type: ignore[return-value]  # a request has answers of one type
+    def close(self) -> None:
+        """Cancel everything and end the threads; no job is taken in any more."""
+        with self._changed:
+            self._closed = True
+            for ticket in self._tickets():
+                ticket.cancel()
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
 
-    def _keep(self, key: Hashable, result: Inspection, block: str | None) -> None:
-        # One result may not push out everybody else's.
-        small = result if result.nbytes <= self._capacity // 4 else result.keeping(_shown(result, block))
-        self._store.put(key, small)
+    @property
+    def nbytes(self) -> int:
+        """Memory of all answers that are kept, in bytes."""
+        return self._store.nbytes
 
-    @contextmanager
-    def _turn(self, key: Hashable) -> Iterator[None]:
-        with self._finished:
-            self._finished.wait_for(lambda: key not in self._running)
-            self._running.add(key)
-        try:
-            yield
-        finally:
-            with self._finished:
-                self._running.remove(key)
-                self._finished.notify_all()
+    @property
+    def waiting(self) -> int:
+        """How many jobs wait for a worker."""
+        with self._changed:
+            return len(self._queue)
+
+    def _join(self, new: Run, ticket: Ticket) -> None:
+        run = self._runs.setdefault(new.job, new)
+        run.tickets.append(ticket)
+        if not run.started:
+            self._queue.put(ticket.session, run)
+            self._start_threads()
+            self._changed.notify()
+
+    def _refuse_overflow(self, ticket: Ticket) -> None:
+        waiting = len(self._queue)
+        if self._closed or waiting > self.settings.queue:
+            ticket.cancel()
+            raise BusyError(f"{waiting - 1} analyses wait already, as many as this server takes in: try again in a minute.")
+
+    def _start_threads(self) -> None:
+        if self._threads or self._closed:
+            return
+        for device in self.devices:
+            worker = Worker(device, self._models, self._recall, self._keep)
+            self._threads.append(threading.Thread(target=self._work, args=(worker,), name=f"engine-{device}", daemon=True))
+            self._threads[-1].start()
+
+    def _progress(self, ticket: Ticket) -> Progress:
+        with self._changed:
+            run = self._run_of(ticket)
+            if run is None or run.started:
+                return Progress() if run is None else run.progress
+            busy = sum(other.started for other in self._runs.values())
+            return Progress(ahead=self._queue.items().index(run) + (busy >= len(self.devices)))
+
+    def _drop(self, ticket: Ticket) -> None:
+        with self._changed:
+            run = self._run_of(ticket)
+            ticket.settle(JobCancelledError())
+            if run is None:
+                return
+            run.tickets.remove(ticket)
+            if all(other.session != ticket.session for other in run.tickets):
+                self._queue.remove(run, ticket.session)
+            if not run.tickets:
+                run.cancelled.set()
+                del self._runs[run.job]
+
+    def _work(self, worker: Worker) -> None:
+        while runs := self._next(worker.device):
+            answers = worker.answers(runs)
+            with self._changed:
+                for run, answer in zip(runs, answers, strict=True):
+                    self._settle(run, answer)
+                self._latest = {place: ticket for place, ticket in self._latest.items() if not ticket.finished}
+            # Whoever waits for work holds on to nobody's tensors.
+            del runs, run, answers, answer
+
+    def _next(self, device: torch.device) -> list[Run]:
+        """Wait for a run, and for a GPU take those along that fit into its pass; empty once the engine is closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or len(self._queue) > 0)
+            if self._closed:
+                return []
+            first, *others = self._queue.items()
+            alone = device.type == "cpu" or first.kind.run_batch is None
+            company = [] if alone else [run for run in others if run.company == first.company]
+            self._queue.take()
+            runs = [first, *company[: self.settings.batch - 1]]
+            for run in runs:
+                run.started = True
+                self._queue.remove(run)
+            return runs
+
+    def _settle(self, run: Run, answer: Any) -> None:  # noqa: ANN401 - each kind's own result
+        # A run that nobody waits for has left already, and another one may be in its place.
+        if self._runs.get(run.job) is run:
+            del self._runs[run.job]
+        failed = isinstance(answer, BaseException)
+        for ticket in run.tickets:
+            if not failed:
+                self._store.put(run.job, self._kept(run.kind, ticket.job, answer), _owner(ticket.job, ticket.session))
+            ticket.settle(answer if failed else run.kind.cut(answer, ticket.job))
+
+    def _kept(self, kind: Kind, job: Job, answer: HasSize) -> Any:  # noqa: ANN401 - each kind's own result
+        """What is kept of an answer: one person's may not push out everything else of theirs, nor anything everybody's."""
+        most = self.settings.results // 4 if _owner(job, "") == EVERYBODY and job.public else self.settings.share // 2
+        return answer if answer.nbytes <= most else kind.slim(answer, job)
+
+    def _recall(self, job: Job, run: Run) -> Any:  # noqa: ANN401 - each kind's own result
+        return self._store.get(job, _owner(job, _session(run)))
+
+    def _keep(self, job: Job, run: Run, answer: HasSize) -> None:
+        self._store.put(job, answer, _owner(job, _session(run)))
+
+    def _tickets(self) -> list[Ticket]:
+        return [ticket for run in self._runs.values() for ticket in run.tickets]
+
+    def _run_of(self, ticket: Ticket) -> Run | None:
+        return next((run for run in self._runs.values() if ticket in run.tickets), None)
 
 
-def _identity(net: Net) -> tuple[Hashable, ...]:
-    """Return what decides a network's answers: checkpoints of one file may differ in their settings."""
-    return (net.name, net.weights, net.labels, net.preprocessing, str(net.device))
+def _devices() -> tuple[torch.device, ...]:
+    if torch.cuda.is_available():
+        return tuple(torch.device("cuda", index) for index in range(torch.cuda.device_count()))
+    return (pick_device("auto"),)
 
 
-def _missing(result: Inspection, block: str | None) -> bool:
-    return result.block(_shown(result, block)).maps is None
+def _owner(job: Job, session: str) -> str:
+    """Whom an answer belongs to: everybody where picture and network are everybody's, else the session."""
+    return EVERYBODY if job.public and not job.owner else session
 
 
-def _shown(result: Inspection, block: str | None) -> str:
-    return block if block in {inspected.name for inspected in result.blocks} else result.most_changed()
+def _session(run: Run) -> str:
+    return next((ticket.session for ticket in run.tickets), run.job.owner)

@@ -1,0 +1,54 @@
+"""Who asks: a name for each session, and what is done some time after its browser has gone for good."""
+
+import os
+import threading
+from collections.abc import Callable
+from uuid import uuid4
+
+import streamlit as st
+
+Farewell = Callable[[str], None]
+
+# In seconds. A network that fails for a moment costs nobody their pictures; Streamlit waits as long for a browser to come back.
+GRACE = float(os.environ.get("RESNET_VIZ_SESSION_GRACE_S", "120"))
+
+_farewells: list[Farewell] = []
+_leaving: dict[str, threading.Timer] = {}
+_lock = threading.Lock()
+
+
+def name() -> str:
+    """The session's name, which nobody else has, and which stays when the browser comes back in time."""
+    found: str = st.session_state.setdefault("session", uuid4().hex)
+    return found
+
+
+def at_end(farewell: Farewell) -> None:
+    """Call a function with the name of every session that has ended."""
+    _farewells.append(farewell)
+
+
+def present(session: str) -> None:
+    """Note that a session's browser is there, or there again."""
+    with _lock:
+        timer = _leaving.pop(session, None)
+    if timer is not None:
+        timer.cancel()
+
+
+def gone(session: str) -> None:
+    """Note that a session's browser has gone: unless it comes back in time, the session ends."""
+    present(session)
+    timer = threading.Timer(GRACE, _end, (session,))
+    timer.daemon = True
+    with _lock:
+        _leaving[session] = timer
+    timer.start()
+
+
+def _end(session: str) -> None:
+    with _lock:
+        if _leaving.pop(session, None) is None:
+            return
+    for farewell in _farewells:
+        farewell(session)

@@ -1,0 +1,114 @@
+"""Every kind of job: which analysis it runs, and what of the answer each person gets."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from PIL import Image
+
+from resnet_viz.analyses import trust
+from resnet_viz.analyses.activations import Array
+from resnet_viz.analyses.attribution import Attribution, attribute
+from resnet_viz.analyses.conductance import Conductance, conductance
+from resnet_viz.analyses.gradients import Gradients, gradients
+from resnet_viz.analyses.inspection import Inspection, inspect, inspect_batch
+from resnet_viz.engine.interface import Job
+from resnet_viz.nets.net import Net
+
+# (done, total, the map so far or None): what it raises cancels.
+Report = Callable[[int, int, Array | None], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A job with all that it takes; `ask` answers another job that this one needs first."""
+
+    job: Job
+    net: Net
+    image: Image.Image
+    report: Report
+    ask: Callable[[Job], Any]
+
+    def step(self, done: int, total: int) -> None:
+        """Report without a map."""
+        self.report(done, total, None)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of job.
+
+    `run` computes the answer, `run_batch` those of several jobs on one network in one pass. `whole` is the job whose answer
+    contains this one's; `cut` takes that out of it, or returns None where it was dropped; `slim` drops what few will ask for
+    from an answer that is too large to be kept whole.
+    """
+
+    run: Callable[[Task], Any]
+    run_batch: Callable[[Sequence[Task]], list[Any]] | None = None
+    whole: Callable[[Job], Job] = lambda job: job
+    cut: Callable[[Any, Job], Any] = lambda answer, _: answer
+    slim: Callable[[Any, Job], Any] = lambda answer, _: answer
+
+
+def _inspect(task: Task) -> Inspection:
+    return inspect(task.net, task.image, task.job.target, on_block=task.step)
+
+
+def _inspect_batch(tasks: Sequence[Task]) -> list[Inspection]:
+    def step(done: int, total: int) -> None:
+        for task in tasks:
+            task.step(done, total)
+
+    return inspect_batch(tasks[0].net, [task.image for task in tasks], [task.job.target for task in tasks], on_block=step)
+
+
+def _without_block(job: Job) -> Job:
+    return replace(job, options=job.without("block"))
+
+
+def _shown(answer: Inspection, job: Job) -> str:
+    """The block asked for, or the one that changes its input most."""
+    block = str(job.option("block") or "")
+    return block if block in {inspected.name for inspected in answer.blocks} else answer.most_changed()
+
+
+def _with_one_block(answer: Inspection, job: Job) -> Inspection:
+    return answer.keeping(_shown(answer, job))
+
+
+def _block_if_kept(answer: Inspection, job: Job) -> Inspection | None:
+    return None if answer.block(_shown(answer, job)).maps is None else _with_one_block(answer, job)
+
+
+def _gradients(task: Task) -> Gradients:
+    return gradients(task.net, task.image, task.job.target, **dict(task.job.options))  # type: ignore[arg-type]  # checked there
+
+
+def _attribution(task: Task) -> Attribution:
+    return attribute(task.net, task.image, target=task.job.target, on_progress=task.report, **dict(task.job.options))  # type: ignore[arg-type]  # checked there
+
+
+def _conductance(task: Task) -> Conductance:
+    options = dict(task.job.options)
+    return conductance(task.net, task.image, task.job.target, on_point=task.step, **options)  # type: ignore[arg-type]  # checked there
+
+
+def _about(question: Callable[..., Any]) -> Callable[[Task], Any]:
+    """A question about the attribution that the same options make."""
+
+    def run(task: Task) -> Any:  # noqa: ANN401 - what the question returns
+        found = task.ask(replace(task.job, kind="attribution"))
+        return question(task.net, task.image, found, on_step=task.step)
+
+    return run
+
+
+KINDS: dict[str, Kind] = {
+    "inspection": Kind(_inspect, _inspect_batch, _without_block, _block_if_kept, _with_one_block),
+    "gradients": Kind(_gradients),
+    "attribution": Kind(_attribution),
+    "conductance": Kind(_conductance),
+    "perturbation": Kind(_about(trust.perturbation)),
+    "randomisation": Kind(_about(trust.randomisation)),
+    "robustness": Kind(_about(trust.robustness)),
+}

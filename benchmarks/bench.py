@@ -12,12 +12,12 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.contest import Row, Work, compete
+from benchmarks.document import write_part
 from benchmarks.results import Setting, as_markdown, as_text
 from benchmarks.sizes import mosaic_rows
 from benchmarks.subjects import make_subject
 from benchmarks.works import cams_work, capture_work, conductance_work, inspect_work, path_work
 
-RESULTS = Path(__file__).with_name("RESULTS.md")
 THREADS = 2
 ROUNDS = 40
 SECONDS_A_WORK = 75
@@ -34,7 +34,7 @@ def main() -> int:
     rows = [row for work in works for row in _compete(work)]
     rows += mosaic_rows()
     print(as_text(rows))
-    RESULTS.write_text(as_markdown(setting, rows))
+    write_part("looking", as_markdown(setting, rows))
     broken = [row for row in rows if row.breaks_limit]
     for row in broken:
         print(f"LIMIT BROKEN: {row.work}: {row.value.median:.2f} {row.unit}, the limit is {row.limit:.2f}")

@@ -255,7 +255,8 @@ def _one(tapes: list[Tape], gradients: list[Gradients], number: int) -> tuple[li
 
 def _picked(record: Record, number: int) -> Record:
     tensors = {name: value for name, value in vars(record).items() if isinstance(value, Tensor)}
-    return replace(record, **{name: value.detach()[number : number + 1].clone() for name, value in tensors.items()})
+    own = {name: value.detach()[number : number + 1].clone() for name, value in tensors.items()}
+    return replace(record, **own)  # type: ignore[arg-type]  # tensors take the place of tensors
 
 
 def _predictions(net: Net, logits: Tensor) -> tuple[Prediction, ...]:

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import torch
 
-from resnet_viz.engine.interface import BusyError, Job, JobCancelledError, Progress, Ticket
+from resnet_viz.engine.interface import BusyError, Job, JobCancelledError, Progress, Ticket, owner_of
 from resnet_viz.engine.kinds import KINDS, Kind
 from resnet_viz.engine.models import Loader, Models, load_here
 from resnet_viz.engine.queue import FairQueue
@@ -39,7 +39,7 @@ class LocalEngine:
         self.settings = settings or Settings()
         self.devices = tuple(map(pick_device, devices)) or _devices()
         self._store: Store[HasSize] = Store(self.settings.results, lambda answer: answer.nbytes, self.settings.share)
-        self._models = Models(self.settings.models, loader)
+        self.models = Models(self.settings.models, loader)
         self._queue: FairQueue[Run] = FairQueue()
         self._runs: dict[Job, Run] = {}
         self._latest: dict[tuple[str, str], Ticket] = {}
@@ -55,7 +55,7 @@ class LocalEngine:
         place, ticket = (session, view or job.kind), Ticket(job, session, self._progress, self._drop)
         with self._changed:
             older = self._latest.pop(place, None)
-            kept = self._store.get(kind.whole(job), _owner(job, session))
+            kept = self._store.get(kind.whole(job), owner_of(job, session))
             answer = None if kept is None else kind.cut(kept, job)
             if answer is None:
                 self._latest[place] = ticket
@@ -115,7 +115,7 @@ class LocalEngine:
         if self._threads or self._closed:
             return
         for device in self.devices:
-            worker = Worker(device, self._models, self._recall, self._keep)
+            worker = Worker(device, self.models, self._recall, self._keep)
             self._threads.append(threading.Thread(target=self._work, args=(worker,), name=f"engine-{device}", daemon=True))
             self._threads[-1].start()
 
@@ -173,19 +173,19 @@ class LocalEngine:
         failed = isinstance(answer, BaseException)
         for ticket in run.tickets:
             if not failed:
-                self._store.put(run.job, self._kept(run.kind, ticket.job, answer), _owner(ticket.job, ticket.session))
+                self._store.put(run.job, self._kept(run.kind, ticket.job, answer), owner_of(ticket.job, ticket.session))
             ticket.settle(answer if failed else run.kind.cut(answer, ticket.job))
 
     def _kept(self, kind: Kind, job: Job, answer: HasSize) -> Any:  # noqa: ANN401 - each kind's own result
         """What is kept of an answer: one person's may not push out everything else of theirs, nor anything everybody's."""
-        most = self.settings.results // 4 if _owner(job, "") == EVERYBODY and job.public else self.settings.share // 2
+        most = self.settings.results // 4 if owner_of(job, "") == EVERYBODY and job.public else self.settings.share // 2
         return answer if answer.nbytes <= most else kind.slim(answer, job)
 
     def _recall(self, job: Job, run: Run) -> Any:  # noqa: ANN401 - each kind's own result
-        return self._store.get(job, _owner(job, _session(run)))
+        return self._store.get(job, owner_of(job, _session(run)))
 
     def _keep(self, job: Job, run: Run, answer: HasSize) -> None:
-        self._store.put(job, answer, _owner(job, _session(run)))
+        self._store.put(job, answer, owner_of(job, _session(run)))
 
     def _tickets(self) -> list[Ticket]:
         return [ticket for run in self._runs.values() for ticket in run.tickets]
@@ -198,11 +198,6 @@ def _devices() -> tuple[torch.device, ...]:
     if torch.cuda.is_available():
         return tuple(torch.device("cuda", index) for index in range(torch.cuda.device_count()))
     return (pick_device("auto"),)
-
-
-def _owner(job: Job, session: str) -> str:
-    """Whom an answer belongs to: everybody where picture and network are everybody's, else the session."""
-    return EVERYBODY if job.public and not job.owner else session
 
 
 def _session(run: Run) -> str:

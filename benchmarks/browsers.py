@@ -1,0 +1,64 @@
+"""Real browsers that look at one view after the other: `python benchmarks/browsers.py URL BROWSERS SECONDS`, answers in JSON.
+
+A process of its own, so that what it takes is not counted with the server.
+"""
+
+import json
+import sys
+import time
+from dataclasses import asdict, dataclass, field
+from itertools import count
+from pathlib import Path
+
+from playwright.sync_api import Error, Page, sync_playwright
+
+# Started as a script, Python looks for imports in this folder: the repository's own modules are one above.
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tests.browser.conftest import CHROMIUM
+from tests.browser.screen import headings, settle
+
+CLASSES = 10
+
+
+@dataclass
+class Seen:
+    """What one browser saw: seconds a view, what each view said (its address and its headings), and sentences of errors."""
+
+    seconds: list[float] = field(default_factory=list)
+    views: list[tuple[str, str]] = field(default_factory=list)
+    sentences: list[str] = field(default_factory=list)
+
+
+def look(url: str, browsers: int, seconds: float) -> list[Seen]:
+    """Open views in turn in each browser, samples and classes in different orders, and write down what they say."""
+    found = [Seen() for _ in range(browsers)]
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        pages = [chromium.new_context(viewport={"width": 1440, "height": 900}).new_page() for _ in found]
+        deadline = time.monotonic() + seconds
+        for turn in count():
+            for number, (page, seen) in enumerate(zip(pages, found, strict=True)):
+                if time.monotonic() > deadline:
+                    chromium.close()
+                    return found
+                _view(page, f"{url}/?target={(turn * browsers + number) % CLASSES}", seen)
+    return found
+
+
+def _view(page: Page, address: str, seen: Seen) -> None:
+    started = time.perf_counter()
+    try:
+        page.goto(address)
+        settle(page)
+        said = next((text for text in headings(page) if " says " in text), "")
+    except Error as error:
+        seen.sentences.append(str(error).splitlines()[0])
+        return
+    seen.seconds.append(time.perf_counter() - started)
+    seen.views.append((address, said))
+    seen.sentences += page.locator("[data-testid='stAlertContentError'], [data-testid='stException']").all_inner_texts()
+
+
+if __name__ == "__main__":
+    print(json.dumps([asdict(seen) for seen in look(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]))]))

@@ -1,0 +1,199 @@
+"""Thirty people at once: `make load`.
+
+Twenty-six sessions ask the engine through its interface and four real browsers look at pages, for two minutes, first with the
+local engine and then with Ray Serve and two replicas. Prints what was done, how long it took beside a lone user's, how fair it
+was and whether any answer was wrong. Exits with status 1 where a target is missed.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+# Started as a script, Python looks for imports in this folder: the repository's own modules are one above.
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.document import write_part
+from benchmarks.people import Person, ask_in_turn, crowd, fingerprint, questions
+from resnet_viz.engine.interface import Engine, Job
+from resnet_viz.engine.local import LocalEngine
+from resnet_viz.engine.settings import Settings
+
+ROOT = Path(__file__).parents[1]
+PEOPLE, BROWSERS, SECONDS, LONE_SECONDS = 30, 4, 120.0, 15.0
+MODEL, PICTURES, TARGETS = "resnet20-cifar10", 60, 10
+LIMIT = 1.3
+
+
+@dataclass(frozen=True)
+class Site:
+    """An engine, the address of an app that uses it, how many workers it has, and the processes that make it up."""
+
+    name: str
+    engine: Engine
+    url: str
+    workers: int
+    processes: tuple[psutil.Process, ...]
+
+
+@dataclass(frozen=True)
+class Load:
+    """What a crowd got: seconds of all answers, of a lone user's; `slowest` session's share of the mean; memory in bytes."""
+
+    site: str
+    workers: int
+    lone: float
+    seconds: list[float]
+    slowest: float
+    wrong: int
+    sentences: list[str]
+    views: int
+    view_sentences: list[str]
+    memory: int
+
+    @property
+    def ratio(self) -> float:
+        """The 95th percentile over thirty lone inspections by so many workers."""
+        return float(np.percentile(self.seconds, 95) / (PEOPLE * self.lone / self.workers))
+
+    @property
+    def passed(self) -> bool:
+        """Whether the targets were met."""
+        return self.ratio <= LIMIT and not self.wrong and not self.view_sentences
+
+
+def main() -> int:
+    """Run the loads that are asked for; return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=SECONDS)
+    parser.add_argument("--sites", nargs="+", choices=list(SITES), default=list(SITES))
+    parser.add_argument("--browsers", type=int, default=BROWSERS)
+    chosen = parser.parse_args()
+    jobs = questions(MODEL, trained=True, pictures=PICTURES, targets=TARGETS, side=64)
+    right = answers_in_turn(jobs)
+    found = []
+    for name in chosen.sites:
+        with SITES[name]() as site:
+            found.append(load(site, jobs, right, chosen.browsers, chosen.seconds))
+            print(_text(found[-1], chosen.browsers, chosen.seconds), flush=True)
+    parts = [_text(each, chosen.browsers, chosen.seconds) for each in found]
+    write_part("load", "# What thirty people take\n\n" + "\n\n".join(parts))
+    return 0 if all(each.passed for each in found) else 1
+
+
+def answers_in_turn(jobs: list[Job]) -> dict[Job, str]:
+    """Compute every answer alone, one after the other."""
+    engine = LocalEngine(Settings(results=1), ["cpu"])
+    right = {job: fingerprint(engine.submit(job, "alone").answer()) for job in jobs}
+    engine.close()
+    return right
+
+
+def load(site: Site, jobs: list[Job], right: dict[Job, str], browsers: int, seconds: float) -> Load:
+    """Measure a lone user, then the crowd."""
+    lone = _lone(site.engine, jobs, right)
+    most, done = [0], threading.Event()
+    watcher = threading.Thread(target=_watch, args=(site.processes, most, done))
+    watcher.start()
+    command = [sys.executable, str(Path(__file__).with_name("browsers.py")), site.url, str(browsers), str(seconds)]
+    looking = subprocess.Popen(command, stdout=subprocess.PIPE, text=True) if browsers else None  # noqa: S603 - our own script
+    people = crowd(site.engine, PEOPLE - browsers, jobs, right, seconds)
+    seen = json.loads(looking.communicate()[0]) if looking else []
+    done.set()
+    watcher.join()
+    counts = [len(person.seconds) for person in people]
+    return Load(
+        site=site.name,
+        workers=site.workers,
+        lone=lone,
+        seconds=[value for person in people for value in person.seconds],
+        slowest=min(counts) / float(np.mean(counts)),
+        wrong=sum(person.wrong for person in people) + sum(_is_wrong(said) for each in seen for _, said in each["views"]),
+        sentences=[sentence for person in people for sentence in person.sentences],
+        views=sum(len(each["views"]) for each in seen),
+        view_sentences=[sentence for each in seen for sentence in each["sentences"]],
+        memory=most[0],
+    )
+
+
+def _lone(engine: Engine, jobs: list[Job], right: dict[Job, str]) -> float:
+    person, stop = Person("lone"), threading.Event()
+    thread = threading.Thread(target=ask_in_turn, args=(engine, person, jobs, right, stop))
+    thread.start()
+    time.sleep(LONE_SECONDS)
+    stop.set()
+    thread.join()
+    return float(np.median(person.seconds[3:]))
+
+
+def _is_wrong(said: str) -> bool:
+    # The page's own sample is a cat, whatever class is explained.
+    return said != "ResNet-20 says cat"
+
+
+def _watch(processes: tuple[psutil.Process, ...], most: list[int], done: threading.Event) -> None:
+    while not done.wait(0.5):
+        alive = [each for process in processes for each in (process, *process.children(recursive=True))]
+        most[0] = max(most[0], sum(_resident(each) for each in alive))
+
+
+def _resident(process: psutil.Process) -> int:
+    try:
+        # Chromium and its driver are the people's own.
+        return 0 if "chrom" in process.name() or "node" in process.name() else int(process.memory_info().rss)
+    except psutil.Error:
+        return 0
+
+
+@contextmanager
+def local_site() -> Iterator[Site]:
+    """The app in this process, as `streamlit run` serves it, and its engine."""
+    import uvicorn  # noqa: PLC0415 - only here
+
+    os.environ |= {"RESNET_VIZ_RESULTS_MB": "1", "RESNET_VIZ_COMPUTATIONS_PER_MINUTE": "0"}
+    sys.path.insert(0, str(ROOT / "app"))
+    import main as app  # noqa: PLC0415 - the app's own folder has to be on the path first
+    import results  # noqa: PLC0415
+
+    server = uvicorn.Server(uvicorn.Config(app.app, port=8899, log_level="warning"))
+    threading.Thread(target=server.run, daemon=True).start()
+    while not server.started:
+        time.sleep(0.1)
+    yield Site("the local engine", results.local_engine(), "http://127.0.0.1:8899", 1, (psutil.Process(),))
+    server.should_exit = True
+    results.local_engine().close()
+
+
+SITES = {"local": local_site}
+
+
+def _text(found: Load, browsers: int, seconds: float) -> str:
+    median, high = (float(np.percentile(found.seconds, share)) / found.lone for share in (50, 95))
+    errors = f"{len(found.sentences)} ({'; '.join(sorted(set(found.sentences)))})" if found.sentences else "0"
+    workers = "1 worker" if found.workers == 1 else f"{found.workers} workers"
+    return (
+        f"## {found.site}, {workers}\n\n"
+        f"{PEOPLE - browsers} sessions and {browsers} real browsers for {seconds:.0f} s, inspections of {PICTURES} pictures for"
+        f" {TARGETS} classes by {MODEL}, nothing from the store.\n\n"
+        f"- {len(found.seconds)} inspections done; median {median:.1f} and 95th percentile {high:.1f} times a lone user's;"
+        f" the latter is {found.ratio:.2f} of what thirty take one after the other (limit {LIMIT}).\n"
+        f"- Fairness: the slowest session got {found.slowest:.0%} of the mean.\n"
+        f"- Wrong answers: {found.wrong}. Errors in sentences: {errors}.\n"
+        f"- Browsers saw {found.views} views; sentences of errors there: {len(found.view_sentences)}.\n"
+        f"- Peak memory of the server: {found.memory >> 20:,} MiB.\n"
+        f"- {'Passed' if found.passed else 'MISSED'}."
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -11,13 +11,17 @@ export MALLOC_TRIM_THRESHOLD_ := 17179869184
 export MALLOC_MMAP_THRESHOLD_ := 17179869184
 export MALLOC_TOP_PAD_ := 268435456
 
-.PHONY: help run test test-unit test-browser quality format bench screenshots zoo zoo-check clean
+.PHONY: help run test test-unit test-browser quality format serve bench screenshots zoo zoo-check clean
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
 run: $(VENV)/.run ## Set up and start the app on http://localhost:8501 (PORT=...)
 	$(BIN)/streamlit run app/main.py --server.port $(PORT)
+
+serve: PORT = 8000
+serve: $(VENV)/.serve ## Start the engine on Ray Serve on http://localhost:8000 (PORT=...); RESNET_VIZ_ENGINE points the app to it
+	PORT=$(PORT) $(BIN)/python -m resnet_viz.engine.serving
 
 test: $(VENV)/.dev quality ## Set up, check and run every test (browser tests need Chromium)
 	$(BIN)/pytest
@@ -56,6 +60,10 @@ clean: ## Remove the virtual environment and caches
 $(VENV)/.run: requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/.serve: $(VENV)/.run
+	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[serve]"
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.run

@@ -4,9 +4,9 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import count
-from pathlib import PurePath
 from weakref import WeakSet
 
+import doors
 import resnet_viz as rv
 import sessions
 from resnet_viz.nets.checkpoints import Checkpoint, read_checkpoint
@@ -82,7 +82,7 @@ def add(data: bytes, file: str) -> str:
         held.pop(making_room, None)
         _alive.add(checkpoint)
     net = replace(checkpoint.net(), title=f"Your {checkpoint.layout.title}")
-    held[checkpoint.name] = Own(checkpoint, PurePath(file).name, checkpoint.wiring, net, _revision())
+    held[checkpoint.name] = Own(checkpoint, doors.safe_name(file), checkpoint.wiring, net, _revision())
     return checkpoint.name
 
 

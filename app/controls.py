@@ -48,6 +48,9 @@ class Selection:
     steps: str = ""
     samples: str = ""
     place: str = ""
+    noise: str = ""
+    window: str = ""
+    stride: str = ""
 
     @property
     def trained(self) -> bool:
@@ -69,13 +72,15 @@ class Selection:
 class Notice:
     """A sentence about what went wrong; `untrained` names a model that could be looked at with random weights instead.
 
-    `asked` is the selection that it went wrong with, `field` the one of its fields that names the model.
+    `asked` is the selection that it went wrong with, `field` the one of its fields that names the model. `away` says that the
+    engine could not be reached: what was asked is asked again when it is back.
     """
 
     sentence: str
     untrained: str = ""
     asked: Selection = Selection()
     field: str = "model"
+    away: bool = False
 
     @property
     def random_weights(self) -> dict[str, str]:
@@ -108,9 +113,9 @@ def change(**values: str) -> None:
     write(replace(selection(), **values))
 
 
-def complain(sentence: str, untrained: str = "", field: str = "model") -> None:
+def complain(sentence: str, untrained: str = "", field: str = "model", *, away: bool = False) -> None:
     """Say what went wrong until the next change; the first of several complaints counts."""
-    st.session_state.setdefault("notice", Notice(sentence, untrained, selection(), field))
+    st.session_state.setdefault("notice", Notice(sentence, untrained, selection(), field, away))
 
 
 def notice() -> Notice | None:

@@ -5,6 +5,8 @@ room.
 """
 
 import json
+import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,11 +15,13 @@ import streamlit as st
 from PIL import ImageOps
 
 import checkpoints
+import doors
 import resnet_viz as rv
 import sessions
 from resnet_viz.engine.downloads import Downloads
-from resnet_viz.engine.interface import Engine, Job, Option, Ticket
+from resnet_viz.engine.interface import Engine, EngineError, Job, Option, Ticket
 from resnet_viz.engine.local import LocalEngine
+from resnet_viz.engine.remote import RemoteEngine
 from resnet_viz.engine.settings import Settings
 from resnet_viz.engine.store import Store
 from resnet_viz.figures.pictures import data_url
@@ -149,7 +153,7 @@ def add_upload(data: bytes) -> str:
 def submit(asked: Subject, kind: str, image: str, target: int | None, view: str = "", **options: Option) -> Ticket:
     """Ask the engine about a sample (by id) or an upload (by SHA-256); what is not an option of the kind gets a sentence later.
 
-    Raises MissingImageError when the picture is not here, EngineError with a sentence where the job is not taken.
+    Raises MissingImageError when the picture is not here, EngineError or doors.TooOftenError where the job is not taken.
     """
     data, sha256 = _picture(image)
     job = Job(
@@ -165,19 +169,42 @@ def submit(asked: Subject, kind: str, image: str, target: int | None, view: str 
     )
     if asked.own:
         # Somebody's own network is nowhere but here.
-        return local_engine().submit(job, session(), view, asked.own.net)
-    return engine().submit(job, session(), view)
+        return _admitted(local_engine().submit(job, session(), view, asked.own.net))
+    return _admitted(engine().submit(job, session(), view))
+
+
+def practise(kind: str, view: str = "", **options: Option) -> Ticket:
+    """Ask for an experiment of a lesson that makes its own networks and signals; nobody's inspection waits for it."""
+    job = Job(kind, model="", image="", options=tuple(sorted(options.items())), public=True)
+    return _admitted(_workshop().submit(job, session(), view))
 
 
 @st.cache_resource(show_spinner=False)
 def engine() -> Engine:
     """Where jobs go: to the engine that RESNET_VIZ_ENGINE names, or into this process."""
-    return local_engine()
+    address = os.environ.get("RESNET_VIZ_ENGINE", "")
+    return RemoteEngine(address, os.environ.get("RESNET_VIZ_TOKEN", ""), Settings.of()) if address else local_engine()
 
 
 @st.cache_resource(show_spinner=False)
 def local_engine() -> LocalEngine:
     """The engine in this process."""
+    return LocalEngine(Settings.of())
+
+
+def _admitted(ticket: Ticket) -> Ticket:
+    """Count what has to be computed; what is there already costs nothing."""
+    if not ticket.finished:
+        try:
+            doors.admit("computation")
+        except doors.TooOftenError:
+            ticket.cancel()
+            raise
+    return ticket
+
+
+@st.cache_resource(show_spinner=False)
+def _workshop() -> LocalEngine:
     return LocalEngine(Settings.of())
 
 
@@ -202,8 +229,13 @@ def _picture(image: str) -> tuple[bytes, str]:
 
 @st.cache_data(show_spinner=False, ttl=60)
 def _catalogue() -> dict[str, rv.ModelInfo]:
-    """Looked up again each minute, since weights can arrive."""
-    return {info.name: info for info in rv.list_models()}
+    """Looked up again each minute, since weights can arrive; those count that are where jobs go."""
+    where, found = engine(), rv.list_models()
+    if isinstance(where, RemoteEngine):
+        # While the engine is away, what is here is the best guess.
+        with suppress(EngineError):
+            found = where.models()
+    return {info.name: info for info in found}
 
 
 @st.cache_data(show_spinner=False, max_entries=64)
@@ -229,44 +261,8 @@ def _uploads() -> Store[bytes]:
 def _forget(session: str) -> None:
     """Drop what only a session that has ended had."""
     _uploads().forget(session)
-    for each in {id(engine()): engine(), id(local_engine()): local_engine()}.values():
+    for each in {id(each): each for each in (engine(), local_engine(), _workshop())}.values():
         each.leave(session)
 
 
 sessions.at_end(_forget)
-
-
-# TEMPORARY, until attribution.py asks by `asking.long`.
-def _old(kind, subject_, image, target, on_progress, **options):
-    ticket = submit(subject_, kind, image, target, **options)
-    try:
-        while not ticket.wait(0.1):
-            p = ticket.progress
-            on_progress(p.done, p.total, p.partial)
-        return ticket.answer()
-    finally:
-        ticket.cancel()
-
-
-def attribution(network, image, target, method, options, on_progress):
-    return _old("attribution", network, image, target, on_progress, method=method, **options)
-
-
-def conductance(network, image, target, steps, baseline, on_point):
-    return _old("conductance", network, image, target, lambda d, t, _: on_point(d, t), steps=steps, baseline=baseline)
-
-
-def perturbation(network, image, found, on_step):
-    return _old(
-        "perturbation", network, image, found.target, lambda d, t, _: on_step(d, t), method=found.method, **found.options
-    )
-
-
-def randomisation(network, image, found, on_step):
-    return _old(
-        "randomisation", network, image, found.target, lambda d, t, _: on_step(d, t), method=found.method, **found.options
-    )
-
-
-def robustness(network, image, found, on_step):
-    return _old("robustness", network, image, found.target, lambda d, t, _: on_step(d, t), method=found.method, **found.options)

@@ -19,6 +19,7 @@ Reading order: nets/blocks.py, nets/zoo.py, images.py, analyses/capture.py, anal
 """
 
 from resnet_viz import figures
+from resnet_viz.analyses.ablation import Ablation, ablate, ablation_sweep
 from resnet_viz.analyses.activations import Activations, activations
 from resnet_viz.analyses.attribution import Attribution, attribute
 from resnet_viz.analyses.cams import block_cams
@@ -39,6 +40,7 @@ from resnet_viz.report import report
 __all__ = [
     "MEANINGS",
     "METHODS",
+    "Ablation",
     "Activations",
     "Attribution",
     "BlockConductance",
@@ -55,6 +57,8 @@ __all__ = [
     "Prediction",
     "Preprocessing",
     "WeightsError",
+    "ablate",
+    "ablation_sweep",
     "activations",
     "attribute",
     "block_cams",

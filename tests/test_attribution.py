@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from resnet_viz.analyses.attribution import Attribution, attribute
 from resnet_viz.analyses.baselines import BASELINES, Baseline, baseline_picture
-from resnet_viz.analyses.explained import explain
-from resnet_viz.analyses.methods import METHODS, spread_out
+from resnet_viz.analyses.explained import Explained, explain
+from resnet_viz.analyses.gradient_methods import spread_out
+from resnet_viz.analyses.methods import METHODS
 from resnet_viz.nets.net import Net, WeightsOrigin
 from resnet_viz.nets.preprocessing import Preprocessing
 from resnet_viz.nets.zoo import load
@@ -94,13 +95,15 @@ class TestByHand:
 class TestAgainstCaptum:
     """On the same network, Captum's own method, called by itself on a copy that nobody else uses."""
 
-    def compare(self, net: Net, image: Image.Image, method: str, reference: Callable[..., Tensor], **options: Any) -> None:
+    def compare(
+        self, net: Net, image: Image.Image, method: str, reference: Callable[..., Tensor], rounding: float = 0.0, **options: Any
+    ) -> None:
         found = attribute(net, image, method, 1, **options)
         explained = explain(net, image, 1)
         x = explained.x.clone().requires_grad_()
         expected = reference(explained.twin, x, explained.baseline("black"))
         scale = expected.abs().max().item()
-        np.testing.assert_allclose(found.attributions, expected[0].detach().numpy(), atol=1e-5 * scale)
+        np.testing.assert_allclose(found.attributions, expected[0].detach().numpy(), atol=1e-5 * scale + rounding)
 
     def test_saliency(self, cifar: Net, make_image: MakeImage) -> None:
         self.compare(cifar, make_image(), "saliency", lambda m, x, _: captum.attr.Saliency(m).attribute(x, target=1, abs=False))
@@ -159,13 +162,54 @@ class TestAgainstCaptum:
         expected = tunnel.attribute(explained.x, nt_samples=samples, stdevs=deviation, target=1, abs=False)
         np.testing.assert_allclose(found.attributions, expected[0].detach().numpy(), rtol=1e-4, atol=1e-6)
 
-    def test_occlusion(self, cifar: Net, make_image: MakeImage) -> None:
+    @pytest.mark.parametrize(
+        ("window", "stride", "pixels", "step"),
+        [(1 / 4, 1 / 8, 8, 4), (1 / 3, 1 / 12, 11, 3), (1 / 16, 1 / 16, 2, 2), (1 / 6, 1 / 12, 5, 3)],
+    )
+    def test_occlusion(self, cifar: Net, make_image: MakeImage, window: float, stride: float, pixels: int, step: int) -> None:
         def reference(module: nn.Module, x: Tensor, ground: Tensor) -> Tensor:
             with torch.no_grad():
-                found: Tensor = captum.attr.Occlusion(module).attribute(x, (3, 8, 8), (3, 4, 4), ground, target=1)
+                sizes = (3, pixels, pixels), (3, step, step)
+                found: Tensor = captum.attr.Occlusion(module).attribute(x, *sizes, ground, target=1)
             return found
 
-        self.compare(cifar, make_image(), "occlusion", reference, window=0.25, stride=0.125)
+        # Differences of two logits, which a batch rounds differently than a single picture.
+        self.compare(cifar, make_image(), "occlusion", reference, rounding=1e-6, window=window, stride=stride)
+
+
+class TestNoiseByAHandLoop:
+    """One noisy copy after the other, its gradient by autograd on a copy of the network; 6 samples of 32 by 32."""
+
+    @staticmethod
+    def gradient(explained: Explained, x: Tensor) -> Tensor:
+        point = x[None].requires_grad_()
+        return torch.autograd.grad(explained.net.module(point)[0, 1], point)[0][0]
+
+    @pytest.mark.parametrize("noise", [0.02, 0.4])
+    def test_smoothgrad(self, cifar: Net, make_image: MakeImage, noise: float) -> None:
+        image = make_image()
+        explained = explain(cifar, image, 1)
+        x, generator = explained.x[0], torch.Generator().manual_seed(0)
+        deviation = noise * (x.max() - x.min())
+        drawn = torch.randn((6, *x.shape), generator=generator) * deviation
+        expected = torch.stack([self.gradient(explained, x + each) for each in drawn]).mean(0).numpy()
+        found = attribute(cifar, image, "smoothgrad", 1, samples=6, noise=noise)
+        np.testing.assert_allclose(found.attributions, expected, atol=1e-5 * np.abs(expected).max())
+
+    @pytest.mark.parametrize("noise", [0.02, 0.4])
+    def test_gradient_shap(self, cifar: Net, make_image: MakeImage, noise: float) -> None:
+        image = make_image()
+        explained = explain(cifar, image, 1)
+        x, ground, generator = explained.x[0], explained.baseline("blur")[0], torch.Generator().manual_seed(0)
+        drawn = torch.randn((6, *x.shape), generator=generator) * (noise * (x.max() - x.min()))
+        alphas = torch.rand((6, 1, 1, 1), generator=generator)
+        each = [
+            self.gradient(explained, ground + alpha * (x + noisy - ground)) * (x + noisy - ground)
+            for noisy, alpha in zip(drawn, alphas, strict=True)
+        ]
+        expected = torch.stack(each).mean(0).numpy()
+        found = attribute(cifar, image, "gradient_shap", 1, samples=6, noise=noise, baseline="blur")
+        np.testing.assert_allclose(found.attributions, expected, atol=1e-5 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -3,6 +3,7 @@
 import base64
 import io
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import plotly.graph_objects as go
@@ -12,7 +13,10 @@ from PIL import Image
 import resnet_viz as rv
 from resnet_viz import figures
 from resnet_viz.analyses.trust import PerturbationCurve, Randomised, perturbation
-from resnet_viz.figures.attribution_map import overlay, scale_of
+from resnet_viz.figures.attribution_map import cam_places, overlay, scale_of
+from resnet_viz.figures.block_equation import Scale
+from resnet_viz.figures.cam_strip import GAP, TILE, TITLE
+from resnet_viz.figures.overlay import MOST, tint
 from resnet_viz.figures.theme import DARK, GRADIENT, IDENTITY, LIGHT, RESIDUAL, Theme
 
 MakeImage = Callable[..., Image.Image]
@@ -28,6 +32,34 @@ def twin(make_cifar: Callable[..., rv.Net]) -> rv.Net:
     return make_cifar("plain", depth=14)
 
 
+def places(net: rv.Net, image: Image.Image, block: str = "layer2.0") -> list[rv.Attribution]:
+    """Grad-CAM at every place of a block."""
+    names = ("residual", "output") if net.blocks[block].shortcut_kind == "none" else ("shortcut", "residual", "output")
+    return [rv.attribute(net, image, "grad_cam", 1, block=block, place=place) for place in names]
+
+
+def decoded(source: str) -> Image.Image:
+    return Image.open(io.BytesIO(base64.b64decode(source.split(",")[1]))).convert("RGB")
+
+
+def strength(picture: Image.Image) -> np.ndarray:
+    """How much tint there is in each pixel, 0 to 1: grey has as much red as blue, vermillion #D55E00 has 213 and 0."""
+    pixels = np.asarray(picture, np.float32)
+    found: np.ndarray = (pixels[..., 0] - pixels[..., 2]) / 213
+    return found
+
+
+def tiles(inspected: rv.Inspection, scale: Scale) -> list[np.ndarray]:
+    """The strength of each block's tile, which are in one row here."""
+    sheet = decoded(figures.cam_strip(inspected, scale=scale).layout.images[0].source)
+    lefts = [number * (TILE + GAP) for number in range(len(inspected.blocks))]
+    return [strength(sheet.crop((left, TITLE, left + TILE, TITLE + TILE))) for left in lefts]
+
+
+def large(cam: np.ndarray) -> np.ndarray:
+    return np.asarray(Image.fromarray(cam).resize((TILE, TILE), Image.Resampling.BILINEAR))
+
+
 def every_figure(net: rv.Net, image: Image.Image, theme: Theme) -> dict[str, go.Figure]:
     attribution = rv.attribute(net, image, steps=4)
     gradients = rv.gradients(net, image)
@@ -35,6 +67,8 @@ def every_figure(net: rv.Net, image: Image.Image, theme: Theme) -> dict[str, go.
         "attribution map": figures.attribution_map(attribution, theme=theme),
         "gallery": figures.attribution_gallery([attribution, rv.attribute(net, image, "saliency")], theme),
         "gallery of one": figures.attribution_gallery([attribution], theme),
+        "places": cam_places(places(net, image), theme),
+        "strip on many scales": figures.cam_strip(rv.inspect(net, image), "layer2.0", theme, scale="each"),
         "strip": figures.cam_strip(rv.inspect(net, image), "layer2.0", theme),
         "gradient flow": figures.gradient_flow(gradients, gradients, "layer1.1", theme),
         "parameter gradients": figures.parameter_gradients(gradients, theme),
@@ -117,11 +151,92 @@ def test_a_stack_is_the_total_at_the_output(net: rv.Net, make_image: MakeImage) 
     np.testing.assert_allclose(rings.y, [block.total.sum() for block in conductance.blocks], atol=1e-4)
 
 
+def test_one_scale_tints_all_tiles_in_proportion_to_the_largest_evidence_per_area(net: rv.Net, make_image: MakeImage) -> None:
+    inspected = rv.inspect(net, make_image())
+    densities = [block.cam * block.cam.size for block in inspected.blocks]
+    largest = max(density.max() for density in densities)
+    for tile, density in zip(tiles(inspected, "shared"), densities, strict=True):
+        np.testing.assert_allclose(tile, MOST * large(density / largest), atol=1.5 / 213)
+
+
+def test_on_one_scale_a_tiles_tint_adds_up_to_its_blocks_grad_cam(net: rv.Net, make_image: MakeImage) -> None:
+    inspected = rv.inspect(net, make_image())
+    tints = np.array([tile.mean() for tile in tiles(inspected, "shared")])
+    masses = np.array([block.measures.cam_mass for block in inspected.blocks])
+    np.testing.assert_allclose(tints / tints.max(), masses / masses.max(), atol=0.02)
+
+
+def test_each_on_its_own_scale_every_tile_has_the_full_tint(net: rv.Net, make_image: MakeImage) -> None:
+    inspected = rv.inspect(net, make_image())
+    for tile, block in zip(tiles(inspected, "each"), inspected.blocks, strict=True):
+        np.testing.assert_allclose(tile, MOST * large(block.cam / block.cam.max()), atol=1.5 / 213)
+
+
+def test_the_strip_says_on_which_scale_it_is(net: rv.Net, make_image: MakeImage) -> None:
+    inspected = rv.inspect(net, make_image())
+    shared, each = (figures.cam_strip(inspected, scale=scale).layout for scale in ("shared", "each"))
+    assert "One scale" in shared.meta["how_to_read"]
+    assert "own peak" in each.meta["how_to_read"]
+    block = inspected.blocks[-1]
+    assert shared.annotations[-1].text == f"<b>{block.name[5:]}</b> sum {block.cam.sum():.2g}"
+    assert each.annotations[-1].text == f"<b>{block.name[5:]}</b> peak {block.cam.max():.2g}"
+
+
+def test_the_places_of_a_block_share_one_scale(net: rv.Net, make_image: MakeImage) -> None:
+    cams = places(net, make_image(), "layer1.1")
+    assert all(cam.map.any() for cam in cams)
+    figure = cam_places(cams)
+    limit = max(np.percentile(cam.map, 99.5) for cam in cams)
+    for panel, cam in zip(figure.data, cams, strict=True):
+        expected = MOST * np.clip(cam.map / limit, 0, 1)
+        np.testing.assert_allclose(strength(decoded(panel.source)), expected, atol=1.5 / 213)
+    shortcut, residual, _ = (cam.map.sum() for cam in cams)
+    assert f"the shortcut brings {shortcut / (shortcut + residual):.0%}" in figure.layout.meta["finding"]
+
+
+def test_an_empty_map_does_not_decide_the_scale_of_the_others(net: rv.Net, make_image: MakeImage) -> None:
+    full = rv.attribute(net, make_image(), "saliency")
+    empty = replace(full, attributions=np.zeros_like(full.attributions))
+    small = replace(full, attributions=full.attributions / full.attributions.max() / 100)
+    assert scale_of(empty, small) == scale_of(small) < 1
+    assert scale_of(empty) == 1
+
+
+def test_a_plain_blocks_places_are_two(twin: rv.Net, make_image: MakeImage) -> None:
+    figure = cam_places(places(twin, make_image()))
+    assert len(figure.data) == 2
+    assert "has no shortcut" in figure.layout.meta["finding"]
+
+
+def test_maps_of_different_blocks_or_methods_are_not_put_on_one_scale(net: rv.Net, make_image: MakeImage) -> None:
+    image = make_image()
+    with pytest.raises(ValueError, match="at one block"):
+        cam_places([*places(net, image), *places(net, image, "layer1.0")])
+    with pytest.raises(ValueError, match="compared by Grad-CAM"):
+        cam_places([rv.attribute(net, image, "saliency")])
+
+
+def test_the_tint_of_half_the_limit_is_half_the_tint() -> None:
+    crop = Image.new("RGB", (4, 2), (30, 30, 30))
+    values = np.array([[-1, 0, 1, 2], [4, 9, 0, 0]], np.float32)
+    expected = MOST * np.array([[0, 0, 0.25, 0.5], [1, 1, 0, 0]])
+    np.testing.assert_allclose(strength(tint(crop, values, 4.0)), expected, atol=1.5 / 213)
+
+
+def test_the_gallery_names_each_methods_unit(net: rv.Net, make_image: MakeImage) -> None:
+    image = make_image()
+    figure = figures.attribution_gallery([rv.attribute(net, image, method) for method in ("saliency", "grad_cam")])
+    assert ["logit / unit" in figure.layout.annotations[0].text, "logit / cell" in figure.layout.annotations[1].text] == [
+        True
+    ] * 2
+    assert "scale of its own" in figure.layout.meta["how_to_read"]
+
+
 def test_the_strip_has_a_tile_a_block_to_click(net: rv.Net, make_image: MakeImage) -> None:
     inspected = rv.inspect(net, make_image())
     figure = figures.cam_strip(inspected)
     assert list(figure.data[0].customdata) == [block.name for block in inspected.blocks]
-    sheet = Image.open(io.BytesIO(base64.b64decode(figure.layout.images[0].source.split(",")[1])))
+    sheet = decoded(figure.layout.images[0].source)
     assert sheet.size == (figure.layout.width, figure.layout.height - 44)
 
 

@@ -33,7 +33,7 @@ def checkpoints(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
 
 def enter(module: ModuleType, session: dict[str, object]) -> None:
     """Go on as the person whose session this is."""
-    module.sessions.st = SimpleNamespace(session_state=session)  # type: ignore[attr-defined]
+    module.sessions.st = SimpleNamespace(session_state=session)
 
 
 def wait_for(met: Callable[[], bool]) -> None:

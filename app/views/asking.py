@@ -8,12 +8,14 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 import controls
+import doors
 import resnet_viz as rv
 import results
 from controls import Selection
 from resnet_viz.analyses.activations import Array
-from resnet_viz.engine.interface import EngineError, JobCancelledError, Option, Progress, Ticket
+from resnet_viz.engine.interface import AwayError, EngineError, JobCancelledError, Option, Progress, Ticket
 from results import Subject
+from show import escape
 
 PROGRESS_AFTER, POLL, PREVIEW_EVERY = 0.3, 0.1, 1.0
 
@@ -30,6 +32,10 @@ class NoWeightsError(LookupError):
         self.model = model
 
 
+# What has a message for the user.
+SENTENCES = (NoWeightsError, results.MissingImageError, rv.ImageError, EngineError, doors.TooOftenError, ValueError)
+
+
 def first_good(attempts: Iterable[Selection], ask: Callable[[Selection], Answer]) -> tuple[Selection, Answer] | None:
     """Return the first selection that can be had and its answer, with a complaint if there was one before it."""
     for attempt in attempts:
@@ -37,7 +43,9 @@ def first_good(attempts: Iterable[Selection], ask: Callable[[Selection], Answer]
             return attempt, ask(attempt)
         except NoWeightsError as error:
             controls.complain(str(error), error.model, error.field)
-        except (results.MissingImageError, rv.ImageError, EngineError, ValueError) as error:
+        except AwayError as error:
+            controls.complain(str(error), away=True)
+        except SENTENCES as error:
             controls.complain(str(error))
     return None
 
@@ -61,13 +69,20 @@ def unknown(model: str) -> str:
 
 def inspection(subject: Subject, image: str, target: int | None, block: str) -> rv.Inspection:
     """Inspect a picture block by block; raises what `first_good` knows."""
-    return cast(
-        "rv.Inspection", answer(subject, "block", "inspection", image, target, f"inspection {subject.field}", block=block)
-    )
+    view = f"inspection {subject.field}"
+    return cast("rv.Inspection", _ask(subject, "block", "inspection", image, target, view, block=block))
 
 
 def answer(subject: Subject, unit: str, kind: str, image: str, target: int | None, view: str = "", **options: Option) -> Any:  # noqa: ANN401 - each kind's own result
-    """Ask and wait, with progress in units such as "block"; raises what `first_good` knows."""
+    """Ask and wait, with progress in units such as "block"; where there is no answer the page ends with a sentence."""
+    try:
+        return _ask(subject, unit, kind, image, target, view, **options)
+    except SENTENCES as error:
+        _refuse(error)
+        st.stop()
+
+
+def _ask(subject: Subject, unit: str, kind: str, image: str, target: int | None, view: str, **options: Option) -> Any:  # noqa: ANN401 - each kind's own result
     place = st.empty()
 
     def show(progress: Progress) -> None:
@@ -82,14 +97,16 @@ def answer(subject: Subject, unit: str, kind: str, image: str, target: int | Non
 def long(
     what: str,
     key: Hashable,
-    subject: Subject,
     asks: Sequence[Callable[[], Ticket]],
+    subject: Subject | None = None,
     preview: Preview | None = None,
 ) -> list[Any] | None:
-    """Ask for something long, one after the other, with progress and a button that stops it; None while it is stopped.
+    """Ask for something long, one after the other, with progress and a button that stops it.
 
-    `key` tells one thing from another: what is asked for anew is not stopped. `what` names its steps, `preview` draws a map
-    that is not finished.
+    None while it is stopped, and where there is no answer, which a sentence says.
+
+    `key` tells one thing from another: what is asked for anew is not stopped. `what` names its steps; `subject` is the network
+    that is asked about, if it is one of the catalogue's; `preview` draws the map, or the curve, that is not finished.
     """
     if st.session_state.get("stopped") == key:
         with st.container(horizontal=True, vertical_alignment="center"):
@@ -97,12 +114,16 @@ def long(
             st.button("Compute it after all", on_click=st.session_state.pop, args=("stopped", None))
         return None
     place = st.empty()
-    display = _Stoppable(place, what, key, subject.title, len(asks), preview)
+    display = _Stoppable(place, what, key, subject.title if subject else "", len(asks), preview)
     try:
         found = []
         for number, ask in enumerate(asks):
             display.number = number
             found.append(_wait(ask(), subject, display.show))
+    except SENTENCES as error:
+        place.empty()
+        _refuse(error)
+        return None
     finally:
         place.empty()
     return found
@@ -111,7 +132,7 @@ def long(
 class _Stoppable:
     """Progress with a button that stops, and under it the map so far."""
 
-    def __init__(  # noqa: PLR0913 - what is shown
+    def __init__(
         self, place: DeltaGenerator, what: str, key: Hashable, title: str, count: int, preview: Preview | None
     ) -> None:
         self._place, self._what, self._key, self._title, self._count, self._preview = place, what, key, title, count, preview
@@ -139,7 +160,7 @@ class _Stoppable:
                 self._preview(progress.partial)
 
 
-def _wait(ticket: Ticket, subject: Subject, show: Callable[[Progress], None]) -> Any:  # noqa: ANN401 - each kind's own result
+def _wait(ticket: Ticket, subject: Subject | None, show: Callable[[Progress], None]) -> Any:  # noqa: ANN401 - each kind's own result
     """Wait for the answer; a script that was overtaken by a newer request is stopped by Streamlit where it shows something."""
     started = time.monotonic()
     try:
@@ -148,6 +169,8 @@ def _wait(ticket: Ticket, subject: Subject, show: Callable[[Progress], None]) ->
                 show(ticket.progress)
         return ticket.answer()
     except rv.WeightsError as error:
+        if subject is None:
+            raise
         raise NoWeightsError(str(error), subject.field, subject.model) from error
     except JobCancelledError:
         # A newer script of this session asked for something else in its place.
@@ -171,33 +194,11 @@ def _waiting(progress: Progress) -> str:
     return f"{progress.ahead} {'analysis is' if progress.ahead == 1 else 'analyses are'} before yours."
 
 
+def _refuse(error: Exception) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.warning(escape(str(error)), icon=":material/error:")
+        st.button("Try again", key=f"again-{hash(str(error))}", icon=":material/refresh:")
+
+
 def _stop(key: Hashable) -> None:
     st.session_state["stopped"] = key
-
-
-# TEMPORARY, until attribution.py asks by `long`.
-def stoppable(title, key, compute):
-    if st.session_state.get("stopped") == key:
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.caption("Stopped. Nothing was lost.")
-            st.button("Compute it after all", on_click=st.session_state.pop, args=("stopped", None))
-        return None
-    place, started = st.empty(), time.monotonic()
-    shown = False
-
-    def report(done: int, total: int) -> None:
-        nonlocal shown
-        if time.monotonic() - started < PROGRESS_AFTER:
-            return
-        if not shown:
-            shown = True
-            with place.container(horizontal=True, vertical_alignment="center", key=f"stoppable-{hash(key)}"):
-                bar.append(st.progress(0.0))
-                st.button("Stop", key=f"stop-{hash(key)}", on_click=_stop, args=(key,))
-        bar[0].progress(done / max(total, 1), f"{title}: {done} of {total}")
-
-    bar = []
-    try:
-        return compute(report)
-    finally:
-        place.empty()

@@ -1,9 +1,9 @@
 """Attribution: which pixels speak for the class, through which block, and can the map be trusted?"""
 
-from dataclasses import fields
 from functools import partial
-from typing import TypeVar
+from typing import Any
 
+import plotly.graph_objects as go
 import streamlit as st
 
 import controls
@@ -11,9 +11,13 @@ import resnet_viz as rv
 import results
 import show
 from controls import Selection
-from resnet_viz.analyses.baselines import BASELINES
-from resnet_viz.analyses.trust import OnStep
-from views import asking, current
+from resnet_viz.analyses.activations import Array
+from resnet_viz.analyses.trust import Robustness
+from resnet_viz.engine.interface import Option
+from resnet_viz.figures.block_equation import Scale
+from results import Subject
+from views import asking, current, method_picker
+from views.block_section import SCALES
 
 VIEWS = {
     "one": "One method",
@@ -22,15 +26,13 @@ VIEWS = {
     "conductance": "Conductance",
     "trust": "Can it be trusted?",
 }
-PLACES = {"output": "after the addition", "residual": "residual branch", "shortcut": "shortcut"}
-STEPS, SAMPLES = ("16", "32", "64", "128", "256", "512"), ("8", "16", "24", "48", "96")
 LARGE_DELTA = 0.05
 INFIDELITY = (
     "The mean squared difference between what the map predicts for noisy copies of the picture and what the logit does, after"
     " the best scaling; 0 is best."
 )
 SENSITIVITY = "How far the map moves at most when the picture hardly does, relative to the map; 0 is best."
-Value = TypeVar("Value", bound=str)
+Options = dict[str, Option]
 FAST = ("saliency", "input_x_gradient", "integrated_gradients", "smoothgrad", "deep_lift", "guided_backprop", "grad_cam")
 
 
@@ -41,61 +43,46 @@ def page() -> None:
     st.segmented_control(
         "Show", list(VIEWS), format_func=lambda name: VIEWS[name], required=True, **controls.bound("view", view)
     )
-    net = asking.network(chosen.model, trained=chosen.trained)
-    {"one": _one, "gallery": _gallery, "strip": _strip, "conductance": _conductance, "trust": _trust}[view](net, result, chosen)
+    subject = asking.network(chosen.model, trained=chosen.trained)
+    shown = {"one": _one, "gallery": _gallery, "strip": _strip, "conductance": _conductance, "trust": _trust}[view]
+    shown(subject, result, chosen)
 
 
-def _one(net: rv.Net, result: rv.Inspection, chosen: Selection) -> None:
-    method, options = _method(result, chosen)
-    found = _attribute(net, chosen, method, options, result.target)
-    if found is not None:
-        _map(found)
-        _sum(found, options)
+def _one(subject: Subject, result: rv.Inspection, chosen: Selection) -> None:
+    method, options = method_picker.method(result, chosen)
+    found = _attribution(subject, result, chosen, method, options)
+    if found is None:
+        return
+    _map(found)
+    _sum(found, options)
+    if method == "grad_cam":
+        _places(subject, result, chosen)
 
 
-def _method(result: rv.Inspection, chosen: Selection) -> tuple[str, dict[str, object]]:
-    """The method and the options that it has, bound to the URL."""
-    method = chosen.method if chosen.method in rv.METHODS else "integrated_gradients"
-    known = {field.name for field in fields(rv.METHODS[method].options)}
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.selectbox(
-            "Method",
-            list(rv.METHODS),
-            format_func=lambda name: rv.METHODS[name].title,
-            width=260,
-            help=f"{rv.METHODS[method].sentence} {rv.METHODS[method].source}",
-            **controls.bound("method", method),
-        )
-        options: dict[str, object] = {}
-        if "baseline" in known:
-            options["baseline"] = _choice("baseline", "Baseline", BASELINES, chosen.baseline)
-        if "steps" in known:
-            options["steps"] = int(_choice("steps", "Steps", STEPS, chosen.steps or "32"))
-        if "samples" in known:
-            options["samples"] = int(_choice("samples", "Samples", SAMPLES, chosen.samples or "24"))
-        if "block" in known:
-            options["block"] = chosen.block
-            _choice("block", "At block", tuple(block.name for block in result.blocks), chosen.block)
-            places = tuple(PLACES) if result.block(chosen.block).shortcut != "none" else ("output", "residual")
-            options["place"] = _choice("place", "Place", places, chosen.place, PLACES)
-    return method, options
+def _attribution(
+    subject: Subject, result: rv.Inspection, chosen: Selection, method: str, options: Options
+) -> rv.Attribution | None:
+    """The attribution, and while it is made the map so far; None where it was stopped."""
+
+    def preview(so_far: Array) -> None:
+        _small(rv.figures.attribution_so_far(result.seen, so_far, show.theme()), "so-far")
+
+    what = rv.METHODS[method].title
+    found = _long(subject, result, chosen, what, [("attribution", {"method": method, **options})], preview)
+    return found[0] if found else None
 
 
-def _choice(field: str, label: str, values: tuple[Value, ...], value: str, names: dict[str, str] | None = None) -> Value:
-    here = next((each for each in values if each == value), values[0])
-    st.selectbox(
-        label, values, format_func=lambda name: (names or {}).get(name, name), width=190, **controls.bound(field, here)
-    )
-    return here
-
-
-def _attribute(net: rv.Net, chosen: Selection, method: str, options: dict[str, object], target: int) -> rv.Attribution | None:
-    """The attribution, with progress and a way to stop it; None where it was stopped."""
-
-    def compute(report: OnStep) -> rv.Attribution:
-        return results.attribution(net, chosen.image, target, method, options, lambda done, total, _: report(done, total))
-
-    return asking.stoppable(f"{net.title}: {rv.METHODS[method].title}", (method, str(options)), compute)
+def _long(
+    subject: Subject,
+    result: rv.Inspection,
+    chosen: Selection,
+    what: str,
+    asked: list[tuple[str, Options]],
+    preview: asking.Preview | None = None,
+) -> list[Any] | None:
+    """Answers to kinds of jobs with options about the class that is explained; None where they were stopped."""
+    asks = [partial(results.submit, subject, kind, chosen.image, result.target, what, **given) for kind, given in asked]
+    return asking.long(what, (what, str(asked)), asks, subject, preview)
 
 
 def _map(found: rv.Attribution) -> None:
@@ -104,7 +91,7 @@ def _map(found: rv.Attribution) -> None:
     show.chart(figure, "attribution", width="content")
 
 
-def _sum(found: rv.Attribution, options: dict[str, object]) -> None:
+def _sum(found: rv.Attribution, options: Options) -> None:
     """What the map adds up to, and what it should."""
     st.caption(f"{found.seconds:.2f} s on {found.device}. {rv.METHODS[found.method].source}.")
     if found.delta is None or found.difference is None:
@@ -124,11 +111,22 @@ def _sum(found: rv.Attribution, options: dict[str, object]) -> None:
 def _double(steps: int, relative: float) -> None:
     """Offer more steps where the sum misses by too much and more would help."""
     doubled = str(2 * steps)
-    if relative > LARGE_DELTA and doubled in STEPS:
+    if relative > LARGE_DELTA and doubled in method_picker.STEPS.values:
         st.button(f"Double the steps to {doubled}", on_click=controls.change, kwargs={"steps": doubled})
 
 
-def _gallery(net: rv.Net, result: rv.Inspection, chosen: Selection) -> None:
+def _places(subject: Subject, result: rv.Inspection, chosen: Selection) -> None:
+    """The places of the block, on one scale."""
+    places = method_picker.places(result.block(chosen.block))
+    asked: list[tuple[str, Options]] = [
+        ("attribution", {"method": "grad_cam", "block": chosen.block, "place": place}) for place in places
+    ]
+    found = _long(subject, result, chosen, "place", asked)
+    if found:
+        _small(rv.figures.cam_places(found, show.theme()), "places")
+
+
+def _gallery(subject: Subject, result: rv.Inspection, chosen: Selection) -> None:
     methods = [name for name in chosen.methods.split(",") if name in rv.METHODS] or list(FAST)
     st.multiselect(
         "Methods",
@@ -138,51 +136,38 @@ def _gallery(net: rv.Net, result: rv.Inspection, chosen: Selection) -> None:
         default=methods,
         on_change=_take_methods,
     )
-
-    def compute(report: OnStep) -> list[rv.Attribution]:
-        found = []
-        for number, method in enumerate(methods):
-            report(number, len(methods))
-            on_progress = partial(_still, report, number, len(methods))
-            found.append(results.attribution(net, chosen.image, result.target, method, {}, on_progress))
-        return found
-
-    found = asking.stoppable(f"{net.title}: methods", ("gallery", *methods), compute)
+    found = _long(subject, result, chosen, "method", [("attribution", {"method": method}) for method in methods])
     if found:
         figure = rv.figures.attribution_gallery(found, show.theme())
         show.heading(figure)
         show.chart(figure, "methods", width="content")
 
 
-def _still(report: OnStep, number: int, total: int, *_: object) -> None:
-    """While one of several methods works, none more is done; the report notices when the person has gone on."""
-    report(number, total)
-
-
 def _take_methods() -> None:
     controls.change(methods=",".join(st.session_state["choose_methods_list"]))
 
 
-def _strip(_: rv.Net, result: rv.Inspection, chosen: Selection) -> None:
-    figure = rv.figures.cam_strip(result, chosen.block, show.theme())
-    show.heading(figure)
-    show.chart(figure, "cam-strip", width="content", on_click=lambda block: controls.change(block=block))
-    overlay = rv.figures.cam_overlay(result, chosen.block, show.theme())
-    show.heading(overlay, level=4)
-    show.chart(overlay, "cam", width="content")
-
-
-def _conductance(net: rv.Net, result: rv.Inspection, chosen: Selection) -> None:
+def _strip(_: Subject, result: rv.Inspection, chosen: Selection) -> None:
+    scale: Scale = "each" if chosen.scale == "each" else "shared"
+    figure = rv.figures.cam_strip(result, chosen.block, show.theme(), scale=scale)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        baseline = _choice("baseline", "Baseline", BASELINES, chosen.baseline)
-        steps = int(_choice("steps", "Steps", STEPS, chosen.steps or "32"))
+        show.heading(figure)
+        st.segmented_control(
+            "Colours", list(SCALES), format_func=lambda name: SCALES[name], required=True, **controls.bound("scale", scale)
+        )
+    show.chart(figure, "cam-strip", width="content", on_click=lambda block: controls.change(block=block))
+    _small(rv.figures.cam_overlay(result, chosen.block, show.theme()), "cam")
 
-    def compute(report: OnStep) -> rv.Conductance:
-        return results.conductance(net, chosen.image, result.target, steps, baseline, report)
 
-    found = asking.stoppable(f"{net.title}: points of the line", ("conductance", steps, baseline), compute)
-    if found is None:
+def _conductance(subject: Subject, result: rv.Inspection, chosen: Selection) -> None:
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        baseline = method_picker.ask("baseline", method_picker.BASELINE, chosen)
+        steps = method_picker.ask("steps", method_picker.STEPS, chosen)
+
+    answer = _long(subject, result, chosen, "point", [("conductance", {"baseline": baseline, "steps": steps})])
+    if not answer:
         return
+    found: rv.Conductance = answer[0]
     figure = rv.figures.conductance_bars(found, show.theme())
     show.heading(figure)
     show.chart(figure, "conductance")
@@ -196,9 +181,9 @@ def _conductance(net: rv.Net, result: rv.Inspection, chosen: Selection) -> None:
     _double(steps, relative)
 
 
-def _trust(net: rv.Net, result: rv.Inspection, chosen: Selection) -> None:
-    method, options = _method(result, chosen)
-    found = _attribute(net, chosen, method, options, result.target)
+def _trust(subject: Subject, result: rv.Inspection, chosen: Selection) -> None:
+    method, options = method_picker.method(result, chosen)
+    found = _attribution(subject, result, chosen, method, options)
     if found is None:
         return
     _map(found)
@@ -206,39 +191,29 @@ def _trust(net: rv.Net, result: rv.Inspection, chosen: Selection) -> None:
         "Deletion covers the pixels that the map calls most important: the class should go quickly. Randomisation makes the"
         " network forget what it learned, from the head down: a map that does not change never showed what was learned."
     )
+    checked = {"method": method, **options}
     left, right = st.columns(2)
-    key = (method, str(options))
     with left:
-        curves = asking.stoppable(
-            f"{net.title}: pictures",
-            ("perturbation", *key),
-            lambda report: results.perturbation(net, chosen.image, found, report),
-        )
-        if curves is not None:
-            figure = rv.figures.perturbation_curves(curves, found.target_label, show.theme())
-            show.heading(figure, level=4)
-            show.chart(figure, "perturbation", width="content")
+        curves = _long(subject, result, chosen, "picture", [("perturbation", checked)])
+        if curves:
+            _small(rv.figures.perturbation_curves(curves[0], found.target_label, show.theme()), "perturbation")
     with right:
-        steps = asking.stoppable(
-            f"{net.title}: layers forgotten",
-            ("randomisation", *key),
-            lambda report: results.randomisation(net, chosen.image, found, report),
-        )
-        if steps is not None:
-            figure = rv.figures.randomisation_steps(steps, show.theme())
-            show.heading(figure, level=4)
-            show.chart(figure, "randomisation", width="content")
+        steps = _long(subject, result, chosen, "layer forgotten", [("randomisation", checked)])
+        if steps:
+            _small(rv.figures.randomisation_steps(steps[0], show.theme()), "randomisation")
     if st.toggle("Measure infidelity and sensitivity too", help="Some hundred more passes (Yeh et al. 2019)."):
-        _robustness(net, chosen, found)
+        metrics = _long(subject, result, chosen, "metric", [("robustness", checked)])
+        if metrics:
+            _metrics(metrics[0])
 
 
-def _robustness(net: rv.Net, chosen: Selection, found: rv.Attribution) -> None:
-    metrics = asking.stoppable(
-        f"{net.title}: metrics",
-        ("robustness", found.method, str(found.options)),
-        lambda report: results.robustness(net, chosen.image, found, report),
-    )
-    if metrics is not None:
-        with st.container(horizontal=True):
-            st.metric("Infidelity", f"{metrics.infidelity:.3g}", help=INFIDELITY, width="content")
-            st.metric("Max-sensitivity", f"{metrics.sensitivity:.3g}", help=SENSITIVITY, width="content")
+def _small(figure: go.Figure, key: str) -> None:
+    """A figure beside or under the page's main one."""
+    show.heading(figure, level=4)
+    show.chart(figure, key, width="content")
+
+
+def _metrics(found: Robustness) -> None:
+    with st.container(horizontal=True):
+        st.metric("Infidelity", f"{found.infidelity:.3g}", help=INFIDELITY, width="content")
+        st.metric("Max-sensitivity", f"{found.sensitivity:.3g}", help=SENSITIVITY, width="content")

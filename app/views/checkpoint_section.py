@@ -1,12 +1,11 @@
 """A checkpoint of one's own: taking the file in, and saying what it leaves open - labels, preprocessing, wiring."""
 
 import streamlit as st
-from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
-from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 import checkpoints
 import controls
+import doors
 import resnet_viz as rv
 import show
 from checkpoints import Own
@@ -66,20 +65,14 @@ def _take(key: str) -> None:
     st.session_state["checkpoint_uploads"] += 1
     st.session_state.pop("notice", None)
     try:
+        doors.admit("upload")
         name = checkpoints.add(given.getvalue(), given.name)
-    except rv.CheckpointError as error:
+    except (rv.CheckpointError, doors.TooOftenError) as error:
         controls.complain(str(error))
     else:
         controls.change(model=name)
     finally:
-        _drop(given)
-
-
-def _drop(given: UploadedFile) -> None:
-    """The tensors are read: let go of the file, which Streamlit would keep until the session ends."""
-    context = get_script_run_ctx()
-    if context is not None and isinstance(context.uploaded_file_mgr, MemoryUploadedFileManager):
-        context.uploaded_file_mgr.remove_file(context.session_id, given.file_id)
+        doors.let_go(given)
 
 
 def _settings(mine: Own) -> None:

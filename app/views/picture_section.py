@@ -5,12 +5,13 @@ from streamlit.elements.widgets.chat import ChatInputValue
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 import controls
+import doors
 import resnet_viz as rv
 import results
 import show
 from controls import Selection
 from resnet_viz.images import MAX_BYTES
-from views import download_section, network_picker
+from views import away_section, download_section, network_picker
 
 UPLOAD_TYPES = ["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "heic", "heif", "avif"]
 
@@ -29,6 +30,9 @@ def header(result: rv.Inspection, chosen: Selection) -> None:
 def notice() -> None:
     """What went wrong last, with the way out, and the download that is waited for."""
     found = controls.notice()
+    if found is not None and found.away:
+        away_section.wait(found)
+        return
     fetchable = found is not None and download_section.can_fetch(found.untrained)
     if found is not None and not (fetchable and download_section.join(found)):
         if fetchable:
@@ -135,11 +139,15 @@ def _take(key: str, field: str) -> None:
     st.session_state["uploads"] += 1
     st.session_state.pop("notice", None)
     try:
+        doors.admit("upload")
         name = results.add_upload(_file(given).getvalue())
-    except rv.ImageError as error:
+    except (rv.ImageError, doors.TooOftenError) as error:
         controls.complain(str(error))
     else:
         controls.change(**{field: name}, target="", channel="")
+    finally:
+        for file in [given] if isinstance(given, UploadedFile) else given.files:
+            doors.let_go(file)
 
 
 def _file(given: UploadedFile | ChatInputValue) -> UploadedFile:

@@ -226,7 +226,7 @@ def _inspection(
         device=str(net.device),
         seen=np.asarray(seen),
         target=index,
-        predictions=_predictions(net, logits),
+        predictions=ranked(net, logits),
         blocks=tuple(map(_block, tapes, gradients, measures)),
     )
 
@@ -259,7 +259,8 @@ def _picked(record: Record, number: int) -> Record:
     return replace(record, **own)  # type: ignore[arg-type]  # tensors take the place of tensors
 
 
-def _predictions(net: Net, logits: Tensor) -> tuple[Prediction, ...]:
+def ranked(net: Net, logits: Tensor) -> tuple[Prediction, ...]:
+    """Name every class for logits (classes,), the likeliest first."""
     order = logits.argsort(descending=True).tolist()
     values, shares = logits.tolist(), logits.softmax(0).tolist()
     return tuple(Prediction(net.labels[i], i, values[i], shares[i]) for i in order)

@@ -23,6 +23,10 @@ from resnet_viz.nets.net import Net
 OnStep = Callable[[int, int], None]
 
 
+def no_step(_: int, __: int) -> None:
+    """Report to nobody."""
+
+
 @dataclass(frozen=True, eq=False)
 class PerturbationCurve:
     """The target's probability while pixels are taken away or put back in an order; `shares` 0 to 1 of the pixels.
@@ -81,15 +85,13 @@ class Robustness:
 
 
 def robustness(
-    net: Net, image: Image.Image, attribution: Attribution, *, seed: int = 0, on_step: OnStep | None = None
+    net: Net, image: Image.Image, attribution: Attribution, *, seed: int = 0, on_step: OnStep = no_step
 ) -> Robustness:
     """Compute both metrics with their default samples."""
     first = infidelity(net, image, attribution, seed=seed)
-    if on_step is not None:
-        on_step(1, 2)
+    on_step(1, 2)
     found = Robustness(first, sensitivity(net, image, attribution, seed=seed))
-    if on_step is not None:
-        on_step(2, 2)
+    on_step(2, 2)
     return found
 
 
@@ -101,7 +103,7 @@ def perturbation(
     *,
     baseline: Baseline = "blur",
     seed: int = 0,
-    on_step: OnStep | None = None,
+    on_step: OnStep = no_step,
 ) -> Perturbation:
     """Take the pixels away in the order of the map, highest first, and put them back in it; beside it a random order.
 
@@ -119,8 +121,7 @@ def perturbation(
         def tick(pictures: int) -> None:
             nonlocal done
             done += pictures
-            if on_step is not None:
-                on_step(done, 4 * (steps + 1))
+            on_step(done, 4 * (steps + 1))
 
         curves = [
             _curve(explained, whole, ground, ranks, steps, tick)
@@ -136,7 +137,7 @@ def randomisation(
     attribution: Attribution,
     *,
     seed: int = 0,
-    on_step: OnStep | None = None,
+    on_step: OnStep = no_step,
 ) -> Randomised:
     """Draw the parameters anew, layer by layer from the head down, and compare the map with that of the trained network.
 
@@ -151,8 +152,7 @@ def randomisation(
         initialise(layer, seed + done)
         again = attribute(drawn, image, attribution.method, attribution.target, **attribution.options)
         found.append(rank_correlation(trained, np.abs(again.map)))
-        if on_step is not None:
-            on_step(done, len(layers))
+        on_step(done, len(layers))
     return Randomised(tuple(name for name, _ in layers), tuple(found))
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from resnet_viz.analyses.activations import Array
+from resnet_viz.engine.store import EVERYBODY
 
 Option = str | int | float | bool | None
 
@@ -60,6 +61,11 @@ class Job:
     def without(self, *names: str) -> tuple[tuple[str, Option], ...]:
         """Return the options but those named."""
         return tuple(pair for pair in self.options if pair[0] not in names)
+
+
+def owner_of(job: Job, session: str) -> str:
+    """Whom an answer belongs to: everybody where picture and network are everybody's, else the session."""
+    return EVERYBODY if job.public and not job.owner else session
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +117,10 @@ class Ticket:
         if not self.finished:
             self._drop(self)
 
+    def when_finished(self, call: Callable[[], None]) -> None:
+        """Have a function called, from any thread, as soon as there is an answer or an error."""
+        self._future.add_done_callback(lambda _: call())
+
     def settle(self, answer: object) -> None:
         """Hand the answer, or the exception that took its place, over; the first time counts."""
         with suppress(InvalidStateError):
@@ -133,4 +143,8 @@ class Engine(Protocol):
 
     def leave(self, session: str) -> None:
         """Forget a session: its jobs are cancelled, and what was computed for it alone is dropped."""
+        ...
+
+    def ready(self) -> bool:
+        """Whether it can be reached and does its job."""
         ...

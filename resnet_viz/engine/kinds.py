@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import cached_property
+from typing import Any, get_type_hints
 
 from PIL import Image
 
@@ -24,10 +25,20 @@ class Task:
     """A job with all that it takes; `ask` answers another job that this one needs first."""
 
     job: Job
-    net: Net
-    image: Image.Image
+    open_net: Callable[[], Net]
+    open_picture: Callable[[], Image.Image]
     report: Report
     ask: Callable[[Job], Any]
+
+    @cached_property
+    def net(self) -> Net:
+        """The network, loaded when it is needed."""
+        return self.open_net()
+
+    @cached_property
+    def image(self) -> Image.Image:
+        """The picture, checked when it is needed."""
+        return self.open_picture()
 
     def step(self, done: int, total: int) -> None:
         """Report without a map."""
@@ -48,6 +59,11 @@ class Kind:
     whole: Callable[[Job], Job] = lambda job: job
     cut: Callable[[Any, Job], Any] = lambda answer, _: answer
     slim: Callable[[Any, Job], Any] = lambda answer, _: answer
+
+    @property
+    def answer(self) -> Any:  # noqa: ANN401 - a type
+        """The type of the answer, as `run` says it."""
+        return get_type_hints(self.run)["return"]
 
 
 def _inspect(task: Task) -> Inspection:
@@ -93,14 +109,22 @@ def _conductance(task: Task) -> Conductance:
     return conductance(task.net, task.image, task.job.target, on_point=task.step, **options)  # type: ignore[arg-type]  # checked there
 
 
-def _about(question: Callable[..., Any]) -> Callable[[Task], Any]:
-    """A question about the attribution that the same options make."""
+def _perturbation(task: Task) -> trust.Perturbation:
+    return trust.perturbation(task.net, task.image, _found(task), on_step=task.step)
 
-    def run(task: Task) -> Any:  # noqa: ANN401 - what the question returns
-        found = task.ask(replace(task.job, kind="attribution"))
-        return question(task.net, task.image, found, on_step=task.step)
 
-    return run
+def _randomisation(task: Task) -> trust.Randomised:
+    return trust.randomisation(task.net, task.image, _found(task), on_step=task.step)
+
+
+def _robustness(task: Task) -> trust.Robustness:
+    return trust.robustness(task.net, task.image, _found(task), on_step=task.step)
+
+
+def _found(task: Task) -> Attribution:
+    """The attribution that the same options make, which is what these ask about."""
+    found: Attribution = task.ask(replace(task.job, kind="attribution"))
+    return found
 
 
 KINDS: dict[str, Kind] = {
@@ -108,7 +132,7 @@ KINDS: dict[str, Kind] = {
     "gradients": Kind(_gradients),
     "attribution": Kind(_attribution),
     "conductance": Kind(_conductance),
-    "perturbation": Kind(_about(trust.perturbation)),
-    "randomisation": Kind(_about(trust.randomisation)),
-    "robustness": Kind(_about(trust.robustness)),
+    "perturbation": Kind(_perturbation),
+    "randomisation": Kind(_randomisation),
+    "robustness": Kind(_robustness),
 }

@@ -76,6 +76,10 @@ class LocalEngine:
                     ticket.cancel()
             self._store.forget(session)
 
+    def ready(self) -> bool:
+        """Whether jobs are taken in: until it is closed."""
+        return not self._closed
+
     def close(self) -> None:
         """Cancel everything and end the threads; no job is taken in any more."""
         with self._changed:

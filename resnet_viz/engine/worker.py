@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -82,9 +83,9 @@ class Worker:
             if all(each.cancelled.is_set() for each in together):
                 raise JobCancelledError
 
-        def report(done: int, total: int, partial: Array | None) -> None:
+        def report(done: int, total: int, so_far: Array | None) -> None:
             check()
-            run.progress = Progress(None, done, total, partial)
+            run.progress = Progress(None, done, total, so_far)
 
         def silent(_: int, __: int, ___: Array | None) -> None:
             check()
@@ -96,8 +97,11 @@ class Worker:
                 self.keep(job, run, answer)
             return answer
 
-        net = run.net or self.models.get(run.job.model, run.job.trained, self.device)
-        task = Task(run.job, InterruptibleNet.of(net, check), _picture(run.job), report, ask)
+        def net() -> Net:
+            found = run.net or self.models.get(run.job.model, run.job.trained, self.device)
+            return InterruptibleNet.of(found, check)
+
+        task = Task(run.job, net, partial(_picture, run.job), report, ask)
         return task
 
 

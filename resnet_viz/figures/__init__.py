@@ -3,7 +3,7 @@
 `figure.layout.meta` holds "finding" (also the title), "how_to_read" and "alt".
 """
 
-from resnet_viz.figures.attribution_map import attribution_gallery, attribution_map
+from resnet_viz.figures.attribution_map import attribution_gallery, attribution_map, attribution_so_far, cam_places
 from resnet_viz.figures.block_equation import block_equation
 from resnet_viz.figures.block_map import block_map
 from resnet_viz.figures.cam_overlay import cam_overlay
@@ -24,9 +24,11 @@ from resnet_viz.figures.trust_curves import perturbation_curves, randomisation_s
 __all__ = [
     "attribution_gallery",
     "attribution_map",
+    "attribution_so_far",
     "block_equation",
     "block_map",
     "cam_overlay",
+    "cam_places",
     "cam_strip",
     "channel_map",
     "channel_mosaic",

@@ -14,7 +14,20 @@ from plotly.colors import sample_colorscale
 
 from resnet_viz.analyses.inspection import BlockInspection, Inspection
 from resnet_viz.figures.block_chain import PAD, RIGHT, Place, natural_width, places_of
-from resnet_viz.figures.theme import ATTRIBUTION, GRADIENT, IDENTITY, LIGHT, PLAIN, RESIDUAL, SIGNED, SUM, Theme, finish, short
+from resnet_viz.figures.theme import (
+    ATTRIBUTION,
+    GRADIENT,
+    IDENTITY,
+    LIGHT,
+    PLAIN,
+    RESIDUAL,
+    SIGNED,
+    SUM,
+    Theme,
+    finish,
+    plain,
+    short,
+)
 
 MapMeasure = Literal["ratio", "cosine", "gradient", "cam_mass", "response_std"]
 
@@ -231,7 +244,7 @@ def _ends(inspection: Inspection, width: int, theme: Theme) -> Iterator[dict[str
     best = inspection.predictions[0]
     label = best.label if len(best.label) < 18 else f"{best.label[:16]}…"
     yield _text(width - RIGHT + 14, LINE_Y + 12, "average, linear", theme.muted, 12, "left")
-    yield _text(width - RIGHT + 14, LINE_Y - 8, f"<b>{label} {best.probability:.0%}</b>", theme.text, 14, "left")
+    yield _text(width - RIGHT + 14, LINE_Y - 8, f"<b>{plain(label)} {best.probability:.0%}</b>", theme.text, 14, "left")
 
 
 def _text(x: float, y: float, text: str, colour: str, size: int, anchor: str = "center") -> dict[str, Any]:

@@ -6,6 +6,7 @@ from PIL import Image
 
 from resnet_viz.analyses.activations import Array
 from resnet_viz.analyses.inspection import Inspection
+from resnet_viz.figures.overlay import VEIL, enlarge
 from resnet_viz.figures.pictures import data_url
 from resnet_viz.figures.theme import ATTRIBUTION, LIGHT, Theme, finish, short
 
@@ -18,8 +19,9 @@ def cam_overlay(inspection: Inspection, block: str, theme: Theme = LIGHT) -> go.
     """Draw the crop and the block's Grad-CAM over it, interpolated bilinearly; KeyError for an unknown block."""
     inspected = inspection.block(block)
     side = inspection.seen.shape[0]
-    cam = _enlarge(inspected.cam, min(side, LARGEST_SIDE))
-    step = side / len(cam)
+    cells = min(side, LARGEST_SIDE)
+    cam = enlarge(inspected.cam, (cells, cells))
+    step = side / cells
     peak = float(inspected.cam.max())
     rows, columns = inspected.cam.shape
     fig = go.Figure(go.Image(source=data_url(Image.fromarray(inspection.seen)), hoverinfo="skip"))
@@ -32,7 +34,7 @@ def cam_overlay(inspection: Inspection, block: str, theme: Theme = LIGHT) -> go.
             dy=step,
             zmin=0,
             zmax=peak or 1.0,
-            colorscale=[(0, "rgba(213,94,0,0)"), (0.5, "rgba(213,94,0,0.75)"), (1, "rgba(120,30,0,1)")],
+            colorscale=VEIL,
             opacity=DEFAULT_OPACITY / 100,
             colorbar={"thickness": 10, "outlinewidth": 0, "title": {"text": "Grad-CAM"}},
             hovertemplate="x %{x:.0f}, y %{y:.0f}<br>Grad-CAM %{z:.4f}<extra></extra>",
@@ -53,11 +55,6 @@ def cam_overlay(inspection: Inspection, block: str, theme: Theme = LIGHT) -> go.
         how_to_read=f"The darker, the more the features there raise the logit of {label}. The slider sets the opacity.",
         alt=f"{finding}. Grad-CAM of {rows} by {columns} cells over the {side} pixel crop, peak {peak:.3g}.",
     )
-
-
-def _enlarge(cam: Array, side: int) -> Array:
-    enlarged: Array = np.asarray(Image.fromarray(cam).resize((side, side), Image.Resampling.BILINEAR))
-    return enlarged
 
 
 def _slider(theme: Theme) -> dict[str, object]:

@@ -27,9 +27,10 @@ def conductance_bars(conductance: Conductance, theme: Theme = LIGHT) -> go.Figur
     fig.add_hline(
         y=conductance.difference,
         line={"color": theme.text, "width": 1.5, "dash": "dash"},
-        annotation={"text": f"F(x) − F(baseline) = {conductance.difference:.2f}", "font": {"color": theme.text}},
+        name=f"F(x) − F(baseline) = {conductance.difference:.2f}",
+        showlegend=True,
     )
-    fig.update_xaxes(title="block", type="category", tickangle=0, showgrid=False)
+    fig.update_xaxes(title={"text": "block", "standoff": 6}, type="category", tickangle=0, showgrid=False)
     fig.update_yaxes(title={"text": "logits", "standoff": 14}, zeroline=True)
     legend = {"orientation": "h", "x": 0, "y": -0.18, "yanchor": "top"}
     width = max(700, 26 * len(names))

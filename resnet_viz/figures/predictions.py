@@ -3,13 +3,13 @@
 import plotly.graph_objects as go
 
 from resnet_viz.analyses.inspection import Inspection
-from resnet_viz.figures.theme import LIGHT, SUM, Theme, finish
+from resnet_viz.figures.theme import LIGHT, SUM, Theme, finish, plain
 
 
 def predictions(inspection: Inspection, count: int = 5, theme: Theme = LIGHT) -> go.Figure:
     """Draw the `count` most probable classes; x is the softmax probability in percent."""
     best = inspection.predictions[:count]
-    labels = [p.label if len(p.label) <= 22 else f"{p.label[:21]}…" for p in best]
+    labels = [plain(p.label if len(p.label) <= 22 else f"{p.label[:21]}…") for p in best]
     fig = go.Figure(
         go.Bar(
             x=[100 * p.probability for p in best],
@@ -21,7 +21,7 @@ def predictions(inspection: Inspection, count: int = 5, theme: Theme = LIGHT) ->
             textposition="outside",
             textfont={"color": theme.text},
             cliponaxis=False,
-            customdata=[(p.label, p.logit, p.index) for p in best],
+            customdata=[(plain(p.label), p.logit, p.index) for p in best],
             hovertemplate="%{customdata[0]}<br>logit %{customdata[1]:.3f}<br>class %{customdata[2]}<extra></extra>",
         )
     )

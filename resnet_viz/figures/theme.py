@@ -3,6 +3,7 @@
 Colours are Okabe and Ito's (https://jfly.uni-koeln.de/color/), which colour-blind people can tell apart; each has one meaning.
 """
 
+import html
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,7 +43,7 @@ DARK = Theme("dark", "#E8EDF2", "#A3AEBA", "#3A4551", "#1B232C", "#27313C")
 def finish(fig: go.Figure, theme: Theme, *, finding: str, how_to_read: str, alt: str) -> go.Figure:
     """Give a figure its title, fonts and transparent ground; `meta` carries the finding, reading aid and alt text."""
     fig.update_layout(
-        title={"text": finding, "x": 0, "xanchor": "left", "xref": "paper", "font": {"size": 18}},
+        title={"text": plain(finding), "x": 0, "xanchor": "left", "xref": "paper", "font": {"size": 18}},
         meta={"finding": finding, "how_to_read": how_to_read, "alt": alt},
         font={"family": FONT, "size": 13, "color": theme.text},
         paper_bgcolor="rgba(0,0,0,0)",
@@ -53,6 +54,11 @@ def finish(fig: go.Figure, theme: Theme, *, finding: str, how_to_read: str, alt:
         template={"layout": {"xaxis": _axis(theme), "yaxis": _axis(theme)}},
     )
     return fig
+
+
+def plain(text: str) -> str:
+    """Make text plain in a figure, where Plotly reads <b> and <a href> as markup: labels come from outside."""
+    return html.escape(text, quote=False)
 
 
 def short(block: str) -> str:

@@ -40,26 +40,9 @@ def training_curves(curves: Mapping[str, pd.DataFrame], chosen: str, theme: Them
     if chosen not in curves:
         raise ValueError(f"there is no curve of {chosen!r}: there are {', '.join(curves) or 'none'}")
     fig = make_subplots(1, 2, shared_yaxes=True, horizontal_spacing=0.03)
-    low, high = _limits(curves)
     for column, panel in enumerate((TRAINING, TEST), start=1):
-        # The chosen one last, above the others.
-        for name in sorted(curves, key=lambda name: name == chosen):
-            fig.add_trace(_line(curves[name], name, panel, front=name == chosen), row=1, col=column)
-        pixels = (HEIGHT - TOP - BOTTOM) / (high - low)
-        for label in _labels(curves, chosen, panel, pixels, theme):
-            fig.add_annotation(label, row=1, col=column)
-        fig.add_annotation(_title(panel, theme), row=1, col=column)
-    last = max(int(curve["epoch"].iloc[-1]) for curve in curves.values())
-    fig.update_xaxes(
-        title="epoch",
-        range=[1, last * (1 + LABEL_SHARE)],
-        tickvals=_epochs(last),
-        showgrid=False,
-        showline=True,
-        fixedrange=True,
-    )
-    fig.update_yaxes(type="log", range=[low, high], tickvals=TICKS, ticktext=[f"{tick:.0%}" for tick in TICKS], fixedrange=True)
-    fig.update_yaxes(title="error (log scale)", col=1)
+        _add_panel(fig, column, curves, chosen, panel, theme)
+    _scale_axes(fig, last=max(int(curve["epoch"].iloc[-1]) for curve in curves.values()), limits=_limits(curves))
     fig.update_layout(
         width=WIDTH,
         height=HEIGHT,
@@ -68,18 +51,33 @@ def training_curves(curves: Mapping[str, pd.DataFrame], chosen: str, theme: Them
         dragmode=False,
     )
     finding = _finding(curves, chosen)
-    colours = "Blue networks have an identity path, grey ones are plain; wider is deeper. " if len(curves) > 1 else ""
-    ends = "; ".join(
-        f"{CIFAR[name].title} ends at {_end(curve, TRAINING):.1%} on training and {_end(curve, TEST):.1%} on test images"
-        for name, curve in curves.items()
+    return finish(fig, theme, finding=finding, how_to_read=_reading(curves), alt=_alt(curves, finding))
+
+
+def _add_panel(
+    fig: go.Figure, column: int, curves: Mapping[str, pd.DataFrame], chosen: str, panel: Panel, theme: Theme
+) -> None:
+    """Lines, their names and the panel's title."""
+    # The chosen one last, above the others.
+    for name in sorted(curves, key=lambda name: name == chosen):
+        fig.add_trace(_line(curves[name], name, panel, front=name == chosen), row=1, col=column)
+    for note in (*_labels(curves, chosen, panel, theme), _title(panel, theme)):
+        fig.add_annotation(note, row=1, col=column)
+
+
+def _scale_axes(fig: go.Figure, *, last: int, limits: tuple[float, float]) -> None:
+    """Epochs up to the last with room for names behind it; errors on a log scale between `limits`, powers of ten."""
+    fig.update_xaxes(
+        title="epoch",
+        range=[1, last * (1 + LABEL_SHARE)],
+        tickvals=_epochs(last),
+        showgrid=False,
+        showline=True,
+        fixedrange=True,
     )
-    return finish(
-        fig,
-        theme,
-        finding=finding,
-        how_to_read=f"Lower is better. {colours}Training errors are means over an epoch, on cropped and mirrored images.",
-        alt=f"{finding}. Two charts of error by epoch. {ends}.",
-    )
+    names = [f"{tick:.0%}" for tick in TICKS]
+    fig.update_yaxes(type="log", range=list(limits), tickvals=TICKS, ticktext=names, fixedrange=True)
+    fig.update_yaxes(title="error (log scale)", col=1)
 
 
 def _line(curve: pd.DataFrame, name: str, panel: Panel, *, front: bool) -> go.Scatter:
@@ -110,10 +108,10 @@ def _title(panel: Panel, theme: Theme) -> dict[str, object]:
     }
 
 
-def _labels(
-    curves: Mapping[str, pd.DataFrame], chosen: str, panel: Panel, pixels: float, theme: Theme
-) -> list[dict[str, object]]:
+def _labels(curves: Mapping[str, pd.DataFrame], chosen: str, panel: Panel, theme: Theme) -> list[dict[str, object]]:
     """Name each line at its end; names that would overlap move apart, each with a stroke to its line."""
+    low, high = _limits(curves)
+    pixels = (HEIGHT - TOP - BOTTOM) / (high - low)
     ends = sorted((math.log10(_end(curve, panel)), name) for name, curve in curves.items())
     places = _apart([pixels * height for height, _ in ends], LABEL_PIXELS)
     labels = []
@@ -167,6 +165,19 @@ def _end(curve: pd.DataFrame, panel: Panel) -> float:
 def _limits(curves: Mapping[str, pd.DataFrame]) -> tuple[float, float]:
     errors = pd.concat([curve[panel.column] for curve in curves.values() for panel in (TRAINING, TEST)]).clip(lower=1e-4)
     return math.log10(errors.min()) - 0.08, math.log10(errors.max()) + 0.05
+
+
+def _reading(curves: Mapping[str, pd.DataFrame]) -> str:
+    colours = "Blue networks have an identity path, grey ones are plain; wider is deeper. " if len(curves) > 1 else ""
+    return f"Lower is better. {colours}Training errors are means over an epoch, on cropped and mirrored images."
+
+
+def _alt(curves: Mapping[str, pd.DataFrame], finding: str) -> str:
+    ends = "; ".join(
+        f"{CIFAR[name].title} ends at {_end(curve, TRAINING):.1%} on training and {_end(curve, TEST):.1%} on test images"
+        for name, curve in curves.items()
+    )
+    return f"{finding}. Two charts of error by epoch. {ends}."
 
 
 def _epochs(last: int) -> list[int]:

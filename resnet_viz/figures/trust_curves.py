@@ -3,7 +3,7 @@
 import plotly.graph_objects as go
 
 from resnet_viz.analyses.trust import Perturbation, PerturbationCurve, Randomised
-from resnet_viz.figures.theme import ATTRIBUTION, LIGHT, PLAIN, Theme, finish, short
+from resnet_viz.figures.theme import ATTRIBUTION, LIGHT, PLAIN, Theme, finish, plain, short
 
 
 def perturbation_curves(curves: Perturbation, label: str, theme: Theme = LIGHT) -> go.Figure:
@@ -18,7 +18,7 @@ def perturbation_curves(curves: Perturbation, label: str, theme: Theme = LIGHT) 
     for name, curve, colour, dash in lines:
         fig.add_trace(_curve(f"{name}, area {curve.area:.2f}", curve, colour, dash))
     fig.update_xaxes(title="share of the pixels", tickformat=".0%", range=[0, 1], showgrid=False)
-    fig.update_yaxes(title=f"probability of {label}", tickformat=".0%", range=[-0.02, 1.02])
+    fig.update_yaxes(title=f"probability of {plain(label)}", tickformat=".0%", range=[-0.02, 1.02])
     legend = {"orientation": "h", "x": 0, "y": -0.22, "yanchor": "top"}
     fig.update_layout(width=520, height=430, margin={"l": 0, "r": 0, "t": 44, "b": 0}, legend=legend, dragmode=False)
     better = sum((curves.deletion.area < curves.random_deletion.area, curves.insertion.area > curves.random_insertion.area))

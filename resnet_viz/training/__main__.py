@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
+from resnet_viz.lessons import fewer_blocks
 from resnet_viz.nets.cifar import CifarResNet
 from resnet_viz.nets.net import WeightsError, pick_device
-from resnet_viz.nets.zoo import CIFAR, WEIGHTS_FOLDER, CifarSpec, read_card
+from resnet_viz.nets.zoo import CIFAR, WEIGHTS_FOLDER, CifarSpec, load, read_card
 from resnet_viz.training import cards
 from resnet_viz.training.data import Dataset, load_cifar10
 from resnet_viz.training.recipe import Recipe
@@ -60,6 +61,15 @@ def zoo_check_command(data: Data) -> None:
             typer.echo(f"{name}: not shipped")
     if agreeing != shipped:
         raise typer.Exit(1)
+
+
+@app.command("fewer-blocks")
+def fewer_blocks_command(name: Name, data: Data) -> None:
+    """Measure a shipped network with blocks removed and in other orders, and ship what was found to assets/lessons."""
+    _spec(name)
+    net, test = load(name), load_cifar10(data).test
+    rows = fewer_blocks.measure(net, test.images, test.labels, on_batch=lambda done, total: typer.echo(f"{done} of {total}"))
+    typer.echo(f"{name}: shipped to {fewer_blocks.write(name, len(test.labels), rows)}")
 
 
 def _make(name: str, images: Dataset, runs: Path, epochs: int) -> None:

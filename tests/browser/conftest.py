@@ -65,7 +65,7 @@ def running_app(environment: Mapping[str, str] | None = None, log_name: str = "a
     with (ARTIFACTS / f"{log_name}.log").open("w") as log:
         server = subprocess.Popen([*command, *address], cwd=ROOT, env=variables, stdout=log, stderr=subprocess.STDOUT)  # noqa: S603
         try:
-            _wait_for(f"{url}/_stcore/health", server)
+            _wait_for(f"{url}/ready", server)
             yield url
         finally:
             server.terminate()

@@ -8,6 +8,22 @@ from playwright.sync_api import Browser, Page, expect
 from tests.browser.screen import headings, headings_for_another_person, open_app, overflow, screenshot, settle
 
 
+def shown_map(page: Page) -> str:
+    """Every value of the signed map on screen."""
+    values: str = page.evaluate(
+        "() => JSON.stringify(Array.from(document.querySelector('.st-key-scroll-attribution .js-plotly-plot')._fullData[1].z,"
+        " row => Array.from(row)))"
+    )
+    return values
+
+
+def choose(page: Page, label: str, option: str) -> None:
+    """Take an option of a select box."""
+    page.get_by_role("combobox", name=label).click()
+    page.get_by_role("option", name=option, exact=True).click()
+    settle(page)
+
+
 def test_the_gradients_divide_exactly_and_the_finding_says_how(page: Page) -> None:
     open_app(page, "gradients")
     found = headings(page)
@@ -46,6 +62,46 @@ def test_too_large_a_delta_offers_more_steps(page: Page) -> None:
     assert "steps=32" in page.url
 
 
+def test_another_noise_level_makes_another_map_and_the_link_holds_it(page: Page) -> None:
+    open_app(page, "attribution?method=smoothgrad&samples=8")
+    before = shown_map(page)
+    choose(page, "Noise", "40%")
+    assert "noise=0.4" in page.url
+    after = shown_map(page)
+    assert after != before
+    open_app(page, page.url.split("/", 3)[3])
+    assert shown_map(page) == after
+
+
+def test_a_smaller_window_takes_a_smaller_stride_with_it(page: Page) -> None:
+    open_app(page, "attribution?method=occlusion&window=1/3&stride=1/3")
+    before = shown_map(page)
+    choose(page, "Window", "1/4 of the side")
+    assert "window=1%2F4" in page.url
+    assert shown_map(page) != before
+    expect(page.get_by_role("combobox", name="Stride")).to_have_value("1/8 of the side")
+
+
+def test_tiles_of_blocks_are_compared_on_one_scale_until_each_gets_its_own(page: Page) -> None:
+    open_app(page, "attribution?view=strip")
+    sheet = page.locator(".st-key-scroll-cam-strip .layer-below image, .st-key-scroll-cam-strip .imagelayer image").first
+    before = sheet.get_attribute("xlink:href") or sheet.get_attribute("href")
+    expect(page.get_by_text("One scale: all the tint")).to_be_visible()
+    page.get_by_text("Each its own scale").click()
+    settle(page)
+    assert "scale=each" in page.url
+    expect(page.get_by_text("Each tile is darkest at its own peak")).to_be_visible()
+    assert (sheet.get_attribute("xlink:href") or sheet.get_attribute("href")) != before
+
+
+def test_grad_cam_shows_the_places_of_its_block_on_one_scale(page: Page) -> None:
+    open_app(page, "attribution?method=grad_cam&block=layer2.1")
+    assert any("at block 2.1, the shortcut brings" in text for text in headings(page))
+    chart = page.locator(".st-key-scroll-places .js-plotly-plot")
+    expect(chart).to_contain_text("residual branch")
+    expect(chart).to_contain_text("after the addition")
+
+
 @pytest.mark.parametrize("view", ["gallery", "strip", "conductance", "trust"])
 def test_each_view_opens(page: Page, view: str) -> None:
     open_app(page, f"attribution?view={view}")
@@ -71,7 +127,19 @@ def test_the_same_link_shows_the_same_to_another_person(page: Page, chromium: Br
     assert headings_for_another_person(chromium, page.url) == headings(page)
 
 
-@pytest.mark.parametrize("query", ["method=nonsense", "steps=-3&samples=x", "view=nonsense", "method=grad_cam&place=q&block=z"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "method=nonsense",
+        "steps=-3&samples=x",
+        "view=nonsense",
+        "method=grad_cam&place=q&block=z",
+        "method=smoothgrad&noise=loud",
+        "method=occlusion&window=1/6&stride=1/3",
+        "method=occlusion&window=1/0&stride=-1",
+        "view=strip&scale=nonsense",
+    ],
+)
 def test_a_broken_link_shows_the_first_choice(page: Page, query: str) -> None:
     open_app(page, f"attribution?{query}")
     expect(page.locator("[data-testid='stException']")).to_have_count(0)

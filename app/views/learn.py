@@ -1,0 +1,39 @@
+"""Learn: the track of lessons, from the problem to training deep networks; one page each."""
+
+import streamlit as st
+
+import show
+from views.lessons import frame
+from views.lessons.lesson import LESSON, Lesson, done
+from views.lessons.track import TRACK
+
+
+def page() -> None:
+    """The lesson that the URL names, or all of them."""
+    slug = st.query_params.get(LESSON, "")
+    lesson = next((each for each in TRACK if each.slug == slug), None)
+    if lesson is not None:
+        frame.show_lesson(lesson, TRACK)
+        return
+    if slug:
+        st.error(f"There is no lesson called {show.escape(slug)}: pick one below.", icon=":material/error:")
+    _overview()
+
+
+def _overview() -> None:
+    st.html(frame.CSS)
+    st.markdown("# Learn what a residual block does, by doing")
+    finished = sum(lesson.slug in done() for lesson in TRACK)
+    st.progress(finished / len(TRACK), f"{finished} of {len(TRACK)} lessons done in this session")
+    with st.container(key="lesson-list"):
+        for number, lesson in enumerate(TRACK, 1):
+            _row(number, lesson)
+
+
+def _row(number: int, lesson: Lesson) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", key=f"lesson-row-{lesson.slug}"):
+        mark = ":material/check_circle:" if lesson.slug in done() else ":material/radio_button_unchecked:"
+        st.button(
+            f"{number}. {lesson.title}", key=f"open-{lesson.slug}", icon=mark, on_click=frame.go, args=(lesson,), width=330
+        )
+        st.markdown(show.escape(lesson.question))

@@ -1,0 +1,109 @@
+"""The method of an attribution and its options, bound to the URL; where a link names no option, the usual one is taken."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from fractions import Fraction
+from typing import Any, Generic, TypeVar
+
+import streamlit as st
+
+import controls
+import resnet_viz as rv
+from controls import Selection
+from resnet_viz.analyses.baselines import BASELINES, Baseline
+from resnet_viz.figures.attribution_map import PLACES
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Choice(Generic[Value]):
+    """What an option can be: the values by the text that stands for each in the URL, and the text of the usual one."""
+
+    label: str
+    values: Mapping[str, Value]
+    usual: str
+    name: Callable[[str], str] = str
+    explanation: str | None = None
+
+    def text(self, wanted: str) -> str:
+        """The text wanted if it stands for a value, else the usual one."""
+        return wanted if wanted in self.values else self.usual
+
+
+def _side(text: str) -> str:
+    return f"{text} of the side"
+
+
+BASELINE: Choice[Baseline] = Choice("Baseline", {baseline: baseline for baseline in BASELINES}, "black")
+STEPS = Choice("Steps", {str(steps): steps for steps in (16, 32, 64, 128, 256, 512)}, "32")
+SAMPLES = Choice("Samples", {str(samples): samples for samples in (8, 16, 24, 48, 96)}, "24")
+NOISES = {str(noise): noise for noise in (0.02, 0.05, 0.09, 0.15, 0.25, 0.4)}
+NOISE_HELP = "The noise's standard deviation, as a share of how far apart the picture's lowest and highest values are."
+WINDOW = Choice(
+    "Window",
+    {f"1/{part}": 1 / part for part in (16, 12, 8, 6, 4, 3)},
+    "1/6",
+    _side,
+    "What is covered at a time, as a share of the picture's side: a smaller window finds smaller things.",
+)
+# Half of each window and more; of a longer stride than the window pixels would never be covered.
+STRIDES = {f"1/{part}": 1 / part for part in (32, 24, 16, 12, 8, 6, 4, 3)}
+STRIDE_HELP = "How far the window moves each time, at most as far as it is wide; half as far takes four times as long."
+
+
+def method(result: rv.Inspection, chosen: Selection) -> tuple[str, dict[str, Any]]:
+    """The method, and its options as `rv.attribute` takes them."""
+    name = chosen.method if chosen.method in rv.METHODS else "integrated_gradients"
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.selectbox(
+            "Method",
+            list(rv.METHODS),
+            format_func=lambda name: rv.METHODS[name].title,
+            width=260,
+            help=f"{rv.METHODS[name].sentence} {rv.METHODS[name].source}",
+            **controls.bound("method", name),
+        )
+        return name, {field: ask(field, choice, chosen) for field, choice in _choices(name, result, chosen).items()}
+
+
+def ask(field: str, choice: Choice[Value], chosen: Selection) -> Value:
+    """Show a choice and return what is chosen."""
+    text = choice.text(getattr(chosen, field))
+    st.selectbox(
+        choice.label,
+        list(choice.values),
+        format_func=choice.name,
+        width=190,
+        help=choice.explanation,
+        **controls.bound(field, text),
+    )
+    return choice.values[text]
+
+
+def places(block: rv.BlockInspection) -> tuple[str, ...]:
+    """The places of a block at which Grad-CAM can look, in the order of the forward pass."""
+    return tuple(place for place in PLACES if place != "shortcut" or block.shortcut != "none")
+
+
+def _choices(name: str, result: rv.Inspection, chosen: Selection) -> dict[str, Choice[Any]]:
+    """The choices that a method has, in the order on screen."""
+    usual = rv.METHODS[name].options()
+    every: dict[str, Choice[Any]] = {
+        "baseline": BASELINE,
+        "steps": STEPS,
+        "samples": SAMPLES,
+        "noise": Choice("Noise", NOISES, str(getattr(usual, "noise", "")), lambda text: f"{float(text):.0%}", NOISE_HELP),
+        "window": WINDOW,
+        "stride": _stride(WINDOW.text(chosen.window)),
+        "block": Choice("At block", {block.name: block.name for block in result.blocks}, result.blocks[-1].name),
+        "place": Choice("Place", {place: place for place in places(result.block(chosen.block))}, "output", PLACES.__getitem__),
+    }
+    known = {field.name for field in fields(usual)}
+    return {field: choice for field, choice in every.items() if field in known}
+
+
+def _stride(window: str) -> Choice[float]:
+    """Strides up to the window; the usual one is half of it."""
+    fitting = {text: stride for text, stride in STRIDES.items() if Fraction(text) <= Fraction(window)}
+    return Choice("Stride", fitting, str(Fraction(window) / 2), _side, STRIDE_HELP)

@@ -1,0 +1,98 @@
+"""Inspections a second of one process, the number that docs/scaling.md reckons with.
+
+    python benchmarks/throughput.py                      # resnet20-cifar10 and resnet50, one thread and two
+    python benchmarks/throughput.py --device cuda        # passes of 1, 2, 4 and 8 pictures
+
+Only what a worker does is timed: from the decoded picture to the answer, the whole inspection. Run it on a machine that does
+nothing else, with the MALLOC_* variables of the Makefile. Weights are drawn at random where the trained ones are not here: they
+take the same time.
+"""
+
+import argparse
+import os
+import statistics
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+# Started as a script, Python looks for imports in this folder: the repository's own modules are one above.
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import resnet_viz as rv
+from resnet_viz.analyses.inspection import inspect_batch
+from resnet_viz.nets.net import Net, pick_device
+
+MODELS = ("resnet20-cifar10", "resnet50")
+PICTURE = Path(__file__).parents[1] / "assets" / "samples" / "cifar-cat.jpg"
+WARM_UP, ROUNDS, ROUND_SECONDS = 3, 5, 3.0
+
+
+@dataclass(frozen=True)
+class Throughput:
+    """Inspections a second: the median of the rounds, and the slowest and the fastest one."""
+
+    model: str
+    device: str
+    threads: int
+    batch: int
+    median: float
+    least: float
+    most: float
+
+    def __str__(self) -> str:
+        setting = f"{self.threads} threads" if self.device == "cpu" else f"batch {self.batch}"
+        return f"{self.model:18} {self.device:6} {setting:10} {self.median:8.2f} /s   {self.least:.2f} to {self.most:.2f}"
+
+
+def measure(net: Net, image: Image.Image, batch: int) -> Throughput:
+    """Inspect the same picture for some seconds, several times."""
+    for _ in range(WARM_UP):
+        _pass(net, image, batch)
+    rates = sorted(_rate(net, image, batch) for _ in range(ROUNDS))
+    threads = torch.get_num_threads()
+    return Throughput(net.name, net.device.type, threads, batch, statistics.median(rates), rates[0], rates[-1])
+
+
+def _rate(net: Net, image: Image.Image, batch: int) -> float:
+    started, done = time.perf_counter(), 0
+    while time.perf_counter() - started < ROUND_SECONDS:
+        _pass(net, image, batch)
+        done += batch
+    return done / (time.perf_counter() - started)
+
+
+def _pass(net: Net, image: Image.Image, batch: int) -> None:
+    # The answer is on the processor: nothing is left to wait for.
+    inspect_batch(net, [image] * batch, [None] * batch)
+
+
+def _settings(device: str) -> Iterator[tuple[int, int]]:
+    """Threads and pictures a pass."""
+    yield from ((1, 1), (2, 1)) if device == "cpu" else ((torch.get_num_threads(), batch) for batch in (1, 2, 4, 8))
+
+
+def main() -> None:
+    """Measure and print a line each."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--device", default="cpu")
+    device = pick_device(parser.parse_args().device)
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start: what runs beside makes every number too small")
+    image = rv.open_image(PICTURE)
+    for model in MODELS:
+        net = rv.load(model, weights="trained" if model in _here() else None, device=device)
+        for threads, batch in _settings(device.type):
+            torch.set_num_threads(threads)
+            print(measure(net, image, batch), flush=True)
+
+
+def _here() -> set[str]:
+    return {info.name for info in rv.list_models() if info.here}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""Methods that are one gradient, or a sweep of gradients at many points.
+
+The random numbers come from generators of their own: Captum draws them from the process's global state, which other people's
+analyses draw from as well.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from resnet_viz.analyses.baselines import noise_like
+from resnet_viz.analyses.explained import Explained, Tick
+from resnet_viz.analyses.method_options import NoiseOptions, NoOptions, PathOptions, Result, SampledPathOptions
+
+
+def saliency(explained: Explained, _: NoOptions, tick: Tick) -> Result:
+    """Simonyan et al. 2013, section 3: the gradient, signed."""
+    gradient = explained.gradient(explained.x)
+    tick(1, 1, None)
+    return Result(gradient)
+
+
+def input_x_gradient(explained: Explained, _: NoOptions, tick: Tick) -> Result:
+    """Shrikumar et al. 2016: the gradient times the normalised picture."""
+    gradient = explained.gradient(explained.x)
+    tick(1, 1, None)
+    return Result(gradient * explained.x)
+
+
+def integrated_gradients(explained: Explained, options: PathOptions, tick: Tick) -> Result:
+    """Sundararajan et al. 2017, equation 1, by Gauss-Legendre quadrature; partial sums come from points of the whole line."""
+    points = gauss_legendre(_enough("steps", options.steps))
+    baseline = explained.baseline(options.baseline, options.seed)
+    alphas, weights = (torch.from_numpy(values).float().to(explained.x.device) for values in points)
+    order = spread_out(options.steps, explained.batch)
+    way = explained.x - baseline
+    total, covered = torch.zeros_like(explained.x), 0.0
+    for chunk in explained.chunks(options.steps):
+        alpha, weight = (values[order[chunk]].view(-1, 1, 1, 1) for values in (alphas, weights))
+        total += (weight * explained.gradient(baseline + alpha * way)).sum(0, keepdim=True)
+        covered += weight.sum().item()
+        tick(chunk.stop, options.steps, total * way / covered)
+    return Result(total * way, baseline)
+
+
+def smoothgrad(explained: Explained, options: NoiseOptions, tick: Tick) -> Result:
+    """Smilkov et al. 2017, section 3.1: the mean of the gradients of noisy copies."""
+    deviation, generator = options.noise * explained.range, torch.Generator().manual_seed(options.seed)
+    total = torch.zeros_like(explained.x)
+    for chunk in explained.chunks(_enough("samples", options.samples)):
+        noise = noise_like(explained.x, chunk.stop - chunk.start, deviation, generator)
+        total += explained.gradient(explained.x + noise).sum(0, keepdim=True)
+        tick(chunk.stop, options.samples, total / chunk.stop)
+    return Result(total / options.samples)
+
+
+def gradient_shap(explained: Explained, options: SampledPathOptions, tick: Tick) -> Result:
+    """Lundberg and Lee 2017 as expected gradients (Erion et al. 2019, equation 3): random points instead of a fixed grid."""
+    deviation, generator = options.noise * explained.range, torch.Generator().manual_seed(options.seed)
+    baseline = explained.baseline(options.baseline, options.seed)
+    total = torch.zeros_like(explained.x)
+    for chunk in explained.chunks(_enough("samples", options.samples)):
+        count = chunk.stop - chunk.start
+        noisy = explained.x + noise_like(explained.x, count, deviation, generator)
+        alpha = torch.rand((count, 1, 1, 1), generator=generator).to(explained.x.device)
+        way = noisy - baseline
+        total += (explained.gradient(baseline + alpha * way) * way).sum(0, keepdim=True)
+        tick(chunk.stop, options.samples, total / chunk.stop)
+    return Result(total / options.samples, baseline)
+
+
+def gauss_legendre(steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """Points and weights of the quadrature on [0, 1]."""
+    points, weights = np.polynomial.legendre.leggauss(steps)
+    return (points + 1) / 2, weights / 2
+
+
+def spread_out(count: int, batch: int) -> Tensor:
+    """Order 0 .. count - 1 so that every run of `batch` of them is spread over the whole range."""
+    passes = -(-count // batch)
+    return torch.cat([torch.arange(first, count, passes) for first in range(passes)])
+
+
+def _enough(name: str, count: int) -> int:
+    if count < 1:
+        raise ValueError(f"{name}={count} is too few: take 1 or more")
+    return count

@@ -1,0 +1,71 @@
+"""What an attribution method can be asked, and what it answers."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+from resnet_viz.analyses.baselines import Baseline
+
+Place = Literal["residual", "shortcut", "output"]
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """The method has nothing to choose."""
+
+
+@dataclass(frozen=True)
+class BaselineOptions:
+    """What the picture is compared with; `seed` is the noise's."""
+
+    baseline: Baseline = "black"
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class PathOptions(BaselineOptions):
+    """How many points of the straight line from the baseline to the picture."""
+
+    steps: int = 32
+
+
+@dataclass(frozen=True)
+class NoiseOptions:
+    """How many noisy copies; `noise` is their standard deviation as a share of the picture's range."""
+
+    samples: int = 24
+    noise: float = 0.15
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class SampledPathOptions(NoiseOptions):
+    """Random points of lines from the baseline to noisy copies of the picture."""
+
+    noise: float = 0.09
+    baseline: Baseline = "black"
+
+
+@dataclass(frozen=True)
+class WindowOptions(BaselineOptions):
+    """The side of the window and how far it moves, as shares of the picture's side."""
+
+    window: float = 1 / 6
+    stride: float = 1 / 12
+
+
+@dataclass(frozen=True)
+class PlaceOptions:
+    """Which block, by its name or the last one, and where in it: F(x), the shortcut's end, or the block's output."""
+
+    block: str = ""
+    place: Place = "output"
+
+
+@dataclass(frozen=True)
+class Result:
+    """Attributions (1, 3, H, W), and the baseline that they are measured from, if any."""
+
+    attributions: Tensor
+    baseline: Tensor | None = None

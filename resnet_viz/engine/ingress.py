@@ -1,0 +1,205 @@
+"""The routes of an engine that is asked over HTTP, in front of an engine of the same process; any ASGI server can run them.
+
+POST   /jobs             a job as a message of wire.py -> frames.py, as a stream; who hangs up cancels
+DELETE /sessions/{name}  forgets a session
+GET    /models           the catalogue, and which weights are here
+GET    /ready            whether a small picture can be inspected; the only route that asks for no token
+"""
+
+import asyncio
+import hashlib
+import hmac
+import re
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing, suppress
+from uuid import uuid4
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from resnet_viz.engine.forms import WireError
+from resnet_viz.engine.frames import (
+    ANSWER,
+    CATALOGUE,
+    LIFE,
+    MOST_JOB_BYTES,
+    SESSION_HEADER,
+    SESSION_NAME,
+    SIGN_OF_LIFE,
+    error_frame,
+    frame,
+    progress_frame,
+)
+from resnet_viz.engine.interface import EngineError, Job, Progress, Ticket
+from resnet_viz.engine.kinds import KINDS
+from resnet_viz.engine.local import LocalEngine
+from resnet_viz.engine.probe import Probe
+from resnet_viz.engine.silence import Silence
+from resnet_viz.engine.wire import decode, encode
+from resnet_viz.nets.zoo import list_models
+
+READY = "/ready"
+BINARY = "application/octet-stream"
+# Seconds between two looks at a job, and between two maps that are not finished.
+LOOK, PREVIEW = 0.2, 1.0
+
+Leave = Callable[[str], Awaitable[None]]
+
+
+def ingress(engine: LocalEngine, probe: Probe, token: str = "", leave: Leave | None = None) -> Starlette:
+    """Return the routes of an engine; with a token, for those alone who send it. `leave` forgets a session everywhere."""
+    routes = _Routes(engine, probe, leave)
+    return Starlette(
+        routes=[
+            Route("/jobs", routes.jobs, methods=["POST"]),
+            Route("/sessions/{name}", routes.sessions, methods=["DELETE"]),
+            Route("/models", routes.models, methods=["GET"]),
+            Route(READY, routes.ready, methods=["GET"]),
+        ],
+        middleware=[Middleware(_Guard, token=token)] if token else [],
+    )
+
+
+class _Guard:
+    """Lets those in who bear the token."""
+
+    def __init__(self, app: ASGIApp, token: str) -> None:
+        self._app, self._token = app, f"Bearer {token}".encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        given = dict(scope.get("headers", ())).get(b"authorization", b"")
+        welcome = scope["type"] == "lifespan" or scope["path"] == READY
+        app = self._app if welcome or hmac.compare_digest(given, self._token) else _STRANGER
+        await app(scope, receive, send)
+
+
+_STRANGER = PlainTextResponse(
+    "This engine needs a token: set RESNET_VIZ_TOKEN of the app to the engine's.\n", 401, {"WWW-Authenticate": "Bearer"}
+)
+
+
+class _Stream(StreamingResponse):
+    """A stream whose source is closed at once when its reader has gone, and not when it is collected."""
+
+    def __init__(self, frames: AsyncGenerator[bytes]) -> None:
+        super().__init__(frames, media_type=BINARY)
+        self._frames = frames
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with aclosing(self._frames):
+            await super().__call__(scope, receive, send)
+
+
+class _Routes:
+    def __init__(self, engine: LocalEngine, probe: Probe, leave: Leave | None) -> None:
+        self._engine, self._probe, self._leave = engine, probe, leave
+        self._silence = Silence(engine.leave)
+
+    async def jobs(self, request: Request) -> Response:
+        session = _session(request.headers.get(SESSION_HEADER, ""))
+        data = await _body(request)
+        try:
+            job = await asyncio.to_thread(_read, data)
+        except WireError as error:
+            raise HTTPException(400, str(error)) from error
+        self._silence.broken(session)
+        return _Stream(self._frames(job, session))
+
+    async def sessions(self, request: Request) -> Response:
+        session = _session(request.path_params["name"])
+        if self._leave is None:
+            self._engine.leave(session)
+        else:
+            await self._leave(session)
+        return Response(status_code=204)
+
+    async def models(self, _: Request) -> Response:
+        found = tuple(await asyncio.to_thread(list_models))
+        return Response(encode(found, CATALOGUE), media_type=BINARY)
+
+    async def ready(self, _: Request) -> Response:
+        try:
+            sentence, status = await asyncio.to_thread(self._probe.check), 200
+        except EngineError as error:
+            sentence, status = str(error), 503
+        return PlainTextResponse(f"{sentence}\n", status, {"Cache-Control": "no-store"})
+
+    async def _frames(self, job: Job, session: str) -> AsyncGenerator[bytes]:
+        """Submit a job and tell of it until it has finished; cancel it when nobody listens any more."""
+        try:
+            # A view of its own: which job takes another's place is for the app to say, by hanging up.
+            ticket = self._engine.submit(job, session, uuid4().hex)
+        except Exception as error:  # noqa: BLE001 - becomes a frame
+            yield error_frame(error)
+            return
+        try:
+            async for progress in _watch(ticket):
+                yield progress
+            yield await asyncio.to_thread(_last_frame, ticket)
+        finally:
+            ticket.cancel()
+
+
+async def _watch(ticket: Ticket) -> AsyncGenerator[bytes]:
+    """Tell how far a job is, where that has changed, and that it is not forgotten, where it has not."""
+    finished, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def wake() -> None:
+        loop.call_soon_threadsafe(finished.set)
+
+    ticket.when_finished(wake)
+    told, told_at, map_at = None, time.monotonic(), 0.0
+    while True:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(finished.wait(), LOOK)
+        if finished.is_set():
+            return
+        progress, now = ticket.progress, time.monotonic()
+        place = (progress.ahead, progress.done, progress.total)
+        if place != told:
+            with_map = progress.partial is not None and now - map_at >= PREVIEW
+            yield progress_frame(progress if with_map else Progress(*place))
+            told, told_at, map_at = place, now, now if with_map else map_at
+        elif now - told_at >= SIGN_OF_LIFE:
+            yield frame(LIFE)
+            told_at = now
+
+
+def _last_frame(ticket: Ticket) -> bytes:
+    try:
+        return frame(ANSWER, encode(ticket.answer(), KINDS[ticket.job.kind].answer))
+    except Exception as error:  # noqa: BLE001 - becomes a frame
+        return error_frame(error)
+
+
+def _read(data: bytes) -> Job:
+    job: Job = decode(data, Job, MOST_JOB_BYTES)
+    if hashlib.sha256(job.data).hexdigest() != job.image:
+        # Else somebody could put another picture's answers in this one's place.
+        raise WireError("The picture did not arrive as it was sent: send it again.")
+    if job.owner:
+        raise WireError("This engine knows the networks of the catalogue alone: analyse one of your own where you brought it.")
+    return job
+
+
+def _session(name: str) -> str:
+    if not re.fullmatch(SESSION_NAME, name):
+        raise HTTPException(400, f"Say who asks: {SESSION_HEADER} takes 1 to 200 letters, digits and signs.")
+    return name
+
+
+async def _body(request: Request) -> bytes:
+    """Read what is sent, and no more than a job may have, whatever length was announced."""
+    parts, length = [], 0
+    async for part in request.stream():
+        parts.append(part)
+        length += len(part)
+        if length > MOST_JOB_BYTES:
+            raise HTTPException(413, f"A job may have {MOST_JOB_BYTES >> 20} MB: send a smaller picture.")
+    return b"".join(parts)

@@ -1,0 +1,177 @@
+"""An engine elsewhere: the same jobs, tickets and errors as of the one in this process.
+
+One thread waits for all answers, whatever their number. What was answered lately is kept here, too, so that it can be shown
+while the engine is away. A job that is cut off, because its replica died, is quietly asked for once more: another replica
+answers, and nobody notices.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import aclosing, suppress
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import quote
+
+from resnet_viz.engine.connection import UNREADABLE, Connection, CutError
+from resnet_viz.engine.forms import WireError
+from resnet_viz.engine.frames import (
+    ANSWER,
+    CATALOGUE,
+    ERROR,
+    MOST_ANSWER_BYTES,
+    PROGRESS,
+    SESSION_HEADER,
+    Refusal,
+    error_of,
+)
+from resnet_viz.engine.interface import EngineError, Job, JobCancelledError, Progress, Ticket, owner_of
+from resnet_viz.engine.kinds import KINDS
+from resnet_viz.engine.settings import Settings
+from resnet_viz.engine.store import Store
+from resnet_viz.engine.wire import decode, encode
+from resnet_viz.nets.zoo import ModelInfo
+
+# Before a job is asked for again, so that the replica that died is no longer asked.
+PAUSE = 0.3
+CATALOGUE_SECONDS = 60.0
+
+
+@dataclass(eq=False)
+class _Errand:
+    """How far the job of a ticket is, and the task that waits for its answer."""
+
+    progress: Progress = field(default_factory=Progress)
+    task: "Future[None] | None" = None
+
+
+class RemoteEngine:
+    """The engine at a URL, with its token; call `close` when it is not needed any more. ValueError for a URL that is none."""
+
+    def __init__(
+        self, url: str, token: str = "", settings: Settings | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        settings = settings or Settings()
+        self._connection = Connection(url, token)
+        self._store: Store[Any] = Store(settings.results, lambda answer: answer.nbytes, settings.share)
+        self._errands: dict[Ticket, _Errand] = {}
+        self._latest: dict[tuple[str, str], Ticket] = {}
+        self._lock = threading.RLock()
+        self._clock = clock
+        self._catalogue: tuple[float, list[ModelInfo]] | None = None
+
+    def submit(self, job: Job, session: str, view: str = "") -> Ticket:
+        """Take a job in, as of `Engine.submit`; where the engine has no room for it, the ticket says so."""
+        if job.kind not in KINDS:
+            raise ValueError(f"there is no kind of job {job.kind!r}: take one of {', '.join(KINDS)}")
+        place, ticket = (session, view or job.kind), Ticket(job, session, self._progress, self._drop)
+        with self._lock:
+            older = self._latest.pop(place, None)
+            kept = self._store.get(job, owner_of(job, session))
+            if kept is not None:
+                ticket.settle(kept)
+            else:
+                self._latest[place], errand = ticket, _Errand()
+                self._errands[ticket] = errand
+                errand.task = self._connection.start(self._run(ticket, errand))
+        ticket.when_finished(lambda: self._done(place, ticket))
+        if older is not None:
+            older.cancel()
+        return ticket
+
+    def leave(self, session: str) -> None:
+        """Forget a session, here and there; an engine that is away forgets those it has not heard of for an hour."""
+        with self._lock:
+            tickets = [ticket for ticket in self._errands if ticket.session == session]
+        for ticket in tickets:
+            ticket.cancel()
+        self._store.forget(session)
+        self._connection.start(self._farewell(session))
+
+    def ready(self) -> bool:
+        """Whether the engine can be reached and does its job."""
+        with suppress(EngineError):
+            self._connection.start(self._connection.ask("GET", "/ready")).result()
+            return True
+        return False
+
+    def models(self) -> list[ModelInfo]:
+        """Return the engine's catalogue, at most a minute old; raises EngineError, AwayError among them, with a sentence."""
+        known = self._catalogue
+        if known is None or self._clock() - known[0] > CATALOGUE_SECONDS:
+            data = self._connection.start(self._connection.ask("GET", "/models")).result()
+            known = self._catalogue = self._clock(), list(_read(data, CATALOGUE))
+        return known[1]
+
+    def close(self) -> None:
+        """Cancel everything and end the thread."""
+        with self._lock:
+            tickets = list(self._errands)
+        for ticket in tickets:
+            ticket.cancel()
+        self._connection.close()
+
+    def _progress(self, ticket: Ticket) -> Progress:
+        with self._lock:
+            errand = self._errands.get(ticket)
+        return Progress() if errand is None else errand.progress
+
+    def _drop(self, ticket: Ticket) -> None:
+        with self._lock:
+            errand = self._errands.get(ticket)
+        ticket.settle(JobCancelledError())
+        if errand is not None and errand.task is not None:
+            # Hangs up, which cancels at the other end.
+            errand.task.cancel()
+
+    def _done(self, place: tuple[str, str], ticket: Ticket) -> None:
+        with self._lock:
+            self._errands.pop(ticket, None)
+            if self._latest.get(place) is ticket:
+                del self._latest[place]
+
+    async def _run(self, ticket: Ticket, errand: _Errand) -> None:
+        """Settle a ticket, whatever happens."""
+        answer: Any
+        try:
+            try:
+                answer = await self._answer(ticket, errand)
+            except CutError:
+                await asyncio.sleep(PAUSE)
+                answer = await self._answer(ticket, errand)
+        except Exception as error:  # noqa: BLE001 - goes to whoever waits
+            answer = error.with_traceback(None)
+        else:
+            self._store.put(ticket.job, answer, owner_of(ticket.job, ticket.session))
+        ticket.settle(answer)
+
+    async def _answer(self, ticket: Ticket, errand: _Errand) -> Any:  # noqa: ANN401 - each kind's own result
+        """Ask, follow the frames, and return the answer or raise the error that one of them brings."""
+        data = await asyncio.to_thread(encode, ticket.job, Job)
+        async with aclosing(self._connection.frames("/jobs", data, {SESSION_HEADER: ticket.session})) as frames:
+            async for letter, payload in frames:
+                if letter == ANSWER:
+                    return await asyncio.to_thread(_read, payload, KINDS[ticket.job.kind].answer)
+                if letter == ERROR:
+                    raise error_of(_read(payload, Refusal))
+                if letter == PROGRESS:
+                    errand.progress = _following(errand.progress, _read(payload, Progress))
+        raise CutError
+
+    async def _farewell(self, session: str) -> None:
+        with suppress(EngineError):
+            await self._connection.ask("DELETE", f"/sessions/{quote(session)}")
+
+
+def _following(before: Progress, now: Progress) -> Progress:
+    """The progress now; maps come once a second, and the last one stands until then."""
+    return now if now.partial is not None or now.ahead is not None else replace(now, partial=before.partial)
+
+
+def _read(data: bytes, hint: Any) -> Any:  # noqa: ANN401 - any annotation
+    try:
+        return decode(data, hint, MOST_ANSWER_BYTES)
+    except WireError as error:
+        raise EngineError(UNREADABLE) from error

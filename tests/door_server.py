@@ -1,0 +1,143 @@
+"""The real app with settings of its own, and a session of it without a browser."""
+
+import http.client
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ClientState_pb2 import ClientState
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from websockets.sync.client import connect
+from websockets.typing import Subprotocol
+
+ROOT = Path(__file__).parents[1]
+ARTIFACTS = ROOT / "artifacts"
+START_SECONDS = 120
+BOUNDARY = "a-boundary"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the server said to a request."""
+
+    status: int
+    text: str
+    headers: http.client.HTTPMessage
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running app; `pid` is its process, `log` what it writes, `cookie` what requests carry."""
+
+    port: int
+    pid: int
+    log: Path
+    cookie: str = ""
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def ask(
+        self,
+        path: str,
+        method: str = "GET",
+        body: bytes | Iterable[bytes] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """One request; an iterable body is sent in chunks and without its length."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            given = {"Cookie": self.cookie} | dict(headers or {})
+            connection.request(method, path, body, given, encode_chunked=not isinstance(body, bytes | None))
+            answer = connection.getresponse()
+            return Answer(answer.status, answer.read().decode(), answer.headers)
+        finally:
+            connection.close()
+
+    @contextmanager
+    def session(self) -> Iterator[str]:
+        """A person's session as a browser opens one; gives its id."""
+        address = f"ws://127.0.0.1:{self.port}/_stcore/stream"
+        cookie = {"Cookie": self.cookie}
+        with connect(address, subprotocols=[Subprotocol("streamlit")], max_size=None, additional_headers=cookie) as socket_:
+            socket_.send(BackMsg(rerun_script=ClientState()).SerializeToString())
+            while True:
+                received = socket_.recv(60)
+                assert isinstance(received, bytes)
+                message = ForwardMsg.FromString(received)
+                if message.WhichOneof("type") == "new_session":
+                    yield message.new_session.initialize.session_id
+                    return
+
+    def upload(self, session: str, parts: bytes | Iterable[bytes], headers: Mapping[str, str] | None = None) -> Answer:
+        """Send a form to the real upload route, with the token against forged requests."""
+        cookie = self.ask("/_stcore/health").headers["set-cookie"].split(";")[0]
+        usual = {
+            "Cookie": f"{self.cookie}; {cookie}",
+            "X-Xsrftoken": cookie.partition("=")[2],
+            "Content-Type": f"multipart/form-data; boundary={BOUNDARY}",
+        }
+        return self.ask(f"/_stcore/upload_file/{session}/a-file", "PUT", parts, usual | dict(headers or {}))
+
+
+def form(content: Iterable[bytes], file: str = "cat.jpg") -> Iterator[bytes]:
+    """The parts of a form with one file."""
+    yield f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="{file}"\r\n\r\n'.encode()
+    yield from content
+    yield f"\r\n--{BOUNDARY}--\r\n".encode()
+
+
+@contextmanager
+def running(
+    environment: Mapping[str, str] | None = None, *flags: str, port: int | None = None, name: str = "doors"
+) -> Iterator[Server]:
+    """Start the app by its real command, and stop it in the end."""
+    port = port or free_port()
+    command = [str(Path(sys.executable).with_name("streamlit")), "run", "app/main.py", "--server.headless", "true"]
+    address = ["--server.address", "127.0.0.1", "--server.port", str(port)]
+    ARTIFACTS.mkdir(exist_ok=True)
+    log = ARTIFACTS / f"{name}.log"
+    with log.open("w") as output:
+        process = subprocess.Popen(  # noqa: S603 - our own server
+            [*command, *address, *flags],
+            cwd=ROOT,
+            env=os.environ | (environment or {}),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            wait_until_ready(port, process)
+            yield Server(port, process.pid, log)
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def wait_until_ready(port: int, process: subprocess.Popen[bytes]) -> None:
+    """Wait for the readiness route; RuntimeError where the server ends before."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/ready", timeout=30):
+                return
+        except OSError:
+            time.sleep(0.3)
+    raise RuntimeError(f"the app did not become ready, see the logs in {ARTIFACTS}")
+
+
+def free_port() -> int:
+    """A port that nobody uses."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,188 @@
+"""The engine on a real Ray Serve of two replicas: the same answers as here, and nobody notices when one of them dies."""
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import torch
+
+from resnet_viz.engine import serving
+from resnet_viz.engine.interface import EngineError, Job, JobCancelledError, Ticket
+from resnet_viz.engine.kinds import KINDS
+from resnet_viz.engine.local import LocalEngine
+from resnet_viz.engine.remote import RemoteEngine
+from resnet_viz.engine.wire import encode
+from resnet_viz.images import digest
+
+TOKEN = "a token of the tests"  # noqa: S105 - nobody else's
+PICTURE = (Path(__file__).parents[1] / "assets" / "samples" / "cifar-cat.jpg").read_bytes()
+METHOD = (("method", "saliency"),)
+OPTIONS: dict[str, tuple[tuple[str, Any], ...]] = {
+    "inspection": (("block", "layer2.0"),),
+    "conductance": (("steps", 4),),
+    "attribution": METHOD,
+    "perturbation": METHOD,
+    "randomisation": METHOD,
+    "robustness": METHOD,
+}
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    environment = {"RESNET_VIZ_TOKEN": TOKEN, "RESNET_VIZ_MIN_REPLICAS": "2", "RESNET_VIZ_QUEUE": "4"}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        before = {child.pid for child in psutil.Process().children(recursive=True)}
+        serving.start("127.0.0.1", port, num_cpus=2, object_store_memory=100 * 2**20, log_to_driver=False)
+        yield f"http://127.0.0.1:{port}"
+        started = [child for child in psutil.Process().children(recursive=True) if child.pid not in before]
+        serving.stop()
+    _, alive = psutil.wait_procs(started, timeout=20)
+    assert not alive
+
+
+@pytest.fixture
+def engine(address: str) -> Iterator[RemoteEngine]:
+    remote = RemoteEngine(address, TOKEN)
+    yield remote
+    remote.close()
+
+
+@pytest.fixture(scope="module")
+def local() -> Iterator[LocalEngine]:
+    threads = torch.get_num_threads()
+    # As many as a replica has: how a sum is divided decides its last bit.
+    torch.set_num_threads(1)
+    engine = LocalEngine(devices=["cpu"])
+    yield engine
+    engine.close()
+    torch.set_num_threads(threads)
+
+
+def job(kind: str = "inspection", options: tuple[tuple[str, Any], ...] | None = None, target: int | None = None) -> Job:
+    chosen = OPTIONS.get(kind, ()) if options is None else options
+    return Job(kind, "resnet20-cifar10", digest(PICTURE), target, chosen, data=PICTURE)
+
+
+def endless(target: int = 0) -> Job:
+    """Minutes of work, in steps between which it can be stopped."""
+    return job("attribution", (("method", "smoothgrad"), ("samples", 10**6)), target)
+
+
+def same(kind: str, first: Any, second: Any) -> bool:
+    """Whether two answers are bit for bit the same; the time that an attribution took is not."""
+    written = [encode(answer, KINDS[kind].answer) for answer in (first, second)]
+    if kind != "attribution":
+        return written[0] == written[1]
+    return bool(first.map.tobytes() == second.map.tobytes() and first.options == second.options)
+
+
+def wait_for_steps(ticket: Ticket) -> None:
+    deadline = time.monotonic() + 60
+    while not ticket.progress.done:
+        assert time.monotonic() < deadline
+        assert not ticket.wait(0.05)
+
+
+def replicas() -> list[psutil.Process]:
+    found = psutil.Process().children(recursive=True)
+    return [process for process in found if process.name().startswith("ray::ServeRepli")]
+
+
+def work() -> dict[psutil.Process, float]:
+    """Which share of half a second each replica computed."""
+    before = {process: sum(process.cpu_times()[:2]) for process in replicas()}
+    time.sleep(0.5)
+    return {process: (sum(process.cpu_times()[:2]) - used) / 0.5 for process, used in before.items()}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_is_answered_as_here(engine: RemoteEngine, local: LocalEngine, kind: str) -> None:
+    answer = engine.submit(job(kind), "a").answer()
+    assert same(kind, answer, local.submit(job(kind), "a").answer())
+
+
+def test_it_is_ready_and_has_a_catalogue(engine: RemoteEngine) -> None:
+    assert engine.ready()
+    assert {info.name: info.here for info in engine.models()}["resnet20-cifar10"]
+
+
+def test_whoever_has_no_token_gets_a_sentence(address: str) -> None:
+    stranger = RemoteEngine(address, "another")
+    with pytest.raises(EngineError, match="needs a token"):
+        stranger.submit(job(), "a").answer()
+    with pytest.raises(EngineError, match="needs a token"):
+        stranger.models()
+    assert stranger.ready()
+    stranger.close()
+
+
+def test_a_refusal_keeps_its_words_and_its_type(engine: RemoteEngine, local: LocalEngine) -> None:
+    for wrong in (job(target=77), job("attribution", (("method", "none"),)), job("conductance", (("steps", 0),))):
+        with pytest.raises(ValueError, match="take") as here:
+            local.submit(wrong, "a").answer()
+        with pytest.raises(ValueError, match="take") as there:
+            engine.submit(wrong, "a").answer()
+        assert str(there.value) == str(here.value)
+
+
+def test_progress_arrives_and_a_cancelled_job_frees_its_replica(engine: RemoteEngine) -> None:
+    # Two for each replica, so that one of each is at work.
+    tickets = [engine.submit(endless(target), f"{target}") for target in range(4)]
+    deadline = time.monotonic() + 60
+    while sum(ticket.progress.done > 0 for ticket in tickets) < 2 or all(ticket.progress.partial is None for ticket in tickets):
+        assert time.monotonic() < deadline
+        assert not any(ticket.wait(0.05) for ticket in tickets)
+    assert {ticket.progress.ahead for ticket in tickets} == {None, 1}
+    assert min(work().values()) > 0.05
+    for ticket in tickets:
+        ticket.cancel()
+        with pytest.raises(JobCancelledError):
+            ticket.answer()
+    time.sleep(1)
+    assert max(work().values()) < 0.05
+
+
+def test_a_newer_job_of_a_view_takes_the_place_of_the_older(engine: RemoteEngine) -> None:
+    older = engine.submit(endless(), "a")
+    wait_for_steps(older)
+    assert engine.submit(job("attribution"), "a").answer().method == "saliency"
+    with pytest.raises(JobCancelledError):
+        older.answer()
+
+
+def test_who_leaves_takes_the_jobs_along(engine: RemoteEngine) -> None:
+    ticket = engine.submit(endless(), "gone")
+    wait_for_steps(ticket)
+    engine.leave("gone")
+    with pytest.raises(JobCancelledError):
+        ticket.answer()
+    time.sleep(1)
+    assert max(work().values()) < 0.05
+
+
+def test_sessions_get_their_own_answers(engine: RemoteEngine, local: LocalEngine) -> None:
+    asked = [(job(target=target), f"{session}") for target in range(3) for session in (target, 8, 9)]
+    tickets = [engine.submit(each, session, f"{each.target}") for each, session in asked]
+    for (each, _), ticket in zip(asked, tickets, strict=True):
+        assert same("inspection", ticket.answer(), local.submit(each, "a").answer())
+
+
+def test_nobody_notices_when_a_replica_dies_in_mid_job(engine: RemoteEngine, local: LocalEngine) -> None:
+    long = job("attribution", (("method", "smoothgrad"), ("samples", 1000)))
+    ticket = engine.submit(long, "a")
+    wait_for_steps(ticket)
+    worked = work()
+    os.kill(max(worked, key=lambda process: worked[process]).pid, signal.SIGKILL)
+    assert not ticket.finished
+    assert same("attribution", ticket.answer(), local.submit(long, "a").answer())

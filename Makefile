@@ -11,7 +11,7 @@ export MALLOC_TRIM_THRESHOLD_ := 17179869184
 export MALLOC_MMAP_THRESHOLD_ := 17179869184
 export MALLOC_TOP_PAD_ := 268435456
 
-.PHONY: help run test test-unit test-browser quality format serve bench screenshots zoo zoo-check clean
+.PHONY: help run test test-unit test-browser quality format serve bench load faults soak screenshots zoo zoo-check clean
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -44,6 +44,15 @@ format: $(VENV)/.dev ## Format the code and mend what the linter can mend
 
 bench: $(VENV)/.dev ## Measure against the bare pass and the peers; writes benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/bench.py
+
+load: $(VENV)/.dev ## Thirty people at once, for two minutes on each engine; writes benchmarks/RESULTS.md
+	$(BIN)/python benchmarks/load.py
+
+faults: $(VENV)/.dev ## Kill a replica, the engine and a browser's network in mid-load
+	$(BIN)/python benchmarks/faults.py
+
+soak: $(VENV)/.dev ## 500 inspections by 20 sessions: does anything pile up?
+	$(BIN)/python benchmarks/soak.py
 
 screenshots: $(VENV)/.dev ## Take the pictures of docs/ from the running app
 	$(BIN)/python -m docs.screenshots

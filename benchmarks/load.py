@@ -7,13 +7,10 @@ was and whether any answer was wrong. Exits with status 1 where a target is miss
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,25 +22,14 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.document import write_part
 from benchmarks.people import Person, ask_in_turn, crowd, fingerprint, questions
+from benchmarks.sites import Site, local_site, ray_site
 from resnet_viz.engine.interface import Engine, Job
 from resnet_viz.engine.local import LocalEngine
 from resnet_viz.engine.settings import Settings
 
-ROOT = Path(__file__).parents[1]
 PEOPLE, BROWSERS, SECONDS, LONE_SECONDS = 30, 4, 120.0, 15.0
 MODEL, PICTURES, TARGETS = "resnet20-cifar10", 60, 10
 LIMIT = 1.3
-
-
-@dataclass(frozen=True)
-class Site:
-    """An engine, the address of an app that uses it, how many workers it has, and the processes that make it up."""
-
-    name: str
-    engine: Engine
-    url: str
-    workers: int
-    processes: tuple[psutil.Process, ...]
 
 
 @dataclass(frozen=True)
@@ -155,26 +141,7 @@ def _resident(process: psutil.Process) -> int:
         return 0
 
 
-@contextmanager
-def local_site() -> Iterator[Site]:
-    """The app in this process, as `streamlit run` serves it, and its engine."""
-    import uvicorn  # noqa: PLC0415 - only here
-
-    os.environ |= {"RESNET_VIZ_RESULTS_MB": "1", "RESNET_VIZ_COMPUTATIONS_PER_MINUTE": "0"}
-    sys.path.insert(0, str(ROOT / "app"))
-    import main as app  # noqa: PLC0415 - the app's own folder has to be on the path first
-    import results  # noqa: PLC0415
-
-    server = uvicorn.Server(uvicorn.Config(app.app, port=8899, log_level="warning"))
-    threading.Thread(target=server.run, daemon=True).start()
-    while not server.started:
-        time.sleep(0.1)
-    yield Site("the local engine", results.local_engine(), "http://127.0.0.1:8899", 1, (psutil.Process(),))
-    server.should_exit = True
-    results.local_engine().close()
-
-
-SITES = {"local": local_site}
+SITES = {"local": local_site, "ray": ray_site}
 
 
 def _text(found: Load, browsers: int, seconds: float) -> str:

@@ -72,7 +72,7 @@ def ask_in_turn(engine: Engine, person: Person, jobs: Sequence[Job], right: dict
 def crowd(engine: Engine, people: int, jobs: Sequence[Job], right: dict[Job, str], seconds: float) -> list[Person]:
     """Let people ask at the same time, each the questions in an order of their own, for so many seconds."""
     stop, rng = threading.Event(), np.random.default_rng(0)
-    found = [Person(f"person {number}") for number in range(people)]
+    found = [Person(f"person-{number}") for number in range(people)]
     threads = [
         threading.Thread(target=ask_in_turn, args=(engine, person, list(_shuffled(jobs, rng)), right, stop)) for person in found
     ]

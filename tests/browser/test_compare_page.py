@@ -34,7 +34,7 @@ def test_the_default_has_two_sides_of_trained_weights(page: Page) -> None:
     assert "left=" in page.url
     assert "right=" in page.url
     assert "weights=none" not in page.url
-    expect(page.locator("[data-testid='stException'], [data-testid='stAlert']")).to_have_count(0)
+    expect(page.locator("[data-testid='stException'], .st-key-script-error, [data-testid='stAlert']")).to_have_count(0)
     screenshot(page, "compare-light")
 
 
@@ -146,7 +146,7 @@ def test_missing_weights_get_a_sentence_and_the_last_view_stays(page: Page) -> N
 def test_a_broken_link_shows_a_comparison_and_no_traceback(page: Page, query: str) -> None:
     open_app(page, f"compare?{query}")
     assert page.get_by_alt_text(CROP).count() == 2
-    expect(page.locator("[data-testid='stException']")).to_have_count(0)
+    expect(page.locator("[data-testid='stException'], .st-key-script-error")).to_have_count(0)
 
 
 def test_a_measure_travels_between_the_pages(page: Page) -> None:

@@ -44,7 +44,7 @@ def test_first_page_shows_a_real_analysis_without_a_click(page: Page) -> None:
     assert page.get_by_alt_text("The picture as the network sees it").count() == 1
     expect(page.locator(".facts")).to_contain_text("max |x + F − sum|")
     assert page.locator(".facts dt:has-text('max |x') + dd").inner_text() == "0"
-    expect(page.locator("[data-testid='stException'], [data-testid='stAlert']")).to_have_count(0)
+    expect(page.locator("[data-testid='stException'], .st-key-script-error, [data-testid='stAlert']")).to_have_count(0)
     screenshot(page, "first-page-light")
 
 
@@ -167,7 +167,7 @@ def test_a_click_on_a_tile_shows_that_channel(page: Page) -> None:
 def test_a_broken_link_shows_the_default_and_no_traceback(page: Page, query: str) -> None:
     open_app(page, query)
     assert equation_heading(page)
-    expect(page.locator("[data-testid='stException']")).to_have_count(0)
+    expect(page.locator("[data-testid='stException'], .st-key-script-error")).to_have_count(0)
 
 
 def test_another_class_changes_the_gradients_not_the_pictures(page: Page) -> None:
@@ -182,7 +182,7 @@ def test_another_class_changes_the_gradients_not_the_pictures(page: Page) -> Non
 @pytest.mark.parametrize("detail", ["channels", "cam", "depth", "numbers"])
 def test_each_way_to_look_closer_opens(page: Page, detail: str) -> None:
     open_app(page, f"?detail={detail}&block=layer2.1&channel=3")
-    expect(page.locator("[data-testid='stException']")).to_have_count(0)
+    expect(page.locator("[data-testid='stException'], .st-key-script-error")).to_have_count(0)
     assert len(headings(page)) >= 4
     screenshot(page, f"detail-{detail}")
 

@@ -29,7 +29,7 @@ def test_a_shipped_network_shows_its_card(page: Page) -> None:
     assert metric(page, "Multiply-adds") == "40.55 M"
     expect(page.locator("[data-testid='stDataFrame']")).to_have_count(1)
     expect(page.get_by_text(CARD["sha256"])).to_be_visible()
-    expect(page.locator("[data-testid='stException'], [data-testid='stAlert']")).to_have_count(0)
+    expect(page.locator("[data-testid='stException'], .st-key-script-error, [data-testid='stAlert']")).to_have_count(0)
     assert overflow(page) <= 0
     screenshot(page, "model-light")
 
@@ -66,7 +66,7 @@ def test_a_network_without_a_card_shows_what_is_known_and_its_parts(query: str, 
     assert heading in headings(page)
     expect(page.locator("[data-testid='stDataFrame']")).to_have_count(1)
     expect(page.locator("[data-testid='stPlotlyChart']")).to_have_count(0)
-    expect(page.locator("[data-testid='stException'], [data-testid='stAlert']")).to_have_count(0)
+    expect(page.locator("[data-testid='stException'], .st-key-script-error, [data-testid='stAlert']")).to_have_count(0)
     assert overflow(page) <= 0
 
 
@@ -92,7 +92,7 @@ def test_an_unknown_network_gets_a_sentence_and_the_default_is_shown(page: Page)
     open_app(page, "model?model=nonsense")
     expect(page.locator("[data-testid='stAlert']")).to_contain_text("There is no network called nonsense")
     assert any(text.startswith("ResNet-20 gets") for text in headings(page))
-    expect(page.locator("[data-testid='stException']")).to_have_count(0)
+    expect(page.locator("[data-testid='stException'], .st-key-script-error")).to_have_count(0)
 
 
 @pytest.mark.parametrize("model", ["resnet20-cifar10", "resnet152", "plain110-cifar10"])

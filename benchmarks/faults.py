@@ -1,0 +1,183 @@
+"""What breaks in mid-load, and who notices: `make faults`.
+
+Sessions ask Ray Serve's two replicas all the time while a browser looks at a page. Then a replica is killed, the browser's
+network is cut, and the whole engine is killed and started again. Prints how long nothing came back, which sentences were seen,
+and whether anything that was on screen was lost. Exits with status 1 for a wrong answer or a lost view.
+"""
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import psutil
+from playwright.sync_api import Page, sync_playwright
+
+# Started as a script, Python looks for imports in this folder: the repository's own modules are one above.
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.document import write_part
+from benchmarks.load import answers_in_turn
+from benchmarks.people import Person, ask_in_turn, questions
+from benchmarks.sites import free_port, running_app, running_engine
+from resnet_viz.engine.interface import Job
+from resnet_viz.engine.remote import RemoteEngine
+from resnet_viz.engine.settings import Settings
+from tests.browser.conftest import CHROMIUM
+from tests.browser.screen import TIMEOUT, headings, settle
+
+PEOPLE, BEFORE, AFTER, OFFLINE = 8, 10.0, 20.0, 5.0
+MODEL = "resnet20-cifar10"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What a fault did: seconds without any answer, what people were told, wrong answers, whether the view stayed."""
+
+    name: str
+    silent: float
+    done: int
+    sentences: tuple[str, ...]
+    wrong: int
+    kept: bool
+
+
+class Crowd:
+    """People who ask without end, and the times at which any of them got an answer."""
+
+    def __init__(self, engine: RemoteEngine, jobs: list[Job], right: dict[Job, str]) -> None:
+        self._people = [Person(f"person-{number}") for number in range(PEOPLE)]
+        self._stop = threading.Event()
+        self._threads = [
+            threading.Thread(target=ask_in_turn, args=(engine, person, jobs[number::PEOPLE], right, self._stop))
+            for number, person in enumerate(self._people)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def leave(self) -> None:
+        """Let everybody go."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def watch(self, name: str, act: Callable[[], None], still_there: Callable[[], bool]) -> Fault:
+        """Let something happen, look on for a while, and say what came of it."""
+        sentences, wrong, done = self._told(), self._wrong(), self._done()
+        counts, ended = [(time.monotonic(), done)], threading.Event()
+
+        def count() -> None:
+            while not ended.wait(0.05):
+                if self._done() > counts[-1][1]:
+                    counts.append((time.monotonic(), self._done()))
+
+        watcher = threading.Thread(target=count)
+        watcher.start()
+        act()
+        kept = still_there()
+        time.sleep(AFTER)
+        kept = kept and still_there()
+        ended.set()
+        watcher.join()
+        times = [at for at, _ in counts] + [time.monotonic()]
+        silent = max(after - before for before, after in pairwise(times))
+        new = tuple(sorted(set(self._told()[len(sentences) :])))
+        return Fault(name, silent, self._done() - done, new, self._wrong() - wrong, kept)
+
+    def _told(self) -> list[str]:
+        return [sentence for person in self._people for sentence in person.sentences]
+
+    def _wrong(self) -> int:
+        return sum(person.wrong for person in self._people)
+
+    def _done(self) -> int:
+        return sum(len(person.seconds) for person in self._people)
+
+
+def main() -> int:
+    """Break things in turn, print, write; return the exit status."""
+    jobs = questions(MODEL, trained=True, pictures=20, targets=10, side=64)
+    right = answers_in_turn(jobs)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
+        found = break_things(page, jobs, right)
+        browser.close()
+    text = "\n".join(_text(fault) for fault in found)
+    print(text)
+    write_part(
+        "faults", f"# What breaks in mid-load\n\n{PEOPLE} sessions and a browser, Ray Serve with two replicas.\n\n{text}"
+    )
+    return 1 if any(fault.wrong or not fault.kept for fault in found) else 0
+
+
+def break_things(page: Page, jobs: list[Job], right: dict[Job, str]) -> list[Fault]:
+    """Start everything, and break it in turn."""
+    port = free_port()
+    with running_app(f"http://127.0.0.1:{port}") as (url, _), ExitStack() as engines:
+        serving = engines.enter_context(running_engine(port))
+        page.goto(f"{url}/?target=3")
+        settle(page)
+        shown = headings(page)
+        engine = RemoteEngine(f"http://127.0.0.1:{port}", settings=Settings(results=1))
+        crowd = Crowd(engine, jobs, right)
+        time.sleep(BEFORE)
+
+        def stays() -> bool:
+            return headings(page) == shown
+
+        def engine_away() -> None:
+            _kill([psutil.Process(serving.pid)])
+            page.locator("[class*='-sample-cifar-ship'] button").first.click()
+            page.get_by_text("cannot be reached").wait_for(timeout=TIMEOUT)
+            settle(page)
+
+        found = [
+            crowd.watch("A replica is killed", lambda: _kill(_replicas(serving.pid)[:1]), stays),
+            crowd.watch(f"A browser's network is cut for {OFFLINE:.0f} s", lambda: _cut(page), stays),
+            crowd.watch("The engine is killed while somebody asks for another picture", engine_away, stays),
+        ]
+        engines.enter_context(running_engine(port))
+        page.get_by_text("cannot be reached").wait_for(state="detached", timeout=TIMEOUT)
+
+        def opened() -> bool:
+            return "ResNet-20 says ship" in headings(page)
+
+        found.append(crowd.watch("The engine is back, and the picture opens by itself", lambda: settle(page), opened))
+        crowd.leave()
+        engine.close()
+    return found
+
+
+def _replicas(pid: int) -> list[psutil.Process]:
+    return [process for process in psutil.Process(pid).children(recursive=True) if "ServeReplica" in process.name()]
+
+
+def _kill(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        for each in (*process.children(recursive=True), process):
+            each.send_signal(signal.SIGKILL)
+
+
+def _cut(page: Page) -> None:
+    page.context.set_offline(offline=True)
+    time.sleep(OFFLINE)
+    page.context.set_offline(offline=False)
+    settle(page)
+
+
+def _text(fault: Fault) -> str:
+    told, screen = "; ".join(fault.sentences) or "none", "stayed" if fault.kept else "WAS LOST"
+    return (
+        f"- {fault.name}: {fault.done} answers, {fault.silent:.1f} s at most without one; sentences that people got: {told};"
+        f" wrong answers: {fault.wrong}; what was on screen {screen}."
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

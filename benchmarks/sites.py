@@ -1,0 +1,122 @@
+"""What is put under load: an app with the local engine in this process, and one with Ray Serve and two replicas beside it."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from resnet_viz.engine.interface import Engine
+from resnet_viz.engine.remote import RemoteEngine
+from resnet_viz.engine.settings import Settings
+
+ROOT = Path(__file__).parents[1]
+LOGS = ROOT / "artifacts"
+# Nothing is kept, so that everything is computed, and nobody is asked to slow down.
+NOTHING_KEPT = {"RESNET_VIZ_RESULTS_MB": "1", "RESNET_VIZ_COMPUTATIONS_PER_MINUTE": "0"}
+REPLICAS, START_SECONDS = 2, 180
+
+
+@dataclass(frozen=True)
+class Site:
+    """An engine, the address of an app that uses it, how many workers it has, and the processes that make it up."""
+
+    name: str
+    engine: Engine
+    url: str
+    workers: int
+    processes: tuple[psutil.Process, ...]
+
+
+@contextmanager
+def local_site() -> Iterator[Site]:
+    """The app in this process, as `streamlit run` serves it, and its engine."""
+    import uvicorn  # noqa: PLC0415 - only here
+
+    os.environ |= NOTHING_KEPT
+    sys.path.insert(0, str(ROOT / "app"))
+    import main as app  # noqa: PLC0415 - the app's own folder has to be on the path first
+    import results  # noqa: PLC0415
+
+    port = free_port()
+    server = uvicorn.Server(uvicorn.Config(app.app, port=port, log_level="warning"))
+    threading.Thread(target=server.run, daemon=True).start()
+    while not server.started:
+        time.sleep(0.1)
+    yield Site("The local engine", results.local_engine(), f"http://127.0.0.1:{port}", 1, (psutil.Process(),))
+    server.should_exit = True
+    results.local_engine().close()
+
+
+@contextmanager
+def ray_site() -> Iterator[Site]:
+    """Ray Serve with two replicas, and the app that asks it."""
+    port = free_port()
+    with running_engine(port) as serving, running_app(f"http://127.0.0.1:{port}") as (url, app):
+        engine = RemoteEngine(f"http://127.0.0.1:{port}", settings=Settings(results=1))
+        yield Site("Ray Serve", engine, url, REPLICAS, (psutil.Process(serving.pid), psutil.Process(app.pid)))
+        engine.close()
+
+
+@contextmanager
+def running_engine(port: int) -> Iterator["subprocess.Popen[bytes]"]:
+    """The engine's own command, ready to be asked."""
+    sizes = {"RESNET_VIZ_MIN_REPLICAS": str(REPLICAS), "RESNET_VIZ_RESULTS_MB": "1", "PORT": str(port)}
+    command = [sys.executable, "-m", "resnet_viz.engine.serving"]
+    with _running(command, sizes, "engine", f"http://127.0.0.1:{port}/ready") as process:
+        yield process
+
+
+@contextmanager
+def running_app(engine: str) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
+    """The app by its real command, and its address."""
+    port = free_port()
+    command = [str(Path(sys.executable).with_name("streamlit")), "run", "app/main.py", "--server.headless", "true"]
+    address = ["--server.address", "127.0.0.1", "--server.port", str(port)]
+    url = f"http://127.0.0.1:{port}"
+    with _running([*command, *address], NOTHING_KEPT | {"RESNET_VIZ_ENGINE": engine}, "app", f"{url}/ready") as process:
+        yield url, process
+
+
+def free_port() -> int:
+    """A port that nobody listens to."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def _running(command: list[str], environment: Mapping[str, str], name: str, ready: str) -> Iterator["subprocess.Popen[bytes]"]:
+    LOGS.mkdir(exist_ok=True)
+    with (LOGS / f"load-{name}.log").open("w") as log:
+        variables = os.environ | dict(environment)
+        process = subprocess.Popen(  # noqa: S603 - our own commands
+            command, cwd=ROOT, env=variables, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        try:
+            _wait_for(ready, process)
+            yield process
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(60)
+
+
+def _wait_for(url: str, process: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            with urllib.request.urlopen(url, timeout=5):  # noqa: S310 - our own server
+                return
+        except OSError:
+            time.sleep(0.5)
+    raise RuntimeError(f"{url} did not answer, see the logs in {LOGS}")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from views import attribution, compare, gradients, inspect, learn, model, sign_in
+from views import attribution, compare, gradients, inspect, learn, model, questions, sign_in
 
 
 def draw() -> None:
@@ -16,6 +16,7 @@ def draw() -> None:
         st.Page(compare.page, title="Compare", url_path="compare"),
         st.Page(model.page, title="Model", url_path="model"),
         st.Page(learn.page, title="Learn", url_path="learn"),
+        st.Page(questions.page, title="Questions", url_path="questions"),
     ]
     # Pages link to one another by their titles.
     st.session_state["pages"] = {page.title: page for page in pages}

@@ -16,7 +16,7 @@ from benchmarks.document import write_part
 from benchmarks.results import Setting, as_markdown, as_text
 from benchmarks.sizes import mosaic_rows
 from benchmarks.subjects import make_subject
-from benchmarks.works import cams_work, capture_work, conductance_work, inspect_work, path_work
+from benchmarks.works import ablation_work, cams_work, capture_work, conductance_work, inspect_work, path_work
 
 THREADS = 2
 ROUNDS = 40
@@ -30,7 +30,9 @@ def main() -> int:
     print(f"allocator: {setting.allocator}")
     subject = make_subject()
     works = [make(subject) for make in (capture_work, inspect_work, cams_work, path_work)]
-    works.append(conductance_work(make_subject("resnet18")))
+    works.append(ablation_work(subject))
+    small = make_subject("resnet18")
+    works += [conductance_work(small), ablation_work(small)]
     rows = [row for work in works for row in _compete(work)]
     rows += mosaic_rows()
     print(as_text(rows))

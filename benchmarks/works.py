@@ -10,6 +10,7 @@ from torchlens.backends.torch.wrappers import unwrap_torch
 from benchmarks import peers
 from benchmarks.contest import Contestant, Work
 from benchmarks.subjects import Subject
+from resnet_viz.analyses.ablation import Ablation, ablate, sweep
 from resnet_viz.analyses.activations import activations
 from resnet_viz.analyses.attribution import attribute
 from resnet_viz.analyses.cams import block_cams
@@ -18,6 +19,7 @@ from resnet_viz.analyses.conductance import conductance
 from resnet_viz.analyses.inspection import inspect
 
 CAPTURE_LIMIT, INSPECT_LIMIT, PATH_LIMIT, CONDUCTANCE_LIMIT, CAMS_LIMIT = 1.08, 1.25, 1.05, 1.15, 1.1
+ABLATION_LIMITS = {"resnet18": 3.3, "resnet50": 7.4}
 # Of 1, 2, 4, 8 and 16 pictures a pass, 4 and more take the same time a picture on the processors that were measured.
 BEST_BATCH, PATH_STEPS, CONDUCTANCE_STEPS = 8, 32, 16
 SELDOM = 10
@@ -121,6 +123,28 @@ def cams_work(subject: Subject) -> Work:
         ours=Contestant("ResNet Viz", "16 Grad-CAMs", lambda: block_cams(subject.net, subject.image)),
         peers=_inspect_peers(subject),
     )
+
+
+def ablation_work(subject: Subject) -> Work:
+    """Every block's residual branch removed in turn."""
+    count, limit = len(subject.net.blocks), ABLATION_LIMITS[subject.net.name]
+    return Work(
+        name=f"ablation sweep, {subject.net.title}",
+        meaning=(
+            f"The logits without each of the {count} blocks of a {subject.net.title} (`sweep`, from the picture), over one forward"
+            " pass of torchvision's network."
+        ),
+        limit=limit,
+        bare=Contestant("bare forward", "logits", lambda: _forward(subject)),
+        ours=Contestant("ResNet Viz", f"logits without each of {count} blocks", lambda: sweep(subject.net, subject.image)),
+        peers=(
+            Contestant("ResNet Viz, `ablate` in a loop", "the same", lambda: _ablate_in_a_loop(subject), every=SELDOM),
+        ),
+    )
+
+
+def _ablate_in_a_loop(subject: Subject) -> list[Ablation]:
+    return [ablate(subject.net, subject.image, {name: 0.0}) for name in subject.net.blocks]
 
 
 def _capture(subject: Subject) -> list[Tape]:

@@ -8,13 +8,22 @@ from typing import Any, get_type_hints
 from PIL import Image
 
 from resnet_viz.analyses import trust
+from resnet_viz.analyses.ablation import Ablation, AblationSweep, ablate, sweep
 from resnet_viz.analyses.activations import Array
 from resnet_viz.analyses.attribution import Attribution, attribute
 from resnet_viz.analyses.conductance import Conductance, conductance
 from resnet_viz.analyses.gradients import Gradients, gradients
 from resnet_viz.analyses.inspection import Inspection, inspect, inspect_batch
+from resnet_viz.analyses.lens import Lens, lens
 from resnet_viz.engine.interface import Job
+from resnet_viz.lessons.matching import Matched
+from resnet_viz.lessons.matching import run as match
+from resnet_viz.lessons.orders import Orders, orders
+from resnet_viz.lessons.signal import SignalThroughDepth, wave
+from resnet_viz.lessons.signal import run as through_depth
+from resnet_viz.lessons.stepper import Walk, walk
 from resnet_viz.nets.net import Net
+from resnet_viz.nets.zoo import CIFAR_PREPROCESSING
 
 # (done, total, the map so far or None): what it raises cancels.
 Report = Callable[[int, int, Array | None], None]
@@ -121,6 +130,41 @@ def _robustness(task: Task) -> trust.Robustness:
     return trust.robustness(task.net, task.image, _found(task), on_step=task.step)
 
 
+def _ablation(task: Task) -> Ablation:
+    """Options are blocks' names with their scales."""
+    scales = {name: scale for name, scale in task.job.options if isinstance(scale, int | float)}
+    return ablate(task.net, task.image, scales)
+
+
+def _ablation_sweep(task: Task) -> AblationSweep:
+    return sweep(task.net, task.image, task.job.target, on_block=task.step)
+
+
+def _lens(task: Task) -> Lens:
+    return lens(task.net, task.image, on_block=task.step)
+
+
+def _walk(task: Task) -> Walk:
+    return walk(task.net, task.image, str(task.job.option("block")))
+
+
+def _orders(task: Task) -> Orders:
+    return orders(task.net, task.image)
+
+
+def _signal(task: Task) -> SignalThroughDepth:
+    """Through the picture if there is one, else the wave."""
+    options = dict(task.job.options)
+    if not task.job.image:
+        return through_depth("wave", wave(), on_step=task.step, **options)  # type: ignore[arg-type]  # checked there
+    signal = CIFAR_PREPROCESSING.tensor(task.image)[0]
+    return through_depth("picture", signal, on_step=task.step, **options)  # type: ignore[arg-type]  # checked there
+
+
+def _matched(task: Task) -> Matched:
+    return match(task.net, task.image, str(task.job.option("source")), on_step=task.step)
+
+
 def _found(task: Task) -> Attribution:
     """The attribution that the same options make, which is what these ask about."""
     found: Attribution = task.ask(replace(task.job, kind="attribution"))
@@ -135,4 +179,11 @@ KINDS: dict[str, Kind] = {
     "perturbation": Kind(_perturbation),
     "randomisation": Kind(_randomisation),
     "robustness": Kind(_robustness),
+    "ablation": Kind(_ablation),
+    "ablation sweep": Kind(_ablation_sweep),
+    "lens": Kind(_lens),
+    "walk": Kind(_walk),
+    "orders": Kind(_orders),
+    "signal": Kind(_signal),
+    "matched": Kind(_matched),
 }

@@ -6,6 +6,7 @@
 from resnet_viz.figures.attribution_map import attribution_gallery, attribution_map, attribution_so_far, cam_places
 from resnet_viz.figures.block_equation import block_equation
 from resnet_viz.figures.block_map import block_map
+from resnet_viz.figures.block_steps import block_steps, step_map, step_mosaic
 from resnet_viz.figures.cam_overlay import cam_overlay
 from resnet_viz.figures.cam_strip import cam_strip
 from resnet_viz.figures.channel_mosaic import channel_map, channel_mosaic
@@ -13,20 +14,26 @@ from resnet_viz.figures.comparison_by_depth import comparison_by_depth
 from resnet_viz.figures.comparison_equation import comparison_equation
 from resnet_viz.figures.conductance_bars import conductance_bars
 from resnet_viz.figures.confusion import class_accuracy, confusion
+from resnet_viz.figures.correction import correction, lens_lines
 from resnet_viz.figures.gradient_flow import gradient_flow
 from resnet_viz.figures.gradient_norms import gradient_norms
 from resnet_viz.figures.measures_by_depth import measures_by_depth
+from resnet_viz.figures.order_curves import cut_bars, order_curves
 from resnet_viz.figures.parameter_gradients import parameter_gradients
 from resnet_viz.figures.predictions import predictions
+from resnet_viz.figures.removed_blocks import accuracy_lines, answers, removal_bars
 from resnet_viz.figures.training_curves import training_curves
 from resnet_viz.figures.trust_curves import perturbation_curves, randomisation_steps
 
 __all__ = [
+    "accuracy_lines",
+    "answers",
     "attribution_gallery",
     "attribution_map",
     "attribution_so_far",
     "block_equation",
     "block_map",
+    "block_steps",
     "cam_overlay",
     "cam_places",
     "cam_strip",
@@ -37,12 +44,19 @@ __all__ = [
     "comparison_equation",
     "conductance_bars",
     "confusion",
+    "correction",
+    "cut_bars",
     "gradient_flow",
     "gradient_norms",
+    "lens_lines",
     "measures_by_depth",
+    "order_curves",
     "parameter_gradients",
     "perturbation_curves",
     "predictions",
     "randomisation_steps",
+    "removal_bars",
+    "step_map",
+    "step_mosaic",
     "training_curves",
 ]

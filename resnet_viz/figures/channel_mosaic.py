@@ -23,15 +23,31 @@ WIDTH, TOP = 760, 44
 
 def channel_mosaic(block: BlockInspection, term: Term, selected: int | None = None, theme: Theme = LIGHT) -> go.Figure:
     """Draw every channel of a term, channel 0 at the top left, on one signed scale; the `selected` channel is framed."""
-    maps = term_maps(block, term)
+    return mosaic(term_maps(block, term), f"the {term} of block {short(block.name)}", selected, theme)
+
+
+def mosaic(
+    maps: Array,
+    name: str,
+    selected: int | None = None,
+    theme: Theme = LIGHT,
+    *,
+    limit: float | None = None,
+    highest: int | None = None,
+) -> go.Figure:
+    """Draw maps (C, H, W) called `name` as tiles on a signed scale that ends at `limit`, by default the largest value.
+
+    `highest` is the height in pixels that the tiles may take at most.
+    """
     count, height, width = maps.shape
     # A power of two, like the numbers of channels, so that rows are full.
     columns = 2 ** math.ceil(math.log2(1.2 * math.sqrt(count)))
     rows = math.ceil(count / columns)
-    limit = float(np.abs(maps).max()) or 1.0
-    pixels = _tiles(_colours(maps, limit), rows, columns, theme)
+    end = limit or float(np.abs(maps).max()) or 1.0
+    pixels = _tiles(_colours(maps, end), rows, columns, theme)
+    shown = min(WIDTH, round((highest or WIDTH) * pixels.shape[1] / pixels.shape[0]))
     fig = go.Figure(go.Image(source=_png(pixels), hoverinfo="skip"))
-    fig.add_trace(_targets(maps, columns))
+    fig.add_trace(_targets(maps, columns, shown))
     if selected is not None:
         top, left = selected // columns * (height + GAP), selected % columns * (width + GAP)
         corners = {"x0": left - 1, "y0": top - 1, "x1": left + width, "y1": top + height}
@@ -40,8 +56,8 @@ def channel_mosaic(block: BlockInspection, term: Term, selected: int | None = No
     fig.update_xaxes(visible=False, fixedrange=True, range=[-1, pixels.shape[1] - 0.5])
     fig.update_yaxes(visible=False, fixedrange=True, range=[pixels.shape[0] - 0.5, -1], scaleanchor="x")
     fig.update_layout(
-        width=WIDTH,
-        height=TOP + round(WIDTH * pixels.shape[0] / pixels.shape[1]),
+        width=shown,
+        height=TOP + round(shown * pixels.shape[0] / pixels.shape[1]),
         margin={"l": 0, "r": 0, "t": TOP, "b": 0},
         dragmode=False,
         clickmode="event+select",
@@ -49,13 +65,13 @@ def channel_mosaic(block: BlockInspection, term: Term, selected: int | None = No
     )
     norms = np.linalg.norm(maps.reshape(count, -1), axis=1)
     strongest, silent = int(norms.argmax()), int((norms == 0).sum())
-    finding = f"Channel {strongest} of {count} is strongest in the {term} of block {short(block.name)}"
+    finding = f"Channel {strongest} of {count} is strongest in {name}"
     rest = f", {silent} are 0 everywhere" if silent else ""
     return finish(
         fig,
         theme,
         finding=finding + rest,
-        how_to_read=f"One tile a channel, one scale, ±{limit:.3g}: red above 0, blue below. Click a tile to see it alone.",
+        how_to_read=f"One tile a channel, one scale, ±{end:.3g}: red above 0, blue below. Click a tile to see it alone.",
         alt=f"{finding}{rest}. A mosaic of {count} maps of {height} by {width} pixels.",
     )
 
@@ -93,7 +109,7 @@ def _colours(maps: Array, limit: float) -> NDArray[np.uint8]:
     """Signed values (C, H, W) -> RGB uint8 (C, H, W, 3); 0 takes the middle colour."""
     palette = signed_palette()
     middle = len(palette) // 2
-    index = np.rint(maps / limit * middle).astype(np.int16) + middle
+    index = np.rint(np.clip(maps / limit, -1, 1) * middle).astype(np.int16) + middle
     colours: NDArray[np.uint8] = palette[index]
     return colours
 
@@ -114,7 +130,7 @@ def _png(pixels: NDArray[np.uint8]) -> str:
     return data_url(Image.fromarray(pixels).quantize(127, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE))
 
 
-def _targets(maps: Array, columns: int) -> go.Scatter:
+def _targets(maps: Array, columns: int, shown: int) -> go.Scatter:
     count, height, width = maps.shape
     channels = np.arange(count)
     means, extremes = maps.mean((1, 2)), np.abs(maps).max((1, 2))
@@ -123,7 +139,7 @@ def _targets(maps: Array, columns: int) -> go.Scatter:
         x=channels % columns * (width + GAP) + (width - 1) / 2,
         y=channels // columns * (height + GAP) + (height - 1) / 2,
         mode="markers",
-        marker={"size": max(6, round(0.9 * WIDTH / columns)), "symbol": "square", "opacity": 0},
+        marker={"size": max(6, round(0.9 * shown / columns)), "symbol": "square", "opacity": 0},
         selected=still,
         unselected=still,
         customdata=list(range(count)),

@@ -4,8 +4,12 @@ from pathlib import Path
 
 import streamlit as st
 
+import resnet_viz as rv
+import results
 import show
 from controls import Selection
+from resnet_viz.engine.interface import EngineError
+from views import asking
 from views.lessons.lesson import LESSON, PRESENTING, Lesson, picture
 
 CSS = Path(__file__).with_name("lessons.css")
@@ -33,9 +37,15 @@ def show_lesson(lesson: Lesson, track: tuple[Lesson, ...]) -> None:
     st.html(KEYS, unsafe_allow_javascript=True)
     _head(lesson, number, track, presenting=presenting)
     st.markdown(f"## {show.escape(lesson.question)}")
-    sentence = lesson.body()
-    with st.container(key="lesson-sentence"):
-        st.markdown(show.escape(sentence))
+    with st.container(key="lesson-do"):
+        st.markdown(show.escape(lesson.do))
+    try:
+        sentence = lesson.body()
+    except (results.MissingImageError, asking.NoWeightsError, rv.ImageError, EngineError, ValueError) as error:
+        st.error(show.escape(str(error)), icon=":material/error:")
+    else:
+        with st.container(key="lesson-sentence"):
+            st.markdown(show.escape(sentence))
     _foot(lesson)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 import controls
 import results
@@ -34,6 +35,11 @@ class Lesson:
     body: Callable[[], str]
     page: str = "Inspect"
     elsewhere: tuple[tuple[str, str], ...] = ()
+
+
+def doing() -> DeltaGenerator:
+    """The row in which the lesson's controls stand."""
+    return st.container(horizontal=True, vertical_alignment="bottom", key="lesson-doing")
 
 
 def picture() -> str:

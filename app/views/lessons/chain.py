@@ -1,0 +1,74 @@
+"""The network as a chain of blocks, each a correction to its input; what it would say after each (S9, S17)."""
+
+from typing import cast
+
+import streamlit as st
+
+import resnet_viz as rv
+import results
+import show
+from resnet_viz.analyses.lens import Lens
+from resnet_viz.figures.correction import angle
+from resnet_viz.figures.theme import short
+from views import asking
+from views.lessons import lesson, subject
+from views.lessons.lesson import Lesson
+
+
+def body() -> str:
+    """The block map, the open block's correction, and the logits decoded after each block."""
+    with lesson.doing():
+        image = subject.picture_picker()
+        network = subject.network_picker(lambda name: not subject.is_plain(name))
+        names = results.block_names(network)
+        block = subject.block_picker(network)
+        subject.steps(names, block, "block")
+    result = asking.inspection(network, image, None, block)
+    decoded = cast("Lens", asking.answer(network, "block", "lens", image, None, "lens"))
+    figure = rv.figures.block_map(result, "ratio", block, show.theme())
+    # The colours are named beside the arrows below: the room of the legend is theirs.
+    below = figure.layout.margin.b
+    figure.update_layout(showlegend=False, height=figure.layout.height - below, margin={"b": 0})
+    show.chart(figure, "chain-map", on_click=lambda chosen: lesson.change(block=chosen))
+    left, right = st.columns(2, gap="large")
+    with left:
+        figure = rv.figures.correction(result.block(block), show.theme())
+        show.heading(figure, level=5)
+        show.chart(figure, "correction")
+    with right:
+        figure = rv.figures.lens_lines(decoded, block, show.theme())
+        show.heading(figure, level=5)
+        show.chart(figure, "lens")
+    return _sentence(result, decoded, block)
+
+
+def _sentence(result: rv.Inspection, decoded: Lens, block: str) -> str:
+    m, place = result.block(block).measures, decoded.places.index(block)
+    shares = decoded.probabilities
+    now, answer = decoded.leaders[place], decoded.leaders[-1]
+    last = place == len(decoded.places) - 1
+    first = (
+        f"Block {short(block)} is no answer of its own but a correction: F(x) is {m.ratio:.0%} the size of x,"
+        f" {angle(result.block(block)):.0f}° from it."
+    )
+    if last:
+        before = float(shares[place - 1, answer])
+        return f"{first} It is the last: {decoded.labels[answer]} goes from {before:.0%} to {float(shares[-1, answer]):.0%}."
+    return (
+        f"{first} If the network stopped correcting here it would say {decoded.labels[now]} ({float(shares[place, now]):.0%});"
+        f" at the end it says {decoded.labels[answer]} ({float(shares[-1, answer]):.0%})."
+    )
+
+
+LESSON = Lesson(
+    slug="chain",
+    title="A chain of corrections",
+    question="What is the residual when a network classifies?",
+    do="Click a block of the chain, or go along it with the keys up and down.",
+    rows=("S9", "S17"),
+    sources=(
+        "He et al. 2015, arXiv 1512.03385. Decoding after each block: nostalgebraist 2020, the logit lens; Veit et al. 2016,"
+        " arXiv 1605.06431."
+    ),
+    body=body,
+)

@@ -1,0 +1,68 @@
+"""S11: why height and width are halved and the channels doubled together."""
+
+import streamlit as st
+
+import show
+from resnet_viz.figures.layer_costs import layer_costs
+from resnet_viz.lessons.cost import CHANNELS, SIDE, STAGES, Costs, run
+from views.lessons import lesson
+from views.lessons.lesson import Lesson
+
+CHANGES = {"both": "halve and double", "halve": "halve only", "double": "double only", "neither": "neither"}
+
+
+def body() -> str:
+    """A bar a block."""
+    change = lesson.value("change", "both", list(CHANGES))
+    with lesson.doing():
+        st.segmented_control(
+            "From stage to stage: halve height and width, double the channels",
+            list(CHANGES),
+            format_func=CHANGES.__getitem__,
+            required=True,
+            **lesson.bound("change", change),
+        )
+    costs = run(halve=change in ("both", "halve"), double=change in ("both", "double"))
+    figure = layer_costs(costs, show.theme())
+    show.chart(figure, "layer-costs")
+    st.caption(show.escape(figure.layout.meta["how_to_read"]))
+    return sentence(costs)
+
+
+def sentence(costs: Costs) -> str:
+    """Why, with the numbers."""
+    first, second, last = costs.layer(1), costs.layer(2), costs.layer(STAGES)
+    wider, _, side = costs.stage(2)[-1].output
+    product = (
+        f"{SIDE}·{SIDE} pixels × {CHANNELS}·{CHANNELS}·9 weights = {_millions(first)} multiply-adds in stage 1,"
+        f" {side}·{side} × {wider}·{wider}·9 = {_millions(second)} in stage 2"
+    )
+    if first == last:
+        why = "a quarter of the pixels and four times the weights" if costs.halve else "nothing changes"
+        return f"A 3×3 convolution costs {product}: {why}, so every stage's layers cost the same."
+    times = f"{last // first} times as much as" if last > first else f"a {_fraction(first // last)} of"
+    missing = (
+        "the weights grow fourfold and the pixels stay" if costs.double else "the pixels fall to a quarter and the weights stay"
+    )
+    return f"A 3×3 convolution costs {product}: {missing}, so one in stage 3 costs {times} one in stage 1."
+
+
+def _fraction(parts: int) -> str:
+    return f"{parts}th"
+
+
+def _millions(count: int) -> str:
+    return f"{count / 1e6:.2f} M"
+
+
+LESSON = Lesson(
+    slug="cost",
+    title="The cost of a layer",
+    question="Why halve the picture and double the channels?",
+    do="Do only one of the two, and compare the stages.",
+    rows=("S11",),
+    sources="He et al. 2015, arXiv 1512.03385, section 3.3: where maps are halved the filters are doubled, for the same cost.",
+    body=body,
+    page="Model",
+    elsewhere=(("model", "resnet20b-cifar10"),),
+)

@@ -1,0 +1,179 @@
+"""Using fewer blocks: switched off, faded, all at once or in another order; the plain twin beside it (S10)."""
+
+from typing import cast
+
+import streamlit as st
+
+import resnet_viz as rv
+import results
+import show
+from resnet_viz.analyses.ablation import AblationSweep
+from resnet_viz.figures.theme import short
+from resnet_viz.lessons import fewer_blocks
+from resnet_viz.lessons.fewer_blocks import Recorded
+from results import Subject
+from views import asking
+from views.gradients import plain_twin
+from views.lessons import lesson, subject
+from views.lessons.lesson import Lesson
+
+SEEN = {"each": "Each block in turn", "removed": "Many pictures, many blocks", "shuffled": "Blocks in another order"}
+
+
+def body() -> str:
+    """Switches and a fade, what both networks say, and what is lost by how much."""
+    with lesson.doing():
+        image = subject.picture_picker()
+        network = subject.network_picker(lambda name: not subject.is_plain(name))
+        names = results.block_names(network)
+        scales = _scales(names)
+        _switches(names, scales)
+        _fade(names, scales)
+    sweeps = _sweeps(network, image)
+    ablations = [_ablate(each, image, _possible(scales, sweep)) for each, sweep in sweeps.items()]
+    left, right = st.columns([2, 5], gap="large")
+    with left:
+        figure = rv.figures.answers(ablations, theme=show.theme())
+        show.heading(figure, level=5)
+        show.chart(figure, "answers")
+    with right:
+        _seen(list(sweeps.values()))
+    return _sentence(scales, ablations, list(sweeps.values()))
+
+
+def _scales(names: tuple[str, ...]) -> dict[str, float]:
+    """Read "1.1:0,2.0:0.5" from the URL; what cannot be meant is left out."""
+    found = {}
+    for entry in lesson.value("scales", "").split(","):
+        name, _, text = entry.partition(":")
+        full = f"layer{name}"
+        if full in names and text.replace(".", "", 1).isdecimal():
+            found[full] = min(1.0, float(text))
+    return {name: scale for name, scale in found.items() if scale != 1}
+
+
+def _switches(names: tuple[str, ...], scales: dict[str, float]) -> None:
+    on = [name for name in names if scales.get(name, 1) > 0]
+    st.session_state["lesson_switches"] = on
+    st.pills(
+        "Residual branches: click to switch off or on",
+        names,
+        format_func=short,
+        selection_mode="multi",
+        key="lesson_switches",
+        on_change=_switched,
+        args=(names, scales),
+    )
+
+
+def _switched(names: tuple[str, ...], scales: dict[str, float]) -> None:
+    on = st.session_state["lesson_switches"]
+    _put({name: 0.0 if name not in on else scales.get(name, 1.0) or 1.0 for name in names})
+
+
+def _fade(names: tuple[str, ...], scales: dict[str, float]) -> None:
+    block = lesson.value("block", names[-1], names)
+    st.selectbox("Fade block", names, format_func=short, width=100, **lesson.bound("block", block))
+    st.session_state["lesson_fade"] = scales.get(block, 1.0)
+    st.slider(
+        "to", 0.0, 1.0, step=0.05, width=170, key="lesson_fade", on_change=_faded, args=(block, scales), help="0 removes F(x)."
+    )
+
+
+def _faded(block: str, scales: dict[str, float]) -> None:
+    _put(scales | {block: st.session_state["lesson_fade"]})
+
+
+def _put(scales: dict[str, float]) -> None:
+    lesson.change(scales=",".join(f"{short(name)}:{scale:g}" for name, scale in scales.items() if scale != 1))
+
+
+def _sweeps(network: Subject, image: str) -> dict[Subject, AblationSweep]:
+    """The network and its plain twin, where that is here, each without each block, for the class that the network predicts."""
+    own = _sweep(network, image, None)
+    twin = results.models().get(plain_twin(network.model))
+    if twin is None or not twin.here or network.own or results.models()[network.model].task != "CIFAR-10":
+        return {network: own}
+    beside = asking.network(twin.name, trained=True)
+    return {network: own, beside: _sweep(beside, image, own.target)}
+
+
+def _sweep(network: Subject, image: str, target: int | None) -> AblationSweep:
+    view = f"ablation sweep {network.model}"
+    return cast("AblationSweep", asking.answer(network, "block", "ablation sweep", image, target, view))
+
+
+def _ablate(network: Subject, image: str, scales: dict[str, float]) -> rv.Ablation:
+    view = f"ablation {network.model}"
+    return cast("rv.Ablation", asking.answer(network, "block", "ablation", image, None, view, **scales))
+
+
+def _possible(scales: dict[str, float], sweep: AblationSweep) -> dict[str, float]:
+    removable = {block.name for block in sweep.blocks if block.removable}
+    return {name: scale for name, scale in scales.items() if name in removable}
+
+
+def _seen(sweeps: list[AblationSweep]) -> None:
+    recorded = _recorded([sweep.model for sweep in sweeps])
+    kinds = list(SEEN) if recorded else ["each"]
+    chosen = lesson.value("see", "each", kinds)
+    st.segmented_control(
+        "See",
+        kinds,
+        format_func=lambda name: SEEN[name],
+        required=True,
+        label_visibility="collapsed",
+        **lesson.bound("see", chosen),
+    )
+    if chosen == "each":
+        figure = rv.figures.removal_bars(sweeps, show.theme())
+    else:
+        titles = [results.models()[record.model].title for record in recorded]
+        change: fewer_blocks.Change = "removed" if chosen == "removed" else "shuffled"
+        figure = rv.figures.accuracy_lines(recorded, titles, change, show.theme())
+    show.heading(figure, level=5)
+    show.chart(figure, "fewer-blocks")
+
+
+def _recorded(models: list[str]) -> list[Recorded]:
+    """What was measured on test pictures, where it was of all of them."""
+    known = fewer_blocks.recorded_models()
+    return [fewer_blocks.read(model) for model in models] if set(models) <= set(known) else []
+
+
+def _sentence(scales: dict[str, float], ablations: list[rv.Ablation], sweeps: list[AblationSweep]) -> str:
+    if not scales:
+        return " ".join(map(_everything, sweeps)) + " Switch a block off and see which of them notices."
+    off = [name for name, scale in scales.items() if scale == 0]
+    faded = [f"block {short(name)} at {scale:.0%}" for name, scale in scales.items() if scale > 0]
+    changed = " and ".join([f"without {_listed(off)}"] * bool(off) + [f"with {', '.join(faded)}"] * bool(faded))
+    parts = [_says(ablation, sweep) for ablation, sweep in zip(ablations, sweeps, strict=True)]
+    staying = [name for name in scales if name not in ablations[-1].scales]
+    rest = f" ({_listed(staying)} of the plain twin changes shapes and stays as it is)" if staying else ""
+    return f"{changed[0].upper()}{changed[1:]} {', while '.join(parts)}{rest}."
+
+
+def _listed(names: list[str]) -> str:
+    return "block" + "s" * (len(names) > 1) + " " + " and ".join(", ".join(map(short, names)).rsplit(", ", 1))
+
+
+def _everything(sweep: AblationSweep) -> str:
+    return f"With every block {sweep.title} gives {sweep.target_label} {sweep.probability:.0%}."
+
+
+def _says(ablation: rv.Ablation, sweep: AblationSweep) -> str:
+    best = ablation.predictions[0]
+    if best.label == sweep.prediction:
+        return f"{ablation.title} still says {best.label} ({best.probability:.0%})"
+    return f"{ablation.title} says {best.label} ({best.probability:.0%}) where it said {sweep.prediction}"
+
+
+LESSON = Lesson(
+    slug="fewer-blocks",
+    title="Using fewer blocks",
+    question="Does the network need all its blocks?",
+    do="Switch blocks off, or fade one, and watch both networks.",
+    rows=("S10",),
+    sources="Veit et al. 2016, arXiv 1605.06431. He et al. 2015, arXiv 1512.03385, section 3.1.",
+    body=body,
+)

@@ -1,0 +1,74 @@
+"""S12: which mismatch two shapes have, and which shortcut mends it."""
+
+import streamlit as st
+
+import show
+from resnet_viz.figures.matching import shapes
+from resnet_viz.lessons.matching import Mismatch, mismatch
+from views.lessons import lesson
+from views.lessons.lesson import Lesson
+
+CHANNELS = (3, 6, 16, 32, 64)
+SIDES = (64, 32, 16, 8)
+
+
+def body() -> str:
+    """Two shapes, and a row a shortcut."""
+    with lesson.doing():
+        given = _shape("from", "x", 16, 32)
+        wanted = _shape("to", "F(x)", 32, 16)
+    found = mismatch(given, wanted)
+    figure = shapes(found, show.theme())
+    show.chart(figure, "shapes")
+    st.caption(show.escape(figure.layout.meta["how_to_read"]))
+    return sentence(found)
+
+
+def sentence(found: Mismatch) -> str:
+    """Which mismatch it is, and what mends it at which price."""
+    x, f = ("×".join(map(str, shape)) for shape in (found.input, found.output))
+    if not found.spatial and not found.channels:
+        return f"x and F(x) are both {x}: no mismatch, so the identity is added as it is, without parameters."
+    kinds = [kind for kind, there in (("height and width", found.spatial), ("channels", found.channels)) if there]
+    which = f"x is {x} and F(x) {f}: {' and '.join(kinds)} do not match"
+    a, b = found.offer("A"), found.offer("B")
+    if found.stride is None:
+        return f"{which}, and no stride makes a smaller picture larger: none of the three shortcuts mends that."
+    stride = f"stride {found.stride} mends the size" if found.spatial else ""
+    if not found.channels:
+        return f"{which}; {stride}: option A just takes every second pixel, 0 parameters, and option B adds {b.parameters:,}."
+    if not a.fits:
+        return f"{which}; zeros cannot take channels away, so only the projection mends it, with {b.parameters:,} parameters."
+    zeros = found.output[0] - found.input[0]
+    mended = f"{stride}, and " if stride else ""
+    return (
+        f"{which}; {mended}the channels are mended by {zeros} channels of zeros (A, 0 parameters)"
+        f" or by a 1×1 convolution with its batch norm (B, {b.parameters:,} parameters)."
+    )
+
+
+def _shape(name: str, what: str, channels: int, side: int) -> tuple[int, int, int]:
+    chosen = lesson.value(f"{name}_channels", channels, CHANNELS)
+    size = lesson.value(f"{name}_side", side, SIDES)
+    st.selectbox(f"Channels of {what}", CHANNELS, width=160, **lesson.bound(f"{name}_channels", chosen))
+    st.selectbox(
+        f"Height and width of {what}",
+        SIDES,
+        format_func=lambda each: f"{each}×{each}",
+        width=200,
+        **lesson.bound(f"{name}_side", size),
+    )
+    return chosen, size, size
+
+
+LESSON = Lesson(
+    slug="matching",
+    title="When shapes differ",
+    question="What if x and F(x) do not have the same shape?",
+    do="Choose the shape of x and of F(x): a sum needs them to be equal.",
+    rows=("S12",),
+    sources="He et al. 2015, arXiv 1512.03385, section 3.3, options A and B.",
+    body=body,
+    page="Model",
+    elsewhere=(("model", "resnet20-cifar10"),),
+)

@@ -1,0 +1,59 @@
+"""S13: option A, stride 2 and channels of zeros, on real features."""
+
+from typing import cast
+
+import streamlit as st
+
+import show
+from resnet_viz.figures.matching import kept_and_zero
+from resnet_viz.figures.theme import short
+from resnet_viz.lessons.matching import PICTURE, Matched
+from views import asking
+from views.lessons import lesson
+from views.lessons.lesson import Lesson
+
+MODEL = "resnet20-cifar10"
+SOURCES = {PICTURE: "the picture, 64×64", "layer2.0": "block 2.0", "layer3.0": "block 3.0"}
+
+
+def body() -> str:
+    """Which pixels are kept, and which channels are zeros."""
+    source = lesson.value("source", PICTURE, list(SOURCES))
+    with lesson.doing():
+        st.segmented_control(
+            "Option A on", list(SOURCES), format_func=SOURCES.__getitem__, required=True, **lesson.bound("source", source)
+        )
+    subject = asking.network(MODEL, trained=True)
+    found = cast(
+        "Matched", asking.answer(subject, "picture", "matched", lesson.picture(), None, "lesson padding", source=source)
+    )
+    figure = kept_and_zero(found, show.theme())
+    show.chart(figure, "kept-and-zero")
+    st.caption(show.escape(figure.layout.meta["how_to_read"]))
+    return sentence(found)
+
+
+def sentence(found: Matched) -> str:
+    """What does the shrinking, and what does not."""
+    after, before = found.kept
+    side, small = found.input.shape[1], found.zero_padded.shape[1]
+    where = "" if found.source == PICTURE else f" in block {short(found.source)}"
+    return (
+        f"Padding shrinks nothing: the stride of {found.stride} does, by keeping {after:,} of {before:,} pixels,"
+        f" so {side}×{side} becomes {small}×{small}{where}."
+        f" The padding then adds {len(found.zeros)} channels of zeros to {len(found.input)}, so"
+        f" {len(found.zeros) / len(found.zero_padded):.0%} of the channels are 0, with 0 parameters."
+    )
+
+
+LESSON = Lesson(
+    slug="padding",
+    title="Option A: zeros",
+    question="How can padding turn 64×64 into 32×32?",
+    do="Look at the picture first, then at the features of a block.",
+    rows=("S13",),
+    sources="He et al. 2015, arXiv 1512.03385, section 3.3, option A.",
+    body=body,
+    page="Inspect",
+    elsewhere=(("model", MODEL), ("block", "layer2.0"), ("term", "identity")),
+)

@@ -1,0 +1,125 @@
+"""S3 and S16: what many layers leave of a signal before any training, and what of the gradient comes back."""
+
+from typing import cast
+
+import streamlit as st
+
+import results
+import show
+from resnet_viz.figures.signal import AXES, Measure, signal_depth, signal_panels
+from resnet_viz.lessons.signal import DEPTHS, SignalThroughDepth
+from views import asking
+from views.lessons import lesson
+from views.lessons.lesson import Lesson
+
+SIGNALS = {"wave": "a wave", "picture": "the picture"}
+MEASURES: dict[Measure, str] = {
+    "correlation": "likeness to the signal",
+    "at_input": "gradient at the input",
+    "at_first_layer": "gradient at the first layer",
+    "loss": "loss before training",
+}
+NORMS = {"yes": "with", "no": "without"}
+BRANCHES = {"1": "1", "0.3": "0.3", "0.1": "0.1", "0": "0"}
+MOST_SEEDS = 99
+
+
+def body() -> str:
+    """The signal, and what is left of it, beside both chains over depth."""
+    signal = lesson.value("signal", "wave", list(SIGNALS))
+    depth = lesson.value("depth", 8, DEPTHS)
+    measure = cast("Measure", lesson.value("see", "correlation", list(MEASURES)))
+    norm = lesson.value("norm", "yes", list(NORMS))
+    branch = lesson.value("branch", "1", list(BRANCHES))
+    seed = lesson.value("seed", 0, range(MOST_SEEDS + 1))
+    with lesson.doing():
+        st.slider("Depth (convolutions)", 2, DEPTHS[-1], step=2, width=330, **lesson.bound("depth", depth))
+        st.segmented_control(
+            "What goes in", list(SIGNALS), format_func=SIGNALS.__getitem__, required=True, **lesson.bound("signal", signal)
+        )
+        st.selectbox("See", list(MEASURES), format_func=MEASURES.__getitem__, width=220, **lesson.bound("see", measure))
+        st.segmented_control(
+            "Batch norm", list(NORMS), format_func=NORMS.__getitem__, required=True, **lesson.bound("norm", norm)
+        )
+        st.selectbox(
+            "Branches start at",
+            list(BRANCHES),
+            format_func=lambda factor: f"{factor} × F(x)",
+            width=130,
+            help="A factor on every residual branch before the sum: at 0 a block hands on what it gets.",
+            **lesson.bound("branch", branch),
+        )
+        st.number_input("Seed", 0, MOST_SEEDS, width=110, **lesson.bound("seed", seed))
+    found = _ask(signal, batch_norm=norm == "yes", branch=float(branch), seed=seed)
+    if found is None:
+        return "Stopped: there is nothing to see yet."
+    left, right = st.columns([5, 8], vertical_alignment="bottom")
+    panels, chart = signal_panels(found, depth, show.theme()), signal_depth(found, measure, depth, show.theme())
+    with left:
+        show.chart(panels, "signal-panels", width="content")
+    with right:
+        show.chart(chart, "signal-depth")
+    st.caption(show.escape(f"{panels.layout.meta['how_to_read']} {chart.layout.meta['how_to_read']}"))
+    return sentence(found, measure, depth)
+
+
+def sentence(found: SignalThroughDepth, measure: Measure, depth: int) -> str:
+    """What is seen, in numbers."""
+    place = DEPTHS.index(depth)
+    plain, residual = (float(getattr(chain, measure)[place]) for chain in (found.plain, found.residual))
+    if measure == "correlation":
+        more = "more" if residual > plain + 0.005 else "less" if residual < plain - 0.005 else "no more"
+        return (
+            f"One ReLU alone sets {found.cut:.0%} of the values to 0. After {depth} convolutions the plain chain's channels are"
+            f" {plain:.2f} like the signal, those of {depth // 2} residual blocks {residual:.2f}: {more} of it is left."
+        )
+    first = DEPTHS[0]
+    grown = [float(getattr(chain, measure)[place] / getattr(chain, measure)[0]) for chain in (found.plain, found.residual)]
+    return (
+        f"From depth {first} to {depth} the {AXES[measure]} {_change(grown[0])} in the plain chain"
+        f" and {_change(grown[1])} in the residual one; at depth {depth} it is {plain:.3g} against {residual:.3g}."
+    )
+
+
+def _change(factor: float) -> str:
+    if factor > 1:
+        return f"grows {float(f'{factor:.2g}'):,.{1 if factor < 10 else 0}f} times"
+    return f"shrinks to {factor:.2g} of that"
+
+
+def _ask(signal: str, *, batch_norm: bool, branch: float, seed: int) -> SignalThroughDepth | None:
+    if signal == "picture":
+        subject = asking.network(results.models()["resnet20-cifar10"].name, trained=False)
+        return cast(
+            "SignalThroughDepth",
+            asking.answer(
+                subject,
+                "step",
+                "signal",
+                lesson.picture(),
+                None,
+                "lesson signal",
+                batch_norm=batch_norm,
+                branch=branch,
+                seed=seed,
+            ),
+        )
+    answers = asking.long(
+        "step",
+        ("signal", batch_norm, branch, seed),
+        [lambda: results.practise("signal", "lesson signal", batch_norm=batch_norm, branch=branch, seed=seed)],
+    )
+    return None if answers is None else cast("SignalThroughDepth", answers[0])
+
+
+LESSON = Lesson(
+    slug="signal",
+    title="The signal through depth",
+    question="What is left of the input after many layers?",
+    do="Make the chains deeper, then let the residual branches start smaller.",
+    rows=("S3", "S16"),
+    sources="He et al. 2015, arXiv 1512.03385, sections 1 and 4.1. Both chains have the same weights, He et al. 2015b.",
+    body=body,
+    page="Gradients",
+    elsewhere=(("model", "resnet20-cifar10"), ("beside", "plain")),
+)

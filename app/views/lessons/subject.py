@@ -1,0 +1,70 @@
+"""Which picture, network and block a lesson works on: pickers that keep their values in the URL."""
+
+from collections.abc import Callable
+
+import streamlit as st
+
+import results
+from resnet_viz.figures.theme import short
+from results import Subject
+from views import asking
+from views.lessons import lesson
+
+# Networks of the catalogue that are offered with random weights where their trained ones are not here: bottlenecks are needed.
+ALWAYS = ("resnet50",)
+
+
+def picture_picker() -> str:
+    """The samples, and the picture of the person's own where the link has one."""
+    shown, samples = lesson.picture(), results.samples()
+    names = [*samples, *({shown} - samples.keys())]
+    titles = {name: f"{sample.title}, {'photo' if sample.label is None else 'CIFAR-10'}" for name, sample in samples.items()}
+    st.selectbox(
+        "Picture", names, format_func=lambda name: titles.get(name, "your picture"), width=190, **lesson.bound("image", shown)
+    )
+    return shown
+
+
+def network_picker(fits: Callable[[str], bool] = lambda _: True) -> Subject:
+    """The networks that are here and fit the lesson."""
+    models = results.models()
+    names = [name for name, info in models.items() if (info.here or name in ALWAYS) and fits(name)]
+    wanted = lesson.model()
+    shown = wanted if wanted in models and fits(wanted) else names[0]
+    names += [shown] if shown not in names else []
+
+    def describe(name: str) -> str:
+        return f"{models[name].title} · {models[name].task if models[name].here else 'random weights'}"
+
+    st.selectbox("Network", names, format_func=describe, width=240, **lesson.bound("model", shown))
+    return asking.network(shown, trained=models[shown].here)
+
+
+def block_picker(subject: Subject) -> str:
+    """The blocks of a network; by default the second, which changes no shapes and corrects what a block has made."""
+    names = results.block_names(subject)
+    shown = lesson.value("block", names[1], names)
+    st.selectbox("Block", names, format_func=short, width=110, **lesson.bound("block", shown))
+    return shown
+
+
+def steps(names: tuple[str, ...], here: str, field: str) -> None:
+    """Buttons, and the keys up and down, that go to the neighbour in a row."""
+    position = names.index(here)
+    with st.container(horizontal=True, vertical_alignment="bottom", width="content", gap="small"):
+        for label, to, key in (("Back", position - 1, "Up"), ("On", position + 1, "Down")):
+            inside = 0 <= to < len(names)
+            st.button(
+                label,
+                key=f"lesson-step-{label.lower()}",
+                shortcut=key,
+                disabled=not inside,
+                on_click=lesson.change,
+                kwargs={field: names[to] if inside else here},
+            )
+
+
+def is_plain(model: str) -> bool:
+    """Whether a network of the catalogue has no shortcuts."""
+    info = results.models().get(model)
+    return info is not None and info.shortcut == "no shortcut"

@@ -1,0 +1,65 @@
+"""What the lessons on a block and on its code have in common: the steps asked for, and the tensor of one of them."""
+
+from typing import cast
+
+import streamlit as st
+
+import resnet_viz as rv
+import show
+from resnet_viz.lessons.stepper import Step, Walk
+from results import Subject
+from views import asking
+from views.lessons import lesson
+
+# Pixels that the tiles may take, so that a lesson stays on one screen.
+TILES, MAP = 200, 190
+
+
+def ask(subject: Subject, image: str, block: str) -> Walk:
+    """Every tensor of one block."""
+    return cast("Walk", asking.answer(subject, "block", "walk", image, None, "walk", block=block))
+
+
+def tensor(walk: Walk, name: str, *, beside: bool = True) -> None:
+    """All channels of a step, and beside or below them one channel or the mean."""
+    count = len(walk.step(name).values)
+    number = lesson.value("channel", -1)
+    channel = number if 0 <= number < count else None
+    tiles, one = st.columns([5, 2], gap="medium") if beside else (st.container(), st.container())
+    with tiles:
+        mosaic = rv.figures.step_mosaic(walk, name, channel, TILES, show.theme())
+        show.heading(mosaic, level=5)
+        show.chart(mosaic, "step-mosaic", width="content", on_click=lambda chosen: lesson.change(channel=chosen))
+    with one:
+        figure = rv.figures.step_map(walk, name, channel, MAP, show.theme())
+        show.heading(figure, level=5)
+        show.chart(figure, "step-map", width="content")
+
+
+def sentence(walk: Walk, step: Step) -> str:
+    """What one step did to the numbers."""
+    shape = "×".join(map(str, step.values.shape))
+    values = step.values
+    spread = f"{shape} numbers from {values.min():.2f} to {values.max():.2f}, standard deviation {values.std():.2f}"
+    before = _before(walk, step)
+    if step.name.startswith("relu") or step.name == "output":
+        return f"The ReLU sets {before.negative:.0%} of the entries to 0, those that were below it: {spread}."
+    if step.name == "sum":
+        m = walk.step("identity" if "identity" in walk.names else "x").values
+        error = float(abs(m + before.values - values).max())
+        return (
+            f"Identity and residual are added entry by entry, which changes no shape: {spread}; the largest error is {error:g}."
+        )
+    if step.name.startswith("bn"):
+        was = before.values.std()
+        scaled = f"from {was:.2f} to {values.std():.2f}"
+        return f"Batch norm takes the standard deviation {scaled}, {step.negative:.0%} of the entries are below 0: {spread}."
+    if step.name == "x":
+        return f"The block gets {spread}; {step.zero:.0%} of them are 0, cut by the ReLU before."
+    return f"{step.operation[0].upper()}{step.operation[1:]} makes {spread}."
+
+
+def _before(walk: Walk, step: Step) -> Step:
+    """The step whose tensor this one took in; for the sum, the residual."""
+    branch = [each for each in walk.steps if each.name != "identity"]
+    return branch[max(0, [each.name for each in branch].index(step.name) - 1)] if step.name != "identity" else walk.step("x")

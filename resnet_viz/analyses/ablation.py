@@ -1,0 +1,268 @@
+"""What does the network still know without some of its blocks? Residual branches scaled, and each removed in turn.
+
+A block computes identity + F(x). Here it computes identity + scale F(x): at scale 0 its branch is removed and what comes in
+goes on along the shortcut (Veit et al. 2016, https://arxiv.org/abs/1605.06431, section 4.1). A plain block has no shortcut: of
+its layers and its input it computes scale F(x) + (1 - scale) x, so that at scale 0 its layers are gone. That needs an output
+of its input's shape: a plain block that changes shapes cannot be removed.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from resnet_viz.analyses.activations import Array, array
+from resnet_viz.analyses.capture import OnBlock
+from resnet_viz.analyses.inspection import Prediction, ranked
+from resnet_viz.nets.blocks import ResidualBlock, ShortcutKind, blocks_of
+from resnet_viz.nets.net import Net, WeightsOrigin
+
+
+@dataclass(frozen=True, eq=False)
+class Ablation:
+    """What a network says with some residual branches scaled; `scales` names those that were, in the image's order.
+
+    `logits` are float32 (classes,); `predictions` hold every class, best first.
+    """
+
+    model: str
+    title: str
+    weights: WeightsOrigin
+    scales: dict[str, float]
+    logits: Array
+    predictions: tuple[Prediction, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of all arrays in bytes."""
+        return self.logits.nbytes
+
+
+@dataclass(frozen=True)
+class BlockRemoval:
+    """What a network says without one block's residual branch; NaN and "" for a block that cannot be removed.
+
+    `probability` and `logit` are the target's; `drop` and `logit_drop` what they lost; `prediction` the likeliest class now.
+    """
+
+    name: str
+    stage: int
+    shortcut: ShortcutKind
+    logit: float = math.nan
+    logit_drop: float = math.nan
+    probability: float = math.nan
+    drop: float = math.nan
+    prediction: str = ""
+
+    @property
+    def removable(self) -> bool:
+        """Whether the network still runs without it."""
+        return not math.isnan(self.logit)
+
+
+@dataclass(frozen=True, eq=False)
+class AblationSweep:
+    """Each block's residual branch removed in turn, for one class.
+
+    `prediction` is what the whole network says and `probability` the target's there; `intact` are its logits, float32
+    (classes,), and `logits` those without each block, (blocks, classes), NaN in the row of a block that cannot be removed.
+    """
+
+    model: str
+    title: str
+    weights: WeightsOrigin
+    target: int
+    target_label: str
+    prediction: str
+    probability: float
+    intact: Array
+    logits: Array
+    blocks: tuple[BlockRemoval, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of all arrays in bytes."""
+        return self.intact.nbytes + self.logits.nbytes
+
+    def table(self) -> pd.DataFrame:
+        """Return a row a block: its shortcut, whether it can be removed, and the target's logit, probability and their loss."""
+        rows = [
+            {
+                "block": block.name,
+                "stage": block.stage,
+                "shortcut": block.shortcut,
+                "removable": block.removable,
+                "logit": block.logit,
+                "logit_drop": block.logit_drop,
+                "probability": block.probability,
+                "drop": block.drop,
+                "prediction": block.prediction,
+            }
+            for block in self.blocks
+        ]
+        return pd.DataFrame(rows).set_index("block")
+
+
+def ablate(net: Net, image: Image.Image, scales: Mapping[str, float]) -> Ablation:
+    """Run the network with the residual branches of the named blocks scaled: {"layer1.2": 0.0} removes one, 1 changes nothing.
+
+    ValueError for a block that the network does not have, a scale outside 0..1, and a plain block that changes shapes.
+    """
+    chosen = checked(net, scales)
+    twin = net.twin()
+    with faded(twin, chosen), torch.inference_mode():
+        logits = twin(net.preprocess(image))[0]
+    return Ablation(net.name, net.title, net.weights, chosen, logits.cpu().numpy(), ranked(net, logits))
+
+
+def ablation_sweep(net: Net, image: Image.Image, target: int | str | None = None) -> pd.DataFrame:
+    """Remove each block's residual branch in turn: a row a block, and what it costs the target, by default the predicted class.
+
+    `AblationSweep.table` names the columns. ValueError for a class that the network does not have.
+    """
+    return sweep(net, image, target).table()
+
+
+def sweep(net: Net, image: Image.Image, target: int | str | None = None, *, on_block: OnBlock | None = None) -> AblationSweep:
+    """Remove each block's residual branch in turn, in one pass of a growing batch.
+
+    What comes before a removed block is the same as in the whole network, so it is computed once: at each block the pictures
+    that miss an earlier block go on beside the whole network's, and one more joins them that went along the shortcut alone.
+    `on_block(done, total)` is called after each block; what it raises cancels. ValueError for a class that the network lacks.
+    """
+    chosen = None if target is None else net.class_index(target)
+    twin = net.twin()
+    for layer in twin.modules():
+        # Nobody looks at what goes into a ReLU, and in place it needs no memory of its own.
+        if isinstance(layer, nn.ReLU):
+            layer.inplace = True
+    with ExitStack() as hooks, torch.inference_mode():
+        for handle in _growing(twin, on_block):
+            hooks.callback(handle.remove)
+        logits = array(twin(net.preprocess(image))[None])
+    index = int(logits[0].argmax()) if chosen is None else chosen
+    rows = np.full((len(net.blocks), logits.shape[1]), np.nan, np.float32)
+    rows[[is_removable(block) for block in net.blocks.values()]] = logits[1:]
+    shares = _softmax(np.vstack([logits[:1], rows]))[:, index].tolist()
+    blocks = tuple(
+        _removal(net, name, row, index, float(logits[0, index]), (shares[0], share))
+        for name, row, share in zip(net.blocks, rows, shares[1:], strict=True)
+    )
+    return AblationSweep(
+        net.name,
+        net.title,
+        net.weights,
+        index,
+        net.labels[index],
+        net.labels[int(logits[0].argmax())],
+        shares[0],
+        logits[0].copy(),
+        rows,
+        blocks,
+    )
+
+
+def is_removable(block: ResidualBlock) -> bool:
+    """Whether a network still runs without a block's layers: a plain block must hand on the shape that it was given."""
+    if block.shortcut_kind != "none":
+        return True
+    layers = [layer for layer in block.modules() if isinstance(layer, nn.Conv2d)]
+    return layers[0].in_channels == layers[-1].out_channels and all(layer.stride == (1, 1) for layer in layers)
+
+
+def checked(net: Net, scales: Mapping[str, float]) -> dict[str, float]:
+    """Return the scales that are not 1, in the order of the blocks; ValueError says what cannot be meant."""
+    blocks = net.blocks
+    for name, scale in scales.items():
+        if name not in blocks:
+            raise ValueError(f"{net.title} has no block {name!r}; it has {', '.join(blocks)}")
+        if not 0 <= scale <= 1:
+            raise ValueError(
+                f"scale {scale} of {name} is not between 0 and 1: take 0 to remove its branch, 1 to leave it as it is"
+            )
+        if scale != 1 and not is_removable(blocks[name]):
+            raise ValueError(
+                f"{name} of {net.title} cannot be scaled or removed: it has no shortcut and its output has another shape than"
+                " its input, so nothing could take its place"
+            )
+    return {name: float(scales[name]) for name in blocks if scales.get(name, 1) != 1}
+
+
+@contextmanager
+def faded(twin: nn.Module, scales: Mapping[str, float]) -> Iterator[None]:
+    """Have the named blocks of a twin compute identity + scale F(x) while the context is open."""
+    blocks = blocks_of(twin)
+    with ExitStack() as hooks:
+        for name, scale in scales.items():
+            for handle in _fade(blocks[name], scale):
+                hooks.callback(handle.remove)
+        yield
+
+
+def _fade(block: ResidualBlock, scale: float) -> Iterator[RemovableHandle]:
+    inputs: list[Tensor] = []
+
+    def fork(_: nn.Module, args: tuple[Tensor, ...]) -> None:
+        inputs[:] = args
+
+    def add(_: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        if block.shortcut_kind != "none":
+            return args[0], scale * args[1]
+        return (scale * args[0] + (1 - scale) * inputs.pop(),)
+
+    yield block.fork.register_forward_pre_hook(fork)
+    yield block.sum.register_forward_pre_hook(add)
+
+
+def _growing(twin: nn.Module, on_block: OnBlock | None) -> Iterator[RemovableHandle]:
+    """Have every removable block hand on one picture more: the first one's, as it would be without the block's branch."""
+    blocks = blocks_of(twin)
+    for number, block in enumerate(blocks.values(), start=1):
+        yield from _branch_off(block, partial(on_block, number, len(blocks)) if on_block else _silent)
+
+
+def _branch_off(block: ResidualBlock, tell: Callable[[], None]) -> Iterator[RemovableHandle]:
+    without: list[Tensor] = []
+
+    def keep(_: nn.Module, args: tuple[Tensor, ...]) -> None:
+        without[:] = [args[0][:1].relu()]
+
+    def hand_on(_: nn.Module, __: object, output: Tensor) -> Tensor:
+        tell()
+        return torch.cat([output, without.pop()]) if without else output
+
+    if is_removable(block):
+        # What the shortcut hands to the sum; in a plain block, what comes in.
+        place = block.fork if block.shortcut_kind == "none" else block.sum
+        yield place.register_forward_pre_hook(keep)
+    yield block.register_forward_hook(hand_on)
+
+
+def _silent() -> None:
+    """Report to nobody."""
+
+
+def _removal(net: Net, name: str, row: Array, index: int, logit: float, probabilities: tuple[float, float]) -> BlockRemoval:
+    block = net.blocks[name]
+    stage = int(name.split(".", maxsplit=1)[0].removeprefix("layer"))
+    if np.isnan(row[0]):
+        return BlockRemoval(name, stage, block.shortcut_kind)
+    intact, left = probabilities
+    value = float(row[index])
+    return BlockRemoval(
+        name, stage, block.shortcut_kind, value, logit - value, left, intact - left, net.labels[int(row.argmax())]
+    )
+
+
+def _softmax(logits: Array) -> Array:
+    powers = np.exp(logits - logits.max(1, keepdims=True))
+    shares: Array = powers / powers.sum(1, keepdims=True)
+    return shares

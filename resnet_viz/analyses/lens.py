@@ -1,0 +1,115 @@
+"""What would the network say if it stopped correcting here? The logits decoded after each block.
+
+After a block every later residual branch is removed, so that the block's output goes along the remaining shortcuts straight to
+the average and the linear layer. It is the residual networks' form of the logit lens (nostalgebraist 2020,
+https://www.lesswrong.com/posts/AcKRB8wDpdaN6v6ru/interpreting-gpt-the-logit-lens), which reads a transformer's residual stream
+by its own last layer; Veit et al. 2016 (https://arxiv.org/abs/1605.06431) remove branches in the same way. After the last block
+it is what the network says. A plain block has no shortcut: one that changes shapes cannot be removed, and is run.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from resnet_viz.analyses.ablation import is_removable
+from resnet_viz.analyses.activations import Array
+from resnet_viz.analyses.capture import OnBlock
+from resnet_viz.nets.blocks import ResidualBlock, blocks_of
+from resnet_viz.nets.net import Net, WeightsOrigin
+
+STEM = "stem"
+
+
+@dataclass(frozen=True, eq=False)
+class Lens:
+    """The logits decoded after the stem and after each block, float32 (blocks + 1, classes); the last row is the network's own.
+
+    `places` are "stem" and the blocks' names.
+    """
+
+    model: str
+    title: str
+    weights: WeightsOrigin
+    labels: tuple[str, ...]
+    places: tuple[str, ...]
+    logits: Array
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of all arrays in bytes."""
+        return self.logits.nbytes
+
+    @property
+    def probabilities(self) -> Array:
+        """The softmax of each row."""
+        powers = np.exp(self.logits - self.logits.max(1, keepdims=True))
+        shares: Array = powers / powers.sum(1, keepdims=True)
+        return shares
+
+    @property
+    def leaders(self) -> tuple[int, ...]:
+        """The likeliest class after each place."""
+        return tuple(int(index) for index in self.logits.argmax(1))
+
+    @property
+    def settled(self) -> str:
+        """The first place from which on the likeliest class is the network's answer."""
+        leaders = self.leaders
+        last_other = max((number for number, leader in enumerate(leaders) if leader != leaders[-1]), default=-1)
+        return self.places[last_other + 1]
+
+
+def lens(net: Net, image: Image.Image, *, on_block: OnBlock | None = None) -> Lens:
+    """Decode the logits after the stem and after each block, in one forward pass and the shortcuts behind each block.
+
+    `on_block(done, total)` is called after each block; what it raises cancels.
+    """
+    twin = net.twin()
+    # A picture a place that has been passed, each as it would be without the branches since.
+    stopped: list[Tensor] = []
+    with ExitStack() as hooks, torch.inference_mode():
+        for handle in _reading(twin, stopped, on_block):
+            hooks.callback(handle.remove)
+        logits: Array = twin(net.preprocess(image)).cpu().numpy()
+    return Lens(net.name, net.title, net.weights, net.labels, (STEM, *net.blocks), logits)
+
+
+def along_shortcut(block: ResidualBlock, x: Tensor) -> Tensor:
+    """Return what a block makes of (N, C, H, W) without its residual branch; a plain block that changes shapes is run."""
+    if not is_removable(block):
+        output: Tensor = block.relu(block.branch(x))
+        return output
+    return (x if block.downsample is None else block.downsample(x)).relu()
+
+
+def _reading(twin: nn.Module, stopped: list[Tensor], on_block: OnBlock | None) -> Iterator[RemovableHandle]:
+    blocks = blocks_of(twin)
+    for number, block in enumerate(blocks.values(), start=1):
+        tell = partial(on_block, number, len(blocks)) if on_block else _silent
+        yield block.register_forward_hook(_passing(block, stopped, tell))
+
+    def head(_: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor]:
+        return (torch.cat([*stopped, args[0]]),)
+
+    yield twin.get_submodule("avgpool").register_forward_pre_hook(head)
+
+
+def _passing(
+    block: ResidualBlock, stopped: list[Tensor], tell: Callable[[], None]
+) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
+    def passing(_: nn.Module, args: tuple[Tensor, ...], __: Tensor) -> None:
+        stopped[:] = [along_shortcut(block, torch.cat([*stopped, args[0]]))]
+        tell()
+
+    return passing
+
+
+def _silent() -> None:
+    """Report to nobody."""

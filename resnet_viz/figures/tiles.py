@@ -1,0 +1,48 @@
+"""Channels side by side as one small picture, for figures that show several tensors at once."""
+
+import math
+from collections.abc import Collection
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from resnet_viz.analyses.activations import Array
+from resnet_viz.figures.theme import Theme, signed_palette
+
+GAP = 1
+Pixels = NDArray[np.uint8]
+
+
+def signed_pixels(values: Array, limit: float) -> Pixels:
+    """Colour signed values of any shape, from -limit to limit, 0 in the middle; RGB is a new last axis."""
+    palette = signed_palette()
+    middle = len(palette) // 2
+    index = np.rint(np.clip(values / limit, -1, 1) * middle).astype(np.int16) + middle
+    colours: Pixels = palette[index]
+    return colours
+
+
+def hatched(height: int, width: int, theme: Theme) -> Pixels:
+    """A tile with diagonal strokes, RGB (height, width, 3): nothing is there."""
+    rows, columns = np.indices((height, width))
+    stroke = ((rows + columns) % 4 == 0)[..., None]
+    return np.where(stroke, rgb(theme.muted), rgb(theme.surface)).astype(np.uint8)
+
+
+def tiles(maps: Array, limit: float, columns: int, theme: Theme, *, empty: Collection[int] = ()) -> Image.Image:
+    """Lay channels (C, H, W) out in rows, channel 0 at the top left, on one signed scale; `empty` ones are hatched."""
+    count, height, width = maps.shape
+    rows = math.ceil(count / columns)
+    canvas = np.empty((rows * columns, height + GAP, width + GAP, 3), np.uint8)
+    canvas[:] = rgb(theme.surface)
+    canvas[:count, :height, :width] = signed_pixels(maps, limit)
+    for channel in empty:
+        canvas[channel, :height, :width] = hatched(height, width, theme)
+    sheet = canvas.reshape(rows, columns, height + GAP, width + GAP, 3).swapaxes(1, 2)
+    return Image.fromarray(np.ascontiguousarray(sheet.reshape(rows * (height + GAP), columns * (width + GAP), 3)))
+
+
+def rgb(colour: str) -> Pixels:
+    """Turn "#0072B2" into its three numbers."""
+    return np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)], np.uint8)

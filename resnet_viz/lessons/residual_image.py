@@ -1,0 +1,60 @@
+"""The residual image: target - input, which added to the input gives the target; with the sign the other way it does not.
+
+Levels are whole numbers 0..255. float32 holds all of them and their differences, so that the sum is exact; of the same
+levels divided by 255 it is not, and both errors are measured.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from resnet_viz.analyses.activations import Array
+from resnet_viz.lessons.super_resolution import Picture, Problem, luminance, problem
+
+
+@dataclass(frozen=True, eq=False)
+class ResidualImage:
+    """input + residual = sum, float32 (H, W, 3) in levels; `flipped` where the residual is input - target by choice.
+
+    `error` is the largest |sum - target| in levels, `fraction_error` that of the same sum in values 0..1.
+    """
+
+    problem: Problem
+    flipped: bool
+    residual: Array
+    sum: Array
+    error: float
+    fraction_error: float
+
+    @property
+    def shown(self) -> Array:
+        """The residual of the luminance, (H, W) in levels."""
+        sign = -1 if self.flipped else 1
+        shown: Array = sign * (luminance(self.problem.target) - luminance(self.problem.upsampled))
+        return shown
+
+    @property
+    def sum_picture(self) -> Picture:
+        """The sum as a picture, cut off at 0 and 255."""
+        return np.rint(self.sum.clip(0, 255)).astype(np.uint8)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory in bytes."""
+        return self.problem.nbytes + self.residual.nbytes + self.sum.nbytes
+
+
+def residual_image(image: Image.Image, factor: int, *, flipped: bool = False) -> ResidualImage:
+    """Take a picture's residual and add it to the input; ValueError for what `problem` refuses."""
+    asked = problem(image, factor)
+    target, given = asked.target.astype(np.float32), asked.upsampled.astype(np.float32)
+    residual, total, error = _add(target, given, flipped=flipped)
+    *_, fraction_error = _add(target / np.float32(255), given / np.float32(255), flipped=flipped)
+    return ResidualImage(asked, flipped, residual, total, error, fraction_error)
+
+
+def _add(target: Array, given: Array, *, flipped: bool) -> tuple[Array, Array, float]:
+    residual: Array = given - target if flipped else target - given
+    total: Array = given + residual
+    return residual, total, float(np.abs(total - target).max())

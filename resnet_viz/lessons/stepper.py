@@ -1,0 +1,217 @@
+"""A residual block step by step: what each of its layers makes of the picture, and the line of code that says so.
+
+The steps are those of He et al. 2015 (https://arxiv.org/abs/1512.03385, Fig. 2 and 5): convolution, batch norm and ReLU, again
+without the ReLU, the addition of the identity, and the last ReLU. The code is that of the torchvision that is installed, read
+when it is asked for; each of its lines is found to make one of the steps.
+"""
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torchvision
+from PIL import Image
+from torch import Tensor, nn
+from torchvision.models import resnet as torchvision_resnet
+
+from resnet_viz.analyses.activations import Array, array
+from resnet_viz.nets.blocks import ResidualBlock, ZeroPad, blocks_of
+from resnet_viz.nets.net import Net
+
+# Which part of the equation a step belongs to.
+Part = Literal["identity", "residual", "sum", "output"]
+BlockKind = Literal["BasicBlock", "Bottleneck"]
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One tensor on the way through a block, float32 (C, H, W); `name` is its layer's, "x" for the input."""
+
+    name: str
+    operation: str
+    part: Part
+    values: Array
+
+    @property
+    def negative(self) -> float:
+        """The share of entries below 0."""
+        return float((self.values < 0).mean())
+
+    @property
+    def zero(self) -> float:
+        """The share of entries that are exactly 0."""
+        return float((self.values == 0).mean())
+
+
+@dataclass(frozen=True, eq=False)
+class Walk:
+    """Every step of one block, in the order of the code; `kind` names torchvision's class with the same layers."""
+
+    model: str
+    title: str
+    block: str
+    kind: BlockKind
+    plain: bool
+    steps: tuple[Step, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of all arrays in bytes."""
+        return sum(step.values.nbytes for step in self.steps)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The steps' names."""
+        return tuple(step.name for step in self.steps)
+
+    def step(self, name: str) -> Step:
+        """Return the step of that name; KeyError for another."""
+        return self.steps[self.names.index(name)] if name in self.names else _missing(name, self)
+
+
+@dataclass(frozen=True)
+class SourceLine:
+    """A line of a file: its number there, its text, and the step whose tensor it makes, "" for none."""
+
+    number: int
+    text: str
+    makes: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """A block's forward pass as torchvision writes it."""
+
+    title: str
+    version: str
+    lines: tuple[SourceLine, ...]
+
+
+def walk(net: Net, image: Image.Image, block: str) -> Walk:
+    """Run one forward pass and keep every tensor of one block; ValueError for a block that the network does not have."""
+    twin = net.twin()
+    blocks = blocks_of(twin)
+    if block not in blocks:
+        raise ValueError(f"{net.title} has no block {block!r}; it has {', '.join(blocks)}")
+    taken = blocks[block]
+    kept: dict[str, Tensor] = {}
+    with ExitStack() as hooks, torch.inference_mode():
+        hooks.callback(taken.register_forward_pre_hook(lambda _, args: kept.__setitem__("x", args[0])).remove)
+        for name, layer in _layers(taken).items():
+            hooks.callback(layer.register_forward_hook(_keeper(name, kept)).remove)
+        twin(net.preprocess(image))
+    plain = taken.shortcut_kind == "none"
+    kind: BlockKind = "Bottleneck" if isinstance(taken, torchvision_resnet.Bottleneck) else "BasicBlock"
+    # The shortcut is one layer beside the branch; the code computes it when it is needed.
+    steps = tuple(_step(name, taken, kept[name]) for name in ("x", *_layers(taken)))
+    return Walk(net.name, net.title, block, kind, plain, steps)
+
+
+def forward_source(kind: BlockKind) -> Source:
+    """Read the forward pass of a block from the installed torchvision, each line with the step that it makes."""
+    forward = getattr(torchvision_resnet, kind).forward
+    texts, first = inspect.getsourcelines(forward)
+    makes = _made_by_line("".join(texts))
+    lines = tuple(
+        SourceLine(first + number, text, makes.get(number, ""))
+        for number, text in enumerate(textwrap.dedent("".join(texts)).rstrip().splitlines())
+    )
+    return Source(f"torchvision.models.resnet.{kind}.forward", torchvision.__version__, lines)
+
+
+def _made_by_line(source: str) -> dict[int, str]:
+    """The step that each line makes, by the line's number from 0: known by the layer that it calls."""
+    tree = ast.parse(textwrap.dedent(source))
+    statements = [each for each in ast.walk(tree) if isinstance(each, ast.Assign | ast.AugAssign | ast.Return)]
+    statements.sort(key=lambda statement: statement.lineno)
+    called = [_layer_called(statement) for statement in statements]
+    made: dict[int, str] = {}
+    relus = 0
+    for statement, layer in zip(statements, called, strict=True):
+        name = {"downsample": "identity"}.get(layer, layer)
+        if layer == "relu":
+            relus += 1
+            name = "output" if relus == called.count("relu") else f"relu{relus}"
+        elif isinstance(statement, ast.AugAssign):
+            name = "sum"
+        elif isinstance(statement, ast.Return):
+            name = "output"
+        elif isinstance(statement.value, ast.Name):
+            name = statement.value.id
+        made |= dict.fromkeys(range(statement.lineno - 1, statement.end_lineno or statement.lineno), name)
+    return made
+
+
+def _layer_called(statement: ast.stmt) -> str:
+    calls = (each.func for each in ast.walk(statement) if isinstance(each, ast.Call))
+    return next((call.attr for call in calls if isinstance(call, ast.Attribute)), "")
+
+
+def _layers(block: ResidualBlock) -> dict[str, nn.Module]:
+    """The layers that make the steps, by the steps' names."""
+    names = ("conv1", "bn1", "relu1", "conv2", "bn2", "relu2", "conv3", "bn3")
+    layers = {name: block.get_submodule(name) for name in names if hasattr(block, name)}
+    if block.downsample is not None:
+        layers["identity"] = block.downsample
+    if block.shortcut_kind != "none":
+        layers["sum"] = block.sum
+    return layers | {"output": block.relu}
+
+
+def _keeper(name: str, kept: dict[str, Tensor]) -> Callable[[nn.Module, object, Tensor], None]:
+    def keep(_: nn.Module, __: object, output: Tensor) -> None:
+        kept[name] = output
+
+    return keep
+
+
+def _step(name: str, block: ResidualBlock, values: Tensor) -> Step:
+    return Step(name, _operation(name, block, values), _part(name, block), array(values))
+
+
+def _operation(name: str, block: ResidualBlock, values: Tensor) -> str:
+    if name == "x":
+        return "the block's input"
+    if name == "sum":
+        return "identity + residual, entry by entry"
+    if name == "identity":
+        return _shortcut(block)
+    layer = _layers(block)[name]
+    if isinstance(layer, nn.Conv2d):
+        return _convolution(layer)
+    if isinstance(layer, nn.BatchNorm2d):
+        last = name == max(each for each in _layers(block) if each.startswith("bn"))
+        return f"batch norm of {values.shape[1]} channels{': the residual F(x)' if last else ''}"
+    return "ReLU: what is below 0 becomes 0"
+
+
+def _convolution(layer: nn.Conv2d) -> str:
+    size, stride, padding = layer.kernel_size[0], layer.stride[0], layer.padding[0]
+    channels = f"{layer.in_channels} → {layer.out_channels} channels"
+    return f"{size}×{size} convolution, {channels}, stride {stride}, padding {padding}"
+
+
+def _shortcut(block: ResidualBlock) -> str:
+    if isinstance(block.downsample, ZeroPad):
+        return f"shortcut A: every {_ordinal(block.downsample.stride)} pixel of x, {block.downsample.extra} channels of zeros"
+    convolutions = [layer for layer in block.modules() if isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1)]
+    return f"shortcut B: {_convolution(convolutions[-1])}, batch norm"
+
+
+def _ordinal(number: int) -> str:
+    return {1: "", 2: "second"}.get(number, f"{number}th")
+
+
+def _part(name: str, block: ResidualBlock) -> Part:
+    if name in ("sum", "output"):
+        return "sum" if name == "sum" else "output"
+    return "identity" if name in ("x", "identity") and block.shortcut_kind != "none" else "residual"
+
+
+def _missing(name: str, walked: Walk) -> Step:
+    raise KeyError(f"block {walked.block} has no step {name!r}; it has {', '.join(walked.names)}")

@@ -1,0 +1,113 @@
+"""Super-resolution as a problem: a target, what is left of it at low resolution, and that brought back to size by bicubic.
+
+Dong et al. 2014 (https://arxiv.org/abs/1501.00092) set it up like this. Pictures are 8-bit RGB; errors are measured on the
+luminance Y = 0.299 R + 0.587 G + 0.114 B in levels 0..255, without a border cut off.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from resnet_viz.analyses.activations import Array
+
+Picture = NDArray[np.uint8]
+
+FACTORS = (2, 3, 4)
+# The shorter side of a target, and what its sides are multiples of, so that each factor divides them.
+SIDE, MULTIPLE = 240, 12
+# SSIM looks at windows of 11 pixels.
+SMALLEST = 24
+LUMINANCE = (0.299, 0.587, 0.114)
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How near a picture is to its target: PSNR in dB, infinite for the same picture, and SSIM, 1 for the same picture."""
+
+    psnr: float
+    ssim: float
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """What is given, what is wanted and what stands between: 8-bit RGB (H, W, 3), `low` `factor` times smaller each way.
+
+    `upsampled` is `low` brought to the target's size by bicubic interpolation: the input of the networks.
+    """
+
+    factor: int
+    target: Picture
+    low: Picture
+    upsampled: Picture
+    quality: Quality
+
+    @property
+    def nbytes(self) -> int:
+        """Memory in bytes."""
+        return self.target.nbytes + self.low.nbytes + self.upsampled.nbytes
+
+
+def problem(image: Image.Image, factor: int, side: int = SIDE) -> Problem:
+    """Make the problem of a picture; ValueError for a factor that is none of 2, 3 and 4 or a picture that is too small."""
+    target = view(image, side)
+    low, upsampled = degrade(target, factor)
+    return Problem(factor, target, low, upsampled, quality(luminance(upsampled), luminance(target)))
+
+
+def view(image: Image.Image, side: int = SIDE) -> Picture:
+    """Return the middle of a picture as a square target, 8-bit RGB: its shorter side is brought down to `side` first.
+
+    A smaller picture keeps its size, down to the next multiple of 12; ValueError under 24 pixels.
+    """
+    shorter = min(image.size)
+    if shorter < SMALLEST:
+        raise ValueError(
+            f"This picture is {image.width} × {image.height} pixels: both sides need at least {SMALLEST} to be made smaller."
+        )
+    if shorter > side:
+        size = tuple(max(side, round(length * side / shorter)) for length in image.size)
+        image, shorter = image.resize((size[0], size[1]), Image.Resampling.BICUBIC), side
+    edge = shorter // MULTIPLE * MULTIPLE
+    left, top = (image.width - edge) // 2, (image.height - edge) // 2
+    return np.asarray(image.convert("RGB").crop((left, top, left + edge, top + edge)))
+
+
+def degrade(target: Picture, factor: int) -> tuple[Picture, Picture]:
+    """Return the target at low resolution and that upsampled again, both by bicubic interpolation and in 8 bits."""
+    if factor not in FACTORS:
+        raise ValueError(f"A factor of {factor} is not one of {', '.join(map(str, FACTORS))}: choose one of these.")
+    height, width = target.shape[:2]
+    small = Image.fromarray(target).resize((width // factor, height // factor), Image.Resampling.BICUBIC)
+    return np.asarray(small), np.asarray(small.resize((width, height), Image.Resampling.BICUBIC))
+
+
+def luminance(picture: Picture) -> Array:
+    """Y of 8-bit RGB (..., 3), float32 in 0..255."""
+    values: Array = (picture.astype(np.float32) @ np.array(LUMINANCE, np.float32)).astype(np.float32)
+    return values
+
+
+def quality(values: Array, target: Array) -> Quality:
+    """Compare two luminances (H, W) in levels 0..255."""
+    ours, wanted = torch.from_numpy(values)[None, None], torch.from_numpy(target)[None, None]
+    return Quality(psnr(ours, wanted), ssim(ours, wanted))
+
+
+def psnr(values: Tensor, target: Tensor) -> float:
+    """10 log10(255² / mean squared error) of luminances (N, 1, H, W), in dB."""
+    # Here and not above: this library takes as long to import as torch, and few pages need it.
+    from torchmetrics.functional.image import peak_signal_noise_ratio  # noqa: PLC0415
+
+    return float(peak_signal_noise_ratio(values.double(), target.double(), data_range=255.0))
+
+
+def ssim(values: Tensor, target: Tensor) -> float:
+    """Mean structural similarity of luminances (N, 1, H, W) with a Gaussian window (Wang et al. 2004), at most 1."""
+    from torchmetrics.functional.image import structural_similarity_index_measure  # noqa: PLC0415
+
+    found = structural_similarity_index_measure(values.double(), target.double(), data_range=255.0)
+    return float(found[0] if isinstance(found, tuple) else found)

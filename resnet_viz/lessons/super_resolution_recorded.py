@@ -1,0 +1,89 @@
+"""The runs that ship with the app, as `super_resolution_record` left them in assets/lessons: networks, cards and curves."""
+
+import hashlib
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from safetensors import SafetensorError
+from safetensors.torch import load
+
+from resnet_viz.lessons.super_resolution import FACTORS, Quality
+from resnet_viz.lessons.super_resolution_nets import DESIGNS, SuperResolver, build
+from resnet_viz.lessons.super_resolution_training import Trial, Trials, bicubic
+from resnet_viz.nets.net import WeightsError
+from resnet_viz.nets.zoo import WEIGHTS_FOLDER
+
+FOLDER = WEIGHTS_FOLDER.parent / "lessons"
+
+
+def file(name: str, ending: str, folder: Path = FOLDER) -> Path:
+    """Say where a network's "safetensors", "json" or "csv" is looked for."""
+    return folder / f"super-resolution-{name}.{ending}"
+
+
+@cache
+def network(name: str, folder: Path = FOLDER) -> SuperResolver:
+    """Load a shipped network in evaluation mode; WeightsError with a sentence where its file is not that of its card."""
+    about, path = card(name, folder), file(name, "safetensors", folder)
+    try:
+        data, recipe = path.read_bytes(), about["recipe"]
+        if hashlib.sha256(data).hexdigest() != about["sha256"]:
+            raise WeightsError(f"{path.name} is not the file that its card describes: restore it.")
+        net = build(name, recipe["depth"], recipe["channels"], recipe["factors"])
+        net.load_state_dict(load(data))
+    except (OSError, SafetensorError, RuntimeError, KeyError) as error:
+        raise _damaged(path) from error
+    return net.eval().requires_grad_(requires_grad=False)
+
+
+def card(name: str, folder: Path = FOLDER) -> dict[str, Any]:
+    """Return what is written about a shipped network; WeightsError where there is nothing."""
+    path = file(name, "json", folder)
+    try:
+        found: dict[str, Any] = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise _damaged(path) from error
+    return found
+
+
+def curves(factor: int, folder: Path = FOLDER) -> Trials:
+    """Return the recorded curves of all networks for a factor; WeightsError where one is missing or damaged."""
+    if factor not in FACTORS:
+        raise ValueError(f"A factor of {factor} is not one of {', '.join(map(str, FACTORS))}: choose one of these.")
+    tables = {name: _table(name, factor, folder) for name in DESIGNS}
+    steps = tables["plain"]["step"].to_numpy(np.float32)
+    trials = tuple(_trial(name, table, factor, folder) for name, table in tables.items())
+    return Trials(factor, card("plain", folder)["recipe"]["depth"], steps, _bicubic(factor), trials)
+
+
+@cache
+def _bicubic(factor: int) -> Quality:
+    return bicubic(factor)
+
+
+def _table(name: str, factor: int, folder: Path) -> pd.DataFrame:
+    path = file(name, "csv", folder)
+    try:
+        return pd.read_csv(path, usecols=["step", "seconds", f"psnr_x{factor}", f"ssim_x{factor}"])
+    except (OSError, ValueError) as error:
+        raise _damaged(path) from error
+
+
+def _trial(name: str, table: pd.DataFrame, factor: int, folder: Path) -> Trial:
+    about = card(name, folder)
+    return Trial(
+        name,
+        about["parameters"],
+        about["multiply_adds_per_pixel"][str(factor)],
+        table[f"psnr_x{factor}"].to_numpy(np.float32),
+        table[f"ssim_x{factor}"].to_numpy(np.float32),
+        float(table["seconds"].iloc[-1]),
+    )
+
+
+def _damaged(path: Path) -> WeightsError:
+    return WeightsError(f"{path.name} is missing or damaged: restore it, or record it again.")

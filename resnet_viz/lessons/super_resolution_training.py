@@ -1,0 +1,262 @@
+"""Training the networks for super-resolution on patches of photos, all on the same patches, beside what bicubic reaches.
+
+Whatever is random in a step comes from a generator seeded by (seed, step), and the learning rate is a function of the step: two
+networks see the same patches, and a run that was interrupted goes on as if it had not been.
+"""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
+
+from resnet_viz.analyses.activations import Array
+from resnet_viz.images import open_image
+from resnet_viz.lessons.super_resolution import FACTORS, MULTIPLE, SIDE, Picture, Quality, degrade, luminance, psnr, ssim, view
+from resnet_viz.lessons.super_resolution_nets import DESIGNS, SuperResolver, build, multiply_adds, parameters
+from resnet_viz.nets.zoo import WEIGHTS_FOLDER
+
+SAMPLES_FOLDER = WEIGHTS_FOLDER.parent / "samples"
+TRAINING_PHOTOS = ("coffee-photo.jpg", "flower-photo.jpg", "pagoda-photo.jpg", "raccoon-photo.jpg", "rocket-photo.jpg")
+VALIDATION_PHOTOS = ("astronaut-photo.jpg", "cat-photo.jpg")
+# The middle of each validation photo that a curve is measured on.
+WINDOW = 120
+WARM_UP = 0.05
+# (done, total, what there is of the curves)
+OnStep = Callable[[int, int, Array | None], None]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Adam on the mean squared error; the rate rises in a straight line over 5 % of the steps, then falls as a cosine to 0.
+
+    `patch` is the side of a patch of the target in pixels, a multiple of 12, and each batch has one of the `factors`;
+    `heights` are the shorter sides that the training photos are brought to.
+    """
+
+    depth: int = 20
+    channels: int = 16
+    factors: tuple[int, ...] = FACTORS
+    steps: int = 2500
+    batch: int = 8
+    patch: int = 36
+    rate: float = 1e-3
+    heights: tuple[int, ...] = (240, 340)
+    seed: int = 0
+
+    def learning_rate(self, step: int) -> float:
+        """The rate of the step with this number, from 0."""
+        rising = max(1, round(WARM_UP * self.steps))
+        if step < rising:
+            return self.rate * (step + 1) / rising
+        return self.rate * (1 + math.cos(math.pi * (step - rising) / max(1, self.steps - rising))) / 2
+
+
+@dataclass(frozen=True, eq=False)
+class Photo:
+    """Luminances / 255 of a photo: the target (H, W), and by factor the small one and that upsampled."""
+
+    target: Tensor
+    low: dict[int, Tensor]
+    upsampled: dict[int, Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """One network's way: PSNR in dB and SSIM on the validation photos at each of the steps; `seconds` is what they took."""
+
+    name: str
+    parameters: int
+    multiply_adds: float
+    psnr: Array
+    ssim: Array
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Trials:
+    """Networks trained side by side for one factor, and what bicubic alone reaches on the same photos."""
+
+    factor: int
+    depth: int
+    steps: Array
+    bicubic: Quality
+    trials: tuple[Trial, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """Memory in bytes."""
+        return self.steps.nbytes + sum(trial.psnr.nbytes + trial.ssim.nbytes for trial in self.trials)
+
+
+class Training:
+    """One network on its way: `advance` takes steps, `measure` says how far it is."""
+
+    def __init__(self, name: str, recipe: Recipe) -> None:
+        self.name, self.recipe, self.step, self.seconds = name, recipe, 0, 0.0
+        self.net = build(name, recipe.depth, recipe.channels, recipe.factors, recipe.seed)
+        self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.optimizer = torch.optim.Adam(self.net.parameters(), lr=recipe.rate)
+
+    def advance(self) -> None:
+        """Take one step."""
+        started = time.perf_counter()
+        factor, target, low, upsampled = batch(self.recipe, self.step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.recipe.learning_rate(self.step)
+        loss = F.mse_loss(self.net(upsampled, low, factor), target)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        self.step += 1
+        self.seconds += time.perf_counter() - started
+
+
+def train_all(factor: int, depth: int = 12, steps: int = 300, rate: float = 1e-3, on_step: OnStep | None = None) -> Trials:
+    """Train all four side by side in small, so that one can watch: batches of 4, one factor, the photos at one size.
+
+    `on_step` hears of every step; its map is (points, 1 + networks): the step, and the PSNR of each in dB. ValueError for what
+    is outside of what can be watched.
+    """
+    _check(factor, depth, steps, rate)
+    report = on_step or (lambda *_: None)
+    report(0, steps, None)
+    recipe = Recipe(depth, 16, (factor,), steps, batch=4, rate=rate, heights=(SIDE,))
+    trainings = [Training(name, recipe) for name in DESIGNS]
+    moments = [*moments_of(steps), steps]
+    rows = [_measured(trainings, factor, moments[0])]
+    for before, moment in pairwise(moments):
+        so_far = np.array([[row[0], *(each.psnr for each in row[1:])] for row in rows], np.float32)
+        for step in range(before, moment):
+            for training in trainings:
+                report(step, steps, so_far)
+                training.advance()
+        rows.append(_measured(trainings, factor, moment))
+    trials = tuple(
+        _trial(training, factor, [row[column] for row in rows]) for column, training in enumerate(trainings, start=1)
+    )
+    return Trials(factor, depth, np.array(moments, np.float32), bicubic(factor), trials)
+
+
+def batch(recipe: Recipe, step: int) -> tuple[int, Tensor, Tensor, Tensor]:
+    """Return the factor and the patches of a step, (N, 1, H, W): target, low and upsampled, turned and mirrored alike."""
+    generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + step)
+    photos = training_photos(recipe.heights)
+
+    def draw(choices: int) -> int:
+        return int(torch.randint(choices, (1,), generator=generator))
+
+    factor = recipe.factors[draw(len(recipe.factors))]
+    size, small = recipe.patch, recipe.patch // factor
+    patches: list[tuple[Tensor, Tensor, Tensor]] = []
+    for _ in range(recipe.batch):
+        photo = photos[draw(len(photos))]
+        height, width = photo.target.shape
+        top, left = (MULTIPLE * draw((length - size) // MULTIPLE + 1) for length in (height, width))
+        row, column, turns, mirrored = top // factor, left // factor, draw(4), draw(2)
+        cut = (
+            photo.target[top : top + size, left : left + size],
+            photo.low[factor][row : row + small, column : column + small],
+            photo.upsampled[factor][top : top + size, left : left + size],
+        )
+        turned = [torch.rot90(each, turns) for each in cut]
+        patches.append(tuple(each.flip(1) if mirrored else each for each in turned))  # type: ignore[arg-type]  # three
+    target, low, upsampled = (torch.stack(each)[:, None] for each in zip(*patches, strict=True))
+    return factor, target, low, upsampled
+
+
+@torch.no_grad()
+def measure(net: SuperResolver, factor: int, window: int = WINDOW) -> Quality:
+    """PSNR in dB and SSIM of a network on the middle of the validation photos, which it was not trained on."""
+    target, low, upsampled = _validation(factor, window)
+    values = 255 * net(upsampled, low, factor).clamp(0, 1)
+    return Quality(psnr(values, 255 * target), ssim(values, 255 * target))
+
+
+def bicubic(factor: int, window: int = WINDOW) -> Quality:
+    """Measure bicubic interpolation alone in the same way."""
+    target, _, upsampled = _validation(factor, window)
+    return Quality(psnr(255 * upsampled, 255 * target), ssim(255 * upsampled, 255 * target))
+
+
+def moments_of(steps: int) -> list[int]:
+    """The steps before the last at which a curve is measured: often at first, then at equal distances."""
+    every = max(1, steps // 20)
+    early = [moment for moment in (0, 5, 10, 25, 50) if moment < every]
+    return [*early, *range(every, steps, every)]
+
+
+@cache
+def training_photos(heights: tuple[int, ...]) -> tuple[Photo, ...]:
+    """The photos that are trained on, at each height of the shorter side."""
+    return tuple(_photo(_scaled(name, height)) for name in TRAINING_PHOTOS for height in heights)
+
+
+@cache
+def validation_photos() -> tuple[Photo, ...]:
+    """The photos that curves are measured on, as a lesson shows them."""
+    return tuple(_photo(view(open_image(SAMPLES_FOLDER / name))) for name in VALIDATION_PHOTOS)
+
+
+def _check(factor: int, depth: int, steps: int, rate: float) -> None:
+    if factor not in FACTORS:
+        raise ValueError(f"A factor of {factor} is not one of {', '.join(map(str, FACTORS))}: choose one of these.")
+    if not 4 <= depth <= 20:
+        raise ValueError(f"{depth} layers cannot be trained while one watches: take 4 to 20.")
+    if not 1 <= steps <= 1000:
+        raise ValueError(f"{steps} steps cannot be trained while one watches: take 1 to 1000.")
+    if not 0 < rate <= 0.1:
+        raise ValueError(f"A learning rate of {rate:g} leads nowhere: take one above 0, up to 0.1.")
+
+
+def _measured(trainings: Sequence[Training], factor: int, moment: int) -> tuple[int, *tuple[Quality, ...]]:
+    return (moment, *(measure(training.net, factor) for training in trainings))
+
+
+def _trial(training: Training, factor: int, curve: Sequence[Quality]) -> Trial:
+    return Trial(
+        training.name,
+        parameters(training.net),
+        multiply_adds(training.net, factor),
+        np.array([point.psnr for point in curve], np.float32),
+        np.array([point.ssim for point in curve], np.float32),
+        training.seconds,
+    )
+
+
+def _validation(factor: int, window: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Target, low and upsampled of the middle of the validation photos, (N, 1, H, W) / 255."""
+    photos = validation_photos()
+    start = (SIDE - window) // 2
+    large, small = slice(start, start + window), slice(start // factor, (start + window) // factor)
+    return (
+        torch.stack([photo.target[large, large] for photo in photos])[:, None],
+        torch.stack([photo.low[factor][small, small] for photo in photos])[:, None],
+        torch.stack([photo.upsampled[factor][large, large] for photo in photos])[:, None],
+    )
+
+
+def _scaled(name: str, height: int) -> Picture:
+    """A photo with its shorter side at `height`, cut to multiples of 12."""
+    image = open_image(SAMPLES_FOLDER / name)
+    size = [round(length * height / min(image.size)) for length in image.size]
+    image = image.resize((size[0], size[1]), Image.Resampling.BICUBIC)
+    width, height = (length // MULTIPLE * MULTIPLE for length in image.size)
+    return np.asarray(image.crop((0, 0, width, height)))
+
+
+def _photo(target: Picture) -> Photo:
+    made = {factor: degrade(target, factor) for factor in FACTORS}
+    low = {factor: _tensor(pictures[0]) for factor, pictures in made.items()}
+    return Photo(_tensor(target), low, {factor: _tensor(pictures[1]) for factor, pictures in made.items()})
+
+
+def _tensor(picture: Picture) -> Tensor:
+    return torch.from_numpy(luminance(picture) / 255)

@@ -131,15 +131,13 @@ def ablation_work(subject: Subject) -> Work:
     return Work(
         name=f"ablation sweep, {subject.net.title}",
         meaning=(
-            f"The logits without each of the {count} blocks of a {subject.net.title} (`sweep`, from the picture), over one forward"
-            " pass of torchvision's network."
+            f"The logits without each of the {count} blocks of a {subject.net.title} (`sweep`, from the picture), over one"
+            " forward pass of torchvision's network."
         ),
         limit=limit,
         bare=Contestant("bare forward", "logits", lambda: _forward(subject)),
         ours=Contestant("ResNet Viz", f"logits without each of {count} blocks", lambda: sweep(subject.net, subject.image)),
-        peers=(
-            Contestant("ResNet Viz, `ablate` in a loop", "the same", lambda: _ablate_in_a_loop(subject), every=SELDOM),
-        ),
+        peers=(Contestant("ResNet Viz, `ablate` in a loop", "the same", lambda: _ablate_in_a_loop(subject), every=SELDOM),),
     )
 
 

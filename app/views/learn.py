@@ -22,7 +22,7 @@ def page() -> None:
 
 def _overview() -> None:
     st.html(frame.CSS)
-    st.markdown("# Learn what a residual block does, by doing")
+    st.markdown("## Learn what a residual block does, by doing")
     finished = sum(lesson.slug in done() for lesson in TRACK)
     st.progress(finished / len(TRACK), f"{finished} of {len(TRACK)} lessons done in this session")
     with st.container(key="lesson-list"):

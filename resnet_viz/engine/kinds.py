@@ -19,9 +19,14 @@ from resnet_viz.engine.interface import Job
 from resnet_viz.lessons.matching import Matched
 from resnet_viz.lessons.matching import run as match
 from resnet_viz.lessons.orders import Orders, orders
+from resnet_viz.lessons.residual_image import ResidualImage, residual_image
 from resnet_viz.lessons.signal import SignalThroughDepth, wave
 from resnet_viz.lessons.signal import run as through_depth
 from resnet_viz.lessons.stepper import Walk, walk
+from resnet_viz.lessons.super_resolution import Problem, problem
+from resnet_viz.lessons.super_resolution_pictures import Attempts, super_resolve
+from resnet_viz.lessons.super_resolution_training import Trials, train_all
+from resnet_viz.lessons.toy import ToyFit, fit
 from resnet_viz.nets.net import Net
 from resnet_viz.nets.zoo import CIFAR_PREPROCESSING
 
@@ -165,6 +170,26 @@ def _matched(task: Task) -> Matched:
     return match(task.net, task.image, str(task.job.option("source")), on_step=task.step)
 
 
+def _problem(task: Task) -> Problem:
+    return problem(task.image, **dict(task.job.options))  # type: ignore[arg-type]  # checked there
+
+
+def _residual_image(task: Task) -> ResidualImage:
+    return residual_image(task.image, **dict(task.job.options))  # type: ignore[arg-type]  # checked there
+
+
+def _super_resolution(task: Task) -> Attempts:
+    return super_resolve(task.image, on_network=task.step, **dict(task.job.options))  # type: ignore[arg-type]  # checked there
+
+
+def _super_resolution_training(task: Task) -> Trials:
+    return train_all(on_step=task.report, **dict(task.job.options))  # type: ignore[arg-type]  # checked there
+
+
+def _toy(task: Task) -> ToyFit:
+    return fit(on_step=task.report, **dict(task.job.options))  # type: ignore[arg-type]  # checked there
+
+
 def _found(task: Task) -> Attribution:
     """The attribution that the same options make, which is what these ask about."""
     found: Attribution = task.ask(replace(task.job, kind="attribution"))
@@ -186,4 +211,9 @@ KINDS: dict[str, Kind] = {
     "orders": Kind(_orders),
     "signal": Kind(_signal),
     "matched": Kind(_matched),
+    "problem": Kind(_problem),
+    "residual image": Kind(_residual_image),
+    "super-resolution": Kind(_super_resolution),
+    "super-resolution training": Kind(_super_resolution_training),
+    "toy": Kind(_toy),
 }

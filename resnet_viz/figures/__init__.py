@@ -22,6 +22,11 @@ from resnet_viz.figures.order_curves import cut_bars, order_curves
 from resnet_viz.figures.parameter_gradients import parameter_gradients
 from resnet_viz.figures.predictions import predictions
 from resnet_viz.figures.removed_blocks import accuracy_lines, answers, removal_bars
+from resnet_viz.figures.residual_image import residual_equation
+from resnet_viz.figures.residual_meaning import residual_meaning
+from resnet_viz.figures.super_resolution import problem_pictures, resolved_pictures
+from resnet_viz.figures.super_resolution_curves import curves_so_far, super_resolution_curves
+from resnet_viz.figures.toy_fit import toy_fit
 from resnet_viz.figures.training_curves import training_curves
 from resnet_viz.figures.trust_curves import perturbation_curves, randomisation_steps
 
@@ -45,6 +50,7 @@ __all__ = [
     "conductance_bars",
     "confusion",
     "correction",
+    "curves_so_far",
     "cut_bars",
     "gradient_flow",
     "gradient_norms",
@@ -54,9 +60,15 @@ __all__ = [
     "parameter_gradients",
     "perturbation_curves",
     "predictions",
+    "problem_pictures",
     "randomisation_steps",
     "removal_bars",
+    "residual_equation",
+    "residual_meaning",
+    "resolved_pictures",
     "step_map",
     "step_mosaic",
+    "super_resolution_curves",
+    "toy_fit",
     "training_curves",
 ]

@@ -7,10 +7,11 @@ levels divided by 255 it is not, and both errors are measured.
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from resnet_viz.analyses.activations import Array
-from resnet_viz.lessons.super_resolution import Picture, Problem, luminance, problem
+from resnet_viz.lessons.super_resolution import LUMINANCE, Picture, Problem, problem
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,11 +29,9 @@ class ResidualImage:
     fraction_error: float
 
     @property
-    def shown(self) -> Array:
-        """The residual of the luminance, (H, W) in levels."""
-        sign = -1 if self.flipped else 1
-        shown: Array = sign * (luminance(self.problem.target) - luminance(self.problem.upsampled))
-        return shown
+    def shown(self) -> NDArray[np.int16]:
+        """The residual of the luminance in whole levels, (H, W)."""
+        return np.rint(self.residual @ np.array(LUMINANCE, np.float32)).astype(np.int16)
 
     @property
     def sum_picture(self) -> Picture:

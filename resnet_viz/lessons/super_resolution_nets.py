@@ -72,7 +72,7 @@ class GlobalResidual(Plain):
     """The same layers, whose output is the residual."""
 
     def forward(self, upsampled: Tensor, low: Tensor, factor: int) -> Tensor:
-        """identity + residual, once for the whole network."""
+        """Add the residual, once for the whole network."""
         return upsampled + super().forward(upsampled, low, factor)
 
 
@@ -150,8 +150,7 @@ def multiply_adds(net: SuperResolver, factor: int) -> float:
 def _layers(name: str, depth: int, channels: int, factors: Sequence[int]) -> SuperResolver:
     if name == "shuffle":
         return PixelShuffle(factors)
-    made = {"plain": Plain, "global": GlobalResidual, "blocks": ResidualBlocks}[name](depth, channels)
-    return made
+    return {"plain": Plain, "global": GlobalResidual, "blocks": ResidualBlocks}[name](depth, channels)
 
 
 @torch.no_grad()

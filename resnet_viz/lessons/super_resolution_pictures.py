@@ -1,6 +1,7 @@
 """A person's picture brought back to size by each of the recorded networks, beside bicubic and the target.
 
-The networks see the luminance. What they change of it is added to red, green and blue alike, so that the colours stay bicubic's.
+The networks see the luminance. What they change of it is added to red, green and blue alike, so that the colours stay those of
+bicubic.
 """
 
 import time

@@ -50,7 +50,9 @@ class Point:
 
 @app.command("record")
 def record_command(
-    names: Annotated[list[str] | None, typer.Argument(help="Which of plain, global, blocks and shuffle; all by default.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Which of plain, global, blocks and shuffle; all by default.")
+    ] = None,
     steps: int = Recipe.steps,
     runs: Annotated[Path, typer.Option(help="Folder for checkpoints of unfinished runs.")] = RUNS,
 ) -> None:

@@ -122,8 +122,8 @@ class Training:
 def train_all(factor: int, depth: int = 12, steps: int = 300, rate: float = 1e-3, on_step: OnStep | None = None) -> Trials:
     """Train all four side by side in small, so that one can watch: batches of 4, one factor, the photos at one size.
 
-    `on_step` hears of every step; its map is (points, 1 + networks): the step, and the PSNR of each in dB. ValueError for what
-    is outside of what can be watched.
+    `on_step` hears of every step; its map is (points, 2 + networks): the step, and the PSNR of bicubic and of each in dB.
+    ValueError for what is outside of what can be watched.
     """
     _check(factor, depth, steps, rate)
     report = on_step or (lambda *_: None)
@@ -131,9 +131,10 @@ def train_all(factor: int, depth: int = 12, steps: int = 300, rate: float = 1e-3
     recipe = Recipe(depth, 16, (factor,), steps, batch=4, rate=rate, heights=(SIDE,))
     trainings = [Training(name, recipe) for name in DESIGNS]
     moments = [*moments_of(steps), steps]
+    given = bicubic(factor)
     rows = [_measured(trainings, factor, moments[0])]
     for before, moment in pairwise(moments):
-        so_far = np.array([[row[0], *(each.psnr for each in row[1:])] for row in rows], np.float32)
+        so_far = np.array([[row[0], given.psnr, *(each.psnr for each in row[1:])] for row in rows], np.float32)
         for step in range(before, moment):
             for training in trainings:
                 report(step, steps, so_far)
@@ -142,7 +143,7 @@ def train_all(factor: int, depth: int = 12, steps: int = 300, rate: float = 1e-3
     trials = tuple(
         _trial(training, factor, [row[column] for row in rows]) for column, training in enumerate(trainings, start=1)
     )
-    return Trials(factor, depth, np.array(moments, np.float32), bicubic(factor), trials)
+    return Trials(factor, depth, np.array(moments, np.float32), given, trials)
 
 
 def batch(recipe: Recipe, step: int) -> tuple[int, Tensor, Tensor, Tensor]:

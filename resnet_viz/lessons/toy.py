@@ -13,7 +13,7 @@ import numpy as np
 from resnet_viz.analyses.activations import Array
 
 REACH, POINTS = 4.0, 161
-FRAMES, RATE = 40, 4e-3
+STEPS, FRAMES, RATE = 3000, 40, 4e-3
 # Wider layers would be multiplied in several threads.
 WIDTHS = (8, 16, 32)
 MOST_STEPS = 5000
@@ -34,7 +34,7 @@ class ToyFit:
 
     @property
     def target(self) -> Array:
-        """x + sin(3x)."""
+        """What is wanted: x + sin(3x)."""
         wanted: Array = self.x + np.sin(3 * self.x)
         return wanted
 
@@ -49,7 +49,7 @@ class ToyFit:
         return self.without.nbytes + self.beside.nbytes
 
 
-def fit(width: int = 32, steps: int = 3000, seed: int = 0, on_step: OnStep = lambda *_: None) -> ToyFit:
+def fit(width: int = 32, steps: int = STEPS, seed: int = 0, on_step: OnStep = lambda *_: None) -> ToyFit:
     """Fit both, a step of the one and a step of the other; ValueError for a width or a number of steps that is not offered."""
     if width not in WIDTHS:
         raise ValueError(f"A width of {width} is not one of {', '.join(map(str, WIDTHS))}: choose one of these.")
@@ -119,12 +119,10 @@ class _Learner:
         """Take one step."""
         self.taken += 1
         rate = RATE * math.sqrt(1 - 0.999**self.taken) / (1 - 0.9**self.taken)
-        for each, gradient, mean, square in zip(
-            self.parameters, self.gradients(x, target), self.means, self.squares, strict=True
-        ):
-            mean += 0.1 * (gradient - mean)
-            square += 0.001 * (gradient**2 - square)
-            each -= rate * mean / (np.sqrt(square) + 1e-8)
+        for index, gradient in enumerate(self.gradients(x, target)):
+            self.means[index] += 0.1 * (gradient - self.means[index])
+            self.squares[index] += 0.001 * (gradient**2 - self.squares[index])
+            self.parameters[index] -= rate * self.means[index] / (np.sqrt(self.squares[index]) + 1e-8)
 
     def made(self, x: Array) -> Array:
         """N(x), (points,)."""

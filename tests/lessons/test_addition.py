@@ -77,6 +77,7 @@ def test_the_figures_draw_both_operations_in_the_colours_of_their_terms(residual
     assert colours == [IDENTITY] * 2 + [RESIDUAL] * 2 + [SUM] * 2 + ([IDENTITY] * 2 + [RESIDUAL] * 2) * 2
     assert cells.layout.meta["finding"] == "[1, 2] + [3, 4] = [4, 6]; side by side they are [1, 2, 3, 4]"
     block = residual.block("layer2.1")
+    assert block.identity is not None
     net = blueprint("resnet20-cifar10")
     real = figures.channels(block.identity, block.residual, next_layer(net, "layer2.1"), next_layer(net, "layer2.1", times=2))
     assert real.layout.meta["finding"] == "Added, 32 channels stay 32; side by side they are 64"

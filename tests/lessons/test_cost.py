@@ -12,7 +12,7 @@ from resnet_viz.nets.zoo import blueprint, load
 
 
 @pytest.mark.parametrize(("halve", "double"), [(True, True), (True, False), (False, True), (False, False)])
-def test_s11_a_layer_costs_pixels_times_weights(halve: bool, double: bool) -> None:
+def test_s11_a_layer_costs_pixels_times_weights(*, halve: bool, double: bool) -> None:
     costs = run(halve=halve, double=double)
     for stage in (1, 2, 3):
         side = 32 // 2 ** (stage - 1) if halve else 32

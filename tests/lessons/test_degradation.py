@@ -1,6 +1,9 @@
-"""S15: what the curves say of depth and of gradients, on made curves that are known and on the shipped ones by the csv module."""
+"""S15: what the curves say of depth and of gradients, on known curves and on the shipped ones by the csv module."""
 
 import csv
+import importlib
+from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pandas as pd
@@ -76,6 +79,34 @@ def test_s15_the_shipped_curves_are_read_as_the_files_say() -> None:
         assert found is not None
         assert found.least_share == pytest.approx(min(shares), rel=1e-5)
         assert found.smallest_share == pytest.approx(shares[-1], rel=1e-5)
+
+
+@pytest.fixture
+def view(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    # `streamlit run` puts the folder of main.py on the path.
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "app"))
+    return importlib.import_module("views.lessons.degradation")
+
+
+def test_s15_the_sentence_says_what_the_curves_show_and_no_more(view: ModuleType, curves: dict[str, pd.DataFrame]) -> None:
+    whole = view.about_errors(curves)
+    assert "With 56 layers instead of 20 the plain network learns worse: 20.0% training error against 12.0%" in whole
+    assert "the residual network learns better: 6.0% training error against 9.0%" in whole
+    assert "not trained yet" not in whole
+    shallow = {name: curve for name, curve in curves.items() if "20" in name}
+    assert "learns" not in view.about_errors(shallow)
+    assert "Plain-56 and ResNet-56 are not trained yet" in view.about_errors(shallow)
+
+
+def test_s15_gradients_are_no_reason_where_they_have_not_vanished(view: ModuleType, curves: dict[str, pd.DataFrame]) -> None:
+    def found(depth: int) -> list[degradation.Norms | None]:
+        names = (f"plain{depth}-cifar10", f"resnet{depth}-cifar10")
+        return [degradation.norms(name, curves[name], 2) for name in names]
+
+    assert "have not vanished, so that is not why it ends with 12.0% training error against 9.0%" in view.about_gradients(
+        found(20)
+    )
+    assert "there it did vanish" in view.about_gradients(found(56))
 
 
 def test_a_network_of_another_catalogue_gets_a_sentence() -> None:

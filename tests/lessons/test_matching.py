@@ -42,7 +42,7 @@ def small_gallery(monkeypatch: pytest.MonkeyPatch, gallery: list[Image.Image]) -
     ],
 )
 def test_s12_the_mismatch_is_named_and_what_fits_can_really_be_added(
-    given: Shape, wanted: Shape, spatial: bool, channels: bool, fitting: set[str]
+    *, given: Shape, wanted: Shape, spatial: bool, channels: bool, fitting: set[str]
 ) -> None:
     found = mismatch(given, wanted)
     assert (found.spatial, found.channels) == (spatial, channels)

@@ -11,13 +11,21 @@ from views.lessons import (
     matching,
     order,
     padding,
+    problem,
     projection,
+    residual_image,
+    residual_meaning,
     signal,
+    toy,
+    training_it,
 )
 from views.lessons.lesson import Lesson
 
 TRACK: tuple[Lesson, ...] = (
+    problem.LESSON,
+    residual_image.LESSON,
     signal.LESSON,
+    training_it.LESSON,
     block.LESSON,
     code.LESSON,
     adding.LESSON,
@@ -29,4 +37,6 @@ TRACK: tuple[Lesson, ...] = (
     projection.LESSON,
     fewer_blocks.LESSON,
     degradation.LESSON,
+    residual_meaning.LESSON,
+    toy.LESSON,
 )

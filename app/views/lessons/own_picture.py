@@ -1,0 +1,40 @@
+"""A picture for a lesson: one of the samples, or a photo of the person's own, given on the spot."""
+
+import streamlit as st
+
+import doors
+import resnet_viz as rv
+import results
+import show
+from resnet_viz.images import MAX_BYTES
+from views.lessons import lesson, subject
+from views.picture_section import UPLOAD_TYPES
+
+
+def picker() -> str:
+    """The samples, and beside them a place to drop a photo; returns the picture's name."""
+    shown = subject.picture_picker()
+    turn = f"lesson-upload-{st.session_state.setdefault('uploads', 0)}"
+    with st.popover("Your own photo", icon=":material/add_photo_alternate:", key="lesson-own-photo"):
+        st.file_uploader("Drop a photo", UPLOAD_TYPES, max_upload_size=MAX_BYTES >> 20, key=turn, on_change=_take, args=(turn,))
+        st.caption("Your photo stays in this server's memory.")
+    refused = st.session_state.pop("lesson_refused", "")
+    if refused:
+        st.error(show.escape(refused), icon=":material/error:")
+    return shown
+
+
+def _take(key: str) -> None:
+    """Take a photo; what is none gets a sentence and changes nothing."""
+    given = st.session_state[key]
+    if given is None:
+        return
+    # A fresh key empties the widget, so that the same file can be given twice.
+    st.session_state["uploads"] += 1
+    try:
+        doors.admit("upload")
+        lesson.change(image=results.add_upload(given.getvalue()))
+    except (rv.ImageError, doors.TooOftenError) as error:
+        st.session_state["lesson_refused"] = str(error)
+    finally:
+        doors.let_go(given)

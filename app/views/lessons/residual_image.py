@@ -1,0 +1,64 @@
+"""The residual image, and that its sign matters (S2)."""
+
+from typing import cast
+
+import streamlit as st
+
+import resnet_viz as rv
+import show
+from controls import Selection
+from resnet_viz.lessons.residual_image import ResidualImage
+from views import asking
+from views.lessons import lesson, own_picture
+from views.lessons.lesson import Lesson
+from views.lessons.problem import factor_picker
+
+SIGNS = {"right": "target − input", "flipped": "input − target"}
+
+
+def body() -> str:
+    """Target, input, their difference, and that added to the input."""
+    with lesson.doing():
+        image = own_picture.picker()
+        factor = factor_picker(3)
+        sign = lesson.value("sign", "right", list(SIGNS))
+        st.segmented_control(
+            "The residual is", list(SIGNS), format_func=SIGNS.__getitem__, required=True, **lesson.bound("sign", sign)
+        )
+    found = ask(image, factor, flipped=sign == "flipped")
+    figure = rv.figures.residual_equation(found, show.theme())
+    show.heading(figure)
+    show.chart(figure, "residual-image", width="content")
+    return _sentence(found)
+
+
+def ask(image: str, factor: int, *, flipped: bool = False) -> ResidualImage:
+    """A picture's residual image."""
+    network = asking.network(Selection().model, trained=True)
+    view = "lesson residual image"
+    answer = asking.answer(network, "picture", "residual image", image, None, view, factor=factor, flipped=flipped)
+    return cast("ResidualImage", answer)
+
+
+def _sentence(found: ResidualImage) -> str:
+    count = found.sum.size
+    if found.flipped:
+        return (
+            f"With the sign the other way input + residual = 2 × input − target: the largest of {count:,} errors is"
+            f" {found.error:.0f} of 255, and what was blurred is blurred twice. Only target − input can be added."
+        )
+    return (
+        f"input + (target − input) = target: the largest of {count:,} errors is {found.error:.2g} in whole levels 0 to 255, and"
+        f" {found.fraction_error:.1g} in values from 0 to 1, which is the rounding of 32-bit numbers."
+    )
+
+
+LESSON = Lesson(
+    slug="residual-image",
+    title="The residual image",
+    question="What is missing between the input and the target?",
+    do="Turn the sign of the residual round, and see whether the sum still gives the target.",
+    rows=("S2",),
+    sources="Kim et al. 2016, arXiv 1511.04587: a network that learns only this difference.",
+    body=body,
+)

@@ -1,0 +1,52 @@
+"""One definition of a residual for statistics, pictures and networks (S20)."""
+
+import streamlit as st
+
+import resnet_viz as rv
+import show
+from resnet_viz.figures.theme import short
+from resnet_viz.lessons.residual_meaning import Line, line
+from views import asking
+from views.lessons import lesson, own_picture, subject
+from views.lessons.lesson import Lesson
+from views.lessons.residual_image import ask
+
+MOST_LIFT = 5.0
+FACTOR = 3
+
+
+def body() -> str:
+    """Three rows of prediction + residual = actual."""
+    with lesson.doing():
+        lift = min(MOST_LIFT, max(-MOST_LIFT, lesson.value("lift", 0.0)))
+        st.slider("Lift the ringed point", -MOST_LIFT, MOST_LIFT, step=0.5, width=250, **lesson.bound("lift", lift))
+        image = own_picture.picker()
+        network = subject.network_picker(lambda name: not subject.is_plain(name))
+        block = subject.block_picker(network)
+    found = line(lift)
+    picture = ask(image, FACTOR)
+    inspected = asking.inspection(network, image, None, block).block(block)
+    figure = rv.figures.residual_meaning(found, picture, inspected, show.theme())
+    show.heading(figure)
+    show.chart(figure, "residual-meaning", width="content")
+    return _sentence(found, inspected.measures.ratio, block)
+
+
+def _sentence(found: Line, ratio: float, block: str) -> str:
+    moved = found.residual[found.moved]
+    side = "above" if moved >= 0 else "below"
+    return (
+        f"The ringed point lies {abs(moved):.1f} {side} its prediction of {found.predicted[found.moved]:.1f}: that is its"
+        f" residual. Block {short(block)} is the same sum, with the identity as prediction and a residual {ratio:.0%} its size."
+    )
+
+
+LESSON = Lesson(
+    slug="one-residual",
+    title="One word, one meaning",
+    question="Is that the residual of statistics?",
+    do="Lift a point off the line and watch all three terms.",
+    rows=("S20",),
+    sources="He et al. 2015, arXiv 1512.03385, section 3.1. The line is least squares.",
+    body=body,
+)

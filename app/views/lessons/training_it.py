@@ -1,0 +1,154 @@
+"""Training it: four networks for super-resolution, recorded, on a person's picture, and live (S4, S19)."""
+
+from collections.abc import Hashable
+from typing import cast
+
+import streamlit as st
+
+import resnet_viz as rv
+import results
+import show
+from controls import Selection
+from resnet_viz.analyses.activations import Array
+from resnet_viz.lessons import super_resolution_recorded as recorded
+from resnet_viz.lessons.super_resolution_nets import DESIGNS
+from resnet_viz.lessons.super_resolution_pictures import Attempts
+from resnet_viz.lessons.super_resolution_training import TRAINING_PHOTOS, VALIDATION_PHOTOS, Trial, Trials
+from views import asking
+from views.lessons import lesson, own_picture
+from views.lessons.lesson import Lesson
+from views.lessons.problem import factor_picker
+
+SEEN = {"recorded": "Recorded training", "picture": "On your picture", "live": "Train now"}
+DEPTHS, STEPS = (6, 12, 20), (100, 300, 600)
+RATES = {"0.001": 1e-3, "0.003": 3e-3, "0.01": 1e-2}
+
+
+def body() -> str:
+    """One of three things to see, with its controls."""
+    with lesson.doing():
+        see = lesson.value("see", "recorded", list(SEEN))
+        st.segmented_control("See", list(SEEN), format_func=SEEN.__getitem__, required=True, **lesson.bound("see", see))
+        factor = factor_picker(2)
+        if see == "picture":
+            image = own_picture.picker()
+        if see == "live":
+            depth, steps, rate = _recipe()
+    if see == "picture":
+        return _picture(image, factor)
+    if see == "live":
+        return _live(factor, depth, steps, rate)
+    found = recorded.curves(factor)
+    _curves(found, "processor seconds")
+    return _sentence(found)
+
+
+def _recipe() -> tuple[int, int, str]:
+    depth = lesson.value("depth", 12, DEPTHS)
+    st.segmented_control("Layers", DEPTHS, required=True, **lesson.bound("depth", depth))
+    steps = lesson.value("steps", 300, STEPS)
+    st.segmented_control("Steps", STEPS, required=True, **lesson.bound("steps", steps))
+    rate = lesson.value("rate", "0.001", list(RATES))
+    st.segmented_control("Learning rate", list(RATES), required=True, **lesson.bound("rate", rate))
+    return depth, steps, rate
+
+
+def _picture(image: str, factor: int) -> str:
+    network = asking.network(Selection().model, trained=True)
+    found = cast(
+        "Attempts", asking.answer(network, "network", "super-resolution", image, None, "lesson super-resolution", factor=factor)
+    )
+    figure = rv.figures.resolved_pictures(found, show.theme())
+    show.heading(figure)
+    show.chart(figure, "resolved", width="content")
+    gains = {attempt.name: attempt.quality.psnr - found.problem.quality.psnr for attempt in found.attempts}
+    known = {f"{sample}.jpg" for sample in (image,)} & set(TRAINING_PHOTOS)
+    seen = " All of them were trained on this very photo, so choose another one to compare them." if known else ""
+    return f"Against bicubic on this picture: {_listed(gains)}.{seen}"
+
+
+def _live(factor: int, depth: int, steps: int, rate: str) -> str:
+    key: Hashable = ("super-resolution training", factor, depth, steps, rate)
+
+    def preview(rows: Array) -> None:
+        st.session_state["lesson_rows"] = (key, rows)
+        figure = rv.figures.curves_so_far(rows, steps, show.theme())
+        show.heading(figure)
+        show.chart(figure, f"live-{len(rows)}-{rows[-1, 0]:.0f}")
+
+    options = {"factor": factor, "depth": depth, "steps": steps, "rate": RATES[rate]}
+    ask = [lambda: results.practise("super-resolution training", "lesson training", **options)]
+    answers = asking.long("Four networks, step", key, ask, preview=preview)
+    if answers is not None:
+        found = cast("Trials", answers[0])
+        _curves(found, "seconds")
+        return _sentence(found)
+    kept, rows = st.session_state.get("lesson_rows", (None, None))
+    if kept != key or rows is None:
+        return "Stopped before there was anything to see."
+    preview(rows)
+    gains = {name: float(rows[-1, column] - rows[-1, 1]) for column, name in enumerate(DESIGNS, start=2)}
+    return f"Stopped after {rows[-1, 0]:.0f} steps. Against bicubic: {_listed(gains)}."
+
+
+def _curves(found: Trials, unit: str) -> None:
+    figure = rv.figures.super_resolution_curves(found, show.theme())
+    show.heading(figure)
+    chart, table = st.columns([3, 2], vertical_alignment="center")
+    with chart:
+        show.chart(figure, "training-it")
+    with table:
+        _table(found, unit)
+
+
+def _table(found: Trials, unit: str) -> None:
+    rows = [
+        f"| **{DESIGNS[trial.name].title}** | {trial.psnr[-1]:.2f} | {trial.ssim[-1]:.3f} | {trial.parameters:,} |"
+        f" {trial.multiply_adds:,.0f} | {trial.seconds:.0f} |"
+        for trial in found.trials
+    ]
+    bicubic = f"| Bicubic | {found.bicubic.psnr:.2f} | {found.bicubic.ssim:.3f} | 0 | | |"
+    head = f"| | PSNR | SSIM | weights | multiply-adds a pixel | {unit} |\n|:--|--:|--:|--:|--:|--:|"
+    with st.container(key="lesson-table"):
+        st.markdown("\n".join([head, bicubic, *rows]))
+    st.caption(f"Trained on patches of {_photos(TRAINING_PHOTOS)}; measured on {_photos(VALIDATION_PHOTOS)}.")
+
+
+def _sentence(found: Trials) -> str:
+    trials = {trial.name: trial for trial in found.trials}
+    gains = {name: _gain(trial, found) for name, trial in trials.items()}
+    plain, small = trials["plain"], trials["shuffle"]
+    worse = "worse than" if gains["plain"] < 0 else "better than"
+    skip = gains["global"] - gains["plain"]
+    ahead = "ahead of" if gains["shuffle"] > max(gains["global"], gains["blocks"]) else "behind the better of"
+    return (
+        f"After {found.steps[-1]:,.0f} steps the plain network of {found.depth} layers is {abs(gains['plain']):.2f} dB {worse}"
+        f" the bicubic picture that it was given. The same layers with the input added at the end do {abs(skip):.2f} dB"
+        f" {'better' if skip >= 0 else 'worse'}. The small CNN, with {small.multiply_adds / plain.multiply_adds:.0%} of the"
+        f" work, is {ahead} both residual networks."
+    )
+
+
+def _gain(trial: Trial, found: Trials) -> float:
+    return float(trial.psnr[-1]) - found.bicubic.psnr
+
+
+def _listed(gains: dict[str, float]) -> str:
+    return ", ".join(f"{DESIGNS[name].title} {gain:+.2f} dB" for name, gain in gains.items())
+
+
+def _photos(files: tuple[str, ...]) -> str:
+    names = [file.removesuffix("-photo.jpg") for file in files]
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+LESSON = Lesson(
+    slug="training-it",
+    title="Training it",
+    question="Why learn only the residual?",
+    do="Compare the four networks, give them your picture, then train them yourself.",
+    rows=("S4", "S19"),
+    sources="Kim et al. 2016, arXiv 1511.04587; Shi et al. 2016, arXiv 1609.05158; He et al. 2015, arXiv 1512.03385.",
+    body=body,
+    page="Gradients",
+)

@@ -1,0 +1,100 @@
+"""The lessons on one block, its code and order, and on the chain of blocks: the one thing to do changes what is said."""
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.screen import click_point, headings, open_app, overflow, settle
+
+
+def sentence(page: Page) -> str:
+    """What the lesson says."""
+    return page.locator(".st-key-lesson-sentence").inner_text()
+
+
+def check_kept(page: Page, said: str) -> None:
+    """A reload of the link brings back what was said, without complaint and without scrolling sideways."""
+    page.reload()
+    settle(page)
+    assert sentence(page) == said
+    assert overflow(page) <= 0
+    expect(page.locator("[data-testid='stException'], [data-testid='stAlert']")).to_have_count(0)
+
+
+def test_the_block_is_walked_forwards_and_backwards(page: Page) -> None:
+    open_app(page, "learn?lesson=block")
+    first = sentence(page)
+    assert first.startswith("3×3 convolution, 16 → 16 channels")
+    page.keyboard.press("ArrowDown")
+    settle(page)
+    assert sentence(page).startswith("Batch norm takes the standard deviation")
+    page.get_by_role("button", name="Back").click()
+    settle(page)
+    assert sentence(page) == first
+    click_point(page, "block-steps", 6)
+    assert "step=sum" in page.url
+    assert "added entry by entry" in sentence(page)
+    check_kept(page, sentence(page))
+
+
+def test_every_line_of_the_code_has_its_tensor(page: Page) -> None:
+    open_app(page, "learn?lesson=code&model=resnet50&block=layer1.0")
+    expect(page.get_by_text("torchvision.models.resnet.Bottleneck.forward as installed")).to_be_visible()
+    page.get_by_role("button", name="identity = self.downsample(x)").click()
+    settle(page)
+    assert "identity = self.downsample(x): Shortcut B" in sentence(page)
+    page.keyboard.press("ArrowDown")
+    settle(page)
+    assert "out += identity: Identity and residual are added" in sentence(page)
+    check_kept(page, sentence(page))
+
+
+def test_the_order_decides_what_reaches_the_shortcut(page: Page) -> None:
+    open_app(page, "learn?lesson=order")
+    assert sentence(page).startswith("With the ReLU after the addition 0% of what is handed on")
+    page.get_by_text("pre-activation", exact=True).first.click()
+    settle(page)
+    assert sentence(page).startswith("With pre-activation")
+    assert "misses the output by 0%" in sentence(page)
+    check_kept(page, sentence(page))
+
+
+def test_the_chain_says_how_each_block_corrects(page: Page) -> None:
+    open_app(page, "learn?lesson=chain&image=cifar-cat")
+    assert sentence(page).startswith("Block 1.1 is no answer of its own but a correction")
+    page.keyboard.press("ArrowDown")
+    settle(page)
+    assert sentence(page).startswith("Block 1.2")
+    assert any(text.startswith("Block 1.2 corrects its input by") for text in headings(page))
+    check_kept(page, sentence(page))
+
+
+def test_a_block_is_switched_off_and_faded(page: Page) -> None:
+    open_app(page, "learn?lesson=fewer-blocks&image=cifar-cat")
+    assert sentence(page).startswith("With every block ResNet-20 gives cat")
+    page.get_by_role("button", name="1.0", exact=True).click()
+    settle(page)
+    assert "scales=1.0" in page.url
+    assert sentence(page).startswith("Without block 1.0 ResNet-20 still says cat")
+    page.get_by_role("slider").press("ArrowLeft")
+    settle(page)
+    assert "block 3.2 at 95%" in sentence(page)
+    page.get_by_text("Many pictures, many blocks").click()
+    settle(page)
+    assert any("with one block removed" in text for text in headings(page))
+    check_kept(page, sentence(page))
+
+
+@pytest.mark.parametrize("lesson", ["block", "code", "order", "chain", "fewer-blocks"])
+def test_a_lesson_fits_one_screen(page: Page, lesson: str) -> None:
+    for query in (f"learn?lesson={lesson}", f"learn?lesson={lesson}&present=1"):
+        open_app(page, query)
+        height = page.evaluate("() => document.querySelector('[data-testid=stMain]').scrollHeight")
+        assert height <= 900, query
+
+
+def test_each_question_leads_to_its_lesson(page: Page) -> None:
+    open_app(page, "questions")
+    page.get_by_role("link", name="See it: Using fewer blocks").click()
+    settle(page)
+    assert "lesson=fewer-blocks" in page.url
+    assert sentence(page)

@@ -6,6 +6,7 @@ room.
 
 import json
 import os
+import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ from resnet_viz.engine.settings import Settings
 from resnet_viz.engine.store import Store
 from resnet_viz.figures.pictures import data_url
 from resnet_viz.images import digest
+from resnet_viz.lessons import super_resolution_training
 from resnet_viz.nets.architecture import Part, architecture
 from resnet_viz.nets.curves import read_curves
 from resnet_viz.nets.zoo import blueprint
@@ -177,6 +179,12 @@ def practise(kind: str, view: str = "", **options: Option) -> Ticket:
     """Ask for an experiment of a lesson that makes its own networks and signals; nobody's inspection waits for it."""
     job = Job(kind, model="", image="", options=tuple(sorted(options.items())), public=True)
     return _admitted(_workshop().submit(job, session(), view))
+
+
+@st.cache_resource(show_spinner=False)
+def prepare_lessons() -> None:
+    """Have the slow imports of lessons done while nobody waits for them yet."""
+    threading.Thread(target=super_resolution_training.prepare, daemon=True).start()
 
 
 @st.cache_resource(show_spinner=False)

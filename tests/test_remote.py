@@ -376,3 +376,17 @@ def test_sessions_that_fall_silent_are_forgotten() -> None:
         now[0] = at
         silence.broken(session)
     assert gone == ["b"]
+
+
+def test_the_block_that_came_along_unnamed_is_there_when_the_engine_is_not() -> None:
+    server = Server().start()
+    engine = RemoteEngine(server.url)
+    found = engine.submit(job(), "a").answer()
+    server.stop()
+    named = engine.submit(job(block=found.most_changed()), "a")
+    assert named.finished
+    assert named.answer().block(found.most_changed()).maps is not None
+    with pytest.raises(AwayError):
+        engine.submit(job(block=next(block.name for block in found.blocks if block.maps is None)), "a").answer()
+    engine.close()
+    server.engine.close()

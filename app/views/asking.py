@@ -150,7 +150,7 @@ class _Stoppable:
                 self._picture = st.empty()
         if self._count > 1:
             share = (progress.done / progress.total if progress.total else 0.0) + self.number
-            text = f"{self._title}: {self._what} {self.number + 1} of {self._count}"
+            text = _about(self._title, f"{self._what} {self.number + 1} of {self._count}")
             self._bar.progress(share / self._count, _waiting(progress) or text)
         else:
             self._bar.progress(*_progress(self._title, self._what, progress))
@@ -181,8 +181,13 @@ def _wait(ticket: Ticket, subject: Subject | None, show: Callable[[Progress], No
 
 def _progress(title: str, unit: str, progress: Progress) -> tuple[float, str]:
     if not progress.total:
-        return 0.0, _waiting(progress) or f"{title}: starting"
-    return progress.done / progress.total, f"{title}: {unit} {progress.done} of {progress.total}"
+        return 0.0, _waiting(progress) or _about(title, "starting")
+    return progress.done / progress.total, _about(title, f"{unit} {progress.done} of {progress.total}")
+
+
+def _about(title: str, text: str) -> str:
+    """What is said of a network, or of nothing in particular."""
+    return f"{title}: {text}" if title else text[:1].upper() + text[1:]
 
 
 def _waiting(progress: Progress) -> str:

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+import results
 import show
 from views.lessons import frame
 from views.lessons.lesson import LESSON, Lesson, done
@@ -10,6 +11,7 @@ from views.lessons.track import TRACK
 
 def page() -> None:
     """The lesson that the URL names, or all of them."""
+    results.prepare_lessons()
     slug = st.query_params.get(LESSON, "")
     lesson = next((each for each in TRACK if each.slug == slug), None)
     if lesson is not None:

@@ -64,14 +64,16 @@ class RemoteEngine:
 
     def submit(self, job: Job, session: str, view: str = "") -> Ticket:
         """Take a job in, as of `Engine.submit`; where the engine has no room for it, the ticket says so."""
-        if job.kind not in KINDS:
+        kind = KINDS.get(job.kind)
+        if kind is None:
             raise ValueError(f"there is no kind of job {job.kind!r}: take one of {', '.join(KINDS)}")
         place, ticket = (session, view or job.kind), Ticket(job, session, self._progress, self._drop)
         with self._lock:
             older = self._latest.pop(place, None)
-            kept = self._store.get(job, owner_of(job, session))
-            if kept is not None:
-                ticket.settle(kept)
+            kept = self._store.get(kind.whole(job), owner_of(job, session))
+            answer = None if kept is None else kind.cut(kept, job)
+            if answer is not None:
+                ticket.settle(answer)
             else:
                 self._latest[place], errand = ticket, _Errand()
                 self._errands[ticket] = errand
@@ -144,7 +146,8 @@ class RemoteEngine:
         except Exception as error:  # noqa: BLE001 - goes to whoever waits
             answer = error.with_traceback(None)
         else:
-            self._store.put(ticket.job, answer, owner_of(ticket.job, ticket.session))
+            # Also found by whoever names the block that came along unnamed.
+            self._store.put(KINDS[ticket.job.kind].whole(ticket.job), answer, owner_of(ticket.job, ticket.session))
         ticket.settle(answer)
 
     async def _answer(self, ticket: Ticket, errand: _Errand) -> Any:  # noqa: ANN401 - each kind's own result

@@ -15,7 +15,7 @@ from resnet_viz.analyses.inspection import BlockInspection
 from resnet_viz.analyses.lens import Lens
 from resnet_viz.figures.theme import IDENTITY, LIGHT, PLAIN, RESIDUAL, SIGNED, SUM, Theme, finish, plain, short
 
-HEIGHT, TOP = 156, 40
+HEIGHT, TOP = 140, 40
 SYMBOLS = ("circle", "square", "diamond", "x")
 
 

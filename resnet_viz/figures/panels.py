@@ -4,13 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
+from numpy.typing import NDArray
 from PIL import Image
 
 from resnet_viz.analyses.activations import Array
 from resnet_viz.figures.pictures import data_url
 from resnet_viz.figures.theme import SIGNED, Theme, plain
 from resnet_viz.lessons.super_resolution import Picture
+
+# An RGB picture (H, W, 3), or signed values (H, W).
+Shown = Picture | Array | NDArray[np.int16]
 
 TOP, CAPTION = 44, 42
 
@@ -22,7 +27,7 @@ class Panel:
     `title` stands under it, and `note` in small type under that. A `sketch` is sent in fewer bytes, as a JPEG.
     """
 
-    content: Picture | Array
+    content: Shown
     left: float
     top: float
     width: float

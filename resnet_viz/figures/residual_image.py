@@ -11,13 +11,14 @@ from resnet_viz.figures.theme import IDENTITY, LIGHT, RESIDUAL, SUM, Theme, fini
 from resnet_viz.lessons.residual_image import ResidualImage
 
 SIDE, GAP, WIDE = 262, 44, 112
+PERCENTILE = 99.0
 
 
 def residual_equation(found: ResidualImage, theme: Theme = LIGHT) -> go.Figure:
     """Draw target, input, residual and their sum; with the sign flipped the first two change places."""
     problem, middle = found.problem, SIDE / 2 + 2
     shown = found.shown
-    limit = float(np.abs(shown).max()) or 1.0
+    limit = scale_of(found)
     lefts = [2, 2 + SIDE + GAP, 2 + 2 * (SIDE + GAP), 2 + 3 * SIDE + 2 * GAP + WIDE]
     target = Panel(problem.target, lefts[0], 2, SIDE, SIDE, SUM, "target", "what is wanted")
     given = Panel(problem.upsampled, lefts[1], 2, SIDE, SIDE, IDENTITY, "input", f"bicubic ×{problem.factor}")
@@ -46,9 +47,14 @@ def residual_equation(found: ResidualImage, theme: Theme = LIGHT) -> go.Figure:
         theme,
         finding=finding,
         how_to_read=f"Residual: red where the {'input' if found.flipped else 'target'} is brighter, blue where it is darker,"
-        f" white where nothing is missing; scale ±{limit:.0f} levels of luminance.",
+        f" white where nothing is missing; full colour from {limit:.0f} levels of luminance on.",
         alt=f"{finding}. The residual of the luminance goes from {shown.min():.0f} to {shown.max():.0f}.",
     )
+
+
+def scale_of(found: ResidualImage) -> float:
+    """Return the limit of the colour scale: all but a few pixels, which are far off the rest, are within it."""
+    return float(np.percentile(np.abs(found.shown), PERCENTILE)) or float(np.abs(found.shown).max()) or 1.0
 
 
 def _error(found: ResidualImage) -> str:

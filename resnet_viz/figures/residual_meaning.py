@@ -6,14 +6,14 @@ A row a meaning and a column a term; blue is predicted, orange the residual and 
 import numpy as np
 import plotly.graph_objects as go
 
-from resnet_viz.analyses.activations import Array
 from resnet_viz.analyses.inspection import BlockInspection
-from resnet_viz.figures.panels import Panel, Sign, lay_out
+from resnet_viz.figures.panels import Panel, Shown, Sign, lay_out
+from resnet_viz.figures.residual_image import scale_of
 from resnet_viz.figures.theme import IDENTITY, LIGHT, RESIDUAL, SUM, Theme, finish, short
 from resnet_viz.lessons.residual_image import ResidualImage
-from resnet_viz.lessons.residual_meaning import Line
+from resnet_viz.lessons.residual_meaning import Line, Values
 
-CELL, GAP, ROW_GAP, TEXT, HEADS = 138, 46, 12, 180, 26
+CELL, GAP, ROW_GAP, TEXT, HEADS = 138, 96, 12, 220, 26
 COLUMNS = (("prediction", IDENTITY), ("residual", RESIDUAL), ("actual", SUM))
 
 
@@ -23,9 +23,8 @@ def residual_meaning(line: Line, image: ResidualImage, block: BlockInspection, t
         raise ValueError(f"block {short(block.name)} is plain: nothing is predicted and nothing added")
     maps = [values.mean(0) for values in (block.identity, block.residual, block.sum)]
     limit = max(float(np.abs(values).max()) for values in maps) or 1.0
-    shown = image.shown
-    rows: list[list[tuple[Array, float]]] = [
-        [(image.problem.upsampled, 0.0), (shown, float(np.abs(shown).max()) or 1.0), (image.problem.target, 0.0)],
+    rows: list[list[tuple[Shown, float]]] = [
+        [(image.problem.upsampled, 0.0), (image.shown, scale_of(image)), (image.problem.target, 0.0)],
         [(values, limit) for values in maps],
     ]
     panels = [
@@ -34,7 +33,7 @@ def residual_meaning(line: Line, image: ResidualImage, block: BlockInspection, t
         for column, (content, scale) in enumerate(cells)
     ]
     signs = [Sign(sign, _left(i + 1) - GAP / 2, _top(row) + CELL / 2) for row in range(3) for i, sign in enumerate("+=")]
-    size = (int(_left(3)) + 190, int(_top(3)))
+    size = (int(_left(3)) + 60, int(_top(3)))
     fig = lay_out(panels, signs, theme, size)
     _add_line(fig, line, size, theme)
     errors = (line.error, image.error, block.maps.error)
@@ -47,7 +46,7 @@ def residual_meaning(line: Line, image: ResidualImage, block: BlockInspection, t
         middle = 1 - (_top(row) + CELL / 2) / size[1]
         small = f"<span style='font-size:12px;color:{theme.muted}'>{text}</span>"
         _write(fig, 0, middle, f"<b>{name}</b><br>{small}", theme.text, "left")
-        _write(fig, (_left(3) - GAP + 14) / size[0], middle, f"largest error<br><b>{error:.2g}</b>", theme.text, "left")
+        _write(fig, (_left(3) - GAP + 24) / size[0], middle, f"largest error<br><b>{error:.2g}</b>", theme.text, "left")
     for column, (name, _) in enumerate(COLUMNS):
         _write(fig, (_left(column) + CELL / 2) / size[0], 1 - HEADS / 2 / size[1], f"<b>{name}</b>", theme.text, "center")
     exactly = f"with errors of at most {max(errors):.1g}" if max(errors) else "exactly"
@@ -71,6 +70,7 @@ def _add_line(fig: go.Figure, line: Line, size: tuple[int, int], theme: Theme) -
         axis = f"{10 + column}"
         colour = COLUMNS[column][1]
         x, y = line.x, values
+        look: dict[str, object]
         if column == 1:
             # A stick from 0 to each residual, with a gap between.
             x, y = np.repeat(line.x, 3), np.stack([0 * values, values, np.full_like(values, np.nan)], 1).ravel()
@@ -93,7 +93,7 @@ def _dots(line: Line, colour: str, theme: Theme) -> dict[str, object]:
     return {"mode": "markers", "marker": {"color": colour, "size": 8, "line": {"color": theme.text, "width": outline}}}
 
 
-def _add(fig: go.Figure, x: Array, y: Array, axis: str, look: dict[str, object]) -> None:
+def _add(fig: go.Figure, x: Values, y: Values, axis: str, look: dict[str, object]) -> None:
     place = {"xaxis": f"x{axis}", "yaxis": f"y{axis}", "hovertemplate": "x %{x:.0f}<br>%{y:.2f}<extra></extra>"}
     fig.add_trace(go.Scatter(x=x, y=y, showlegend=False, **place, **look))
 

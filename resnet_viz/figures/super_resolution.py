@@ -33,7 +33,7 @@ def problem_pictures(problem: Problem, theme: Theme = LIGHT, *, detail: bool = F
     middle = LARGE / 2 + 2
     signs = [Sign(f"×{problem.factor} →", LARGE + GAP / 2, middle), Sign("→ ?", 2 * LARGE + 1.5 * GAP, middle)]
     fig = lay_out(panels, signs, theme, (3 * LARGE + 2 * GAP + 4, LARGE + CAPTION + 6))
-    finding = f"Of {problem.factor**2} pixels one is left; bicubic brings {problem.quality.psnr:.1f} dB of the target back"
+    finding = f"Of {problem.factor**2} pixels one is left; the bicubic picture reaches a PSNR of {problem.quality.psnr:.1f} dB"
     if problem.quality.psnr == float("inf"):
         finding = "This picture loses nothing when it is made smaller: it has no detail"
     return finish(

@@ -41,13 +41,20 @@ def curves_so_far(rows: Array, steps: int, theme: Theme = LIGHT) -> go.Figure:
     """Draw what there is, (points, 2 + networks): the step, and the PSNR of bicubic and of each network in dB."""
     gains = {name: rows[:, column] - rows[:, 1] for column, name in enumerate(DESIGNS, start=2)}
     fig = _curves(rows[:, 0], gains, float(steps), theme)
-    finding = f"Step {rows[-1, 0]:.0f} of {steps}: {', '.join(f'{DESIGNS[n].title} {g[-1]:+.1f} dB' for n, g in gains.items())}"
+    ends = ", ".join(f"{DESIGNS[name].title} {signed(float(gain[-1]))} dB" for name, gain in gains.items())
+    finding = f"Step {rows[-1, 0]:.0f} of {steps}: {ends}"
     return finish(fig, theme, finding=finding, how_to_read="0 is bicubic.", alt=f"{finding}.")
+
+
+def signed(gain: float) -> str:
+    """Write a gain with its sign, as "+1.61" or "−1.14"."""
+    return f"{gain:+.2f}".replace("-", "−")
 
 
 def _curves(steps: Array, gains: dict[str, Array], last: float, theme: Theme) -> go.Figure:
     fig = go.Figure()
-    fig.add_hline(y=0, line={"color": theme.text, "width": 1.5})
+    ground = {"color": theme.text, "width": 1.5}
+    fig.add_trace(go.Scatter(x=[0, float(steps[-1])], y=[0, 0], mode="lines", line=ground, hoverinfo="skip"))
     for name, gain in gains.items():
         colour, dash, width = LOOKS[name]
         fig.add_trace(
@@ -78,7 +85,9 @@ def _curves(steps: Array, gains: dict[str, Array], last: float, theme: Theme) ->
 def _labels(last: float, gains: dict[str, Array], highest: float, theme: Theme) -> list[dict[str, object]]:
     """Name each line at its end; names that would overlap move up, each with a stroke to its line."""
     pixels = (HEIGHT - 88) / (highest - LOWEST)
-    ends = sorted([(0.0, "", "bicubic"), *((float(g[-1]), n, f"{DESIGNS[n].title} {g[-1]:+.2f}") for n, g in gains.items())])
+    ends = sorted(
+        [(0.0, "", "bicubic"), *((float(g[-1]), n, f"{DESIGNS[n].title} {signed(float(g[-1]))}") for n, g in gains.items())]
+    )
     heights = [max(end, LOWEST + 0.2) for end, *_ in ends]
     places = _apart([pixels * height for height in heights])
     return [
@@ -123,9 +132,8 @@ def _finding(ends: dict[str, float], factor: int) -> str:
         return f"At ×{factor} the plain network does best: {_against(plain)} bicubic"
     others = [gain for name, gain in ends.items() if name != "plain"]
     last = "" if plain >= min(others) else "last of the four, "
-    return (
-        f"At ×{factor} the plain network ends {last}{_against(plain)} bicubic; {DESIGNS[best].title} {_against(ends[best])} it"
-    )
+    first = f"the best, {DESIGNS[best].title}, {_against(ends[best])} it"
+    return f"At ×{factor} the plain network ends {last}{_against(plain)} bicubic; {first}"
 
 
 def _against(gain: float) -> str:

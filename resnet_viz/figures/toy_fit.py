@@ -60,7 +60,7 @@ def _axes(fig: go.Figure, errors: tuple[Array, Array], last: float) -> None:
     for column in (1, 2):
         fig.update_xaxes(title="x", range=[-REACH, REACH], showgrid=False, fixedrange=True, row=1, col=column)
         fig.update_yaxes(range=[-LIMIT, LIMIT], zeroline=True, fixedrange=True, row=1, col=column)
-    low = float(np.log10(max(1e-4, min(error.min() for error in errors)))) - 0.1
+    low = float(np.log10(max(1e-4, min(error.min() for error in errors)))) - 0.35
     high = float(np.log10(max(error.max() for error in errors))) + 0.15
     fig.update_xaxes(title="training step", range=[0, max(1.0, last)], showgrid=False, fixedrange=True, row=1, col=3)
     fig.update_yaxes(type="log", range=[low, high], dtick=1, fixedrange=True, row=1, col=3)
@@ -82,8 +82,8 @@ def _name_lines(fig: go.Figure, fit: ToyFit, place: int, theme: Theme) -> None:
     for error, text in zip(fit.errors, ("without", "with"), strict=True):
         fig.add_annotation(
             x=float(fit.steps[place]), y=float(np.log10(error[place])), text=f"{text} {error[place]:.2g}", showarrow=True,
-            ax=-34 if fit.steps[place] > fit.steps[-1] / 2 else 34, ay=-16, arrowhead=0, arrowcolor=theme.muted,
-            font={"size": 13, "color": theme.text}, bgcolor=theme.surface, row=1, col=3,
+            ax=-46 if fit.steps[place] > fit.steps[-1] / 2 else 46, ay=-30 if text == "without" else 26, arrowhead=0,
+            arrowcolor=theme.muted, font={"size": 13, "color": theme.text}, row=1, col=3,
         )  # fmt: skip
 
 

@@ -36,7 +36,8 @@ class ResidualImage:
     @property
     def sum_picture(self) -> Picture:
         """The sum as a picture, cut off at 0 and 255."""
-        return np.rint(self.sum.clip(0, 255)).astype(np.uint8)
+        picture: Picture = np.rint(self.sum.clip(0, 255)).astype(np.uint8)
+        return picture
 
     @property
     def nbytes(self) -> int:

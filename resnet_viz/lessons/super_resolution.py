@@ -4,6 +4,7 @@ Dong et al. 2014 (https://arxiv.org/abs/1501.00092) set it up like this. Picture
 luminance Y = 0.299 R + 0.587 G + 0.114 B in levels 0..255, without a border cut off.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -99,15 +100,14 @@ def quality(values: Array, target: Array) -> Quality:
 
 def psnr(values: Tensor, target: Tensor) -> float:
     """10 log10(255² / mean squared error) of luminances (N, 1, H, W), in dB."""
-    # Here and not above: this library takes as long to import as torch, and few pages need it.
-    from torchmetrics.functional.image import peak_signal_noise_ratio  # noqa: PLC0415
-
-    return float(peak_signal_noise_ratio(values.double(), target.double(), data_range=255.0))
+    error = float((values.double() - target.double()).square().mean())
+    return 10 * math.log10(255**2 / error) if error else math.inf
 
 
 def ssim(values: Tensor, target: Tensor) -> float:
     """Mean structural similarity of luminances (N, 1, H, W) with a Gaussian window (Wang et al. 2004), at most 1."""
+    # Here and not above: this library takes as long to import as torch, and few pages need it.
     from torchmetrics.functional.image import structural_similarity_index_measure  # noqa: PLC0415
 
-    found = structural_similarity_index_measure(values.double(), target.double(), data_range=255.0)
+    found = structural_similarity_index_measure(values, target, data_range=255.0)
     return float(found[0] if isinstance(found, tuple) else found)

@@ -86,7 +86,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> the same shape."""
-        return (x + self.conv2(self.conv1(x).relu())).relu()
+        output: Tensor = (x + self.conv2(self.conv1(x).relu())).relu()
+        return output
 
 
 class ResidualBlocks(SuperResolver):

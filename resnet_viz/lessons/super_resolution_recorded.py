@@ -13,7 +13,7 @@ from safetensors.torch import load
 
 from resnet_viz.lessons.super_resolution import FACTORS, Quality
 from resnet_viz.lessons.super_resolution_nets import DESIGNS, SuperResolver, build
-from resnet_viz.lessons.super_resolution_training import Trial, Trials, bicubic
+from resnet_viz.lessons.super_resolution_training import Trial, Trials
 from resnet_viz.nets.net import WeightsError
 from resnet_viz.nets.zoo import WEIGHTS_FOLDER
 
@@ -57,12 +57,11 @@ def curves(factor: int, folder: Path = FOLDER) -> Trials:
     tables = {name: _table(name, factor, folder) for name in DESIGNS}
     steps = tables["plain"]["step"].to_numpy(np.float32)
     trials = tuple(_trial(name, table, factor, folder) for name, table in tables.items())
-    return Trials(factor, card("plain", folder)["recipe"]["depth"], steps, _bicubic(factor), trials)
+    return Trials(factor, card("plain", folder)["recipe"]["depth"], steps, _bicubic(factor, folder), trials)
 
 
-@cache
-def _bicubic(factor: int) -> Quality:
-    return bicubic(factor)
+def _bicubic(factor: int, folder: Path) -> Quality:
+    return Quality(**card("plain", folder)["bicubic_on_curve"][str(factor)])
 
 
 def _table(name: str, factor: int, folder: Path) -> pd.DataFrame:
@@ -80,7 +79,7 @@ def _trial(name: str, table: pd.DataFrame, factor: int, folder: Path) -> Trial:
         about["parameters"],
         about["multiply_adds_per_pixel"][str(factor)],
         table[f"psnr_x{factor}"].to_numpy(np.float32),
-        table[f"ssim_x{factor}"].to_numpy(np.float32),
+        float(table[f"ssim_x{factor}"].iloc[-1]),
         float(table["seconds"].iloc[-1]),
     )
 

@@ -70,13 +70,16 @@ class Photo:
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """One network's way: PSNR in dB and SSIM on the validation photos at each of the steps; `seconds` is what they took."""
+    """One network's way: PSNR in dB on the validation photos at each of the steps, and SSIM at the last.
+
+    `multiply_adds` are those for one pixel of the target, `seconds` what the steps took.
+    """
 
     name: str
     parameters: int
     multiply_adds: float
     psnr: Array
-    ssim: Array
+    ssim: float
     seconds: float
 
 
@@ -93,7 +96,7 @@ class Trials:
     @property
     def nbytes(self) -> int:
         """Memory in bytes."""
-        return self.steps.nbytes + sum(trial.psnr.nbytes + trial.ssim.nbytes for trial in self.trials)
+        return self.steps.nbytes + sum(trial.psnr.nbytes for trial in self.trials)
 
 
 class Training:
@@ -102,7 +105,7 @@ class Training:
     def __init__(self, name: str, recipe: Recipe) -> None:
         self.name, self.recipe, self.step, self.seconds = name, recipe, 0, 0.0
         self.net = build(name, recipe.depth, recipe.channels, recipe.factors, recipe.seed)
-        self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.net.to(memory_format=torch.channels_last)
         self.optimizer = torch.optim.Adam(self.net.parameters(), lr=recipe.rate)
 
     def advance(self) -> None:
@@ -131,19 +134,17 @@ def train_all(factor: int, depth: int = 12, steps: int = 300, rate: float = 1e-3
     recipe = Recipe(depth, 16, (factor,), steps, batch=4, rate=rate, heights=(SIDE,))
     trainings = [Training(name, recipe) for name in DESIGNS]
     moments = [*moments_of(steps), steps]
-    given = bicubic(factor)
-    rows = [_measured(trainings, factor, moments[0])]
+    given = bicubic_psnr(factor)
+    rows = [_psnrs(trainings, factor)]
     for before, moment in pairwise(moments):
-        so_far = np.array([[row[0], given.psnr, *(each.psnr for each in row[1:])] for row in rows], np.float32)
+        so_far = np.array([[at, given, *row] for at, row in zip(moments, rows, strict=False)], np.float32)
         for step in range(before, moment):
             for training in trainings:
                 report(step, steps, so_far)
                 training.advance()
-        rows.append(_measured(trainings, factor, moment))
-    trials = tuple(
-        _trial(training, factor, [row[column] for row in rows]) for column, training in enumerate(trainings, start=1)
-    )
-    return Trials(factor, depth, np.array(moments, np.float32), given, trials)
+        rows.append(_psnrs(trainings, factor))
+    trials = tuple(_trial(training, factor, [row[column] for row in rows]) for column, training in enumerate(trainings))
+    return Trials(factor, depth, np.array(moments, np.float32), bicubic(factor), trials)
 
 
 def batch(recipe: Recipe, step: int) -> tuple[int, Tensor, Tensor, Tensor]:
@@ -187,6 +188,12 @@ def bicubic(factor: int, window: int = WINDOW) -> Quality:
     return Quality(psnr(255 * upsampled, 255 * target), ssim(255 * upsampled, 255 * target))
 
 
+def bicubic_psnr(factor: int) -> float:
+    """PSNR of bicubic interpolation alone, in dB."""
+    target, _, upsampled = _validation(factor, WINDOW)
+    return psnr(255 * upsampled, 255 * target)
+
+
 def moments_of(steps: int) -> list[int]:
     """The steps before the last at which a curve is measured: often at first, then at equal distances."""
     every = max(1, steps // 20)
@@ -206,6 +213,12 @@ def validation_photos() -> tuple[Photo, ...]:
     return tuple(_photo(view(open_image(SAMPLES_FOLDER / name))) for name in VALIDATION_PHOTOS)
 
 
+def prepare() -> None:
+    """Load what a training needs, which takes a second or two, before somebody waits for it."""
+    training_photos((SIDE,))
+    bicubic(FACTORS[0])
+
+
 def _check(factor: int, depth: int, steps: int, rate: float) -> None:
     if factor not in FACTORS:
         raise ValueError(f"A factor of {factor} is not one of {', '.join(map(str, FACTORS))}: choose one of these.")
@@ -217,17 +230,20 @@ def _check(factor: int, depth: int, steps: int, rate: float) -> None:
         raise ValueError(f"A learning rate of {rate:g} leads nowhere: take one above 0, up to 0.1.")
 
 
-def _measured(trainings: Sequence[Training], factor: int, moment: int) -> tuple[int, *tuple[Quality, ...]]:
-    return (moment, *(measure(training.net, factor) for training in trainings))
+@torch.no_grad()
+def _psnrs(trainings: Sequence[Training], factor: int) -> list[float]:
+    """PSNR alone: a curve has many points, and SSIM takes longer than the networks."""
+    target, low, upsampled = _validation(factor, WINDOW)
+    return [psnr(255 * training.net(upsampled, low, factor).clamp(0, 1), 255 * target) for training in trainings]
 
 
-def _trial(training: Training, factor: int, curve: Sequence[Quality]) -> Trial:
+def _trial(training: Training, factor: int, curve: Sequence[float]) -> Trial:
     return Trial(
         training.name,
         parameters(training.net),
         multiply_adds(training.net, factor),
-        np.array([point.psnr for point in curve], np.float32),
-        np.array([point.ssim for point in curve], np.float32),
+        np.array(curve, np.float32),
+        measure(training.net, factor).ssim,
         training.seconds,
     )
 

@@ -12,7 +12,7 @@ def body() -> str:
     """The block as a chain of steps, and the tensor of the step that is open."""
     with lesson.doing():
         image = subject.picture_picker()
-        network = subject.network_picker()
+        network = subject.network_picker(also=subject.BOTTLENECKS)
         block = subject.block_picker(network)
         place = st.container(width="content")
     walk = walking.ask(network, image, block)

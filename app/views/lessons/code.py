@@ -21,7 +21,7 @@ def body() -> str:
     """The code on the left, the tensor of its active line on the right."""
     with lesson.doing():
         image = subject.picture_picker()
-        network = subject.network_picker(lambda name: not subject.is_plain(name))
+        network = subject.network_picker(lambda name: not subject.is_plain(name), subject.BOTTLENECKS)
         block = subject.block_picker(network)
         place = st.container(width="content")
     walk = walking.ask(network, image, block)

@@ -42,8 +42,8 @@ def _sentence(found: Problem) -> str:
     quality = found.quality
     return (
         f"From {small} × {small} pixels {large} × {large} are to be made: {found.factor**2 - 1} of {found.factor**2} have to be"
-        f" invented. Bicubic gets to {quality.psnr:.1f} dB and a structural similarity of {quality.ssim:.2f}; this blurred picture"
-        " is what the networks start from."
+        f" invented. Bicubic gets to {quality.psnr:.1f} dB and an SSIM of {quality.ssim:.2f}, which would be 1 for the target;"
+        " from this blurred picture the networks start."
     )
 
 

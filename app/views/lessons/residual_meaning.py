@@ -19,7 +19,9 @@ def body() -> str:
     """Three rows of prediction + residual = actual."""
     with lesson.doing():
         lift = min(MOST_LIFT, max(-MOST_LIFT, lesson.value("lift", 0.0)))
-        st.slider("Lift the ringed point", -MOST_LIFT, MOST_LIFT, step=0.5, width=250, **lesson.bound("lift", lift))
+        st.slider(
+            "Lift the ringed point", -MOST_LIFT, MOST_LIFT, step=0.5, format="%.1f", width=250, **lesson.bound("lift", lift)
+        )
         image = own_picture.picker()
         network = subject.network_picker(lambda name: not subject.is_plain(name))
         block = subject.block_picker(network)

@@ -10,8 +10,8 @@ from results import Subject
 from views import asking
 from views.lessons import lesson
 
-# Networks of the catalogue that are offered with random weights where their trained ones are not here: bottlenecks are needed.
-ALWAYS = ("resnet50",)
+# What has bottlenecks, offered with random weights where its trained ones are not here.
+BOTTLENECKS = ("resnet50",)
 
 
 def picture_picker() -> str:
@@ -25,13 +25,11 @@ def picture_picker() -> str:
     return shown
 
 
-def network_picker(fits: Callable[[str], bool] = lambda _: True) -> Subject:
-    """The networks that are here and fit the lesson."""
+def network_picker(fits: Callable[[str], bool] = lambda _: True, also: tuple[str, ...] = ()) -> Subject:
+    """The networks that are here and fit the lesson; those that it takes `also` may have random weights."""
     models = results.models()
-    names = [name for name, info in models.items() if (info.here or name in ALWAYS) and fits(name)]
-    wanted = lesson.model()
-    shown = wanted if wanted in models and fits(wanted) else names[0]
-    names += [shown] if shown not in names else []
+    names = [name for name, info in models.items() if (info.here or name in also) and fits(name)]
+    shown = lesson.model() if lesson.model() in names else names[0]
 
     def describe(name: str) -> str:
         return f"{models[name].title} · {models[name].task if models[name].here else 'random weights'}"

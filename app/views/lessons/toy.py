@@ -1,6 +1,7 @@
 """The toy x + sin(3x), with and without the skip, while both are learned (S18)."""
 
 from collections.abc import Hashable
+from itertools import count
 from typing import cast
 
 import streamlit as st
@@ -38,10 +39,12 @@ def body() -> str:
 
 
 def _fit(width: int, seed: int) -> ToyFit | None:
+    drawn = count()
+
     def preview(frames: Array) -> None:
         figure = rv.figures.toy_fit(of_frames(width, STEPS, frames), theme=show.theme())
         show.heading(figure)
-        show.chart(figure, f"toy-{frames.shape[1]}")
+        show.chart(figure, f"toy-{next(drawn)}")
 
     key: Hashable = ("toy", width, seed)
     ask = [lambda: results.practise("toy", "lesson toy", width=width, seed=seed)]
@@ -66,7 +69,6 @@ LESSON = Lesson(
     question="What is left to learn when x is handed on?",
     do="Move through the training, then make the networks wider or narrower.",
     rows=("S18",),
-    sources="He et al. 2015, arXiv 1512.03385, section 3.1: learn F(x) = H(x) − x. Two tanh layers and the same start for both.",
+    sources="He et al. 2015, arXiv 1512.03385, section 3.1: learn F(x) = H(x) − x. Two tanh layers, one start for both.",
     body=body,
-    page="Gradients",
 )

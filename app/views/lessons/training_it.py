@@ -1,6 +1,7 @@
 """Training it: four networks for super-resolution, recorded, on a person's picture, and live (S4, S19)."""
 
 from collections.abc import Hashable
+from itertools import count
 from typing import cast
 
 import streamlit as st
@@ -10,6 +11,7 @@ import results
 import show
 from controls import Selection
 from resnet_viz.analyses.activations import Array
+from resnet_viz.figures.super_resolution_curves import signed
 from resnet_viz.lessons import super_resolution_recorded as recorded
 from resnet_viz.lessons.super_resolution_nets import DESIGNS
 from resnet_viz.lessons.super_resolution_pictures import Attempts
@@ -62,19 +64,21 @@ def _picture(image: str, factor: int) -> str:
     show.heading(figure)
     show.chart(figure, "resolved", width="content")
     gains = {attempt.name: attempt.quality.psnr - found.problem.quality.psnr for attempt in found.attempts}
-    known = {f"{sample}.jpg" for sample in (image,)} & set(TRAINING_PHOTOS)
-    seen = " All of them were trained on this very photo, so choose another one to compare them." if known else ""
+    known = f"{image}.jpg" in TRAINING_PHOTOS
+    seen = " All were trained on this very photo: choose another one to compare them fairly." if known else ""
     return f"Against bicubic on this picture: {_listed(gains)}.{seen}"
 
 
 def _live(factor: int, depth: int, steps: int, rate: str) -> str:
     key: Hashable = ("super-resolution training", factor, depth, steps, rate)
 
+    drawn = count()
+
     def preview(rows: Array) -> None:
         st.session_state["lesson_rows"] = (key, rows)
         figure = rv.figures.curves_so_far(rows, steps, show.theme())
         show.heading(figure)
-        show.chart(figure, f"live-{len(rows)}-{rows[-1, 0]:.0f}")
+        show.chart(figure, f"live-{next(drawn)}")
 
     options = {"factor": factor, "depth": depth, "steps": steps, "rate": RATES[rate]}
     ask = [lambda: results.practise("super-resolution training", "lesson training", **options)]
@@ -103,7 +107,7 @@ def _curves(found: Trials, unit: str) -> None:
 
 def _table(found: Trials, unit: str) -> None:
     rows = [
-        f"| **{DESIGNS[trial.name].title}** | {trial.psnr[-1]:.2f} | {trial.ssim[-1]:.3f} | {trial.parameters:,} |"
+        f"| **{DESIGNS[trial.name].title}** | {trial.psnr[-1]:.2f} | {trial.ssim:.3f} | {trial.parameters:,} |"
         f" {trial.multiply_adds:,.0f} | {trial.seconds:.0f} |"
         for trial in found.trials
     ]
@@ -134,7 +138,7 @@ def _gain(trial: Trial, found: Trials) -> float:
 
 
 def _listed(gains: dict[str, float]) -> str:
-    return ", ".join(f"{DESIGNS[name].title} {gain:+.2f} dB" for name, gain in gains.items())
+    return ", ".join(f"{DESIGNS[name].title} {signed(gain)} dB" for name, gain in gains.items())
 
 
 def _photos(files: tuple[str, ...]) -> str:
@@ -150,5 +154,6 @@ LESSON = Lesson(
     rows=("S4", "S19"),
     sources="Kim et al. 2016, arXiv 1511.04587; Shi et al. 2016, arXiv 1609.05158; He et al. 2015, arXiv 1512.03385.",
     body=body,
-    page="Gradients",
+    page="Model",
+    elsewhere=(("model", "plain20-cifar10"),),
 )

@@ -12,7 +12,7 @@ from views import asking
 from views.lessons import lesson
 
 # Pixels that the tiles may take, so that a lesson stays on one screen.
-TILES, MAP = 200, 190
+TILES, MAP = 200, 165
 
 
 def ask(subject: Subject, image: str, block: str) -> Walk:

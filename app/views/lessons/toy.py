@@ -28,13 +28,17 @@ def body() -> str:
         steps = sorted(moments(STEPS))
         moment = lesson.value("step", STEPS, steps)
         st.select_slider("After how many steps", steps, format_func="{:,}".format, width=460, **lesson.bound("step", moment))
-    found = _fit(width, seed)
+    # The fit before must not stay below the progress of this one.
+    above, below = st.container(), st.empty()
+    with above:
+        found = _fit(width, seed)
     if found is None:
         return "Stopped: nothing is learned yet."
     place = steps.index(moment)
     figure = rv.figures.toy_fit(found, place, show.theme())
-    show.heading(figure)
-    show.chart(figure, "toy")
+    with below.container():
+        show.heading(figure)
+        show.chart(figure, "toy")
     return _sentence(found, place)
 
 

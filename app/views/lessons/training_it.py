@@ -1,6 +1,7 @@
 """Training it: four networks for super-resolution, recorded, on a person's picture, and live (S4, S19)."""
 
 from collections.abc import Hashable
+from dataclasses import dataclass
 from itertools import count
 from typing import cast
 
@@ -26,6 +27,15 @@ DEPTHS, STEPS = (6, 12, 20), (100, 300, 600)
 RATES = {"0.001": 1e-3, "0.003": 3e-3, "0.01": 1e-2}
 
 
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """The curves of a training so far, as `train_all` reports them; None before the first point."""
+
+    key: Hashable
+    rows: Array | None
+    steps: int
+
+
 def body() -> str:
     """One of three things to see, with its controls."""
     with lesson.doing():
@@ -36,13 +46,15 @@ def body() -> str:
             image = own_picture.picker()
         if see == "live":
             depth, steps, rate = _recipe()
-    if see == "picture":
-        return _picture(image, factor)
+    # The view before must not stay below the progress of this one.
+    above, below = st.container(), st.empty() if see == "live" else st.container()
     if see == "live":
-        return _live(factor, depth, steps, rate)
-    found = recorded.curves(factor)
-    _curves(found, "processor seconds")
-    return _sentence(found)
+        with above:
+            found = _live(factor, depth, steps, rate)
+        with below.container():
+            return _stopped(found) if isinstance(found, Rows) else _curves(found, "seconds")
+    with below:
+        return _picture(image, factor) if see == "picture" else _curves(recorded.curves(factor), "processor seconds")
 
 
 def _recipe() -> tuple[int, int, str]:
@@ -69,33 +81,41 @@ def _picture(image: str, factor: int) -> str:
     return f"Against bicubic on this picture: {_listed(gains)}.{seen}"
 
 
-def _live(factor: int, depth: int, steps: int, rate: str) -> str:
+def _live(factor: int, depth: int, steps: int, rate: str) -> Trials | Rows:
+    """What a training came to; where it was stopped, what there was of it."""
     key: Hashable = ("super-resolution training", factor, depth, steps, rate)
-
     drawn = count()
 
     def preview(rows: Array) -> None:
-        st.session_state["lesson_rows"] = (key, rows)
-        figure = rv.figures.curves_so_far(rows, steps, show.theme())
-        show.heading(figure)
-        show.chart(figure, f"live-{next(drawn)}")
+        st.session_state["lesson_rows"] = Rows(key, rows, steps)
+        _draw(Rows(key, rows, steps), f"live-{next(drawn)}")
 
     options = {"factor": factor, "depth": depth, "steps": steps, "rate": RATES[rate]}
     ask = [lambda: results.practise("super-resolution training", "lesson training", **options)]
     answers = asking.long("Four networks, step", key, ask, preview=preview)
     if answers is not None:
-        found = cast("Trials", answers[0])
-        _curves(found, "seconds")
-        return _sentence(found)
-    kept, rows = st.session_state.get("lesson_rows", (None, None))
-    if kept != key or rows is None:
+        return cast("Trials", answers[0])
+    kept: Rows | None = st.session_state.get("lesson_rows")
+    return kept if kept is not None and kept.key == key else Rows(key, None, steps)
+
+
+def _stopped(found: Rows) -> str:
+    if found.rows is None:
         return "Stopped before there was anything to see."
-    preview(rows)
-    gains = {name: float(rows[-1, column] - rows[-1, 1]) for column, name in enumerate(DESIGNS, start=2)}
-    return f"Stopped after {rows[-1, 0]:.0f} steps. Against bicubic: {_listed(gains)}."
+    _draw(found, "stopped")
+    last = found.rows[-1]
+    gains = {name: float(last[column] - last[1]) for column, name in enumerate(DESIGNS, start=2)}
+    return f"Stopped after {last[0]:.0f} steps. Against bicubic: {_listed(gains)}."
 
 
-def _curves(found: Trials, unit: str) -> None:
+def _draw(found: Rows, key: str) -> None:
+    if found.rows is not None:
+        figure = rv.figures.curves_so_far(found.rows, found.steps, show.theme())
+        show.heading(figure)
+        show.chart(figure, key)
+
+
+def _curves(found: Trials, unit: str) -> str:
     figure = rv.figures.super_resolution_curves(found, show.theme())
     show.heading(figure)
     chart, table = st.columns([3, 2], vertical_alignment="center")
@@ -103,6 +123,7 @@ def _curves(found: Trials, unit: str) -> None:
         show.chart(figure, "training-it")
     with table:
         _table(found, unit)
+    return _sentence(found)
 
 
 def _table(found: Trials, unit: str) -> None:

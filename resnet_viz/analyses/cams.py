@@ -29,9 +29,7 @@ def block_cams(net: Net, image: Image.Image, target: int | str | None = None) ->
         logits = twin(net.preprocess(image).requires_grad_())[0]
         logit = logits.max() if chosen is None else logits[chosen]
         gradients = torch.autograd.grad(logit, list(outputs.values()))
-    return {
-        name: array(cam(output, gradient)) for (name, output), gradient in zip(outputs.items(), gradients, strict=True)
-    }
+    return {name: array(cam(output, gradient)) for (name, output), gradient in zip(outputs.items(), gradients, strict=True)}
 
 
 def cam(output: Tensor, gradient: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from resnet_viz.figures.theme import IDENTITY, LIGHT, RESIDUAL, SUM, Theme, fini
 from resnet_viz.lessons.residual_image import ResidualImage
 from resnet_viz.lessons.residual_meaning import Line, Values
 
-CELL, GAP, ROW_GAP, TEXT, HEADS = 138, 96, 12, 220, 26
+CELL, GAP, ROW_GAP, TEXT, HEADS = 128, 104, 10, 220, 24
 COLUMNS = (("prediction", IDENTITY), ("residual", RESIDUAL), ("actual", SUM))
 
 

@@ -68,7 +68,8 @@ def _curves(steps: Array, gains: dict[str, Array], last: float, theme: Theme) ->
                 hovertemplate=f"{DESIGNS[name].title}, step %{{x}}<br>%{{y:+.2f}} dB against bicubic<extra></extra>",
             )
         )
-    highest = max(1.0, max(float(gain.max()) for gain in gains.values()) + 0.3)
+    # Room for the names above the highest line.
+    highest = max(1.0, *(float(gain.max()) for gain in gains.values())) + 0.9
     fig.update_xaxes(title="training step", range=[0, last * 1.42], tickvals=_ticks(last), showgrid=False, fixedrange=True)
     fig.update_yaxes(title="PSNR above bicubic in dB", range=[LOWEST, highest], ticksuffix="", fixedrange=True)
     fig.update_layout(

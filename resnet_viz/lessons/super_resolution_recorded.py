@@ -29,13 +29,14 @@ def file(name: str, ending: str, folder: Path = FOLDER) -> Path:
 def network(name: str, folder: Path = FOLDER) -> SuperResolver:
     """Load a shipped network in evaluation mode; WeightsError with a sentence where its file is not that of its card."""
     about, path = card(name, folder), file(name, "safetensors", folder)
+    data = path.read_bytes() if path.exists() else b""
+    if data and hashlib.sha256(data).hexdigest() != about.get("sha256"):
+        raise WeightsError(f"{path.name} is not the file that its card describes: restore it.")
     try:
-        data, recipe = path.read_bytes(), about["recipe"]
-        if hashlib.sha256(data).hexdigest() != about["sha256"]:
-            raise WeightsError(f"{path.name} is not the file that its card describes: restore it.")
+        recipe = about["recipe"]
         net = build(name, recipe["depth"], recipe["channels"], recipe["factors"])
         net.load_state_dict(load(data))
-    except (OSError, SafetensorError, RuntimeError, KeyError) as error:
+    except (SafetensorError, RuntimeError, KeyError) as error:
         raise _damaged(path) from error
     return net.eval().requires_grad_(requires_grad=False)
 

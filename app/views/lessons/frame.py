@@ -4,11 +4,8 @@ from pathlib import Path
 
 import streamlit as st
 
-import resnet_viz as rv
-import results
 import show
 from controls import Selection
-from resnet_viz.engine.interface import EngineError
 from views import asking
 from views.lessons.lesson import LESSON, PRESENTING, Lesson, picture
 
@@ -41,7 +38,7 @@ def show_lesson(lesson: Lesson, track: tuple[Lesson, ...]) -> None:
         st.markdown(show.escape(lesson.do))
     try:
         sentence = lesson.body()
-    except (results.MissingImageError, asking.NoWeightsError, rv.ImageError, EngineError, ValueError) as error:
+    except asking.SENTENCES as error:
         st.error(show.escape(str(error)), icon=":material/error:")
     else:
         with st.container(key="lesson-sentence"):

@@ -145,12 +145,13 @@ def _sentence(found: Trials) -> str:
     plain, small = trials["plain"], trials["shuffle"]
     worse = "worse than" if gains["plain"] < 0 else "better than"
     skip = gains["global"] - gains["plain"]
-    ahead = "ahead of" if gains["shuffle"] > max(gains["global"], gains["blocks"]) else "behind the better of"
+    best = max(gains["global"], gains["blocks"])
+    ahead = "ahead of both residual networks" if gains["shuffle"] > best else "behind the better residual network"
     return (
         f"After {found.steps[-1]:,.0f} steps the plain network of {found.depth} layers is {abs(gains['plain']):.2f} dB {worse}"
         f" the bicubic picture that it was given. The same layers with the input added at the end do {abs(skip):.2f} dB"
         f" {'better' if skip >= 0 else 'worse'}. The small CNN, with {small.multiply_adds / plain.multiply_adds:.0%} of the"
-        f" work, is {ahead} both residual networks."
+        f" work, is {ahead}."
     )
 
 
@@ -171,7 +172,7 @@ LESSON = Lesson(
     slug="training-it",
     title="Training it",
     question="Why learn only the residual?",
-    do="Compare the four networks, give them your picture, then train them yourself.",
+    do="Compare the four, give them your picture, then train them yourself: 20 layers at a learning rate of 0.01 are hard.",
     rows=("S4", "S19"),
     sources="Kim et al. 2016, arXiv 1511.04587; Shi et al. 2016, arXiv 1609.05158; He et al. 2015, arXiv 1512.03385.",
     body=body,

@@ -30,7 +30,14 @@ OPTIONS: dict[str, tuple[tuple[str, Any], ...]] = {
     "perturbation": METHOD,
     "randomisation": METHOD,
     "robustness": METHOD,
+    "walk": (("block", "layer1.0"),),
+    "matched": (("source", "layer2.0"),),
+    "problem": (("factor", 2),),
+    "residual image": (("factor", 2), ("flipped", False)),
+    "super-resolution": (("factor", 2),),
 }
+# Without a picture or a network of the catalogue: they stay in the app's process.
+PRACTISED = ("super-resolution training", "toy")
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +113,7 @@ def work() -> dict[psutil.Process, float]:
     return {process: (sum(process.cpu_times()[:2]) - used) / 0.5 for process, used in before.items()}
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in PRACTISED])
 def test_every_kind_is_answered_as_here(engine: RemoteEngine, local: LocalEngine, kind: str) -> None:
     answer = engine.submit(job(kind), "a").answer()
     assert same(kind, answer, local.submit(job(kind), "a").answer())
@@ -143,7 +150,7 @@ def test_progress_arrives_and_a_cancelled_job_frees_its_replica(engine: RemoteEn
     while sum(ticket.progress.done > 0 for ticket in tickets) < 2 or all(ticket.progress.partial is None for ticket in tickets):
         assert time.monotonic() < deadline
         assert not any(ticket.wait(0.05) for ticket in tickets)
-    assert {ticket.progress.ahead for ticket in tickets} == {None, 1}
+    assert {ticket.progress.ahead for ticket in tickets} in ({None, 1}, {None, 1, 2})
     assert min(work().values()) > 0.05
     for ticket in tickets:
         ticket.cancel()

@@ -133,7 +133,7 @@ def test_missing_weights_get_a_sentence_and_the_last_view_stays(page: Page) -> N
     page.keyboard.type("ResNet-110 C")
     page.keyboard.press("Enter")
     settle(page)
-    expect(page.locator("[data-testid='stAlert']").first).to_contain_text("No trained weights of resnet110c-cifar10")
+    expect(page.locator("[data-testid='stAlert']").first).to_contain_text("No trained weights of ResNet-110 C")
     assert [text for text in headings(page) if "20" in text] == [text for text in before if "20" in text]
     page.get_by_role("button", name="with random weights").click()
     settle(page)

@@ -118,12 +118,12 @@ def subject(name: str, *, trained: bool = True, field: str = "model") -> Subject
             else f"No trained weights of {info.title} are shipped with this copy: take another one, or look at random weights."
         )
         raise rv.WeightsError(reason)
-    return Subject(name, info.title, own.net.labels if own else _labels(name), trained, field, own)
+    return Subject(name, info.title, (own.net if own else _blueprint(name)).labels, trained, field, own)
 
 
 def block_names(asked: Subject) -> tuple[str, ...]:
     """The names of a network's blocks, first to last."""
-    return tuple(asked.own.net.blocks) if asked.own else _block_names(asked.model)
+    return tuple((asked.own.net if asked.own else _blueprint(asked.model)).blocks)
 
 
 @st.cache_resource(show_spinner=False)
@@ -248,17 +248,12 @@ def _catalogue() -> dict[str, rv.ModelInfo]:
 
 @st.cache_data(show_spinner=False, max_entries=64)
 def _parts(name: str) -> tuple[Part, ...]:
-    return architecture(blueprint(name))
+    return architecture(_blueprint(name))
 
 
-@st.cache_data(show_spinner=False, max_entries=64)
-def _block_names(name: str) -> tuple[str, ...]:
-    return tuple(blueprint(name).blocks)
-
-
-@st.cache_data(show_spinner=False, max_entries=64)
-def _labels(name: str) -> tuple[str, ...]:
-    return blueprint(name).labels
+@st.cache_resource(show_spinner=False, max_entries=64)
+def _blueprint(name: str) -> rv.Net:
+    return blueprint(name)
 
 
 @st.cache_resource(show_spinner=False)

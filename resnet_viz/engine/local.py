@@ -177,12 +177,13 @@ class LocalEngine:
         failed = isinstance(answer, BaseException)
         for ticket in run.tickets:
             if not failed:
-                self._store.put(run.job, self._kept(run.kind, ticket.job, answer), owner_of(ticket.job, ticket.session))
+                owner = owner_of(ticket.job, ticket.session)
+                self._store.put(run.job, self._kept(run.kind, ticket.job, owner, answer), owner)
             ticket.settle(answer if failed else run.kind.cut(answer, ticket.job))
 
-    def _kept(self, kind: Kind, job: Job, answer: HasSize) -> Any:  # noqa: ANN401 - each kind's own result
+    def _kept(self, kind: Kind, job: Job, owner: str, answer: HasSize) -> Any:  # noqa: ANN401 - each kind's own result
         """What is kept of an answer: one person's may not push out everything else of theirs, nor anything everybody's."""
-        most = self.settings.results // 4 if owner_of(job, "") == EVERYBODY and job.public else self.settings.share // 2
+        most = self.settings.results // 4 if owner == EVERYBODY else self.settings.share // 2
         return answer if answer.nbytes <= most else kind.slim(answer, job)
 
     def _recall(self, job: Job, run: Run) -> Any:  # noqa: ANN401 - each kind's own result

@@ -112,22 +112,21 @@ def _add_panel(fig: go.Figure, number: int, values: Array, colour: str, theme: T
 
 
 def _x(number: int, colour: str, values: Array, axis: str) -> dict[str, Any]:
-    frame = {
-        "showline": True,
-        "mirror": True,
-        "linecolor": colour,
-        "linewidth": 3,
-        "showticklabels": False,
-        "ticks": "",
-        "fixedrange": True,
-    }
-    return {"domain": COLUMNS[number % 2], "anchor": f"y{axis}", "showgrid": False, "constrain": "domain", **frame} | (
+    return {"domain": COLUMNS[number % 2], "anchor": f"y{axis}", "showgrid": False, "constrain": "domain", **_frame(colour)} | (
         {"range": [-0.5, values.shape[1] - 0.5]} if values.ndim == 2 else {}
     )
 
 
 def _y(number: int, colour: str, values: Array, axis: str, theme: Theme) -> dict[str, Any]:
-    frame = {
+    place = {"domain": ROWS[1 - number // 2], "anchor": f"x{axis}", "showgrid": False, **_frame(colour)}
+    if values.ndim == 1:
+        most = float(np.abs(values).max()) * 1.1 or 1.0
+        return place | {"range": [-most, most], "zeroline": True, "zerolinecolor": theme.line}
+    return place | {"range": [values.shape[0] - 0.5, -0.5], "scaleanchor": f"x{axis}", "constrain": "domain"}
+
+
+def _frame(colour: str) -> dict[str, Any]:
+    return {
         "showline": True,
         "mirror": True,
         "linecolor": colour,
@@ -136,11 +135,6 @@ def _y(number: int, colour: str, values: Array, axis: str, theme: Theme) -> dict
         "ticks": "",
         "fixedrange": True,
     }
-    place = {"domain": ROWS[1 - number // 2], "anchor": f"x{axis}", "showgrid": False, **frame}
-    if values.ndim == 1:
-        most = float(np.abs(values).max()) * 1.1 or 1.0
-        return place | {"range": [-most, most], "zeroline": True, "zerolinecolor": theme.line}
-    return place | {"range": [values.shape[0] - 0.5, -0.5], "scaleanchor": f"x{axis}", "constrain": "domain"}
 
 
 def _title(name: str, x: float, y: float, theme: Theme) -> dict[str, Any]:

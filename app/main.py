@@ -12,6 +12,7 @@ if __name__ == "__main__":
 else:
     from doors import server
 
+    server.end_cleanly()
     app = st.App(
         __file__,
         routes=server.routes(),

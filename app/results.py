@@ -7,7 +7,6 @@ room.
 import json
 import os
 import threading
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,12 +96,8 @@ def thumbnails() -> str:
 
 def models() -> dict[str, rv.ModelInfo]:
     """This session's checkpoints and the catalogue, by name."""
-    return {name: mine.info for name, mine in checkpoints.own().items()} | _catalogue()
-
-
-def weights_arrived() -> None:
-    """Look the catalogue up again."""
-    _catalogue.clear()
+    here = tuple(info.name for info in rv.list_models() if info.here)
+    return {name: mine.info for name, mine in checkpoints.own().items()} | _catalogue(here)
 
 
 def subject(name: str, *, trained: bool = True, field: str = "model") -> Subject:
@@ -128,7 +123,7 @@ def block_names(asked: Subject) -> tuple[str, ...]:
 
 @st.cache_resource(show_spinner=False)
 def downloads() -> Downloads:
-    """Official weights on their way here, shared by everybody on this server; call `weights_arrived` when they are here."""
+    """Official weights on their way here, shared by everybody on this server."""
     return Downloads()
 
 
@@ -236,13 +231,13 @@ def _picture(image: str) -> tuple[bytes, str]:
 
 
 @st.cache_data(show_spinner=False, ttl=60)
-def _catalogue() -> dict[str, rv.ModelInfo]:
-    """Looked up again each minute, since weights can arrive; those count that are where jobs go."""
-    where, found = engine(), rv.list_models()
-    if isinstance(where, RemoteEngine):
+def _catalogue(here: tuple[str, ...]) -> dict[str, rv.ModelInfo]:  # noqa: ARG001 - other weights here, another catalogue
+    """Looked up again each minute, and when weights come or go here; those count that are where jobs go."""
+    try:
+        found = engine().models()
+    except EngineError:
         # While the engine is away, what is here is the best guess.
-        with suppress(EngineError):
-            found = where.models()
+        found = rv.list_models()
     return {info.name: info for info in found}
 
 

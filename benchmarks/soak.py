@@ -90,7 +90,7 @@ def _any_class(job: Job) -> Job:
 
 
 def _hooks(engine: LocalEngine) -> int:
-    net = engine.models.get(MODEL, False, engine.devices[0])
+    net = engine.nets.get(MODEL, False, engine.devices[0])
     return sum(
         len(module._forward_hooks) + len(module._forward_pre_hooks) + len(module._backward_hooks)  # noqa: SLF001 - nowhere else
         for module in net.module.modules()

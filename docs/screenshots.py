@@ -4,7 +4,7 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-from tests.browser.conftest import CHROMIUM, running_app
+from tests.browser.conftest import CHROMIUM, FLAGS, running_app
 from tests.browser.screen import open_app
 
 FOLDER = Path(__file__).parent
@@ -29,7 +29,7 @@ def main() -> None:
     if CHROMIUM is None:
         raise SystemExit("Chromium is not installed: install Debian's package chromium first")
     with running_app() as url, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         for name, (query, width, height, scheme) in SHOTS.items():
             dark = "dark" if scheme == "dark" else "light"
             context = browser.new_context(viewport={"width": width, "height": height}, base_url=url, color_scheme=dark)

@@ -1,5 +1,6 @@
 """The doors in front of Streamlit: what `st.App` gets beside the script."""
 
+import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -49,6 +50,11 @@ class Answers:
             await PlainTextResponse("Metrics are off: RESNET_VIZ_METRICS=1 turns them on.\n", 404)(scope, receive, answer)
         else:
             await self._app(scope, receive, answer)
+
+
+def end_cleanly() -> None:
+    """Let SIGTERM end the interpreter as its end does: uvicorn hands the signal on, which would leave half files behind."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 
 
 def routes() -> list[Route]:

@@ -86,7 +86,6 @@ def _failure(awaited: Notice, state: DownloadState) -> None:
 def _arrive(awaited: Notice) -> None:
     """Open what was asked for, with the picture that is on screen now."""
     del st.session_state["awaited"]
-    results.weights_arrived()
     asked, image = awaited.asked, controls.selection().image
     controls.write(asked if asked.image == image else replace(asked, image=image, target="", channel=""))
     st.rerun()

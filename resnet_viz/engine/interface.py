@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from resnet_viz.analyses.activations import Array
 from resnet_viz.engine.store import EVERYBODY
+from resnet_viz.nets.zoo import ModelInfo
 
 Option = str | int | float | bool | None
 
@@ -143,6 +144,10 @@ class Engine(Protocol):
 
     def leave(self, session: str) -> None:
         """Forget a session: its jobs are cancelled, and what was computed for it alone is dropped."""
+        ...
+
+    def models(self) -> list[ModelInfo]:
+        """Return the catalogue, and which weights are where the jobs go; raises EngineError with a sentence."""
         ...
 
     def ready(self) -> bool:

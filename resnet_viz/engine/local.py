@@ -14,6 +14,7 @@ from resnet_viz.engine.settings import Settings
 from resnet_viz.engine.store import EVERYBODY, Store
 from resnet_viz.engine.worker import Run, Worker
 from resnet_viz.nets.net import Net, pick_device
+from resnet_viz.nets.zoo import ModelInfo, list_models
 
 
 class HasSize(Protocol):
@@ -39,7 +40,7 @@ class LocalEngine:
         self.settings = settings or Settings()
         self.devices = tuple(map(pick_device, devices)) or _devices()
         self._store: Store[HasSize] = Store(self.settings.results, lambda answer: answer.nbytes, self.settings.share)
-        self.models = Models(self.settings.models, loader)
+        self.nets = Models(self.settings.models, loader)
         self._queue: FairQueue[Run] = FairQueue()
         self._runs: dict[Job, Run] = {}
         self._latest: dict[tuple[str, str], Ticket] = {}
@@ -75,6 +76,10 @@ class LocalEngine:
                 if ticket.session == session:
                     ticket.cancel()
             self._store.forget(session)
+
+    def models(self) -> list[ModelInfo]:
+        """Return the catalogue, and which weights are on this machine."""
+        return list_models()
 
     def ready(self) -> bool:
         """Whether jobs are taken in: until it is closed."""
@@ -119,7 +124,7 @@ class LocalEngine:
         if self._threads or self._closed:
             return
         for device in self.devices:
-            worker = Worker(device, self.models, self._recall, self._keep)
+            worker = Worker(device, self.nets, self._recall, self._keep)
             self._threads.append(threading.Thread(target=self._work, args=(worker,), name=f"engine-{device}", daemon=True))
             self._threads[-1].start()
 

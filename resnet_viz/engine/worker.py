@@ -52,7 +52,7 @@ class Worker:
     """Computes runs on one device; `recall` looks an answer up that another job needs, and `keep` keeps it."""
 
     device: torch.device
-    models: Models
+    nets: Models
     recall: Callable[[Job, Run], Any]
     keep: Callable[[Job, Run, Any], None]
 
@@ -98,7 +98,7 @@ class Worker:
             return answer
 
         def net() -> Net:
-            found = run.net or self.models.get(run.job.model, run.job.trained, self.device)
+            found = run.net or self.nets.get(run.job.model, run.job.trained, self.device)
             return InterruptibleNet.of(found, check)
 
         task = Task(run.job, net, partial(_picture, run.job), report, ask)

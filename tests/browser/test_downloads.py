@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from resnet_viz.nets import imagenet
-from tests.browser.conftest import running_app
+from tests.browser.conftest import cleared, one_tab, running_app
 from tests.browser.screen import click_block, equation_heading, headings, open_app, overflow, screenshot, settle
 from tests.weights_server import Reply, WeightsServer, saved, weights_server
 
@@ -74,11 +74,16 @@ def school(started: School) -> School:
     return started
 
 
+@pytest.fixture(scope="module")
+def tab(chromium: Browser, started: School) -> Iterator[Page]:
+    with one_tab(chromium, started.url) as tab:
+        yield tab
+
+
 @pytest.fixture
-def page(chromium: Browser, school: School) -> Iterator[Page]:
-    context = chromium.new_context(viewport={"width": 1440, "height": 900}, base_url=school.url)
-    yield context.new_page()
-    context.close()
+def page(tab: Page, school: School) -> Iterator[Page]:  # noqa: ARG001 - its weights are away
+    with cleared(tab):
+        yield tab
 
 
 def progress(page: Page) -> Locator:

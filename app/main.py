@@ -12,7 +12,6 @@ if __name__ == "__main__":
 else:
     from doors import server
 
-    server.end_cleanly()
     app = st.App(
         __file__,
         routes=server.routes(),

@@ -1,6 +1,5 @@
 """The doors in front of Streamlit: what `st.App` gets beside the script."""
 
-import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,6 +18,7 @@ from doors.hosts import AllowedHosts
 from doors.settings import SettingError, settings
 from doors.upload_route import UploadRoute
 from doors.wanted_view import WantedView
+from resnet_viz.nets.download import remove_unfinished
 
 METRICS = "/_stcore/metrics"
 # Links name uploads: other sites do not learn them. Nothing is taken for what it does not say it is.
@@ -52,11 +52,6 @@ class Answers:
             await self._app(scope, receive, answer)
 
 
-def end_cleanly() -> None:
-    """Let SIGTERM end the interpreter as its end does: uvicorn hands the signal on, which would leave half files behind."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-
-
 def routes() -> list[Route]:
     """Return the routes beside Streamlit's own."""
     return [readiness.route(_probe)]
@@ -79,10 +74,12 @@ def middleware() -> list[Middleware]:
 
 @asynccontextmanager
 async def lifespan(_: ASGIApp) -> AsyncIterator[None]:
-    """Check the weights while the server starts, so that the first person waits for nothing."""
+    """Check the weights while the server starts, so that the first person waits for nothing; leave no half file at its end."""
     async with anyio.create_task_group() as started:
         started.start_soon(_probe.readiness)
         yield
+    # uvicorn ends by the signal that it was sent, which ends the process before the interpreter cleans up.
+    remove_unfinished()
 
 
 def on_script_error(_: Exception) -> bool:

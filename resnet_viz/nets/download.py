@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import BinaryIO
@@ -24,6 +23,8 @@ CHUNK = 2**18
 TIMEOUT = 20.0
 ABANDONED_AFTER = 3600.0
 BY_HAND = "put the file into the folder that RESNET_VIZ_WEIGHTS_DIR names"
+
+_unfinished: set[Path] = set()
 
 
 @dataclass(frozen=True)
@@ -134,13 +135,18 @@ def _make_room(target: Path, size: int) -> None:
         )
 
 
+@atexit.register
+def remove_unfinished() -> None:
+    """Remove every file that is not whole yet: the end of a process stops a background thread without its clean-up."""
+    for path in tuple(_unfinished):
+        path.unlink(missing_ok=True)
+
+
 @contextmanager
 def _partial(target: Path) -> Iterator[BinaryIO]:
     """A new file beside `target` that takes its place at the end, or is removed when anything goes wrong."""
     path = target.with_name(f"{target.name}.{uuid4().hex}.part")
-    remove = partial(path.unlink, missing_ok=True)
-    # The end of the interpreter stops a background thread without its clean-up.
-    atexit.register(remove)
+    _unfinished.add(path)
     try:
         with _disk(target):
             file = path.open("xb")
@@ -152,8 +158,8 @@ def _partial(target: Path) -> Iterator[BinaryIO]:
         with _disk(target):
             path.replace(target)
     finally:
-        remove()
-        atexit.unregister(remove)
+        path.unlink(missing_ok=True)
+        _unfinished.discard(path)
 
 
 @contextmanager

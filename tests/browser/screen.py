@@ -7,7 +7,18 @@ from playwright.sync_api import Browser, Page
 from tests.browser.conftest import ARTIFACTS
 
 TIMEOUT = 60_000
-SETTLE = 150
+# For so many milliseconds nothing may have changed: between a click and the script's start nothing else can be seen.
+QUIET = 250
+SETTLED = """quiet => {
+    if (!window.lastChange) {
+        window.lastChange = performance.now();
+        new MutationObserver(() => { window.lastChange = performance.now(); })
+            .observe(document, {subtree: true, childList: true, attributes: true, characterData: true});
+    }
+    const app = document.querySelector('[data-testid=stApp]');
+    return app?.dataset.testConnectionState === 'CONNECTED' && app.dataset.testScriptState === 'notRunning'
+        && !document.querySelector('[data-testid=stSkeleton]') && performance.now() - window.lastChange > quiet;
+}"""
 
 
 def open_app(page: Page, query: str = "") -> None:
@@ -17,11 +28,8 @@ def open_app(page: Page, query: str = "") -> None:
 
 
 def settle(page: Page) -> None:
-    """Wait until the script has run and no placeholder is left."""
-    page.wait_for_timeout(SETTLE)
-    page.wait_for_selector("[data-testid='stApp'][data-test-connection-state='CONNECTED']", timeout=TIMEOUT)
-    page.wait_for_selector("[data-testid='stApp'][data-test-script-state='notRunning']", timeout=TIMEOUT)
-    page.wait_for_function("() => !document.querySelector('[data-testid=stSkeleton]')", timeout=TIMEOUT)
+    """Wait until the script has run, no placeholder is left and nothing on the page changes any more."""
+    page.wait_for_function(SETTLED, arg=QUIET, timeout=TIMEOUT)
 
 
 def headings(page: Page) -> list[str]:

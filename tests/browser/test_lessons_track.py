@@ -1,30 +1,72 @@
 """The whole track as a teacher walks it in front of a class: presenting, by keyboard alone, the first lesson to the last."""
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.lesson_page import fits_one_screen, said
-from tests.browser.screen import open_app, overflow, settle
+from tests.browser.screen import headings, open_app, overflow, settle
 
-# What is pressed in each lesson, in the order of the track, and on what: a part of the page and the keys.
+# For each lesson in its order: what is reached by the tabulator, nothing where a key works from everywhere, and the keys.
 DOING = ".st-key-lesson-doing"
-FACTOR, SLIDER, CHOICE = (f"{DOING} {control}" for control in ("[role=radio]", "[role=slider]", "[role=radio]"))
+CHOICE, SLIDER, INPUT, BUTTON = (f"{DOING} {control}" for control in ("[role=radio]", "input[type=range]", "input", "button"))
 TRACK: dict[str, tuple[str, tuple[str, ...]]] = {
-    "problem": (CHOICE, ("ArrowRight",)),
-    "residual-image": (CHOICE, ("ArrowRight",)),
+    "problem": (CHOICE, ("Space",)),
+    "residual-image": (CHOICE, ("Space",)),
     "signal": (SLIDER, ("ArrowRight",)),
-    "training-it": (CHOICE, ("ArrowRight",)),
-    "block": ("body", ("ArrowDown",)),
-    "code": ("body", ("ArrowDown",)),
-    "adding": (f"{DOING} input", ("End", ",", "5", "Enter")),
-    "order": (CHOICE, ("ArrowRight",)),
-    "chain": ("body", ("ArrowDown",)),
-    "cost": (CHOICE, ("ArrowRight",)),
-    "matching": (f"{DOING} input", ("ArrowDown", "Enter")),
-    "padding": (CHOICE, ("ArrowRight",)),
-    "projection": (CHOICE, ("ArrowRight",)),
-    "fewer-blocks": (f"{DOING} button", ("Enter",)),
-    "degradation": (CHOICE, ("ArrowRight",)),
+    "training-it": (CHOICE, ("ArrowRight", "Space")),
+    "block": ("", ("ArrowDown",)),
+    "code": ("", ("ArrowDown",)),
+    "adding": (INPUT, ("End", "7", "Enter")),
+    "order": (CHOICE, ("ArrowRight", "Space")),
+    "chain": ("", ("ArrowDown",)),
+    "cost": (CHOICE, ("ArrowRight", "Space")),
+    "matching": (INPUT, ("ArrowDown", "Enter")),
+    "padding": (CHOICE, ("ArrowRight", "Space")),
+    "projection": (CHOICE, ("ArrowRight", "Space")),
+    "fewer-blocks": (BUTTON, ("Enter",)),
+    "degradation": (CHOICE, ("ArrowRight", "Space")),
     "one-residual": (SLIDER, ("ArrowRight",)),
     "toy": (SLIDER, ("ArrowLeft",)),
 }
+
+
+def reach(page: Page, selector: str, key: str = "Tab") -> None:
+    """Press a key until something that is meant has the focus."""
+    for _ in range(60):
+        page.keyboard.press(key)
+        if page.evaluate("selector => document.activeElement.matches(selector)", selector):
+            return
+    raise AssertionError(f"the keyboard does not lead to {selector}")
+
+
+def test_the_track_is_walked_by_keyboard_while_presenting(page: Page) -> None:
+    open_app(page, "learn?lesson=problem&present=1")
+    for number, (lesson, (selector, keys)) in enumerate(TRACK.items(), 1):
+        assert f"lesson={lesson}" in page.url
+        expect(page.get_by_text(f"Lesson {number} of {len(TRACK)}")).to_be_visible()
+        before = said(page)
+        if selector:
+            reach(page, selector)
+        for key in keys:
+            page.keyboard.press(key)
+        settle(page)
+        assert said(page) != before, lesson
+        assert fits_one_screen(page), lesson
+        assert overflow(page) <= 0, lesson
+        if number < len(TRACK):
+            reach(page, ".st-key-lesson-next button", "Shift+Tab")
+            page.keyboard.press("Enter")
+            settle(page)
+    expect(page.locator(".st-key-lesson-next button")).to_be_disabled()
+    reach(page, ".st-key-lesson-all button", "Shift+Tab")
+    page.keyboard.press("Enter")
+    settle(page)
+    assert headings(page)
+
+
+def test_arrow_keys_turn_the_pages(page: Page) -> None:
+    open_app(page, "learn?lesson=cost&present=1")
+    for key, lesson in (("ArrowRight", "matching"), ("ArrowLeft", "cost"), ("ArrowLeft", "chain")):
+        page.keyboard.press(key)
+        settle(page)
+        said(page)
+        assert f"lesson={lesson}" in page.url

@@ -6,6 +6,7 @@ from playwright.sync_api import sync_playwright
 
 from tests.browser.conftest import CHROMIUM, FLAGS, running_app
 from tests.browser.screen import open_app
+from tests.browser.test_lessons_track import TRACK
 
 FOLDER = Path(__file__).parent
 SHOTS = {
@@ -21,11 +22,12 @@ SHOTS = {
     "compare": ("compare", 1440, 1500, "light"),
     "model": ("model", 1440, 1500, "light"),
     "by-depth": ("?block=layer2.1&detail=depth", 1440, 1900, "light"),
-}
+} | {f"lessons/{number:02}-{slug}": (f"learn?lesson={slug}", 1440, 900, "light") for number, slug in enumerate(TRACK, 1)}
 
 
 def main() -> None:
     """Start the app, open each view, save its picture."""
+    (FOLDER / "lessons").mkdir(exist_ok=True)
     if CHROMIUM is None:
         raise SystemExit("Chromium is not installed: install Debian's package chromium first")
     with running_app() as url, sync_playwright() as playwright:

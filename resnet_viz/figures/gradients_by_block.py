@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from resnet_viz.figures.theme import IDENTITY, LIGHT, PLAIN, Theme, finish, short
 from resnet_viz.lessons.degradation import Norms
 
-WIDTH, HEIGHT, TOP = 1080, 450, 44
+WIDTH, HEIGHT, TOP = 1080, 420, 44
 MOST_TICKS = 14
 
 

@@ -71,6 +71,7 @@ def one_tab(chromium: Browser, url: str) -> Iterator[Page]:
 def cleared(tab: Page) -> Iterator[Page]:
     """A tab as if it were new, of the usual size; whatever it shows is left at the end, which ends its session."""
     tab.set_viewport_size({"width": 1440, "height": 900})
+    tab.emulate_media(color_scheme="light")
     try:
         yield tab
     finally:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
 from tests.browser.conftest import ARTIFACTS
@@ -19,6 +20,13 @@ SETTLED = """quiet => {
     return app?.dataset.testConnectionState === 'CONNECTED' && app.dataset.testScriptState === 'notRunning'
         && !document.querySelector('[data-testid=stSkeleton]') && performance.now() - window.lastChange > quiet;
 }"""
+
+# Browsers let the keyboard into whatever scrolls; axe does not know that yet.
+RULES = {
+    "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"],
+    "rules": {"scrollable-region-focusable": {"enabled": False}},
+    "resultTypes": ["violations"],
+}
 
 
 def open_app(page: Page, query: str = "") -> None:
@@ -81,6 +89,12 @@ def overflow(page: Page) -> int:
     """By how many pixels the page is wider than the window."""
     width: int = page.evaluate("() => document.documentElement.scrollWidth - document.documentElement.clientWidth")
     return width
+
+
+def complaints(page: Page) -> list[str]:
+    """What axe-core finds that breaks WCAG 2.1 A or AA, with the first element of each kind."""
+    found = Axe().run(page, options=RULES).response["violations"]
+    return [f"{each['id']}: {each['nodes'][0]['html']}: {each['nodes'][0]['failureSummary']}" for each in found]
 
 
 def screenshot(page: Page, name: str) -> None:

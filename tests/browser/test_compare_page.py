@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.screen import click_point, headings, headings_for_another_person, open_app, overflow, screenshot, settle
+from tests.browser.screen import click_point, headings, headings_for_another_person, open_app, screenshot, settle
 
 CROP = "The picture as the network sees it"
 SAME_DEPTH = "compare?left=plain20-cifar10&left_weights=none&right=resnet20-cifar10&image=cifar-cat"
@@ -160,23 +160,3 @@ def test_a_measure_travels_between_the_pages(page: Page) -> None:
     page.get_by_role("link", name="Inspect").click()
     settle(page)
     assert any(text.startswith("The evidence for the class is strongest") for text in headings(page))
-
-
-def test_a_phone_scrolls_the_charts_and_never_the_page(chromium: Browser, app_url: str) -> None:
-    phone = chromium.new_context(viewport={"width": 390, "height": 844}, base_url=app_url, has_touch=True).new_page()
-    open_app(phone, SAME_DEPTH)
-    assert overflow(phone) <= 0
-    assert phone.get_by_alt_text(CROP).count() == 2
-    screenshot(phone, "compare-phone")
-    phone.context.close()
-
-
-def test_dark_mode(chromium: Browser, app_url: str) -> None:
-    dark = chromium.new_context(viewport={"width": 1440, "height": 900}, base_url=app_url, color_scheme="dark").new_page()
-    open_app(dark, SAME_DEPTH)
-    colour = dark.evaluate(
-        "() => document.querySelector('.st-key-scroll-comparison-depth .js-plotly-plot')._fullLayout.font.color"
-    )
-    assert colour.lower() == "#e8edf2"
-    screenshot(dark, "compare-dark")
-    dark.context.close()

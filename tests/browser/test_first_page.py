@@ -185,23 +185,3 @@ def test_each_way_to_look_closer_opens(page: Page, detail: str) -> None:
     expect(page.locator("[data-testid='stException'], .st-key-script-error")).to_have_count(0)
     assert len(headings(page)) >= 4
     screenshot(page, f"detail-{detail}")
-
-
-def test_a_phone_scrolls_the_charts_and_never_the_page(chromium: Browser, app_url: str) -> None:
-    phone = chromium.new_context(viewport={"width": 390, "height": 844}, base_url=app_url, has_touch=True).new_page()
-    open_app(phone)
-    assert overflow(phone) <= 0
-    assert equation_heading(phone)
-    screenshot(phone, "first-page-phone")
-    phone.context.close()
-
-
-def test_dark_mode(chromium: Browser, app_url: str) -> None:
-    dark = chromium.new_context(viewport={"width": 1440, "height": 900}, base_url=app_url, color_scheme="dark").new_page()
-    open_app(dark)
-    background = dark.evaluate("() => getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor")
-    assert background == "rgb(17, 22, 28)"
-    colour = dark.evaluate("() => document.querySelector('.st-key-scroll-block-map .js-plotly-plot')._fullLayout.font.color")
-    assert colour.lower() == "#e8edf2"
-    screenshot(dark, "first-page-dark")
-    dark.context.close()

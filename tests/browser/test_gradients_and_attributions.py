@@ -144,12 +144,3 @@ def test_a_broken_link_shows_the_first_choice(page: Page, query: str) -> None:
     open_app(page, f"attribution?{query}")
     expect(page.locator("[data-testid='stException'], .st-key-script-error")).to_have_count(0)
     assert len(headings(page)) >= 3
-
-
-def test_a_phone_never_scrolls_the_page_sideways(chromium: Browser, app_url: str) -> None:
-    phone = chromium.new_context(viewport={"width": 390, "height": 844}, base_url=app_url, has_touch=True).new_page()
-    for path in ("gradients", "attribution", "attribution?view=conductance"):
-        open_app(phone, path)
-        assert overflow(phone) <= 0
-    screenshot(phone, "attribution-phone")
-    phone.context.close()

@@ -3,7 +3,7 @@
 from playwright.sync_api import Page, expect
 
 from tests.browser.lesson_page import fits_one_screen, said
-from tests.browser.screen import headings, open_app, overflow, settle
+from tests.browser.screen import complaints, headings, open_app, overflow, settle
 
 # For each lesson in its order: what is reached by the tabulator, nothing where a key works from everywhere, and the keys.
 DOING = ".st-key-lesson-doing"
@@ -52,6 +52,7 @@ def test_the_track_is_walked_by_keyboard_while_presenting(page: Page) -> None:
         assert said(page) != before, lesson
         assert fits_one_screen(page), lesson
         assert overflow(page) <= 0, lesson
+        assert complaints(page) == [], lesson
         if number < len(TRACK):
             reach(page, ".st-key-lesson-next button", "Shift+Tab")
             page.keyboard.press("Enter")

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from tests.browser.screen import headings, open_app, overflow, screenshot
 
@@ -93,23 +93,3 @@ def test_an_unknown_network_gets_a_sentence_and_the_default_is_shown(page: Page)
     expect(page.locator("[data-testid='stAlert']")).to_contain_text("There is no network called nonsense")
     assert any(text.startswith("ResNet-20 gets") for text in headings(page))
     expect(page.locator("[data-testid='stException'], .st-key-script-error")).to_have_count(0)
-
-
-@pytest.mark.parametrize("model", ["resnet20-cifar10", "resnet152", "plain110-cifar10"])
-def test_a_phone_scrolls_charts_and_table_and_never_the_page(model: str, chromium: Browser, app_url: str) -> None:
-    phone = chromium.new_context(viewport={"width": 390, "height": 844}, base_url=app_url, has_touch=True).new_page()
-    open_app(phone, f"model?model={model}")
-    assert overflow(phone) <= 0
-    assert len(headings(phone)) >= 3
-    screenshot(phone, f"model-phone-{model}")
-    phone.context.close()
-
-
-def test_dark_mode(chromium: Browser, app_url: str) -> None:
-    dark = chromium.new_context(viewport={"width": 1440, "height": 900}, base_url=app_url, color_scheme="dark").new_page()
-    open_app(dark, "model?model=resnet20-cifar10")
-    for chart in CHARTS:
-        colour = dark.evaluate(f"() => document.querySelector('.st-key-scroll-{chart} .js-plotly-plot')._fullLayout.font.color")
-        assert colour.lower() == "#e8edf2"
-    screenshot(dark, "model-dark")
-    dark.context.close()

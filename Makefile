@@ -23,11 +23,13 @@ serve: PORT = 8000
 serve: $(VENV)/.serve ## Start the engine on Ray Serve on http://localhost:8000 (PORT=...); RESNET_VIZ_ENGINE points the app to it
 	PORT=$(PORT) $(BIN)/python -m resnet_viz.engine.serving
 
-test: $(VENV)/.dev quality ## Set up, check and run every test (browser tests need Chromium)
-	$(BIN)/pytest
+test: $(VENV)/.dev quality test-unit test-browser ## Set up, check and run every test (browser tests need Chromium)
+
+# Two at a time, or an app and its browser: more threads would wait for one another.
+test-unit test-browser: export OMP_NUM_THREADS := 1
 
 test-unit: $(VENV)/.dev ## Run the tests that need no browser
-	$(BIN)/pytest -m "not browser"
+	$(BIN)/pytest -m "not browser" -n 2 --dist loadfile --no-loadscope-reorder
 
 test-browser: $(VENV)/.dev ## Run the tests in Chromium; screenshots go to artifacts/
 	$(BIN)/pytest -m browser

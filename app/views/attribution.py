@@ -1,6 +1,7 @@
 """Attribution: which pixels speak for the class, through which block, and can the map be trusted?"""
 
 from functools import partial
+from itertools import count
 from typing import Any
 
 import plotly.graph_objects as go
@@ -63,9 +64,11 @@ def _attribution(
     subject: Subject, result: rv.Inspection, chosen: Selection, method: str, options: Options
 ) -> rv.Attribution | None:
     """The attribution, and while it is made the map so far; None where it was stopped."""
+    drawn = count()
 
     def preview(so_far: Array) -> None:
-        _small(rv.figures.attribution_so_far(result.seen, so_far, show.theme()), "so-far")
+        # Streamlit counts what one run has drawn, also what it has replaced: each needs a key of its own.
+        _small(rv.figures.attribution_so_far(result.seen, so_far, show.theme()), f"so-far-{next(drawn)}")
 
     what = rv.METHODS[method].title
     found = _long(subject, result, chosen, what, [("attribution", {"method": method, **options})], preview)

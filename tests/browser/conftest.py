@@ -74,6 +74,8 @@ def cleared(tab: Page) -> Iterator[Page]:
     tab.emulate_media(color_scheme="light")
     try:
         yield tab
+        # Nobody should ever read that something went wrong.
+        assert tab.locator(".st-key-script-error, [data-testid='stException']").count() == 0
     finally:
         with suppress(Error):
             tab.evaluate("() => { localStorage.clear(); sessionStorage.clear(); }")

@@ -8,19 +8,21 @@ from playwright.sync_api import Browser, Page
 from tests.browser.conftest import ARTIFACTS
 
 TIMEOUT = 60_000
-# For so many milliseconds nothing may have changed: between a click and the script's start nothing else can be seen.
+# For so many milliseconds nothing may have changed, with the page free to change: between a click and the start of
+# the script there is nothing else to see.
 QUIET = 250
 SETTLED = """quiet => {
-    if (!window.lastChange) {
-        window.lastChange = performance.now();
-        new MutationObserver(() => { window.lastChange = performance.now(); })
+    const now = performance.now();
+    if (!window.quietSince) {
+        new MutationObserver(() => { window.quietSince = performance.now(); })
             .observe(document, {subtree: true, childList: true, attributes: true, characterData: true});
     }
+    if (!window.quietSince || now - window.lastLook > 100) window.quietSince = now;
+    window.lastLook = now;
     const app = document.querySelector('[data-testid=stApp]');
     return app?.dataset.testConnectionState === 'CONNECTED' && app.dataset.testScriptState === 'notRunning'
-        && !document.querySelector('[data-testid=stSkeleton]') && performance.now() - window.lastChange > quiet;
+        && !document.querySelector('[data-testid=stSkeleton]') && now - window.quietSince > quiet;
 }"""
-
 # Browsers let the keyboard into whatever scrolls; axe does not know that yet.
 RULES = {
     "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"],

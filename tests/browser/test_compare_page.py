@@ -142,7 +142,7 @@ def test_missing_weights_get_a_sentence_and_the_last_view_stays(page: Page) -> N
     assert any("Untrained ResNet-110 C" in text for text in headings(page))
 
 
-@pytest.mark.parametrize("query", ["left=nonsense", "right_image=nonsense", "block=nonsense", "target=99", "measure=nonsense"])
+@pytest.mark.parametrize("query", ["left=nonsense&block=nonsense&target=99&measure=nonsense", "right_image=nonsense"])
 def test_a_broken_link_shows_a_comparison_and_no_traceback(page: Page, query: str) -> None:
     open_app(page, f"compare?{query}")
     assert page.get_by_alt_text(CROP).count() == 2

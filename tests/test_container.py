@@ -22,6 +22,8 @@ DOCKERFILE = (ROOT / "Dockerfile").read_text()
 HADOLINT = Path(sys.executable).with_name("hadolint")
 UID = 10001
 MAY_MOUNT = shutil.which("unshare") is not None and shutil.which("setpriv") is not None and os.geteuid() == 0
+# The image gets a /tmp of its own, which would hide an environment that is in there.
+MAY_MOUNT = MAY_MOUNT and not Path(sys.prefix).is_relative_to("/tmp")  # noqa: S108 - that very folder
 
 # The root file system is made read-only, and /tmp is fresh; only then privileges are given up for good.
 AS_IN_A_CONTAINER = """

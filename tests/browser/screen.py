@@ -1,6 +1,7 @@
 """What a person does and sees, in terms of Streamlit's test attributes."""
 
 from typing import Any
+from uuid import uuid4
 
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
@@ -11,13 +12,14 @@ TIMEOUT = 60_000
 # For so many milliseconds nothing may have changed, with the page free to change: between a click and the start of
 # the script there is nothing else to see.
 QUIET = 250
-SETTLED = """quiet => {
+SETTLED = """([quiet, call]) => {
     const now = performance.now();
-    if (!window.quietSince) {
+    if (!window.lastCall) {
         new MutationObserver(() => { window.quietSince = performance.now(); })
             .observe(document, {subtree: true, childList: true, attributes: true, characterData: true});
     }
-    if (!window.quietSince || now - window.lastLook > 100) window.quietSince = now;
+    if (window.lastCall !== call || now - window.lastLook > 100) window.quietSince = now;
+    window.lastCall = call;
     window.lastLook = now;
     const app = document.querySelector('[data-testid=stApp]');
     return app?.dataset.testConnectionState === 'CONNECTED' && app.dataset.testScriptState === 'notRunning'
@@ -39,7 +41,7 @@ def open_app(page: Page, query: str = "") -> None:
 
 def settle(page: Page) -> None:
     """Wait until the script has run, no placeholder is left and nothing on the page changes any more."""
-    page.wait_for_function(SETTLED, arg=QUIET, timeout=TIMEOUT)
+    page.wait_for_function(SETTLED, arg=[QUIET, uuid4().hex], timeout=TIMEOUT)
 
 
 def headings(page: Page) -> list[str]:

@@ -31,7 +31,7 @@ test-unit test-browser: export OMP_NUM_THREADS := 1
 test-unit: $(VENV)/.dev ## Run the tests that need no browser
 	$(BIN)/pytest -m "not browser" -n 2 --dist loadfile --no-loadscope-reorder
 
-test-browser: $(VENV)/.dev ## Run the tests in Chromium; screenshots go to artifacts/
+test-browser: $(VENV)/.dev ## Run the tests in Chromium (RESNET_VIZ_SCREENSHOTS=1 keeps pictures in artifacts/)
 	$(BIN)/pytest -m browser
 
 quality: $(VENV)/.dev ## Formatter, linter, types, import rules

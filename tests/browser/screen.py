@@ -1,5 +1,6 @@
 """What a person does and sees, in terms of Streamlit's test attributes."""
 
+import os
 from typing import Any
 from uuid import uuid4
 
@@ -102,7 +103,9 @@ def complaints(page: Page) -> list[str]:
 
 
 def screenshot(page: Page, name: str) -> None:
-    """Keep a picture of the whole page as an artefact."""
+    """Keep a picture of the whole page as an artefact, where RESNET_VIZ_SCREENSHOTS asks for pictures."""
+    if "RESNET_VIZ_SCREENSHOTS" not in os.environ:
+        return
     width = page.viewport_size["width"] if page.viewport_size else 1440
     height: int = page.evaluate("() => document.querySelector('[data-testid=stMain]').scrollHeight")
     page.set_viewport_size({"width": width, "height": min(height + 60, 4000)})

@@ -49,26 +49,6 @@ def test_every_line_of_the_code_has_its_tensor(page: Page) -> None:
     check_kept(page, sentence(page))
 
 
-def test_the_order_decides_what_reaches_the_shortcut(page: Page) -> None:
-    open_app(page, "learn?lesson=order")
-    assert sentence(page).startswith("With the ReLU after the addition 0% of what is handed on")
-    page.get_by_text("pre-activation", exact=True).first.click()
-    settle(page)
-    assert sentence(page).startswith("With pre-activation")
-    assert "misses the output by 0%" in sentence(page)
-    check_kept(page, sentence(page))
-
-
-def test_the_chain_says_how_each_block_corrects(page: Page) -> None:
-    open_app(page, "learn?lesson=chain&image=cifar-cat")
-    assert sentence(page).startswith("Block 1.1 is no answer of its own but a correction")
-    page.keyboard.press("ArrowDown")
-    settle(page)
-    assert sentence(page).startswith("Block 1.2")
-    assert any(text.startswith("Block 1.2 corrects its input by") for text in headings(page))
-    check_kept(page, sentence(page))
-
-
 def test_a_block_is_switched_off_and_faded(page: Page) -> None:
     open_app(page, "learn?lesson=fewer-blocks&image=cifar-cat")
     assert sentence(page).startswith("With every block ResNet-20 gives cat")
@@ -85,7 +65,7 @@ def test_a_block_is_switched_off_and_faded(page: Page) -> None:
     check_kept(page, sentence(page))
 
 
-@pytest.mark.parametrize("lesson", ["block", "code", "order", "chain", "fewer-blocks"])
+@pytest.mark.parametrize("lesson", ["block", "code", "order", "chain", "cost", "padding", "fewer-blocks", "one-residual"])
 def test_a_lesson_fits_one_screen(page: Page, lesson: str) -> None:
     open_app(page, f"learn?lesson={lesson}")
     assert fits_one_screen(page)

@@ -18,17 +18,6 @@ def test_another_shape_has_another_mismatch(page: Page) -> None:
     assert arrives_again(page) == after
 
 
-def test_the_stride_shrinks_the_picture_and_a_blocks_features(page: Page) -> None:
-    open_app(page, "learn?lesson=padding")
-    assert "keeping 1,024 of 4,096 pixels, so 64×64 becomes 32×32" in said(page)
-    assert fits_one_screen(page)
-    page.get_by_text("block 2.0").click()
-    settle(page)
-    after = said(page)
-    assert "32×32 becomes 16×16 in block 2.0" in after
-    assert arrives_again(page) == after
-
-
 def test_untrained_kernels_on_the_picture_say_so(page: Page) -> None:
     open_app(page, "learn?lesson=projection")
     before = said(page)

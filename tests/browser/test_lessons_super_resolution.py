@@ -61,19 +61,6 @@ def test_the_sign_of_the_residual_matters(page: Page) -> None:
     assert arrives_again(page) == after
 
 
-def test_a_lifted_point_changes_its_residual(page: Page) -> None:
-    open_app(page, "learn?lesson=one-residual")
-    before = said(page)
-    assert fits_one_screen(page)
-    page.get_by_role("slider").focus()
-    page.keyboard.press("ArrowRight")
-    settle(page)
-    after = said(page)
-    assert "lift=0.5" in page.url
-    assert after != before
-    assert arrives_again(page) == after
-
-
 def test_four_networks_recorded_and_on_a_picture(page: Page) -> None:
     open_app(page, "learn?lesson=training-it")
     before = said(page)

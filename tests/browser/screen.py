@@ -12,7 +12,7 @@ from tests.browser.conftest import ARTIFACTS
 TIMEOUT = 60_000
 # For so many milliseconds nothing may have changed, with the page free to change: between a click and the start of
 # the script there is nothing else to see.
-QUIET = 250
+QUIET = 150
 SETTLED = """([quiet, call]) => {
     const now = performance.now();
     if (!window.lastCall) {

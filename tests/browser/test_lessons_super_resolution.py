@@ -109,9 +109,7 @@ def test_the_toy_moves_through_its_training(page: Page) -> None:
 
 def test_broken_links_show_the_usual(page: Page) -> None:
     for query in (
-        "problem&factor=9&look=x",
         "toy&width=7&step=1&seed=-4",
-        "training-it&see=z",
         "one-residual&lift=1e9&block=q",
     ):
         open_app(page, f"learn?lesson={query}")

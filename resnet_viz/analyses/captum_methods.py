@@ -64,7 +64,7 @@ def occlusion(explained: Explained, options: WindowOptions, tick: Tick) -> Resul
     if not 0 < options.stride <= options.window <= 1:
         raise ValueError(f"window {options.window} and stride {options.stride}: take 0 < stride <= window <= 1")
     baseline = explained.baseline(options.baseline, options.seed)
-    passes = [(2 * window, 2 * window), (window, stride)]
+    passes = [(4 * window, 4 * window), (window, stride)]
     counts = [_windows(side, *sizes) ** 2 for sizes in passes]
     done, coarse = 0, None
     found = torch.zeros_like(explained.x)

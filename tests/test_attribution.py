@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from resnet_viz.analyses.activations import Array
 from resnet_viz.analyses.attribution import Attribution, attribute
 from resnet_viz.analyses.baselines import BASELINES, Baseline, baseline_picture
 from resnet_viz.analyses.explained import Explained, explain
@@ -201,8 +202,8 @@ class TestNoiseByAHandLoop:
         image = make_image()
         explained = explain(cifar, image, 1)
         x, ground, generator = explained.x[0], explained.baseline("blur")[0], torch.Generator().manual_seed(0)
-        drawn = torch.randn((6, *x.shape), generator=generator) * (noise * (x.max() - x.min()))
         alphas = torch.rand((6, 1, 1, 1), generator=generator)
+        drawn = torch.randn((6, *x.shape), generator=generator) * (noise * (x.max() - x.min()))
         each = [
             self.gradient(explained, ground + alpha * (x + noisy - ground)) * (x + noisy - ground)
             for noisy, alpha in zip(drawn, alphas, strict=True)
@@ -310,7 +311,7 @@ def test_long_methods_report_a_partial_map_and_can_be_stopped(
 def test_the_first_partial_integrated_gradients_resemble_the_whole(cifar: Net, make_image: MakeImage) -> None:
     maps: list[np.ndarray] = []
     found = attribute(cifar, make_image(), steps=640, on_progress=lambda _, __, m: maps.append(m) if m is not None else None)
-    assert len(maps) == 10
+    assert len(maps) == 11
     assert np.corrcoef(maps[0].ravel(), found.map.ravel())[0, 1] > 0.9
     np.testing.assert_allclose(maps[-1], found.map, rtol=1e-4, atol=1e-6)
 
@@ -330,11 +331,29 @@ def test_seeds_decide_what_is_random_and_nothing_global_does(cifar: Net, make_im
     assert not np.array_equal(first.attributions, run(4).attributions)
 
 
-def test_the_order_of_points_covers_each_once_and_spreads() -> None:
-    order = spread_out(32, 4).tolist()
-    assert sorted(order) == list(range(32))
-    assert order[:4] == [0, 8, 16, 24]
-    assert sorted(spread_out(7, 3).tolist()) == list(range(7))
+@pytest.mark.parametrize("count", [7, 32, 64])
+def test_any_run_of_points_is_spread_over_the_line(count: int) -> None:
+    order = spread_out(count).tolist()
+    assert sorted(order) == list(range(count))
+    for start in range(0, count - 4, 4):
+        ordered = sorted(order[start : start + 4])
+        gaps = [later - earlier for earlier, later in zip([-1, *ordered], [*ordered, count], strict=True)]
+        assert max(gaps) <= count // 2
+
+
+@pytest.mark.parametrize("method", ["integrated_gradients", "smoothgrad", "gradient_shap"])
+def test_the_first_of_several_maps_comes_after_a_twentieth_of_the_pictures(
+    cifar: Net, make_image: MakeImage, method: str
+) -> None:
+    count = {"steps" if method == "integrated_gradients" else "samples": 80}
+    seen: list[tuple[int, int]] = []
+
+    def note(done: int, total: int, so_far: Array | None) -> None:
+        assert so_far is not None
+        seen.append((done, total))
+
+    attribute(cifar, make_image(), method, on_progress=note, **count)
+    assert seen == [(4, 80), (68, 80), (80, 80)]
 
 
 @pytest.mark.parametrize("inference", [torch.no_grad, torch.inference_mode])

@@ -391,8 +391,7 @@ class TestFailures:
 
         monkeypatch.setattr(Explained, "gradient", scarce)
         found = engine.submit(job("attribution", target=1, options=(("steps", 32),)), "a").answer()
-        assert sizes[:2] == [32, 16]
-        assert max(sizes[2:]) <= 4
+        assert [size for size in sizes if size > 4] == [32, 16]
         monkeypatch.undo()
         assert np.allclose(found.attributions, rv.attribute(net, rv.open_image(png()), target=1).attributions, atol=1e-6)
 

@@ -17,7 +17,9 @@ from resnet_viz.engine.interface import AwayError, EngineError, JobCancelledErro
 from results import Subject
 from show import escape
 
-PROGRESS_AFTER, POLL, PREVIEW_EVERY = 0.3, 0.1, 1.0
+POLL, PREVIEW_EVERY = 0.05, 1.0
+# Seconds until there is a sign of life, and how long an answer must be going to take for its progress to be worth a flicker.
+SIGN_AFTER, LONG = 0.3, 1.0
 
 Answer = TypeVar("Answer")
 Preview = Callable[[Array], None]
@@ -165,8 +167,9 @@ def _wait(ticket: Ticket, subject: Subject | None, show: Callable[[Progress], No
     started = time.monotonic()
     try:
         while not ticket.wait(POLL):
-            if time.monotonic() - started > PROGRESS_AFTER:
-                show(ticket.progress)
+            progress = ticket.progress
+            if _is_worth_showing(time.monotonic() - started, progress):
+                show(progress)
         return ticket.answer()
     except rv.WeightsError as error:
         if subject is None:
@@ -177,6 +180,14 @@ def _wait(ticket: Ticket, subject: Subject | None, show: Callable[[Progress], No
         st.stop()
     finally:
         ticket.cancel()
+
+
+def _is_worth_showing(elapsed: float, progress: Progress) -> bool:
+    """A map so far is shown at once, other progress after a while, and neither where the answer will be there soon."""
+    if not progress.done:
+        return elapsed > SIGN_AFTER
+    soon = elapsed * progress.total / progress.done < LONG
+    return not soon and (progress.partial is not None or elapsed > SIGN_AFTER)
 
 
 def _progress(title: str, unit: str, progress: Progress) -> tuple[float, str]:

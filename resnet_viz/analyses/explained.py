@@ -68,8 +68,9 @@ class Explained:
 
     def gradient(self, x: Tensor) -> Tensor:
         """(N, 3, H, W) -> each picture's own d logit / d x, of the same shape."""
-        points = x.detach().requires_grad_()
-        return torch.autograd.grad(self._frugal(points)[:, self.target].sum(), points)[0]
+        # Convolutions on a processor are some percent faster when the channels of a pixel lie together.
+        points = x.detach().contiguous(memory_format=torch.channels_last).requires_grad_()
+        return torch.autograd.grad(self._frugal(points)[:, self.target].sum(), points)[0].contiguous()
 
     @cached_property
     def _frugal(self) -> nn.Module:
@@ -90,10 +91,13 @@ class Explained:
             at_x, at_baseline = self.logit(torch.cat([self.x, baseline])).tolist()
         return float(at_x - at_baseline)
 
-    def chunks(self, count: int) -> Iterator[slice]:
-        """Cut `count` pictures into passes of `batch`."""
-        for start in range(0, count, self.batch):
-            yield slice(start, min(start + self.batch, count))
+    def chunks(self, count: int, *, soon: bool = False) -> Iterator[slice]:
+        """Cut `count` pictures into passes of `batch`; the first of several takes a twentieth where a map is wanted `soon`."""
+        several = count > self.batch
+        start, stop = 0, min(self.batch, max(1, count // 20)) if soon and several else min(self.batch, count)
+        while start < count:
+            yield slice(start, stop)
+            start, stop = stop, min(stop + self.batch, count)
 
 
 def explain(net: Net, image: Image.Image, target: int | str | None = None) -> Explained:

@@ -32,10 +32,10 @@ def integrated_gradients(explained: Explained, options: PathOptions, tick: Tick)
     points = gauss_legendre(_enough("steps", options.steps))
     baseline = explained.baseline(options.baseline, options.seed)
     alphas, weights = (torch.from_numpy(values).float().to(explained.x.device) for values in points)
-    order = spread_out(options.steps, explained.batch)
+    order = spread_out(options.steps)
     way = explained.x - baseline
     total, covered = torch.zeros_like(explained.x), 0.0
-    for chunk in explained.chunks(options.steps):
+    for chunk in explained.chunks(options.steps, soon=True):
         alpha, weight = (values[order[chunk]].view(-1, 1, 1, 1) for values in (alphas, weights))
         total += (weight * explained.gradient(baseline + alpha * way)).sum(0, keepdim=True)
         covered += weight.sum().item()
@@ -47,7 +47,7 @@ def smoothgrad(explained: Explained, options: NoiseOptions, tick: Tick) -> Resul
     """Smilkov et al. 2017, section 3.1: the mean of the gradients of noisy copies."""
     deviation, generator = options.noise * explained.range, torch.Generator().manual_seed(options.seed)
     total = torch.zeros_like(explained.x)
-    for chunk in explained.chunks(_enough("samples", options.samples)):
+    for chunk in explained.chunks(_enough("samples", options.samples), soon=True):
         noise = noise_like(explained.x, chunk.stop - chunk.start, deviation, generator)
         total += explained.gradient(explained.x + noise).sum(0, keepdim=True)
         tick(chunk.stop, options.samples, total / chunk.stop)
@@ -58,13 +58,13 @@ def gradient_shap(explained: Explained, options: SampledPathOptions, tick: Tick)
     """Lundberg and Lee 2017 as expected gradients (Erion et al. 2019, equation 3): random points instead of a fixed grid."""
     deviation, generator = options.noise * explained.range, torch.Generator().manual_seed(options.seed)
     baseline = explained.baseline(options.baseline, options.seed)
+    # All at once, so that the numbers do not depend on how many pictures this device takes a pass.
+    alphas = torch.rand((_enough("samples", options.samples), 1, 1, 1), generator=generator).to(explained.x.device)
     total = torch.zeros_like(explained.x)
-    for chunk in explained.chunks(_enough("samples", options.samples)):
-        count = chunk.stop - chunk.start
-        noisy = explained.x + noise_like(explained.x, count, deviation, generator)
-        alpha = torch.rand((count, 1, 1, 1), generator=generator).to(explained.x.device)
+    for chunk in explained.chunks(options.samples, soon=True):
+        noisy = explained.x + noise_like(explained.x, chunk.stop - chunk.start, deviation, generator)
         way = noisy - baseline
-        total += (explained.gradient(baseline + alpha * way) * way).sum(0, keepdim=True)
+        total += (explained.gradient(baseline + alphas[chunk] * way) * way).sum(0, keepdim=True)
         tick(chunk.stop, options.samples, total / chunk.stop)
     return Result(total / options.samples, baseline)
 
@@ -75,10 +75,10 @@ def gauss_legendre(steps: int) -> tuple[np.ndarray, np.ndarray]:
     return (points + 1) / 2, weights / 2
 
 
-def spread_out(count: int, batch: int) -> Tensor:
-    """Order 0 .. count - 1 so that every run of `batch` of them is spread over the whole range."""
-    passes = -(-count // batch)
-    return torch.cat([torch.arange(first, count, passes) for first in range(passes)])
+def spread_out(count: int) -> Tensor:
+    """Order 0 .. count - 1 so that every run of them is spread over the whole range: by multiples of the golden ratio."""
+    places = (0.5 + torch.arange(count, dtype=torch.float64) * (5**0.5 - 1) / 2) % 1
+    return places.argsort().argsort()
 
 
 def _enough(name: str, count: int) -> int:

@@ -11,7 +11,7 @@ export MALLOC_TRIM_THRESHOLD_ := 17179869184
 export MALLOC_MMAP_THRESHOLD_ := 17179869184
 export MALLOC_TOP_PAD_ := 268435456
 
-.PHONY: help run test test-unit test-browser quality format serve bench load faults soak screenshots zoo zoo-check clean
+.PHONY: help run test test-unit test-browser quality format serve bench screen load faults soak screenshots zoo zoo-check clean
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -46,6 +46,9 @@ format: $(VENV)/.dev ## Format the code and mend what the linter can mend
 
 bench: $(VENV)/.dev ## Measure against the bare pass and the peers; writes benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/bench.py
+
+screen: $(VENV)/.dev ## What a person waits for in a real browser; writes benchmarks/RESULTS.md
+	$(BIN)/python benchmarks/screen.py
 
 load: $(VENV)/.dev ## Thirty people at once, for two minutes on each engine; writes benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/load.py

@@ -107,13 +107,18 @@ def subject(name: str, *, trained: bool = True, field: str = "model") -> Subject
     """
     info, own = models()[name], checkpoints.own().get(name)
     if trained and not info.here:
-        reason = (
-            f"The weights of {info.title} are not on this machine yet."
-            if info.source == "official"
-            else f"No trained weights of {info.title} are shipped with this copy: take another one, or look at random weights."
-        )
-        raise rv.WeightsError(reason)
+        raise rv.WeightsError(_missing(info))
     return Subject(name, info.title, (own.net if own else _blueprint(name)).labels, trained, field, own)
+
+
+def can_fetch(name: str) -> bool:
+    """Whether the weights of a network can be brought from the web to where jobs go.
+
+    They come to this machine, which is no use to an engine on another one, unless RESNET_VIZ_SHARED_WEIGHTS=1 says that both
+    have one folder.
+    """
+    shared = not os.environ.get("RESNET_VIZ_ENGINE") or os.environ.get("RESNET_VIZ_SHARED_WEIGHTS") == "1"
+    return shared and name in models() and models()[name].source == "official"
 
 
 def block_names(asked: Subject) -> tuple[str, ...]:
@@ -193,6 +198,14 @@ def engine() -> Engine:
 def local_engine() -> LocalEngine:
     """The engine in this process."""
     return LocalEngine(Settings.of())
+
+
+def _missing(info: rv.ModelInfo) -> str:
+    if info.source != "official":
+        return f"No trained weights of {info.title} are shipped with this copy: take another one, or look at random weights."
+    if not can_fetch(info.name):
+        return f"The engine does not have the weights of {info.title}: ask whoever runs it for them, or look at random weights."
+    return f"The weights of {info.title} are not on this machine yet."
 
 
 def _admitted(ticket: Ticket) -> Ticket:

@@ -7,7 +7,9 @@ from typing import Any, Literal
 
 import plotly.graph_objects as go
 import streamlit as st
+from PIL import Image
 
+from resnet_viz.figures.pictures import data_url
 from resnet_viz.figures.theme import DARK, LIGHT, Theme
 
 Width = Literal["stretch", "content"]
@@ -73,6 +75,14 @@ def chart(
         st.plotly_chart(untitled, **options)
     if "focus" in figure.layout.meta:
         st.html(SCROLL.format(key=key, focus=figure.layout.meta["focus"]), unsafe_allow_javascript=True)
+
+
+def picture(image: Image.Image, alt: str, key: str, side: int) -> None:
+    """A picture `side` pixels wide without a chart around it: there at once, for what is replaced in a moment."""
+    with st.container(key=key):
+        st.html(
+            f"<img src='{data_url(image, 'JPEG')}' alt='{html.escape(alt)}' width='{side}' style='image-rendering: pixelated'>"
+        )
 
 
 def escape(text: str) -> str:

@@ -21,8 +21,9 @@ from resnet_viz.engine.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 LOGS = ROOT / "artifacts"
-# Nothing is kept, so that everything is computed, and nobody is asked to slow down.
-NOTHING_KEPT = {"RESNET_VIZ_RESULTS_MB": "1", "RESNET_VIZ_COMPUTATIONS_PER_MINUTE": "0"}
+# Nobody is asked to slow down; and where nothing is kept, everything is computed.
+NO_LIMIT = {"RESNET_VIZ_COMPUTATIONS_PER_MINUTE": "0"}
+NOTHING_KEPT = NO_LIMIT | {"RESNET_VIZ_RESULTS_MB": "1"}
 REPLICAS, START_SECONDS = 2, 180
 
 
@@ -77,13 +78,15 @@ def running_engine(port: int) -> Iterator["subprocess.Popen[bytes]"]:
 
 
 @contextmanager
-def running_app(engine: str) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
-    """The app by its real command, and its address."""
+def running_app(
+    engine: str = "", environment: Mapping[str, str] = NOTHING_KEPT
+) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
+    """The app by its real command, and its address; it asks the engine at that address, or its own."""
     port = free_port()
     command = [str(Path(sys.executable).with_name("streamlit")), "run", "app/main.py", "--server.headless", "true"]
     address = ["--server.address", "127.0.0.1", "--server.port", str(port)]
     url = f"http://127.0.0.1:{port}"
-    with _running([*command, *address], NOTHING_KEPT | {"RESNET_VIZ_ENGINE": engine}, "app", f"{url}/ready") as process:
+    with _running([*command, *address], {**environment, "RESNET_VIZ_ENGINE": engine}, "app", f"{url}/ready") as process:
         yield url, process
 
 

@@ -114,6 +114,10 @@ def test_compose_keeps_the_engine_inside_and_both_services_small() -> None:
     app, engine = services["app"], services["engine"]
     assert app["environment"]["RESNET_VIZ_ENGINE"] == "http://engine:8000"
     assert engine["command"] == ["python", "-m", "resnet_viz.engine.serving"]
+    # Both have the volume, so what the app downloads reaches the engine.
+    assert app["environment"]["RESNET_VIZ_SHARED_WEIGHTS"] == "1"
+    assert app["volumes"] == engine["volumes"]
+    assert "/ready" in engine["healthcheck"]["test"][-1]
     assert "ports" not in engine
     assert engine["networks"] == ["inside"]
     for service in (app, engine):

@@ -206,6 +206,25 @@ class TestPage:
         assert app.query_params["block"] == "layer2.1"
         assert len(server.asked) == 1
 
+    def test_weights_that_an_engine_elsewhere_would_not_find_are_not_offered(
+        self, app: AppTest, server: WeightsServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        app.run()
+        # The engine that this server has already goes on; only what is said of it changes.
+        monkeypatch.setenv("RESNET_VIZ_ENGINE", "http://engine.example:8000")
+        app.query_params["model"] = "resnet18"
+        app.run()
+        assert app.error[0].value.replace("\\", "").startswith("The engine does not have the weights of ResNet-18: ask")
+        assert [button.label for button in app.button if "ResNet-18" in button.label or "Download" in button.label] == [
+            "Look at ResNet-18 with random weights"
+        ]
+        monkeypatch.setenv("RESNET_VIZ_SHARED_WEIGHTS", "1")
+        app.query_params["model"] = "resnet18"
+        app.run()
+        self.press(app, "Download 47 MB")
+        wait_until(lambda: not threads())
+        assert len(server.asked) == 1
+
     def test_a_failure_says_why_and_can_be_tried_again(self, app: AppTest, server: WeightsServer, tmp_path: Path) -> None:
         whole = server.reply
         server.reply = Reply(whole.body, stop_after=2_000_000)

@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from typing import Any, TypeVar, cast
+from typing import Any, TypeGuard, TypeVar, cast
 
+import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
@@ -140,7 +141,8 @@ class _Stoppable:
         self._place, self._what, self._key, self._title, self._count, self._preview = place, what, key, title, count, preview
         self._bar: DeltaGenerator | None = None
         self._picture: DeltaGenerator | None = None
-        self._drawn = 0.0
+        self._drawn: Array | None = None
+        self._drawn_at = 0.0
         self.number = 0
 
     def show(self, progress: Progress) -> None:
@@ -156,10 +158,15 @@ class _Stoppable:
             self._bar.progress(share / self._count, _waiting(progress) or text)
         else:
             self._bar.progress(*_progress(self._title, self._what, progress))
-        if self._preview and self._picture and progress.partial is not None and time.monotonic() - self._drawn > PREVIEW_EVERY:
-            self._drawn = time.monotonic()
+        if self._preview and self._picture and self._is_news(progress.partial):
+            self._drawn, self._drawn_at = progress.partial, time.monotonic()
             with self._picture.container():
                 self._preview(progress.partial)
+
+    def _is_news(self, partial: Array | None) -> TypeGuard[Array]:
+        if partial is None or time.monotonic() - self._drawn_at < PREVIEW_EVERY:
+            return False
+        return not np.array_equal(partial, self._drawn) if self._drawn is not None else True
 
 
 def _wait(ticket: Ticket, subject: Subject | None, show: Callable[[Progress], None]) -> Any:  # noqa: ANN401 - each kind's own result

@@ -67,8 +67,10 @@ def _attribution(
     drawn = count()
 
     def preview(so_far: Array) -> None:
+        st.markdown("#### The map so far")
+        st.caption("Not finished: more passes are being added.")
         # Streamlit counts what one run has drawn, also what it has replaced: each needs a key of its own.
-        _small(rv.figures.attribution_so_far(result.seen, so_far, show.theme()), f"so-far-{next(drawn)}")
+        show.picture(rv.figures.attribution_so_far(result.seen, so_far), "The map so far.", f"so-far-{next(drawn)}", 372)
 
     what = rv.METHODS[method].title
     found = _long(subject, result, chosen, what, [("attribution", {"method": method, **options})], preview)

@@ -16,11 +16,6 @@ from resnet_viz.engine.downloads import DownloadState
 EVERY_SECOND = 1.0
 
 
-def can_fetch(name: str) -> bool:
-    """Whether a network's weights can be had from the web."""
-    return name in results.models() and results.models()[name].source == "official"
-
-
 def offer(found: Notice) -> None:
     """The button that downloads the weights which `found` is about; it says how much that is."""
     info = results.models()[found.untrained]

@@ -33,7 +33,7 @@ def notice() -> None:
     if found is not None and found.away:
         away_section.wait(found)
         return
-    fetchable = found is not None and download_section.can_fetch(found.untrained)
+    fetchable = found is not None and results.can_fetch(found.untrained)
     if found is not None and not (fetchable and download_section.join(found)):
         if fetchable:
             st.info(show.escape(found.sentence), icon=":material/cloud_download:")

@@ -10,6 +10,8 @@ from resnet_viz.nets.blocks import blocks_of
 
 # Where in a block each place is, as the block's sub-modules are named.
 PLACES: dict[Place, str] = {"residual": "residual", "shortcut": "shortcut", "output": "relu"}
+# How many windows wide those of Occlusion's first, coarse pass are: at the usual window four of them cover the picture.
+COARSE = 4
 
 
 def deep_lift(explained: Explained, options: BaselineOptions, tick: Tick) -> Result:
@@ -64,7 +66,7 @@ def occlusion(explained: Explained, options: WindowOptions, tick: Tick) -> Resul
     if not 0 < options.stride <= options.window <= 1:
         raise ValueError(f"window {options.window} and stride {options.stride}: take 0 < stride <= window <= 1")
     baseline = explained.baseline(options.baseline, options.seed)
-    passes = [(4 * window, 4 * window), (window, stride)]
+    passes = [(COARSE * window, COARSE * window), (window, stride)]
     counts = [_windows(side, *sizes) ** 2 for sizes in passes]
     done, coarse = 0, None
     found = torch.zeros_like(explained.x)

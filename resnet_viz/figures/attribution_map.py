@@ -54,20 +54,9 @@ def attribution_map(attribution: Attribution, limit: float | None = None, theme:
     )
 
 
-def attribution_so_far(seen: NDArray[np.uint8], so_far: Array, theme: Theme = LIGHT) -> go.Figure:
-    """Draw a map (H, W) that is not finished over the crop (H, W, 3), on a scale of its own."""
-    picture = tint(Image.fromarray(seen), so_far, _extent(so_far) or 1.0)
-    fig = go.Figure(go.Image(source=data_url(picture.resize((PANEL, PANEL), Image.Resampling.NEAREST)), hoverinfo="skip"))
-    fig.update_xaxes(visible=False, fixedrange=True)
-    fig.update_yaxes(visible=False, fixedrange=True)
-    fig.update_layout(width=PANEL, height=PANEL + TOP, margin={"l": 0, "r": 0, "t": TOP, "b": 0}, dragmode=False)
-    return finish(
-        fig,
-        theme,
-        finding="The map so far",
-        how_to_read="It gets calmer as more passes are added.",
-        alt=f"The map so far, {so_far.min():.3g} to {so_far.max():.3g}.",
-    )
+def attribution_so_far(seen: NDArray[np.uint8], so_far: Array) -> Image.Image:
+    """Draw a map (H, W) that is not finished over the crop (H, W, 3), on a scale of its own; a picture, for it is soon gone."""
+    return tint(Image.fromarray(seen), so_far, _extent(so_far) or 1.0)
 
 
 def attribution_gallery(attributions: Sequence[Attribution], theme: Theme = LIGHT) -> go.Figure:

@@ -115,7 +115,7 @@ def test_a_long_method_can_be_stopped_and_the_app_is_free_at_once(page: Page) ->
     page.goto("/attribution?model=resnet152&weights=none&method=integrated_gradients&steps=512")
     # The map so far, and the one after it.
     for number in range(2):
-        page.locator(f".st-key-scroll-so-far-{number}").wait_for(timeout=60_000)
+        page.locator(f".st-key-so-far-{number} img").wait_for(timeout=60_000)
     stop = page.locator("[class*='st-key-stoppable'] button")
     stop.click(timeout=60_000)
     started = time.monotonic()

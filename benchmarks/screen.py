@@ -1,0 +1,171 @@
+"""What a person waits for, as a real browser sees it: `make screen`.
+
+The app by its real command, its engine on the processor, and one tab of Chromium on the same machine. Measured are how long a
+lesson takes to open, a live fit to show its first point, and a long method to show its first map; and what an open page costs
+while nobody touches it. Times are given as shares of their limits. Exits with status 1 where a limit is broken.
+"""
+
+import statistics
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+# Started as a script, Python looks for imports in this folder: the repository's own modules are one above.
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.document import write_part
+from benchmarks.sites import NO_LIMIT, running_app
+from resnet_viz.analyses.methods import METHODS
+from tests.browser.conftest import CHROMIUM, FLAGS
+from tests.browser.screen import QUIET, TIMEOUT, settle
+
+ROUNDS = 3
+LESSON_SECONDS, POINT_SECONDS, MAP_SHARE, IDLE_SHARE = 2.0, 1.0, 0.1, 0.02
+IDLE_FOR = 30.0
+LONG = ("integrated_gradients", "smoothgrad", "gradient_shap", "occlusion")
+MODEL = "resnet50"
+# Where each live fit is started, by which control, and what makes another fit of it in each round.
+FITS = {"toy": ("8", "seed={}", (1, 2, 3)), "training-it": ("Train now", "steps=100&depth={}", (6, 12, 20))}
+
+
+@dataclass(frozen=True)
+class Wait:
+    """How long something took in its rounds, as shares of its limit (or of what it is a part of), and the most it may be."""
+
+    name: str
+    shares: list[float]
+    limit: float
+
+    @property
+    def median(self) -> float:
+        """Of the rounds."""
+        return statistics.median(self.shares)
+
+    def __str__(self) -> str:
+        verdict = "kept" if self.median <= self.limit else "BROKEN"
+        spread = f"{min(self.shares):.1%} to {max(self.shares):.1%}"
+        return f"| {self.name} | {self.median:.1%} | {spread} | {self.limit:.0%} | {verdict} |"
+
+
+def main() -> int:
+    """Measure everything, print and write it; return the exit status."""
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        with running_app() as (url, server):
+            page = _tab(chromium, url)
+            parts = {
+                f"A lesson opens, of {LESSON_SECONDS:.0f} s, nothing from the store": lessons(page),
+                f"A live fit shows its first point, of {POINT_SECONDS:.0f} s": [fit(page, slug) for slug in FITS],
+                "An open page's share of a core": [idle(page, psutil.Process(server.pid))],
+            }
+        # A person's browser is on another machine: here it has the other core.
+        with running_app(environment=NO_LIMIT | {"OMP_NUM_THREADS": "1"}) as (url, _):
+            page = _tab(chromium, url)
+            parts["A long method shows its first map, of its whole time, with one thread for the network"] = [
+                first_map(page, method) for method in LONG
+            ]
+    text = _text(parts)
+    print(text)
+    write_part("screen", text)
+    return 0 if all(wait.median <= wait.limit for waits in parts.values() for wait in waits) else 1
+
+
+def lessons(page: Page) -> list[Wait]:
+    """Go through the track by its buttons; the first time everything is made ready, and does not count."""
+    times: dict[str, list[float]] = {}
+    title = page.locator(".st-key-lesson-head").get_by_text(" of ")
+    for turn in range(ROUNDS + 1):
+        _open(page, "learn")
+        button, before = page.locator(".st-key-lesson-list button").first, ""
+        while button.is_enabled():
+            started = time.perf_counter()
+            button.click()
+            expect(title).not_to_have_text(before, use_inner_text=True, timeout=TIMEOUT)
+            settle(page)
+            taken = time.perf_counter() - started - QUIET / 1000
+            button, before = page.get_by_role("button", name="Next", exact=True), title.inner_text()
+            times.setdefault(before, []).extend([taken / LESSON_SECONDS] if turn else [])
+    return [Wait(name, shares, 1.0) for name, shares in times.items()]
+
+
+def fit(page: Page, slug: str) -> Wait:
+    """Start a fit by its control and wait for the first chart under its progress."""
+    control, rest, values = FITS[slug]
+    chart = page.locator("[class*='st-key-stoppable'] .js-plotly-plot").first
+    shares = []
+    for value in values:
+        _open(page, f"learn?lesson={slug}&{rest.format(value)}")
+        started = time.perf_counter()
+        page.locator(".st-key-lesson-doing").get_by_role("radio", name=control, exact=True).click()
+        chart.wait_for(timeout=TIMEOUT)
+        shares.append((time.perf_counter() - started) / POINT_SECONDS)
+        settle(page)
+    return Wait(slug, shares, 1.0)
+
+
+def first_map(page: Page, method: str) -> Wait:
+    """Choose a method on an open page, and wait for its first map and for the last."""
+    title = METHODS[method].title
+    so_far = page.locator("[class*='st-key-so-far'] img").first
+    shares = []
+    for target in range(ROUNDS):
+        _open(page, f"attribution?method=saliency&model={MODEL}&weights=none&target={target}")
+        page.get_by_role("combobox", name="Method").click()
+        started = time.perf_counter()
+        page.get_by_role("option", name=title, exact=True).click()
+        so_far.wait_for(timeout=TIMEOUT)
+        first = time.perf_counter() - started
+        so_far.wait_for(state="detached", timeout=TIMEOUT)
+        settle(page)
+
+        shares.append(first / (time.perf_counter() - started - QUIET / 1000))
+    return Wait(title, shares, MAP_SHARE)
+
+
+def idle(page: Page, server: psutil.Process) -> Wait:
+    """What the server's processes take while the first page is open and nobody touches it."""
+    _open(page, "")
+    time.sleep(2)
+    before, started = _processor_seconds(server), time.perf_counter()
+    time.sleep(IDLE_FOR)
+    return Wait("the first page", [(_processor_seconds(server) - before) / (time.perf_counter() - started)], IDLE_SHARE)
+
+
+def _processor_seconds(server: psutil.Process) -> float:
+    times = [process.cpu_times() for process in (server, *server.children(recursive=True))]
+    return sum(each.user + each.system for each in times)
+
+
+def _tab(chromium: Browser, url: str) -> Page:
+    return chromium.new_context(base_url=url, viewport={"width": 1440, "height": 900}).new_page()
+
+
+def _open(page: Page, address: str) -> None:
+    page.goto(f"/{address}")
+    settle(page)
+
+
+def _text(parts: dict[str, list[Wait]]) -> str:
+    setting = (
+        f"A real browser and the app on one machine without a GPU, {psutil.cpu_count()} cores; {ROUNDS} rounds."
+        f" Long methods by {MODEL} with random weights at 3x224x224."
+    )
+    lines = ["# What a person waits for", "", setting]
+    for title, waits in parts.items():
+        lines += [
+            "",
+            f"## {title}",
+            "",
+            "| what | median | least to most | limit | |",
+            "|---|---|---|---|---|",
+            *map(str, waits),
+        ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -14,10 +14,12 @@ import pytest
 from PIL import Image
 
 import resnet_viz as rv
+from resnet_viz.analyses.ablation import is_removable, sweep
 from resnet_viz.figures.block_equation import block_equation, terms_of
-from resnet_viz.figures.block_map import LINE_Y, block_map, measures_for
+from resnet_viz.figures.block_map import LINE_Y, block_map
 from resnet_viz.figures.cam_overlay import cam_overlay
 from resnet_viz.figures.channel_mosaic import channel_map, channel_mosaic
+from resnet_viz.figures.map_measures import measures_for
 from resnet_viz.figures.measures_by_depth import measures_by_depth
 from resnet_viz.figures.predictions import predictions
 from resnet_viz.figures.theme import DARK, IDENTITY, LIGHT, PLAIN, RESIDUAL, SIGNED, SUM, Theme, signed_palette
@@ -118,6 +120,25 @@ class TestBlockMap:
     def test_an_impossible_measure_is_refused(self, plain: rv.Inspection) -> None:
         with pytest.raises(ValueError, match="response_std, cam_mass"):
             block_map(plain, "cosine")
+        with pytest.raises(ValueError, match="response_std, cam_mass"):
+            block_map(plain, "ablation")
+
+    @pytest.mark.parametrize("model", ["resnet20-cifar10", "plain20-cifar10"])
+    def test_what_the_class_loses_without_a_branch_is_what_ablate_says(
+        self, model: str, make_image: Callable[..., Image.Image]
+    ) -> None:
+        net, image = rv.load(model, weights=None, device="cpu"), make_image()
+        result = rv.inspect(net, image, target=3)
+        figure = block_map(result, "ablation", ablation=sweep(net, image, 3))
+        written = [a.text[3:-4] for a in figure.layout.annotations if re.fullmatch(r"<b>([+-].*|–)</b>", a.text)]
+        whole = rv.ablate(net, image, {}).logits[3]
+        expected = []
+        for name, block in net.blocks.items():
+            removable = is_removable(block)
+            expected.append(f"{whole - rv.ablate(net, image, {name: 0.0}).logits[3]:+.2f}" if removable else "–")
+        assert written == expected
+        assert expected.count("–") == (2 if model.startswith("plain") else 0)
+        assert "nan" not in figure.to_json().lower().replace("channan", "")
 
 
 class TestBlockEquation:

@@ -11,7 +11,7 @@ import resnet_viz as rv
 import show
 from controls import Selection
 from resnet_viz.analyses.comparison_words import sentences
-from resnet_viz.figures.block_map import STYLES, MapMeasure, arc_scale, measures_for
+from resnet_viz.figures.map_measures import STYLES, MapMeasure, arc_scale, measures_for
 from resnet_viz.figures.theme import short
 from views.block_section import SCALES
 

@@ -1,13 +1,17 @@
 """Inspect: what does each residual block do with this picture? The first page."""
 
+from functools import partial
+
 import streamlit as st
 
 import controls
 import resnet_viz as rv
+import results
 import show
 from controls import Selection
-from resnet_viz.figures.block_map import STYLES, measures_for
-from views import block_section, current
+from resnet_viz.analyses.ablation import AblationSweep
+from resnet_viz.figures.map_measures import STYLES, MapMeasure, measures_for
+from views import asking, block_section, current
 
 
 def page() -> None:
@@ -19,9 +23,11 @@ def page() -> None:
 
 
 def _block_map(result: rv.Inspection, chosen: Selection) -> None:
-    measures = measures_for(result)
-    measure = chosen.measure if chosen.measure in measures else measures[0]
-    figure = rv.figures.block_map(result, measure, chosen.block, show.theme())
+    measures: tuple[MapMeasure, ...] = (*measures_for(result), "ablation")
+    wanted = next((measure for measure in measures if measure == chosen.measure), measures[0])
+    sweep = _sweep(result, chosen) if wanted == "ablation" else None
+    drawn = measures[0] if wanted == "ablation" and sweep is None else wanted
+    figure = rv.figures.block_map(result, drawn, chosen.block, show.theme(), ablation=sweep)
     with st.container(horizontal=True, vertical_alignment="bottom", key="block-map-head"):
         show.heading(figure)
         st.segmented_control(
@@ -29,6 +35,14 @@ def _block_map(result: rv.Inspection, chosen: Selection) -> None:
             measures,
             format_func=lambda name: STYLES[name].button,
             required=True,
-            **controls.bound("measure", measure),
+            **controls.bound("measure", wanted),
         )
     show.chart(figure, "block-map", on_click=lambda block: controls.change(block=block))
+
+
+def _sweep(result: rv.Inspection, chosen: Selection) -> AblationSweep | None:
+    """Each block's branch removed in turn, for the class that is explained; None where that was stopped."""
+    subject = asking.network(chosen.model, trained=chosen.trained)
+    ask = partial(results.submit, subject, "ablation sweep", chosen.image, result.target, "ablation sweep")
+    found = asking.long("without block", ("ablation sweep", subject.model, chosen.image, result.target), [ask], subject)
+    return found[0] if found else None

@@ -6,30 +6,16 @@ point for the mouse, whose `customdata` is its name.
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
+from resnet_viz.analyses.ablation import AblationSweep
 from resnet_viz.analyses.inspection import BlockInspection, Inspection
 from resnet_viz.figures.block_chain import PAD, RIGHT, Place, natural_width, places_of
-from resnet_viz.figures.theme import (
-    ATTRIBUTION,
-    GRADIENT,
-    IDENTITY,
-    LIGHT,
-    PLAIN,
-    RESIDUAL,
-    SIGNED,
-    SUM,
-    Theme,
-    finish,
-    plain,
-    short,
-)
-
-MapMeasure = Literal["ratio", "cosine", "gradient", "cam_mass", "response_std"]
+from resnet_viz.figures.map_measures import STYLES, ArcScale, MapMeasure, arc_scale_of, map_values, measures_for
+from resnet_viz.figures.theme import IDENTITY, LIGHT, PLAIN, SIGNED, SUM, Theme, finish, plain, short
 
 HEIGHT = 290
 LINE_Y = 128
@@ -44,84 +30,27 @@ HOW_TO_READ_PLAIN = (
 )
 
 
-@dataclass(frozen=True)
-class Style:
-    """How a measure is drawn: its name on buttons, in the legend, its colour, and how numbers are written."""
-
-    button: str
-    legend: str
-    colour: str
-    template: str
-    most: str
-
-
-STYLES: dict[MapMeasure, Style] = {
-    "ratio": Style("|F| / |x|", "|F| / |x|", RESIDUAL, "{:.2f}", "The residual branches change most"),
-    "cosine": Style("cosine", "|cos(x, F)|, red along x, blue against it", SIGNED, "{:+.2f}", "F points most along x"),
-    "gradient": Style(
-        "gradient share", "share of the gradient through F", GRADIENT, "{:.0%}", "The branch carries most gradient"
-    ),
-    "cam_mass": Style(
-        "Grad-CAM", "Grad-CAM mass at the output", ATTRIBUTION, "{:.3g}", "The evidence for the class is strongest"
-    ),
-    "response_std": Style("response", "standard deviation of F(x)", RESIDUAL, "{:.2f}", "The branches respond most strongly"),
-}
-
-
-@dataclass(frozen=True)
-class ArcScale:
-    """What the widest arc stands for: a value of the measure, without its sign, and the pixels that it adds to the stroke."""
-
-    largest: float
-    pixels: float
-
-
-def is_plain(inspection: Inspection) -> bool:
-    """Whether the network has no shortcut at all."""
-    return all(block.shortcut == "none" for block in inspection.blocks)
-
-
-def measures_for(*inspections: Inspection) -> tuple[MapMeasure, ...]:
-    """Name the measures that all the inspections can be drawn by: a plain network has no identity to compare with."""
-    return ("response_std", "cam_mass") if any(map(is_plain, inspections)) else get_args(MapMeasure)
-
-
-def arc_scale(measure: MapMeasure, *inspections: Inspection) -> ArcScale:
-    """Return the scale on which the maps of several inspections can be compared: the same stroke is the same value."""
-    values = [abs(value_of(block, measure)) for inspection in inspections for block in inspection.blocks]
-    step = min(places_of(inspection)[0].step for inspection in inspections)
-    return ArcScale(max((value for value in values if not math.isnan(value)), default=0) or 1, 0.09 * step)
-
-
-def value_of(block: BlockInspection, measure: MapMeasure) -> float:
-    """Return what the map shows of a block."""
-    if measure == "gradient":
-        return 1 - block.measures.shortcut_share
-    value: float = getattr(block.measures, measure)
-    return value
-
-
 def block_map(
     inspection: Inspection,
     measure: MapMeasure | None = None,
     selected: str | None = None,
     theme: Theme = LIGHT,
     scale: ArcScale | None = None,
+    ablation: AblationSweep | None = None,
 ) -> go.Figure:
     """Draw the network as a chain; arcs are wide and strong where `measure` is large, the `selected` block is framed.
 
-    `measure` is one of `measures_for(inspection)`, by default the first. `scale` is what `arc_scale` makes for several maps,
-    by default the map's own. Raises ValueError for a measure that the network cannot be drawn by.
+    `measure` is one of `measures_for(inspection)`, by default the first, or "ablation" with the sweep of the same network,
+    picture and class. `scale` is what `arc_scale` makes for several maps, by default the map's own. Raises ValueError for a
+    measure that the network cannot be drawn by.
     """
     chosen = measure or measures_for(inspection)[0]
-    if chosen not in measures_for(inspection):
-        raise ValueError(f"{inspection.title} cannot be drawn by {chosen!r}: take one of {', '.join(measures_for(inspection))}")
+    values = map_values(inspection, chosen, ablation)
     places = places_of(inspection)
-    values = [value_of(place.block, chosen) for place in places]
     width = natural_width(places)
     fig = go.Figure()
     shapes = [*_bands(places, theme), *_frame(places, selected, theme), *_line(places, width), *_sums(places, theme)]
-    arcs = _arcs(places, values, chosen, scale or arc_scale(chosen, inspection))
+    arcs = _arcs(places, values, chosen, scale or arc_scale_of(values, places[0].step))
     fig.update_layout(shapes=[*shapes, *arcs, *_cut_bars(places, theme)])
     fig.update_layout(annotations=[*_labels(places, values, chosen, theme), *_ends(inspection, width, theme)])
     _legend(fig, places, chosen)
@@ -223,8 +152,13 @@ def _labels(places: list[Place], values: list[float], measure: MapMeasure, theme
             yield _text(place.centre - place.step / 2, HEIGHT - 20, text, theme.muted, 12, "left")
         if block.shortcut != "none":
             yield _text(place.end, LINE_Y, "+", SUM, 15)
-        written = "–" if math.isnan(value) else STYLES[measure].template.format(value)
-        yield _text(place.centre - 0.015 * place.step, LINE_Y + 25, f"<b>{written}</b>", theme.text, 15 if roomy else 12)
+        yield _text(
+            place.centre - 0.015 * place.step,
+            LINE_Y + 25,
+            f"<b>{_written(value, measure)}</b>",
+            theme.text,
+            15 if roomy else 12,
+        )
         yield _text(place.centre, LINE_Y - 24, short(block.name), theme.text, 13)
         if block.shortcut in ("zero-pad", "projection"):
             name = f"{block.shortcut}, stride 2" if roomy and _halves(places, place) else block.shortcut
@@ -288,13 +222,17 @@ def _hover(block: BlockInspection, value: float, measure: MapMeasure) -> str:
     m = block.measures
     channels, height, width = block.shape
     first = f"<b>Block {short(block.name)}</b> · {channels} × {height} × {width}"
+    last = f"<br>{STYLES[measure].button}: {_written(value, measure)}"
     if block.shortcut == "none":
-        return f"{first}<br>no shortcut<br>std of F {m.response_std:.3g}, Grad-CAM mass {m.cam_mass:.3g}"
+        return f"{first}<br>no shortcut<br>std of F {m.response_std:.3g}, Grad-CAM mass {m.cam_mass:.3g}{last}"
     return (
         f"{first}<br>shortcut: {block.shortcut}<br>|x| {m.identity_norm:.4g}, |F| {m.residual_norm:.4g}, ratio {m.ratio:.2f}"
-        f"<br>cos(x, F) {m.cosine:+.2f}<br>gradient through F {1 - m.shortcut_share:.0%}"
-        f"<br>{STYLES[measure].button}: {STYLES[measure].template.format(value)}"
+        f"<br>cos(x, F) {m.cosine:+.2f}<br>gradient through F {1 - m.shortcut_share:.0%}{last}"
     )
+
+
+def _written(value: float, measure: MapMeasure) -> str:
+    return "–" if math.isnan(value) else STYLES[measure].template.format(value)
 
 
 def _freeze(fig: go.Figure, width: int) -> None:
@@ -327,6 +265,5 @@ def _finding(places: list[Place], values: list[float], measure: MapMeasure) -> s
 
 
 def _spoken(places: list[Place], values: list[float], measure: MapMeasure) -> str:
-    template = STYLES[measure].template
-    pairs = (f"{short(place.block.name)} {template.format(value)}" for place, value in zip(places, values, strict=True))
+    pairs = (f"{short(place.block.name)} {_written(value, measure)}" for place, value in zip(places, values, strict=True))
     return f"{STYLES[measure].legend} by block: {', '.join(pairs)}."

@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 
 from resnet_viz.analyses.comparison import Comparison
 from resnet_viz.analyses.inspection import Inspection
-from resnet_viz.figures.block_map import STYLES, MapMeasure, is_plain, measures_for, value_of
+from resnet_viz.figures.map_measures import STYLES, MapMeasure, is_plain, measures_for, value_of
 from resnet_viz.figures.theme import LIGHT, PLAIN, RESIDUAL, Theme, finish, short
 
 WIDTH, HEIGHT = 860, 380

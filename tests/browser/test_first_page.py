@@ -68,6 +68,14 @@ def test_a_click_on_the_map_opens_the_block_and_the_link_brings_it_back(page: Pa
     assert headings_for_another_person(chromium, page.url) == before
 
 
+def test_the_map_by_what_the_class_loses_without_each_branch(page: Page) -> None:
+    open_app(page)
+    page.get_by_role("radio", name="without F").click()
+    settle(page)
+    assert "measure=ablation" in page.url
+    assert any(text.startswith("The class misses the branch most at block ") for text in headings(page))
+
+
 def test_next_and_previous_by_button_and_key(page: Page) -> None:
     open_app(page, "?block=layer2.0")
     page.get_by_role("button", name="Next").click()

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from resnet_viz.nets.blocks import ResidualBlock, ShortcutKind, blocks_of
+from resnet_viz.nets.blocks import ResidualBlock, ShortcutKind
 
 OnBlock = Callable[[int, int], None]
 
@@ -55,13 +55,17 @@ def capture(twin: nn.Module, on_block: OnBlock | None = None) -> Iterator[list[T
 
     `on_block(done, total)` is called after each block; what it raises stops the pass. Hooks are gone afterwards in any case.
     """
-    blocks = blocks_of(twin)
-    tapes: list[Tape] = []
-    last = {id(block.relu) for block in blocks.values()}
-    for layer in twin.modules():
+    blocks: dict[str, ResidualBlock] = {}
+    # One walk through the tree: a second one costs a deep network as much as all its hooks.
+    for name, layer in twin.named_modules():
         # Nobody looks at what goes into a ReLU before the last of its block, and in place it needs no memory of its own.
-        if isinstance(layer, nn.ReLU) and id(layer) not in last:
+        if isinstance(layer, nn.ReLU):
             layer.inplace = True
+        elif isinstance(layer, ResidualBlock):
+            blocks[name] = layer
+    for block in blocks.values():
+        block.relu.inplace = False
+    tapes: list[Tape] = []
     with ExitStack() as hooks:
         for name, block in blocks.items():
             for handle in _hook(name, block, tapes, on_block, len(blocks)):

@@ -98,7 +98,7 @@ def conductance(
         start = explained.baseline(baseline, seed)
         sweep = _Sweep()
         alphas = torch.from_numpy(gauss_legendre(steps + 1)[0]).float().to(explained.x.device)
-        for chunk in explained.chunks(steps + 1):
+        for chunk in explained.chunks(steps + 1, explained.kept_batch):
             points = start + alphas[chunk].view(-1, 1, 1, 1) * (explained.x - start)
             _sweep_points(explained, points, sweep)
             if on_point is not None:

@@ -50,6 +50,7 @@ bench: $(VENV)/.dev ## Measure against the bare pass and the peers; writes bench
 screen: $(VENV)/.dev ## What a person waits for in a real browser; writes benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/screen.py
 
+load: export OMP_NUM_THREADS := 1
 load: $(VENV)/.dev ## Thirty people at once, for two minutes on each engine; writes benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/load.py
 

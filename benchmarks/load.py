@@ -3,6 +3,8 @@
 Twenty-six sessions ask the engine through its interface and four real browsers look at pages, for two minutes, first with the
 local engine and then with Ray Serve and two replicas. Prints what was done, how long it took beside a lone user's, how fair it
 was and whether any answer was wrong. Exits with status 1 where a target is missed.
+
+One thread a worker, as on Ray Serve: a small network is a sixth faster on one than on two (docs/scaling.md).
 """
 
 import argparse

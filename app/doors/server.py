@@ -1,5 +1,6 @@
 """The doors in front of Streamlit: what `st.App` gets beside the script."""
 
+import gc
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -74,12 +75,25 @@ def middleware() -> list[Middleware]:
 
 @asynccontextmanager
 async def lifespan(_: ASGIApp) -> AsyncIterator[None]:
-    """Check the weights while the server starts, so that the first person waits for nothing; leave no half file at its end."""
+    """Get ready while the server starts, so that the first person waits for nothing; leave no half file at its end."""
+    _import_pages()
     async with anyio.create_task_group() as started:
         started.start_soon(_probe.readiness)
         yield
     # uvicorn ends by the signal that it was sent, which ends the process before the interpreter cleans up.
     remove_unfinished()
+
+
+def _import_pages() -> None:
+    """Import what every page needs, and have the garbage collector leave that alone from now on.
+
+    Streamlit collects after every script, for half a second in which nobody else's Python runs: there are half a million
+    objects, nearly all of them modules, classes and functions that stay.
+    """
+    import frame  # noqa: F401, PLC0415 - the pages' imports, for their effect
+
+    gc.collect()
+    gc.freeze()
 
 
 def on_script_error(_: Exception) -> bool:

@@ -3,38 +3,31 @@
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.lesson_page import fits_one_screen
+from tests.browser.lesson_page import arrives_again, fits_one_screen, said
 from tests.browser.screen import click_point, headings, open_app, overflow, settle
 
 
-def sentence(page: Page) -> str:
-    """What the lesson says."""
-    return page.locator(".st-key-lesson-sentence").inner_text()
-
-
-def check_kept(page: Page, said: str) -> None:
-    """A reload of the link brings back what was said, without complaint and without scrolling sideways."""
-    page.reload()
-    settle(page)
-    assert sentence(page) == said
+def check_kept(page: Page) -> None:
+    """A reload of the link brings back what was said, without scrolling sideways."""
+    before = said(page)
+    assert arrives_again(page) == before
     assert overflow(page) <= 0
-    expect(page.locator("[data-testid='stException'], [data-testid='stAlert']")).to_have_count(0)
 
 
 def test_the_block_is_walked_forwards_and_backwards(page: Page) -> None:
     open_app(page, "learn?lesson=block")
-    first = sentence(page)
+    first = said(page)
     assert first.startswith("3×3 convolution, 16 → 16 channels")
     page.keyboard.press("ArrowDown")
     settle(page)
-    assert sentence(page).startswith("Batch norm takes the standard deviation")
+    assert said(page).startswith("Batch norm takes the standard deviation")
     page.get_by_role("button", name="Back").click()
     settle(page)
-    assert sentence(page) == first
+    assert said(page) == first
     click_point(page, "block-steps", 6)
     assert "step=sum" in page.url
-    assert "added entry by entry" in sentence(page)
-    check_kept(page, sentence(page))
+    assert "added entry by entry" in said(page)
+    check_kept(page)
 
 
 def test_every_line_of_the_code_has_its_tensor(page: Page) -> None:
@@ -42,27 +35,27 @@ def test_every_line_of_the_code_has_its_tensor(page: Page) -> None:
     expect(page.get_by_text("torchvision.models.resnet.Bottleneck.forward as installed")).to_be_visible()
     page.get_by_role("button", name="identity = self.downsample(x)").click()
     settle(page)
-    assert "identity = self.downsample(x): Shortcut B" in sentence(page)
+    assert "identity = self.downsample(x): Shortcut B" in said(page)
     page.keyboard.press("ArrowDown")
     settle(page)
-    assert "out += identity: Identity and residual are added" in sentence(page)
-    check_kept(page, sentence(page))
+    assert "out += identity: Identity and residual are added" in said(page)
+    check_kept(page)
 
 
 def test_a_block_is_switched_off_and_faded(page: Page) -> None:
     open_app(page, "learn?lesson=fewer-blocks&image=cifar-cat")
-    assert sentence(page).startswith("With every block ResNet-20 gives cat")
+    assert said(page).startswith("With every block ResNet-20 gives cat")
     page.get_by_role("button", name="1.0", exact=True).click()
     settle(page)
     assert "scales=1.0" in page.url
-    assert sentence(page).startswith("Without block 1.0 ResNet-20 still says cat")
+    assert said(page).startswith("Without block 1.0 ResNet-20 still says cat")
     page.get_by_role("slider").press("ArrowLeft")
     settle(page)
-    assert "block 3.2 at 95%" in sentence(page)
+    assert "block 3.2 at 95%" in said(page)
     page.get_by_text("Many pictures, many blocks").click()
     settle(page)
     assert any("with one block removed" in text for text in headings(page))
-    check_kept(page, sentence(page))
+    check_kept(page)
 
 
 @pytest.mark.parametrize("lesson", ["block", "code", "order", "chain", "cost", "padding", "fewer-blocks", "one-residual"])
@@ -78,4 +71,4 @@ def test_each_question_leads_to_its_lesson(page: Page) -> None:
     page.get_by_role("link", name="See it: Using fewer blocks").click()
     settle(page)
     assert "lesson=fewer-blocks" in page.url
-    assert sentence(page)
+    assert said(page)

@@ -186,7 +186,8 @@ def test_who_leaves_takes_the_jobs_along(engine: RemoteEngine) -> None:
     with pytest.raises(JobCancelledError):
         ticket.answer()
     time.sleep(1)
-    assert max(work().values()) < 0.05
+    # A job takes a whole core; replicas that wait report to Ray now and then.
+    assert max(work().values()) < 0.2
 
 
 def test_sessions_get_their_own_answers(engine: RemoteEngine, local: LocalEngine) -> None:

@@ -192,7 +192,7 @@ def _wait(ticket: Ticket, subject: Subject | None, show: Callable[[Progress], No
 def _is_worth_showing(elapsed: float, progress: Progress) -> bool:
     """A map so far is shown at once, other progress after a while, and neither where the answer will be there soon."""
     if not progress.done:
-        return elapsed > SIGN_AFTER
+        return elapsed > SIGN_AFTER or progress.partial is not None
     soon = elapsed * progress.total / progress.done < LONG
     return not soon and (progress.partial is not None or elapsed > SIGN_AFTER)
 

@@ -80,7 +80,7 @@ def test_four_networks_recorded_and_on_a_picture(page: Page) -> None:
 def test_live_training_draws_stops_and_goes_on(page: Page) -> None:
     open_app(page, "learn?lesson=training-it&see=recorded&depth=6&steps=600")
     page.locator(".st-key-lesson-doing").get_by_text("Train now", exact=True).click()
-    page.get_by_text("Step 0 of 600").wait_for(timeout=20_000)
+    page.get_by_text("Step 0 of 600:").wait_for(timeout=20_000)
     page.locator("[class*='st-key-stop-'] button").click()
     settle(page)
     assert said(page).startswith("Stopped after")

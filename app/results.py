@@ -118,7 +118,8 @@ def can_fetch(name: str) -> bool:
     have one folder.
     """
     shared = not os.environ.get("RESNET_VIZ_ENGINE") or os.environ.get("RESNET_VIZ_SHARED_WEIGHTS") == "1"
-    return shared and name in models() and models()[name].source == "official"
+    info = models().get(name)
+    return shared and info is not None and info.source == "official"
 
 
 def block_names(asked: Subject) -> tuple[str, ...]:

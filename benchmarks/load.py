@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import psutil
+import torch
 
 # Started as a script, Python looks for imports in this folder: the repository's own modules are one above.
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -153,7 +154,8 @@ def _text(found: Load, browsers: int, seconds: float) -> str:
     return (
         f"## {found.site}, {workers}\n\n"
         f"{PEOPLE - browsers} sessions and {browsers} real browsers for {seconds:.0f} s, inspections of {PICTURES} pictures for"
-        f" {TARGETS} classes by {MODEL}, nothing from the store.\n\n"
+        f" {TARGETS} classes by {MODEL}, nothing from the store;"
+        f" {torch.get_num_threads()} thread a worker, the browsers at low priority.\n\n"
         f"- {len(found.seconds)} inspections done; median {median:.1f} and 95th percentile {high:.1f} times a lone user's;"
         f" the latter is {found.ratio:.2f} of what thirty take one after the other (limit {LIMIT}).\n"
         f"- Fairness: the slowest session got {found.slowest:.0%} of the mean.\n"

@@ -21,7 +21,7 @@ from benchmarks.document import write_part
 from benchmarks.sites import NO_LIMIT, running_app
 from resnet_viz.analyses.methods import METHODS
 from tests.browser.conftest import CHROMIUM, FLAGS
-from tests.browser.screen import QUIET, TIMEOUT, settle
+from tests.browser.screen import QUIET, TIMEOUT, open_app, settle
 
 ROUNDS = 3
 LESSON_SECONDS, POINT_SECONDS, MAP_SHARE, IDLE_SHARE = 2.0, 1.0, 0.1, 0.02
@@ -79,7 +79,7 @@ def lessons(page: Page) -> list[Wait]:
     times: dict[str, list[float]] = {}
     title = page.locator(".st-key-lesson-head").get_by_text(" of ")
     for turn in range(ROUNDS + 1):
-        _open(page, "learn")
+        open_app(page, "learn")
         button, before = page.locator(".st-key-lesson-list button").first, ""
         while button.is_enabled():
             started = time.perf_counter()
@@ -98,7 +98,7 @@ def fit(page: Page, slug: str) -> Wait:
     chart = page.locator("[class*='st-key-stoppable'] .js-plotly-plot").first
     shares = []
     for value in values:
-        _open(page, f"learn?lesson={slug}&{rest.format(value)}")
+        open_app(page, f"learn?lesson={slug}&{rest.format(value)}")
         started = time.perf_counter()
         page.locator(".st-key-lesson-doing").get_by_role("radio", name=control, exact=True).click()
         chart.wait_for(timeout=TIMEOUT)
@@ -113,7 +113,7 @@ def first_map(page: Page, method: str) -> Wait:
     so_far = page.locator("[class*='st-key-so-far'] img").first
     shares = []
     for target in range(ROUNDS):
-        _open(page, f"attribution?method=saliency&model={MODEL}&weights=none&target={target}")
+        open_app(page, f"attribution?method=saliency&model={MODEL}&weights=none&target={target}")
         page.get_by_role("combobox", name="Method").click()
         started = time.perf_counter()
         page.get_by_role("option", name=title, exact=True).click()
@@ -128,7 +128,7 @@ def first_map(page: Page, method: str) -> Wait:
 
 def idle(page: Page, server: psutil.Process) -> Wait:
     """What the server's processes take while the first page is open and nobody touches it."""
-    _open(page, "")
+    open_app(page, "")
     time.sleep(2)
     before, started = _processor_seconds(server), time.perf_counter()
     time.sleep(IDLE_FOR)
@@ -142,11 +142,6 @@ def _processor_seconds(server: psutil.Process) -> float:
 
 def _tab(chromium: Browser, url: str) -> Page:
     return chromium.new_context(base_url=url, viewport={"width": 1440, "height": 900}).new_page()
-
-
-def _open(page: Page, address: str) -> None:
-    page.goto(f"/{address}")
-    settle(page)
 
 
 def _text(parts: dict[str, list[Wait]]) -> str:

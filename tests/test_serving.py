@@ -185,9 +185,8 @@ def test_who_leaves_takes_the_jobs_along(engine: RemoteEngine) -> None:
     engine.leave("gone")
     with pytest.raises(JobCancelledError):
         ticket.answer()
-    time.sleep(1)
-    # A job takes a whole core; replicas that wait report to Ray now and then.
-    assert max(work().values()) < 0.2
+    # Replicas that wait report to Ray now and then; one that computes is never idle.
+    assert any(max(work().values()) < 0.05 for _ in range(10))
 
 
 def test_sessions_get_their_own_answers(engine: RemoteEngine, local: LocalEngine) -> None:

@@ -87,8 +87,8 @@ async def lifespan(_: ASGIApp) -> AsyncIterator[None]:
 def _import_pages() -> None:
     """Import what every page needs, and have the garbage collector leave that alone from now on.
 
-    Streamlit collects after every script, for half a second in which nobody else's Python runs: there are half a million
-    objects, nearly all of them modules, classes and functions that stay.
+    Streamlit collects after every script, for a quarter of a second and more in which nobody else's Python runs: there are half
+    a million objects, nearly all of them modules, classes and functions that stay.
     """
     import frame  # noqa: F401, PLC0415 - the pages' imports, for their effect
 

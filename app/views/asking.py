@@ -166,7 +166,7 @@ class _Stoppable:
     def _is_news(self, partial: Array | None) -> TypeGuard[Array]:
         if partial is None or time.monotonic() - self._drawn_at < PREVIEW_EVERY:
             return False
-        return not np.array_equal(partial, self._drawn) if self._drawn is not None else True
+        return self._drawn is None or not np.array_equal(partial, self._drawn)
 
 
 def _wait(ticket: Ticket, subject: Subject | None, show: Callable[[Progress], None]) -> Any:  # noqa: ANN401 - each kind's own result
@@ -191,9 +191,7 @@ def _wait(ticket: Ticket, subject: Subject | None, show: Callable[[Progress], No
 
 def _is_worth_showing(elapsed: float, progress: Progress) -> bool:
     """A map so far is shown at once, other progress after a while, and neither where the answer will be there soon."""
-    if not progress.done:
-        return elapsed > SIGN_AFTER or progress.partial is not None
-    soon = elapsed * progress.total / progress.done < LONG
+    soon = progress.done > 0 and elapsed * progress.total / progress.done < LONG
     return not soon and (progress.partial is not None or elapsed > SIGN_AFTER)
 
 

@@ -152,13 +152,8 @@ def _labels(places: list[Place], values: list[float], measure: MapMeasure, theme
             yield _text(place.centre - place.step / 2, HEIGHT - 20, text, theme.muted, 12, "left")
         if block.shortcut != "none":
             yield _text(place.end, LINE_Y, "+", SUM, 15)
-        yield _text(
-            place.centre - 0.015 * place.step,
-            LINE_Y + 25,
-            f"<b>{_written(value, measure)}</b>",
-            theme.text,
-            15 if roomy else 12,
-        )
+        written = f"<b>{_written(value, measure)}</b>"
+        yield _text(place.centre - 0.015 * place.step, LINE_Y + 25, written, theme.text, 15 if roomy else 12)
         yield _text(place.centre, LINE_Y - 24, short(block.name), theme.text, 13)
         if block.shortcut in ("zero-pad", "projection"):
             name = f"{block.shortcut}, stride 2" if roomy and _halves(places, place) else block.shortcut

@@ -59,20 +59,20 @@ def chart(
     width: Width = "stretch",
     on_click: Callable[[str], None] | None = None,
 ) -> None:
-    """The chart without its title, which `heading` shows; `on_click` gets the `customdata` of a point that is clicked.
+    """The chart without its title, which `heading` shows and the figure loses; `on_click` gets a clicked point's `customdata`.
 
     Where the window is narrower than the figure's natural width the chart keeps it and scrolls, to `meta["focus"]` if the
     figure has one: a place from 0 (left end) to 1 (right end).
     """
-    spare = figure.layout.margin.t - (PANEL_TITLES if _has_panel_titles(figure) else EDGE)
-    untitled = go.Figure(figure).update_layout(title=None, margin={"t": figure.layout.margin.t - spare})
-    untitled.update_layout(height=figure.layout.height - spare)
+    layout = figure.layout
+    spare = layout.margin.t - (PANEL_TITLES if _has_panel_titles(figure) else EDGE)
+    layout.title, layout.margin.t, layout.height = None, layout.margin.t - spare, layout.height - spare
     options: dict[str, Any] = {"width": width, "theme": None, "config": CONFIG, "alt": figure.layout.meta["alt"], "key": key}
     if on_click is not None:
         options |= {"selection_mode": "points", "on_select": partial(_clicked, key, on_click)}
     with st.container(key=f"scroll-{key}"):
         st.html(f"<style>.st-key-scroll-{key} > .st-key-{key} {{ min-width: {figure.layout.width or 0}px; }}</style>")
-        st.plotly_chart(untitled, **options)
+        st.plotly_chart(figure, **options)
     if "focus" in figure.layout.meta:
         st.html(SCROLL.format(key=key, focus=figure.layout.meta["focus"]), unsafe_allow_javascript=True)
 

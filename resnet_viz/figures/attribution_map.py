@@ -1,16 +1,17 @@
 """Attributions over the crop that they explain: one as an overlay and signed, many methods, or the three places of a block."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 from PIL import Image
-from plotly.subplots import make_subplots
 
 from resnet_viz.analyses.activations import Array
 from resnet_viz.analyses.attribution import Attribution
 from resnet_viz.analyses.methods import METHODS
+from resnet_viz.figures.cells import Cell, cells
 from resnet_viz.figures.overlay import tint
 from resnet_viz.figures.pictures import data_url
 from resnet_viz.figures.theme import LIGHT, SIGNED, Theme, finish, short
@@ -20,6 +21,7 @@ PERCENTILE = 99.5
 
 PANEL, CAPTION, TOP, PANELS_TOP = 270, 26, 44, 74
 MOST_COLUMNS = 4
+HIDDEN = {"visible": False, "fixedrange": True, "constrain": "domain"}
 PLACES = {"shortcut": "shortcut", "residual": "residual branch", "output": "after the addition"}
 
 
@@ -33,16 +35,18 @@ def attribution_map(attribution: Attribution, limit: float | None = None, theme:
     side = attribution.seen.shape[0]
     chosen = limit or scale_of(attribution)
     method = METHODS[attribution.method]
-    fig = make_subplots(1, 2, horizontal_spacing=0.04)
-    fig.add_trace(go.Image(source=data_url(overlay(attribution, chosen)), hoverinfo="skip"), row=1, col=1)
-    fig.add_trace(_heatmap(attribution.map, chosen, method.unit), row=1, col=2)
-    for column in (1, 2):
-        fig.update_xaxes(visible=False, range=[-0.5, side - 0.5], constrain="domain", fixedrange=True, row=1, col=column)
-        anchor = "x" if column == 1 else "x2"
-        fig.update_yaxes(
-            visible=False, range=[side - 0.5, -0.5], scaleanchor=anchor, constrain="domain", fixedrange=True, row=1, col=column
-        )
-    fig.update_layout(width=860, height=TOP + 372, margin={"l": 0, "r": 0, "t": TOP, "b": 0}, dragmode=False)
+    left, right = cells((1, 1), gap=0.04)
+    fig = go.Figure([_picture(attribution, chosen, left), _heatmap(attribution.map, chosen, method.unit, right)])
+    x, y = {**HIDDEN, "range": [-0.5, side - 0.5]}, {**HIDDEN, "range": [side - 0.5, -0.5]}
+    fig.update_layout(
+        **left.layout(x, {**y, "scaleanchor": "x"}),
+        **right.layout(x, {**y, "scaleanchor": "x2"}),
+        width=860,
+        height=TOP + 372,
+        margin={"l": 0, "r": 0, "t": TOP, "b": 0},
+        dragmode=False,
+        overwrite=True,
+    )
     finding = _finding(attribution, method.title)
     return finish(
         fig,
@@ -106,19 +110,19 @@ def _panels(attributions: Sequence[Attribution], limits: Sequence[float], captio
     """Overlays in rows, each up to its own limit and under its own caption."""
     columns = min(MOST_COLUMNS, len(attributions))
     rows = -(-len(attributions) // columns)
-    fig = make_subplots(rows, columns, subplot_titles=captions, horizontal_spacing=0.08 / columns, vertical_spacing=0.12 / rows)
-    for number, (attribution, limit) in enumerate(zip(attributions, limits, strict=True)):
-        row, column = divmod(number, columns)
-        picture = go.Image(source=data_url(overlay(attribution, limit)), hoverinfo="skip")
-        fig.add_trace(picture, row=row + 1, col=column + 1)
-    fig.update_xaxes(visible=False, fixedrange=True, constrain="domain")
-    fig.update_yaxes(visible=False, fixedrange=True, constrain="domain")
-    fig.update_annotations(font={"size": 14, "color": theme.text})
+    places = cells((1,) * columns, rows, gap=0.08 / columns, row_gap=0.12 / rows)[: len(attributions)]
+    fig = go.Figure([_picture(*each) for each in zip(attributions, limits, places, strict=True)])
+    axes: dict[str, Any] = {}
+    for cell in places:
+        axes |= cell.layout(HIDDEN, HIDDEN)
     fig.update_layout(
+        **axes,
+        annotations=[cell.title(caption, theme) for cell, caption in zip(places, captions, strict=True)],
         width=columns * PANEL,
         height=PANELS_TOP + rows * PANEL + (rows - 1) * CAPTION,
         margin={"l": 0, "r": 0, "t": PANELS_TOP, "b": 0},
         dragmode=False,
+        overwrite=True,
     )
     return fig
 
@@ -127,7 +131,11 @@ def _caption(name: str, detail: str, theme: Theme) -> str:
     return f"{name} <span style='font-size:12px;color:{theme.muted}'>{detail}</span>"
 
 
-def _heatmap(values: Array, limit: float, unit: str) -> go.Heatmap:
+def _picture(attribution: Attribution, limit: float, cell: Cell) -> go.Image:
+    return go.Image(source=data_url(overlay(attribution, limit)), hoverinfo="skip", **cell.axes)
+
+
+def _heatmap(values: Array, limit: float, unit: str, cell: Cell) -> go.Heatmap:
     return go.Heatmap(
         z=values,
         zmin=-limit,
@@ -135,6 +143,7 @@ def _heatmap(values: Array, limit: float, unit: str) -> go.Heatmap:
         colorscale=SIGNED,
         colorbar={"thickness": 10, "outlinewidth": 0, "title": {"text": unit}, "exponentformat": "power"},
         hovertemplate="x %{x}, y %{y}<br>%{z:.3g}<extra></extra>",
+        **cell.axes,
     )
 
 

@@ -64,6 +64,7 @@ def block_equation(
         height=PICTURE + TOP + BOTTOM,
         margin={"l": 2, "r": COLOURBAR - 2, "t": TOP, "b": BOTTOM},
         dragmode=False,
+        overwrite=True,
     )
     what = "the mean over channels" if channel is None else f"channel {channel}"
     return finish(
@@ -116,7 +117,8 @@ def _add_picture(
                 **frame,
                 **border,
             },
-        }
+        },
+        overwrite=True,
     )
 
 

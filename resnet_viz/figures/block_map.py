@@ -51,8 +51,11 @@ def block_map(
     fig = go.Figure()
     shapes = [*_bands(places, theme), *_frame(places, selected, theme), *_line(places, width), *_sums(places, theme)]
     arcs = _arcs(places, values, chosen, scale or arc_scale_of(values, places[0].step))
-    fig.update_layout(shapes=[*shapes, *arcs, *_cut_bars(places, theme)])
-    fig.update_layout(annotations=[*_labels(places, values, chosen, theme), *_ends(inspection, width, theme)])
+    fig.update_layout(
+        shapes=[*shapes, *arcs, *_cut_bars(places, theme)],
+        annotations=[*_labels(places, values, chosen, theme), *_ends(inspection, width, theme)],
+        overwrite=True,
+    )
     _legend(fig, places, chosen)
     fig.add_trace(_targets(places, values, chosen))
     _freeze(fig, width)
@@ -232,6 +235,8 @@ def _written(value: float, measure: MapMeasure) -> str:
 
 def _freeze(fig: go.Figure, width: int) -> None:
     fig.update_layout(
+        xaxis={"range": [0, width], "visible": False, "fixedrange": True},
+        yaxis={"range": [20, HEIGHT], "visible": False, "fixedrange": True},
         width=width,
         height=HEIGHT - 20 + TOP + BOTTOM,
         margin={"l": 0, "r": 0, "t": TOP, "b": BOTTOM},
@@ -247,9 +252,8 @@ def _freeze(fig: go.Figure, width: int) -> None:
             "itemclick": False,
             "itemdoubleclick": False,
         },
+        overwrite=True,
     )
-    fig.update_xaxes(range=[0, width], visible=False, fixedrange=True)
-    fig.update_yaxes(range=[20, HEIGHT], visible=False, fixedrange=True)
 
 
 def _finding(places: list[Place], values: list[float], measure: MapMeasure) -> str:

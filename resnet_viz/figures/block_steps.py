@@ -29,18 +29,19 @@ def block_steps(walk: Walk, active: str, theme: Theme = LIGHT) -> go.Figure:
         *_lines(walk, places, theme),
         *(_box(each, places, walk, theme, chosen=each.name == active) for each in walk.steps),
     ]
-    fig.update_layout(shapes=shapes, annotations=[*_texts(walk, places, active, theme)])
+    fig.update_layout(shapes=shapes, annotations=[*_texts(walk, places, active, theme)], overwrite=True)
     fig.add_trace(_targets(walk, places))
     last = places["output"][0] + 0.9
-    fig.update_xaxes(range=[-0.65, last], visible=False, fixedrange=True)
-    fig.update_yaxes(range=[-0.72, 1.42], visible=False, fixedrange=True)
     fig.update_layout(
+        xaxis={"range": [-0.65, last], "visible": False, "fixedrange": True},
+        yaxis={"range": [-0.72, 1.42], "visible": False, "fixedrange": True},
         width=WIDTH,
         height=HEIGHT + TOP,
         margin={"l": 0, "r": 0, "t": TOP, "b": 0},
         dragmode=False,
         hovermode="closest",
         clickmode="event+select",
+        overwrite=True,
     )
     position = walk.names.index(active)
     finding = f"Step {position + 1} of {len(walk.steps)}: {step.operation}"
@@ -82,9 +83,15 @@ def step_map(walk: Walk, name: str, channel: int | None, side: int, theme: Theme
             hovertemplate="x %{x}, y %{y}<br>%{z:.4f}<extra></extra>",
         )
     )
-    fig.update_xaxes(visible=False, constrain="domain", fixedrange=True)
-    fig.update_yaxes(visible=False, autorange="reversed", scaleanchor="x", constrain="domain", fixedrange=True)
-    fig.update_layout(width=side + 70, height=side + TOP, margin={"l": 0, "r": 70, "t": TOP, "b": 0}, dragmode=False)
+    fig.update_layout(
+        xaxis={"visible": False, "constrain": "domain", "fixedrange": True},
+        yaxis={"visible": False, "autorange": "reversed", "scaleanchor": "x", "constrain": "domain", "fixedrange": True},
+        width=side + 70,
+        height=side + TOP,
+        margin={"l": 0, "r": 70, "t": TOP, "b": 0},
+        dragmode=False,
+        overwrite=True,
+    )
     what = "Mean of the channels" if channel is None else f"Channel {channel}"
     finding = f"{what}: {picture.min():.2f} to {picture.max():.2f}"
     return finish(

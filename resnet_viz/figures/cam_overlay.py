@@ -40,9 +40,16 @@ def cam_overlay(inspection: Inspection, block: str, theme: Theme = LIGHT) -> go.
             hovertemplate="x %{x:.0f}, y %{y:.0f}<br>Grad-CAM %{z:.4f}<extra></extra>",
         )
     )
-    fig.update_xaxes(visible=False, constrain="domain", range=[-0.5, side - 0.5], fixedrange=True)
-    fig.update_yaxes(visible=False, scaleanchor="x", constrain="domain", range=[side - 0.5, -0.5], fixedrange=True)
-    fig.update_layout(width=470, height=530, margin={"l": 0, "r": 0, "t": 44, "b": 0}, dragmode=False, sliders=[_slider(theme)])
+    fig.update_layout(
+        xaxis={"visible": False, "constrain": "domain", "range": [-0.5, side - 0.5], "fixedrange": True},
+        yaxis={"visible": False, "scaleanchor": "x", "constrain": "domain", "range": [side - 0.5, -0.5], "fixedrange": True},
+        width=470,
+        height=530,
+        margin={"l": 0, "r": 0, "t": 44, "b": 0},
+        dragmode=False,
+        sliders=[_slider(theme)],
+        overwrite=True,
+    )
     place = _place(inspected.cam)
     label = inspection.target_label
     finding = f"At block {short(block)} nothing speaks for {label}"

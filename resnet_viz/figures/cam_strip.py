@@ -39,9 +39,9 @@ def cam_strip(
     sheet = _sheet(inspection, tiles, (width, height), scale)
     fig = go.Figure(_targets(tiles))
     fig.add_layout_image(source=data_url(sheet), x=0, y=0, sizex=width, sizey=height, xref="x", yref="y", layer="below")
-    fig.update_xaxes(visible=False, range=[0, width], fixedrange=True)
-    fig.update_yaxes(visible=False, range=[height, 0], fixedrange=True)
     fig.update_layout(
+        xaxis={"visible": False, "range": [0, width], "fixedrange": True},
+        yaxis={"visible": False, "range": [height, 0], "fixedrange": True},
         annotations=[_caption(tile, scale, theme) for tile in tiles],
         shapes=[_frame(tile, theme) for tile in tiles if tile.block.name == selected],
         width=width,
@@ -50,6 +50,7 @@ def cam_strip(
         dragmode=False,
         clickmode="event+select",
         showlegend=False,
+        overwrite=True,
     )
     finding = _finding(inspection)
     spoken = ", ".join(f"{short(block.name)} {block.measures.cam_mass:.3g}" for block in inspection.blocks)

@@ -53,15 +53,16 @@ def mosaic(
         corners = {"x0": left - 1, "y0": top - 1, "x1": left + width, "y1": top + height}
         fig.add_shape(type="rect", **corners, line={"color": "white", "width": 6})
         fig.add_shape(type="rect", **corners, line={"color": "black", "width": 3})
-    fig.update_xaxes(visible=False, fixedrange=True, range=[-1, pixels.shape[1] - 0.5])
-    fig.update_yaxes(visible=False, fixedrange=True, range=[pixels.shape[0] - 0.5, -1], scaleanchor="x")
     fig.update_layout(
+        xaxis={"visible": False, "fixedrange": True, "range": [-1, pixels.shape[1] - 0.5]},
+        yaxis={"visible": False, "fixedrange": True, "range": [pixels.shape[0] - 0.5, -1], "scaleanchor": "x"},
         width=shown,
         height=TOP + round(shown * pixels.shape[0] / pixels.shape[1]),
         margin={"l": 0, "r": 0, "t": TOP, "b": 0},
         dragmode=False,
         clickmode="event+select",
         hovermode="closest",
+        overwrite=True,
     )
     norms = np.linalg.norm(maps.reshape(count, -1), axis=1)
     strongest, silent = int(norms.argmax()), int((norms == 0).sum())
@@ -91,9 +92,14 @@ def channel_map(block: BlockInspection, term: Term, channel: int, theme: Theme =
             hovertemplate="x %{x}, y %{y}<br>%{z:.4f}<extra></extra>",
         )
     )
-    fig.update_xaxes(title="x (pixels)", constrain="domain", showgrid=False)
-    fig.update_yaxes(title="y (pixels)", autorange="reversed", scaleanchor="x", constrain="domain", showgrid=False)
-    fig.update_layout(width=460, height=420, margin={"l": 52, "r": 0, "t": TOP, "b": 48})
+    fig.update_layout(
+        xaxis={"title": "x (pixels)", "constrain": "domain", "showgrid": False},
+        yaxis={"title": "y (pixels)", "autorange": "reversed", "scaleanchor": "x", "constrain": "domain", "showgrid": False},
+        width=460,
+        height=420,
+        margin={"l": 52, "r": 0, "t": TOP, "b": 48},
+        overwrite=True,
+    )
     name = f"Channel {channel} of {TERM_NAMES[term]}, block {short(block.name)}"
     finding = f"{name}: {values.min():.2f} to {values.max():.2f}"
     return finish(

@@ -54,9 +54,9 @@ def comparison_by_depth(
     fig = go.Figure(lines)
     if selected is not None:
         fig.add_trace(_rings(comparison, selected, lines, theme))
-    fig.update_xaxes(**_depth_axis(comparison, lines[0]), showline=True, showgrid=False)
-    fig.update_yaxes(title=WORDS[chosen].axis, range=span, tickformat=WORDS[chosen].ticks)
     fig.update_layout(
+        xaxis={**_depth_axis(comparison, lines[0]), "showline": True, "showgrid": False},
+        yaxis={"title": WORDS[chosen].axis, "range": span, "tickformat": WORDS[chosen].ticks},
         annotations=list(_labels(lines, span, theme)),
         width=WIDTH,
         height=HEIGHT,
@@ -64,6 +64,7 @@ def comparison_by_depth(
         showlegend=False,
         dragmode=False,
         hovermode="closest",
+        overwrite=True,
     )
     finding = _finding(comparison, chosen)
     return finish(fig, theme, finding=finding, how_to_read=_reading(comparison), alt=_alt(finding, lines, chosen))

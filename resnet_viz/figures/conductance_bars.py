@@ -30,12 +30,18 @@ def conductance_bars(conductance: Conductance, theme: Theme = LIGHT) -> go.Figur
         name=f"F(x) − F(baseline) = {conductance.difference:.2f}",
         showlegend=True,
     )
-    fig.update_xaxes(title={"text": "block", "standoff": 6}, type="category", tickangle=0, showgrid=False)
-    fig.update_yaxes(title={"text": "logits", "standoff": 14}, zeroline=True)
     legend = {"orientation": "h", "x": 0, "y": -0.18, "yanchor": "top"}
     width = max(700, 26 * len(names))
     fig.update_layout(
-        width=width, height=440, barmode="relative", margin={"l": 0, "r": 0, "t": 44, "b": 0}, legend=legend, dragmode=False
+        xaxis={"title": {"text": "block", "standoff": 6}, "type": "category", "tickangle": 0, "showgrid": False},
+        yaxis={"title": {"text": "logits", "standoff": 14}, "zeroline": True},
+        width=width,
+        height=440,
+        barmode="relative",
+        margin={"l": 0, "r": 0, "t": 44, "b": 0},
+        legend=legend,
+        dragmode=False,
+        overwrite=True,
     )
     finding = _finding(conductance, plain=plain)
     spoken = ", ".join(f"{name} {total:.2f}" for name, total in zip(names, totals, strict=True))

@@ -35,9 +35,15 @@ def class_accuracy(counts: Counts, labels: Sequence[str], theme: Theme = LIGHT) 
             hovertemplate="%{y}<br>%{text} right<extra></extra>",
         )
     )
-    fig.update_yaxes(autorange="reversed", fixedrange=True, ticksuffix="  ", showgrid=False)
-    fig.update_xaxes(range=[0, 116], visible=False, fixedrange=True, title="right (%)")
-    fig.update_layout(width=360, height=TOP + 40 * len(names), margin={"l": 0, "r": 0, "t": TOP, "b": 0}, dragmode=False)
+    fig.update_layout(
+        xaxis={"range": [0, 116], "visible": False, "fixedrange": True, "title": "right (%)"},
+        yaxis={"autorange": "reversed", "fixedrange": True, "ticksuffix": "  ", "showgrid": False},
+        width=360,
+        height=TOP + 40 * len(names),
+        margin={"l": 0, "r": 0, "t": TOP, "b": 0},
+        dragmode=False,
+        overwrite=True,
+    )
     finding = f"Hardest is {names[-1]}: {shares.min():.1%} right"
     return finish(
         fig,
@@ -72,9 +78,15 @@ def confusion(counts: Counts, labels: Sequence[str], theme: Theme = LIGHT) -> go
         text = f"<b>{count}</b>" if right else str(count or "")
         font = {"size": 12, "color": SUM if right else theme.text}
         fig.add_annotation(x=labels[column], y=labels[row], text=text, showarrow=False, font=font)
-    fig.update_xaxes(title="predicted", tickangle=-40, showgrid=False, fixedrange=True)
-    fig.update_yaxes(title="true", autorange="reversed", showgrid=False, fixedrange=True)
-    fig.update_layout(width=640, height=TOP + 400 + BOTTOM, margin={"l": LEFT, "r": 0, "t": TOP, "b": BOTTOM}, dragmode=False)
+    fig.update_layout(
+        xaxis={"title": "predicted", "tickangle": -40, "showgrid": False, "fixedrange": True},
+        yaxis={"title": "true", "autorange": "reversed", "showgrid": False, "fixedrange": True},
+        width=640,
+        height=TOP + 400 + BOTTOM,
+        margin={"l": LEFT, "r": 0, "t": TOP, "b": BOTTOM},
+        dragmode=False,
+        overwrite=True,
+    )
     finding = _mistake(counts, int(np.nanargmax(mistakes)), labels)
     return finish(
         fig,

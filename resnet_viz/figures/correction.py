@@ -43,7 +43,9 @@ def correction(block: BlockInspection, theme: Theme = LIGHT) -> go.Figure:
     arrows = _arrows(block)
     _add_arrows(fig, arrows)
     fig.add_annotation(**_caption(0.75, f"{angle(block):.0f}° apart", theme))
-    fig.update_layout(width=560, height=HEIGHT + TOP, margin={"l": 2, "r": 2, "t": TOP, "b": 24}, dragmode=False)
+    fig.update_layout(
+        width=560, height=HEIGHT + TOP, margin={"l": 2, "r": 2, "t": TOP, "b": 24}, dragmode=False, overwrite=True
+    )
     finding = f"Block {short(block.name)} corrects its input by {m.ratio:.0%} of its size, at an angle of {angle(block):.0f}°"
     return finish(
         fig,
@@ -74,11 +76,23 @@ def lens_lines(lens: Lens, selected: str, theme: Theme = LIGHT) -> go.Figure:
         )
     fig.add_vline(x=lens.places.index(selected), line={"color": theme.text, "width": 1, "dash": "dash"})
     every = math.ceil(len(names) / 14)
-    fig.update_xaxes(type="category", tickvals=names[::every], tickangle=0, showgrid=False, showline=True, title="after block")
-    fig.update_yaxes(title={"text": "probability", "standoff": 12}, tickformat=".0%", range=[-0.04, 1.06])
     legend = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
     fig.update_layout(
-        width=560, height=HEIGHT + TOP + 26, margin={"l": 0, "r": 8, "t": 66, "b": 0}, legend=legend, dragmode=False
+        xaxis={
+            "type": "category",
+            "tickvals": names[::every],
+            "tickangle": 0,
+            "showgrid": False,
+            "showline": True,
+            "title": "after block",
+        },
+        yaxis={"title": {"text": "probability", "standoff": 12}, "tickformat": ".0%", "range": [-0.04, 1.06]},
+        width=560,
+        height=HEIGHT + TOP + 26,
+        margin={"l": 0, "r": 8, "t": 66, "b": 0},
+        legend=legend,
+        dragmode=False,
+        overwrite=True,
     )
     answer_label = lens.labels[lens.leaders[-1]]
     finding = f"{_settling(lens)}: {answer_label} {float(shares[-1, lens.leaders[-1]]):.0%} at the end"
@@ -149,7 +163,8 @@ def _add_picture(fig: go.Figure, picture: Array, number: int, colour: str, limit
                 **still,
                 **border,
             },
-        }
+        },
+        overwrite=True,
     )
 
 
@@ -180,6 +195,7 @@ def _add_arrows(fig: go.Figure, tips: dict[str, tuple[float, float]]) -> None:
             **hidden,
         },
         yaxis3={"domain": [0, 1], "anchor": "x3", "scaleanchor": "x3", "range": [-0.15 * spread, up + 0.15 * spread], **hidden},
+        overwrite=True,
     )
 
 

@@ -31,15 +31,25 @@ def gradient_flow(
         fig.add_trace(_line(beside, values, f"{_name(beside)}, in all", {"color": PLAIN, "width": 3, "dash": "dash"}, "x"))
     names = [short(block.name) for block in gradients.blocks]
     every = math.ceil(len(names) / 18)
-    fig.update_xaxes(
-        title="block", tickvals=_places(gradients)[::every], ticktext=names[::every], tickangle=0, showgrid=False, showline=True
+    fig.update_layout(
+        xaxis={
+            "title": "block",
+            "tickvals": _places(gradients)[::every],
+            "ticktext": names[::every],
+            "tickangle": 0,
+            "showgrid": False,
+            "showline": True,
+        },
+        yaxis={"title": {"text": "L2 norm of the gradient", "standoff": 14}, "type": "log", "exponentformat": "power"},
+        overwrite=True,
     )
-    fig.update_yaxes(title={"text": "L2 norm of the gradient", "standoff": 14}, type="log", exponentformat="power")
     if selected is not None and short(selected) in names:
         place = _places(gradients)[names.index(short(selected))]
         fig.add_vline(x=place, line={"color": theme.muted, "width": 1, "dash": "dot"})
     legend = {"orientation": "h", "x": 0, "y": -0.18, "yanchor": "top"}
-    fig.update_layout(width=700, height=440, margin={"l": 0, "r": 8, "t": 44, "b": 0}, legend=legend, dragmode=False)
+    fig.update_layout(
+        width=700, height=440, margin={"l": 0, "r": 8, "t": 44, "b": 0}, legend=legend, dragmode=False, overwrite=True
+    )
     finding = _finding(gradients, beside)
     spoken = ", ".join(f"{short(block.name)} {block.total:.3g}" for block in gradients.blocks)
     return finish(

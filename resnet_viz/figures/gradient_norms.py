@@ -42,12 +42,23 @@ def gradient_norms(curve: pd.DataFrame, title: str, theme: Theme = LIGHT) -> go.
         )
     )
     every = math.ceil(len(blocks) / 20)
-    fig.update_yaxes(
-        title="block", type="category", autorange="reversed", tickvals=blocks[::every], showgrid=False, fixedrange=True
-    )
-    fig.update_xaxes(title="epoch", showgrid=False, fixedrange=True)
     height = min(max(ROW * len(blocks), LOWEST), HIGHEST) + TOP + BOTTOM
-    fig.update_layout(width=720, height=height, margin={"l": LEFT, "r": 0, "t": TOP, "b": BOTTOM}, dragmode=False)
+    fig.update_layout(
+        xaxis={"title": "epoch", "showgrid": False, "fixedrange": True},
+        yaxis={
+            "title": "block",
+            "type": "category",
+            "autorange": "reversed",
+            "tickvals": blocks[::every],
+            "showgrid": False,
+            "fixedrange": True,
+        },
+        width=720,
+        height=height,
+        margin={"l": LEFT, "r": 0, "t": TOP, "b": BOTTOM},
+        dragmode=False,
+        overwrite=True,
+    )
     finding = _finding(table)
     return finish(
         fig,

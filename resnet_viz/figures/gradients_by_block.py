@@ -25,18 +25,30 @@ def gradients_by_block(networks: Sequence[Norms], theme: Theme = LIGHT) -> go.Fi
         fig.add_annotation(_label(each, theme))
     longest = max(networks, key=lambda each: len(each.blocks))
     every = -(-len(longest.blocks) // MOST_TICKS)
-    fig.update_xaxes(
-        title="block, from the image to the classes",
-        range=[-0.03, 1.16],
-        tickvals=_places(longest)[::every],
-        ticktext=[short(name) for name in longest.blocks][::every],
-        showgrid=False,
-        showline=True,
-        fixedrange=True,
+    fig.update_layout(
+        xaxis={
+            "title": "block, from the image to the classes",
+            "range": [-0.03, 1.16],
+            "tickvals": _places(longest)[::every],
+            "ticktext": [short(name) for name in longest.blocks][::every],
+            "showgrid": False,
+            "showline": True,
+            "fixedrange": True,
+        },
+        yaxis={
+            "title": {"text": "gradient norm", "standoff": 12},
+            "type": "log",
+            "exponentformat": "power",
+            "fixedrange": True,
+            "tickvals": [m * 10.0**e for e in range(-8, 3) for m in (1, 2, 5)],
+        },
+        width=WIDTH,
+        height=HEIGHT,
+        margin={"l": 0, "r": 0, "t": TOP, "b": 0},
+        showlegend=False,
+        dragmode=False,
+        overwrite=True,
     )
-    fig.update_yaxes(title={"text": "gradient norm", "standoff": 12}, type="log", exponentformat="power", fixedrange=True)
-    fig.update_yaxes(tickvals=[m * 10.0**e for e in range(-8, 3) for m in (1, 2, 5)])
-    fig.update_layout(width=WIDTH, height=HEIGHT, margin={"l": 0, "r": 0, "t": TOP, "b": 0}, showlegend=False, dragmode=False)
     finding = "; ".join(
         f"{each.run.title}'s smallest gradient is {each.smallest_share:.2g} of its largest" for each in networks
     )

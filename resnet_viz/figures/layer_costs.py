@@ -35,10 +35,10 @@ def layer_costs(costs: Costs, theme: Theme = LIGHT) -> go.Figure:
         if number > 1:
             edge = sum(len(costs.stage(each)) for each in range(1, number)) - 0.5
             fig.add_vline(x=edge, line={"color": theme.muted, "width": 1, "dash": "dot"})
-    fig.update_xaxes(title="block", type="category", showgrid=False, showline=True, fixedrange=True)
-    fig.update_yaxes(title={"text": "multiply-adds (millions)", "standoff": 12}, range=[0, highest * 1.34], fixedrange=True)
     legend = {"orientation": "h", "x": 0, "y": -0.14, "yanchor": "top"}
     fig.update_layout(
+        xaxis={"title": "block", "type": "category", "showgrid": False, "showline": True, "fixedrange": True},
+        yaxis={"title": {"text": "multiply-adds (millions)", "standoff": 12}, "range": [0, highest * 1.34], "fixedrange": True},
         barmode="stack",
         bargap=0.3,
         width=WIDTH,
@@ -46,6 +46,7 @@ def layer_costs(costs: Costs, theme: Theme = LIGHT) -> go.Figure:
         margin={"l": 52, "r": 0, "t": TOP, "b": 0},
         legend=legend,
         dragmode=False,
+        overwrite=True,
     )
     first, last = costs.layer(1), costs.layer(STAGES)
     finding = f"A 3×3 convolution costs {_millions(first)} in the first stage and {_millions(last)} in the last"

@@ -172,15 +172,21 @@ def _bars(fig: go.Figure, a: Survival, b: Survival, theme: Theme) -> None:
         )
     lowest = min(0.0, *(value for each in (a, b) for value in (each.kept, each.skipped, each.whole)))
     fig.update_layout(
-        xaxis2={"domain": (0.74, 1), "range": [lowest, 1.02], "tickvals": [0, 0.5, 1], "tickformat": ".0%"},
-        yaxis2={"anchor": "x2", "domain": (0.05, 0.95), "showgrid": False},
+        xaxis2={
+            "domain": (0.74, 1),
+            "range": [lowest, 1.02],
+            "tickvals": [0, 0.5, 1],
+            "tickformat": ".0%",
+            "title": {"text": "input got back (linear R²)", "standoff": 8},
+            "fixedrange": True,
+        },
+        yaxis2={"anchor": "x2", "domain": (0.05, 0.95), "showgrid": False, "fixedrange": True},
         barmode="group",
         bargap=0.3,
         bargroupgap=0.1,
         showlegend=False,
+        overwrite=True,
     )
-    fig.update_layout(xaxis2_title={"text": "input got back (linear R²)", "standoff": 8})
-    fig.update_layout(xaxis2_fixedrange=True, yaxis2_fixedrange=True)
 
 
 def _stack(
@@ -231,6 +237,7 @@ def _canvas(fig: go.Figure, x: tuple[float, float], y: tuple[float, float]) -> N
         height=HEIGHT,
         margin={"l": 0, "r": 20, "t": TOP, "b": 0},
         dragmode=False,
+        overwrite=True,
     )
 
 

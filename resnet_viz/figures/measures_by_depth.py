@@ -2,12 +2,14 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
+import pandas as pd
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from resnet_viz.analyses.inspection import Inspection
 from resnet_viz.analyses.measures import MEANINGS
+from resnet_viz.figures.cells import Cell, cells
 from resnet_viz.figures.theme import GRADIENT, IDENTITY, LIGHT, PLAIN, RESIDUAL, SUM, Theme, finish, short
 
 
@@ -47,32 +49,31 @@ def measures_by_depth(inspection: Inspection, selected: str | None = None, theme
     table = inspection.table()
     names = [short(str(name)) for name in table.index]
     plain = all(block.shortcut == "none" for block in inspection.blocks)
-    fig = make_subplots(2, 3, subplot_titles=[panel.title for panel in PANELS], horizontal_spacing=0.07, vertical_spacing=0.2)
-    for number, panel in enumerate(PANELS):
-        row, column = divmod(number, 3)
-        for name in panel.columns:
-            colour = PLAIN if plain else COLOURS[name]
-            symbol = MEANINGS[name].symbol
-            fig.add_trace(
-                go.Scatter(
-                    x=names,
-                    y=table[name],
-                    mode="lines+markers",
-                    line={"color": colour, "width": 2.5},
-                    marker={"size": 7, "symbol": MARKERS.get(name, "diamond")},
-                    name=symbol,
-                    hovertemplate=f"block %{{x}}<br>{symbol} %{{y:.4g}}<extra></extra>",
-                ),
-                row=row + 1,
-                col=column + 1,
-            )
-        fig.update_yaxes(title=panel.axis, type=panel.scale, row=row + 1, col=column + 1)
-    every = math.ceil(len(names) / 9)
-    fig.update_xaxes(type="category", tickvals=names[::every], tickangle=0, showgrid=False, showline=True, title="block")
-    if selected is not None:
-        fig.add_vline(x=names.index(short(selected)), line={"color": theme.muted, "width": 1, "dash": "dot"})
-    fig.update_layout(width=1080, height=600, margin={"l": 0, "r": 0, "t": 84, "b": 0}, showlegend=False, dragmode=False)
-    fig.update_annotations(font={"size": 14, "color": theme.text})
+    places = cells((1, 1, 1), rows=2, gap=0.07, row_gap=0.2)
+    ticks = names[:: math.ceil(len(names) / 9)]
+    across = {"type": "category", "tickvals": ticks, "tickangle": 0, "showgrid": False, "showline": True, "title": "block"}
+    axes: dict[str, Any] = {}
+    for cell, panel in zip(places, PANELS, strict=True):
+        axes |= cell.layout(across, {"title": panel.axis, "type": panel.scale})
+    lines = [] if selected is None else [cell.upright(names.index(short(selected)), theme) for cell in places]
+    fig = go.Figure(
+        [
+            _line(table, names, name, cell, plain=plain)
+            for cell, panel in zip(places, PANELS, strict=True)
+            for name in panel.columns
+        ]
+    )
+    fig.update_layout(
+        **axes,
+        shapes=lines,
+        annotations=[cell.title(panel.title, theme) for cell, panel in zip(places, PANELS, strict=True)],
+        width=1080,
+        height=600,
+        margin={"l": 0, "r": 0, "t": 84, "b": 0},
+        showlegend=False,
+        dragmode=False,
+        overwrite=True,
+    )
     finding = _finding(inspection)
     return finish(
         fig,
@@ -80,6 +81,20 @@ def measures_by_depth(inspection: Inspection, selected: str | None = None, theme
         finding=finding,
         how_to_read="Blue circles are the identity path, diamonds the residual branch; blocks run from image to classes.",
         alt=f"{finding}. Six charts by block: {', '.join(panel.title for panel in PANELS)}",
+    )
+
+
+def _line(table: pd.DataFrame, names: list[str], name: str, cell: Cell, *, plain: bool) -> go.Scatter:
+    symbol = MEANINGS[name].symbol
+    return go.Scatter(
+        x=names,
+        y=table[name],
+        mode="lines+markers",
+        line={"color": PLAIN if plain else COLOURS[name], "width": 2.5},
+        marker={"size": 7, "symbol": MARKERS.get(name, "diamond")},
+        name=symbol,
+        hovertemplate=f"block %{{x}}<br>{symbol} %{{y:.4g}}<extra></extra>",
+        **cell.axes,
     )
 
 

@@ -44,16 +44,21 @@ def order_curves(orders: Orders, asked: Asked, chosen: Order, depth: int, theme:
                 hovertemplate=f"{NAMES[order]}<br>after block %{{x}}: %{{y:.3f}}<extra></extra>",
             )
         )
-    fig.update_xaxes(title="blocks passed", showgrid=False, showline=True, rangemode="tozero")
     share = asked != "correlation"
-    fig.update_yaxes(
-        title={"text": QUESTIONS[asked], "standoff": 12},
-        tickformat=".0%" if share else None,
-        range=[-0.03, 1.05] if asked != "correlation" else [-0.3, 1.05],
-        zeroline=True,
+    fig.update_layout(
+        xaxis={"title": "blocks passed", "showgrid": False, "showline": True, "rangemode": "tozero"},
+        yaxis={
+            "title": {"text": QUESTIONS[asked], "standoff": 12},
+            "tickformat": ".0%" if share else None,
+            "range": [-0.03, 1.05] if asked != "correlation" else [-0.3, 1.05],
+            "zeroline": True,
+        },
+        overwrite=True,
     )
     legend = {"orientation": "h", "x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom"}
-    fig.update_layout(width=560, height=410, margin={"l": 0, "r": 8, "t": 60, "b": 0}, legend=legend, dragmode=False)
+    fig.update_layout(
+        width=560, height=410, margin={"l": 0, "r": 8, "t": 60, "b": 0}, legend=legend, dragmode=False, overwrite=True
+    )
     after, before = (float(getattr(orders.trail(order), asked)[depth]) for order in ("after", "before"))
     form = "{:.0%}" if share else "{:+.2f}"
     said = FINDINGS[asked].format(form.format(after), form.format(before))
@@ -79,11 +84,20 @@ def cut_bars(orders: Orders, theme: Theme = LIGHT) -> go.Figure:
             hovertemplate="block %{x}<br>%{y:.1%} of the sum is below 0<extra></extra>",
         )
     )
-    fig.update_xaxes(type="category", title="block", tickangle=0, nticks=12, showgrid=False)
-    fig.update_yaxes(
-        title={"text": "cut by the last ReLU", "standoff": 12}, tickformat=".0%", range=[0, max(0.6, 1.1 * max(values))]
+    fig.update_layout(
+        xaxis={"type": "category", "title": "block", "tickangle": 0, "nticks": 12, "showgrid": False},
+        yaxis={
+            "title": {"text": "cut by the last ReLU", "standoff": 12},
+            "tickformat": ".0%",
+            "range": [0, max(0.6, 1.1 * max(values))],
+        },
+        width=380,
+        height=410,
+        margin={"l": 0, "r": 0, "t": 60, "b": 0},
+        dragmode=False,
+        bargap=0.35,
+        overwrite=True,
     )
-    fig.update_layout(width=380, height=410, margin={"l": 0, "r": 0, "t": 60, "b": 0}, dragmode=False, bargap=0.35)
     most = max(range(len(values)), key=lambda number: values[number])
     finding = f"{orders.title} as it is: the last ReLU cuts {sum(values) / len(values):.0%} of the entries"
     return finish(

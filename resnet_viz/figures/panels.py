@@ -56,7 +56,7 @@ def lay_out(panels: Sequence[Panel], signs: Sequence[Sign], theme: Theme, size: 
         axis = "" if number == 1 else str(number)
         bar = bool(unit) and bool(signed) and panel is signed[-1]
         fig.add_trace(_trace(panel, axis, _bar(panel, size, unit, theme) if bar else None))
-        fig.update_layout(_axes(panel, axis, size))
+        fig.update_layout(_axes(panel, axis, size), overwrite=True)
     annotations = [_caption(panel, size, theme) for panel in panels if panel.title or panel.note]
     annotations += [_note(sign.x / size[0], 1 - sign.y / size[1], sign.text, theme.text, 28) for sign in signs]
     fig.update_layout(

@@ -37,12 +37,24 @@ def parameter_gradients(gradients: Gradients, theme: Theme = LIGHT) -> go.Figure
             )
         )
     middles = rows.reset_index().groupby("place", sort=False)["index"].mean()
-    fig.update_xaxes(title="block", tickvals=middles.tolist(), ticktext=middles.index.tolist(), tickangle=0, showgrid=False)
-    fig.update_yaxes(title={"text": "root mean square of the gradient", "standoff": 14}, type="log", exponentformat="power")
     legend = {"orientation": "h", "x": 0, "y": -0.18, "yanchor": "top"}
     width = max(700, 11 * len(rows))
     fig.update_layout(
-        width=width, height=420, margin={"l": 0, "r": 0, "t": 44, "b": 0}, legend=legend, bargap=0.15, dragmode=False
+        xaxis={
+            "title": "block",
+            "tickvals": middles.tolist(),
+            "ticktext": middles.index.tolist(),
+            "tickangle": 0,
+            "showgrid": False,
+        },
+        yaxis={"title": {"text": "root mean square of the gradient", "standoff": 14}, "type": "log", "exponentformat": "power"},
+        width=width,
+        height=420,
+        margin={"l": 0, "r": 0, "t": 44, "b": 0},
+        legend=legend,
+        bargap=0.15,
+        dragmode=False,
+        overwrite=True,
     )
     finding = _finding(rows["rms"].tolist(), rows["place"].tolist(), rows["parameter"].tolist())
     return finish(

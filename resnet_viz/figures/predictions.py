@@ -25,9 +25,15 @@ def predictions(inspection: Inspection, count: int = 5, theme: Theme = LIGHT) ->
             hovertemplate="%{customdata[0]}<br>logit %{customdata[1]:.3f}<br>class %{customdata[2]}<extra></extra>",
         )
     )
-    fig.update_yaxes(autorange="reversed", fixedrange=True, ticksuffix="  ", showgrid=False)
-    fig.update_xaxes(range=[0, 118], visible=False, fixedrange=True, title="probability (%)")
-    fig.update_layout(height=40 + 26 * count, margin={"l": 0, "r": 0, "t": 40, "b": 0}, dragmode=False, bargap=0.3)
+    fig.update_layout(
+        xaxis={"range": [0, 118], "visible": False, "fixedrange": True, "title": "probability (%)"},
+        yaxis={"autorange": "reversed", "fixedrange": True, "ticksuffix": "  ", "showgrid": False},
+        height=40 + 26 * count,
+        margin={"l": 0, "r": 0, "t": 40, "b": 0},
+        dragmode=False,
+        bargap=0.3,
+        overwrite=True,
+    )
     top = best[0]
     spoken = ", ".join(f"{p.label} {p.probability:.1%}" for p in best)
     return finish(

@@ -35,9 +35,21 @@ def removal_bars(sweeps: Sequence[AblationSweep], theme: Theme = LIGHT) -> go.Fi
         for block in sweep.blocks:
             if not block.removable:
                 fig.add_annotation(_not_removable(names.index(short(block.name)), theme))
-    fig.update_xaxes(type="category", categoryarray=names, title="block removed", tickangle=0, nticks=18, showgrid=False)
-    fig.update_yaxes(
-        title={"text": f"probability of {plain(sweeps[0].target_label)}", "standoff": 12}, tickformat=".0%", range=[0, 1.05]
+    fig.update_layout(
+        xaxis={
+            "type": "category",
+            "categoryarray": names,
+            "title": "block removed",
+            "tickangle": 0,
+            "nticks": 18,
+            "showgrid": False,
+        },
+        yaxis={
+            "title": {"text": f"probability of {plain(sweeps[0].target_label)}", "standoff": 12},
+            "tickformat": ".0%",
+            "range": [0, 1.05],
+        },
+        overwrite=True,
     )
     _lay_out(fig)
     finding = "; ".join(map(_kept, sweeps))
@@ -82,8 +94,11 @@ def accuracy_lines(recorded: Sequence[Recorded], titles: Sequence[str], change: 
             )
         )
     axis = f"blocks removed, of {recorded[0].movable}" if change == "removed" else "order: 1 is the usual one (Kendall's tau)"
-    fig.update_xaxes(title=axis, showgrid=False, showline=True, autorange="reversed" if change == "shuffled" else True)
-    fig.update_yaxes(title={"text": "test pictures right", "standoff": 12}, tickformat=".0%", range=[0, 1.02])
+    fig.update_layout(
+        xaxis={"title": axis, "showgrid": False, "showline": True, "autorange": "reversed" if change == "shuffled" else True},
+        yaxis={"title": {"text": "test pictures right", "standoff": 12}, "tickformat": ".0%", "range": [0, 1.02]},
+        overwrite=True,
+    )
     fig.add_hline(
         y=0.1,
         line={"color": theme.muted, "width": 1, "dash": "dot"},
@@ -134,17 +149,21 @@ def answers(ablations: Sequence[Ablation], count: int = 3, theme: Theme = LIGHT)
             xanchor="left",
             font={"color": theme.text, "size": 14},
         )
-    fig.update_yaxes(
-        tickvals=y,
-        ticktext=[plain(label) for label in labels],
-        range=[y[-1] + 0.6, -1.5],
-        ticksuffix="  ",
-        showgrid=False,
-        fixedrange=True,
-    )
-    fig.update_xaxes(range=[0, 122], visible=False, fixedrange=True)
     fig.update_layout(
-        height=TOP + 40 * len(rows) + 40, margin={"l": 0, "r": 0, "t": TOP, "b": 0}, dragmode=False, showlegend=False
+        xaxis={"range": [0, 122], "visible": False, "fixedrange": True},
+        yaxis={
+            "tickvals": y,
+            "ticktext": [plain(label) for label in labels],
+            "range": [y[-1] + 0.6, -1.5],
+            "ticksuffix": "  ",
+            "showgrid": False,
+            "fixedrange": True,
+        },
+        height=TOP + 40 * len(rows) + 40,
+        margin={"l": 0, "r": 0, "t": TOP, "b": 0},
+        dragmode=False,
+        showlegend=False,
+        overwrite=True,
     )
     finding = ", ".join(f"{ablation.title} says {ablation.predictions[0].label}" for ablation in ablations)
     spoken = "; ".join(
@@ -164,6 +183,7 @@ def _lay_out(fig: go.Figure) -> None:
         dragmode=False,
         barmode="group",
         bargap=0.3,
+        overwrite=True,
     )
 
 

@@ -85,7 +85,7 @@ def _add_line(fig: go.Figure, line: Line, size: tuple[int, int], theme: Theme) -
         # One unit is as long in each column.
         half = (high - low) / 2 + pad
         middle = 0.0 if column == 1 else centre
-        fig.update_layout(_line_axes(axis, column, (middle - half, middle + half), line, size))
+        fig.update_layout(_line_axes(axis, column, (middle - half, middle + half), line, size), overwrite=True)
 
 
 def _dots(line: Line, colour: str, theme: Theme) -> dict[str, object]:

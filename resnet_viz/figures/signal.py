@@ -38,8 +38,14 @@ def signal_panels(result: SignalThroughDepth, depth: int, theme: Theme = LIGHT) 
         _add_panel(fig, number, values, colour, theme)
         x, y = COLUMNS[number % 2], ROWS[1 - number // 2]
         fig.add_annotation(_title(name, sum(x) / 2, y[1], theme))
-    fig.update_layout(width=PANELS_WIDTH, height=HEIGHT, margin={"l": 4, "r": 4, "t": TOP, "b": 4}, dragmode=False)
-    fig.update_layout(showlegend=False)
+    fig.update_layout(
+        width=PANELS_WIDTH,
+        height=HEIGHT,
+        margin={"l": 4, "r": 4, "t": TOP, "b": 4},
+        dragmode=False,
+        showlegend=False,
+        overwrite=True,
+    )
     finding = f"One ReLU sets {result.cut:.0%} of the signal's values to 0"
     kept = [chain.correlation[place] for chain in (result.plain, result.residual)]
     return finish(
@@ -65,16 +71,26 @@ def signal_depth(result: SignalThroughDepth, measure: Measure, depth: int, theme
         fig.add_trace(_line(name, values, colour, dash, measure))
         fig.add_trace(_marker(depth, values, colour, theme))
     fig.add_vline(x=depth, line={"color": theme.muted, "width": 1, "dash": "dot"})
-    fig.update_xaxes(title="depth (convolutions)", range=[0, 122], tickvals=[2, 20, 32, 44, 56, 80, 110], showgrid=False)
-    fig.update_xaxes(showline=True, fixedrange=True)
-    if logarithmic:
-        fig.update_yaxes(type="log", exponentformat="power", nticks=8)
-    else:
-        fig.update_yaxes(range=[0, 1.02])
-    fig.update_yaxes(title={"text": AXES[measure], "standoff": 12}, fixedrange=True)
+    scale = {"type": "log", "exponentformat": "power", "nticks": 8} if logarithmic else {"range": [0, 1.02]}
+    fig.update_layout(
+        xaxis={
+            "title": "depth (convolutions)",
+            "range": [0, 122],
+            "tickvals": [2, 20, 32, 44, 56, 80, 110],
+            "showgrid": False,
+            "showline": True,
+            "fixedrange": True,
+        },
+        yaxis={**scale, "title": {"text": AXES[measure], "standoff": 12}, "fixedrange": True},
+        width=420,
+        height=HEIGHT,
+        margin={"l": 0, "r": 8, "t": TOP, "b": 0},
+        showlegend=False,
+        dragmode=False,
+        overwrite=True,
+    )
     for note in _labels(ends, theme, logarithmic=logarithmic):
         fig.add_annotation(note)
-    fig.update_layout(width=420, height=HEIGHT, margin={"l": 0, "r": 8, "t": TOP, "b": 0}, showlegend=False, dragmode=False)
     place = DEPTHS.index(depth)
     plain, residual = (float(getattr(chain, measure)[place]) for chain in (result.plain, result.residual))
     finding = f"At depth {depth}, {AXES[measure]}: plain {_number(plain)}, residual {_number(residual)}"
@@ -107,7 +123,8 @@ def _add_panel(fig: go.Figure, number: int, values: Array, colour: str, theme: T
             )
         )
     fig.update_layout(
-        {f"xaxis{axis}": _x(number, colour, values, axis), f"yaxis{axis}": _y(number, colour, values, axis, theme)}
+        {f"xaxis{axis}": _x(number, colour, values, axis), f"yaxis{axis}": _y(number, colour, values, axis, theme)},
+        overwrite=True,
     )
 
 

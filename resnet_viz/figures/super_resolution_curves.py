@@ -70,15 +70,22 @@ def _curves(steps: Array, gains: dict[str, Array], last: float, theme: Theme) ->
         )
     # Room for the names above the highest line.
     highest = max(1.0, *(float(gain.max()) for gain in gains.values())) + 0.9
-    fig.update_xaxes(title="training step", range=[0, last * 1.42], tickvals=_ticks(last), showgrid=False, fixedrange=True)
-    fig.update_yaxes(title="PSNR above bicubic in dB", range=[LOWEST, highest], ticksuffix="", fixedrange=True)
     fig.update_layout(
+        xaxis={
+            "title": "training step",
+            "range": [0, last * 1.42],
+            "tickvals": _ticks(last),
+            "showgrid": False,
+            "fixedrange": True,
+        },
+        yaxis={"title": "PSNR above bicubic in dB", "range": [LOWEST, highest], "ticksuffix": "", "fixedrange": True},
         annotations=_labels(float(steps[-1]), gains, highest, theme),
         width=WIDTH,
         height=HEIGHT,
         margin={"l": 56, "r": 4, "t": 44, "b": 44},
         showlegend=False,
         dragmode=False,
+        overwrite=True,
     )
     return fig
 

@@ -3,11 +3,14 @@
 x goes from -4 to 4. Blue is the x that is handed on, orange what the network adds, green their sum; grey has no skip.
 """
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from resnet_viz.analyses.activations import Array
+from resnet_viz.figures.cells import Cell, cells
 from resnet_viz.figures.theme import IDENTITY, LIGHT, PLAIN, RESIDUAL, SUM, Theme, finish
 from resnet_viz.lessons.toy import REACH, ToyFit
 
@@ -20,25 +23,38 @@ def toy_fit(fit: ToyFit, frame: int | None = None, theme: Theme = LIGHT) -> go.F
     place = len(fit.steps) - 1 if frame is None else frame
     if not 0 <= place < len(fit.steps):
         raise ValueError(f"this fit has frames 0 to {len(fit.steps) - 1}, not {place}")
-    fig = make_subplots(1, 3, column_widths=[0.35, 0.35, 0.3], horizontal_spacing=0.055, subplot_titles=TITLES)
+    left, middle, right = places = cells((0.35, 0.35, 0.3), gap=0.055)
     wanted = {"color": theme.text, "width": 1.5, "dash": "dot"}
     without, beside = fit.without[place], fit.beside[place]
-    _line(fig, 1, fit.x, fit.target, "x + sin(3x), wanted", wanted)
-    _line(fig, 1, fit.x, without, "N(x)", {"color": PLAIN, "width": 4})
-    _line(fig, 2, fit.x, fit.target, "x + sin(3x), wanted", wanted)
-    _line(fig, 2, fit.x, fit.x, "x, handed on", {"color": IDENTITY, "width": 2})
-    _line(fig, 2, fit.x, np.sin(3 * fit.x), "sin(3x), left to learn", wanted)
-    _line(fig, 2, fit.x, beside, "N(x)", {"color": RESIDUAL, "width": 4})
-    _line(fig, 2, fit.x, fit.x + beside, "x + N(x)", {"color": SUM, "width": 4})
     errors = fit.errors
     names = (("without", PLAIN, "dash"), ("with", SUM, "solid"))
-    for error, (name, colour, dash) in zip(errors, names, strict=True):
-        _line(fig, 3, fit.steps, error, f"{name} the skip", {"color": colour, "width": 3, "dash": dash})
-    fig.add_vline(x=float(fit.steps[place]), line={"color": theme.muted, "width": 1, "dash": "dot"}, row=1, col=3)
-    fig.update_annotations(font={"size": 14, "color": theme.text})
-    _axes(fig, errors, float(fit.steps[-1]))
-    _name_lines(fig, fit, place, theme)
-    fig.update_layout(width=1080, height=HEIGHT, margin={"l": 40, "r": 8, "t": 74, "b": 44}, showlegend=False, dragmode=False)
+    fig = go.Figure(
+        [
+            _line(left, fit.x, fit.target, "x + sin(3x), wanted", wanted),
+            _line(left, fit.x, without, "N(x)", {"color": PLAIN, "width": 4}),
+            _line(middle, fit.x, fit.target, "x + sin(3x), wanted", wanted),
+            _line(middle, fit.x, fit.x, "x, handed on", {"color": IDENTITY, "width": 2}),
+            _line(middle, fit.x, np.sin(3 * fit.x), "sin(3x), left to learn", wanted),
+            _line(middle, fit.x, beside, "N(x)", {"color": RESIDUAL, "width": 4}),
+            _line(middle, fit.x, fit.x + beside, "x + N(x)", {"color": SUM, "width": 4}),
+            *(
+                _line(right, fit.steps, error, f"{name} the skip", {"color": colour, "width": 3, "dash": dash})
+                for error, (name, colour, dash) in zip(errors, names, strict=True)
+            ),
+        ]
+    )
+    titles = [cell.title(title, theme) for cell, title in zip(places, TITLES, strict=True)]
+    fig.update_layout(
+        **_axes(places, errors, float(fit.steps[-1])),
+        shapes=[right.upright(float(fit.steps[place]), theme)],
+        annotations=[*titles, *_names(places, theme), *_errors(right, fit, place, theme)],
+        width=1080,
+        height=HEIGHT,
+        margin={"l": 40, "r": 8, "t": 74, "b": 44},
+        showlegend=False,
+        dragmode=False,
+        overwrite=True,
+    )
     finding = _finding(fit, place)
     return finish(
         fig,
@@ -49,42 +65,55 @@ def toy_fit(fit: ToyFit, frame: int | None = None, theme: Theme = LIGHT) -> go.F
     )
 
 
-def _line(fig: go.Figure, column: int, x: Array, y: Array, name: str, look: dict[str, object]) -> None:
+def _line(cell: Cell, x: Array, y: Array, name: str, look: dict[str, object]) -> go.Scatter:
     mode = "lines" if len(x) > 1 else "markers"
     hover = f"{name}<br>%{{x:.3g}}: %{{y:.3g}}<extra></extra>"
     marker = {"color": look["color"], "size": 8}
-    fig.add_trace(go.Scatter(x=x, y=y, mode=mode, name=name, line=look, marker=marker, hovertemplate=hover), row=1, col=column)
+    return go.Scatter(x=x, y=y, mode=mode, name=name, line=look, marker=marker, hovertemplate=hover, **cell.axes)
 
 
-def _axes(fig: go.Figure, errors: tuple[Array, Array], last: float) -> None:
-    for column in (1, 2):
-        fig.update_xaxes(title="x", range=[-REACH, REACH], showgrid=False, fixedrange=True, row=1, col=column)
-        fig.update_yaxes(range=[-LIMIT, LIMIT], zeroline=True, fixedrange=True, row=1, col=column)
+def _axes(places: list[Cell], errors: tuple[Array, Array], last: float) -> dict[str, Any]:
+    left, middle, right = places
     low = float(np.log10(max(1e-4, min(error.min() for error in errors)))) - 0.35
     high = float(np.log10(max(error.max() for error in errors))) + 0.15
-    fig.update_xaxes(title="training step", range=[0, max(1.0, last)], showgrid=False, fixedrange=True, row=1, col=3)
-    fig.update_yaxes(type="log", range=[low, high], dtick=1, fixedrange=True, row=1, col=3)
+    still = {"showgrid": False, "fixedrange": True}
+    x = {**still, "title": "x", "range": [-REACH, REACH]}
+    y = {"range": [-LIMIT, LIMIT], "zeroline": True, "fixedrange": True}
+    steps = {**still, "title": "training step", "range": [0, max(1.0, last)]}
+    error = {"type": "log", "range": [low, high], "dtick": 1, "fixedrange": True}
+    return left.layout(x, y) | middle.layout(x, y) | right.layout(steps, error)
 
 
-def _name_lines(fig: go.Figure, fit: ToyFit, place: int, theme: Theme) -> None:
+def _names(places: list[Cell], theme: Theme) -> Iterator[dict[str, Any]]:
     """Names beside the lines, so that no colour stands alone."""
     notes = (
-        (1, 2.2, -3.2, "N(x)", PLAIN),
-        (2, -3.1, -1.6, "x", IDENTITY),
-        (2, 3.3, -1.9, "N(x)", RESIDUAL),
-        (2, 1.2, 3.6, "x + N(x)", SUM),
+        (0, 2.2, -3.2, "N(x)", PLAIN),
+        (1, -3.1, -1.6, "x", IDENTITY),
+        (1, 3.3, -1.9, "N(x)", RESIDUAL),
+        (1, 1.2, 3.6, "x + N(x)", SUM),
     )
-    for column, x, y, text, colour in notes:
-        fig.add_annotation(
-            x=x, y=y, text=f"<b>{text}</b>", showarrow=False, font={"size": 14, "color": theme.text}, row=1, col=column,
-            bordercolor=colour, borderwidth=2, borderpad=2, bgcolor=theme.surface,
-        )  # fmt: skip
-    for error, text in zip(fit.errors, ("without", "with"), strict=True):
-        fig.add_annotation(
-            x=float(fit.steps[place]), y=float(np.log10(error[place])), text=f"{text} {error[place]:.2g}", showarrow=True,
-            ax=-46 if fit.steps[place] > fit.steps[-1] / 2 else 46, ay=-30 if text == "without" else 26, arrowhead=0,
-            arrowcolor=theme.muted, font={"size": 13, "color": theme.text}, row=1, col=3,
-        )  # fmt: skip
+    for place, x, y, text, colour in notes:
+        box = {"bordercolor": colour, "borderwidth": 2, "borderpad": 2, "bgcolor": theme.surface}
+        font = {"size": 14, "color": theme.text}
+        yield {"x": x, "y": y, "text": f"<b>{text}</b>", "showarrow": False, "font": font, **box, **places[place].references}
+
+
+def _errors(cell: Cell, fit: ToyFit, place: int, theme: Theme) -> Iterator[dict[str, Any]]:
+    """Both errors at the step that is drawn."""
+    late = fit.steps[place] > fit.steps[-1] / 2
+    for error, text, down in zip(fit.errors, ("without", "with"), (-30, 26), strict=True):
+        yield {
+            "x": float(fit.steps[place]),
+            "y": float(np.log10(error[place])),
+            "text": f"{text} {error[place]:.2g}",
+            "showarrow": True,
+            "arrowhead": 0,
+            "arrowcolor": theme.muted,
+            "ax": -46 if late else 46,
+            "ay": down,
+            "font": {"size": 13, "color": theme.text},
+            **cell.references,
+        }
 
 
 def _finding(fit: ToyFit, place: int) -> str:

@@ -49,6 +49,7 @@ def training_curves(curves: Mapping[str, pd.DataFrame], chosen: str, theme: Them
         margin={"l": LEFT, "r": 0, "t": TOP, "b": BOTTOM},
         showlegend=False,
         dragmode=False,
+        overwrite=True,
     )
     finding = _finding(curves, chosen)
     return finish(fig, theme, finding=finding, how_to_read=_reading(curves), alt=_alt(curves, finding))

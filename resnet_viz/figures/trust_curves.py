@@ -17,10 +17,17 @@ def perturbation_curves(curves: Perturbation, label: str, theme: Theme = LIGHT) 
     )
     for name, curve, colour, dash in lines:
         fig.add_trace(_curve(f"{name}, area {curve.area:.2f}", curve, colour, dash))
-    fig.update_xaxes(title="share of the pixels", tickformat=".0%", range=[0, 1], showgrid=False)
-    fig.update_yaxes(title=f"probability of {plain(label)}", tickformat=".0%", range=[-0.02, 1.02])
     legend = {"orientation": "h", "x": 0, "y": -0.22, "yanchor": "top"}
-    fig.update_layout(width=520, height=430, margin={"l": 0, "r": 0, "t": 44, "b": 0}, legend=legend, dragmode=False)
+    fig.update_layout(
+        xaxis={"title": "share of the pixels", "tickformat": ".0%", "range": [0, 1], "showgrid": False},
+        yaxis={"title": f"probability of {plain(label)}", "tickformat": ".0%", "range": [-0.02, 1.02]},
+        width=520,
+        height=430,
+        margin={"l": 0, "r": 0, "t": 44, "b": 0},
+        legend=legend,
+        dragmode=False,
+        overwrite=True,
+    )
     better = sum((curves.deletion.area < curves.random_deletion.area, curves.insertion.area > curves.random_insertion.area))
     finding = (
         "The map does no better than chance",
@@ -43,9 +50,16 @@ def randomisation_steps(steps: Randomised, theme: Theme = LIGHT) -> go.Figure:
     hover = "drawn anew down to %{x}<br>rank correlation %{y:.2f}<extra></extra>"
     line = {"color": ATTRIBUTION, "width": 3}
     fig = go.Figure(go.Scatter(x=names, y=values, mode="lines+markers", line=line, marker={"size": 8}, hovertemplate=hover))
-    fig.update_xaxes(title="drawn anew down to", type="category", tickangle=0, showgrid=False)
-    fig.update_yaxes(title="rank correlation", range=[-0.3, 1.02], zeroline=True)
-    fig.update_layout(width=520, height=430, margin={"l": 0, "r": 0, "t": 44, "b": 0}, showlegend=False, dragmode=False)
+    fig.update_layout(
+        xaxis={"title": "drawn anew down to", "type": "category", "tickangle": 0, "showgrid": False},
+        yaxis={"title": "rank correlation", "range": [-0.3, 1.02], "zeroline": True},
+        width=520,
+        height=430,
+        margin={"l": 0, "r": 0, "t": 44, "b": 0},
+        showlegend=False,
+        dragmode=False,
+        overwrite=True,
+    )
     first, last = values[0], values[-1]
     finding = f"Without the trained head {first:.0%} of the map's order is left, without any training {last:.0%}"
     return finish(

@@ -20,6 +20,8 @@ from tests.browser.conftest import CHROMIUM
 from tests.browser.screen import TIMEOUT, headings, settle
 
 CLASSES = 10
+# What is said once the browsers are open.
+READY = "ready"
 # How nice browsers are, from 0 to 19: at 10 they get a tenth of a processor that everybody wants.
 PATIENCE = 10
 
@@ -40,6 +42,7 @@ def look(url: str, browsers: int, seconds: float) -> list[Seen]:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"])
         pages = [chromium.new_context(viewport={"width": 1440, "height": 900}).new_page() for _ in found]
         _take_little()
+        print(READY, flush=True)
         deadline = time.monotonic() + seconds
         for turn in count():
             for number, (page, seen) in enumerate(zip(pages, found, strict=True)):

@@ -23,6 +23,7 @@ import torch
 # Started as a script, Python looks for imports in this folder: the repository's own modules are one above.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.browsers import READY
 from benchmarks.document import write_part
 from benchmarks.people import Person, ask_in_turn, crowd, fingerprint, questions
 from benchmarks.sites import Site, local_site, ray_site
@@ -94,8 +95,7 @@ def load(site: Site, jobs: list[Job], right: dict[Job, str], browsers: int, seco
     most, done = [0], threading.Event()
     watcher = threading.Thread(target=_watch, args=(site.processes, most, done))
     watcher.start()
-    command = [sys.executable, str(Path(__file__).with_name("browsers.py")), site.url, str(browsers), str(seconds)]
-    looking = subprocess.Popen(command, stdout=subprocess.PIPE, text=True) if browsers else None  # noqa: S603 - our own script
+    looking = _open_browsers(site, browsers, seconds) if browsers else None
     people = crowd(site.engine, PEOPLE - browsers, jobs, right, seconds)
     seen = json.loads(looking.communicate()[0]) if looking else []
     done.set()
@@ -113,6 +113,15 @@ def load(site: Site, jobs: list[Job], right: dict[Job, str], browsers: int, seco
         view_sentences=[sentence for each in seen for sentence in each["sentences"]],
         memory=most[0],
     )
+
+
+def _open_browsers(site: Site, browsers: int, seconds: float) -> "subprocess.Popen[str]":
+    """Browsers that are open and look from now on; in a session of their own, since Linux shares processors by sessions."""
+    command = [sys.executable, str(Path(__file__).with_name("browsers.py")), site.url, str(browsers), str(seconds)]
+    looking = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)  # noqa: S603 - our own script
+    if looking.stdout is None or looking.stdout.readline().strip() != READY:
+        raise RuntimeError("the browsers did not start")
+    return looking
 
 
 def _lone(engine: Engine, jobs: list[Job], right: dict[Job, str]) -> float:

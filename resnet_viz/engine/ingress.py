@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import re
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing, suppress
 from uuid import uuid4
 
@@ -21,7 +21,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from resnet_viz.engine.forms import WireError
 from resnet_viz.engine.frames import (
@@ -46,8 +46,11 @@ from resnet_viz.nets.zoo import list_models
 
 READY = "/ready"
 BINARY = "application/octet-stream"
-# Seconds between two looks at a job, and between two maps that are not finished.
-LOOK, PREVIEW = 0.2, 1.0
+# Seconds between two looks at a job that runs, and at one that waits, and between two maps that are not finished.
+LOOK, QUEUE, PREVIEW = 0.2, 1.0, 1.0
+
+# Ray hands on up to 100 KB at once. What is larger goes through shared memory, which takes longer than a few pieces.
+PIECE, MOST_PIECES = 90_000, 8
 
 Leave = Callable[[str], Awaitable[None]]
 
@@ -95,6 +98,20 @@ class _Stream(StreamingResponse):
         async with aclosing(self._frames):
             await super().__call__(scope, receive, send)
 
+    async def stream_response(self, send: Send) -> None:
+        """Send the head along with the first frame, and not at once: each message by itself costs Ray Serve milliseconds."""
+        held: list[Message] = []
+
+        async def send_together(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                held.append(message)
+                return
+            while held:
+                await send(held.pop())
+            await send(message)
+
+        await super().stream_response(send_together)
+
 
 class _Routes:
     def __init__(self, engine: LocalEngine, probe: Probe, leave: Leave | None) -> None:
@@ -141,9 +158,15 @@ class _Routes:
         try:
             async for progress in _watch(ticket):
                 yield progress
-            yield await asyncio.to_thread(_last_frame, ticket)
+            for piece in _pieces(await asyncio.to_thread(_last_frame, ticket)):
+                yield piece
         finally:
             ticket.cancel()
+
+
+def _pieces(data: bytes) -> Iterator[bytes]:
+    step = PIECE if len(data) <= MOST_PIECES * PIECE else len(data)
+    return (data[start : start + step] for start in range(0, len(data), step))
 
 
 async def _watch(ticket: Ticket) -> AsyncGenerator[bytes]:
@@ -154,14 +177,15 @@ async def _watch(ticket: Ticket) -> AsyncGenerator[bytes]:
         loop.call_soon_threadsafe(finished.set)
 
     ticket.when_finished(wake)
-    told, told_at, map_at = None, time.monotonic(), 0.0
+    told, told_at, map_at, pause = None, time.monotonic(), 0.0, LOOK
     while True:
         with suppress(TimeoutError):
-            await asyncio.wait_for(finished.wait(), LOOK)
+            await asyncio.wait_for(finished.wait(), pause)
         if finished.is_set():
             return
         progress, now = ticket.progress, time.monotonic()
         place = (progress.ahead, progress.done, progress.total)
+        pause = LOOK if progress.ahead is None else QUEUE
         if place != told:
             with_map = progress.partial is not None and now - map_at >= PREVIEW
             yield progress_frame(progress if with_map else Progress(*place))

@@ -29,9 +29,9 @@ def inspected(make_cifar: Callable[..., rv.Net], make_image: Callable[..., Image
 
 def chosen(picker: ModuleType, method: str, inspected: rv.Inspection, **asked: str) -> dict[str, Any]:
     """What the page would hand to the method for a link."""
-    selection = picker.Selection(**({"block": "layer2.0"} | asked))
-    choices = picker._choices(method, inspected, selection)
-    return {field: choice.values[choice.text(getattr(selection, field))] for field, choice in choices.items()}
+    name, options = picker.chosen_method(inspected, picker.Selection(**({"block": "layer2.0", "method": method} | asked)))
+    assert name == method
+    return dict(options)
 
 
 @pytest.mark.parametrize("method", rv.METHODS)

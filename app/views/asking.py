@@ -1,7 +1,8 @@
 """Asking for answers: progress while they are made, a sentence when one cannot be had, and the last good view stays."""
 
 import time
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, TypeGuard, TypeVar, cast
 
 import numpy as np
@@ -97,6 +98,23 @@ def _ask(subject: Subject, unit: str, kind: str, image: str, target: int | None,
         place.empty()
 
 
+@contextmanager
+def begun(key: Hashable, ask: Callable[[], Ticket]) -> Iterator[Callable[[], Ticket]]:
+    """Ask for something `long` while the page above it is drawn; gives what hands the ticket over in its place.
+
+    What is stopped is not asked for, and what cannot be had is asked for again in its place, which says why.
+    """
+    ticket = None
+    if not _is_stopped(key):
+        with suppress(*SENTENCES):
+            ticket = ask()
+    try:
+        yield ask if ticket is None else lambda: ticket
+    finally:
+        if ticket is not None:
+            ticket.cancel()
+
+
 def long(
     what: str,
     key: Hashable,
@@ -111,7 +129,7 @@ def long(
     `key` tells one thing from another: what is asked for anew is not stopped. `what` names its steps; `subject` is the network
     that is asked about, if it is one of the catalogue's; `preview` draws the map, or the curve, that is not finished.
     """
-    if st.session_state.get("stopped") == key:
+    if _is_stopped(key):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.caption("Stopped. Nothing was lost.")
             st.button("Compute it after all", on_click=st.session_state.pop, args=("stopped", None))
@@ -219,6 +237,10 @@ def _refuse(error: Exception) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.warning(escape(str(error)), icon=":material/error:")
         st.button("Try again", key=f"again-{hash(str(error))}", icon=":material/refresh:")
+
+
+def _is_stopped(key: Hashable) -> bool:
+    return bool(st.session_state.get("stopped") == key)
 
 
 def _stop(key: Hashable) -> None:

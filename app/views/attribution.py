@@ -1,5 +1,7 @@
 """Attribution: which pixels speak for the class, through which block, and can the map be trusted?"""
 
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
 from typing import Any
@@ -14,7 +16,7 @@ import show
 from controls import Selection
 from resnet_viz.analyses.activations import Array
 from resnet_viz.analyses.trust import Robustness
-from resnet_viz.engine.interface import Option
+from resnet_viz.engine.interface import Option, Ticket
 from resnet_viz.figures.block_equation import Scale
 from results import Subject
 from views import asking, current, method_picker
@@ -27,6 +29,7 @@ VIEWS = {
     "conductance": "Conductance",
     "trust": "Can it be trusted?",
 }
+BY_METHOD = ("one", "trust")
 LARGE_DELTA = 0.05
 INFIDELITY = (
     "The mean squared difference between what the map predicts for noisy copies of the picture and what the logit does, after"
@@ -37,32 +40,78 @@ Options = dict[str, Option]
 FAST = ("saliency", "input_x_gradient", "integrated_gradients", "smoothgrad", "deep_lift", "guided_backprop", "grad_cam")
 
 
+@dataclass(frozen=True)
+class _Question:
+    """What everything on the page is asked about; `method` and `options` are those of the picker.
+
+    `ask` hands the attribution by that method over, which may have been asked for before the top of the page was drawn.
+    """
+
+    subject: Subject
+    result: rv.Inspection
+    chosen: Selection
+    method: str
+    options: Options
+    ask: Callable[[], Ticket] | None = None
+
+    @property
+    def what(self) -> str:
+        """The method's title, which names its steps and its place on the page."""
+        return rv.METHODS[self.method].title
+
+    @property
+    def key(self) -> Hashable:
+        """What tells this attribution from another."""
+        return self.what, str(self.options), self.chosen.image, self.result.target
+
+    def submit(self, kind: str, what: str, **given: Option) -> Ticket:
+        """Ask for a kind of job about the class that is explained."""
+        return results.submit(self.subject, kind, self.chosen.image, self.result.target, what, **given)
+
+    def attribute(self) -> Ticket:
+        """Ask for the attribution."""
+        return self.submit("attribution", self.what, method=self.method, **self.options)
+
+    def answers(self, what: str, asked: list[tuple[str, Options]]) -> list[Any] | None:
+        """Answers to kinds of jobs with options; None where they were stopped."""
+        asks = [partial(self.submit, kind, what, **given) for kind, given in asked]
+        return asking.long(what, (what, str(asked)), asks, self.subject)
+
+
 def page() -> None:
     """The whole page, top to bottom."""
-    result, chosen = current.top()
+    result, chosen = current.inspection()
     view = chosen.view if chosen.view in VIEWS else "one"
+    subject = asking.network(chosen.model, trained=chosen.trained)
+    question = _Question(subject, result, chosen, *method_picker.chosen_method(result, chosen))
+    if view not in BY_METHOD:
+        _draw(view, question)
+        return
+    # The first map is there a tenth of a second earlier so.
+    with asking.begun(question.key, question.attribute) as ask:
+        _draw(view, replace(question, ask=ask))
+
+
+def _draw(view: str, question: _Question) -> None:
+    current.draw(question.result, question.chosen)
     st.segmented_control(
         "Show", list(VIEWS), format_func=lambda name: VIEWS[name], required=True, **controls.bound("view", view)
     )
-    subject = asking.network(chosen.model, trained=chosen.trained)
-    shown = {"one": _one, "gallery": _gallery, "strip": _strip, "conductance": _conductance, "trust": _trust}[view]
-    shown(subject, result, chosen)
+    {"one": _one, "gallery": _gallery, "strip": _strip, "conductance": _conductance, "trust": _trust}[view](question)
 
 
-def _one(subject: Subject, result: rv.Inspection, chosen: Selection) -> None:
-    method, options = method_picker.method(result, chosen)
-    found = _attribution(subject, result, chosen, method, options)
+def _one(question: _Question) -> None:
+    method_picker.pick(question.result, question.chosen)
+    found = _attribution(question)
     if found is None:
         return
     _map(found)
-    _sum(found, options)
-    if method == "grad_cam":
-        _places(subject, result, chosen)
+    _sum(found, question.options)
+    if question.method == "grad_cam":
+        _places(question)
 
 
-def _attribution(
-    subject: Subject, result: rv.Inspection, chosen: Selection, method: str, options: Options
-) -> rv.Attribution | None:
+def _attribution(question: _Question) -> rv.Attribution | None:
     """The attribution, and while it is made the map so far; None where it was stopped."""
     drawn = count()
 
@@ -70,24 +119,12 @@ def _attribution(
         st.markdown("#### The map so far")
         st.caption("Not finished: more passes are being added.")
         # Streamlit counts what one run has drawn, also what it has replaced: each needs a key of its own.
-        show.picture(rv.figures.attribution_so_far(result.seen, so_far), "The map so far.", f"so-far-{next(drawn)}", 372)
+        picture = rv.figures.attribution_so_far(question.result.seen, so_far)
+        show.picture(picture, "The map so far.", f"so-far-{next(drawn)}", 372)
 
-    what = rv.METHODS[method].title
-    found = _long(subject, result, chosen, what, [("attribution", {"method": method, **options})], preview)
+    asks = [question.ask or question.attribute]
+    found = asking.long(question.what, question.key, asks, question.subject, preview)
     return found[0] if found else None
-
-
-def _long(
-    subject: Subject,
-    result: rv.Inspection,
-    chosen: Selection,
-    what: str,
-    asked: list[tuple[str, Options]],
-    preview: asking.Preview | None = None,
-) -> list[Any] | None:
-    """Answers to kinds of jobs with options about the class that is explained; None where they were stopped."""
-    asks = [partial(results.submit, subject, kind, chosen.image, result.target, what, **given) for kind, given in asked]
-    return asking.long(what, (what, str(asked)), asks, subject, preview)
 
 
 def _map(found: rv.Attribution) -> None:
@@ -120,19 +157,20 @@ def _double(steps: int, relative: float) -> None:
         st.button(f"Double the steps to {doubled}", on_click=controls.change, kwargs={"steps": doubled})
 
 
-def _places(subject: Subject, result: rv.Inspection, chosen: Selection) -> None:
+def _places(question: _Question) -> None:
     """The places of the block, on one scale."""
-    places = method_picker.places(result.block(chosen.block))
+    block = question.chosen.block
+    places = method_picker.places(question.result.block(block))
     asked: list[tuple[str, Options]] = [
-        ("attribution", {"method": "grad_cam", "block": chosen.block, "place": place}) for place in places
+        ("attribution", {"method": "grad_cam", "block": block, "place": place}) for place in places
     ]
-    found = _long(subject, result, chosen, "place", asked)
+    found = question.answers("place", asked)
     if found:
         _small(rv.figures.cam_places(found, show.theme()), "places")
 
 
-def _gallery(subject: Subject, result: rv.Inspection, chosen: Selection) -> None:
-    methods = [name for name in chosen.methods.split(",") if name in rv.METHODS] or list(FAST)
+def _gallery(question: _Question) -> None:
+    methods = [name for name in question.chosen.methods.split(",") if name in rv.METHODS] or list(FAST)
     st.multiselect(
         "Methods",
         list(rv.METHODS),
@@ -141,7 +179,7 @@ def _gallery(subject: Subject, result: rv.Inspection, chosen: Selection) -> None
         default=methods,
         on_change=_take_methods,
     )
-    found = _long(subject, result, chosen, "method", [("attribution", {"method": method}) for method in methods])
+    found = question.answers("method", [("attribution", {"method": method}) for method in methods])
     if found:
         figure = rv.figures.attribution_gallery(found, show.theme())
         show.heading(figure)
@@ -152,7 +190,8 @@ def _take_methods() -> None:
     controls.change(methods=",".join(st.session_state["choose_methods_list"]))
 
 
-def _strip(_: Subject, result: rv.Inspection, chosen: Selection) -> None:
+def _strip(question: _Question) -> None:
+    result, chosen = question.result, question.chosen
     scale: Scale = "each" if chosen.scale == "each" else "shared"
     figure = rv.figures.cam_strip(result, chosen.block, show.theme(), scale=scale)
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -164,12 +203,12 @@ def _strip(_: Subject, result: rv.Inspection, chosen: Selection) -> None:
     _small(rv.figures.cam_overlay(result, chosen.block, show.theme()), "cam")
 
 
-def _conductance(subject: Subject, result: rv.Inspection, chosen: Selection) -> None:
+def _conductance(question: _Question) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        baseline = method_picker.ask("baseline", method_picker.BASELINE, chosen)
-        steps = method_picker.ask("steps", method_picker.STEPS, chosen)
+        baseline = method_picker.ask("baseline", method_picker.BASELINE, question.chosen)
+        steps = method_picker.ask("steps", method_picker.STEPS, question.chosen)
 
-    answer = _long(subject, result, chosen, "point", [("conductance", {"baseline": baseline, "steps": steps})])
+    answer = question.answers("point", [("conductance", {"baseline": baseline, "steps": steps})])
     if not answer:
         return
     found: rv.Conductance = answer[0]
@@ -186,9 +225,9 @@ def _conductance(subject: Subject, result: rv.Inspection, chosen: Selection) -> 
     _double(steps, relative)
 
 
-def _trust(subject: Subject, result: rv.Inspection, chosen: Selection) -> None:
-    method, options = method_picker.method(result, chosen)
-    found = _attribution(subject, result, chosen, method, options)
+def _trust(question: _Question) -> None:
+    method_picker.pick(question.result, question.chosen)
+    found = _attribution(question)
     if found is None:
         return
     _map(found)
@@ -196,18 +235,18 @@ def _trust(subject: Subject, result: rv.Inspection, chosen: Selection) -> None:
         "Deletion covers the pixels that the map calls most important: the class should go quickly. Randomisation makes the"
         " network forget what it learned, from the head down: a map that does not change never showed what was learned."
     )
-    checked = {"method": method, **options}
+    checked = {"method": question.method, **question.options}
     left, right = st.columns(2)
     with left:
-        curves = _long(subject, result, chosen, "picture", [("perturbation", checked)])
+        curves = question.answers("picture", [("perturbation", checked)])
         if curves:
             _small(rv.figures.perturbation_curves(curves[0], found.target_label, show.theme()), "perturbation")
     with right:
-        steps = _long(subject, result, chosen, "layer forgotten", [("randomisation", checked)])
+        steps = question.answers("layer forgotten", [("randomisation", checked)])
         if steps:
             _small(rv.figures.randomisation_steps(steps[0], show.theme()), "randomisation")
     if st.toggle("Measure infidelity and sensitivity too", help="Some hundred more passes (Yeh et al. 2019)."):
-        metrics = _long(subject, result, chosen, "metric", [("robustness", checked)])
+        metrics = question.answers("metric", [("robustness", checked)])
         if metrics:
             _metrics(metrics[0])
 

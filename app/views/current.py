@@ -12,16 +12,20 @@ from views import asking, picture_section
 
 def top() -> tuple[rv.Inspection, Selection]:
     """The top of such a page; when something cannot be had a sentence says so and the last good view stays."""
-    result = _inspection()
-    chosen = controls.selection()
-    picture_section.header(result, chosen)
-    picture_section.notice()
-    picture_section.picture(result, chosen)
+    result, chosen = inspection()
+    draw(result, chosen)
     return result, chosen
 
 
-def _inspection() -> rv.Inspection:
-    """The inspection that the URL asks for; where it cannot be had, the last one that could."""
+def draw(result: rv.Inspection, chosen: Selection) -> None:
+    """The top of a page about what `inspection` returned."""
+    picture_section.header(result, chosen)
+    picture_section.notice()
+    picture_section.picture(result, chosen)
+
+
+def inspection() -> tuple[rv.Inspection, Selection]:
+    """The inspection that the URL asks for, or the last one that could be had, and the selection that it is of."""
     wanted, last_good = controls.selection(), st.session_state.get("last_good", Selection())
     # Where only the network cannot be had, the picture still can.
     attempts = (wanted, replace(last_good, image=wanted.image), last_good, Selection())
@@ -34,7 +38,7 @@ def _inspection() -> rv.Inspection:
     good = asked if known else replace(asked, block=result.most_changed())
     st.session_state["last_good"] = good
     controls.write(good)
-    return result
+    return result, controls.selection()
 
 
 def _inspect(chosen: Selection) -> rv.Inspection:

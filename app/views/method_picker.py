@@ -52,9 +52,16 @@ STRIDES = {f"1/{part}": 1 / part for part in (32, 24, 16, 12, 8, 6, 4, 3)}
 STRIDE_HELP = "How far the window moves each time, at most as far as it is wide; half as far takes four times as long."
 
 
-def method(result: rv.Inspection, chosen: Selection) -> tuple[str, dict[str, Any]]:
-    """The method, and its options as `rv.attribute` takes them."""
+def chosen_method(result: rv.Inspection, chosen: Selection) -> tuple[str, dict[str, Any]]:
+    """The method that is chosen, and its options as `rv.attribute` takes them; draws nothing."""
     name = chosen.method if chosen.method in rv.METHODS else "integrated_gradients"
+    choices = _choices(name, result, chosen)
+    return name, {field: choice.values[choice.text(getattr(chosen, field))] for field, choice in choices.items()}
+
+
+def pick(result: rv.Inspection, chosen: Selection) -> None:
+    """The picker of the method and of its options."""
+    name, _ = chosen_method(result, chosen)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.selectbox(
             "Method",
@@ -64,7 +71,8 @@ def method(result: rv.Inspection, chosen: Selection) -> tuple[str, dict[str, Any
             help=f"{rv.METHODS[name].sentence} {rv.METHODS[name].source}",
             **controls.bound("method", name),
         )
-        return name, {field: ask(field, choice, chosen) for field, choice in _choices(name, result, chosen).items()}
+        for field, choice in _choices(name, result, chosen).items():
+            ask(field, choice, chosen)
 
 
 def ask(field: str, choice: Choice[Value], chosen: Selection) -> Value:

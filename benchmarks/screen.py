@@ -27,7 +27,7 @@ ROUNDS = 3
 LESSON_SECONDS, POINT_SECONDS, MAP_SHARE, IDLE_SHARE = 2.0, 1.0, 0.1, 0.02
 IDLE_FOR = 30.0
 LONG = ("integrated_gradients", "smoothgrad", "gradient_shap", "occlusion")
-MODEL = "resnet50"
+MODEL, SO_FAR = "resnet50", "[class*='st-key-so-far'] img"
 # Where each live fit is started, by which control, and what makes another fit of it in each round.
 FITS = {"toy": ("8", "seed={}", (1, 2, 3)), "training-it": ("Train now", "steps=100&depth={}", (6, 12, 20))}
 
@@ -95,13 +95,12 @@ def lessons(page: Page) -> list[Wait]:
 def fit(page: Page, slug: str) -> Wait:
     """Start a fit by its control and wait for the first chart under its progress."""
     control, rest, values = FITS[slug]
-    chart = page.locator("[class*='st-key-stoppable'] .js-plotly-plot").first
     shares = []
     for value in values:
         open_app(page, f"learn?lesson={slug}&{rest.format(value)}")
         started = time.perf_counter()
         page.locator(".st-key-lesson-doing").get_by_role("radio", name=control, exact=True).click()
-        chart.wait_for(timeout=TIMEOUT)
+        _wait_for(page, "[class*='st-key-stoppable'] .js-plotly-plot .main-svg")
         shares.append((time.perf_counter() - started) / POINT_SECONDS)
         settle(page)
     return Wait(slug, shares, 1.0)
@@ -110,7 +109,6 @@ def fit(page: Page, slug: str) -> Wait:
 def first_map(page: Page, method: str) -> Wait:
     """Choose a method on an open page by the keyboard, and wait from the last key for its first map and for the last."""
     title = METHODS[method].title
-    so_far = page.locator("[class*='st-key-so-far'] img").first
     shares = []
     for target in range(ROUNDS):
         open_app(page, f"attribution?method=saliency&model={MODEL}&weights=none&target={target}")
@@ -120,11 +118,10 @@ def first_map(page: Page, method: str) -> Wait:
         # A click of Playwright's waits until the list stands still, which is not the app's time.
         started = time.perf_counter()
         page.keyboard.press("Enter")
-        so_far.wait_for(timeout=TIMEOUT)
+        _wait_for(page, SO_FAR)
         first = time.perf_counter() - started
-        so_far.wait_for(state="detached", timeout=TIMEOUT)
+        _wait_for(page, SO_FAR, gone=True)
         settle(page)
-
         shares.append(first / (time.perf_counter() - started - QUIET / 1000))
     return Wait(title, shares, MAP_SHARE)
 
@@ -141,6 +138,14 @@ def idle(page: Page, server: psutil.Process) -> Wait:
 def _processor_seconds(server: psutil.Process) -> float:
     times = [process.cpu_times() for process in (server, *server.children(recursive=True))]
     return sum(each.user + each.system for each in times)
+
+
+def _wait_for(page: Page, selector: str, *, gone: bool = False) -> None:
+    """Wait until something is drawn, or gone; looked for at each frame, where a locator looks every half second in the end."""
+    drawn = (
+        "selector => { const found = document.querySelector(selector); return !!found && found.getClientRects().length > 0; }"
+    )
+    page.wait_for_function(f"selector => !({drawn})(selector)" if gone else drawn, arg=selector, timeout=TIMEOUT)
 
 
 def _tab(chromium: Browser, url: str) -> Page:

@@ -38,7 +38,10 @@ LIMIT = 1.3
 
 @dataclass(frozen=True)
 class Load:
-    """What a crowd got: seconds of all answers, of a lone user's; `slowest` session's share of the mean; memory in bytes."""
+    """What a crowd got: seconds of all answers, of a lone user's; `slowest` session's share of the mean; memory in bytes.
+
+    `processor` is the seconds of a core that the server's processes took for all of it, pages and people's asking included.
+    """
 
     site: str
     workers: int
@@ -50,6 +53,7 @@ class Load:
     views: int
     view_sentences: list[str]
     memory: int
+    processor: float
 
     @property
     def ratio(self) -> float:
@@ -96,8 +100,10 @@ def load(site: Site, jobs: list[Job], right: dict[Job, str], browsers: int, seco
     watcher = threading.Thread(target=_watch, args=(site.processes, most, done))
     watcher.start()
     looking = _open_browsers(site, browsers, seconds) if browsers else None
+    before = sum(map(_processor_seconds, _running(site.processes)))
     people = crowd(site.engine, PEOPLE - browsers, jobs, right, seconds)
     seen = json.loads(looking.communicate()[0]) if looking else []
+    processor = sum(map(_processor_seconds, _running(site.processes))) - before
     done.set()
     watcher.join()
     counts = [len(person.seconds) for person in people]
@@ -112,6 +118,7 @@ def load(site: Site, jobs: list[Job], right: dict[Job, str], browsers: int, seco
         views=sum(len(each["views"]) for each in seen),
         view_sentences=[sentence for each in seen for sentence in each["sentences"]],
         memory=most[0],
+        processor=processor,
     )
 
 
@@ -141,16 +148,30 @@ def _is_wrong(said: str) -> bool:
 
 def _watch(processes: tuple[psutil.Process, ...], most: list[int], done: threading.Event) -> None:
     while not done.wait(0.5):
-        alive = [each for process in processes for each in (process, *process.children(recursive=True))]
-        most[0] = max(most[0], sum(_resident(each) for each in alive))
+        most[0] = max(most[0], sum(map(_resident, _running(processes))))
+
+
+def _running(processes: tuple[psutil.Process, ...]) -> list[psutil.Process]:
+    return [each for process in processes for each in (process, *process.children(recursive=True))]
 
 
 def _resident(process: psutil.Process) -> int:
     try:
-        # Chromium and its driver are the people's own.
-        return 0 if "chrom" in process.name() or "node" in process.name() else int(process.memory_info().rss)
+        return 0 if _is_the_peoples(process) else int(process.memory_info().rss)
     except psutil.Error:
         return 0
+
+
+def _processor_seconds(process: psutil.Process) -> float:
+    try:
+        return 0.0 if _is_the_peoples(process) else sum(process.cpu_times()[:2])
+    except psutil.Error:
+        return 0.0
+
+
+def _is_the_peoples(process: psutil.Process) -> bool:
+    """Whether it is a browser, its driver or what drives them."""
+    return any(name in " ".join((process.name(), *process.cmdline()[:2])) for name in ("chrom", "node", "browsers.py"))
 
 
 SITES = {"local": local_site, "ray": ray_site}
@@ -170,6 +191,8 @@ def _text(found: Load, browsers: int, seconds: float) -> str:
         f"- Fairness: the slowest session got {found.slowest:.0%} of the mean.\n"
         f"- Wrong answers: {found.wrong}. Errors in sentences: {errors}.\n"
         f"- Browsers saw {found.views} views; sentences of errors there: {len(found.view_sentences)}.\n"
+        f"- {1000 * found.processor / len(found.seconds):.0f} ms of a core an inspection, with the pages and the asking;"
+        f" {1000 * found.lone:.0f} ms is what a lone user waits.\n"
         f"- Peak memory of the server: {found.memory >> 20:,} MiB.\n"
         f"- {'Passed' if found.passed else 'MISSED'}."
     )

@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.browsers import READY
 from benchmarks.document import write_part
 from benchmarks.people import Person, ask_in_turn, crowd, fingerprint, questions
-from benchmarks.sites import Site, local_site, ray_site
+from benchmarks.sites import Site, is_the_peoples, local_site, processor_seconds, ray_site, with_children
 from resnet_viz.engine.interface import Engine, Job
 from resnet_viz.engine.local import LocalEngine
 from resnet_viz.engine.settings import Settings
@@ -100,10 +100,10 @@ def load(site: Site, jobs: list[Job], right: dict[Job, str], browsers: int, seco
     watcher = threading.Thread(target=_watch, args=(site.processes, most, done))
     watcher.start()
     looking = _open_browsers(site, browsers, seconds) if browsers else None
-    before = sum(map(_processor_seconds, _running(site.processes)))
+    before = processor_seconds(site.processes)
     people = crowd(site.engine, PEOPLE - browsers, jobs, right, seconds)
     seen = json.loads(looking.communicate()[0]) if looking else []
-    processor = sum(map(_processor_seconds, _running(site.processes))) - before
+    processor = processor_seconds(site.processes) - before
     done.set()
     watcher.join()
     counts = [len(person.seconds) for person in people]
@@ -148,30 +148,14 @@ def _is_wrong(said: str) -> bool:
 
 def _watch(processes: tuple[psutil.Process, ...], most: list[int], done: threading.Event) -> None:
     while not done.wait(0.5):
-        most[0] = max(most[0], sum(map(_resident, _running(processes))))
-
-
-def _running(processes: tuple[psutil.Process, ...]) -> list[psutil.Process]:
-    return [each for process in processes for each in (process, *process.children(recursive=True))]
+        most[0] = max(most[0], sum(map(_resident, with_children(processes))))
 
 
 def _resident(process: psutil.Process) -> int:
     try:
-        return 0 if _is_the_peoples(process) else int(process.memory_info().rss)
+        return 0 if is_the_peoples(process) else int(process.memory_info().rss)
     except psutil.Error:
         return 0
-
-
-def _processor_seconds(process: psutil.Process) -> float:
-    try:
-        return 0.0 if _is_the_peoples(process) else sum(process.cpu_times()[:2])
-    except psutil.Error:
-        return 0.0
-
-
-def _is_the_peoples(process: psutil.Process) -> bool:
-    """Whether it is a browser, its driver or what drives them."""
-    return any(name in " ".join((process.name(), *process.cmdline()[:2])) for name in ("chrom", "node", "browsers.py"))
 
 
 SITES = {"local": local_site, "ray": ray_site}

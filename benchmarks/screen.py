@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.document import write_part
-from benchmarks.sites import NO_LIMIT, running_app
+from benchmarks.sites import NO_LIMIT, processor_seconds, running_app
 from resnet_viz.analyses.methods import METHODS
 from tests.browser.conftest import CHROMIUM, FLAGS
 from tests.browser.screen import QUIET, TIMEOUT, open_app, settle
@@ -130,14 +130,9 @@ def idle(page: Page, server: psutil.Process) -> Wait:
     """What the server's processes take while the first page is open and nobody touches it."""
     open_app(page, "")
     time.sleep(2)
-    before, started = _processor_seconds(server), time.perf_counter()
+    before, started = processor_seconds((server,)), time.perf_counter()
     time.sleep(IDLE_FOR)
-    return Wait("the first page", [(_processor_seconds(server) - before) / (time.perf_counter() - started)], IDLE_SHARE)
-
-
-def _processor_seconds(server: psutil.Process) -> float:
-    times = [process.cpu_times() for process in (server, *server.children(recursive=True))]
-    return sum(each.user + each.system for each in times)
+    return Wait("the first page", [(processor_seconds((server,)) - before) / (time.perf_counter() - started)], IDLE_SHARE)
 
 
 def _wait_for(page: Page, selector: str, *, gone: bool = False) -> None:

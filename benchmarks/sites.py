@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,6 +88,28 @@ def running_app(
     url = f"http://127.0.0.1:{port}"
     with _running([*command, *address], {**environment, "RESNET_VIZ_ENGINE": engine}, "app", f"{url}/ready") as process:
         yield url, process
+
+
+def with_children(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
+    """These processes and all that they started."""
+    return [each for process in processes for each in (process, *process.children(recursive=True))]
+
+
+def processor_seconds(processes: Iterable[psutil.Process]) -> float:
+    """Seconds of a core that these processes and all that they started have taken, people's browsers left out."""
+    return sum(map(_own_seconds, with_children(processes)))
+
+
+def is_the_peoples(process: psutil.Process) -> bool:
+    """Whether it is a browser, its driver or what drives them."""
+    return any(name in " ".join((process.name(), *process.cmdline()[:2])) for name in ("chrom", "node", "browsers.py"))
+
+
+def _own_seconds(process: psutil.Process) -> float:
+    try:
+        return 0.0 if is_the_peoples(process) else sum(process.cpu_times()[:2])
+    except psutil.Error:
+        return 0.0
 
 
 def free_port() -> int:

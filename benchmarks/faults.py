@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.document import write_part
 from benchmarks.load import answers_in_turn
-from benchmarks.people import Person, ask_in_turn, questions
+from benchmarks.people import Essence, Person, ask_in_turn, questions
 from benchmarks.sites import free_port, running_app, running_engine
 from resnet_viz.engine.interface import Job
 from resnet_viz.engine.remote import RemoteEngine
@@ -50,7 +50,7 @@ class Fault:
 class Crowd:
     """People who ask without end, and the times at which any of them got an answer."""
 
-    def __init__(self, engine: RemoteEngine, jobs: list[Job], right: dict[Job, str]) -> None:
+    def __init__(self, engine: RemoteEngine, jobs: list[Job], right: dict[Job, Essence]) -> None:
         self._people = [Person(f"person-{number}") for number in range(PEOPLE)]
         self._stop = threading.Event()
         self._threads = [
@@ -116,7 +116,7 @@ def main() -> int:
     return 1 if any(fault.wrong or not fault.kept for fault in found) else 0
 
 
-def break_things(page: Page, jobs: list[Job], right: dict[Job, str]) -> list[Fault]:
+def break_things(page: Page, jobs: list[Job], right: dict[Job, Essence]) -> list[Fault]:
     """Start everything, and break it in turn."""
     port = free_port()
     with running_app(f"http://127.0.0.1:{port}") as (url, _), ExitStack() as engines:

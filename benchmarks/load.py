@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.browsers import READY
 from benchmarks.document import write_part
-from benchmarks.people import Person, ask_in_turn, crowd, fingerprint, questions
+from benchmarks.people import Essence, Person, ask_in_turn, crowd, questions
 from benchmarks.sites import Site, is_the_peoples, local_site, processor_seconds, ray_site, with_children
 from resnet_viz.engine.interface import Engine, Job
 from resnet_viz.engine.local import LocalEngine
@@ -85,17 +85,17 @@ def main() -> int:
     return 0 if all(each.passed for each in found) else 1
 
 
-def answers_in_turn(jobs: list[Job]) -> dict[Job, str]:
+def answers_in_turn(jobs: list[Job]) -> dict[Job, Essence]:
     """Compute every answer alone, one after the other."""
     engine = LocalEngine(Settings(results=1), ["cpu"])
-    right = {job: fingerprint(engine.submit(job, "alone").answer()) for job in jobs}
+    right = {job: Essence.of(engine.submit(job, "alone").answer()) for job in jobs}
     engine.close()
     return right
 
 
-def load(site: Site, jobs: list[Job], right: dict[Job, str], browsers: int, seconds: float) -> Load:
-    """Measure a lone user, then the crowd."""
-    lone = _lone(site.engine, jobs, right)
+def load(site: Site, jobs: list[Job], right: dict[Job, Essence], browsers: int, seconds: float) -> Load:
+    """Measure the crowd, and a lone user before and after it: in a minute this machine's speed may have changed."""
+    alone = _lone(site.engine, jobs, right)
     most, done = [0], threading.Event()
     watcher = threading.Thread(target=_watch, args=(site.processes, most, done))
     watcher.start()
@@ -106,11 +106,12 @@ def load(site: Site, jobs: list[Job], right: dict[Job, str], browsers: int, seco
     processor = processor_seconds(site.processes) - before
     done.set()
     watcher.join()
+    alone += _lone(site.engine, jobs, right)
     counts = [len(person.seconds) for person in people]
     return Load(
         site=site.name,
         workers=site.workers,
-        lone=lone,
+        lone=float(np.median(alone)),
         seconds=[value for person in people for value in person.seconds],
         slowest=min(counts) / float(np.mean(counts)),
         wrong=sum(person.wrong for person in people) + sum(_is_wrong(said) for each in seen for _, said in each["views"]),
@@ -131,14 +132,14 @@ def _open_browsers(site: Site, browsers: int, seconds: float) -> "subprocess.Pop
     return looking
 
 
-def _lone(engine: Engine, jobs: list[Job], right: dict[Job, str]) -> float:
+def _lone(engine: Engine, jobs: list[Job], right: dict[Job, Essence]) -> list[float]:
     person, stop = Person("lone"), threading.Event()
     thread = threading.Thread(target=ask_in_turn, args=(engine, person, jobs, right, stop))
     thread.start()
     time.sleep(LONE_SECONDS)
     stop.set()
     thread.join()
-    return float(np.median(person.seconds[3:]))
+    return person.seconds[3:]
 
 
 def _is_wrong(said: str) -> bool:

@@ -1,11 +1,11 @@
 """Inspections a second of one process, the number that docs/scaling.md reckons with.
 
     python benchmarks/throughput.py                      # resnet20-cifar10 and resnet50, one thread and two
-    python benchmarks/throughput.py --device cuda        # passes of 1, 2, 4 and 8 pictures
+    python benchmarks/throughput.py --device cuda
 
-Only what a worker does is timed: from the decoded picture to the answer, the whole inspection. Run it on a machine that does
-nothing else, with the MALLOC_* variables of the Makefile. Weights are drawn at random where the trained ones are not here: they
-take the same time.
+Each with passes of 1, 2, 4 and 8 pictures. Only what a worker does is timed: from the decoded picture to the answer, the whole
+inspection. Run it on a machine that does nothing else, with the MALLOC_* variables of the Makefile. Weights are drawn at random
+where the trained ones are not here: they take the same time.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import torch
@@ -45,8 +46,8 @@ class Throughput:
     most: float
 
     def __str__(self) -> str:
-        setting = f"{self.threads} threads" if self.device == "cpu" else f"batch {self.batch}"
-        return f"{self.model:18} {self.device:6} {setting:10} {self.median:8.2f} /s   {self.least:.2f} to {self.most:.2f}"
+        setting = f"{self.threads} threads, {self.batch} a pass"
+        return f"{self.model:18} {self.device:6} {setting:20} {self.median:8.2f} /s   {self.least:.2f} to {self.most:.2f}"
 
 
 def measure(net: Net, image: Image.Image, batch: int) -> Throughput:
@@ -73,7 +74,7 @@ def _pass(net: Net, image: Image.Image, batch: int) -> None:
 
 def _settings(device: str) -> Iterator[tuple[int, int]]:
     """Threads and pictures a pass."""
-    yield from ((1, 1), (2, 1)) if device == "cpu" else ((torch.get_num_threads(), batch) for batch in (1, 2, 4, 8))
+    yield from product((1, 2) if device == "cpu" else (torch.get_num_threads(),), (1, 2, 4, 8))
 
 
 def main() -> None:

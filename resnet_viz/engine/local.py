@@ -160,14 +160,14 @@ class LocalEngine:
             del runs, run, answers, answer
 
     def _next(self, device: torch.device) -> list[Run]:
-        """Wait for a run, and for a GPU take those along that fit into its pass; empty once the engine is closed."""
+        """Wait for a run, and where that is faster take those along that fit into its pass; empty once the engine is closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or len(self._queue) > 0)
             if self._closed:
                 return []
             first, *others = self._queue.items()
-            alone = device.type == "cpu" or first.kind.run_batch is None
-            company = [] if alone else [run for run in others if run.company == first.company]
+            together = first.gains_by_company(device)
+            company = [run for run in others if together and run.company == first.company]
             self._queue.take()
             runs = [first, *company[: self.settings.batch - 1]]
             for run in runs:

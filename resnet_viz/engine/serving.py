@@ -2,9 +2,9 @@
 
 Each replica is a LocalEngine on its share of the machine behind the routes of ingress.py. The queue, the turns that sessions
 take, what several ask computed once, cancelling, and what is done when memory runs out are the LocalEngine's, as in the app. So
-is batching across people: a worker on a GPU takes along whatever waits for the same network, and never waits for a batch to
-fill. `@serve.batch` would: it holds the first of a batch back for a while, cannot tell networks apart, knows neither turns nor
-progress, and would be a second queue in front of the first. On a processor a batch is no faster.
+is batching across people: where that is faster a worker takes along whatever waits for the same network, and never waits for a
+batch to fill. `@serve.batch` would: it holds the first of a batch back for a while, cannot tell networks apart, knows neither
+turns nor progress, and would be a second queue in front of the first.
 
 Who hangs up cancels: Ray Serve cancels the task of the request, which closes the stream of frames, which drops the ticket, and
 the worker stops before its next block.

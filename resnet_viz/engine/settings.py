@@ -16,8 +16,8 @@ def _setting(default: int, variable: str, factor: int = 1) -> Any:  # noqa: ANN4
 class Settings:
     """`results` and `share` are the bytes of answers kept, in all and for one session.
 
-    `queue` jobs may wait, `models` networks are held for each device, and `batch` inspections by one network share a pass on a
-    GPU. A processor takes them one at a time: there it is as fast.
+    `queue` jobs may wait, `models` networks are held for each device, and `batch` inspections by one network share a pass. A
+    processor takes those by ImageNet's networks one at a time: there it is as fast.
     """
 
     results: int = _setting(512 * MEGABYTE, "RESNET_VIZ_RESULTS_MB", MEGABYTE)

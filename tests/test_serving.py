@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 import pytest
 import torch
+import yaml
 
 from resnet_viz.analyses.attribution import Attribution
 from resnet_viz.engine import serving
@@ -24,7 +25,8 @@ from resnet_viz.images import digest
 from resnet_viz.lessons.super_resolution_pictures import Attempts
 
 TOKEN = "a token of the tests"  # noqa: S105 - nobody else's
-PICTURE = (Path(__file__).parents[1] / "assets" / "samples" / "cifar-cat.jpg").read_bytes()
+ROOT = Path(__file__).parents[1]
+PICTURE = (ROOT / "assets" / "samples" / "cifar-cat.jpg").read_bytes()
 METHOD = (("method", "saliency"),)
 OPTIONS: dict[str, tuple[tuple[str, Any], ...]] = {
     "inspection": (("block", "layer2.0"),),
@@ -49,14 +51,15 @@ def address() -> Iterator[str]:
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]
     environment = {"RESNET_VIZ_TOKEN": TOKEN, "RESNET_VIZ_MIN_REPLICAS": "2", "RESNET_VIZ_QUEUE": "4"}
+    # What shares a pass is equal to rounding, and here answers are compared to the bit.
+    environment["RESNET_VIZ_BATCH"] = "1"
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(name, value)
         before = {child.pid for child in psutil.Process().children(recursive=True)}
-        serving.start("127.0.0.1", port, num_cpus=2, object_store_memory=100 * 2**20, log_to_driver=False)
-        yield f"http://127.0.0.1:{port}"
-        started = [child for child in psutil.Process().children(recursive=True) if child.pid not in before]
-        serving.stop()
+        with serving.running("127.0.0.1", port, num_cpus=2, object_store_memory=100 * 2**20, log_to_driver=False):
+            yield f"http://127.0.0.1:{port}"
+            started = [child for child in psutil.Process().children(recursive=True) if child.pid not in before]
     _, alive = psutil.wait_procs(started, timeout=20)
     assert not alive
 
@@ -194,6 +197,24 @@ def test_sessions_get_their_own_answers(engine: RemoteEngine, local: LocalEngine
     tickets = [engine.submit(each, session, f"{each.target}") for each, session in asked]
     for (each, _), ticket in zip(asked, tickets, strict=True):
         assert same("inspection", ticket.answer(), local.submit(each, "a").answer())
+
+
+def test_a_session_stays_where_its_answers_are(engine: RemoteEngine) -> None:
+    before = {process: sum(process.cpu_times()[:2]) for process in replicas()}
+    for target in range(10):
+        engine.submit(job(target=target), "faithful").answer()
+    used = sorted(sum(process.cpu_times()[:2]) - seconds for process, seconds in before.items())
+    assert used[0] < used[1] / 3
+
+
+def test_the_manifest_tells_haproxy_the_same(tmp_path: Path) -> None:
+    documents = yaml.safe_load_all((ROOT / "deploy" / "rayservice.yaml").read_text())
+    cluster = next(each["spec"]["rayClusterConfig"] for each in documents if each["kind"] == "RayService")
+    pods = [group["template"]["spec"] for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"])]
+    for pod in pods:
+        told = {entry["name"]: entry.get("value") for entry in pod["containers"][0]["env"]}
+        for name in ("RAY_SERVE_ENABLE_HA_PROXY", "RAY_SERVE_HAPROXY_BALANCE_ALGORITHM"):
+            assert told[name] == serving.haproxy(tmp_path)[name]
 
 
 def test_nobody_notices_when_a_replica_dies_in_mid_job(engine: RemoteEngine, local: LocalEngine) -> None:

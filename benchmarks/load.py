@@ -40,7 +40,8 @@ LIMIT = 1.3
 class Load:
     """What a crowd got: seconds of all answers, of a lone user's; `slowest` session's share of the mean; memory in bytes.
 
-    `processor` is the seconds of a core that the server's processes took for all of it, pages and people's asking included.
+    `processor` is the seconds of a core that the server's processes took for all of it, pages included; of the local engine
+    people's asking as well, which is in its process.
     """
 
     site: str
@@ -176,7 +177,7 @@ def _text(found: Load, browsers: int, seconds: float) -> str:
         f"- Fairness: the slowest session got {found.slowest:.0%} of the mean.\n"
         f"- Wrong answers: {found.wrong}. Errors in sentences: {errors}.\n"
         f"- Browsers saw {found.views} views; sentences of errors there: {len(found.view_sentences)}.\n"
-        f"- {1000 * found.processor / len(found.seconds):.0f} ms of a core an inspection, with the pages and the asking;"
+        f"- {1000 * found.processor / len(found.seconds):.0f} ms of a core an inspection in the server's processes;"
         f" {1000 * found.lone:.0f} ms is what a lone user waits.\n"
         f"- Peak memory of the server: {found.memory >> 20:,} MiB.\n"
         f"- {'Passed' if found.passed else 'MISSED'}."

@@ -49,7 +49,7 @@ BINARY = "application/octet-stream"
 # Seconds between two looks at a job that runs, and at one that waits, and between two maps that are not finished.
 LOOK, QUEUE, PREVIEW = 0.2, 1.0, 1.0
 
-# Ray hands on up to 100 KB at once. What is larger goes through shared memory, which takes longer than a few pieces.
+# Ray's own proxy takes up to 100 KB at once. What is larger goes through shared memory, which takes longer than a few pieces.
 PIECE, MOST_PIECES = 90_000, 8
 
 Leave = Callable[[str], Awaitable[None]]

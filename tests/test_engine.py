@@ -343,7 +343,7 @@ class TestCancelling:
         engine.submit(job(), "a").answer()
         engine.close()
         assert not [thread for thread in threading.enumerate() if thread in engine._threads]
-        with pytest.raises(BusyError):
+        with pytest.raises(BusyError, match="is being stopped"):
             engine.submit(job(), "a", view="other")
 
 

@@ -62,7 +62,12 @@ class _Question:
     @property
     def key(self) -> Hashable:
         """What tells this attribution from another."""
-        return self.what, str(self.options), self.chosen.image, self.result.target
+        return self.what, str(self.options), self._about
+
+    @property
+    def _about(self) -> Hashable:
+        """What everything is about: the network, the picture and the class."""
+        return self.subject.model, self.subject.trained, self.chosen.image, self.result.target
 
     def submit(self, kind: str, what: str, **given: Option) -> Ticket:
         """Ask for a kind of job about the class that is explained."""
@@ -75,7 +80,7 @@ class _Question:
     def answers(self, what: str, asked: list[tuple[str, Options]]) -> list[Any] | None:
         """Answers to kinds of jobs with options; None where they were stopped."""
         asks = [partial(self.submit, kind, what, **given) for kind, given in asked]
-        return asking.long(what, (what, str(asked)), asks, self.subject)
+        return asking.long(what, (what, str(asked), self._about), asks, self.subject)
 
 
 def page() -> None:

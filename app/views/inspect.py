@@ -44,5 +44,7 @@ def _sweep(result: rv.Inspection, chosen: Selection) -> AblationSweep | None:
     """Each block's branch removed in turn, for the class that is explained; None where that was stopped."""
     subject = asking.network(chosen.model, trained=chosen.trained)
     ask = partial(results.submit, subject, "ablation sweep", chosen.image, result.target, "ablation sweep")
-    found = asking.long("without block", ("ablation sweep", subject.model, chosen.image, result.target), [ask], subject)
+    found = asking.long(
+        "without block", ("ablation sweep", subject.model, subject.trained, chosen.image, result.target), [ask], subject
+    )
     return found[0] if found else None

@@ -116,7 +116,10 @@ class LocalEngine:
 
     def _refuse_overflow(self, ticket: Ticket) -> None:
         waiting = len(self._queue)
-        if self._closed or waiting > self.settings.queue:
+        if self._closed:
+            ticket.cancel()
+            raise BusyError("This server is being stopped: try again in a minute.")
+        if waiting > self.settings.queue:
             ticket.cancel()
             raise BusyError(f"{waiting - 1} analyses wait already, as many as this server takes in: try again in a minute.")
 

@@ -125,6 +125,15 @@ def test_a_long_method_can_be_stopped_and_the_app_is_free_at_once(page: Page) ->
     page.get_by_text("Compute it after all").wait_for()
 
 
+def test_what_was_stopped_for_one_class_is_computed_for_another(page: Page) -> None:
+    page.goto("/attribution?model=resnet152&weights=none&view=gallery&methods=smoothgrad")
+    page.locator("[class*='st-key-stoppable'] button").click(timeout=60_000)
+    page.get_by_text("Compute it after all").wait_for()
+    page.get_by_role("combobox", name="Explain").click()
+    page.get_by_role("option").nth(5).click()
+    page.locator("[class*='st-key-stoppable'] button").click(timeout=60_000)
+
+
 def test_the_same_link_shows_the_same_to_another_person(page: Page, chromium: Browser) -> None:
     open_app(page, "attribution?method=grad_cam&block=layer2.1&place=residual")
     assert headings_for_another_person(chromium, page.url) == headings(page)

@@ -100,7 +100,7 @@ def upload(field: str) -> None:
         camera = st.toggle("Camera", key=f"use-camera-{field}")
         st.caption("Your photo stays in this server's memory.")
     if camera:
-        st.camera_input("Take a photo", key=shot, on_change=_take, args=(shot, field), label_visibility="collapsed")
+        st.camera_input("Take a photo", key=shot, on_change=_take, args=(shot, field), label_visibility="collapsed", width=480)
 
 
 def gallery(field: str, shown: str, key: str) -> None:

@@ -19,7 +19,10 @@ ARTIFACTS = ROOT / "artifacts"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 START_SECONDS = 90
 # The driver looks at stack traces, for which Chromium would read every script a second time: two seconds a page.
-FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--js-flags=--no-enable-lazy-source-positions"]
+SCRIPTS = "--js-flags=--no-enable-lazy-source-positions"
+# Chromium's own green picture with a clock, in place of a camera, and nobody has to allow it.
+CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", SCRIPTS, *CAMERA]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

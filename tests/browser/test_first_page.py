@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from PIL import Image
@@ -99,6 +100,20 @@ def test_an_uploaded_photo_is_analysed_and_its_link_works_for_another_person(pag
     assert headings_for_another_person(chromium, page.url) == found
 
 
+def test_a_photo_can_be_taken(page: Page) -> None:
+    open_app(page)
+    sample = page.url
+    page.get_by_text("Camera", exact=True).click()
+    settle(page)
+    page.wait_for_function("() => document.querySelector('video')?.readyState === 4")
+    page.get_by_role("button", name="Take Photo").click()
+    page.wait_for_function("before => location.href !== before", arg=sample)
+    settle(page)
+    # A digest: nobody else's link shows it by chance.
+    assert len(picture_of(page.url)) == 64
+    screenshot(page, "first-page-camera")
+
+
 def test_a_photo_can_be_pasted_and_text_gets_a_sentence(page: Page) -> None:
     open_app(page)
     before = page.get_by_alt_text("The picture as the network sees it").get_attribute("src")
@@ -127,8 +142,12 @@ def test_two_people_see_their_own_pictures(page: Page, chromium: Browser, app_ur
     assert mine != theirs
     page.get_by_role("button", name="Previous").click()
     settle(page)
-    assert page.url.split("image=")[1].split("&")[0] == mine.split("image=")[1].split("&")[0]
+    assert picture_of(page.url) == picture_of(mine)
     other.context.close()
+
+
+def picture_of(url: str) -> str:
+    return parse_qs(urlsplit(url).query)["image"][0]
 
 
 def test_a_text_file_called_jpg_gets_a_sentence_and_the_old_result_stays(page: Page) -> None:

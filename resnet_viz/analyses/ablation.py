@@ -139,11 +139,7 @@ def sweep(net: Net, image: Image.Image, target: int | str | None = None, *, on_b
     `on_block(done, total)` is called after each block; what it raises cancels. ValueError for a class that the network lacks.
     """
     chosen = None if target is None else net.class_index(target)
-    twin = net.twin()
-    for layer in twin.modules():
-        # Nobody looks at what goes into a ReLU, and in place it needs no memory of its own.
-        if isinstance(layer, nn.ReLU):
-            layer.inplace = True
+    twin = net.frugal_twin()
     with ExitStack() as hooks, torch.inference_mode():
         for handle in _growing(twin, on_block):
             hooks.callback(handle.remove)

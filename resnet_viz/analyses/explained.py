@@ -82,12 +82,8 @@ class Explained:
 
     @cached_property
     def _frugal(self) -> nn.Module:
-        """A twin for passes that nobody looks into: its ReLUs work in place, which saves a tenth of the time."""
-        twin = self.net.twin()
-        for layer in twin.modules():
-            if isinstance(layer, nn.ReLU):
-                layer.inplace = True
-        return twin
+        """A twin for passes that nobody looks into."""
+        return self.net.frugal_twin()
 
     def baseline(self, kind: Baseline, seed: int = 0) -> Tensor:
         """Return a baseline for this picture, (1, 3, H, W)."""

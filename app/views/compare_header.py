@@ -11,6 +11,7 @@ import show
 from controls import Selection
 from views import picture_section
 from views.compare_pair import Mode, in_mode, mode_of, swapped
+from views.network_picker import described
 
 MODES: dict[Mode, str] = {
     "networks": "Two networks on one picture",
@@ -101,13 +102,15 @@ def _network_picker(label: str, side: str, shown: str) -> None:
     models = results.models()
     key = f"choose_{side}_network"
     st.session_state[key] = shown
-
-    def describe(name: str) -> str:
-        info = models[name]
-        state = "weights here" if info.here else "weights not here"
-        return f"{info.title} · {info.task} · {info.blocks} blocks · {state}"
-
-    st.selectbox(label, list(models), format_func=describe, width=400, key=key, on_change=_change_network, args=(side, key))
+    st.selectbox(
+        label,
+        list(models),
+        format_func=lambda name: described(models[name]),
+        width=400,
+        key=key,
+        on_change=_change_network,
+        args=(side, key),
+    )
 
 
 def _change_network(side: str, key: str) -> None:

@@ -24,12 +24,13 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.document import write_part
 from benchmarks.load import answers_in_turn
 from benchmarks.people import Essence, Person, ask_in_turn, questions
-from benchmarks.sites import free_port, running_app, running_engine
+from benchmarks.sites import running_app, running_engine
 from resnet_viz.engine.interface import Job
 from resnet_viz.engine.remote import RemoteEngine
 from resnet_viz.engine.settings import Settings
 from tests.browser.conftest import CHROMIUM
 from tests.browser.screen import TIMEOUT, headings, settle
+from tests.servers import free_port
 
 PEOPLE, BEFORE, AFTER, OFFLINE = 8, 10.0, 20.0, 5.0
 MODEL = "resnet20-cifar10"

@@ -1,13 +1,10 @@
 """What is put under load: an app with the local engine in this process, and one with Ray Serve and two replicas beside it."""
 
 import os
-import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
-import urllib.request
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,13 +15,13 @@ import psutil
 from resnet_viz.engine.interface import Engine
 from resnet_viz.engine.remote import RemoteEngine
 from resnet_viz.engine.settings import Settings
+from tests.servers import app_command, free_port, running
 
 ROOT = Path(__file__).parents[1]
-LOGS = ROOT / "artifacts"
 # Nobody is asked to slow down; and where nothing is kept, everything is computed.
 NO_LIMIT = {"RESNET_VIZ_COMPUTATIONS_PER_MINUTE": "0"}
 NOTHING_KEPT = NO_LIMIT | {"RESNET_VIZ_RESULTS_MB": "1"}
-REPLICAS, START_SECONDS = 2, 180
+REPLICAS = 2
 
 
 @dataclass(frozen=True)
@@ -73,7 +70,7 @@ def running_engine(port: int) -> Iterator["subprocess.Popen[bytes]"]:
     """The engine's own command, ready to be asked."""
     sizes = {"RESNET_VIZ_MIN_REPLICAS": str(REPLICAS), "RESNET_VIZ_RESULTS_MB": "1", "PORT": str(port)}
     command = [sys.executable, "-m", "resnet_viz.engine.serving"]
-    with _running(command, sizes, "engine", f"http://127.0.0.1:{port}/ready") as process:
+    with running(command, f"http://127.0.0.1:{port}/ready", "load-engine", sizes) as process:
         yield process
 
 
@@ -83,10 +80,8 @@ def running_app(
 ) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
     """The app by its real command, and its address; it asks the engine at that address, or its own."""
     port = free_port()
-    command = [str(Path(sys.executable).with_name("streamlit")), "run", "app/main.py", "--server.headless", "true"]
-    address = ["--server.address", "127.0.0.1", "--server.port", str(port)]
     url = f"http://127.0.0.1:{port}"
-    with _running([*command, *address], {**environment, "RESNET_VIZ_ENGINE": engine}, "app", f"{url}/ready") as process:
+    with running(app_command(port), f"{url}/ready", "load-app", {**environment, "RESNET_VIZ_ENGINE": engine}) as process:
         yield url, process
 
 
@@ -110,38 +105,3 @@ def _own_seconds(process: psutil.Process) -> float:
         return 0.0 if is_the_peoples(process) else sum(process.cpu_times()[:2])
     except psutil.Error:
         return 0.0
-
-
-def free_port() -> int:
-    """A port that nobody listens to."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-@contextmanager
-def _running(command: list[str], environment: Mapping[str, str], name: str, ready: str) -> Iterator["subprocess.Popen[bytes]"]:
-    LOGS.mkdir(exist_ok=True)
-    with (LOGS / f"load-{name}.log").open("w") as log:
-        variables = os.environ | dict(environment)
-        process = subprocess.Popen(  # noqa: S603 - our own commands
-            command, cwd=ROOT, env=variables, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
-        )
-        try:
-            _wait_for(ready, process)
-            yield process
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(60)
-
-
-def _wait_for(url: str, process: "subprocess.Popen[bytes]") -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            with urllib.request.urlopen(url, timeout=5):  # noqa: S310 - our own server
-                return
-        except OSError:
-            time.sleep(0.5)
-    raise RuntimeError(f"{url} did not answer, see the logs in {LOGS}")

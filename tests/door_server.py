@@ -1,13 +1,6 @@
 """The real app with settings of its own, and a session of it without a browser."""
 
 import http.client
-import os
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,9 +12,9 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
-ROOT = Path(__file__).parents[1]
-ARTIFACTS = ROOT / "artifacts"
-START_SECONDS = 120
+from tests import servers
+from tests.servers import app_command, free_port, log_of
+
 BOUNDARY = "a-boundary"
 
 
@@ -103,41 +96,5 @@ def running(
 ) -> Iterator[Server]:
     """Start the app by its real command, and stop it in the end."""
     port = port or free_port()
-    command = [str(Path(sys.executable).with_name("streamlit")), "run", "app/main.py", "--server.headless", "true"]
-    address = ["--server.address", "127.0.0.1", "--server.port", str(port)]
-    ARTIFACTS.mkdir(exist_ok=True)
-    log = ARTIFACTS / f"{name}.log"
-    with log.open("w") as output:
-        process = subprocess.Popen(  # noqa: S603 - our own server
-            [*command, *address, *flags],
-            cwd=ROOT,
-            env=os.environ | (environment or {}),
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            wait_until_ready(port, process)
-            yield Server(port, process.pid, log)
-        finally:
-            process.terminate()
-            process.wait(30)
-
-
-def wait_until_ready(port: int, process: subprocess.Popen[bytes]) -> None:
-    """Wait for the readiness route; RuntimeError where the server ends before."""
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/ready", timeout=30):
-                return
-        except OSError:
-            time.sleep(0.3)
-    raise RuntimeError(f"the app did not become ready, see the logs in {ARTIFACTS}")
-
-
-def free_port() -> int:
-    """A port that nobody uses."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    with servers.running(app_command(port, *flags), f"http://127.0.0.1:{port}/ready", name, environment) as process:
+        yield Server(port, process.pid, log_of(name))

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.door_server import free_port, wait_until_ready
+from tests.servers import free_port, wait_for
 
 ROOT = Path(__file__).parents[1]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
@@ -163,7 +163,7 @@ def container(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
         env=os.environ | {"TREE": str(tree), "PREFIX": sys.base_prefix},
     )
     try:
-        wait_until_ready(port, process)
+        wait_for(f"http://127.0.0.1:{port}/ready", process)
         yield Container(port, process)
     finally:
         process.terminate()

@@ -27,7 +27,8 @@ from websockets.sync.client import connect
 from websockets.typing import Origin
 
 import resnet_viz as rv
-from tests.door_server import ROOT, Server, form, running
+from tests.door_server import Server, form, running
+from tests.servers import ROOT
 
 sys.path.insert(0, str(ROOT / "app"))  # where `streamlit run` looks
 

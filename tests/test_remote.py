@@ -26,6 +26,7 @@ from resnet_viz.engine.silence import Silence
 from resnet_viz.engine.wire import encode
 from resnet_viz.images import digest
 from resnet_viz.nets.zoo import ModelInfo
+from tests.servers import free_port
 
 PICTURE = (Path(__file__).parents[1] / "assets" / "samples" / "cifar-cat.jpg").read_bytes()
 TOKEN = "a token of the tests"  # noqa: S105 - nobody else's
@@ -63,9 +64,7 @@ class Server:
     def __init__(self, token: str = "") -> None:
         self.engine = LocalEngine(Settings(queue=2), devices=["cpu"])
         self._app = ingress.ingress(self.engine, Probe(self.engine.devices[0]), token)
-        with socket.socket() as found:
-            found.bind(("127.0.0.1", 0))
-            self.port = found.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
 
     def start(self) -> "Server":

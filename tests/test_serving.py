@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -23,6 +22,7 @@ from resnet_viz.engine.remote import RemoteEngine
 from resnet_viz.engine.wire import encode
 from resnet_viz.images import digest
 from resnet_viz.lessons.super_resolution_pictures import Attempts
+from tests.servers import free_port
 
 TOKEN = "a token of the tests"  # noqa: S105 - nobody else's
 ROOT = Path(__file__).parents[1]
@@ -47,9 +47,7 @@ PRACTISED = ("super-resolution training", "toy")
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
+    port = free_port()
     environment = {"RESNET_VIZ_TOKEN": TOKEN, "RESNET_VIZ_MIN_REPLICAS": "2", "RESNET_VIZ_QUEUE": "4"}
     # What shares a pass is equal to rounding, and here answers are compared to the bit.
     environment["RESNET_VIZ_BATCH"] = "1"

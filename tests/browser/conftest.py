@@ -2,11 +2,6 @@
 
 import os
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,10 +9,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Error, Page, sync_playwright
 
-ROOT = Path(__file__).parents[2]
-ARTIFACTS = ROOT / "artifacts"
+from tests.servers import app_command, free_port, running
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-START_SECONDS = 90
 # The driver looks at stack traces, for which Chromium would read every script a second time: two seconds a page.
 SCRIPTS = "--js-flags=--no-enable-lazy-source-positions"
 # Chromium's own green picture with a clock, in place of a camera, and nobody has to allow it.
@@ -89,29 +83,7 @@ def cleared(tab: Page) -> Iterator[Page]:
 @contextmanager
 def running_app(environment: Mapping[str, str] | None = None, log_name: str = "app") -> Iterator[str]:
     """Start the app by its real command on a free port, with variables of its own; gives its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{probe.getsockname()[1]}"
-    command = [str(Path(sys.executable).with_name("streamlit")), "run", "app/main.py", "--server.headless", "true"]
-    address = ["--server.address", "127.0.0.1", "--server.port", url.rsplit(":", maxsplit=1)[-1]]
-    ARTIFACTS.mkdir(exist_ok=True)
-    variables = os.environ | (environment or {})
-    with (ARTIFACTS / f"{log_name}.log").open("w") as log:
-        server = subprocess.Popen([*command, *address], cwd=ROOT, env=variables, stdout=log, stderr=subprocess.STDOUT)  # noqa: S603
-        try:
-            _wait_for(f"{url}/ready", server)
-            yield url
-        finally:
-            server.terminate()
-            server.wait(20)
-
-
-def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and server.poll() is None:
-        try:
-            with urllib.request.urlopen(url, timeout=2):  # noqa: S310 - our own server
-                return
-        except OSError:
-            time.sleep(0.3)
-    raise RuntimeError(f"the app did not start, see the logs in {ARTIFACTS}")
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with running(app_command(port), f"{url}/ready", log_name, environment):
+        yield url

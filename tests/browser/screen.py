@@ -7,7 +7,7 @@ from uuid import uuid4
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
-from tests.browser.conftest import ARTIFACTS
+from tests.servers import ARTIFACTS
 
 TIMEOUT = 60_000
 # For so many milliseconds nothing may have changed, with the page free to change: between a click and the start of

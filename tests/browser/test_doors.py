@@ -8,8 +8,9 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.browser.screen import headings, open_app, overflow, screenshot, settle
-from tests.door_server import Server, free_port, running
+from tests.door_server import Server, running
 from tests.oidc_provider import Provider, running_provider, secrets
+from tests.servers import free_port
 
 ASSETS = Path(__file__).parents[2] / "assets"
 UPLOAD = "[data-testid='stFileUploaderDropzoneInput']"

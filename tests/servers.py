@@ -63,4 +63,4 @@ def wait_for(url: str, process: "subprocess.Popen[bytes]") -> None:
                 return
         except OSError:
             time.sleep(0.3)
-    raise RuntimeError(f"{url} did not answer, see the logs in {ARTIFACTS}")
+    raise RuntimeError(f"{url} did not become ready, see the logs in {ARTIFACTS}")

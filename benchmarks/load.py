@@ -4,7 +4,7 @@ Twenty-six sessions ask the engine through its interface and four real browsers 
 local engine and then with Ray Serve and two replicas. Prints what was done, how long it took beside a lone user's, how fair it
 was and whether any answer was wrong. Exits with status 1 where a target is missed.
 
-One thread a worker, as on Ray Serve: a small network is a sixth faster on one than on two (docs/scaling.md).
+One thread a worker, as on Ray Serve, whose two replicas have a core each.
 """
 
 import argparse

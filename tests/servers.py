@@ -51,7 +51,11 @@ def running(
             yield process
         finally:
             process.send_signal(signal.SIGTERM)
-            process.wait(END_SECONDS)
+            try:
+                process.wait(END_SECONDS)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                raise
 
 
 def wait_for(url: str, process: "subprocess.Popen[bytes]") -> None:

@@ -38,6 +38,15 @@ def test_what_two_wait_for_has_the_better_place_and_is_done_once() -> None:
     assert drained(queue) == ["a1", shared, "a2"]
 
 
+def test_whoever_was_taken_along_has_had_a_turn() -> None:
+    queue: FairQueue[str] = FairQueue()
+    for item in ("a1", "b1", "b2", "c1"):
+        queue.put(item[0], item)
+    assert queue.take() == "a1"
+    queue.take_along("b1")
+    assert drained(queue) == ["c1", "b2"]
+
+
 def test_one_of_two_who_wait_may_leave() -> None:
     queue: FairQueue[str] = FairQueue()
     shared = "shared"

@@ -1,6 +1,6 @@
 """The main job: everything the first page shows, in one forward and one backward pass."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import NamedTuple, TypeVar
 
@@ -192,14 +192,15 @@ def inspect(
 
 def inspect_batch(
     net: Net,
-    images: Sequence[Image.Image],
+    images: Iterable[Image.Image],
     targets: Sequence[int | str | None],
     *,
     on_block: OnBlock | None = None,
 ) -> list[Inspection]:
     """Inspect several images, each for a target of its own, in one pass.
 
-    In evaluation mode no image has to do with another: each gets what it would get alone, to rounding. Otherwise as `inspect`.
+    In evaluation mode no image has to do with another: each gets what it would get alone, to rounding. Images are cropped
+    one after the other, so that an iterator never holds two large ones. Otherwise as `inspect`.
     """
     chosen = [None if target is None else net.class_index(target) for target in targets]
     twin, seen = net.twin(), [net.preprocessing.seen(image) for image in images]

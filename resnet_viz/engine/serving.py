@@ -39,7 +39,7 @@ from resnet_viz.engine.settings import Settings
 APP, REPLICA = "resnet-viz", "Replica"
 # Beside the jobs: probes, catalogues and farewells.
 OTHER_REQUESTS = 16
-# Bytes, the least that Ray takes well: answers pass through it behind Ray's own proxy alone.
+# Bytes of Ray's own; answers pass through them behind Ray's own proxy alone.
 SHARED_MEMORY = 500 * 10**6
 
 

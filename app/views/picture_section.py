@@ -13,7 +13,8 @@ from controls import Selection
 from resnet_viz.images import MAX_BYTES
 from views import away_section, download_section, network_picker
 
-UPLOAD_TYPES = ["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "heic", "heif", "avif"]
+OPENED = ["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"]
+REFUSED, CONVERTED = ["avif"], ["heic", "heif"]
 
 
 def header(result: rv.Inspection, chosen: Selection) -> None:
@@ -80,7 +81,7 @@ def upload(field: str) -> None:
     key, pasted, shot = f"upload-{turn}", f"paste-{turn}", f"camera-{turn}"
     st.file_uploader(
         "Drop a photo",
-        UPLOAD_TYPES,
+        upload_types(),
         max_upload_size=MAX_BYTES >> 20,
         key=key,
         on_change=_take,
@@ -92,7 +93,7 @@ def upload(field: str) -> None:
             "Paste a photo here",
             key=pasted,
             accept_file=True,
-            file_type=UPLOAD_TYPES,
+            file_type=upload_types(),
             on_submit=_take,
             args=(pasted, field),
             width=260,
@@ -101,6 +102,17 @@ def upload(field: str) -> None:
         st.caption("Your photo stays in this server's memory.")
     if camera:
         st.camera_input("Take a photo", key=shot, on_change=_take, args=(shot, field), label_visibility="collapsed", width=480)
+
+
+def upload_types() -> list[str]:
+    """The endings that a picker of pictures lets through.
+
+    Those that cannot be opened are let through for the sentence they get: Streamlit's own refusal is a red icon. Safari turns
+    HEIC photos into JPEG where a page does not ask for them, so there they are not asked for.
+    """
+    agent = st.context.headers.get("User-Agent", "")
+    converts = "Safari/" in agent and "Chrome/" not in agent  # every browser on a phone of Apple's is Safari inside
+    return OPENED + REFUSED + ([] if converts else CONVERTED)
 
 
 def gallery(field: str, shown: str, key: str) -> None:

@@ -132,6 +132,21 @@ def test_a_photo_can_be_pasted_and_text_gets_a_sentence(page: Page) -> None:
     assert page.get_by_alt_text("The picture as the network sees it").get_attribute("src") == after
 
 
+def test_safari_is_left_to_turn_heic_photos_into_jpeg(page: Page, chromium: Browser, app_url: str) -> None:
+    safari = (
+        "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 "
+        "Mobile/15E148 Safari/604.1"
+    )
+    with chromium.new_context(user_agent=safari, base_url=app_url) as context:
+        other = context.new_page()
+        for visitor, takes_heic in ((page, True), (other, False)):
+            open_app(visitor)
+            for picker in ("stFileUploader", "stChatInput"):
+                endings = visitor.locator(f"[data-testid='{picker}'] input[type='file']").get_attribute("accept") or ""
+                assert "jpg" in endings
+                assert ("heic" in endings) == takes_heic
+
+
 def test_two_people_see_their_own_pictures(page: Page, chromium: Browser, app_url: str) -> None:
     other = chromium.new_context(viewport={"width": 1440, "height": 900}, base_url=app_url).new_page()
     open_app(page)

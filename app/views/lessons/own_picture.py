@@ -8,7 +8,7 @@ import results
 import show
 from resnet_viz.images import MAX_BYTES
 from views.lessons import lesson, subject
-from views.picture_section import UPLOAD_TYPES
+from views.picture_section import upload_types
 
 
 def picker() -> str:
@@ -16,7 +16,9 @@ def picker() -> str:
     shown = subject.picture_picker()
     turn = f"lesson-upload-{st.session_state.setdefault('uploads', 0)}"
     with st.popover("Your own photo", icon=":material/add_photo_alternate:", key="lesson-own-photo"):
-        st.file_uploader("Drop a photo", UPLOAD_TYPES, max_upload_size=MAX_BYTES >> 20, key=turn, on_change=_take, args=(turn,))
+        st.file_uploader(
+            "Drop a photo", upload_types(), max_upload_size=MAX_BYTES >> 20, key=turn, on_change=_take, args=(turn,)
+        )
         st.caption("Your photo stays in this server's memory.")
     refused = st.session_state.pop("lesson_refused", "")
     if refused:

@@ -6,11 +6,12 @@ Blue networks have an identity path and grey ones are plain; deep ones have wide
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
+from resnet_viz.figures.cells import Cell, cells
 from resnet_viz.figures.theme import IDENTITY, LIGHT, PLAIN, Theme, finish
 from resnet_viz.nets.zoo import CIFAR, CifarSpec
 
@@ -39,11 +40,18 @@ def training_curves(curves: Mapping[str, pd.DataFrame], chosen: str, theme: Them
     """
     if chosen not in curves:
         raise ValueError(f"there is no curve of {chosen!r}: there are {', '.join(curves) or 'none'}")
-    fig = make_subplots(1, 2, shared_yaxes=True, horizontal_spacing=0.03)
-    for column, panel in enumerate((TRAINING, TEST), start=1):
-        _add_panel(fig, column, curves, chosen, panel, theme)
-    _scale_axes(fig, last=max(int(curve["epoch"].iloc[-1]) for curve in curves.values()), limits=_limits(curves))
+    fig = go.Figure()
+    places = cells([1, 1], gap=0.03)
+    notes: list[dict[str, object]] = []
+    for place, panel in zip(places, (TRAINING, TEST), strict=True):
+        # The chosen one last, above the others.
+        for name in sorted(curves, key=lambda name: name == chosen):
+            fig.add_trace(_line(curves[name], name, panel, front=name == chosen).update(place.axes))
+        notes += [label | place.references for label in _labels(curves, chosen, panel, theme)]
+        notes.append(_title(place, panel, theme))
     fig.update_layout(
+        **_axes(*places, last=max(int(curve["epoch"].iloc[-1]) for curve in curves.values()), limits=_limits(curves)),
+        annotations=notes,
         width=WIDTH,
         height=HEIGHT,
         margin={"l": LEFT, "r": 0, "t": TOP, "b": BOTTOM},
@@ -55,30 +63,25 @@ def training_curves(curves: Mapping[str, pd.DataFrame], chosen: str, theme: Them
     return finish(fig, theme, finding=finding, how_to_read=_reading(curves), alt=_alt(curves, finding))
 
 
-def _add_panel(
-    fig: go.Figure, column: int, curves: Mapping[str, pd.DataFrame], chosen: str, panel: Panel, theme: Theme
-) -> None:
-    """Lines, their names and the panel's title."""
-    # The chosen one last, above the others.
-    for name in sorted(curves, key=lambda name: name == chosen):
-        fig.add_trace(_line(curves[name], name, panel, front=name == chosen), row=1, col=column)
-    for note in (*_labels(curves, chosen, panel, theme), _title(panel, theme)):
-        fig.add_annotation(note, row=1, col=column)
-
-
-def _scale_axes(fig: go.Figure, *, last: int, limits: tuple[float, float]) -> None:
+def _axes(training: Cell, test: Cell, *, last: int, limits: tuple[float, float]) -> dict[str, dict[str, Any]]:
     """Epochs up to the last with room for names behind it; errors on a log scale between `limits`, powers of ten."""
-    fig.update_xaxes(
-        title="epoch",
-        range=[1, last * (1 + LABEL_SHARE)],
-        tickvals=_epochs(last),
-        showgrid=False,
-        showline=True,
-        fixedrange=True,
-    )
-    names = [f"{tick:.0%}" for tick in TICKS]
-    fig.update_yaxes(type="log", range=list(limits), tickvals=TICKS, ticktext=names, fixedrange=True)
-    fig.update_yaxes(title="error (log scale)", col=1)
+    x = {
+        "title": "epoch",
+        "range": [1, last * (1 + LABEL_SHARE)],
+        "tickvals": _epochs(last),
+        "showgrid": False,
+        "showline": True,
+        "fixedrange": True,
+    }
+    y = {
+        "type": "log",
+        "range": limits,
+        "tickvals": TICKS,
+        "ticktext": [f"{tick:.0%}" for tick in TICKS],
+        "fixedrange": True,
+    }
+    named, unnamed = {"title": "error (log scale)", **y}, {"matches": "y", "showticklabels": False, **y}
+    return training.layout(x, named) | test.layout(x, unnamed)
 
 
 def _line(curve: pd.DataFrame, name: str, panel: Panel, *, front: bool) -> go.Scatter:
@@ -94,15 +97,15 @@ def _line(curve: pd.DataFrame, name: str, panel: Panel, *, front: bool) -> go.Sc
     )
 
 
-def _title(panel: Panel, theme: Theme) -> dict[str, object]:
+def _title(place: Cell, panel: Panel, theme: Theme) -> dict[str, object]:
     """Stand in the panel's upper right corner, where no line comes."""
     return {
         "text": f"<b>Error on {panel.images} images</b>",
         "font": {"size": 14, "color": theme.text},
         "x": 1,
         "y": 1,
-        "xref": "x domain",
-        "yref": "y domain",
+        "xref": f"x{place.number} domain",
+        "yref": f"y{place.number} domain",
         "xanchor": "right",
         "yanchor": "top",
         "showarrow": False,

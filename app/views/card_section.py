@@ -69,7 +69,7 @@ def _recipe(card: Mapping[str, Any]) -> dict[str, str]:
         "augmentation": f"crops after {recipe['padding']} pixels of padding, mirrors",
         "precision": recipe["precision"],
         "seed": f"{recipe['seed']}",
-        "time": f"{card['seconds'] / 60:.0f} minutes",
+        "time": f"{card['seconds'] / 60:.0f} minutes by the clock",
         "made with": f"torch {versions['torch']}, torchvision {versions['torchvision']}, Python {versions['python']}",
     }
 

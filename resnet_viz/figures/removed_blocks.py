@@ -10,6 +10,8 @@ from resnet_viz.figures.theme import LIGHT, PLAIN, SUM, Theme, finish, plain, sh
 from resnet_viz.lessons.fewer_blocks import Change, Recorded
 
 WIDTH, HEIGHT, TOP = 640, 400, 60
+GAP = 0.3  # between the bars of two blocks, as a share of a block's place
+MOST_WIDE_BARS = 12
 
 
 def removal_bars(sweeps: Sequence[AblationSweep], theme: Theme = LIGHT) -> go.Figure:
@@ -31,11 +33,14 @@ def removal_bars(sweeps: Sequence[AblationSweep], theme: Theme = LIGHT) -> go.Fi
                 ),
             )
         )
-    for sweep in sweeps:
-        for block in sweep.blocks:
-            if not block.removable:
-                fig.add_annotation(_not_removable(names.index(short(block.name)), theme))
+    stays = [
+        _not_removable(names.index(short(block.name)), number, (len(sweeps), len(names)), theme)
+        for number, sweep in enumerate(sweeps)
+        for block in sweep.blocks
+        if not block.removable
+    ]
     fig.update_layout(
+        annotations=stays,
         xaxis={
             "type": "category",
             "categoryarray": names,
@@ -182,7 +187,7 @@ def _lay_out(fig: go.Figure) -> None:
         legend=legend,
         dragmode=False,
         barmode="group",
-        bargap=0.3,
+        bargap=GAP,
         overwrite=True,
     )
 
@@ -200,9 +205,13 @@ def _hatching(sweep: AblationSweep, theme: Theme) -> dict[str, object]:
     return {"shape": "/" if _is_plain(sweep) else "", "fillmode": "overlay", "fgcolor": theme.surface, "size": 7}
 
 
-def _not_removable(place: int, theme: Theme) -> dict[str, object]:
+def _not_removable(block: int, sweep: int, counts: tuple[int, int], theme: Theme) -> dict[str, object]:
+    """A word where the bar of a sweep would be; upright where bars are narrow. `counts` are those of sweeps and of blocks."""
+    sweeps, blocks = counts
+    place = block + (1 - GAP) * ((sweep + 0.5) / sweeps - 0.5)
+    angle = -90 if blocks > MOST_WIDE_BARS else 0
     font = {"color": theme.muted, "size": 11}
-    return {"x": place, "y": 0.02, "text": "stays", "showarrow": False, "font": font, "yanchor": "bottom", "xshift": 18}
+    return {"x": place, "y": 0.02, "text": "stays", "textangle": angle, "showarrow": False, "font": font, "yanchor": "bottom"}
 
 
 def _kept(sweep: AblationSweep) -> str:

@@ -58,7 +58,10 @@ def test_a_block_is_switched_off_and_faded(page: Page) -> None:
     check_kept(page)
 
 
-@pytest.mark.parametrize("lesson", ["block", "code", "order", "chain", "cost", "padding", "fewer-blocks", "one-residual"])
+ONE_SCREEN = ["block", "code", "order", "chain", "cost", "padding", "fewer-blocks", "one-residual"]
+
+
+@pytest.mark.parametrize("lesson", [*ONE_SCREEN, "fewer-blocks&model=resnet56-cifar10"])
 def test_a_lesson_fits_one_screen(page: Page, lesson: str) -> None:
     open_app(page, f"learn?lesson={lesson}")
     assert fits_one_screen(page)

@@ -67,7 +67,7 @@ def test_s15_a_gradient_has_vanished_where_it_is_a_thousandth_and_only_there(cur
 
 def test_s15_the_shipped_curves_are_read_as_the_files_say() -> None:
     shipped = read_curves(degradation.WANTED)
-    assert {"plain20-cifar10", "resnet20-cifar10"} <= set(shipped)
+    assert set(shipped) == set(degradation.WANTED)
     for run in degradation.there(shipped):
         with curve_file(run.name).open() as file:
             rows = list(csv.DictReader(file))
@@ -79,6 +79,21 @@ def test_s15_the_shipped_curves_are_read_as_the_files_say() -> None:
         assert found is not None
         assert found.least_share == pytest.approx(min(shares), rel=1e-5)
         assert found.smallest_share == pytest.approx(shares[-1], rel=1e-5)
+
+
+def test_s15_the_shipped_networks_show_degradation_and_that_gradients_are_not_why() -> None:
+    ends = {}
+    for name in degradation.WANTED:
+        with curve_file(name).open() as file:
+            ends[name] = list(csv.DictReader(file))[-1]
+    plain, residual = (
+        [float(ends[f"{kind}{depth}-cifar10"]["train_error"]) for depth in (20, 56)] for kind in ("plain", "resnet")
+    )
+    assert plain[1] > plain[0] > residual[0] > residual[1]
+    assert float(ends["resnet56-cifar10"]["test_error"]) < float(ends["resnet20-cifar10"]["test_error"])
+    norms = degradation.norms("plain56-cifar10", read_curves(["plain56-cifar10"])["plain56-cifar10"], 24)
+    assert norms is not None
+    assert not norms.vanished
 
 
 @pytest.fixture

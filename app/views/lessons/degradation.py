@@ -119,5 +119,5 @@ LESSON = Lesson(
     sources="He et al. 2015, arXiv 1512.03385, section 4.1 and figures 1 and 6; trained here on CIFAR-10, see the Model page.",
     body=body,
     page="Model",
-    elsewhere=(("model", "plain20-cifar10"),),
+    elsewhere=(("model", "plain56-cifar10"),),
 )

@@ -27,8 +27,8 @@ def body() -> str:
         network = subject.network_picker(lambda name: not subject.is_plain(name))
         names = results.block_names(network)
         scales = _scales(names)
-        _switches(names, scales)
         _fade(names, scales)
+        _switches(names, scales)
     sweeps = _sweeps(network, image)
     ablations = [_ablate(each, image, _possible(scales, sweep)) for each, sweep in sweeps.items()]
     left, right = st.columns([2, 5], gap="large")

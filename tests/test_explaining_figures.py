@@ -137,7 +137,9 @@ def test_random_weights_are_named_where_they_stand_beside(net: rv.Net, twin: rv.
 
 def test_parameter_bars_are_root_mean_squares(net: rv.Net, make_image: MakeImage) -> None:
     gradients = rv.gradients(net, make_image())
-    drawn = {name: y for bar in figures.parameter_gradients(gradients).data for name, y in zip(bar.text, bar.y, strict=True)}
+    bars = figures.parameter_gradients(gradients).data
+    assert len({bar.marker.color for bar in bars}) == 3
+    drawn = {name: y for bar in bars for name, y in zip(bar.text, bar.y, strict=True)}
     assert len(drawn) == len(gradients.parameters)
     row = gradients.parameters.query("block == 'layer2.0' and parameter == 'conv1.weight'").iloc[0]
     assert drawn["2.0 conv1.weight"] == pytest.approx(row["norm"] / row["size"] ** 0.5)

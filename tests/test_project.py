@@ -6,7 +6,8 @@ import tomllib
 from pathlib import Path
 
 import resnet_viz as rv
-from resnet_viz.nets.zoo import WEIGHTS_FOLDER
+from resnet_viz.nets.curves import read_curves
+from resnet_viz.nets.zoo import CIFAR, WEIGHTS_FOLDER
 
 ROOT = Path(__file__).parents[1]
 
@@ -33,6 +34,13 @@ def test_every_sample_is_listed_and_opens() -> None:
         assert re.fullmatch(r"[a-z0-9-]+", sample["id"])
         assert sample["file"] in sources
         assert rv.open_image(folder / sample["file"]).mode == "RGB"
+
+
+def test_the_readme_tells_the_errors_of_the_shipped_curves() -> None:
+    text = (ROOT / "README.md").read_text()
+    for name, curve in read_curves(CIFAR).items():
+        end = curve.iloc[-1]
+        assert f"| {CIFAR[name].title} | {end['train_error']:.1%} | {end['test_error']:.1%} |" in text
 
 
 def test_shipped_weights_have_card_curve_and_load() -> None:

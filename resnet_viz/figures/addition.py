@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from resnet_viz.analyses.activations import Array
 from resnet_viz.figures.pictures import data_url
-from resnet_viz.figures.theme import IDENTITY, LIGHT, RESIDUAL, SUM, Theme, finish
+from resnet_viz.figures.theme import IDENTITY, LIGHT, RESIDUAL, SUM, Theme, finish, translucent
 from resnet_viz.figures.tiles import tiles
 from resnet_viz.lessons.addition import NextLayer, Vectors
 
@@ -94,7 +94,7 @@ class _Row:
         for number in numbers:
             place = {"x0": self.x + 0.03, "x1": self.x + 0.97, "y0": self.y + 0.05, "y1": self.y + 0.95}
             line = {"color": colour, "width": 3}
-            self.fig.add_shape(type="rect", **place, line=line, fillcolor=_faint(colour), layer="below")
+            self.fig.add_shape(type="rect", **place, line=line, fillcolor=translucent(colour, 0.15), layer="below")
             self.fig.add_annotation(
                 x=self.x + 0.5, y=self.y + 0.5, text=f"{number:g}", showarrow=False, font={"size": 18, "color": self.theme.text}
             )
@@ -152,11 +152,6 @@ def _frame(fig: go.Figure, width: float, theme: Theme) -> None:
 
 def _columns(count: int) -> int:
     return next(columns for columns in range(int(count**0.5), count + 1) if columns * columns >= count)
-
-
-def _faint(colour: str) -> str:
-    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
-    return f"rgba({red},{green},{blue},0.15)"
 
 
 def _count(number: int) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from resnet_viz.figures.theme import IDENTITY, LIGHT, PLAIN, Theme, finish, short
+from resnet_viz.figures.theme import IDENTITY, LIGHT, PLAIN, Theme, finish, short, translucent
 from resnet_viz.lessons.degradation import Norms
 
 WIDTH, HEIGHT, TOP = 1080, 420, 44
@@ -64,12 +64,11 @@ def gradients_by_block(networks: Sequence[Norms], theme: Theme = LIGHT) -> go.Fi
 def _traces(each: Norms) -> tuple[go.Scatter, go.Scatter]:
     colour = PLAIN if each.run.plain else IDENTITY
     x = _places(each)
-    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     band = go.Scatter(
         x=[*x, *reversed(x)],
         y=[*each.highest, *reversed(each.lowest)],
         fill="toself",
-        fillcolor=f"rgba({red},{green},{blue},0.13)",
+        fillcolor=translucent(colour, 0.13),
         line={"width": 0},
         mode="lines",
         hoverinfo="skip",

@@ -4,15 +4,13 @@ import numpy as np
 from PIL import Image
 
 from resnet_viz.analyses.activations import Array
-from resnet_viz.figures.theme import ATTRIBUTION
+from resnet_viz.figures.theme import ATTRIBUTION, channels, translucent
 
 # The crop in greys of the middle, so that both its edges and the tint are seen; full strength lets some of it through.
 GREY_SCALE, GREY_OFFSET, MOST = 0.6, 80, 0.9
 
-RED, GREEN, BLUE = (int(ATTRIBUTION[i : i + 2], 16) for i in (1, 3, 5))
-
 # The tint for a heatmap over a crop in colours: it ends darker, because a picture may be as orange as the tint.
-VEIL = [(0, f"rgba({RED},{GREEN},{BLUE},0)"), (0.5, f"rgba({RED},{GREEN},{BLUE},0.75)"), (1, "rgba(120,30,0,1)")]
+VEIL = [(0, translucent(ATTRIBUTION, 0)), (0.5, translucent(ATTRIBUTION, 0.75)), (1, "rgba(120,30,0,1)")]
 
 
 def tint(crop: Image.Image, values: Array, limit: float) -> Image.Image:
@@ -20,7 +18,7 @@ def tint(crop: Image.Image, values: Array, limit: float) -> Image.Image:
     grey = np.asarray(crop.convert("L"), np.float32)[..., None] * GREY_SCALE + GREY_OFFSET
     strength = enlarge(np.clip(values / limit, 0, 1), crop.size)[..., None] * MOST
     return Image.fromarray(
-        (grey * (1 - strength) + np.array([RED, GREEN, BLUE], np.float32) * strength).round().astype(np.uint8)
+        (grey * (1 - strength) + np.array(channels(ATTRIBUTION), np.float32) * strength).round().astype(np.uint8)
     )
 
 

@@ -5,7 +5,7 @@ import math
 import plotly.graph_objects as go
 
 from resnet_viz.analyses.gradients import Gradients
-from resnet_viz.figures.theme import GRADIENT, LIGHT, Theme, finish, short
+from resnet_viz.figures.theme import GRADIENT, LIGHT, Theme, finish, short, translucent
 
 # Three shades of one colour: what a parameter is, not what it means.
 KINDS = {"convolutions": 1.0, "batch norms": 0.6, "head": 0.8}
@@ -29,7 +29,7 @@ def parameter_gradients(gradients: Gradients, theme: Theme = LIGHT) -> go.Figure
                 x=shown.index.tolist(),
                 y=shown["rms"].tolist(),
                 name=kind,
-                marker={"color": GRADIENT, "opacity": opacity, "line": {"width": 0}},
+                marker={"color": translucent(GRADIENT, opacity), "line": {"width": 0}},
                 text=names,
                 textposition="none",
                 customdata=shown["norm"].tolist(),

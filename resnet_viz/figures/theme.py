@@ -74,6 +74,17 @@ def _template(theme: Theme) -> go.layout.Template:
     return go.layout.Template(layout={"xaxis": _axis(theme), "yaxis": _axis(theme)})
 
 
+def channels(colour: str) -> tuple[int, int, int]:
+    """Red, green and blue of a colour of the palette, "#RRGGBB", each 0..255."""
+    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
+
+
+def translucent(colour: str, opacity: float) -> str:
+    """A colour of the palette through which the ground is seen; unlike a marker's opacity, legends show it too."""
+    red, green, blue = channels(colour)
+    return f"rgba({red},{green},{blue},{opacity:g})"
+
+
 def _axis(theme: Theme) -> dict[str, object]:
     return {
         "gridcolor": theme.line,

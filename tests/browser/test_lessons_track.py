@@ -7,7 +7,8 @@ from tests.browser.screen import complaints, headings, open_app, overflow, settl
 
 # For each lesson in its order: what is reached by the tabulator, nothing where a key works from everywhere, and the keys.
 DOING = ".st-key-lesson-doing"
-CHOICE, SLIDER, INPUT, BUTTON = (f"{DOING} {control}" for control in ("[role=radio]", "input[type=range]", "input", "button"))
+CHOICE, SLIDER, INPUT = (f"{DOING} {control}" for control in ("[role=radio]", "input[type=range]", "input"))
+SWITCH = f"{DOING} .st-key-lesson_switches button"
 TRACK: dict[str, tuple[str, tuple[str, ...]]] = {
     "problem": (CHOICE, ("Space",)),
     "residual-image": (CHOICE, ("Space",)),
@@ -22,7 +23,7 @@ TRACK: dict[str, tuple[str, tuple[str, ...]]] = {
     "matching": (INPUT, ("ArrowDown", "Enter")),
     "padding": (CHOICE, ("ArrowRight", "Space")),
     "projection": (CHOICE, ("ArrowRight", "Space")),
-    "fewer-blocks": (BUTTON, ("Enter",)),
+    "fewer-blocks": (SWITCH, ("Enter",)),
     "degradation": (CHOICE, ("ArrowRight", "Space")),
     "one-residual": (SLIDER, ("ArrowRight",)),
     "toy": (SLIDER, ("ArrowLeft",)),

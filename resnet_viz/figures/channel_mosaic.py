@@ -15,7 +15,7 @@ from resnet_viz.analyses.activations import Array
 from resnet_viz.analyses.inspection import BlockInspection
 from resnet_viz.figures.block_equation import TERM_NAMES, Term, term_maps
 from resnet_viz.figures.pictures import data_url
-from resnet_viz.figures.theme import LIGHT, SIGNED, Theme, finish, short, signed_palette
+from resnet_viz.figures.theme import LIGHT, SIGNED, Theme, finish, rgb, short, signed_palette
 
 GAP = 1
 WIDTH, TOP = 760, 44
@@ -123,9 +123,8 @@ def _colours(maps: Array, limit: float) -> NDArray[np.uint8]:
 def _tiles(colours: NDArray[np.uint8], rows: int, columns: int, theme: Theme) -> NDArray[np.uint8]:
     """Lay tiles (C, H, W, 3) out in rows with a gap between them."""
     count, height, width, _ = colours.shape
-    ground = tuple(int(theme.surface[i : i + 2], 16) for i in (1, 3, 5))
     canvas = np.empty((rows, height + GAP, columns, width + GAP, 3), np.uint8)
-    canvas[:] = ground
+    canvas[:] = rgb(theme.surface)
     for tile in range(count):
         canvas[tile // columns, :height, tile % columns, :width] = colours[tile]
     return canvas.reshape(rows * (height + GAP), columns * (width + GAP), 3)

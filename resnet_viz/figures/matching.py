@@ -11,8 +11,8 @@ from PIL import Image
 
 from resnet_viz.analyses.activations import Array
 from resnet_viz.figures.pictures import data_url
-from resnet_viz.figures.theme import IDENTITY, LIGHT, RESIDUAL, Theme, finish, short
-from resnet_viz.figures.tiles import Pixels, rgb, signed_pixels, tiles
+from resnet_viz.figures.theme import IDENTITY, LIGHT, RESIDUAL, Theme, finish, rgb, short
+from resnet_viz.figures.tiles import Pixels, signed_pixels, tiles
 from resnet_viz.lessons.matching import PICTURE, Matched, Mismatch, Option, Shape, Survival
 
 TOP, HEIGHT, WIDTH = 44, 470, 1080

@@ -34,7 +34,9 @@ def removal_bars(sweeps: Sequence[AblationSweep], theme: Theme = LIGHT) -> go.Fi
             )
         )
     stays = [
-        _not_removable(names.index(short(block.name)), number, (len(sweeps), len(names)), theme)
+        _not_removable(
+            names.index(short(block.name)) + _beside(number, len(sweeps)), theme, upright=len(names) > MOST_WIDE_BARS
+        )
         for number, sweep in enumerate(sweeps)
         for block in sweep.blocks
         if not block.removable
@@ -205,12 +207,14 @@ def _hatching(sweep: AblationSweep, theme: Theme) -> dict[str, object]:
     return {"shape": "/" if _is_plain(sweep) else "", "fillmode": "overlay", "fgcolor": theme.surface, "size": 7}
 
 
-def _not_removable(block: int, sweep: int, counts: tuple[int, int], theme: Theme) -> dict[str, object]:
-    """A word where the bar of a sweep would be; upright where bars are narrow. `counts` are those of sweeps and of blocks."""
-    sweeps, blocks = counts
-    place = block + (1 - GAP) * ((sweep + 0.5) / sweeps - 0.5)
-    angle = -90 if blocks > MOST_WIDE_BARS else 0
-    font = {"color": theme.muted, "size": 11}
+def _beside(bar: int, bars: int) -> float:
+    """How far the middle of one of several bars is from the middle of their block, in blocks."""
+    return (1 - GAP) * ((bar + 0.5) / bars - 0.5)
+
+
+def _not_removable(place: float, theme: Theme, *, upright: bool) -> dict[str, object]:
+    """A word where a bar would be."""
+    angle, font = -90 if upright else 0, {"color": theme.muted, "size": 11}
     return {"x": place, "y": 0.02, "text": "stays", "textangle": angle, "showarrow": False, "font": font, "yanchor": "bottom"}
 
 

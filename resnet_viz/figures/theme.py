@@ -74,14 +74,14 @@ def _template(theme: Theme) -> go.layout.Template:
     return go.layout.Template(layout={"xaxis": _axis(theme), "yaxis": _axis(theme)})
 
 
-def channels(colour: str) -> tuple[int, int, int]:
-    """Red, green and blue of a colour of the palette, "#RRGGBB", each 0..255."""
-    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
+def rgb(colour: str) -> NDArray[np.uint8]:
+    """Turn "#0072B2" into its three numbers."""
+    return np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)], np.uint8)
 
 
 def translucent(colour: str, opacity: float) -> str:
     """A colour of the palette through which the ground is seen; unlike a marker's opacity, legends show it too."""
-    red, green, blue = channels(colour)
+    red, green, blue = rgb(colour)
     return f"rgba({red},{green},{blue},{opacity:g})"
 
 

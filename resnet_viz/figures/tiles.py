@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from resnet_viz.analyses.activations import Array
-from resnet_viz.figures.theme import Theme, signed_palette
+from resnet_viz.figures.theme import Theme, rgb, signed_palette
 
 GAP = 1
 Pixels = NDArray[np.uint8]
@@ -41,8 +41,3 @@ def tiles(maps: Array, limit: float, columns: int, theme: Theme, *, empty: Colle
         canvas[channel, :height, :width] = hatched(height, width, theme)
     sheet = canvas.reshape(rows, columns, height + GAP, width + GAP, 3).swapaxes(1, 2)
     return Image.fromarray(np.ascontiguousarray(sheet.reshape(rows * (height + GAP), columns * (width + GAP), 3)))
-
-
-def rgb(colour: str) -> Pixels:
-    """Turn "#0072B2" into its three numbers."""
-    return np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)], np.uint8)

@@ -46,7 +46,7 @@ def training_curves(curves: Mapping[str, pd.DataFrame], chosen: str, theme: Them
     for place, panel in zip(places, (TRAINING, TEST), strict=True):
         # The chosen one last, above the others.
         for name in sorted(curves, key=lambda name: name == chosen):
-            fig.add_trace(_line(curves[name], name, panel, front=name == chosen).update(place.axes))
+            fig.add_trace(_line(place, curves[name], name, panel, front=name == chosen))
         notes += [label | place.references for label in _labels(curves, chosen, panel, theme)]
         notes.append(_title(place, panel, theme))
     fig.update_layout(
@@ -84,7 +84,7 @@ def _axes(training: Cell, test: Cell, *, last: int, limits: tuple[float, float])
     return training.layout(x, named) | test.layout(x, unnamed)
 
 
-def _line(curve: pd.DataFrame, name: str, panel: Panel, *, front: bool) -> go.Scatter:
+def _line(place: Cell, curve: pd.DataFrame, name: str, panel: Panel, *, front: bool) -> go.Scatter:
     spec = CIFAR[name]
     return go.Scatter(
         x=curve["epoch"],
@@ -94,6 +94,7 @@ def _line(curve: pd.DataFrame, name: str, panel: Panel, *, front: bool) -> go.Sc
         opacity=1 if front else 0.6,
         name=spec.title,
         hovertemplate=f"{spec.title}, epoch %{{x}}<br>%{{y:.2%}} of the {panel.images} images wrong<extra></extra>",
+        **place.axes,
     )
 
 

@@ -3,7 +3,7 @@
 Veit et al. 2016 (https://arxiv.org/abs/1605.06431, sections 4.2 and 4.3) for any CIFAR-10 network of the catalogue, residual or
 plain. Only blocks that hand on the shape they were given are removed or change places, and places only within their stage, so
 that a residual network and its plain twin are asked the same. Removed blocks are gone with their layers. What is shipped in
-assets/lessons was measured on 2,000 of the test pictures, with 56 layers on 500, by
+assets/lessons was measured on 2,000 of the test pictures, with 56 layers on 500 (`--pictures`), by
 
     python -m resnet_viz.training fewer-blocks resnet20-cifar10 --data DATA
 """

@@ -138,7 +138,14 @@ class Bottleneck(ResidualBlock, torchvision_resnet.Bottleneck):
 
 
 class PlainBlock(BasicBlock):
-    """The basic block's layers without its shortcut: the network that residual learning is compared with."""
+    """The basic block's layers without its shortcut: the network that residual learning is compared with.
+
+    A projection that is handed in for the shortcut is dropped.
+    """
+
+    def __init__(self, inplanes: int, planes: int, stride: int = 1, downsample: object = None, *args: object) -> None:
+        del downsample
+        super().__init__(inplanes, planes, stride, None, *args)
 
     def _open(self) -> None:
         super()._open()

@@ -1,8 +1,4 @@
-"""CIFAR-10 as JPEG files in class folders, or the archive of them, as arrays in memory.
-
-Krizhevsky 2009, https://www.cs.toronto.edu/~kriz/learning-features-2009-TR.pdf. Both splits fit in 184 MB of bytes, so
-they are decoded once.
-"""
+"""Image files in class folders, or the archives of them, as arrays in memory, decoded once."""
 
 import hashlib
 import io
@@ -16,58 +12,76 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from resnet_viz.nets.cifar import CIFAR10_LABELS
+from resnet_viz.training.tasks import CIFAR10, Task
+
+FORMATS = {".jpg": "JPEG", ".webp": "WEBP"}
 
 
 @dataclass(frozen=True)
 class Split:
-    """Images uint8 (N, 3, 32, 32) and class indices int64 (N,)."""
+    """Images uint8 (N, 3, H, W), class indices int64 (N,), and the task that they belong to."""
 
     images: Tensor
     labels: Tensor
+    task: Task = CIFAR10
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Both splits, and the SHA-256 of the archive ("" for an unpacked folder)."""
+    """Both splits, and the SHA-256 of each archive, joined by commas ("" for an unpacked folder)."""
 
     train: Split
     test: Split
     sha256: str
 
 
-def load_cifar10(source: Path) -> Dataset:
-    """Read `<split>/<class>/*.jpg` from a folder or a tar archive; FileNotFoundError or ValueError says what is missing."""
+def load_dataset(source: Path, task: Task) -> Dataset:
+    """Read `<split>/<class>/*` of a task from a folder, an archive, or a folder that holds the task's archives.
+
+    Raises FileNotFoundError or ValueError with a sentence that says what is missing.
+    """
     if not source.exists():
-        raise FileNotFoundError(f"{source} does not exist: give the folder with train/ and test/, or the archive of them")
-    files = _folder_files(source) if source.is_dir() else _archive_files(source)
-    decoded: dict[str, list[tuple[str, np.ndarray, int]]] = {"train": [], "test": []}
+        raise FileNotFoundError(f"{source} does not exist: give the folder with train/ and {task.test}/, or the archive of them")
+    archives = _archives(source, task)
+    files = (file for archive in archives for file in _archive_files(archive)) if archives else _folder_files(source)
+    decoded: dict[str, list[tuple[str, np.ndarray, int]]] = {"train": [], task.test: []}
     for name, data in files:
         split, label = PurePosixPath(name).parts[-3:-1]
-        pixels = np.asarray(Image.open(io.BytesIO(data), formats=["JPEG"]).convert("RGB"))
-        if split not in decoded or label not in CIFAR10_LABELS or pixels.shape != (32, 32, 3):
-            raise ValueError(f"{name} is not CIFAR-10's: wanted are 32x32 images in train/ and test/, a folder a class")
-        decoded[split].append((name, pixels, CIFAR10_LABELS.index(label)))
-    sha256 = "" if source.is_dir() else hashlib.sha256(source.read_bytes()).hexdigest()
-    return Dataset(_split(decoded["train"], source), _split(decoded["test"], source), sha256)
+        pixels = np.asarray(Image.open(io.BytesIO(data), formats=list(FORMATS.values())).convert("RGB"))
+        if split not in decoded or label not in task.labels or pixels.shape != (task.side, task.side, 3):
+            raise ValueError(
+                f"{name} does not belong to {task.name}: images of {task.side}x{task.side} pixels are expected in train/ and"
+                f" {task.test}/, one folder per class"
+            )
+        decoded[split].append((name, pixels, task.labels.index(label)))
+    sha256 = ", ".join(hashlib.sha256(archive.read_bytes()).hexdigest() for archive in archives)
+    return Dataset(_split(decoded["train"], source, task), _split(decoded[task.test], source, task), sha256)
+
+
+def _archives(source: Path, task: Task) -> list[Path]:
+    if not source.is_dir():
+        return [source]
+    archives = [source / name for name in task.archives]
+    return archives if all(archive.exists() for archive in archives) else []
 
 
 def _folder_files(folder: Path) -> Iterator[tuple[str, bytes]]:
-    for path in folder.glob("*/*/*.jpg"):
-        yield path.relative_to(folder).as_posix(), path.read_bytes()
+    for path in folder.glob("*/*/*"):
+        if path.suffix in FORMATS:
+            yield path.relative_to(folder).as_posix(), path.read_bytes()
 
 
 def _archive_files(archive: Path) -> Iterator[tuple[str, bytes]]:
     with tarfile.open(archive) as tar:
         for member in tar:
-            handle = tar.extractfile(member) if member.name.endswith(".jpg") else None
+            handle = tar.extractfile(member) if PurePosixPath(member.name).suffix in FORMATS else None
             if handle is not None:
                 yield member.name, handle.read()
 
 
-def _split(rows: list[tuple[str, np.ndarray, int]], source: Path) -> Split:
+def _split(rows: list[tuple[str, np.ndarray, int]], source: Path, task: Task) -> Split:
     if not rows:
-        raise ValueError(f"{source} lacks train/<class>/*.jpg or test/<class>/*.jpg")
+        raise ValueError(f"{source} lacks images in train/<class>/ or {task.test}/<class>/")
     rows.sort(key=lambda row: row[0])
     images = torch.from_numpy(np.stack([pixels for _, pixels, _ in rows])).permute(0, 3, 1, 2).contiguous()
-    return Split(images, torch.tensor([label for _, _, label in rows]))
+    return Split(images, torch.tensor([label for _, _, label in rows]), task)

@@ -1,4 +1,4 @@
-"""The one recipe all networks of the zoo share, as data."""
+"""The recipe of each family of the zoo, as data."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,8 +10,13 @@ Precision = Literal["float32", "bfloat16"]
 class Recipe:
     """SGD with Nesterov momentum under a one-cycle schedule (Smith and Topin 2017, https://arxiv.org/abs/1708.07120).
 
-    Augmentation as in He et al. 2015, section 4.2: 4 pixels of padding, a random crop, a random flip. `precision`
-    is that of the forward pass under autocast; weights and gradients stay in float32.
+    Augmentation: a random flip, and either a random crop out of `padding` pixels of padding (He et al. 2015, section 4.2) or,
+    where `smallest_crop` is set, a random resized crop of at least that share of the area and of an aspect ratio between 3/4
+    and 4/3 (Szegedy et al. 2015, https://arxiv.org/abs/1409.4842). `sizes` are (first epoch, pixels) pairs in order: from that
+    epoch on, crops are resized to so many pixels. `label_smoothing` is the share of the target spread over all classes;
+    `decay_norms` says whether weight decay applies to norms and biases as well; `averaging` is the decay of the moving
+    average of the weights per step, 0 for none. `precision` is that of the forward pass under autocast; weights and gradients
+    stay in float32.
     """
 
     epochs: int = 24
@@ -23,3 +28,28 @@ class Recipe:
     padding: int = 4
     seed: int = 0
     precision: Precision = "float32"
+    smallest_crop: float | None = None
+    sizes: tuple[tuple[int, int], ...] = ()
+    label_smoothing: float = 0.0
+    decay_norms: bool = True
+    averaging: float = 0.0
+
+    def size(self, epoch: int) -> int | None:
+        """Return the side of the crops in an epoch counted from 0, None where the images keep their own."""
+        return max((start, pixels) for start, pixels in self.sizes if start <= epoch)[1] if self.sizes else None
+
+
+CIFAR10_RECIPE = Recipe()
+# Small crops first: the first two thirds of the epochs cost less than half of the time.
+IMAGENETTE_RECIPE = Recipe(
+    epochs=40,
+    batch_size=64,
+    peak_learning_rate=0.1,
+    warm_up=0.15,
+    padding=0,
+    smallest_crop=0.35,
+    sizes=((0, 96), (20, 128), (38, 160)),
+    label_smoothing=0.1,
+    decay_norms=False,
+    averaging=0.995,
+)

@@ -15,13 +15,17 @@ from typing import get_args
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torchvision.transforms.v2 import functional as transforms
 
 from resnet_viz.nets.blocks import blocks_of
-from resnet_viz.nets.cifar import CIFAR10_MEAN, CIFAR10_STD
+from resnet_viz.training.augmentation import padded_crop, resized_crop
 from resnet_viz.training.data import Dataset, Split
 from resnet_viz.training.recipe import Precision, Recipe
+from resnet_viz.training.tasks import CIFAR10, Task
 
 GRADIENT_NORM_EVERY = 8
+PIXELS_A_BATCH = 512_000
 CHECKPOINT = "checkpoint.pt"
 
 
@@ -48,6 +52,20 @@ class Score:
     confusion: Tensor
 
 
+@dataclass(frozen=True)
+class Run:
+    """What a training moves: the network, its optimizer, and the moving average of the weights where there is one."""
+
+    net: nn.Module
+    optimizer: torch.optim.Optimizer
+    average: AveragedModel | None
+
+    @property
+    def judged(self) -> nn.Module:
+        """The network that is measured and shipped."""
+        return self.net if self.average is None else self.average.module
+
+
 def train(
     net: nn.Module,
     data: Dataset,
@@ -60,22 +78,19 @@ def train(
     Returns the whole curve. Channels-last, on the device that holds the weights. ValueError if the checkpoint was written
     under another recipe.
     """
-    device = next(net.parameters()).device
-    net.to(memory_format=torch.channels_last)
-    optimizer = torch.optim.SGD(
-        net.parameters(), lr=0.0, momentum=recipe.momentum, weight_decay=recipe.weight_decay, nesterov=True
-    )
-    curve = _resume(net, optimizer, recipe, folder)
+    run = _begin(net, recipe)
+    curve = _resume(run, recipe, folder)
     for epoch in range(len(curve), recipe.epochs):
         start = time.perf_counter()
-        loss, error, norms = _train_epoch(net, optimizer, data.train, recipe, epoch)
-        score = evaluate(net, data.test, recipe.precision)
-        rate = optimizer.param_groups[0]["lr"]
+        loss, error, norms = _train_epoch(run, data.train, recipe, epoch)
+        score = evaluate(run.judged, data.test, recipe.precision, recipe.size(epoch))
+        rate = run.optimizer.param_groups[0]["lr"]
         seconds = time.perf_counter() - start
         curve.append(Epoch(epoch + 1, loss, error, score.loss, score.error, rate, seconds, norms))
-        _save(net, optimizer, recipe, curve, folder)
+        _save(run, recipe, curve, folder)
         on_epoch(curve[-1])
-    net.to(device=device, memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    net.load_state_dict(run.judged.state_dict())
+    net.to(device=next(net.parameters()).device, memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     net.eval()
     return curve
 
@@ -96,27 +111,35 @@ def learning_rate(recipe: Recipe, progress: float) -> float:
 
 
 @torch.no_grad()
-def evaluate(net: nn.Module, split: Split, precision: Precision = "float32", batch_size: int = 500) -> Score:
-    """Score a split without augmentation; leaves the network in evaluation mode."""
+def evaluate(net: nn.Module, split: Split, precision: Precision = "float32", size: int | None = None) -> Score:
+    """Score a split without augmentation, at its own size or resized to `size` pixels; leaves `net` in evaluation mode."""
+    return score(logits_of(net, split, precision, size), split.labels)
+
+
+@torch.no_grad()
+def logits_of(net: nn.Module, split: Split, precision: Precision = "float32", size: int | None = None) -> Tensor:
+    """Return the logits float32 (N, classes) of a split; leaves the network in evaluation mode."""
     net.eval()
     device = next(net.parameters()).device
-    loss, classes = 0.0, 0
-    pairs = []
-    for images, labels in zip(split.images.split(batch_size), split.labels.split(batch_size), strict=True):
+    batches = []
+    for images in split.images.split(max(1, PIXELS_A_BATCH // ((size or split.images.shape[-1]) ** 2))):
+        resized = images if size is None else transforms.resize(images, [size, size], antialias=True)
         with _autocast(device, precision):
-            logits = net(normalise(images.to(device))).float()
-        loss += F.cross_entropy(logits, labels.to(device), reduction="sum").item()
-        classes = logits.shape[1]
-        pairs.append(labels * classes + logits.argmax(1).cpu())
-    confusion = torch.cat(pairs).bincount(minlength=classes * classes).reshape(classes, classes)
-    count = len(split.labels)
-    return Score(loss / count, 1 - confusion.trace().item() / count, confusion)
+            batches.append(net(normalise(resized.to(device), split.task)).float().cpu())
+    return torch.cat(batches)
 
 
-def normalise(images: Tensor) -> Tensor:
-    """Turn bytes (N, 3, H, W) into what the CIFAR networks expect: (value / 255 - mean) / standard deviation."""
-    mean = torch.tensor(CIFAR10_MEAN, device=images.device).view(1, 3, 1, 1)
-    std = torch.tensor(CIFAR10_STD, device=images.device).view(1, 3, 1, 1)
+def score(logits: Tensor, labels: Tensor) -> Score:
+    """Score logits (N, classes) against class indices (N,)."""
+    classes = logits.shape[1]
+    confusion = (labels * classes + logits.argmax(1)).bincount(minlength=classes * classes).reshape(classes, classes)
+    return Score(F.cross_entropy(logits, labels).item(), 1 - confusion.trace().item() / len(labels), confusion)
+
+
+def normalise(images: Tensor, task: Task = CIFAR10) -> Tensor:
+    """Turn bytes (N, 3, H, W) into what the task's networks expect: (value / 255 - mean) / standard deviation."""
+    mean = torch.tensor(task.mean, device=images.device).view(1, 3, 1, 1)
+    std = torch.tensor(task.std, device=images.device).view(1, 3, 1, 1)
     return ((images.float() / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
 
 
@@ -150,27 +173,39 @@ def write_curve(curve: list[Epoch], path: Path) -> None:
         writer.writerows(rows)
 
 
-def _train_epoch(
-    net: nn.Module, optimizer: torch.optim.Optimizer, split: Split, recipe: Recipe, epoch: int
-) -> tuple[float, float, dict[str, float]]:
-    net.train()
+def _begin(net: nn.Module, recipe: Recipe) -> Run:
+    net.to(memory_format=torch.channels_last)
+    weights = [p for p in net.parameters() if recipe.decay_norms or p.ndim > 1]
+    others = [p for p in net.parameters() if not recipe.decay_norms and p.ndim <= 1]
+    groups = [{"params": weights}, {"params": others, "weight_decay": 0.0}]
+    optimizer = torch.optim.SGD(
+        groups if others else weights, lr=0.0, momentum=recipe.momentum, weight_decay=recipe.weight_decay, nesterov=True
+    )
+    average = get_ema_multi_avg_fn(recipe.averaging)
+    return Run(net, optimizer, AveragedModel(net, multi_avg_fn=average, use_buffers=True) if recipe.averaging else None)
+
+
+def _train_epoch(run: Run, split: Split, recipe: Recipe, epoch: int) -> tuple[float, float, dict[str, float]]:
+    net = run.net.train()
     device = next(net.parameters()).device
     loss_sum, errors, seen = 0.0, 0, 0
     norms: list[Tensor] = []
     blocks = blocks_of(net)
     batches = -(-len(split.labels) // recipe.batch_size)
     for step, (images, labels) in enumerate(_batches(split, recipe, epoch)):
-        for group in optimizer.param_groups:
+        for group in run.optimizer.param_groups:
             group["lr"] = learning_rate(recipe, (epoch * batches + step) / (recipe.epochs * batches))
         targets = labels.to(device)
         with _autocast(device, recipe.precision):
-            logits = net(normalise(images.to(device)))
-        loss = F.cross_entropy(logits.float(), targets)
-        optimizer.zero_grad()
+            logits = net(normalise(images.to(device), split.task))
+        loss = F.cross_entropy(logits.float(), targets, label_smoothing=recipe.label_smoothing)
+        run.optimizer.zero_grad()
         loss.backward()
         if step % GRADIENT_NORM_EVERY == 0:
             norms.append(torch.stack([_gradient_norm(block) for block in blocks.values()]))
-        optimizer.step()
+        run.optimizer.step()
+        if run.average is not None:
+            run.average.update_parameters(net)
         loss_sum += loss.item() * len(labels)
         errors += (logits.argmax(1) != targets).sum().item()
         seen += len(labels)
@@ -188,39 +223,35 @@ def _gradient_norm(block: nn.Module) -> Tensor:
 
 def _batches(split: Split, recipe: Recipe, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
     generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + epoch)
+    size = recipe.size(epoch) or split.images.shape[-1]
     for index in torch.randperm(len(split.labels), generator=generator).split(recipe.batch_size):
-        yield _augment(split.images[index], recipe.padding, generator), split.labels[index]
+        images = split.images[index]
+        if recipe.smallest_crop is None:
+            yield padded_crop(images, recipe.padding, generator), split.labels[index]
+        else:
+            yield resized_crop(images, size, recipe.smallest_crop, generator), split.labels[index]
 
 
-def _augment(images: Tensor, padding: int, generator: torch.Generator) -> Tensor:
-    """Crop each image at a place of its own out of its zero-padded self, and mirror half of them."""
-    count, _, height, width = images.shape
-    padded = F.pad(images, (padding,) * 4)
-    rows = torch.randint(2 * padding + 1, (count, 1), generator=generator) + torch.arange(height)
-    columns = torch.randint(2 * padding + 1, (count, 1), generator=generator) + torch.arange(width)
-    flipped = torch.rand(count, generator=generator) < 0.5
-    columns[flipped] = columns[flipped].flip(1)
-    image = torch.arange(count)
-    return padded[image[:, None, None], :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
-
-
-def _resume(net: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe, folder: Path) -> list[Epoch]:
+def _resume(run: Run, recipe: Recipe, folder: Path) -> list[Epoch]:
     path = folder / CHECKPOINT
     if not path.exists():
         return []
-    saved = torch.load(path, weights_only=True, map_location=next(net.parameters()).device)
-    if saved["recipe"] != asdict(recipe):
+    saved = torch.load(path, weights_only=True, map_location=next(run.net.parameters()).device)
+    if Recipe(**saved["recipe"]) != recipe:
         raise ValueError(f"{path} was trained by another recipe ({saved['recipe']}): remove it to start again")
-    net.load_state_dict(saved["net"])
-    optimizer.load_state_dict(saved["optimizer"])
+    run.net.load_state_dict(saved["net"])
+    run.optimizer.load_state_dict(saved["optimizer"])
+    if run.average is not None:
+        run.average.load_state_dict(saved["average"])
     return [Epoch(**row) for row in saved["curve"]]
 
 
-def _save(net: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe, curve: list[Epoch], folder: Path) -> None:
+def _save(run: Run, recipe: Recipe, curve: list[Epoch], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     state = {
-        "net": net.state_dict(),
-        "optimizer": optimizer.state_dict(),
+        "net": run.net.state_dict(),
+        "optimizer": run.optimizer.state_dict(),
+        "average": None if run.average is None else run.average.state_dict(),
         "recipe": asdict(recipe),
         "curve": [asdict(epoch) for epoch in curve],
     }

@@ -1,0 +1,53 @@
+"""How training images vary: crops and flips, on bytes, all randomness from a generator that is handed in."""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torchvision.transforms.v2 import functional as transforms
+
+RATIO = 4 / 3
+TRIES = 10
+
+
+def padded_crop(images: Tensor, padding: int, generator: torch.Generator) -> Tensor:
+    """Crop each image (N, 3, H, W) at a random place of its zero-padded self to (N, 3, H, W), and flip half of them."""
+    count, _, height, width = images.shape
+    padded = F.pad(images, (padding,) * 4)
+    rows = torch.randint(2 * padding + 1, (count, 1), generator=generator) + torch.arange(height)
+    columns = torch.randint(2 * padding + 1, (count, 1), generator=generator) + torch.arange(width)
+    flipped = torch.rand(count, generator=generator) < 0.5
+    columns[flipped] = columns[flipped].flip(1)
+    image = torch.arange(count)
+    return padded[image[:, None, None], :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
+def resized_crop(images: Tensor, size: int, smallest: float, generator: torch.Generator) -> Tensor:
+    """Cut a random rectangle out of each image (N, 3, H, W), resize it to (N, 3, size, size), and flip half of them.
+
+    Its area is a share of the image's between `smallest` and 1, its aspect ratio between 3/4 and 4/3 (log-uniform), as
+    torchvision's `RandomResizedCrop` draws them; antialiased.
+    """
+    flipped = torch.rand(len(images), generator=generator) < 0.5
+    crops = []
+    for image, flip in zip(images, flipped.tolist(), strict=True):
+        top, left, height, width = rectangle(image.shape[1], image.shape[2], smallest, generator)
+        crop = image[:, top : top + height, left : left + width]
+        resized = transforms.resize(crop, [size, size], antialias=True)
+        crops.append(resized.flip(2) if flip else resized)
+    return torch.stack(crops)
+
+
+def rectangle(height: int, width: int, smallest: float, generator: torch.Generator) -> tuple[int, int, int, int]:
+    """Draw (top, left, height, width) of a rectangle inside an image; the whole image where none fits in ten tries."""
+    for _ in range(TRIES):
+        area, ratio = torch.rand(2, generator=generator, dtype=torch.float64).tolist()
+        area = height * width * (smallest + (1 - smallest) * area)
+        ratio = math.exp((2 * ratio - 1) * math.log(RATIO))
+        rows, columns = round(math.sqrt(area / ratio)), round(math.sqrt(area * ratio))
+        if 0 < rows <= height and 0 < columns <= width:
+            top = int(torch.randint(height - rows + 1, (1,), generator=generator))
+            left = int(torch.randint(width - columns + 1, (1,), generator=generator))
+            return top, left, rows, columns
+    return 0, 0, height, width

@@ -6,9 +6,8 @@ from dataclasses import dataclass, replace
 from itertools import count
 from weakref import WeakSet
 
-import doors
 import resnet_viz as rv
-import sessions
+from app import middleware, sessions
 from resnet_viz.nets.checkpoints import Checkpoint, read_checkpoint
 from resnet_viz.nets.costs import count_parameters
 from resnet_viz.nets.preprocessing import Preprocessing
@@ -82,7 +81,7 @@ def add(data: bytes, file: str) -> str:
         held.pop(making_room, None)
         _alive.add(checkpoint)
     net = replace(checkpoint.net(), title=f"Your {checkpoint.layout.title}")
-    held[checkpoint.name] = Own(checkpoint, doors.safe_name(file), checkpoint.wiring, net, _revision())
+    held[checkpoint.name] = Own(checkpoint, middleware.safe_name(file), checkpoint.wiring, net, _revision())
     return checkpoint.name
 
 

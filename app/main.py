@@ -1,16 +1,16 @@
 """ResNet Viz: `streamlit run app/main.py`.
 
-Streamlit imports this file once, for the server behind its doors, and runs it anew for every view.
+Streamlit imports this file once, for the server and its middleware, and runs it anew for every view.
 """
 
 import streamlit as st
 
 if __name__ == "__main__":
-    import frame
+    from app import navigation
 
-    frame.draw()
+    navigation.draw()
 else:
-    from doors import server
+    from app.middleware import server
 
     app = st.App(
         __file__,

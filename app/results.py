@@ -14,12 +14,10 @@ import pandas as pd
 import streamlit as st
 from PIL import ImageOps
 
-import checkpoints
-import doors
 import resnet_viz as rv
-import sessions
+from app import checkpoints, middleware, sessions
 from resnet_viz.engine.downloads import Downloads
-from resnet_viz.engine.interface import Engine, EngineError, Job, Option, Ticket
+from resnet_viz.engine.jobs import Engine, EngineError, Job, Option, Ticket
 from resnet_viz.engine.local import LocalEngine
 from resnet_viz.engine.remote import RemoteEngine
 from resnet_viz.engine.settings import Settings
@@ -156,7 +154,7 @@ def add_upload(data: bytes) -> str:
 def submit(asked: Subject, kind: str, image: str, target: int | None, view: str = "", **options: Option) -> Ticket:
     """Ask the engine about a sample (by id) or an upload (by SHA-256); what is not an option of the kind gets a sentence later.
 
-    Raises MissingImageError when the picture is not here, EngineError or doors.TooOftenError where the job is not taken.
+    Raises MissingImageError when the picture is not here, EngineError or middleware.TooOftenError where the job is not taken.
     """
     data, sha256 = _picture(image)
     job = Job(
@@ -213,8 +211,8 @@ def _admitted(ticket: Ticket) -> Ticket:
     """Count what has to be computed; what is there already costs nothing."""
     if not ticket.finished:
         try:
-            doors.admit("computation")
-        except doors.TooOftenError:
+            middleware.admit("computation")
+        except middleware.TooOftenError:
             ticket.cancel()
             raise
     return ticket

@@ -13,10 +13,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.contest import Row, Work, compete
 from benchmarks.document import write_part
-from benchmarks.results import Setting, as_markdown, as_text
 from benchmarks.sizes import mosaic_rows
 from benchmarks.subjects import make_subject
-from benchmarks.works import ablation_work, cams_work, capture_work, conductance_work, inspect_work, path_work
+from benchmarks.tables import Setting, as_markdown, as_text
+from benchmarks.workloads import ablation_work, cams_work, capture_work, conductance_work, inspect_work, path_work
 
 THREADS = 2
 ROUNDS = 40

@@ -21,11 +21,11 @@ from playwright.sync_api import Page, sync_playwright
 # Started as a script, Python looks for imports in this folder: the repository's own modules are one above.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.clients import Essence, Person, ask_in_turn, questions
+from benchmarks.deployments import running_app, running_engine
 from benchmarks.document import write_part
 from benchmarks.load import answers_in_turn
-from benchmarks.people import Essence, Person, ask_in_turn, questions
-from benchmarks.sites import running_app, running_engine
-from resnet_viz.engine.interface import Job
+from resnet_viz.engine.jobs import Job
 from resnet_viz.engine.remote import RemoteEngine
 from resnet_viz.engine.settings import Settings
 from tests.browser.conftest import CHROMIUM

@@ -24,10 +24,10 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.browsers import READY
+from benchmarks.clients import Essence, Person, ask_in_turn, crowd, questions
+from benchmarks.deployments import Site, is_the_peoples, local_site, processor_seconds, ray_site, with_children
 from benchmarks.document import write_part
-from benchmarks.people import Essence, Person, ask_in_turn, crowd, questions
-from benchmarks.sites import Site, is_the_peoples, local_site, processor_seconds, ray_site, with_children
-from resnet_viz.engine.interface import Engine, Job
+from resnet_viz.engine.jobs import Engine, Job
 from resnet_viz.engine.local import LocalEngine
 from resnet_viz.engine.settings import Settings
 

@@ -17,8 +17,8 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 # Started as a script, Python looks for imports in this folder: the repository's own modules are one above.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.deployments import NO_LIMIT, processor_seconds, running_app
 from benchmarks.document import write_part
-from benchmarks.sites import NO_LIMIT, processor_seconds, running_app
 from resnet_viz.analyses.methods import METHODS
 from tests.browser.conftest import CHROMIUM, FLAGS
 from tests.browser.screen import QUIET, TIMEOUT, open_app, settle

@@ -18,9 +18,9 @@ import psutil
 # Started as a script, Python looks for imports in this folder: the repository's own modules are one above.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.clients import questions
 from benchmarks.document import write_part
-from benchmarks.people import questions
-from resnet_viz.engine.interface import Job
+from resnet_viz.engine.jobs import Job
 from resnet_viz.engine.local import LocalEngine
 from resnet_viz.engine.settings import Settings
 

@@ -13,7 +13,7 @@ from torch import nn
 
 import resnet_viz as rv
 from resnet_viz.analyses.ablation import sweep
-from resnet_viz.engine.interface import JobCancelledError
+from resnet_viz.engine.jobs import JobCancelledError
 from resnet_viz.engine.wire import decode, encode
 from resnet_viz.nets.net import Net
 

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from app import show, state
+
 ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
-def app(monkeypatch: pytest.MonkeyPatch) -> AppTest:
-    # `streamlit run` puts the folder of main.py on the path; AppTest does not.
-    monkeypatch.syspath_prepend(str(ROOT / "app"))
+def app() -> AppTest:
     return AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=60)
 
 
@@ -42,16 +42,10 @@ def test_a_bad_link_is_explained_and_replaced(app: AppTest) -> None:
     assert app.query_params["model"] == "resnet20-cifar10"
 
 
-def test_markup_in_text_from_outside_stays_text(app: AppTest) -> None:
-    app.run()
-    import show  # noqa: PLC0415 - app/ is on the path only while the app fixture lives
-
+def test_markup_in_text_from_outside_stays_text() -> None:
     assert show.escape("<script>alert(1)</script>") == "\\<script\\>alert\\(1\\)\\</script\\>"
     assert show.escape("**x** [y](z) `c` $m$ :red[r]").count("\\") == 15
 
 
-def test_every_field_of_the_selection_is_text(app: AppTest) -> None:
-    app.run()
-    import controls  # noqa: PLC0415 - app/ is on the path only while the app fixture lives
-
-    assert all(isinstance(field.default, str) for field in fields(controls.Selection))
+def test_every_field_of_the_selection_is_text() -> None:
+    assert all(isinstance(field.default, str) for field in fields(state.Selection))

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from resnet_viz.analyses.activations import Array
 from resnet_viz.analyses.attribution import Attribution, attribute
 from resnet_viz.analyses.baselines import BASELINES, Baseline, baseline_picture
-from resnet_viz.analyses.explained import Explained, explain
+from resnet_viz.analyses.context import Explained, explain
 from resnet_viz.analyses.gradient_methods import spread_out
 from resnet_viz.analyses.methods import METHODS
 from resnet_viz.nets.net import Net, WeightsOrigin

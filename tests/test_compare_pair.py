@@ -1,25 +1,17 @@
 """Which two sides are compared when nobody has chosen: a pair whose weights are here, never random weights."""
 
-import importlib
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 import resnet_viz as rv
+from app.state import Selection
+from app.views import compare_pair as pair
 
 ROOT = Path(__file__).parents[1]
 CATALOGUE = {info.name: replace(info, here=False) for info in rv.list_models()}
-
-
-@pytest.fixture
-def pair(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    # `streamlit run` puts the folder of main.py on the path.
-    monkeypatch.syspath_prepend(str(ROOT / "app"))
-    return importlib.import_module("views.compare_pair")
 
 
 def models(*here: str) -> dict[str, rv.ModelInfo]:
@@ -42,32 +34,30 @@ def cifar(*names: str) -> dict[str, rv.ModelInfo]:
         ((), None),
     ],
 )
-def test_the_suggested_pair_is_56_layers_or_the_deepest(
-    pair: ModuleType, here: tuple[str, ...], wanted: tuple[str, str] | None
-) -> None:
+def test_the_suggested_pair_is_56_layers_or_the_deepest(here: tuple[str, ...], wanted: tuple[str, str] | None) -> None:
     assert pair.suggested_pair(cifar(*here)) == wanted
 
 
-def test_the_pair_is_of_one_task(pair: ModuleType) -> None:
+def test_the_pair_is_of_one_task() -> None:
     info = replace(CATALOGUE["plain20-cifar10"], depth=18, here=True)
     assert pair.suggested_pair({"resnet18": replace(CATALOGUE["resnet18"], here=True), info.name: info}) is None
 
 
 class TestCompleted:
-    def test_a_pair_on_one_picture_where_it_is_here(self, pair: ModuleType) -> None:
-        chosen = pair.completed(pair.Selection(), cifar("plain56", "resnet56", "resnet20"))
+    def test_a_pair_on_one_picture_where_it_is_here(self) -> None:
+        chosen = pair.completed(Selection(), cifar("plain56", "resnet56", "resnet20"))
         assert (chosen.left, chosen.right, chosen.right_image) == ("plain56-cifar10", "resnet56-cifar10", "")
         assert (chosen.left_weights, chosen.right_weights) == ("", "")
         assert pair.mode_of(chosen) == "networks"
 
-    def test_one_network_on_two_pictures_where_there_is_none(self, pair: ModuleType) -> None:
-        chosen = pair.completed(pair.Selection(), cifar("resnet20"))
+    def test_one_network_on_two_pictures_where_there_is_none(self) -> None:
+        chosen = pair.completed(Selection(), cifar("resnet20"))
         assert chosen.left == chosen.right == "resnet20-cifar10"
         assert chosen.right_image not in ("", chosen.image)
         assert pair.mode_of(chosen) == "pictures"
 
-    def test_what_was_chosen_stays(self, pair: ModuleType) -> None:
-        asked = pair.Selection(left="resnet50", right="resnet50", image="cifar-dog")
+    def test_what_was_chosen_stays(self) -> None:
+        asked = Selection(left="resnet50", right="resnet50", image="cifar-dog")
         assert pair.completed(asked, cifar("plain56", "resnet56")) == asked
 
     @pytest.mark.parametrize(
@@ -79,58 +69,56 @@ class TestCompleted:
             ("", "plain56-cifar10", ("resnet56-cifar10", "plain56-cifar10")),
         ],
     )
-    def test_one_side_chosen_gets_another_beside_it(
-        self, pair: ModuleType, left: str, right: str, wanted: tuple[str, str]
-    ) -> None:
-        chosen = pair.completed(pair.Selection(left=left, right=right), cifar("plain56", "resnet56"))
+    def test_one_side_chosen_gets_another_beside_it(self, left: str, right: str, wanted: tuple[str, str]) -> None:
+        chosen = pair.completed(Selection(left=left, right=right), cifar("plain56", "resnet56"))
         assert (chosen.left, chosen.right) == wanted
 
-    def test_a_second_picture_alone_means_one_network(self, pair: ModuleType) -> None:
-        chosen = pair.completed(pair.Selection(right_image="cifar-ship"), cifar("plain56", "resnet56"))
+    def test_a_second_picture_alone_means_one_network(self) -> None:
+        chosen = pair.completed(Selection(right_image="cifar-ship"), cifar("plain56", "resnet56"))
         assert chosen.left == chosen.right
         assert chosen.right_image == "cifar-ship"
 
 
 class TestModes:
-    def test_to_two_pictures_and_back(self, pair: ModuleType) -> None:
+    def test_to_two_pictures_and_back(self) -> None:
         here = cifar("plain20", "resnet20")
-        networks = pair.completed(pair.Selection(), here)
+        networks = pair.completed(Selection(), here)
         pictures = pair.in_mode(networks, "pictures", here)
         assert pair.mode_of(pictures) == "pictures"
         assert pictures.left == pictures.right == "resnet20-cifar10"
         assert pair.in_mode(pictures, "networks", here) == networks
 
-    def test_without_a_pair_any_second_network_with_weights(self, pair: ModuleType) -> None:
+    def test_without_a_pair_any_second_network_with_weights(self) -> None:
         here = cifar("resnet20", "resnet20b")
-        chosen = pair.in_mode(pair.completed(pair.Selection(), here), "networks", here)
+        chosen = pair.in_mode(pair.completed(Selection(), here), "networks", here)
         assert {chosen.left, chosen.right} == {"resnet20-cifar10", "resnet20b-cifar10"}
 
-    def test_without_a_second_network_the_same_one_and_no_random_weights(self, pair: ModuleType) -> None:
+    def test_without_a_second_network_the_same_one_and_no_random_weights(self) -> None:
         here = cifar("resnet20")
-        chosen = pair.in_mode(pair.completed(pair.Selection(), here), "networks", here)
+        chosen = pair.in_mode(pair.completed(Selection(), here), "networks", here)
         assert chosen.left == chosen.right == "resnet20-cifar10"
         assert (chosen.left_weights, chosen.right_weights, chosen.right_image) == ("", "", "")
 
-    def test_both_may_differ(self, pair: ModuleType) -> None:
-        chosen = pair.Selection(left="resnet20-cifar10", right="resnet56-cifar10", right_image="cifar-dog")
+    def test_both_may_differ(self) -> None:
+        chosen = Selection(left="resnet20-cifar10", right="resnet56-cifar10", right_image="cifar-dog")
         assert pair.mode_of(chosen) == "both"
-        weights = pair.Selection(left="resnet50", right="resnet50", right_weights="none", right_image="cifar-dog")
+        weights = Selection(left="resnet50", right="resnet50", right_weights="none", right_image="cifar-dog")
         assert pair.mode_of(weights) == "both"
 
 
-def test_swapping_twice_changes_nothing(pair: ModuleType) -> None:
-    chosen = pair.Selection(left="a", right="b", right_weights="none", image="cifar-cat", right_image="cifar-dog")
+def test_swapping_twice_changes_nothing() -> None:
+    chosen = Selection(left="a", right="b", right_weights="none", image="cifar-cat", right_image="cifar-dog")
     turned = pair.swapped(chosen)
     assert (turned.left, turned.right, turned.left_weights, turned.image) == ("b", "a", "none", "cifar-dog")
     assert pair.swapped(turned) == chosen
 
 
-def test_swapping_networks_keeps_the_one_picture(pair: ModuleType) -> None:
-    turned = pair.swapped(pair.Selection(left="a", right="b", image="cifar-cat"))
+def test_swapping_networks_keeps_the_one_picture() -> None:
+    turned = pair.swapped(Selection(left="a", right="b", image="cifar-cat"))
     assert (turned.left, turned.image, turned.right_image) == ("b", "cifar-cat", "")
 
 
-def test_the_other_picture_is_a_sample(pair: ModuleType) -> None:
+def test_the_other_picture_is_a_sample() -> None:
     samples = {row["id"] for row in json.loads((ROOT / "assets" / "samples" / "samples.json").read_text())}
     assert samples.issuperset(pair.OTHER_SAMPLES)
     assert pair.another_sample(pair.OTHER_SAMPLES[0]) != pair.OTHER_SAMPLES[0]

@@ -8,10 +8,10 @@ import plotly.graph_objects as go
 import pytest
 
 import resnet_viz as rv
-from resnet_viz.figures.block_map import block_map
-from resnet_viz.figures.comparison_by_depth import comparison_by_depth
-from resnet_viz.figures.comparison_equation import comparison_equation
-from resnet_viz.figures.map_measures import STYLES, arc_scale, measures_for, value_of
+from resnet_viz.figures.block.block_map import block_map
+from resnet_viz.figures.block.comparison_by_depth import comparison_by_depth
+from resnet_viz.figures.block.comparison_equation import comparison_equation
+from resnet_viz.figures.block.map_measures import STYLES, arc_scale, measures_for, value_of
 from resnet_viz.figures.theme import DARK, LIGHT, PLAIN, RESIDUAL, Theme
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import nn
 
 from resnet_viz.analyses.conductance import conductance
-from resnet_viz.analyses.explained import explain
+from resnet_viz.analyses.context import explain
 from resnet_viz.nets.blocks import blocks_of
 from resnet_viz.nets.net import Net
 from resnet_viz.nets.zoo import load
@@ -73,7 +73,7 @@ def test_the_size_of_a_pass_changes_nothing(
 ) -> None:
     net, image = make_imagenet("resnet18"), make_image()
     whole = conductance(net, image, 1, 11)
-    monkeypatch.setattr("resnet_viz.analyses.explained.CPU_PIXELS", 2 * 64 * 64)
+    monkeypatch.setattr("resnet_viz.analyses.context.CPU_PIXELS", 2 * 64 * 64)
     parts = conductance(net, image, 1, 11)
     for one, other in zip(whole.blocks, parts.blocks, strict=True):
         np.testing.assert_allclose(one.total, other.total, atol=1e-5 * np.abs(one.total).max())

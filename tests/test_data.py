@@ -11,7 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
-from resnet_viz.training.data import Dataset, load_cifar10
+from resnet_viz.training.data import Dataset, load_dataset
+from resnet_viz.training.tasks import CIFAR10
 
 MakeImage = Callable[..., Image.Image]
 
@@ -55,14 +56,14 @@ def assert_same(ours: Dataset, theirs: Dataset) -> None:
 
 class TestFolder:
     def test_images_are_in_the_order_of_their_names(self, folder: Path) -> None:
-        data = load_cifar10(folder)
+        data = load_dataset(folder, CIFAR10)
         assert data.train.labels.tolist() == [0, 3, 3, 9]
         assert data.test.labels.tolist() == [2, 5]
         assert data.train.labels.dtype == torch.int64
 
     @pytest.mark.parametrize("split", ["train", "test"])
     def test_pixels_are_those_of_the_files(self, split: str, folder: Path) -> None:
-        images = getattr(load_cifar10(folder), split).images
+        images = getattr(load_dataset(folder, CIFAR10), split).images
         names = sorted(name for name in FILES if name.startswith(split))
         assert (images.shape, images.dtype) == ((len(names), 3, 32, 32), torch.uint8)
         for image, name in zip(images, names, strict=True):
@@ -70,41 +71,41 @@ class TestFolder:
 
     def test_grey_images_become_rgb(self, folder: Path, make_image: MakeImage) -> None:
         make_image(seed=9).convert("L").save(folder / "test/bird/0009.jpg")
-        red, green, blue = load_cifar10(folder).test.images[0]
+        red, green, blue = load_dataset(folder, CIFAR10).test.images[0]
         assert torch.equal(red, green)
         assert torch.equal(red, blue)
 
     def test_has_no_digest(self, folder: Path) -> None:
-        assert load_cifar10(folder).sha256 == ""
+        assert load_dataset(folder, CIFAR10).sha256 == ""
 
 
 class TestArchive:
     def test_holds_what_the_folder_holds(self, archive: Path, folder: Path) -> None:
-        assert_same(load_cifar10(archive), load_cifar10(folder))
+        assert_same(load_dataset(archive, CIFAR10), load_dataset(folder, CIFAR10))
 
     def test_digest_is_the_files(self, archive: Path) -> None:
-        assert load_cifar10(archive).sha256 == hashlib.sha256(archive.read_bytes()).hexdigest()
+        assert load_dataset(archive, CIFAR10).sha256 == hashlib.sha256(archive.read_bytes()).hexdigest()
 
 
 class TestMissing:
     @pytest.mark.parametrize("name", ["nowhere", "nowhere.tar.xz"])
     def test_source(self, name: str, tmp_path: Path) -> None:
         with pytest.raises(FileNotFoundError, match=f"{name} does not exist: give the folder with train/ and test/"):
-            load_cifar10(tmp_path / name)
+            load_dataset(tmp_path / name, CIFAR10)
 
     @pytest.mark.parametrize("split", ["train", "test"])
     def test_split(self, split: str, folder: Path) -> None:
         (folder / split).rename(folder.parent / "elsewhere")
-        with pytest.raises(ValueError, match="cifar10 lacks train/<class>/"):
-            load_cifar10(folder)
+        with pytest.raises(ValueError, match="cifar10 lacks images in train/<class>/"):
+            load_dataset(folder, CIFAR10)
 
     def test_everything(self, tmp_path: Path) -> None:
-        with pytest.raises(ValueError, match="lacks train/<class>/"):
-            load_cifar10(tmp_path)
+        with pytest.raises(ValueError, match="lacks images in train/<class>/"):
+            load_dataset(tmp_path, CIFAR10)
 
 
 class TestStrangers:
-    """What is not CIFAR-10 is named, as `load_cifar10` promises."""
+    """What is not CIFAR-10 is named, as `load_dataset` promises."""
 
     @pytest.mark.parametrize("name", ["train/zebra/0001.jpg", "extra/cat/0001.jpg"], ids=["class", "split"])
     def test_names_that_are_not_cifars(self, name: str, folder: Path, make_image: MakeImage) -> None:
@@ -112,9 +113,9 @@ class TestStrangers:
         path.parent.mkdir(parents=True)
         make_image().save(path)
         with pytest.raises(ValueError, match=name):
-            load_cifar10(folder)
+            load_dataset(folder, CIFAR10)
 
     def test_an_image_of_another_size(self, folder: Path, make_image: MakeImage) -> None:
         make_image(31, 32).save(folder / "train/cat/0003.jpg")
         with pytest.raises(ValueError, match=r"train/cat/0003\.jpg"):
-            load_cifar10(folder)
+            load_dataset(folder, CIFAR10)

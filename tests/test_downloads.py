@@ -170,8 +170,6 @@ class TestPage:
     @pytest.fixture
     def app(self, tmp_path: Path, server: WeightsServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
         """The app on a machine without official weights, and a server that has those of a ResNet-18."""
-        # `streamlit run` puts the folder of main.py on the path; AppTest does not.
-        monkeypatch.syspath_prepend(str(ROOT / "app"))
         monkeypatch.setenv("RESNET_VIZ_WEIGHTS_DIR", str(tmp_path))
         server.reply = Reply(saved(imagenet.build("resnet18", seed=1).state_dict()))
         publish(monkeypatch, server.reply.body, server.url)

@@ -16,11 +16,11 @@ from PIL import Image
 
 import resnet_viz as rv
 from resnet_viz.analyses import trust
-from resnet_viz.analyses.explained import Explained
+from resnet_viz.analyses.context import Explained
 from resnet_viz.analyses.inspection import inspect_batch
-from resnet_viz.engine import kinds
-from resnet_viz.engine.interface import BusyError, EngineError, Job, JobCancelledError, Ticket
-from resnet_viz.engine.kinds import KINDS, Kind, Task
+from resnet_viz.engine import job_types
+from resnet_viz.engine.job_types import KINDS, Kind, Task
+from resnet_viz.engine.jobs import BusyError, EngineError, Job, JobCancelledError, Ticket
 from resnet_viz.engine.local import LocalEngine
 from resnet_viz.engine.models import Models
 from resnet_viz.engine.settings import MEGABYTE, Settings
@@ -421,7 +421,7 @@ class TestPasses:
             sizes.append(len(found))
             return found
 
-        monkeypatch.setattr(kinds, "inspect_batch", counted)
+        monkeypatch.setattr(job_types, "inspect_batch", counted)
         return sizes
 
     def test_inspections_that_wait_share_a_pass(self, gate: Gate, net: rv.Net, together: list[int]) -> None:

@@ -13,10 +13,10 @@ from PIL import Image
 import resnet_viz as rv
 from resnet_viz import figures
 from resnet_viz.analyses.trust import PerturbationCurve, Randomised, perturbation
-from resnet_viz.figures.attribution_map import cam_places, overlay, scale_of
-from resnet_viz.figures.block_equation import Scale
-from resnet_viz.figures.cam_strip import GAP, TILE, TITLE
-from resnet_viz.figures.overlay import MOST, tint
+from resnet_viz.figures.attribution.attribution_map import cam_places, overlay, scale_of
+from resnet_viz.figures.attribution.cam_strip import GAP, TILE, TITLE
+from resnet_viz.figures.attribution.overlay import MOST, tint
+from resnet_viz.figures.block.block_equation import Scale
 from resnet_viz.figures.theme import DARK, GRADIENT, IDENTITY, LIGHT, RESIDUAL, Theme
 
 MakeImage = Callable[..., Image.Image]

@@ -15,13 +15,13 @@ from PIL import Image
 
 import resnet_viz as rv
 from resnet_viz.analyses.ablation import is_removable, sweep
-from resnet_viz.figures.block_equation import block_equation, terms_of
-from resnet_viz.figures.block_map import LINE_Y, block_map
-from resnet_viz.figures.cam_overlay import cam_overlay
-from resnet_viz.figures.channel_mosaic import channel_map, channel_mosaic
-from resnet_viz.figures.map_measures import measures_for
-from resnet_viz.figures.measures_by_depth import measures_by_depth
-from resnet_viz.figures.predictions import predictions
+from resnet_viz.figures.attribution.cam_overlay import cam_overlay
+from resnet_viz.figures.block.block_equation import block_equation, terms_of
+from resnet_viz.figures.block.block_map import LINE_Y, block_map
+from resnet_viz.figures.block.channel_mosaic import channel_map, channel_mosaic
+from resnet_viz.figures.block.map_measures import measures_for
+from resnet_viz.figures.block.measures_by_depth import measures_by_depth
+from resnet_viz.figures.block.predictions import predictions
 from resnet_viz.figures.theme import DARK, IDENTITY, LIGHT, PLAIN, RESIDUAL, SIGNED, SUM, Theme, signed_palette
 from resnet_viz.nets.preprocessing import Preprocessing
 

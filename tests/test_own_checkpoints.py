@@ -5,13 +5,14 @@ import importlib
 import sys
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
 from safetensors.torch import save
 
+import app
 import resnet_viz as rv
 from resnet_viz.nets.cifar import CifarResNet
 
@@ -19,16 +20,13 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
-def checkpoints(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    # `streamlit run` puts the folder of main.py on the path.
-    monkeypatch.syspath_prepend(str(ROOT / "app"))
+def checkpoints(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     for name in ("checkpoints", "sessions"):
-        sys.modules.pop(name, None)
-    module = importlib.import_module("checkpoints")
+        monkeypatch.delitem(sys.modules, f"app.{name}", raising=False)
+        monkeypatch.delattr(app, name, raising=False)
+    module = importlib.import_module("app.checkpoints")
     enter(module, {})
-    yield module
-    for name in ("checkpoints", "sessions"):
-        sys.modules.pop(name, None)
+    return module
 
 
 def enter(module: ModuleType, session: dict[str, object]) -> None:

@@ -15,14 +15,14 @@ import uvicorn
 
 from resnet_viz.analyses.conductance import BlockConductance, Conductance
 from resnet_viz.engine import connection, ingress, remote
-from resnet_viz.engine.frames import ANSWER, HEAD, LIFE, MOST_JOB_BYTES, PROGRESS, SESSION_HEADER, frame
-from resnet_viz.engine.interface import AwayError, BusyError, EngineError, Job, JobCancelledError, Progress
-from resnet_viz.engine.kinds import KINDS, Kind, Task
+from resnet_viz.engine.job_types import KINDS, Kind, Task
+from resnet_viz.engine.jobs import AwayError, BusyError, EngineError, Job, JobCancelledError, Progress
 from resnet_viz.engine.local import LocalEngine
 from resnet_viz.engine.probe import Probe
+from resnet_viz.engine.protocol import ANSWER, HEAD, LIFE, MOST_JOB_BYTES, PROGRESS, SESSION_HEADER, frame
 from resnet_viz.engine.remote import RemoteEngine
+from resnet_viz.engine.session_expiry import Silence
 from resnet_viz.engine.settings import Settings
-from resnet_viz.engine.silence import Silence
 from resnet_viz.engine.wire import encode
 from resnet_viz.images import digest
 from resnet_viz.nets.zoo import ModelInfo

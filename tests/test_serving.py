@@ -16,8 +16,8 @@ import yaml
 
 from resnet_viz.analyses.attribution import Attribution
 from resnet_viz.engine import haproxy, serving
-from resnet_viz.engine.interface import EngineError, Job, JobCancelledError, Ticket
-from resnet_viz.engine.kinds import KINDS
+from resnet_viz.engine.job_types import KINDS
+from resnet_viz.engine.jobs import EngineError, Job, JobCancelledError, Ticket
 from resnet_viz.engine.local import LocalEngine
 from resnet_viz.engine.remote import RemoteEngine
 from resnet_viz.engine.wire import encode

@@ -3,23 +3,18 @@
 import importlib
 import sys
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from types import ModuleType, SimpleNamespace
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-
 
 @pytest.fixture
-def sessions(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    monkeypatch.syspath_prepend(str(ROOT / "app"))
-    sys.modules.pop("sessions", None)
-    module = importlib.import_module("sessions")
+def sessions(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.delitem(sys.modules, "app.sessions", raising=False)
+    module = importlib.import_module("app.sessions")
     module.GRACE = 0.1  # type: ignore[attr-defined]
-    yield module
-    sys.modules.pop("sessions", None)
+    return module
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import itertools
 import signal
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -20,8 +19,9 @@ from torch.nn import functional as F
 
 from resnet_viz.nets.cifar import CIFAR10_LABELS, CIFAR10_MEAN, CIFAR10_STD, CifarResNet
 from resnet_viz.training import trainer
-from resnet_viz.training.data import Dataset, Split, load_cifar10
+from resnet_viz.training.data import Dataset, Split, load_dataset
 from resnet_viz.training.recipe import Recipe
+from resnet_viz.training.tasks import CIFAR10
 from resnet_viz.training.trainer import Epoch, evaluate, fastest_precision, learning_rate, normalise, train, write_curve
 
 ROOT = Path(__file__).parents[1]
@@ -87,41 +87,6 @@ class TestLearningRate:
         assert rates[:26] == sorted(rates[:26])
         assert rates[25:] == sorted(rates[25:], reverse=True)
         assert max(rates) == pytest.approx(0.3)
-
-
-class TestAugmentation:
-    def test_gives_crops_of_the_padded_image_and_their_mirrors_alone(self) -> None:
-        """Every result is one of the 5 x 5 x 2 that brute force finds, and every one of them comes up."""
-        generator = torch.Generator().manual_seed(0)
-        images = torch.randint(1, 256, (1500, 3, 6, 5), generator=generator, dtype=torch.uint8)
-        augmented = trainer._augment(images, 2, generator)
-        assert (augmented.shape, augmented.dtype) == (images.shape, torch.uint8)
-        found: Counter[tuple[int, int, bool]] = Counter()
-        for image, result in zip(images, augmented, strict=True):
-            padded = torch.zeros(3, 10, 9, dtype=torch.uint8)
-            padded[:, 2:8, 2:7] = image
-            matches = [
-                (top, left, mirrored)
-                for top in range(5)
-                for left in range(5)
-                for mirrored in (False, True)
-                if torch.equal(result.flip(2) if mirrored else result, padded[:, top : top + 6, left : left + 5])
-            ]
-            assert len(matches) == 1
-            found.update(matches)
-        assert len(found) == 50
-        assert 650 < sum(count for (_, _, mirrored), count in found.items() if mirrored) < 850
-
-    def test_without_padding_only_mirrors(self) -> None:
-        images = torch.arange(40 * 3 * 4, dtype=torch.uint8).view(10, 3, 4, 4)
-        for image, result in zip(images, trainer._augment(images, 0, torch.Generator().manual_seed(0)), strict=True):
-            assert torch.equal(result, image) or torch.equal(result, image.flip(2))
-
-    def test_leaves_the_images_alone(self) -> None:
-        images = split(8, 0).images
-        before = images.clone()
-        trainer._augment(images, 2, torch.Generator().manual_seed(0))
-        assert torch.equal(images, before)
 
 
 class TestBatches:
@@ -275,7 +240,7 @@ def train_on_files(images: Path, run: Path, tell: Callable[[str], None]) -> tupl
     net = CifarResNet(8, seed=3)
     net.register_forward_hook(lambda module, *_: tell("step") if module.training else None)
     recipe = Recipe(epochs=4, batch_size=20, peak_learning_rate=0.05)
-    return net, train(net, load_cifar10(images), recipe, run, lambda row: tell(f"epoch {row.epoch}"))
+    return net, train(net, load_dataset(images, CIFAR10), recipe, run, lambda row: tell(f"epoch {row.epoch}"))
 
 
 class TestKill:
@@ -338,10 +303,11 @@ class TestEvaluate:
     LABELS = (0, 0, 1, 2, 1)
 
     @pytest.mark.parametrize("batch_size", [1, 2, 5, 500])
-    def test_by_hand(self, batch_size: int) -> None:
+    def test_by_hand(self, batch_size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(trainer, "PIXELS_A_BATCH", 4 * batch_size)
         net = Prepared(torch.tensor(self.SHARES).log()).train()
         images = torch.zeros(5, 3, 2, 2, dtype=torch.uint8)
-        score = evaluate(net, Split(images, torch.tensor(self.LABELS)), batch_size=batch_size)
+        score = evaluate(net, Split(images, torch.tensor(self.LABELS)))
         # True class by row, predicted class by column: 0 -> 0, 0 -> 1, 1 -> 1, 2 -> 0, 1 -> 1.
         assert score.confusion.tolist() == [[1, 1, 0], [0, 2, 0], [1, 0, 0]]
         assert score.confusion.dtype == torch.int64
@@ -350,10 +316,11 @@ class TestEvaluate:
         assert score.loss == pytest.approx(-torch.tensor(0.5 * 0.2 * 0.8 * 0.2 * 0.5).log().item() / 5)
         assert not net.training
 
-    def test_images_come_in_order_normalised_and_as_they_are(self) -> None:
+    def test_images_come_in_order_normalised_and_as_they_are(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(trainer, "PIXELS_A_BATCH", 2 * 16 * 16)
         net = Prepared(torch.zeros(3, 4))
         images = split(3, 0).images
-        evaluate(net, Split(images, torch.tensor([0, 1, 2])), batch_size=2)
+        evaluate(net, Split(images, torch.tensor([0, 1, 2])))
         assert torch.equal(torch.cat(net.seen), normalise(images))
 
     def test_changes_no_statistic(self, data: Dataset) -> None:

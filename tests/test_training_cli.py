@@ -26,7 +26,7 @@ def data(monkeypatch: pytest.MonkeyPatch) -> Dataset:
     images = torch.randint(256, (40, 3, 32, 32), generator=generator, dtype=torch.uint8)
     labels = torch.arange(40) % 10
     made = Dataset(Split(images[:20], labels[:20]), Split(images[20:], labels[20:]), "abc")
-    monkeypatch.setattr(commands, "load_cifar10", lambda _: made)
+    monkeypatch.setattr(commands, "load_dataset", lambda *_: made)
     return made
 
 
@@ -115,7 +115,7 @@ class TestZooCheck:
 
 
 def test_an_unknown_name_is_refused_before_anything_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commands, "load_cifar10", lambda _: pytest.fail("read the data"))
+    monkeypatch.setattr(commands, "load_dataset", lambda *_: pytest.fail("read the data"))
     for command in ("train", "check"):
         refused = run(command, "resnet19-cifar10")
         assert refused.exit_code == 2

@@ -9,10 +9,10 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from resnet_viz.figures.confusion import class_accuracy, confusion
-from resnet_viz.figures.gradient_norms import gradient_norms
+from resnet_viz.figures.gradients.gradient_norms import gradient_norms
 from resnet_viz.figures.theme import DARK, IDENTITY, LIGHT, PLAIN, Theme
-from resnet_viz.figures.training_curves import LABEL_PIXELS, training_curves
+from resnet_viz.figures.training.confusion import class_accuracy, confusion
+from resnet_viz.figures.training.training_curves import LABEL_PIXELS, training_curves
 from resnet_viz.nets import curves as shipped_curves
 from resnet_viz.nets.curves import read_curve
 from resnet_viz.training.trainer import Epoch, write_curve

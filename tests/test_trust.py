@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from resnet_viz.analyses.attribution import attribute
-from resnet_viz.analyses.explained import explain
+from resnet_viz.analyses.context import explain
 from resnet_viz.analyses.trust import infidelity, perturbation, randomisation, rank_correlation, robustness, sensitivity
 from resnet_viz.nets.net import Net
 from resnet_viz.nets.zoo import load

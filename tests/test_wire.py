@@ -22,9 +22,9 @@ from resnet_viz.analyses.conductance import conductance
 from resnet_viz.analyses.gradients import gradients
 from resnet_viz.analyses.inspection import Inspection
 from resnet_viz.engine.forms import WireError
-from resnet_viz.engine.frames import CATALOGUE, MOST_JOB_BYTES, Refusal, error_frame, error_of, progress_frame
-from resnet_viz.engine.interface import BusyError, EngineError, Job, JobCancelledError, Progress
-from resnet_viz.engine.kinds import KINDS
+from resnet_viz.engine.job_types import KINDS
+from resnet_viz.engine.jobs import BusyError, EngineError, Job, JobCancelledError, Progress
+from resnet_viz.engine.protocol import CATALOGUE, MOST_JOB_BYTES, Refusal, error_frame, error_of, progress_frame
 from resnet_viz.engine.wire import LONGEST_HEADER, decode, encode
 from resnet_viz.images import ImageError
 from resnet_viz.nets.net import Net, WeightsError

@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 import resnet_viz as rv
-import show
+from app import show
 from resnet_viz.figures.theme import short
 from resnet_viz.nets.architecture import Part
 

@@ -9,18 +9,16 @@ from typing import Any
 import plotly.graph_objects as go
 import streamlit as st
 
-import controls
 import resnet_viz as rv
-import results
-import show
-from controls import Selection
+from app import results, show, state, waiting
+from app.results import Subject
+from app.state import Selection
+from app.views import current, method_picker
+from app.views.block_section import SCALES
 from resnet_viz.analyses.activations import Array
 from resnet_viz.analyses.trust import Robustness
-from resnet_viz.engine.interface import Option, Ticket
-from resnet_viz.figures.block_equation import Scale
-from results import Subject
-from views import asking, current, method_picker
-from views.block_section import SCALES
+from resnet_viz.engine.jobs import Option, Ticket
+from resnet_viz.figures.block.block_equation import Scale
 
 VIEWS = {
     "one": "One method",
@@ -80,28 +78,26 @@ class _Question:
     def answers(self, what: str, asked: list[tuple[str, Options]]) -> list[Any] | None:
         """Answers to kinds of jobs with options; None where they were stopped."""
         asks = [partial(self.submit, kind, what, **given) for kind, given in asked]
-        return asking.long(what, (what, str(asked), self._about), asks, self.subject)
+        return waiting.long(what, (what, str(asked), self._about), asks, self.subject)
 
 
 def page() -> None:
     """The whole page, top to bottom."""
     result, chosen = current.inspection()
     view = chosen.view if chosen.view in VIEWS else "one"
-    subject = asking.network(chosen.model, trained=chosen.trained)
+    subject = waiting.network(chosen.model, trained=chosen.trained)
     question = _Question(subject, result, chosen, *method_picker.chosen_method(result, chosen))
     if view not in BY_METHOD:
         _draw(view, question)
         return
     # The first map is there a tenth of a second earlier so.
-    with asking.begun(question.key, question.attribute) as ask:
+    with waiting.begun(question.key, question.attribute) as ask:
         _draw(view, replace(question, ask=ask))
 
 
 def _draw(view: str, question: _Question) -> None:
     current.draw(question.result, question.chosen)
-    st.segmented_control(
-        "Show", list(VIEWS), format_func=lambda name: VIEWS[name], required=True, **controls.bound("view", view)
-    )
+    st.segmented_control("Show", list(VIEWS), format_func=lambda name: VIEWS[name], required=True, **state.bound("view", view))
     {"one": _one, "gallery": _gallery, "strip": _strip, "conductance": _conductance, "trust": _trust}[view](question)
 
 
@@ -128,7 +124,7 @@ def _attribution(question: _Question) -> rv.Attribution | None:
         show.picture(picture, "The map so far.", f"so-far-{next(drawn)}", 372)
 
     asks = [question.ask or question.attribute]
-    found = asking.long(question.what, question.key, asks, question.subject, preview)
+    found = waiting.long(question.what, question.key, asks, question.subject, preview)
     return found[0] if found else None
 
 
@@ -159,7 +155,7 @@ def _double(steps: int, relative: float) -> None:
     """Offer more steps where the sum misses by too much and more would help."""
     doubled = str(2 * steps)
     if relative > LARGE_DELTA and doubled in method_picker.STEPS.values:
-        st.button(f"Double the steps to {doubled}", on_click=controls.change, kwargs={"steps": doubled})
+        st.button(f"Double the steps to {doubled}", on_click=state.change, kwargs={"steps": doubled})
 
 
 def _places(question: _Question) -> None:
@@ -192,7 +188,7 @@ def _gallery(question: _Question) -> None:
 
 
 def _take_methods() -> None:
-    controls.change(methods=",".join(st.session_state["choose_methods_list"]))
+    state.change(methods=",".join(st.session_state["choose_methods_list"]))
 
 
 def _strip(question: _Question) -> None:
@@ -202,9 +198,9 @@ def _strip(question: _Question) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         show.heading(figure)
         st.segmented_control(
-            "Colours", list(SCALES), format_func=lambda name: SCALES[name], required=True, **controls.bound("scale", scale)
+            "Colours", list(SCALES), format_func=lambda name: SCALES[name], required=True, **state.bound("scale", scale)
         )
-    show.chart(figure, "cam-strip", width="content", on_click=lambda block: controls.change(block=block))
+    show.chart(figure, "cam-strip", width="content", on_click=lambda block: state.change(block=block))
     _small(rv.figures.cam_overlay(result, chosen.block, show.theme()), "cam")
 
 

@@ -2,10 +2,8 @@
 
 import streamlit as st
 
-import controls
-import results
-import show
-from controls import Notice
+from app import results, show, state
+from app.state import Notice
 
 EVERY_SECONDS = 3.0
 
@@ -20,7 +18,7 @@ def wait(found: Notice) -> None:
 
 @st.fragment(run_every=EVERY_SECONDS)
 def _look(found: Notice) -> None:
-    if controls.notice() is found and results.engine().ready():
+    if state.notice() is found and results.engine().ready():
         del st.session_state["notice"]
-        controls.write(found.asked)
+        state.write(found.asked)
         st.rerun()

@@ -2,11 +2,10 @@
 
 import streamlit as st
 
-import controls
 import resnet_viz as rv
-import show
-from controls import Selection
-from resnet_viz.figures.block_equation import TERM_NAMES, terms_of
+from app import show, state
+from app.state import Selection
+from resnet_viz.figures.block.block_equation import TERM_NAMES, terms_of
 from resnet_viz.figures.theme import short
 
 DETAILS = {"channels": "All channels", "cam": "Grad-CAM", "depth": "Every block by depth", "numbers": "Table"}
@@ -25,11 +24,11 @@ def equation(result: rv.Inspection, chosen: Selection) -> None:
             ["", *map(str, range(block.shape[0]))],
             format_func=lambda number: f"channel {number}" if number else "mean of all channels",
             width=200,
-            **controls.bound("channel", "" if channel is None else str(channel)),
+            **state.bound("channel", "" if channel is None else str(channel)),
         )
         scale = chosen.scale if chosen.scale in SCALES else "shared"
         st.segmented_control(
-            "Colours", list(SCALES), format_func=lambda name: SCALES[name], required=True, **controls.bound("scale", scale)
+            "Colours", list(SCALES), format_func=lambda name: SCALES[name], required=True, **state.bound("scale", scale)
         )
     pictures, facts = st.columns([4, 1], vertical_alignment="center")
     with pictures:
@@ -43,7 +42,7 @@ def details(result: rv.Inspection, chosen: Selection) -> None:
     """One of four ways to look closer."""
     detail = chosen.detail if chosen.detail in DETAILS else "channels"
     st.segmented_control(
-        "Look closer", list(DETAILS), format_func=lambda name: DETAILS[name], required=True, **controls.bound("detail", detail)
+        "Look closer", list(DETAILS), format_func=lambda name: DETAILS[name], required=True, **state.bound("detail", detail)
     )
     {"channels": _channels, "cam": _cam, "depth": _depth, "numbers": _numbers}[detail](result, chosen)
 
@@ -76,7 +75,7 @@ def _steps(names: list[str], here: str) -> None:
         for label, to, key in (("Previous", position - 1, "ArrowLeft"), ("Next", position + 1, "ArrowRight")):
             inside = 0 <= to < len(names)
             block = names[to] if inside else ""
-            st.button(label, key=label, shortcut=key, disabled=not inside, on_click=controls.change, kwargs={"block": block})
+            st.button(label, key=label, shortcut=key, disabled=not inside, on_click=state.change, kwargs={"block": block})
         st.caption(f"{position + 1} of {len(names)}")
 
 
@@ -91,13 +90,13 @@ def _channels(result: rv.Inspection, chosen: Selection) -> None:
         format_func=lambda name: TERM_NAMES[name],
         required=True,
         label_visibility="collapsed",
-        **controls.bound("term", term),
+        **state.bound("term", term),
     )
     mosaic = rv.figures.channel_mosaic(block, term, channel, show.theme())
     show.heading(mosaic, level=4)
     tiles, one = st.columns([5, 3])
     with tiles:
-        show.chart(mosaic, "mosaic", width="content", on_click=lambda channel: controls.change(channel=channel))
+        show.chart(mosaic, "mosaic", width="content", on_click=lambda channel: state.change(channel=channel))
     with one:
         if channel is None:
             st.caption("Click a tile: its map with all its values opens here, and the equation above shows that channel.")

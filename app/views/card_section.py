@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 
 import resnet_viz as rv
-import show
+from app import show
 from resnet_viz.nets.curves import curve_file
 from resnet_viz.nets.zoo import read_card
 

@@ -3,13 +3,10 @@
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-import checkpoints
-import controls
-import doors
 import resnet_viz as rv
-import show
-from checkpoints import Own
-from controls import Selection
+from app import checkpoints, middleware, show, state
+from app.checkpoints import Own
+from app.state import Selection
 from resnet_viz.nets.cifar import CIFAR10_LABELS
 from resnet_viz.nets.labels import LIMIT as LABELS_LIMIT
 from resnet_viz.nets.labels import LabelsError, parse_labels
@@ -65,14 +62,14 @@ def _take(key: str) -> None:
     st.session_state["checkpoint_uploads"] += 1
     st.session_state.pop("notice", None)
     try:
-        doors.admit("upload")
+        middleware.admit("upload")
         name = checkpoints.add(given.getvalue(), given.name)
-    except (rv.CheckpointError, doors.TooOftenError) as error:
-        controls.complain(str(error))
+    except (rv.CheckpointError, middleware.TooOftenError) as error:
+        state.complain(str(error))
     else:
-        controls.change(model=name)
+        state.change(model=name)
     finally:
-        doors.let_go(given)
+        middleware.let_go(given)
 
 
 def _settings(mine: Own) -> None:
@@ -151,4 +148,4 @@ def _labels(mine: Own, source: str, file: UploadedFile | None) -> tuple[str, ...
 
 def _forget(name: str) -> None:
     checkpoints.forget(name)
-    controls.change(model=Selection().model)
+    state.change(model=Selection().model)

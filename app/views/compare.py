@@ -6,14 +6,13 @@ from pathlib import Path
 
 import streamlit as st
 
-import controls
 import resnet_viz as rv
-import results
-from controls import Selection
+from app import results, state, waiting
+from app.results import Subject
+from app.state import Selection
+from app.views import compare_header, compare_section, picture_section
+from app.views.compare_pair import completed
 from resnet_viz.analyses.comparison import BlockPair, pair_blocks
-from results import Subject
-from views import asking, compare_header, compare_section, picture_section
-from views.compare_pair import completed
 
 
 def page() -> None:
@@ -32,7 +31,7 @@ def page() -> None:
 
 def _result() -> tuple[rv.Comparison, Selection]:
     """The comparison that the URL asks for, with both sides named; where it cannot be had, the last one that could."""
-    answer = asking.first_good(_attempts(), _compare)
+    answer = waiting.first_good(_attempts(), _compare)
     if answer is None:
         picture_section.notice()
         st.stop()
@@ -40,25 +39,25 @@ def _result() -> tuple[rv.Comparison, Selection]:
     used = asked.target_index == result.left.target == result.right.target
     good = replace(asked, block=_opened(result.pairs, asked.block, result.right).name, target=asked.target if used else "")
     st.session_state["last_good_comparison"] = good
-    controls.write(good)
+    state.write(good)
     return result, good
 
 
 def _attempts() -> Iterator[Selection]:
-    wanted, last_good = controls.selection(), st.session_state.get("last_good_comparison", Selection())
+    wanted, last_good = state.selection(), st.session_state.get("last_good_comparison", Selection())
     # Where only a network cannot be had, the picture still can.
     for attempt in (wanted, replace(last_good, image=wanted.image), last_good, Selection()):
         yield completed(attempt, results.models())
 
 
 def _compare(chosen: Selection) -> rv.Comparison:
-    left_subject = asking.network(chosen.left, trained=chosen.left_weights != "none", field="left")
-    right_subject = asking.network(chosen.right, trained=chosen.right_weights != "none", field="right")
+    left_subject = waiting.network(chosen.left, trained=chosen.left_weights != "none", field="left")
+    right_subject = waiting.network(chosen.right, trained=chosen.right_weights != "none", field="right")
     target = _target(chosen, left_subject, right_subject)
     pairs = pair_blocks(results.block_names(left_subject), results.block_names(right_subject))
     asked = next((pair for pair in pairs if pair.name == chosen.block), None)
-    right = asking.inspection(right_subject, chosen.right_image or chosen.image, target, asked.right if asked else "")
-    left = asking.inspection(left_subject, chosen.image, target, _opened(pairs, chosen.block, right).left)
+    right = waiting.inspection(right_subject, chosen.right_image or chosen.image, target, asked.right if asked else "")
+    left = waiting.inspection(left_subject, chosen.image, target, _opened(pairs, chosen.block, right).left)
     return rv.compare(left, right)
 
 

@@ -4,14 +4,12 @@ from dataclasses import asdict
 
 import streamlit as st
 
-import controls
 import resnet_viz as rv
-import results
-import show
-from controls import Selection
-from views import picture_section
-from views.compare_pair import Mode, in_mode, mode_of, swapped
-from views.network_picker import described
+from app import results, show, state
+from app.state import Selection
+from app.views import picture_section
+from app.views.compare_pair import Mode, in_mode, mode_of, swapped
+from app.views.network_picker import described
 
 MODES: dict[Mode, str] = {
     "networks": "Two networks on one picture",
@@ -95,7 +93,7 @@ def _change_mode(chosen: Selection) -> None:
 
 
 def _select(wanted: Selection) -> None:
-    controls.change(**asdict(wanted))
+    state.change(**asdict(wanted))
 
 
 def _network_picker(label: str, side: str, shown: str) -> None:
@@ -116,7 +114,7 @@ def _network_picker(label: str, side: str, shown: str) -> None:
 def _change_network(side: str, key: str) -> None:
     name = st.session_state[key]
     fields = ("left", "right") if side == "both" else (side,)
-    controls.change(**dict.fromkeys(fields, name))
+    state.change(**dict.fromkeys(fields, name))
 
 
 def _target_picker(result: rv.Comparison, chosen: Selection) -> None:
@@ -130,5 +128,5 @@ def _target_picker(result: rv.Comparison, chosen: Selection) -> None:
         format_func=lambda index: labels.get(index, "predicted by each side"),
         width=230,
         help="Gradients and Grad-CAM are of this class's logit, on both sides.",
-        **controls.bound("target", chosen.target),
+        **state.bound("target", chosen.target),
     )

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Literal
 
 import resnet_viz as rv
-from controls import Selection
+from app.state import Selection
 
 Mode = Literal["networks", "pictures", "both"]
 Models = Mapping[str, rv.ModelInfo]

@@ -6,14 +6,13 @@ import plotly.graph_objects as go
 import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
-import controls
 import resnet_viz as rv
-import show
-from controls import Selection
+from app import show, state
+from app.state import Selection
+from app.views.block_section import SCALES
 from resnet_viz.analyses.comparison_words import sentences
-from resnet_viz.figures.map_measures import STYLES, MapMeasure, arc_scale, measures_for
+from resnet_viz.figures.block.map_measures import STYLES, MapMeasure, arc_scale, measures_for
 from resnet_viz.figures.theme import short
-from views.block_section import SCALES
 
 
 def differences(result: rv.Comparison, truth: str | None) -> None:
@@ -39,7 +38,7 @@ def maps(result: rv.Comparison, chosen: Selection) -> MapMeasure:
             offered,
             format_func=lambda name: STYLES[name].button,
             required=True,
-            **controls.bound("measure", measure),
+            **state.bound("measure", measure),
         )
     together = len(result.left.blocks) == len(result.right.blocks)
     with st.container(key="scroll-maps" if together else "maps"):
@@ -74,7 +73,7 @@ def equations(result: rv.Comparison, chosen: Selection) -> None:
             st.markdown(f"### Block {name}")
             st.caption(show.escape(figures[0].layout.meta["how_to_read"]))
         st.segmented_control(
-            "Colours", list(SCALES), format_func=lambda name: SCALES[name], required=True, **controls.bound("scale", scale)
+            "Colours", list(SCALES), format_func=lambda name: SCALES[name], required=True, **state.bound("scale", scale)
         )
     for figure, side, key in zip(figures, (result.left_name, result.right_name), ("left", "right"), strict=True):
         st.markdown(f"##### {_title(side)} · {show.escape(figure.layout.meta['finding'])}")
@@ -108,7 +107,7 @@ def _opener(blocks: list[str], result: rv.Comparison) -> Callable[[str], None]:
 
     def open_block(clicked: str) -> None:
         names = [pair.name for pair, block in zip(result.pairs, blocks, strict=True) if block == clicked]
-        controls.change(block=names[len(names) // 2])
+        state.change(block=names[len(names) // 2])
 
     return open_block
 

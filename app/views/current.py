@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import streamlit as st
 
-import controls
 import resnet_viz as rv
-from controls import Selection
-from views import asking, picture_section
+from app import state, waiting
+from app.state import Selection
+from app.views import picture_section
 
 
 def top() -> tuple[rv.Inspection, Selection]:
@@ -26,10 +26,10 @@ def draw(result: rv.Inspection, chosen: Selection) -> None:
 
 def inspection() -> tuple[rv.Inspection, Selection]:
     """The inspection that the URL asks for, or the last one that could be had, and the selection that it is of."""
-    wanted, last_good = controls.selection(), st.session_state.get("last_good", Selection())
+    wanted, last_good = state.selection(), st.session_state.get("last_good", Selection())
     # Where only the network cannot be had, the picture still can.
     attempts = (wanted, replace(last_good, image=wanted.image), last_good, Selection())
-    answer = asking.first_good(attempts, _inspect)
+    answer = waiting.first_good(attempts, _inspect)
     if answer is None:
         picture_section.notice()
         st.stop()
@@ -37,10 +37,10 @@ def inspection() -> tuple[rv.Inspection, Selection]:
     known = asked.block in {block.name for block in result.blocks}
     good = asked if known else replace(asked, block=result.most_changed())
     st.session_state["last_good"] = good
-    controls.write(good)
-    return result, controls.selection()
+    state.write(good)
+    return result, state.selection()
 
 
 def _inspect(chosen: Selection) -> rv.Inspection:
-    net = asking.network(chosen.model, trained=chosen.trained)
-    return asking.inspection(net, chosen.image, chosen.target_index, chosen.block)
+    net = waiting.network(chosen.model, trained=chosen.trained)
+    return waiting.inspection(net, chosen.image, chosen.target_index, chosen.block)

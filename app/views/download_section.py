@@ -7,10 +7,8 @@ from dataclasses import replace
 
 import streamlit as st
 
-import controls
-import results
-import show
-from controls import Notice
+from app import results, show, state
+from app.state import Notice
 from resnet_viz.engine.downloads import DownloadState
 
 EVERY_SECOND = 1.0
@@ -26,13 +24,13 @@ def offer(found: Notice) -> None:
 def random_instead(found: Notice) -> None:
     """The button that shows the network with random weights."""
     label = f"Look at {results.models()[found.untrained].title} with random weights"
-    st.button(label, on_click=controls.change, kwargs=found.random_weights)
+    st.button(label, on_click=state.change, kwargs=found.random_weights)
 
 
 def join(found: Notice) -> bool:
     """Let a person wait for weights that somebody else is downloading; False if nobody is."""
-    state = results.downloads().state(found.untrained)
-    if state is None or state.finished:
+    download = results.downloads().state(found.untrained)
+    if download is None or download.finished:
         return False
     _start(found)
     return True
@@ -47,31 +45,31 @@ def waiting() -> None:
 @st.fragment(run_every=EVERY_SECOND)
 def _wait() -> None:
     awaited = _awaited()
-    state = results.downloads().state(awaited.untrained) if awaited else None
-    if awaited is None or state is None:
+    download = results.downloads().state(awaited.untrained) if awaited else None
+    if awaited is None or download is None:
         st.session_state.pop("awaited", None)
         st.rerun()
-    elif not state.finished:
-        _progress(awaited, state)
-    elif state.failure:
-        _failure(awaited, state)
+    elif not download.finished:
+        _progress(awaited, download)
+    elif download.failure:
+        _failure(awaited, download)
     else:
         _arrive(awaited)
 
 
-def _progress(awaited: Notice, state: DownloadState) -> None:
+def _progress(awaited: Notice, download: DownloadState) -> None:
     title = results.models()[awaited.untrained].title
-    done, total = state.done / 1e6, state.total / 1e6
+    done, total = download.done / 1e6, download.total / 1e6
     with st.container(horizontal=True, vertical_alignment="center", key="download"):
         st.progress(
-            min(state.done / state.total, 1.0),
+            min(download.done / download.total, 1.0),
             f"Downloading the weights of {title}: {done:,.0f} of {total:,.0f} MB. It opens by itself when they are here.",
         )
         st.button("Cancel", on_click=_cancel, args=(awaited,))
 
 
-def _failure(awaited: Notice, state: DownloadState) -> None:
-    st.error(show.escape(state.failure), icon=":material/error:")
+def _failure(awaited: Notice, download: DownloadState) -> None:
+    st.error(show.escape(download.failure), icon=":material/error:")
     with st.container(horizontal=True):
         st.button("Try again", icon=":material/refresh:", type="primary", on_click=_start, args=(awaited,))
         random_instead(awaited)
@@ -81,8 +79,8 @@ def _failure(awaited: Notice, state: DownloadState) -> None:
 def _arrive(awaited: Notice) -> None:
     """Open what was asked for, with the picture that is on screen now."""
     del st.session_state["awaited"]
-    asked, image = awaited.asked, controls.selection().image
-    controls.write(asked if asked.image == image else replace(asked, image=image, target="", channel=""))
+    asked, image = awaited.asked, state.selection().image
+    state.write(asked if asked.image == image else replace(asked, image=image, target="", channel=""))
     st.rerun()
 
 

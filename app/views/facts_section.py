@@ -5,10 +5,9 @@ from typing import Any
 
 import streamlit as st
 
-import controls
 import resnet_viz as rv
-import show
-from controls import Selection
+from app import show, state
+from app.state import Selection
 from resnet_viz.nets.architecture import Part
 from resnet_viz.nets.published import published
 
@@ -32,7 +31,7 @@ def without_card(info: rv.ModelInfo, parts: Sequence[Part], chosen: Selection) -
         _strip(_sizes(info, parts))
         if info.source != "untrained":
             trained = {"model": info.name, "weights": "trained"}
-            st.button(f"{info.title} with trained weights", on_click=controls.change, kwargs=trained)
+            st.button(f"{info.title} with trained weights", on_click=state.change, kwargs=trained)
     elif info.source == "official":
         _official(info, parts)
     elif info.source == "untrained":

@@ -4,14 +4,12 @@ from typing import cast
 
 import streamlit as st
 
-import controls
 import resnet_viz as rv
-import results
-import show
-from controls import Selection
+from app import results, show, state, waiting
+from app.results import Subject
+from app.state import Selection
+from app.views import current
 from resnet_viz.analyses.objectives import OBJECTIVES, ObjectiveKind
-from results import Subject
-from views import asking, current
 
 BESIDE = {"": "nothing", "plain": "its plain twin", "random": "itself before training"}
 COLUMNS = {
@@ -28,7 +26,7 @@ def page() -> None:
     """The whole page, top to bottom."""
     result, chosen = current.top()
     kind, versus = _objective(result, chosen)
-    subject = asking.network(chosen.model, trained=chosen.trained)
+    subject = waiting.network(chosen.model, trained=chosen.trained)
     found = _ask(subject, chosen.image, chosen.target_index, kind, versus)
     beside = _beside(chosen, found.objective.target, kind, versus)
     _flow(found, beside, chosen)
@@ -45,7 +43,7 @@ def _objective(result: rv.Inspection, chosen: Selection) -> tuple[ObjectiveKind,
             f"The gradient of {result.target_label}'s",
             OBJECTIVES,
             required=True,
-            **controls.bound("objective", kind),
+            **state.bound("objective", kind),
         )
         if kind == "logit difference":
             st.selectbox(
@@ -53,14 +51,14 @@ def _objective(result: rv.Inspection, chosen: Selection) -> tuple[ObjectiveKind,
                 ["", *labels],
                 format_func=lambda index: labels.get(index, "the likeliest other class"),
                 width=240,
-                **controls.bound("versus", versus),
+                **state.bound("versus", versus),
             )
         st.segmented_control(
             "Beside it, on the same scale",
             list(BESIDE),
             format_func=lambda name: BESIDE[name],
             required=True,
-            **controls.bound("beside", chosen.beside if chosen.beside in BESIDE else ""),
+            **state.bound("beside", chosen.beside if chosen.beside in BESIDE else ""),
         )
     return kind, int(versus) if versus and kind == "logit difference" else None
 
@@ -77,12 +75,12 @@ def _beside(chosen: Selection, target: int, kind: ObjectiveKind, versus: int | N
     trained = chosen.beside == "plain" and info.here
     if not trained:
         st.warning(f"Beside it, {info.title} with random weights: nothing of it was learned.", icon=":material/casino:")
-    return _ask(asking.network(name, trained=trained, field="beside"), chosen.image, target, kind, versus)
+    return _ask(waiting.network(name, trained=trained, field="beside"), chosen.image, target, kind, versus)
 
 
 def _ask(subject: Subject, image: str, target: int | None, kind: ObjectiveKind, versus: int | None) -> rv.Gradients:
     view = f"gradients {subject.field}"
-    found = asking.answer(subject, "block", "gradients", image, target, view, objective=kind, versus=versus)
+    found = waiting.answer(subject, "block", "gradients", image, target, view, objective=kind, versus=versus)
     return cast("rv.Gradients", found)
 
 

@@ -4,14 +4,12 @@ from functools import partial
 
 import streamlit as st
 
-import controls
 import resnet_viz as rv
-import results
-import show
-from controls import Selection
+from app import results, show, state, waiting
+from app.state import Selection
+from app.views import block_section, current
 from resnet_viz.analyses.ablation import AblationSweep
-from resnet_viz.figures.map_measures import STYLES, MapMeasure, measures_for
-from views import asking, block_section, current
+from resnet_viz.figures.block.map_measures import STYLES, MapMeasure, measures_for
 
 
 def page() -> None:
@@ -35,16 +33,16 @@ def _block_map(result: rv.Inspection, chosen: Selection) -> None:
             measures,
             format_func=lambda name: STYLES[name].button,
             required=True,
-            **controls.bound("measure", wanted),
+            **state.bound("measure", wanted),
         )
-    show.chart(figure, "block-map", on_click=lambda block: controls.change(block=block))
+    show.chart(figure, "block-map", on_click=lambda block: state.change(block=block))
 
 
 def _sweep(result: rv.Inspection, chosen: Selection) -> AblationSweep | None:
     """Each block's branch removed in turn, for the class that is explained; None where that was stopped."""
-    subject = asking.network(chosen.model, trained=chosen.trained)
+    subject = waiting.network(chosen.model, trained=chosen.trained)
     ask = partial(results.submit, subject, "ablation sweep", chosen.image, result.target, "ablation sweep")
-    found = asking.long(
+    found = waiting.long(
         "without block", ("ablation sweep", subject.model, subject.trained, chosen.image, result.target), [ask], subject
     )
     return found[0] if found else None

@@ -2,11 +2,10 @@
 
 import streamlit as st
 
-import results
-import show
-from views.lessons import frame
-from views.lessons.lesson import LESSON, Lesson, done
-from views.lessons.track import TRACK
+from app import results, show
+from app.views.lessons import layout
+from app.views.lessons.lesson import LESSON, Lesson, done
+from app.views.lessons.track import TRACK
 
 
 def page() -> None:
@@ -15,7 +14,7 @@ def page() -> None:
     slug = st.query_params.get(LESSON, "")
     lesson = next((each for each in TRACK if each.slug == slug), None)
     if lesson is not None:
-        frame.show_lesson(lesson, TRACK)
+        layout.show_lesson(lesson, TRACK)
         return
     if slug:
         st.error(f"There is no lesson called {show.escape(slug)}: pick one below.", icon=":material/error:")
@@ -23,7 +22,7 @@ def page() -> None:
 
 
 def _overview() -> None:
-    st.html(frame.CSS)
+    st.html(layout.CSS)
     st.markdown("## Learn what a residual block does, by doing")
     finished = sum(lesson.slug in done() for lesson in TRACK)
     st.progress(finished / len(TRACK), f"{finished} of {len(TRACK)} lessons done in this session")
@@ -36,6 +35,6 @@ def _row(number: int, lesson: Lesson) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key=f"lesson-row-{lesson.slug}"):
         mark = ":material/check_circle:" if lesson.slug in done() else ":material/radio_button_unchecked:"
         st.button(
-            f"{number}. {lesson.title}", key=f"open-{lesson.slug}", icon=mark, on_click=frame.go, args=(lesson,), width=330
+            f"{number}. {lesson.title}", key=f"open-{lesson.slug}", icon=mark, on_click=layout.go, args=(lesson,), width=330
         )
         st.markdown(show.escape(lesson.question))

@@ -7,11 +7,11 @@ from typing import Any, Generic, TypeVar
 
 import streamlit as st
 
-import controls
 import resnet_viz as rv
-from controls import Selection
+from app import state
+from app.state import Selection
 from resnet_viz.analyses.baselines import BASELINES, Baseline
-from resnet_viz.figures.attribution_map import PLACES
+from resnet_viz.figures.attribution.attribution_map import PLACES
 
 Value = TypeVar("Value")
 
@@ -69,7 +69,7 @@ def pick(result: rv.Inspection, chosen: Selection) -> None:
             format_func=lambda name: rv.METHODS[name].title,
             width=260,
             help=f"{rv.METHODS[name].sentence} {rv.METHODS[name].source}",
-            **controls.bound("method", name),
+            **state.bound("method", name),
         )
         for field, choice in _choices(name, result, chosen).items():
             ask(field, choice, chosen)
@@ -84,7 +84,7 @@ def ask(field: str, choice: Choice[Value], chosen: Selection) -> Value:
         format_func=choice.name,
         width=190,
         help=choice.explanation,
-        **controls.bound(field, text),
+        **state.bound(field, text),
     )
     return choice.values[text]
 

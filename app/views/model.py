@@ -4,20 +4,17 @@ from dataclasses import replace
 
 import streamlit as st
 
-import controls
-import results
-import show
-from controls import Selection
-from views import (
+from app import results, show, state, waiting
+from app.state import Selection
+from app.views import (
     architecture_section,
-    asking,
     card_section,
     checkpoint_section,
     facts_section,
     picture_section,
     training_section,
 )
-from views.network_picker import network_picker
+from app.views.network_picker import network_picker
 
 
 def page() -> None:
@@ -43,9 +40,9 @@ def page() -> None:
 
 def _chosen() -> Selection:
     """What the URL asks for; a network that is not in the catalogue is complained about, and the default shown."""
-    chosen = controls.selection()
+    chosen = state.selection()
     if chosen.model not in results.models():
-        controls.complain(asking.unknown(chosen.model))
+        state.complain(waiting.unknown(chosen.model))
         chosen = replace(chosen, model=Selection().model, weights=Selection().weights)
-    controls.write(chosen)
+    state.write(chosen)
     return chosen

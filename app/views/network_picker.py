@@ -2,10 +2,9 @@
 
 import streamlit as st
 
-import controls
 import resnet_viz as rv
-import results
-from controls import Selection
+from app import results, state
+from app.state import Selection
 
 STATES = {"official": "to fetch, {:,.0f} MB", "untrained": "no trained weights"}
 
@@ -19,11 +18,11 @@ def network_picker(chosen: Selection) -> None:
         format_func=lambda name: described(models[name]),
         width=400,
         help="A checkpoint of your own? Bring it on the Model page.",
-        **controls.bound("model", chosen.model),
+        **state.bound("model", chosen.model),
     )
 
 
 def described(info: rv.ModelInfo) -> str:
     """A network's row in a list of networks."""
-    state = "weights here" if info.here else STATES[info.source].format(info.size / 1e6)
-    return f"{info.title} · {info.task} · {info.blocks} blocks · {info.params / 1e6:.2f} M · {state}"
+    availability = "weights here" if info.here else STATES[info.source].format(info.size / 1e6)
+    return f"{info.title} · {info.task} · {info.blocks} blocks · {info.params / 1e6:.2f} M · {availability}"

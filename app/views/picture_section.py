@@ -4,14 +4,11 @@ import streamlit as st
 from streamlit.elements.widgets.chat import ChatInputValue
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-import controls
-import doors
 import resnet_viz as rv
-import results
-import show
-from controls import Selection
+from app import middleware, results, show, state
+from app.state import Selection
+from app.views import away_section, download_section, network_picker
 from resnet_viz.images import MAX_BYTES
-from views import away_section, download_section, network_picker
 
 OPENED = ["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"]
 REFUSED, CONVERTED = ["avif"], ["heic", "heif"]
@@ -30,7 +27,7 @@ def header(result: rv.Inspection, chosen: Selection) -> None:
 
 def notice() -> None:
     """What went wrong last, with the way out, and the download that is waited for."""
-    found = controls.notice()
+    found = state.notice()
     if found is not None and found.away:
         away_section.wait(found)
         return
@@ -124,7 +121,7 @@ def gallery(field: str, shown: str, key: str) -> None:
                 key=f"{key}-sample-{sample.id}",
                 type="primary" if sample.id == shown else "secondary",
                 help=sample.title,
-                on_click=controls.change,
+                on_click=state.change,
                 kwargs={field: sample.id, "target": "", "channel": ""},
             )
     st.html(f"<style>{results.thumbnails()}</style>")
@@ -139,7 +136,7 @@ def _target_picker(result: rv.Inspection, chosen: Selection) -> None:
         format_func=lambda index: labels.get(index, f"predicted: {best}"),
         width=220,
         help="Gradients and Grad-CAM are of this class's logit.",
-        **controls.bound("target", chosen.target if chosen.target in labels else ""),
+        **state.bound("target", chosen.target if chosen.target in labels else ""),
     )
 
 
@@ -151,15 +148,15 @@ def _take(key: str, field: str) -> None:
     st.session_state["uploads"] += 1
     st.session_state.pop("notice", None)
     try:
-        doors.admit("upload")
+        middleware.admit("upload")
         name = results.add_upload(_file(given).getvalue())
-    except (rv.ImageError, doors.TooOftenError) as error:
-        controls.complain(str(error))
+    except (rv.ImageError, middleware.TooOftenError) as error:
+        state.complain(str(error))
     else:
-        controls.change(**{field: name}, target="", channel="")
+        state.change(**{field: name}, target="", channel="")
     finally:
         for file in [given] if isinstance(given, UploadedFile) else given.files:
-            doors.let_go(file)
+            middleware.let_go(file)
 
 
 def _file(given: UploadedFile | ChatInputValue) -> UploadedFile:

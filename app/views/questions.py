@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-import show
-from views.lessons import frame
-from views.lessons.lesson import LESSON, Lesson
-from views.lessons.track import TRACK
+from app import show
+from app.views.lessons import layout
+from app.views.lessons.lesson import LESSON, Lesson
+from app.views.lessons.track import TRACK
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ QUESTIONS = (
 
 def page() -> None:
     """Every question with its answer, and the way to the lesson."""
-    st.html(frame.CSS)
+    st.html(layout.CSS)
     st.markdown("# Questions people ask")
     st.caption("Each answer can be seen in a lesson, on real tensors and on your own picture.")
     left, right = st.columns(2, gap="large")

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import streamlit as st
 
-import show
-from doors.settings import settings
+from app import show
+from app.middleware.settings import settings
 
 APP = Path(__file__).parents[1]
 

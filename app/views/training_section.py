@@ -3,8 +3,7 @@
 import streamlit as st
 
 import resnet_viz as rv
-import results
-import show
+from app import results, show
 
 
 def section(info: rv.ModelInfo) -> None:

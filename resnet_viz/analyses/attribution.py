@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from resnet_viz.analyses.activations import Array, array
-from resnet_viz.analyses.explained import explain
+from resnet_viz.analyses.context import explain
 from resnet_viz.analyses.methods import METHODS, Method
 from resnet_viz.nets.net import Net
 

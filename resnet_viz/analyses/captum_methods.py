@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from resnet_viz.analyses.explained import Explained, Tick
+from resnet_viz.analyses.context import Explained, Tick
 from resnet_viz.analyses.method_options import BaselineOptions, NoOptions, Place, PlaceOptions, Result, WindowOptions
 from resnet_viz.nets.blocks import blocks_of
 

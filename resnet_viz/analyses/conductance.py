@@ -17,7 +17,7 @@ from torch import Tensor
 from resnet_viz.analyses.activations import Array, array
 from resnet_viz.analyses.baselines import Baseline
 from resnet_viz.analyses.capture import Tape, capture
-from resnet_viz.analyses.explained import Explained, explain
+from resnet_viz.analyses.context import Explained, explain
 from resnet_viz.analyses.methods import gauss_legendre
 from resnet_viz.nets.net import Net
 

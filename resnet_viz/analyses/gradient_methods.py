@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from resnet_viz.analyses.baselines import noise_like
-from resnet_viz.analyses.explained import Explained, Tick
+from resnet_viz.analyses.context import Explained, Tick
 from resnet_viz.analyses.method_options import NoiseOptions, NoOptions, PathOptions, Result, SampledPathOptions
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from resnet_viz.analyses.captum_methods import deep_lift, grad_cam, guided_backprop, guided_grad_cam, occlusion
-from resnet_viz.analyses.explained import Explained, Tick
+from resnet_viz.analyses.context import Explained, Tick
 from resnet_viz.analyses.gradient_methods import (
     gauss_legendre,
     gradient_shap,

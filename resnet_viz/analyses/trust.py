@@ -14,7 +14,7 @@ from torch import Tensor
 from resnet_viz.analyses.activations import Array
 from resnet_viz.analyses.attribution import Attribution, attribute
 from resnet_viz.analyses.baselines import Baseline
-from resnet_viz.analyses.explained import Explained, explain, no_tick
+from resnet_viz.analyses.context import Explained, explain, no_tick
 from resnet_viz.analyses.methods import METHODS
 from resnet_viz.nets.blocks import initialise
 from resnet_viz.nets.net import Net

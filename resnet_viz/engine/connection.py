@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from resnet_viz.engine.frames import HEAD, MOST_ANSWER_BYTES, SILENCE
-from resnet_viz.engine.interface import AwayError, EngineError
+from resnet_viz.engine.jobs import AwayError, EngineError
+from resnet_viz.engine.protocol import HEAD, MOST_ANSWER_BYTES, SILENCE
 
 CONNECT_SECONDS = 3.0
 LONGEST_SENTENCE = 1000

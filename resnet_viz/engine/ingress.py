@@ -24,7 +24,11 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from resnet_viz.engine.forms import WireError
-from resnet_viz.engine.frames import (
+from resnet_viz.engine.job_types import KINDS
+from resnet_viz.engine.jobs import EngineError, Job, Progress, Ticket
+from resnet_viz.engine.local import LocalEngine
+from resnet_viz.engine.probe import Probe
+from resnet_viz.engine.protocol import (
     ANSWER,
     CATALOGUE,
     LIFE,
@@ -36,11 +40,7 @@ from resnet_viz.engine.frames import (
     frame,
     progress_frame,
 )
-from resnet_viz.engine.interface import EngineError, Job, Progress, Ticket
-from resnet_viz.engine.kinds import KINDS
-from resnet_viz.engine.local import LocalEngine
-from resnet_viz.engine.probe import Probe
-from resnet_viz.engine.silence import Silence
+from resnet_viz.engine.session_expiry import Silence
 from resnet_viz.engine.wire import decode, encode
 from resnet_viz.nets.zoo import list_models
 

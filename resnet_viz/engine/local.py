@@ -6,8 +6,8 @@ from typing import Any, Protocol
 
 import torch
 
-from resnet_viz.engine.interface import BusyError, Job, JobCancelledError, Progress, Ticket, owner_of
-from resnet_viz.engine.kinds import KINDS, Kind
+from resnet_viz.engine.job_types import KINDS, Kind
+from resnet_viz.engine.jobs import BusyError, Job, JobCancelledError, Progress, Ticket, owner_of
 from resnet_viz.engine.models import Loader, Models, load_here
 from resnet_viz.engine.queue import FairQueue
 from resnet_viz.engine.settings import Settings

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from resnet_viz.analyses.inspection import inspect
-from resnet_viz.engine.interface import EngineError
+from resnet_viz.engine.jobs import EngineError
 from resnet_viz.nets.net import Net
 from resnet_viz.nets.zoo import DEFAULT_MODEL, load
 

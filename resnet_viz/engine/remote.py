@@ -17,7 +17,9 @@ from urllib.parse import quote
 
 from resnet_viz.engine.connection import UNREADABLE, Connection, CutError
 from resnet_viz.engine.forms import WireError
-from resnet_viz.engine.frames import (
+from resnet_viz.engine.job_types import KINDS
+from resnet_viz.engine.jobs import EngineError, Job, JobCancelledError, Progress, Ticket, owner_of
+from resnet_viz.engine.protocol import (
     ANSWER,
     CATALOGUE,
     ERROR,
@@ -27,8 +29,6 @@ from resnet_viz.engine.frames import (
     Refusal,
     error_of,
 )
-from resnet_viz.engine.interface import EngineError, Job, JobCancelledError, Progress, Ticket, owner_of
-from resnet_viz.engine.kinds import KINDS
 from resnet_viz.engine.settings import Settings
 from resnet_viz.engine.store import Store
 from resnet_viz.engine.wire import decode, encode

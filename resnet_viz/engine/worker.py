@@ -13,10 +13,10 @@ import torch
 from PIL import Image
 
 from resnet_viz.analyses.activations import Array
-from resnet_viz.analyses.explained import smaller_passes
-from resnet_viz.engine.interface import EngineError, Job, JobCancelledError, Progress, Ticket
-from resnet_viz.engine.interruptible import InterruptibleNet
-from resnet_viz.engine.kinds import KINDS, Kind, Task
+from resnet_viz.analyses.context import smaller_passes
+from resnet_viz.engine.cancellation import InterruptibleNet
+from resnet_viz.engine.job_types import KINDS, Kind, Task
+from resnet_viz.engine.jobs import EngineError, Job, JobCancelledError, Progress, Ticket
 from resnet_viz.engine.models import Models
 from resnet_viz.images import ImageError, open_image
 from resnet_viz.nets.net import Net, WeightsError

@@ -3,32 +3,32 @@
 `figure.layout.meta` holds "finding" (also the title), "how_to_read" and "alt".
 """
 
-from resnet_viz.figures.attribution_map import attribution_gallery, attribution_map, attribution_so_far, cam_places
-from resnet_viz.figures.block_equation import block_equation
-from resnet_viz.figures.block_map import block_map
-from resnet_viz.figures.block_steps import block_steps, step_map, step_mosaic
-from resnet_viz.figures.cam_overlay import cam_overlay
-from resnet_viz.figures.cam_strip import cam_strip
-from resnet_viz.figures.channel_mosaic import channel_map, channel_mosaic
-from resnet_viz.figures.comparison_by_depth import comparison_by_depth
-from resnet_viz.figures.comparison_equation import comparison_equation
-from resnet_viz.figures.conductance_bars import conductance_bars
-from resnet_viz.figures.confusion import class_accuracy, confusion
-from resnet_viz.figures.correction import correction, lens_lines
-from resnet_viz.figures.gradient_flow import gradient_flow
-from resnet_viz.figures.gradient_norms import gradient_norms
-from resnet_viz.figures.measures_by_depth import measures_by_depth
-from resnet_viz.figures.order_curves import cut_bars, order_curves
-from resnet_viz.figures.parameter_gradients import parameter_gradients
-from resnet_viz.figures.predictions import predictions
-from resnet_viz.figures.removed_blocks import accuracy_lines, answers, removal_bars
-from resnet_viz.figures.residual_image import residual_equation
-from resnet_viz.figures.residual_meaning import residual_meaning
-from resnet_viz.figures.super_resolution import problem_pictures, resolved_pictures
-from resnet_viz.figures.super_resolution_curves import curves_so_far, super_resolution_curves
-from resnet_viz.figures.toy_fit import toy_fit
-from resnet_viz.figures.training_curves import training_curves
-from resnet_viz.figures.trust_curves import perturbation_curves, randomisation_steps
+from resnet_viz.figures.attribution.attribution_map import attribution_gallery, attribution_map, attribution_so_far, cam_places
+from resnet_viz.figures.attribution.cam_overlay import cam_overlay
+from resnet_viz.figures.attribution.cam_strip import cam_strip
+from resnet_viz.figures.attribution.conductance_bars import conductance_bars
+from resnet_viz.figures.attribution.trust_curves import perturbation_curves, randomisation_steps
+from resnet_viz.figures.block.block_equation import block_equation
+from resnet_viz.figures.block.block_map import block_map
+from resnet_viz.figures.block.channel_mosaic import channel_map, channel_mosaic
+from resnet_viz.figures.block.comparison_by_depth import comparison_by_depth
+from resnet_viz.figures.block.comparison_equation import comparison_equation
+from resnet_viz.figures.block.measures_by_depth import measures_by_depth
+from resnet_viz.figures.block.predictions import predictions
+from resnet_viz.figures.gradients.gradient_flow import gradient_flow
+from resnet_viz.figures.gradients.gradient_norms import gradient_norms
+from resnet_viz.figures.gradients.parameter_gradients import parameter_gradients
+from resnet_viz.figures.lessons.activation_order import cut_bars, order_curves
+from resnet_viz.figures.lessons.block_steps import block_steps, step_map, step_mosaic
+from resnet_viz.figures.lessons.chain import correction, lens_lines
+from resnet_viz.figures.lessons.fewer_blocks import accuracy_lines, answers, removal_bars
+from resnet_viz.figures.lessons.residual_image import residual_equation
+from resnet_viz.figures.lessons.residual_meaning import residual_meaning
+from resnet_viz.figures.lessons.super_resolution import problem_pictures, resolved_pictures
+from resnet_viz.figures.lessons.super_resolution_training import curves_so_far, super_resolution_curves
+from resnet_viz.figures.lessons.toy import toy_fit
+from resnet_viz.figures.training.confusion import class_accuracy, confusion
+from resnet_viz.figures.training.training_curves import training_curves
 
 __all__ = [
     "accuracy_lines",

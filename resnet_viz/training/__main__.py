@@ -11,8 +11,9 @@ from resnet_viz.nets.cifar import CifarResNet
 from resnet_viz.nets.net import WeightsError, pick_device
 from resnet_viz.nets.zoo import CIFAR, WEIGHTS_FOLDER, CifarSpec, load, read_card
 from resnet_viz.training import cards
-from resnet_viz.training.data import Dataset, load_cifar10
+from resnet_viz.training.data import Dataset, load_dataset
 from resnet_viz.training.recipe import Recipe
+from resnet_viz.training.tasks import CIFAR10
 from resnet_viz.training.trainer import Epoch, fastest_precision, saved_recipe, train
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
@@ -31,13 +32,13 @@ RUNS = Path("runs")
 def train_command(name: Name, data: Data, runs: Runs = RUNS, epochs: int = Recipe.epochs) -> None:
     """Train a network, going on where an earlier run stopped, and ship weights, card and curve to assets/."""
     _spec(name)
-    _make(name, load_cifar10(data), runs, epochs)
+    _make(name, load_dataset(data, CIFAR10), runs, epochs)
 
 
 @app.command("zoo")
 def zoo_command(data: Data, runs: Runs = RUNS, epochs: int = Recipe.epochs) -> None:
     """Make every shipped network, from data to card; finished runs are shipped again without training."""
-    images = load_cifar10(data)
+    images = load_dataset(data, CIFAR10)
     for name in FAMILY:
         _make(name, images, runs, epochs)
 
@@ -46,14 +47,14 @@ def zoo_command(data: Data, runs: Runs = RUNS, epochs: int = Recipe.epochs) -> N
 def check_command(name: Name, data: Data) -> None:
     """Measure the shipped weights again; exit 1 if the accuracy is over 0.1 points off the card."""
     _spec(name)
-    if not _agrees(name, load_cifar10(data)):
+    if not _agrees(name, load_dataset(data, CIFAR10)):
         raise typer.Exit(1)
 
 
 @app.command("zoo-check")
 def zoo_check_command(data: Data) -> None:
     """Measure all shipped weights again; exit 1 if one is over 0.1 points off its card, or is not the file of its card."""
-    images = load_cifar10(data)
+    images = load_dataset(data, CIFAR10)
     shipped = [name for name in CIFAR if (WEIGHTS_FOLDER / f"{name}.json").exists()]
     agreeing = [name for name in shipped if _agrees(name, images)]
     for name in FAMILY:
@@ -67,7 +68,7 @@ def zoo_check_command(data: Data) -> None:
 def fewer_blocks_command(name: Name, data: Data, pictures: int = 2_000) -> None:
     """Measure a shipped network with blocks removed and in other orders on some test pictures; goes to assets/lessons."""
     _spec(name)
-    net, test = load(name), load_cifar10(data).test
+    net, test = load(name), load_dataset(data, CIFAR10).test
     # They stand class by class: every so many take as many of each.
     every = slice(None, None, max(1, len(test.labels) // pictures))
     images, labels = test.images[every], test.labels[every]

@@ -53,8 +53,8 @@ IMAGENETTE = Task(
     archives=("photos160-train-a.tar", "photos160-train-b.tar", "photos160-val.tar"),
     recipe=IMAGENETTE_RECIPE,
     note=(
-        "The ten classes of Imagenette (fast.ai, a subset of ImageNet: Deng et al. 2009) with its standard split, and cats from "
-        "the Asirra data set (Elson et al. 2007), as WebP files of quality 72 and 160x160 pixels, squashed to a square. "
+        "The ten classes of Imagenette (fast.ai, a subset of ImageNet: Deng et al. 2009) with its standard split, and cats "
+        "from the Asirra data set (Elson et al. 2007), as WebP files of quality 72 and 160x160 pixels, squashed to a square. "
         "ImageNet's terms allow non-commercial research and education."
     ),
 )

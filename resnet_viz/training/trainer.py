@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
@@ -177,10 +177,10 @@ def _begin(net: nn.Module, recipe: Recipe) -> Run:
     net.to(memory_format=torch.channels_last)
     weights = [p for p in net.parameters() if recipe.decay_norms or p.ndim > 1]
     others = [p for p in net.parameters() if not recipe.decay_norms and p.ndim <= 1]
-    groups = [{"params": weights}, {"params": others, "weight_decay": 0.0}]
-    optimizer = torch.optim.SGD(
-        groups if others else weights, lr=0.0, momentum=recipe.momentum, weight_decay=recipe.weight_decay, nesterov=True
-    )
+    groups: list[dict[str, Any]] = [{"params": weights}]
+    if others:
+        groups.append({"params": others, "weight_decay": 0.0})
+    optimizer = torch.optim.SGD(groups, lr=0.0, momentum=recipe.momentum, weight_decay=recipe.weight_decay, nesterov=True)
     average = get_ema_multi_avg_fn(recipe.averaging)
     return Run(net, optimizer, AveragedModel(net, multi_avg_fn=average, use_buffers=True) if recipe.averaging else None)
 

@@ -9,7 +9,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import resnet_viz as rv
-from resnet_viz.figures import addition as figures
+from resnet_viz.figures.lessons import addition as figures
 from resnet_viz.figures.theme import IDENTITY, RESIDUAL, SUM
 from resnet_viz.lessons.addition import next_layer, vectors
 from resnet_viz.nets.zoo import blueprint

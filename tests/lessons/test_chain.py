@@ -9,9 +9,9 @@ import torch
 from PIL import Image
 
 import resnet_viz as rv
-from resnet_viz.analyses.lens import Lens, lens
+from resnet_viz.analyses.logit_lens import Lens, lens
 from resnet_viz.engine.wire import decode, encode
-from resnet_viz.figures.correction import angle
+from resnet_viz.figures.lessons.chain import angle
 from resnet_viz.figures.theme import IDENTITY, PLAIN, RESIDUAL, SUM
 from resnet_viz.nets.net import Net
 

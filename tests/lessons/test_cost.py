@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from resnet_viz.figures.layer_costs import layer_costs
+from resnet_viz.figures.lessons.cost import layer_costs
 from resnet_viz.figures.theme import IDENTITY, RESIDUAL
 from resnet_viz.lessons.cost import run
 from resnet_viz.nets.architecture import architecture

@@ -1,15 +1,13 @@
 """S15: what the curves say of depth and of gradients, on known curves and on the shipped ones by the csv module."""
 
 import csv
-import importlib
-from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from resnet_viz.figures.gradients_by_block import gradients_by_block
+from app.views.lessons import degradation as view
+from resnet_viz.figures.gradients.gradients_by_block import gradients_by_block
 from resnet_viz.figures.theme import IDENTITY, PLAIN
 from resnet_viz.lessons import degradation
 from resnet_viz.nets.curves import curve_file, read_curves
@@ -96,14 +94,7 @@ def test_s15_the_shipped_networks_show_degradation_and_that_gradients_are_not_wh
     assert not norms.vanished
 
 
-@pytest.fixture
-def view(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    # `streamlit run` puts the folder of main.py on the path.
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "app"))
-    return importlib.import_module("views.lessons.degradation")
-
-
-def test_s15_the_sentence_says_what_the_curves_show_and_no_more(view: ModuleType, curves: dict[str, pd.DataFrame]) -> None:
+def test_s15_the_sentence_says_what_the_curves_show_and_no_more(curves: dict[str, pd.DataFrame]) -> None:
     whole = view.about_errors(curves)
     assert "With 56 layers instead of 20 the plain network learns worse: 20.0% training error against 12.0%" in whole
     assert "the residual network learns better: 6.0% training error against 9.0%" in whole
@@ -113,10 +104,10 @@ def test_s15_the_sentence_says_what_the_curves_show_and_no_more(view: ModuleType
     assert "Plain-56 and ResNet-56 are not trained yet" in view.about_errors(shallow)
 
 
-def test_s15_gradients_are_no_reason_where_they_have_not_vanished(view: ModuleType, curves: dict[str, pd.DataFrame]) -> None:
-    def found(depth: int) -> list[degradation.Norms | None]:
+def test_s15_gradients_are_no_reason_where_they_have_not_vanished(curves: dict[str, pd.DataFrame]) -> None:
+    def found(depth: int) -> list[degradation.Norms]:
         names = (f"plain{depth}-cifar10", f"resnet{depth}-cifar10")
-        return [degradation.norms(name, curves[name], 2) for name in names]
+        return [each for name in names if (each := degradation.norms(name, curves[name], 2)) is not None]
 
     assert "have not vanished, so that is not why it ends with 12.0% training error against 9.0%" in view.about_gradients(
         found(20)

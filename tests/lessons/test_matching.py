@@ -12,8 +12,8 @@ from torch.nn import functional as F
 
 import resnet_viz as rv
 from resnet_viz.engine import wire
-from resnet_viz.engine.kinds import KINDS
-from resnet_viz.figures.matching import kept_and_zero, shapes, survivors
+from resnet_viz.engine.job_types import KINDS
+from resnet_viz.figures.lessons.matching import kept_and_zero, shapes, survivors
 from resnet_viz.figures.theme import IDENTITY, RESIDUAL
 from resnet_viz.lessons import matching
 from resnet_viz.lessons.matching import Shape, accuracies, mismatch, run, survival

@@ -10,9 +10,9 @@ from PIL import Image
 
 from resnet_viz.analyses.inspection import Inspection
 from resnet_viz.engine import wire
-from resnet_viz.engine.kinds import KINDS
-from resnet_viz.figures.residual_image import residual_equation
-from resnet_viz.figures.residual_meaning import residual_meaning
+from resnet_viz.engine.job_types import KINDS
+from resnet_viz.figures.lessons.residual_image import residual_equation
+from resnet_viz.figures.lessons.residual_meaning import residual_meaning
 from resnet_viz.figures.theme import IDENTITY, RESIDUAL, SUM
 from resnet_viz.lessons.residual_image import residual_image
 from resnet_viz.lessons.residual_meaning import MOVED, line

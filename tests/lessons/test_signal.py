@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from resnet_viz.engine import wire
-from resnet_viz.engine.kinds import KINDS
-from resnet_viz.figures.signal import signal_depth, signal_panels
+from resnet_viz.engine.job_types import KINDS
+from resnet_viz.figures.lessons.signal import signal_depth, signal_panels
 from resnet_viz.figures.theme import IDENTITY, PLAIN
 from resnet_viz.lessons.signal import CHANNELS, CLASSES, DEPTHS, SignalThroughDepth, run, wave
 from resnet_viz.nets.zoo import CIFAR_PREPROCESSING

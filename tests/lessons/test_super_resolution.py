@@ -15,9 +15,9 @@ from torch.nn import functional as F
 from torchmetrics.functional.image import peak_signal_noise_ratio
 
 from resnet_viz.engine import wire
-from resnet_viz.engine.kinds import KINDS
-from resnet_viz.figures.super_resolution import problem_pictures, resolved_pictures
-from resnet_viz.figures.super_resolution_curves import curves_so_far, super_resolution_curves
+from resnet_viz.engine.job_types import KINDS
+from resnet_viz.figures.lessons.super_resolution import problem_pictures, resolved_pictures
+from resnet_viz.figures.lessons.super_resolution_training import curves_so_far, super_resolution_curves
 from resnet_viz.figures.theme import IDENTITY, PLAIN, SUM
 from resnet_viz.images import open_image
 from resnet_viz.lessons import super_resolution_recorded as recorded

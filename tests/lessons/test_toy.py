@@ -9,9 +9,9 @@ from torch import nn
 
 from resnet_viz.analyses.activations import Array
 from resnet_viz.engine import wire
-from resnet_viz.engine.kinds import KINDS
+from resnet_viz.engine.job_types import KINDS
+from resnet_viz.figures.lessons.toy import toy_fit
 from resnet_viz.figures.theme import IDENTITY, PLAIN, RESIDUAL, SUM
-from resnet_viz.figures.toy_fit import toy_fit
 from resnet_viz.lessons.toy import FRAMES, RATE, ToyFit, _Learner, fit, moments, of_frames
 
 

@@ -5,14 +5,12 @@ from typing import cast
 import streamlit as st
 
 import resnet_viz as rv
-import results
-import show
-from resnet_viz.analyses.lens import Lens
-from resnet_viz.figures.correction import angle
+from app import results, show, waiting
+from app.views.lessons import lesson, subject
+from app.views.lessons.lesson import Lesson
+from resnet_viz.analyses.logit_lens import Lens
+from resnet_viz.figures.lessons.chain import angle
 from resnet_viz.figures.theme import short
-from views import asking
-from views.lessons import lesson, subject
-from views.lessons.lesson import Lesson
 
 
 def body() -> str:
@@ -23,8 +21,8 @@ def body() -> str:
         names = results.block_names(network)
         block = subject.block_picker(network)
         subject.steps(names, block, "block")
-    result = asking.inspection(network, image, None, block)
-    decoded = cast("Lens", asking.answer(network, "block", "lens", image, None, "lens"))
+    result = waiting.inspection(network, image, None, block)
+    decoded = cast("Lens", waiting.answer(network, "block", "lens", image, None, "lens"))
     figure = rv.figures.block_map(result, "ratio", block, show.theme())
     # The colours are named beside the arrows below: the room of the legend is theirs.
     below = figure.layout.margin.b

@@ -2,11 +2,11 @@
 
 import streamlit as st
 
-import show
-from resnet_viz.figures.layer_costs import layer_costs
+from app import show
+from app.views.lessons import lesson
+from app.views.lessons.lesson import Lesson
+from resnet_viz.figures.lessons.cost import layer_costs
 from resnet_viz.lessons.cost import CHANNELS, SIDE, STAGES, Costs, run
-from views.lessons import lesson
-from views.lessons.lesson import Lesson
 
 CHANGES = {"both": "halve and double", "halve": "halve only", "double": "double only", "neither": "neither"}
 

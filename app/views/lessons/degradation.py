@@ -6,14 +6,13 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-import results
-import show
-from resnet_viz.figures.gradients_by_block import gradients_by_block
-from resnet_viz.figures.training_curves import training_curves
+from app import results, show
+from app.views.lessons import lesson
+from app.views.lessons.lesson import Lesson
+from resnet_viz.figures.gradients.gradients_by_block import gradients_by_block
+from resnet_viz.figures.training.training_curves import training_curves
 from resnet_viz.lessons import degradation
 from resnet_viz.lessons.degradation import DEEP, PLAIN, RESIDUAL, SHALLOW, VANISHED, Depths, Norms
-from views.lessons import lesson
-from views.lessons.lesson import Lesson
 
 LOOKS = {"errors": "errors", "gradients": "was it vanishing gradients?"}
 KINDS = {"all": "all networks", "plain": "plain", "residual": "residual"}

@@ -5,17 +5,15 @@ from typing import cast
 import streamlit as st
 
 import resnet_viz as rv
-import results
-import show
+from app import results, show, waiting
+from app.results import Subject
+from app.views.gradients import plain_twin
+from app.views.lessons import lesson, subject
+from app.views.lessons.lesson import Lesson
 from resnet_viz.analyses.ablation import AblationSweep
 from resnet_viz.figures.theme import short
 from resnet_viz.lessons import fewer_blocks
 from resnet_viz.lessons.fewer_blocks import Recorded
-from results import Subject
-from views import asking
-from views.gradients import plain_twin
-from views.lessons import lesson, subject
-from views.lessons.lesson import Lesson
 
 SEEN = {"each": "Each block in turn", "removed": "Many pictures, many blocks", "shuffled": "Blocks in another order"}
 
@@ -94,18 +92,18 @@ def _sweeps(network: Subject, image: str) -> dict[Subject, AblationSweep]:
     twin = results.models().get(plain_twin(network.model))
     if twin is None or not twin.here or network.own or results.models()[network.model].task != "CIFAR-10":
         return {network: own}
-    beside = asking.network(twin.name, trained=True)
+    beside = waiting.network(twin.name, trained=True)
     return {network: own, beside: _sweep(beside, image, own.target)}
 
 
 def _sweep(network: Subject, image: str, target: int | None) -> AblationSweep:
     view = f"ablation sweep {network.model}"
-    return cast("AblationSweep", asking.answer(network, "block", "ablation sweep", image, target, view))
+    return cast("AblationSweep", waiting.answer(network, "block", "ablation sweep", image, target, view))
 
 
 def _ablate(network: Subject, image: str, scales: dict[str, float]) -> rv.Ablation:
     view = f"ablation {network.model}"
-    return cast("rv.Ablation", asking.answer(network, "block", "ablation", image, None, view, **scales))
+    return cast("rv.Ablation", waiting.answer(network, "block", "ablation", image, None, view, **scales))
 
 
 def _possible(scales: dict[str, float], sweep: AblationSweep) -> dict[str, float]:

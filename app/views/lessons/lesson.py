@@ -7,9 +7,8 @@ from typing import Any, TypeVar
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-import controls
-import results
-from controls import Selection
+from app import results, state
+from app.state import Selection
 
 Value = TypeVar("Value", str, int, float)
 
@@ -44,7 +43,7 @@ def doing() -> DeltaGenerator:
 
 def picture() -> str:
     """The picture that a lesson works on: what the URL says, else the one of the other pages."""
-    return st.query_params.get("image") or controls.selection().image
+    return st.query_params.get("image") or state.selection().image
 
 
 def model(usual: str = Selection().model) -> str:

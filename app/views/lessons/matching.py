@@ -2,11 +2,11 @@
 
 import streamlit as st
 
-import show
-from resnet_viz.figures.matching import shapes
+from app import show
+from app.views.lessons import lesson
+from app.views.lessons.lesson import Lesson
+from resnet_viz.figures.lessons.matching import shapes
 from resnet_viz.lessons.matching import Mismatch, mismatch
-from views.lessons import lesson
-from views.lessons.lesson import Lesson
 
 CHANNELS = (3, 6, 16, 32, 64)
 SIDES = (64, 32, 16, 8)

@@ -2,13 +2,11 @@
 
 import streamlit as st
 
-import doors
 import resnet_viz as rv
-import results
-import show
+from app import middleware, results, show
+from app.views.lessons import lesson, subject
+from app.views.picture_section import upload_types
 from resnet_viz.images import MAX_BYTES
-from views.lessons import lesson, subject
-from views.picture_section import upload_types
 
 
 def picker() -> str:
@@ -34,9 +32,9 @@ def _take(key: str) -> None:
     # A fresh key empties the widget, so that the same file can be given twice.
     st.session_state["uploads"] += 1
     try:
-        doors.admit("upload")
+        middleware.admit("upload")
         lesson.change(image=results.add_upload(given.getvalue()))
-    except (rv.ImageError, doors.TooOftenError) as error:
+    except (rv.ImageError, middleware.TooOftenError) as error:
         st.session_state["lesson_refused"] = str(error)
     finally:
-        doors.let_go(given)
+        middleware.let_go(given)

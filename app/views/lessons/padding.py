@@ -4,13 +4,12 @@ from typing import cast
 
 import streamlit as st
 
-import show
-from resnet_viz.figures.matching import kept_and_zero
+from app import show, waiting
+from app.views.lessons import lesson
+from app.views.lessons.lesson import Lesson
+from resnet_viz.figures.lessons.matching import kept_and_zero
 from resnet_viz.figures.theme import short
 from resnet_viz.lessons.matching import PICTURE, Matched
-from views import asking
-from views.lessons import lesson
-from views.lessons.lesson import Lesson
 
 MODEL = "resnet20-cifar10"
 SOURCES = {PICTURE: "the picture, 64×64", "layer2.0": "block 2.0", "layer3.0": "block 3.0"}
@@ -23,9 +22,9 @@ def body() -> str:
         st.segmented_control(
             "Option A on", list(SOURCES), format_func=SOURCES.__getitem__, required=True, **lesson.bound("source", source)
         )
-    subject = asking.network(MODEL, trained=True)
+    subject = waiting.network(MODEL, trained=True)
     found = cast(
-        "Matched", asking.answer(subject, "picture", "matched", lesson.picture(), None, "lesson padding", source=source)
+        "Matched", waiting.answer(subject, "picture", "matched", lesson.picture(), None, "lesson padding", source=source)
     )
     figure = kept_and_zero(found, show.theme())
     show.chart(figure, "kept-and-zero")

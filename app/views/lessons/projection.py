@@ -5,13 +5,12 @@ from typing import cast
 
 import streamlit as st
 
-import show
-from resnet_viz.figures.matching import survivors
+from app import show, waiting
+from app.views.lessons import lesson
+from app.views.lessons.lesson import Lesson
+from resnet_viz.figures.lessons.matching import survivors
 from resnet_viz.figures.theme import short
 from resnet_viz.lessons.matching import PICTURE, Matched, accuracies
-from views import asking
-from views.lessons import lesson
-from views.lessons.lesson import Lesson
 
 MODEL, BESIDE = "resnet20b-cifar10", "resnet20-cifar10"
 SOURCES = {"layer2.0": "block 2.0, trained", "layer3.0": "block 3.0, trained", PICTURE: "the picture, six untrained kernels"}
@@ -25,9 +24,9 @@ def body() -> str:
         st.segmented_control(
             "Option B on", list(SOURCES), format_func=SOURCES.__getitem__, required=True, **lesson.bound("source", source)
         )
-    subject = asking.network(MODEL, trained=True)
+    subject = waiting.network(MODEL, trained=True)
     found = cast(
-        "Matched", asking.answer(subject, "picture", "matched", lesson.picture(), None, "lesson projection", source=source)
+        "Matched", waiting.answer(subject, "picture", "matched", lesson.picture(), None, "lesson projection", source=source)
     )
     figure = survivors(found, show.theme())
     show.chart(figure, "survivors")

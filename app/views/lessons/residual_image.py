@@ -5,13 +5,12 @@ from typing import cast
 import streamlit as st
 
 import resnet_viz as rv
-import show
-from controls import Selection
+from app import show, waiting
+from app.state import Selection
+from app.views.lessons import lesson, own_picture
+from app.views.lessons.lesson import Lesson
+from app.views.lessons.super_resolution import factor_picker
 from resnet_viz.lessons.residual_image import ResidualImage
-from views import asking
-from views.lessons import lesson, own_picture
-from views.lessons.lesson import Lesson
-from views.lessons.problem import factor_picker
 
 SIGNS = {"right": "target − input", "flipped": "input − target"}
 
@@ -34,9 +33,9 @@ def body() -> str:
 
 def ask(image: str, factor: int, *, flipped: bool = False) -> ResidualImage:
     """A picture's residual image."""
-    network = asking.network(Selection().model, trained=True)
+    network = waiting.network(Selection().model, trained=True)
     view = "lesson residual image"
-    answer = asking.answer(network, "picture", "residual image", image, None, view, factor=factor, flipped=flipped)
+    answer = waiting.answer(network, "picture", "residual image", image, None, view, factor=factor, flipped=flipped)
     return cast("ResidualImage", answer)
 
 

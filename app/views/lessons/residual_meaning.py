@@ -3,13 +3,12 @@
 import streamlit as st
 
 import resnet_viz as rv
-import show
+from app import show, waiting
+from app.views.lessons import lesson, own_picture, subject
+from app.views.lessons.lesson import Lesson
+from app.views.lessons.residual_image import ask
 from resnet_viz.figures.theme import short
 from resnet_viz.lessons.residual_meaning import Line, line
-from views import asking
-from views.lessons import lesson, own_picture, subject
-from views.lessons.lesson import Lesson
-from views.lessons.residual_image import ask
 
 MOST_LIFT = 5.0
 FACTOR = 3
@@ -27,7 +26,7 @@ def body() -> str:
         block = subject.block_picker(network)
     found = line(lift)
     picture = ask(image, FACTOR)
-    inspected = asking.inspection(network, image, None, block).block(block)
+    inspected = waiting.inspection(network, image, None, block).block(block)
     figure = rv.figures.residual_meaning(found, picture, inspected, show.theme())
     show.heading(figure)
     show.chart(figure, "residual-meaning", width="content")

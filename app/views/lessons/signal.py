@@ -4,13 +4,11 @@ from typing import cast
 
 import streamlit as st
 
-import results
-import show
-from resnet_viz.figures.signal import AXES, Measure, signal_depth, signal_panels
+from app import results, show, waiting
+from app.views.lessons import lesson
+from app.views.lessons.lesson import Lesson
+from resnet_viz.figures.lessons.signal import AXES, Measure, signal_depth, signal_panels
 from resnet_viz.lessons.signal import DEPTHS, SignalThroughDepth
-from views import asking
-from views.lessons import lesson
-from views.lessons.lesson import Lesson
 
 SIGNALS = {"wave": "a wave", "picture": "the picture"}
 MEASURES: dict[Measure, str] = {
@@ -89,10 +87,10 @@ def _change(factor: float) -> str:
 
 def _ask(signal: str, *, batch_norm: bool, branch: float, seed: int) -> SignalThroughDepth | None:
     if signal == "picture":
-        subject = asking.network(results.models()["resnet20-cifar10"].name, trained=False)
+        subject = waiting.network(results.models()["resnet20-cifar10"].name, trained=False)
         return cast(
             "SignalThroughDepth",
-            asking.answer(
+            waiting.answer(
                 subject,
                 "step",
                 "signal",
@@ -104,7 +102,7 @@ def _ask(signal: str, *, batch_norm: bool, branch: float, seed: int) -> SignalTh
                 seed=seed,
             ),
         )
-    answers = asking.long(
+    answers = waiting.long(
         "step",
         ("signal", batch_norm, branch, seed),
         [lambda: results.practise("signal", "lesson signal", batch_norm=batch_norm, branch=branch, seed=seed)],

@@ -4,11 +4,10 @@ from collections.abc import Callable
 
 import streamlit as st
 
-import results
+from app import results, waiting
+from app.results import Subject
+from app.views.lessons import lesson
 from resnet_viz.figures.theme import short
-from results import Subject
-from views import asking
-from views.lessons import lesson
 
 # What has bottlenecks, offered with random weights where its trained ones are not here.
 BOTTLENECKS = ("resnet50",)
@@ -35,7 +34,7 @@ def network_picker(fits: Callable[[str], bool] = lambda _: True, also: tuple[str
         return f"{models[name].title} · {models[name].task if models[name].here else 'random weights'}"
 
     st.selectbox("Network", names, format_func=describe, width=240, **lesson.bound("model", shown))
-    return asking.network(shown, trained=models[shown].here)
+    return waiting.network(shown, trained=models[shown].here)
 
 
 def block_picker(subject: Subject) -> str:

@@ -7,13 +7,11 @@ from typing import cast
 import streamlit as st
 
 import resnet_viz as rv
-import results
-import show
+from app import results, show, waiting
+from app.views.lessons import lesson
+from app.views.lessons.lesson import Lesson
 from resnet_viz.analyses.activations import Array
 from resnet_viz.lessons.toy import STEPS, WIDTHS, ToyFit, moments, of_frames
-from views import asking
-from views.lessons import lesson
-from views.lessons.lesson import Lesson
 
 MOST_SEEDS = 99
 
@@ -52,7 +50,7 @@ def _fit(width: int, seed: int) -> ToyFit | None:
 
     key: Hashable = ("toy", width, seed)
     ask = [lambda: results.practise("toy", "lesson toy", width=width, seed=seed)]
-    answers = asking.long("Both fits, step", key, ask, preview=preview)
+    answers = waiting.long("Both fits, step", key, ask, preview=preview)
     return None if answers is None else cast("ToyFit", answers[0])
 
 

@@ -1,35 +1,35 @@
 """The lessons in the order of the source."""
 
-from views.lessons import (
-    adding,
-    block,
+from app.views.lessons import (
+    activation_order,
+    addition,
+    block_code,
+    block_steps,
     chain,
-    code,
     cost,
     degradation,
     fewer_blocks,
     matching,
-    order,
     padding,
-    problem,
     projection,
     residual_image,
     residual_meaning,
     signal,
+    super_resolution,
+    super_resolution_training,
     toy,
-    training_it,
 )
-from views.lessons.lesson import Lesson
+from app.views.lessons.lesson import Lesson
 
 TRACK: tuple[Lesson, ...] = (
-    problem.LESSON,
+    super_resolution.LESSON,
     residual_image.LESSON,
     signal.LESSON,
-    training_it.LESSON,
-    block.LESSON,
-    code.LESSON,
-    adding.LESSON,
-    order.LESSON,
+    super_resolution_training.LESSON,
+    block_steps.LESSON,
+    block_code.LESSON,
+    addition.LESSON,
+    activation_order.LESSON,
     chain.LESSON,
     cost.LESSON,
     matching.LESSON,

@@ -5,11 +5,10 @@ from typing import cast
 import streamlit as st
 
 import resnet_viz as rv
-import show
-from resnet_viz.lessons.stepper import Step, Walk
-from results import Subject
-from views import asking
-from views.lessons import lesson
+from app import show, waiting
+from app.results import Subject
+from app.views.lessons import lesson
+from resnet_viz.lessons.block_steps import Step, Walk
 
 # Pixels that the tiles may take, so that a lesson stays on one screen.
 TILES, MAP = 200, 165
@@ -17,7 +16,7 @@ TILES, MAP = 200, 165
 
 def ask(subject: Subject, image: str, block: str) -> Walk:
     """Every tensor of one block."""
-    return cast("Walk", asking.answer(subject, "block", "walk", image, None, "walk", block=block))
+    return cast("Walk", waiting.answer(subject, "block", "walk", image, None, "walk", block=block))
 
 
 def tensor(walk: Walk, name: str, *, beside: bool = True) -> None:

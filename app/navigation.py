@@ -1,0 +1,32 @@
+"""The frame around every view: page, style, navigation, and the door to sign in where there is one."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from app.views import attribution, compare, gradients, inspect, learn, model, questions, sign_in
+
+
+def draw() -> None:
+    """One view, by its address."""
+    pages = [
+        st.Page(inspect.page, title="Inspect", url_path="inspect", default=True),
+        st.Page(gradients.page, title="Gradients", url_path="gradients"),
+        st.Page(attribution.page, title="Attribution", url_path="attribution"),
+        st.Page(compare.page, title="Compare", url_path="compare"),
+        st.Page(model.page, title="Model", url_path="model"),
+        st.Page(learn.page, title="Learn", url_path="learn"),
+        st.Page(questions.page, title="Questions", url_path="questions"),
+    ]
+    # Pages link to one another by their titles.
+    st.session_state["pages"] = {page.title: page for page in pages}
+    st.set_page_config(page_title="ResNet Viz", page_icon=":material/stacked_line_chart:", layout="wide")
+    st.html(Path(__file__).parent / "style.css")
+    closed = sign_in.is_closed()
+    chosen = st.navigation(pages, position="hidden" if closed else "top")
+    if closed:
+        sign_in.page()
+        return
+    chosen.run()
+    if sign_in.is_set_up():
+        sign_in.way_out()

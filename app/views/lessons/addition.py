@@ -1,0 +1,90 @@
+"""S7: the sum of a residual block is element-wise addition, not concatenation."""
+
+import streamlit as st
+
+import resnet_viz as rv
+from app import results, show, waiting
+from app.results import Subject
+from app.views.lessons import lesson
+from app.views.lessons.lesson import Lesson
+from resnet_viz.figures.lessons import addition as figures
+from resnet_viz.figures.theme import short
+from resnet_viz.lessons.addition import NextLayer, Vectors, next_layer, vectors
+from resnet_viz.nets.zoo import blueprint
+
+USUAL = "resnet20-cifar10"
+
+
+def body() -> str:
+    """Two vectors and a block's channels, each added and each side by side."""
+    model = _residual(lesson.model(USUAL))
+    subject = waiting.network(model, trained=results.models()[model].here)
+    names = results.block_names(subject)
+    block = lesson.value("block", names[len(names) // 2], names)
+    left, right = lesson.value("left", "1, 2"), lesson.value("right", "3, 4")
+    with lesson.doing():
+        st.text_input("One vector", max_chars=60, width=200, **lesson.bound("left", left))
+        st.text_input("Another vector", max_chars=60, width=200, **lesson.bound("right", right))
+        st.selectbox("Channels of block", names, format_func=short, width=200, **lesson.bound("block", block))
+    small = vectors(left, right)
+    maps = waiting.inspection(subject, lesson.picture(), None, block).block(block)
+    if maps.identity is None:
+        raise ValueError(f"Block {short(block)} is plain: nothing is added there. Take a residual network.")
+    net = _net(subject)
+    added, joined = next_layer(net, block), next_layer(net, block, times=2)
+    if not subject.trained:
+        st.caption("The network is untrained: random weights.")
+    by_hand, real = (
+        figures.vectors(small, show.theme()),
+        figures.channels(maps.identity, maps.residual, added, joined, show.theme()),
+    )
+    columns = st.columns([4, 8], vertical_alignment="bottom")
+    with columns[0]:
+        show.chart(by_hand, "adding-vectors")
+    with columns[1]:
+        show.chart(real, "adding-channels")
+    st.caption(show.escape(f"{by_hand.layout.meta['how_to_read']} {real.layout.meta['how_to_read']}"))
+    return sentence(small, block, added, joined)
+
+
+def sentence(small: Vectors, block: str, added: NextLayer, joined: NextLayer) -> str:
+    """What is seen, in numbers."""
+    a, b, c = map(_bracketed, (small.left, small.right, small.joined))
+    if small.sum is None:
+        first = f"{a} and {b} cannot be added, since they are not of the same length; side by side they are {c}."
+    else:
+        first = f"{a} + {b} = {_bracketed(small.sum)}, still {_numbers(len(small.sum))}; side by side they would be {c}."
+    return (
+        f"{first} Block {short(block)} adds, so {added.channels} channels stay {added.channels};"
+        f" with {joined.channels} the next {added.words} would have {joined.parameters:,} parameters"
+        f" instead of {added.parameters:,} and {joined.multiply_adds / added.multiply_adds:.3g} times the multiply-adds."
+    )
+
+
+def _residual(model: str) -> str:
+    return USUAL if results.models()[model].shortcut == "no shortcut" else model
+
+
+def _net(subject: Subject) -> rv.Net:
+    return subject.own.net if subject.own else blueprint(subject.model)
+
+
+def _bracketed(numbers: tuple[float, ...]) -> str:
+    return "[" + ", ".join(f"{number:g}" for number in numbers) + "]"
+
+
+def _numbers(count: int) -> str:
+    return "1 number" if count == 1 else f"{count} numbers"
+
+
+LESSON = Lesson(
+    slug="adding",
+    title="Adding, not concatenating",
+    question="What does the plus sign in a residual block do?",
+    do="Change the vectors, then take another block.",
+    rows=("S7",),
+    sources="He et al. 2015, arXiv 1512.03385, equation 1: y = F(x) + x, element by element.",
+    body=body,
+    page="Inspect",
+    elsewhere=(("model", USUAL), ("block", "layer2.1")),
+)

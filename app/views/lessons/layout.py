@@ -1,0 +1,104 @@
+"""The frame around every lesson: question, what to do, what is seen, the sentence, and the way to the next one."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from app import show, waiting
+from app.state import Selection
+from app.views.lessons.lesson import LESSON, PRESENTING, Lesson, picture
+
+CSS = Path(__file__).with_name("lessons.css")
+
+# Arrow keys turn the pages, unless somebody types or moves a control with them.
+KEYS = """<script>
+window.lessonKeys?.abort();
+window.lessonKeys = new AbortController();
+addEventListener("keydown", event => {
+  if (event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  if (event.target.closest("input, textarea, select, [role=slider], [role=radio], [role=combobox], [role=listbox]")) return;
+  const way = {ArrowLeft: "previous", ArrowRight: "next"}[event.key];
+  document.querySelector(`.st-key-lesson-${way} button:not([disabled])`)?.click();
+}, {signal: window.lessonKeys.signal});
+</script>"""
+
+
+def show_lesson(lesson: Lesson, track: tuple[Lesson, ...]) -> None:
+    """The whole page of a lesson."""
+    number = track.index(lesson)
+    presenting = st.query_params.get(PRESENTING) == "1"
+    st.html(CSS)
+    if presenting:
+        st.html(f"<style>{CSS.with_name('presenting.css').read_text()}</style>")
+    st.html(KEYS, unsafe_allow_javascript=True)
+    _head(lesson, number, track, presenting=presenting)
+    st.markdown(f"## {show.escape(lesson.question)}")
+    with st.container(key="lesson-do"):
+        st.markdown(show.escape(lesson.do))
+    try:
+        sentence = lesson.body()
+    except waiting.SENTENCES as error:
+        st.error(show.escape(str(error)), icon=":material/error:")
+    else:
+        with st.container(key="lesson-sentence"):
+            st.markdown(show.escape(sentence))
+    _foot(lesson)
+
+
+def go(lesson: Lesson | None) -> None:
+    """Open a lesson, or the list of all; what belongs to the one before is forgotten, but not the picture."""
+    kept = {name: st.query_params[name] for name in (PRESENTING, "image") if name in st.query_params}
+    st.query_params.from_dict(({LESSON: lesson.slug} if lesson else {}) | kept)
+
+
+def _head(lesson: Lesson, number: int, track: tuple[Lesson, ...], *, presenting: bool) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", key="lesson-head"):
+        st.caption(f"Lesson {number + 1} of {len(track)} · {show.escape(lesson.title)}")
+        st.button("All lessons", key="lesson-all", on_click=go, args=(None,), type="tertiary")
+        st.button(
+            "Leave presenting" if presenting else "Present",
+            key="lesson-present",
+            icon=":material/present_to_all:",
+            on_click=_present,
+            args=(not presenting,),
+            type="tertiary",
+            help="Large type for a class; arrow keys go on and back, and the link opens just this.",
+        )
+        before = track[number - 1] if number else None
+        after = track[number + 1] if number + 1 < len(track) else None
+        for way, icon, to in (("previous", "arrow_back", before), ("next", "arrow_forward", after)):
+            st.button(
+                way.capitalize(),
+                key=f"lesson-{way}",
+                icon=f":material/{icon}:",
+                disabled=to is None,
+                on_click=go,
+                args=(to,),
+                help=show.escape(to.title) if to else None,
+            )
+
+
+def _foot(lesson: Lesson) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", key="lesson-foot"):
+        st.button(
+            f"The same on the {lesson.page} page",
+            key="lesson-elsewhere",
+            icon=":material/open_in_new:",
+            on_click=_elsewhere,
+            args=(lesson,),
+        )
+        st.caption(show.escape(lesson.sources))
+    if st.session_state.pop("lesson_left_for", None):
+        st.switch_page(st.session_state["pages"][lesson.page])
+
+
+def _present(presenting: bool) -> None:  # noqa: FBT001 - a button's callback
+    if presenting:
+        st.query_params[PRESENTING] = "1"
+    else:
+        st.query_params.pop(PRESENTING, None)
+
+
+def _elsewhere(lesson: Lesson) -> None:
+    st.session_state["selection"] = Selection(**({"image": picture()} | dict(lesson.elsewhere)))
+    st.session_state["lesson_left_for"] = lesson.page

@@ -1,0 +1,57 @@
+"""The problem of super-resolution: what is given, what is wanted, and how far bicubic gets (S1)."""
+
+from typing import cast
+
+import streamlit as st
+
+import resnet_viz as rv
+from app import show, waiting
+from app.state import Selection
+from app.views.lessons import lesson, own_picture
+from app.views.lessons.lesson import Lesson
+from resnet_viz.lessons.super_resolution import FACTORS, Problem
+
+LOOKS = {"whole": "The whole picture", "detail": "Where bicubic errs most"}
+
+
+def body() -> str:
+    """The given picture, the upsampled one and the target."""
+    with lesson.doing():
+        image = own_picture.picker()
+        factor = factor_picker(3)
+        look = lesson.value("look", "whole", list(LOOKS))
+        st.segmented_control("Look at", list(LOOKS), format_func=LOOKS.__getitem__, required=True, **lesson.bound("look", look))
+    network = waiting.network(Selection().model, trained=True)
+    found = cast("Problem", waiting.answer(network, "picture", "problem", image, None, "lesson problem", factor=factor))
+    figure = rv.figures.problem_pictures(found, show.theme(), detail=look == "detail")
+    show.heading(figure)
+    show.chart(figure, "problem", width="content")
+    return _sentence(found)
+
+
+def factor_picker(usual: int) -> int:
+    """How many times smaller the given picture is each way."""
+    factor = lesson.value("factor", usual, FACTORS)
+    st.segmented_control("Factor", FACTORS, format_func="×{}".format, required=True, **lesson.bound("factor", factor))
+    return factor
+
+
+def _sentence(found: Problem) -> str:
+    small, large = found.low.shape[0], found.target.shape[0]
+    quality = found.quality
+    return (
+        f"From {small} × {small} pixels {large} × {large} are to be made: {found.factor**2 - 1} of {found.factor**2} have to be"
+        f" invented. Bicubic gets to {quality.psnr:.1f} dB and an SSIM of {quality.ssim:.2f}, which would be 1 for the target;"
+        " from this blurred picture the networks start."
+    )
+
+
+LESSON = Lesson(
+    slug="problem",
+    title="The problem",
+    question="Can a small picture be made large again?",
+    do="Choose a picture and a factor, and compare the input with the target.",
+    rows=("S1",),
+    sources="Dong et al. 2014, arXiv 1501.00092: networks for super-resolution. PSNR and SSIM by torchmetrics.",
+    body=body,
+)

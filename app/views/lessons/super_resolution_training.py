@@ -1,0 +1,180 @@
+"""Training it: four networks for super-resolution, recorded, on a person's picture, and live (S4, S19)."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from itertools import count
+from typing import cast
+
+import streamlit as st
+
+import resnet_viz as rv
+from app import results, show, waiting
+from app.state import Selection
+from app.views.lessons import lesson, own_picture
+from app.views.lessons.lesson import Lesson
+from app.views.lessons.super_resolution import factor_picker
+from resnet_viz.analyses.activations import Array
+from resnet_viz.figures.lessons.super_resolution_training import signed
+from resnet_viz.lessons import super_resolution_recorded as recorded
+from resnet_viz.lessons.super_resolution_nets import DESIGNS
+from resnet_viz.lessons.super_resolution_pictures import Attempts
+from resnet_viz.lessons.super_resolution_training import TRAINING_PHOTOS, VALIDATION_PHOTOS, Trial, Trials
+
+SEEN = {"recorded": "Recorded training", "picture": "On your picture", "live": "Train now"}
+DEPTHS, STEPS = (6, 12, 20), (100, 300, 600)
+RATES = {"0.001": 1e-3, "0.003": 3e-3, "0.01": 1e-2}
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """The curves of a training so far, as `train_all` reports them; None before the first point."""
+
+    key: Hashable
+    rows: Array | None
+    steps: int
+
+
+def body() -> str:
+    """One of three things to see, with its controls."""
+    with lesson.doing():
+        see = lesson.value("see", "recorded", list(SEEN))
+        st.segmented_control("See", list(SEEN), format_func=SEEN.__getitem__, required=True, **lesson.bound("see", see))
+        factor = factor_picker(2)
+        if see == "picture":
+            image = own_picture.picker()
+        if see == "live":
+            depth, steps, rate = _recipe()
+    # The view before must not stay below the progress of this one.
+    above, below = st.container(), st.empty() if see == "live" else st.container()
+    if see == "live":
+        with above:
+            found = _live(factor, depth, steps, rate)
+        with below.container():
+            return _stopped(found) if isinstance(found, Rows) else _curves(found, "seconds")
+    with below:
+        return _picture(image, factor) if see == "picture" else _curves(recorded.curves(factor), "processor seconds")
+
+
+def _recipe() -> tuple[int, int, str]:
+    depth = lesson.value("depth", 12, DEPTHS)
+    st.segmented_control("Layers", DEPTHS, required=True, **lesson.bound("depth", depth))
+    steps = lesson.value("steps", 300, STEPS)
+    st.segmented_control("Steps", STEPS, required=True, **lesson.bound("steps", steps))
+    rate = lesson.value("rate", "0.001", list(RATES))
+    st.segmented_control("Learning rate", list(RATES), required=True, **lesson.bound("rate", rate))
+    return depth, steps, rate
+
+
+def _picture(image: str, factor: int) -> str:
+    network = waiting.network(Selection().model, trained=True)
+    found = cast(
+        "Attempts",
+        waiting.answer(network, "network", "super-resolution", image, None, "lesson super-resolution", factor=factor),
+    )
+    figure = rv.figures.resolved_pictures(found, show.theme())
+    show.heading(figure)
+    show.chart(figure, "resolved", width="content")
+    gains = {attempt.name: attempt.quality.psnr - found.problem.quality.psnr for attempt in found.attempts}
+    known = f"{image}.jpg" in TRAINING_PHOTOS
+    seen = " All were trained on this very photo: choose another one to compare them fairly." if known else ""
+    return f"Against bicubic on this picture: {_listed(gains)}.{seen}"
+
+
+def _live(factor: int, depth: int, steps: int, rate: str) -> Trials | Rows:
+    """What a training came to; where it was stopped, what there was of it."""
+    key: Hashable = ("super-resolution training", factor, depth, steps, rate)
+    drawn = count()
+
+    def preview(rows: Array) -> None:
+        st.session_state["lesson_rows"] = Rows(key, rows, steps)
+        _draw(Rows(key, rows, steps), f"live-{next(drawn)}")
+
+    options = {"factor": factor, "depth": depth, "steps": steps, "rate": RATES[rate]}
+    ask = [lambda: results.practise("super-resolution training", "lesson training", **options)]
+    answers = waiting.long("Four networks, step", key, ask, preview=preview)
+    if answers is not None:
+        return cast("Trials", answers[0])
+    kept: Rows | None = st.session_state.get("lesson_rows")
+    return kept if kept is not None and kept.key == key else Rows(key, None, steps)
+
+
+def _stopped(found: Rows) -> str:
+    if found.rows is None:
+        return "Stopped before there was anything to see."
+    _draw(found, "stopped")
+    last = found.rows[-1]
+    gains = {name: float(last[column] - last[1]) for column, name in enumerate(DESIGNS, start=2)}
+    return f"Stopped after {last[0]:.0f} steps. Against bicubic: {_listed(gains)}."
+
+
+def _draw(found: Rows, key: str) -> None:
+    if found.rows is not None:
+        figure = rv.figures.curves_so_far(found.rows, found.steps, show.theme())
+        show.heading(figure)
+        show.chart(figure, key)
+
+
+def _curves(found: Trials, unit: str) -> str:
+    figure = rv.figures.super_resolution_curves(found, show.theme())
+    show.heading(figure)
+    chart, table = st.columns([3, 2], vertical_alignment="center")
+    with chart:
+        show.chart(figure, "training-it")
+    with table:
+        _table(found, unit)
+    return _sentence(found)
+
+
+def _table(found: Trials, unit: str) -> None:
+    rows = [
+        f"| **{DESIGNS[trial.name].title}** | {trial.psnr[-1]:.2f} | {trial.ssim:.3f} | {trial.parameters:,} |"
+        f" {trial.multiply_adds:,.0f} | {trial.seconds:.0f} |"
+        for trial in found.trials
+    ]
+    bicubic = f"| Bicubic | {found.bicubic.psnr:.2f} | {found.bicubic.ssim:.3f} | 0 | | |"
+    head = f"| | PSNR | SSIM | weights | multiply-adds a pixel | {unit} |\n|:--|--:|--:|--:|--:|--:|"
+    with st.container(key="lesson-table"):
+        st.markdown("\n".join([head, bicubic, *rows]))
+    st.caption(f"Trained on patches of {_photos(TRAINING_PHOTOS)}; measured on {_photos(VALIDATION_PHOTOS)}.")
+
+
+def _sentence(found: Trials) -> str:
+    trials = {trial.name: trial for trial in found.trials}
+    gains = {name: _gain(trial, found) for name, trial in trials.items()}
+    plain, small = trials["plain"], trials["shuffle"]
+    worse = "worse than" if gains["plain"] < 0 else "better than"
+    skip = gains["global"] - gains["plain"]
+    best = max(gains["global"], gains["blocks"])
+    ahead = "ahead of both residual networks" if gains["shuffle"] > best else "behind the better residual network"
+    return (
+        f"After {found.steps[-1]:,.0f} steps the plain network of {found.depth} layers is {abs(gains['plain']):.2f} dB {worse}"
+        f" the bicubic picture that it was given. The same layers with the input added at the end do {abs(skip):.2f} dB"
+        f" {'better' if skip >= 0 else 'worse'}. The small CNN, with {small.multiply_adds / plain.multiply_adds:.0%} of the"
+        f" work, is {ahead}."
+    )
+
+
+def _gain(trial: Trial, found: Trials) -> float:
+    return float(trial.psnr[-1]) - found.bicubic.psnr
+
+
+def _listed(gains: dict[str, float]) -> str:
+    return ", ".join(f"{DESIGNS[name].title} {signed(gain)} dB" for name, gain in gains.items())
+
+
+def _photos(files: tuple[str, ...]) -> str:
+    names = [file.removesuffix("-photo.jpg") for file in files]
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+LESSON = Lesson(
+    slug="training-it",
+    title="Training it",
+    question="Why learn only the residual?",
+    do="Compare the four, give them your picture, then train them yourself: 20 layers at a learning rate of 0.01 are hard.",
+    rows=("S4", "S19"),
+    sources="Kim et al. 2016, arXiv 1511.04587; Shi et al. 2016, arXiv 1609.05158; He et al. 2015, arXiv 1512.03385.",
+    body=body,
+    page="Model",
+    elsewhere=(("model", "plain20-cifar10"),),
+)

@@ -1,0 +1,245 @@
+"""Asking for answers: progress while they are made, a sentence when one cannot be had, and the last good view stays."""
+
+import time
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, TypeGuard, TypeVar, cast
+
+import numpy as np
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+import resnet_viz as rv
+from app import middleware, results, state
+from app.results import Subject
+from app.show import escape
+from app.state import Selection
+from resnet_viz.analyses.activations import Array
+from resnet_viz.engine.jobs import AwayError, EngineError, JobCancelledError, Option, Progress, Ticket
+
+POLL, PREVIEW_EVERY = 0.05, 1.0
+# Seconds until there is a sign of life, and how long an answer must be going to take for its progress to be worth a flicker.
+SIGN_AFTER, LONG = 0.3, 1.0
+
+Answer = TypeVar("Answer")
+Preview = Callable[[Array], None]
+
+
+class NoWeightsError(LookupError):
+    """The trained weights of `model`, which the selection's `field` names, cannot be had; the message is for the user."""
+
+    def __init__(self, sentence: str, field: str, model: str) -> None:
+        super().__init__(sentence)
+        self.field = field
+        self.model = model
+
+
+# What has a message for the user.
+SENTENCES = (NoWeightsError, results.MissingImageError, rv.ImageError, EngineError, middleware.TooOftenError, ValueError)
+
+
+def first_good(attempts: Iterable[Selection], ask: Callable[[Selection], Answer]) -> tuple[Selection, Answer] | None:
+    """Return the first selection that can be had and its answer, with a complaint if there was one before it."""
+    for attempt in attempts:
+        try:
+            return attempt, ask(attempt)
+        except NoWeightsError as error:
+            state.complain(str(error), error.model, error.field)
+        except AwayError as error:
+            state.complain(str(error), away=True)
+        except SENTENCES as error:
+            state.complain(str(error))
+    return None
+
+
+def network(model: str, *, trained: bool, field: str = "model") -> Subject:
+    """Name a network of the catalogue; ValueError for one that is not in it, NoWeightsError where its weights are away."""
+    if model not in results.models():
+        raise ValueError(unknown(model))
+    try:
+        return results.subject(model, trained=trained, field=field)
+    except rv.WeightsError as error:
+        raise NoWeightsError(str(error), field, model) from error
+
+
+def unknown(model: str) -> str:
+    """Say why a network that a link names is not in the list."""
+    if model.startswith("checkpoint-"):
+        return "The checkpoint of this link lives in the session of whoever brought it: bring yours on the Model page."
+    return f"There is no network called {model}: choose one from the list."
+
+
+def inspection(subject: Subject, image: str, target: int | None, block: str) -> rv.Inspection:
+    """Inspect a picture block by block; raises what `first_good` knows."""
+    view = f"inspection {subject.field}"
+    return cast("rv.Inspection", _ask(subject, "block", "inspection", image, target, view, block=block))
+
+
+def answer(subject: Subject, unit: str, kind: str, image: str, target: int | None, view: str = "", **options: Option) -> Any:  # noqa: ANN401 - each kind's own result
+    """Ask and wait, with progress in units such as "block"; where there is no answer the page ends with a sentence."""
+    try:
+        return _ask(subject, unit, kind, image, target, view, **options)
+    except SENTENCES as error:
+        _refuse(error)
+        st.stop()
+
+
+def _ask(subject: Subject, unit: str, kind: str, image: str, target: int | None, view: str, **options: Option) -> Any:  # noqa: ANN401 - each kind's own result
+    place = st.empty()
+
+    def show(progress: Progress) -> None:
+        place.progress(*_progress(subject.title, unit, progress))
+
+    try:
+        return _wait(results.submit(subject, kind, image, target, view, **options), subject, show)
+    finally:
+        place.empty()
+
+
+@contextmanager
+def begun(key: Hashable, ask: Callable[[], Ticket]) -> Iterator[Callable[[], Ticket]]:
+    """Ask for something `long` while the page above it is drawn; gives what hands the ticket over in its place.
+
+    What is stopped is not asked for, and what cannot be had is asked for again in its place, which says why.
+    """
+    ticket = None
+    if not _is_stopped(key):
+        with suppress(*SENTENCES):
+            ticket = ask()
+    try:
+        yield ask if ticket is None else lambda: ticket
+    finally:
+        if ticket is not None:
+            ticket.cancel()
+
+
+def long(
+    what: str,
+    key: Hashable,
+    asks: Sequence[Callable[[], Ticket]],
+    subject: Subject | None = None,
+    preview: Preview | None = None,
+) -> list[Any] | None:
+    """Ask for something long, one after the other, with progress and a button that stops it.
+
+    None while it is stopped, and where there is no answer, which a sentence says.
+
+    `key` tells one thing from another: what is asked for anew is not stopped. `what` names its steps; `subject` is the network
+    that is asked about, if it is one of the catalogue's; `preview` draws the map, or the curve, that is not finished.
+    """
+    if _is_stopped(key):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.caption("Stopped. Nothing was lost.")
+            st.button("Compute it after all", on_click=st.session_state.pop, args=("stopped", None))
+        return None
+    place = st.empty()
+    display = _Stoppable(place, what, key, subject.title if subject else "", len(asks), preview)
+    try:
+        found = []
+        for number, ask in enumerate(asks):
+            display.number = number
+            found.append(_wait(ask(), subject, display.show))
+    except SENTENCES as error:
+        place.empty()
+        _refuse(error)
+        return None
+    finally:
+        place.empty()
+    return found
+
+
+class _Stoppable:
+    """Progress with a button that stops, and under it the map so far."""
+
+    def __init__(
+        self, place: DeltaGenerator, what: str, key: Hashable, title: str, count: int, preview: Preview | None
+    ) -> None:
+        self._place, self._what, self._key, self._title, self._count, self._preview = place, what, key, title, count, preview
+        self._bar: DeltaGenerator | None = None
+        self._picture: DeltaGenerator | None = None
+        self._drawn: Array | None = None
+        self._drawn_at = 0.0
+        self.number = 0
+
+    def show(self, progress: Progress) -> None:
+        if self._bar is None:
+            with self._place.container(key=f"stoppable-{hash(self._key)}"):
+                with st.container(horizontal=True, vertical_alignment="center"):
+                    self._bar = st.empty()
+                    st.button("Stop", key=f"stop-{hash(self._key)}", on_click=_stop, args=(self._key,))
+                self._picture = st.empty()
+        if self._count > 1:
+            share = (progress.done / progress.total if progress.total else 0.0) + self.number
+            text = _about(self._title, f"{self._what} {self.number + 1} of {self._count}")
+            self._bar.progress(share / self._count, _waiting(progress) or text)
+        else:
+            self._bar.progress(*_progress(self._title, self._what, progress))
+        if self._preview and self._picture and self._is_news(progress.partial):
+            self._drawn, self._drawn_at = progress.partial, time.monotonic()
+            with self._picture.container():
+                self._preview(progress.partial)
+
+    def _is_news(self, partial: Array | None) -> TypeGuard[Array]:
+        if partial is None or time.monotonic() - self._drawn_at < PREVIEW_EVERY:
+            return False
+        return self._drawn is None or not np.array_equal(partial, self._drawn)
+
+
+def _wait(ticket: Ticket, subject: Subject | None, show: Callable[[Progress], None]) -> Any:  # noqa: ANN401 - each kind's own result
+    """Wait for the answer; a script that was overtaken by a newer request is stopped by Streamlit where it shows something."""
+    started = time.monotonic()
+    try:
+        while not ticket.wait(POLL):
+            progress = ticket.progress
+            if _is_worth_showing(time.monotonic() - started, progress):
+                show(progress)
+        return ticket.answer()
+    except rv.WeightsError as error:
+        if subject is None:
+            raise
+        raise NoWeightsError(str(error), subject.field, subject.model) from error
+    except JobCancelledError:
+        # A newer script of this session asked for something else in its place.
+        st.stop()
+    finally:
+        ticket.cancel()
+
+
+def _is_worth_showing(elapsed: float, progress: Progress) -> bool:
+    """A map so far is shown at once, other progress after a while, and neither where the answer will be there soon."""
+    soon = progress.done > 0 and elapsed * progress.total / progress.done < LONG
+    return not soon and (progress.partial is not None or elapsed > SIGN_AFTER)
+
+
+def _progress(title: str, unit: str, progress: Progress) -> tuple[float, str]:
+    if not progress.total:
+        return 0.0, _waiting(progress) or _about(title, "starting")
+    return progress.done / progress.total, _about(title, f"{unit} {progress.done} of {progress.total}")
+
+
+def _about(title: str, text: str) -> str:
+    """What is said of a network, or of nothing in particular."""
+    return f"{title}: {text}" if title else text[:1].upper() + text[1:]
+
+
+def _waiting(progress: Progress) -> str:
+    """Say how many are first; nothing once it runs."""
+    if progress.ahead is None:
+        return ""
+    if progress.ahead == 0:
+        return "You are next."
+    return f"{progress.ahead} {'analysis is' if progress.ahead == 1 else 'analyses are'} before yours."
+
+
+def _refuse(error: Exception) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.warning(escape(str(error)), icon=":material/error:")
+        st.button("Try again", key=f"again-{hash(str(error))}", icon=":material/refresh:")
+
+
+def _is_stopped(key: Hashable) -> bool:
+    return bool(st.session_state.get("stopped") == key)
+
+
+def _stop(key: Hashable) -> None:
+    st.session_state["stopped"] = key

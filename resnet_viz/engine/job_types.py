@@ -1,0 +1,221 @@
+"""Every kind of job: which analysis it runs, and what of the answer each person gets."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, get_type_hints
+
+from PIL import Image
+
+from resnet_viz.analyses import trust
+from resnet_viz.analyses.ablation import Ablation, AblationSweep, ablate, sweep
+from resnet_viz.analyses.activations import Array
+from resnet_viz.analyses.attribution import Attribution, attribute
+from resnet_viz.analyses.conductance import Conductance, conductance
+from resnet_viz.analyses.gradients import Gradients, gradients
+from resnet_viz.analyses.inspection import Inspection, inspect, inspect_batch
+from resnet_viz.analyses.logit_lens import Lens, lens
+from resnet_viz.engine.jobs import Job
+from resnet_viz.lessons.activation_order import Orders, orders
+from resnet_viz.lessons.block_steps import Walk, walk
+from resnet_viz.lessons.matching import Matched
+from resnet_viz.lessons.matching import run as match
+from resnet_viz.lessons.residual_image import ResidualImage, residual_image
+from resnet_viz.lessons.signal import SignalThroughDepth, wave
+from resnet_viz.lessons.signal import run as through_depth
+from resnet_viz.lessons.super_resolution import Problem, problem
+from resnet_viz.lessons.super_resolution_pictures import Attempts, super_resolve
+from resnet_viz.lessons.super_resolution_training import Trials, train_all
+from resnet_viz.lessons.toy import ToyFit, fit
+from resnet_viz.nets.net import Net
+from resnet_viz.nets.zoo import CIFAR_PREPROCESSING
+
+# (done, total, the map so far or None): what it raises cancels.
+Report = Callable[[int, int, Array | None], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A job with all that it takes; `ask` answers another job that this one needs first."""
+
+    job: Job
+    open_net: Callable[[], Net]
+    open_picture: Callable[[], Image.Image]
+    report: Report
+    ask: Callable[[Job], Any]
+
+    @cached_property
+    def net(self) -> Net:
+        """The network, loaded when it is needed."""
+        return self.open_net()
+
+    @cached_property
+    def image(self) -> Image.Image:
+        """The picture, checked when it is needed."""
+        return self.open_picture()
+
+    def step(self, done: int, total: int) -> None:
+        """Report without a map."""
+        self.report(done, total, None)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of job.
+
+    `run` computes the answer, `run_batch` those of several jobs on one network in one pass. `whole` is the job whose answer
+    contains this one's; `cut` takes that out of it, or returns None where it was dropped; `slim` drops what few will ask for
+    from an answer that is too large to be kept whole.
+    """
+
+    run: Callable[[Task], Any]
+    run_batch: Callable[[Sequence[Task]], list[Any]] | None = None
+    whole: Callable[[Job], Job] = lambda job: job
+    cut: Callable[[Any, Job], Any] = lambda answer, _: answer
+    slim: Callable[[Any, Job], Any] = lambda answer, _: answer
+
+    @property
+    def answer(self) -> Any:  # noqa: ANN401 - a type
+        """The type of the answer, as `run` says it."""
+        return get_type_hints(self.run)["return"]
+
+
+def _inspect(task: Task) -> Inspection:
+    return inspect(task.net, task.image, task.job.target, on_block=task.step)
+
+
+def _inspect_batch(tasks: Sequence[Task]) -> list[Inspection]:
+    def step(done: int, total: int) -> None:
+        for task in tasks:
+            task.step(done, total)
+
+    return inspect_batch(
+        tasks[0].net, (task.open_picture() for task in tasks), [task.job.target for task in tasks], on_block=step
+    )
+
+
+def _without_block(job: Job) -> Job:
+    return replace(job, options=job.without("block"))
+
+
+def _shown(answer: Inspection, job: Job) -> str:
+    """The block asked for, or the one that changes its input most."""
+    block = str(job.option("block") or "")
+    return block if block in {inspected.name for inspected in answer.blocks} else answer.most_changed()
+
+
+def _with_one_block(answer: Inspection, job: Job) -> Inspection:
+    return answer.keeping(_shown(answer, job))
+
+
+def _block_if_kept(answer: Inspection, job: Job) -> Inspection | None:
+    return None if answer.block(_shown(answer, job)).maps is None else _with_one_block(answer, job)
+
+
+def _gradients(task: Task) -> Gradients:
+    return gradients(task.net, task.image, task.job.target, **dict(task.job.options))  # type: ignore[arg-type]  # checked there
+
+
+def _attribution(task: Task) -> Attribution:
+    return attribute(task.net, task.image, target=task.job.target, on_progress=task.report, **dict(task.job.options))  # type: ignore[arg-type]  # checked there
+
+
+def _conductance(task: Task) -> Conductance:
+    options = dict(task.job.options)
+    return conductance(task.net, task.image, task.job.target, on_point=task.step, **options)  # type: ignore[arg-type]  # checked there
+
+
+def _perturbation(task: Task) -> trust.Perturbation:
+    return trust.perturbation(task.net, task.image, _found(task), on_step=task.step)
+
+
+def _randomisation(task: Task) -> trust.Randomised:
+    return trust.randomisation(task.net, task.image, _found(task), on_step=task.step)
+
+
+def _robustness(task: Task) -> trust.Robustness:
+    return trust.robustness(task.net, task.image, _found(task), on_step=task.step)
+
+
+def _ablation(task: Task) -> Ablation:
+    """Options are blocks' names with their scales."""
+    scales = {name: scale for name, scale in task.job.options if isinstance(scale, int | float)}
+    return ablate(task.net, task.image, scales)
+
+
+def _ablation_sweep(task: Task) -> AblationSweep:
+    return sweep(task.net, task.image, task.job.target, on_block=task.step)
+
+
+def _lens(task: Task) -> Lens:
+    return lens(task.net, task.image, on_block=task.step)
+
+
+def _walk(task: Task) -> Walk:
+    return walk(task.net, task.image, str(task.job.option("block")))
+
+
+def _orders(task: Task) -> Orders:
+    return orders(task.net, task.image)
+
+
+def _signal(task: Task) -> SignalThroughDepth:
+    """Through the picture if there is one, else the wave."""
+    options = dict(task.job.options)
+    if not task.job.image:
+        return through_depth("wave", wave(), on_step=task.step, **options)  # type: ignore[arg-type]  # checked there
+    signal = CIFAR_PREPROCESSING.tensor(task.image)[0]
+    return through_depth("picture", signal, on_step=task.step, **options)  # type: ignore[arg-type]  # checked there
+
+
+def _matched(task: Task) -> Matched:
+    return match(task.net, task.image, str(task.job.option("source")), on_step=task.step)
+
+
+def _problem(task: Task) -> Problem:
+    return problem(task.image, **dict(task.job.options))  # type: ignore[arg-type]  # checked there
+
+
+def _residual_image(task: Task) -> ResidualImage:
+    return residual_image(task.image, **dict(task.job.options))  # type: ignore[arg-type]  # checked there
+
+
+def _super_resolution(task: Task) -> Attempts:
+    return super_resolve(task.image, on_network=task.step, **dict(task.job.options))  # type: ignore[arg-type]  # checked there
+
+
+def _super_resolution_training(task: Task) -> Trials:
+    return train_all(on_step=task.report, **dict(task.job.options))  # type: ignore[arg-type]  # checked there
+
+
+def _toy(task: Task) -> ToyFit:
+    return fit(on_step=task.report, **dict(task.job.options))  # type: ignore[arg-type]  # checked there
+
+
+def _found(task: Task) -> Attribution:
+    """The attribution that the same options make, which is what these ask about."""
+    found: Attribution = task.ask(replace(task.job, kind="attribution"))
+    return found
+
+
+KINDS: dict[str, Kind] = {
+    "inspection": Kind(_inspect, _inspect_batch, _without_block, _block_if_kept, _with_one_block),
+    "gradients": Kind(_gradients),
+    "attribution": Kind(_attribution),
+    "conductance": Kind(_conductance),
+    "perturbation": Kind(_perturbation),
+    "randomisation": Kind(_randomisation),
+    "robustness": Kind(_robustness),
+    "ablation": Kind(_ablation),
+    "ablation sweep": Kind(_ablation_sweep),
+    "lens": Kind(_lens),
+    "walk": Kind(_walk),
+    "orders": Kind(_orders),
+    "signal": Kind(_signal),
+    "matched": Kind(_matched),
+    "problem": Kind(_problem),
+    "residual image": Kind(_residual_image),
+    "super-resolution": Kind(_super_resolution),
+    "super-resolution training": Kind(_super_resolution_training),
+    "toy": Kind(_toy),
+}

@@ -1,0 +1,155 @@
+"""What is asked of an engine and how one hears of it: the same words wherever it runs.
+
+ticket = engine.submit(Job("inspect", "resnet20-cifar10", digest(data), data=data), session="a")
+while not ticket.wait(0.1):
+    print(ticket.progress)
+ticket.answer()
+"""
+
+from collections.abc import Callable
+from concurrent.futures import Future, InvalidStateError, wait
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from resnet_viz.analyses.activations import Array
+from resnet_viz.engine.store import EVERYBODY
+from resnet_viz.nets.zoo import ModelInfo
+
+Option = str | int | float | bool | None
+
+
+class EngineError(RuntimeError):
+    """A job that could not be done; the message is for the user."""
+
+
+class BusyError(EngineError):
+    """So many jobs wait already that this one was not taken."""
+
+
+class AwayError(EngineError):
+    """The engine cannot be reached at the moment: the same job may well be done a little later."""
+
+
+class JobCancelledError(Exception):
+    """Nobody waits for the answer any more, or a newer job took the place of this one."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One analysis of one picture by one network; jobs are equal where their answers are.
+
+    `kind` is one of `resnet_viz.engine.job_types.KINDS`, `model` a network of the catalogue, `image` the SHA-256 of `data`, the
+    picture's bytes; `target` a class index, or None for the predicted one. `owner` names the session whose own checkpoint it is
+    about, and its settings; it is empty for the catalogue's networks. A `public` picture ships with the app: what is computed
+    of it is nobody's own.
+    """
+
+    kind: str
+    model: str
+    image: str
+    target: int | None = None
+    options: tuple[tuple[str, Option], ...] = ()
+    trained: bool = True
+    owner: str = ""
+    data: bytes = field(default=b"", repr=False, compare=False)
+    public: bool = field(default=False, compare=False)
+
+    def option(self, name: str) -> Option:
+        """Return an option, None where it is not given."""
+        return dict(self.options).get(name)
+
+    def without(self, *names: str) -> tuple[tuple[str, Option], ...]:
+        """Return the options but those named."""
+        return tuple(pair for pair in self.options if pair[0] not in names)
+
+
+def owner_of(job: Job, session: str) -> str:
+    """Whom an answer belongs to: everybody where picture and network are everybody's, else the session."""
+    return EVERYBODY if job.public and not job.owner else session
+
+
+@dataclass(frozen=True, eq=False)
+class Progress:
+    """How far a job is: how many are `ahead` of it while it waits; then, with None ahead, `done` of `total` steps.
+
+    `partial` is the map so far, (H, W), of a job that makes one.
+    """
+
+    ahead: int | None = None
+    done: int = 0
+    total: int = 0
+    partial: Array | None = None
+
+
+class Ticket:
+    """A person's claim to the answer of a job; it may be waited for, and cancelled, from any thread."""
+
+    def __init__(self, job: Job, session: str, watch: Callable[["Ticket"], Progress], drop: Callable[["Ticket"], None]) -> None:
+        self.job = job
+        self.session = session
+        self._watch, self._drop = watch, drop
+        self._future: Future[Any] = Future()
+
+    @property
+    def progress(self) -> Progress:
+        """How far the job is."""
+        return self._watch(self)
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is an answer, or an error."""
+        return self._future.done()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait at most so long; True once it has finished."""
+        wait([self._future], seconds)
+        return self.finished
+
+    def answer(self) -> Any:  # noqa: ANN401 - each kind's own result
+        """Wait for the answer and return it.
+
+        Raises what the analysis raised, EngineError with a sentence, or JobCancelledError.
+        """
+        return self._future.result()
+
+    def cancel(self) -> None:
+        """Let go of the answer; nothing happens where it is there already."""
+        if not self.finished:
+            self._drop(self)
+
+    def when_finished(self, call: Callable[[], None]) -> None:
+        """Have a function called, from any thread, as soon as there is an answer or an error."""
+        self._future.add_done_callback(lambda _: call())
+
+    def settle(self, answer: object) -> None:
+        """Hand the answer, or the exception that took its place, over; the first time counts."""
+        with suppress(InvalidStateError):
+            if isinstance(answer, BaseException):
+                self._future.set_exception(answer)
+            else:
+                self._future.set_result(answer)
+
+
+class Engine(Protocol):
+    """Runs jobs for sessions, each named by a text of the caller's; safe for threads."""
+
+    def submit(self, job: Job, session: str, view: str = "") -> Ticket:
+        """Take a job in; one of the same session and view that is not finished gives way to it.
+
+        A view is a place on the session's page, by default one for each kind of job. Raises BusyError where too many wait, and
+        ValueError for an unknown kind.
+        """
+        ...
+
+    def leave(self, session: str) -> None:
+        """Forget a session: its jobs are cancelled, and what was computed for it alone is dropped."""
+        ...
+
+    def models(self) -> list[ModelInfo]:
+        """Return the catalogue, and which weights are where the jobs go; raises EngineError with a sentence."""
+        ...
+
+    def ready(self) -> bool:
+        """Whether it can be reached and does its job."""
+        ...

@@ -1,0 +1,69 @@
+"""What an engine sends while it works: progress, a sign of life every other second, at last the answer or an error.
+
+A frame is a letter, the payload's length in 4 bytes, and the payload, a message of wire.py. A stream that ends without an
+answer or an error was cut off: the engine died, and the job may be asked for again.
+"""
+
+import struct
+from dataclasses import dataclass
+from typing import Literal
+
+from resnet_viz.engine.jobs import BusyError, EngineError, JobCancelledError, Progress
+from resnet_viz.engine.wire import encode
+from resnet_viz.images import MAX_BYTES, ImageError
+from resnet_viz.nets.net import WeightsError
+from resnet_viz.nets.zoo import ModelInfo
+
+# Who asks, in a header that routers can read without opening the message.
+SESSION_HEADER = "x-session-id"
+SESSION_NAME = r"[\x21-\x7e]{1,200}"
+MOST_JOB_BYTES = MAX_BYTES + 2**20
+MOST_ANSWER_BYTES = 2**30
+# Seconds: between two signs of life at the least, and until silence means that nobody is there.
+SIGN_OF_LIFE = 2.0
+SILENCE = 15.0
+
+CATALOGUE = tuple[ModelInfo, ...]
+
+Letter = Literal[b"p", b"l", b"a", b"e"]
+PROGRESS: Letter = b"p"
+LIFE: Letter = b"l"
+ANSWER: Letter = b"a"
+ERROR: Letter = b"e"
+HEAD = struct.Struct("!cI")
+
+# The subclasses first.
+_ERRORS: dict[str, type[Exception]] = {
+    error.__name__: error for error in (JobCancelledError, BusyError, EngineError, WeightsError, ImageError, ValueError)
+}
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """An error by its name, with the sentence for the user."""
+
+    error: str
+    sentence: str
+
+
+def frame(letter: Letter, payload: bytes = b"") -> bytes:
+    """Write a frame."""
+    return HEAD.pack(letter, len(payload)) + payload
+
+
+def progress_frame(progress: Progress) -> bytes:
+    """Write how far a job is."""
+    return frame(PROGRESS, encode(progress, Progress))
+
+
+def error_frame(error: BaseException) -> bytes:
+    """Write an error with its sentence; of one that is not meant for users, nothing is told."""
+    for name, kind in _ERRORS.items():
+        if isinstance(error, kind):
+            return frame(ERROR, encode(Refusal(name, str(error)), Refusal))
+    return frame(ERROR, encode(Refusal("EngineError", "The engine failed unexpectedly; its log says why."), Refusal))
+
+
+def error_of(refusal: Refusal) -> Exception:
+    """Return the error again."""
+    return _ERRORS.get(refusal.error, EngineError)(refusal.sentence)

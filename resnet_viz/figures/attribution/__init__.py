@@ -1,0 +1,1 @@
+"""Figures of attributions: maps, Grad-CAM, conductance, trust."""

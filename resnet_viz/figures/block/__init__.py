@@ -1,0 +1,1 @@
+"""Figures of blocks: the block map, the equation, channels, measures by depth, comparisons."""

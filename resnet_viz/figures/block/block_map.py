@@ -1,0 +1,268 @@
+"""The block map: the whole network as a chain, the identity path a straight line, each residual branch an arc above it.
+
+One unit is one pixel of the natural size; x runs from the image to the classes, y has no meaning. Every block has an invisible
+point for the mouse, whose `customdata` is its name.
+"""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import plotly.graph_objects as go
+from plotly.colors import sample_colorscale
+
+from resnet_viz.analyses.ablation import AblationSweep
+from resnet_viz.analyses.inspection import BlockInspection, Inspection
+from resnet_viz.figures.block.chain_layout import PAD, RIGHT, Place, natural_width, places_of
+from resnet_viz.figures.block.map_measures import STYLES, ArcScale, MapMeasure, arc_scale_of, map_values, measures_for
+from resnet_viz.figures.theme import IDENTITY, LIGHT, PLAIN, SIGNED, SUM, Theme, finish, plain, short
+
+HEIGHT = 290
+LINE_Y = 128
+ARC = 84
+TOP, BOTTOM = 40, 36
+HOW_TO_READ = (
+    "Left to right, the way of the image. The straight line is the identity x, each arc a residual branch F(x) that is added"
+    " to it at the +. Click a block to open it."
+)
+HOW_TO_READ_PLAIN = (
+    "Left to right, the way of the image. A plain network has no line to return to: each arc replaces what came before."
+)
+
+
+def block_map(
+    inspection: Inspection,
+    measure: MapMeasure | None = None,
+    selected: str | None = None,
+    theme: Theme = LIGHT,
+    scale: ArcScale | None = None,
+    ablation: AblationSweep | None = None,
+) -> go.Figure:
+    """Draw the network as a chain; arcs are wide and strong where `measure` is large, the `selected` block is framed.
+
+    `measure` is one of `measures_for(inspection)`, by default the first, or "ablation" with the sweep of the same network,
+    picture and class. `scale` is what `arc_scale` makes for several maps, by default the map's own. Raises ValueError for a
+    measure that the network cannot be drawn by.
+    """
+    chosen = measure or measures_for(inspection)[0]
+    values = map_values(inspection, chosen, ablation)
+    places = places_of(inspection)
+    width = natural_width(places)
+    fig = go.Figure()
+    shapes = [*_bands(places, theme), *_frame(places, selected, theme), *_line(places, width), *_sums(places, theme)]
+    arcs = _arcs(places, values, chosen, scale or arc_scale_of(values, places[0].step))
+    fig.update_layout(
+        shapes=[*shapes, *arcs, *_cut_bars(places, theme)],
+        annotations=[*_labels(places, values, chosen, theme), *_ends(inspection, width, theme)],
+        overwrite=True,
+    )
+    _legend(fig, places, chosen)
+    fig.add_trace(_targets(places, values, chosen))
+    _freeze(fig, width)
+    finding = _finding(places, values, chosen)
+    alt = f"Block map of {inspection.title}, {len(places)} blocks. {finding}. {_spoken(places, values, chosen)}"
+    plain = places[0].block.shortcut == "none"
+    finish(fig, theme, finding=finding, how_to_read=HOW_TO_READ_PLAIN if plain else HOW_TO_READ, alt=alt)
+    # Where a window too narrow for the whole chain should look.
+    focus = next((place.centre / width for place in places if place.block.name == selected), 0.0)
+    return fig.update_layout(meta=fig.layout.meta | {"focus": focus})
+
+
+def _bands(places: list[Place], theme: Theme) -> Iterator[dict[str, Any]]:
+    for stage in sorted({place.block.stage for place in places}):
+        inside = [place for place in places if place.block.stage == stage]
+        left, right = inside[0].centre - inside[0].step / 2 - PAD, inside[-1].centre + inside[-1].step / 2 + PAD
+        yield _box(left, right, 22, HEIGHT - 6, theme.surface, theme.surface)
+
+
+def _frame(places: list[Place], selected: str | None, theme: Theme) -> Iterator[dict[str, Any]]:
+    for place in places:
+        if place.block.name == selected:
+            half = place.step / 2 - 2
+            yield _box(place.centre - half, place.centre + half, 30, HEIGHT - 34, theme.raised, theme.text, 2)
+
+
+def _box(x0: float, x1: float, y0: float, y1: float, fill: str, line: str, width: int = 0) -> dict[str, Any]:
+    r = 9
+    path = (
+        f"M{x0 + r},{y0} L{x1 - r},{y0} Q{x1},{y0} {x1},{y0 + r} L{x1},{y1 - r} Q{x1},{y1} {x1 - r},{y1} "
+        f"L{x0 + r},{y1} Q{x0},{y1} {x0},{y1 - r} L{x0},{y0 + r} Q{x0},{y0} {x0 + r},{y0} Z"
+    )
+    return {"type": "path", "path": path, "fillcolor": fill, "line": {"color": line, "width": width}, "layer": "below"}
+
+
+def _line(places: list[Place], width: int) -> Iterator[dict[str, Any]]:
+    """The identity path: unbroken, dotted where a shortcut changes the shape, grey between the blocks of a plain network."""
+    x = 8.0
+    for place in places:
+        plain = place.block.shortcut == "none"
+        if place.block.shortcut != "identity":
+            yield _segment(x, place.start, PLAIN if plain else IDENTITY, "solid")
+            x = place.end
+        if place.block.shortcut in ("zero-pad", "projection"):
+            yield _segment(place.start, place.end, IDENTITY, "4px,4px")
+    yield _segment(x, width - RIGHT + 6, PLAIN if places[-1].block.shortcut == "none" else IDENTITY, "solid")
+
+
+def _segment(x0: float, x1: float, colour: str, dash: str) -> dict[str, Any]:
+    line = {"color": colour, "width": 5, "dash": dash}
+    return {"type": "line", "x0": x0, "x1": x1, "y0": LINE_Y, "y1": LINE_Y, "line": line, "layer": "below"}
+
+
+def _arcs(places: list[Place], values: list[float], measure: MapMeasure, scale: ArcScale) -> Iterator[dict[str, Any]]:
+    for place, value in zip(places, values, strict=True):
+        strength = 0 if math.isnan(value) else abs(value) / scale.largest
+        x0, x1, top = place.start, place.end, LINE_Y + ARC * 4 / 3
+        path = f"M{x0},{LINE_Y} C{x0},{top} {x1},{top} {x1},{LINE_Y}"
+        line = {"color": _colour(place.block, value, measure), "width": 2.5 + scale.pixels * strength}
+        yield {"type": "path", "path": path, "line": line, "opacity": 0.55 + 0.45 * strength, "layer": "below"}
+
+
+def _colour(block: BlockInspection, value: float, measure: MapMeasure) -> str:
+    if block.shortcut == "none" and measure == "response_std":
+        return PLAIN
+    if measure == "cosine":
+        return str(sample_colorscale(SIGNED, [0.5 + 0.35 * math.copysign(1, value)])[0])
+    return STYLES[measure].colour
+
+
+def _sums(places: list[Place], theme: Theme) -> Iterator[dict[str, Any]]:
+    for place in places:
+        r = 4 if place.block.shortcut == "none" else 8
+        corners = {"x0": place.end - r, "x1": place.end + r, "y0": LINE_Y - r, "y1": LINE_Y + r}
+        yield {"type": "circle", **corners, "fillcolor": theme.raised, "line": {"color": SUM, "width": 2.5}}
+
+
+def _cut_bars(places: list[Place], theme: Theme) -> Iterator[dict[str, Any]]:
+    for place in places:
+        half = min(27.0, 0.34 * place.step)
+        x0, x1 = place.centre - half, place.centre + half
+        middle = x0 + (x1 - x0) * place.block.measures.cut
+        for left, right, colour in ((x0, x1, theme.line), (x0, middle, SUM)):
+            line = {"color": colour, "width": 0}
+            yield {"type": "rect", "x0": left, "x1": right, "y0": 60, "y1": 65, "fillcolor": colour, "line": line}
+
+
+def _labels(places: list[Place], values: list[float], measure: MapMeasure, theme: Theme) -> Iterator[dict[str, Any]]:
+    roomy = places[0].step > 85
+    stages_seen = set()
+    for place, value in zip(places, values, strict=True):
+        block = place.block
+        if block.stage not in stages_seen:
+            stages_seen.add(block.stage)
+            channels, height, width = block.shape
+            text = f"stage {block.stage} · {channels} channels · {height}×{width}"
+            yield _text(place.centre - place.step / 2, HEIGHT - 20, text, theme.muted, 12, "left")
+        if block.shortcut != "none":
+            yield _text(place.end, LINE_Y, "+", SUM, 15)
+        written = f"<b>{_written(value, measure)}</b>"
+        yield _text(place.centre - 0.015 * place.step, LINE_Y + 25, written, theme.text, 15 if roomy else 12)
+        yield _text(place.centre, LINE_Y - 24, short(block.name), theme.text, 13)
+        if block.shortcut in ("zero-pad", "projection"):
+            name = f"{block.shortcut}, stride 2" if roomy and _halves(places, place) else block.shortcut
+            yield _text(place.centre, LINE_Y - 42, name, theme.muted, 11)
+        percent = f"{block.measures.cut:.0%}"
+        yield _text(place.centre, 46, f"{percent} cut by ReLU" if roomy else f"{percent} cut", theme.muted, 11)
+
+
+def _halves(places: list[Place], place: Place) -> bool:
+    position = places.index(place)
+    return position > 0 and places[position - 1].block.shape[1] > place.block.shape[1]
+
+
+def _ends(inspection: Inspection, width: int, theme: Theme) -> Iterator[dict[str, Any]]:
+    yield _text(8, LINE_Y + 20, "image", theme.muted, 12, "left")
+    yield _text(8, LINE_Y - 20, "stem conv", theme.muted, 11, "left")
+    best = inspection.predictions[0]
+    label = best.label if len(best.label) < 18 else f"{best.label[:16]}…"
+    yield _text(width - RIGHT + 14, LINE_Y + 12, "average, linear", theme.muted, 12, "left")
+    yield _text(width - RIGHT + 14, LINE_Y - 8, f"<b>{plain(label)} {best.probability:.0%}</b>", theme.text, 14, "left")
+
+
+def _text(x: float, y: float, text: str, colour: str, size: int, anchor: str = "center") -> dict[str, Any]:
+    font = {"color": colour, "size": size}
+    return {"x": x, "y": y, "text": text, "showarrow": False, "font": font, "xanchor": anchor, "yanchor": "middle"}
+
+
+def _legend(fig: go.Figure, places: list[Place], measure: MapMeasure) -> None:
+    plain = places[0].block.shortcut == "none"
+    arc = _colour(places[0].block, 1.0, measure)
+    lines = [(f"residual F(x), width = {STYLES[measure].legend}", {"color": arc, "width": 7})]
+    if not plain:
+        lines.insert(0, ("identity x", {"color": IDENTITY, "width": 5}))
+        lines.append(("shortcut changes shape", {"color": IDENTITY, "width": 5, "dash": "dot"}))
+    for name, line in lines:
+        fig.add_trace(go.Scatter(x=[None], y=[None], mode="lines", line=line, name=name, hoverinfo="skip"))
+    ring = {"symbol": "circle-open", "size": 13, "color": SUM, "line": {"width": 2.5}}
+    name = "output, bar = share that the ReLU cuts" if plain else "sum, bar = share that the ReLU cuts"
+    fig.add_trace(go.Scatter(x=[None], y=[None], mode="markers", marker=ring, name=name, hoverinfo="skip"))
+
+
+def _targets(places: list[Place], values: list[float], measure: MapMeasure) -> go.Scatter:
+    """Invisible squares, three a block, that the mouse can point at and click."""
+    rows = [(place, value, y) for place, value in zip(places, values, strict=True) for y in (70, 130, 200)]
+    still = {"marker": {"opacity": 0}}
+    return go.Scatter(
+        x=[place.centre for place, _, _ in rows],
+        y=[y for _, _, y in rows],
+        mode="markers",
+        marker={"size": min(64.0, rows[0][0].step), "symbol": "square", "opacity": 0},
+        selected=still,
+        unselected=still,
+        customdata=[place.block.name for place, _, _ in rows],
+        text=[_hover(place.block, value, measure) for place, value, _ in rows],
+        hovertemplate="%{text}<extra></extra>",
+        showlegend=False,
+    )
+
+
+def _hover(block: BlockInspection, value: float, measure: MapMeasure) -> str:
+    m = block.measures
+    channels, height, width = block.shape
+    first = f"<b>Block {short(block.name)}</b> · {channels} × {height} × {width}"
+    last = f"<br>{STYLES[measure].button}: {_written(value, measure)}"
+    if block.shortcut == "none":
+        return f"{first}<br>no shortcut<br>std of F {m.response_std:.3g}, Grad-CAM mass {m.cam_mass:.3g}{last}"
+    return (
+        f"{first}<br>shortcut: {block.shortcut}<br>|x| {m.identity_norm:.4g}, |F| {m.residual_norm:.4g}, ratio {m.ratio:.2f}"
+        f"<br>cos(x, F) {m.cosine:+.2f}<br>gradient through F {1 - m.shortcut_share:.0%}{last}"
+    )
+
+
+def _written(value: float, measure: MapMeasure) -> str:
+    return "–" if math.isnan(value) else STYLES[measure].template.format(value)
+
+
+def _freeze(fig: go.Figure, width: int) -> None:
+    fig.update_layout(
+        xaxis={"range": [0, width], "visible": False, "fixedrange": True},
+        yaxis={"range": [20, HEIGHT], "visible": False, "fixedrange": True},
+        width=width,
+        height=HEIGHT - 20 + TOP + BOTTOM,
+        margin={"l": 0, "r": 0, "t": TOP, "b": BOTTOM},
+        dragmode=False,
+        hovermode="closest",
+        clickmode="event+select",
+        legend={
+            "orientation": "h",
+            "x": 0,
+            "xanchor": "left",
+            "y": 0,
+            "yanchor": "top",
+            "itemclick": False,
+            "itemdoubleclick": False,
+        },
+        overwrite=True,
+    )
+
+
+def _finding(places: list[Place], values: list[float], measure: MapMeasure) -> str:
+    known = [(value, short(place.block.name)) for place, value in zip(places, values, strict=True) if not math.isnan(value)]
+    if not known:
+        return "No block has this measure"
+    return f"{STYLES[measure].most} at block {max(known)[1]}, least at {min(known)[1]}"
+
+
+def _spoken(places: list[Place], values: list[float], measure: MapMeasure) -> str:
+    pairs = (f"{short(place.block.name)} {_written(value, measure)}" for place, value in zip(places, values, strict=True))
+    return f"{STYLES[measure].legend} by block: {', '.join(pairs)}."

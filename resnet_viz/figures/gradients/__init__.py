@@ -1,0 +1,1 @@
+"""Figures of gradients: through both paths, by block, by parameter, by epoch."""

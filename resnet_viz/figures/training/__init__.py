@@ -1,0 +1,1 @@
+"""Figures of trained networks: curves and confusion matrices."""

@@ -1,0 +1,88 @@
+"""Crops and flips of training images, against every result that there can be."""
+
+from collections import Counter
+
+import torch
+
+from resnet_viz.training.augmentation import padded_crop, rectangle, resized_crop
+
+
+class TestPaddedCrop:
+    def test_gives_crops_of_the_padded_image_and_their_mirrors_alone(self) -> None:
+        """Every result is one of the 5 x 5 x 2 that brute force finds, and every one of them comes up."""
+        generator = torch.Generator().manual_seed(0)
+        images = torch.randint(1, 256, (1500, 3, 6, 5), generator=generator, dtype=torch.uint8)
+        augmented = padded_crop(images, 2, generator)
+        assert (augmented.shape, augmented.dtype) == (images.shape, torch.uint8)
+        found: Counter[tuple[int, int, bool]] = Counter()
+        for image, result in zip(images, augmented, strict=True):
+            padded = torch.zeros(3, 10, 9, dtype=torch.uint8)
+            padded[:, 2:8, 2:7] = image
+            matches = [
+                (top, left, mirrored)
+                for top in range(5)
+                for left in range(5)
+                for mirrored in (False, True)
+                if torch.equal(result.flip(2) if mirrored else result, padded[:, top : top + 6, left : left + 5])
+            ]
+            assert len(matches) == 1
+            found.update(matches)
+        assert len(found) == 50
+        assert 650 < sum(count for (_, _, mirrored), count in found.items() if mirrored) < 850
+
+    def test_without_padding_only_mirrors(self) -> None:
+        images = torch.arange(40 * 3 * 4, dtype=torch.uint8).view(10, 3, 4, 4)
+        for image, result in zip(images, padded_crop(images, 0, torch.Generator().manual_seed(0)), strict=True):
+            assert torch.equal(result, image) or torch.equal(result, image.flip(2))
+
+    def test_leaves_the_images_alone(self) -> None:
+        images = torch.arange(8 * 3 * 4 * 4).view(8, 3, 4, 4).to(torch.uint8)
+        before = images.clone()
+        padded_crop(images, 2, torch.Generator().manual_seed(0))
+        assert torch.equal(images, before)
+
+
+class TestResizedCrop:
+    def test_of_the_whole_image_resizes_and_flips_alone(self) -> None:
+        """With the whole area and a ratio that does not fit, the whole image is taken."""
+        images = torch.arange(20 * 3 * 8 * 8).view(20, 3, 8, 8).to(torch.uint8)
+        crops = resized_crop(images, 8, 1.0, torch.Generator().manual_seed(0))
+        flips = 0
+        for image, crop in zip(images, crops, strict=True):
+            assert torch.equal(crop, image) or torch.equal(crop, image.flip(2))
+            flips += int(torch.equal(crop, image.flip(2)))
+        assert 0 < flips < 20
+
+    def test_shape_and_kind(self) -> None:
+        images = torch.randint(256, (5, 3, 20, 24), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+        crops = resized_crop(images, 12, 0.3, torch.Generator().manual_seed(0))
+        assert (crops.shape, crops.dtype) == (torch.Size([5, 3, 12, 12]), torch.uint8)
+
+    def test_a_crop_of_one_colour_keeps_it(self) -> None:
+        images = torch.full((4, 3, 16, 16), 77, dtype=torch.uint8)
+        assert (resized_crop(images, 9, 0.2, torch.Generator().manual_seed(0)) == 77).all()
+
+    def test_the_same_generator_gives_the_same_crops(self) -> None:
+        images = torch.randint(256, (6, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+        first, again = (resized_crop(images, 8, 0.3, torch.Generator().manual_seed(7)) for _ in range(2))
+        assert torch.equal(first, again)
+
+
+class TestRectangle:
+    def test_lies_inside_and_has_the_area_and_ratio_asked_for(self) -> None:
+        generator = torch.Generator().manual_seed(0)
+        shares, ratios = [], []
+        for _ in range(2000):
+            top, left, height, width = rectangle(160, 160, 0.35, generator)
+            assert 0 <= top <= 160 - height
+            assert 0 <= left <= 160 - width
+            shares.append(height * width / 160**2)
+            ratios.append(width / height)
+        # Rounding to whole pixels moves both a little.
+        assert 0.34 < min(shares) < 0.37
+        assert 0.93 < max(shares) <= 1
+        assert 0.73 < min(ratios) < 0.8
+        assert 1.25 < max(ratios) < 1.36
+
+    def test_is_the_whole_image_where_no_rectangle_fits(self) -> None:
+        assert rectangle(2, 400, 0.9, torch.Generator().manual_seed(0)) == (0, 0, 2, 400)

@@ -1,0 +1,521 @@
+"""The doors: each by itself, and all of them in front of the real server, started by its real command."""
+
+import asyncio
+import json
+import re
+import socket
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from http.cookies import SimpleCookie
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from starlette.testclient import TestClient
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+from websockets.typing import Origin
+
+import resnet_viz as rv
+from app.middleware.buckets import MOST_KEYS, Buckets
+from app.middleware.class_code import COOKIE, HOURS, ClassCode
+from app.middleware.file_names import LONGEST, NAMELESS, safe_name
+from app.middleware.hosts import is_own
+from app.middleware.limits import spoken
+from app.middleware.readiness import KEPT_SECONDS, Check, Probe, Readiness
+from app.middleware.settings import SettingError, Settings, read
+from app.middleware.wanted_view import SIGNED_IN, WantedView
+from app.views.sign_in import is_invited
+from tests.middleware_server import Server, form, running
+from tests.servers import ROOT
+
+PAGE = {"accept": "text/html"}
+MEGABYTE = 2**20
+
+
+class Clock:
+    """A clock that a test turns."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def everything(request: Request) -> PlainTextResponse:
+    return PlainTextResponse(f"the app at {request.url.path}")
+
+
+def inside(**doors: object) -> Starlette:
+    return Starlette(routes=[Route("/{path:path}", everything, methods=["GET", "POST", "PUT"])], **doors)  # type: ignore[arg-type]
+
+
+# Settings
+
+
+def test_without_variables_the_usual_settings_hold() -> None:
+    assert read({}) == Settings()
+    assert read({"RESNET_VIZ_CLASS_CODE": "  "}).class_code == ""
+
+
+def test_settings_are_read() -> None:
+    found = read(
+        {
+            "RESNET_VIZ_ALLOWED_HOSTS": "Viz.School.example, *.lab.example.",
+            "RESNET_VIZ_UPLOADS_PER_MINUTE": "0",
+            "RESNET_VIZ_UPLOADS_MB": "64",
+            "RESNET_VIZ_METRICS": "1",
+        }
+    )
+    assert found == replace(
+        Settings(), hosts=("viz.school.example", "*.lab.example"), uploads=0, upload_bytes=64 * MEGABYTE, metrics=True
+    )
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"RESNET_VIZ_UPLOADS_PER_MINUTE": "many"}, {"RESNET_VIZ_UPLOADS_MB": "-1"}, {"RESNET_VIZ_METRICS": "maybe"}]
+)
+def test_a_setting_that_cannot_be_understood_is_named(wrong: dict[str, str]) -> None:
+    name = next(iter(wrong))
+    with pytest.raises(SettingError, match=name):
+        read(wrong)
+
+
+def test_a_wrong_setting_stops_the_start_with_a_sentence() -> None:
+    with pytest.raises(RuntimeError, match="did not become ready"), running({"RESNET_VIZ_METRICS": "maybe"}, name="wrong"):
+        pass
+    said = (ROOT / "artifacts" / "wrong.log").read_text()
+    assert "ResNet Viz does not start: RESNET_VIZ_METRICS='maybe' is neither on nor off" in said
+    assert "Traceback" not in said
+
+
+# Limits
+
+
+def test_a_bucket_gives_its_tokens_and_then_says_when_the_next_comes(clock: Clock) -> None:
+    buckets = Buckets(3, clock)
+    assert [buckets.take("anna") for _ in range(4)] == [0, 0, 0, 20]
+    assert buckets.take("ben") == 0
+    clock.now += 19.5
+    assert buckets.take("anna") == 1
+    clock.now += 0.5
+    assert [buckets.take("anna"), buckets.take("anna")] == [0, 20]
+    clock.now += 3600
+    assert [buckets.take("anna") for _ in range(4)] == [0, 0, 0, 20]
+
+
+def test_a_bucket_of_0_is_no_limit(clock: Clock) -> None:
+    buckets = Buckets(0, clock)
+    assert [buckets.take("anna"), buckets.wait("anna")] == [0, 0]
+
+
+def test_buckets_do_not_grow_with_everybody_who_ever_came(clock: Clock) -> None:
+    buckets = Buckets(2, clock)
+    for person in range(3 * MOST_KEYS):
+        clock.now += 0.1
+        buckets.take(person)
+    assert len(buckets._levels) <= MOST_KEYS + 1
+
+
+def test_times_are_said_as_people_say_them() -> None:
+    assert [spoken(1), spoken(2), spoken(99), spoken(120)] == ["1 second", "2 seconds", "99 seconds", "2 minutes"]
+
+
+# File names
+
+
+@pytest.mark.parametrize(
+    ("given_name", "shown"),
+    [
+        ("cat.jpg", "cat.jpg"),
+        ("../../etc/passwd", "passwd"),
+        ("C:\\Users\\anna\\net.pth", "net.pth"),
+        ("a\r\nSet-Cookie: x\x00.pth", "a Set-Cookie: x.pth"),
+        ("\u202egpj.exe", "gpj.exe"),
+        ("zero\u200bwidth.pt", "zerowidth.pt"),
+        ("<script>alert(1)</script>.pth", "script>.pth"),
+        ("", NAMELESS),
+        ("..", NAMELESS),
+        ("folder/", NAMELESS),
+        ("Größe 猫.png", "Größe 猫.png"),
+    ],
+)
+def test_a_files_name_is_its_last_part_on_one_line(given_name: str, shown: str) -> None:
+    assert safe_name(given_name) == shown
+
+
+@given(st.text(max_size=400))
+def test_any_name_becomes_one_short_line_that_can_be_seen(name: str) -> None:
+    shown = safe_name(name)
+    assert 0 < len(shown) <= LONGEST
+    assert shown.isprintable()
+    assert not set(shown) & set("/\\\n\r\x00")
+
+
+def test_the_ending_of_a_long_name_stays() -> None:
+    assert safe_name("x" * 5000 + ".safetensors").endswith("x.safetensors")
+
+
+# Hosts
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "localhost",
+        "localhost:8501",
+        "127.0.0.1:8501",
+        "[::1]:8501",
+        "192.168.1.5",
+        "teacher-laptop",
+        "mac.local:80",
+        "app:8501",
+    ],
+)
+def test_names_of_a_local_network_need_no_setting(host: str) -> None:
+    assert is_own(host, ())
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "",
+        "localhost.evil.example",
+        "localhost@evil.example",
+        "127.0.0.1.evil.example",
+        "a.example:99999",
+        "a b.c",
+    ],
+)
+def test_other_names_are_foreign(host: str) -> None:
+    assert not is_own(host, ())
+
+
+def test_names_that_are_set_are_own() -> None:
+    names = ("viz.school.example", "*.lab.example")
+    assert is_own("viz.school.example:443", names)
+    assert is_own("VIZ.school.example.", names)
+    assert is_own("one.lab.example", names)
+    assert not is_own("lab.example", names)
+    assert not is_own("evil-lab.example", names)
+    assert is_own("anything.example", ("*",))
+
+
+# Class mode
+
+
+@pytest.fixture
+def classroom(clock: Clock) -> TestClient:
+    app = ClassCode(inside(), "Blue Whale 7", tries=3, clock=clock)
+    return TestClient(app, "http://school.test", follow_redirects=False)
+
+
+def enter(classroom: TestClient, code: str, at: str = "/") -> tuple[int, str]:
+    answer = classroom.post(at, data={"code": code})
+    return answer.status_code, answer.headers.get("location", answer.text)
+
+
+def test_without_the_code_nothing_of_the_app_is_reached(classroom: TestClient) -> None:
+    asked = classroom.get("/gradients?model=resnet20-cifar10", headers=PAGE)
+    assert asked.status_code == 401
+    assert "Code of your class" in asked.text
+    assert "Blue Whale" not in asked.text
+    for path in ("/_stcore/health", "/_stcore/host-config", "/static/js/index.js", "/media/x"):
+        refused = classroom.get(path)
+        assert refused.status_code == 401
+        assert "the app" not in refused.text
+    assert classroom.put("/_stcore/upload_file/a/b", content=b"x").status_code == 401
+    assert classroom.get("/ready").status_code == 200
+
+
+def test_the_code_opens_the_view_that_the_link_asked_for(classroom: TestClient) -> None:
+    link = "/gradients?model=resnet20-cifar10&block=layer2.0"
+    assert enter(classroom, " blue whale7 ", link) == (303, link)
+    assert classroom.get(link, headers=PAGE).text == "the app at /gradients"
+    assert "code" not in link
+
+
+def test_the_cookie_is_out_of_reach_of_scripts_and_ends_by_itself(classroom: TestClient, clock: Clock) -> None:
+    answer = classroom.post("/", data={"code": "blue whale 7"})
+    cookie = SimpleCookie(answer.headers["set-cookie"])[COOKIE]
+    assert cookie["httponly"]
+    assert cookie["samesite"] == "lax"
+    assert "whale" not in cookie.value
+    clock.now += HOURS * 3600 - 1
+    assert classroom.get("/").status_code == 200
+    clock.now += 1
+    assert classroom.get("/").status_code == 401
+
+
+def test_the_cookie_is_for_https_alone_where_there_is_https(clock: Clock) -> None:
+    client = TestClient(ClassCode(inside(), "whale", 3, clock), "https://school.test", follow_redirects=False)
+    assert "Secure" in client.post("/", data={"code": "whale"}).headers["set-cookie"]
+
+
+@pytest.mark.parametrize(
+    "forged", ["", "9999999999.", "9999999999.abcdef", "x.y", "9" * 400 + ".a", "\u00e9.a", "²." + "0" * 64]
+)
+def test_a_forged_cookie_opens_nothing(classroom: TestClient, forged: str) -> None:
+    assert classroom.get("/", headers=[(b"cookie", f"{COOKIE}={forged}".encode())]).status_code == 401
+
+
+def test_another_code_ends_what_the_old_one_opened(clock: Clock) -> None:
+    old, new = (TestClient(ClassCode(inside(), code, 3, clock), "http://school.test") for code in ("whale", "shark"))
+    old.post("/", data={"code": "whale"})
+    new.cookies = old.cookies
+    assert new.get("/").status_code == 401
+
+
+def test_too_many_wrong_codes_have_to_wait_also_for_the_right_one(classroom: TestClient) -> None:
+    for _ in range(3):
+        status, said = enter(classroom, "red whale")
+        assert status == 401
+        assert "not the code of this class" in said
+    status, said = enter(classroom, "blue whale 7")
+    assert status == 429
+    assert "Wait 20 seconds" in said
+
+
+@pytest.mark.parametrize(
+    ("path", "to"), [("//evil.example/x", "/evil.example/x"), ("/\\evil.example", "/evil.example"), ("/a b", "/a%20b")]
+)
+def test_the_code_leads_nowhere_else(classroom: TestClient, path: str, to: str) -> None:
+    scope_path: list[str] = []
+    app = classroom.app
+
+    async def at_path(scope: dict[str, object], receive: object, send: object) -> None:
+        scope["path"] = path
+        scope_path.append(path)
+        await app(scope, receive, send)  # type: ignore[arg-type]
+
+    client = TestClient(at_path, "http://school.test", follow_redirects=False)  # type: ignore[arg-type]
+    assert client.post("/", data={"code": "blue whale 7"}).headers["location"] == to
+
+
+def test_a_long_or_odd_form_is_a_wrong_code(classroom: TestClient) -> None:
+    for body in (b"code=" + b"x" * 100_000, b"\xff\xfe", b""):
+        assert classroom.post("/", content=body).status_code == 401
+
+
+# Readiness
+
+
+def test_a_check_is_remembered_for_some_seconds_and_shared(clock: Clock) -> None:
+    runs: list[int] = []
+
+    def check() -> Readiness:
+        runs.append(1)
+        return Readiness(ready=True, sentence="")
+
+    async def many() -> None:
+        probe = Probe(check, clock)
+        await asyncio.gather(*(probe.readiness() for _ in range(20)))
+        assert len(runs) == 1
+        clock.now += KEPT_SECONDS
+        await probe.readiness()
+        assert len(runs) == 2
+
+    # In a thread of its own: the browser tests leave a loop running in this one.
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, many()).result()
+
+
+def test_changed_weights_are_not_ready(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from resnet_viz.nets import zoo  # noqa: PLC0415 - its folder is changed here
+
+    for file in zoo.WEIGHTS_FOLDER.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    weights = tmp_path / "plain20-cifar10.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x7f")
+    monkeypatch.setattr(zoo, "WEIGHTS_FOLDER", tmp_path)
+    found = Check()()
+    assert not found.ready
+    assert "plain20-cifar10.safetensors is missing or was changed" in found.sentence
+
+
+def test_a_device_that_fails_is_not_ready_and_gives_nothing_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("CUDA error at /secret/place")
+
+    monkeypatch.setattr("resnet_viz.inspect", fail)
+    found = Check()()
+    assert not found.ready
+    assert "secret" not in found.sentence
+
+
+# Sign-in
+
+
+def test_who_is_invited() -> None:
+    assert is_invited("anna@school.example", ())
+    assert is_invited("Anna@School.example", ("@school.example",))
+    assert is_invited("ben@home.example", ("@school.example", "ben@home.example"))
+    assert not is_invited("ben@evilschool.example", ("@school.example",))
+    assert not is_invited("", ("@school.example",))
+
+
+def test_the_view_of_a_link_survives_a_sign_in() -> None:
+    client = TestClient(WantedView(inside()), "http://school.test", follow_redirects=False)
+    client.get("/gradients?block=layer1.0", headers=PAGE)
+    client.get("/static/x.js")
+    client.cookies.set(SIGNED_IN, "whatever Streamlit put there")
+    answer = client.get("/", headers=PAGE)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/gradients?block=layer1.0")
+    assert client.get("/", headers=PAGE).text == "the app at /"
+
+
+def test_a_planted_view_leads_nowhere_else() -> None:
+    client = TestClient(WantedView(inside()), "http://school.test", follow_redirects=False)
+    client.headers["cookie"] = f"{SIGNED_IN}=x; resnet_viz_view=%2F%2Fevil.example"
+    assert client.get("/", headers=PAGE).headers["location"] == "/evil.example"
+
+
+# Labels
+
+
+def test_a_labels_markup_is_text_in_every_figure_that_shows_it(make_image: Callable[..., Image.Image]) -> None:
+    labels = tuple(f"<b>bold</b><a href='//evil.example'>{number}</a>" for number in range(10))
+    net = replace(rv.load("resnet20-cifar10", device="cpu"), labels=labels)
+    result = rv.inspect(net, make_image())
+    for figure in (rv.figures.predictions(result), rv.figures.block_map(result), rv.figures.cam_strip(result)):
+        drawn = json.loads(figure.update_layout(meta=None).to_json())
+        assert not re.search("<b>bold|<a href", json.dumps(drawn))
+        assert "&lt;b&gt;bold" in json.dumps(drawn)
+
+
+# The real server
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    """The app with a small upload limit and nothing else set."""
+    with running({"RESNET_VIZ_UPLOADS_PER_MINUTE": "12"}, "--server.maxUploadSize", "20") as found:
+        yield found
+
+
+def test_readiness_is_json_and_answers_to_every_name(server: Server) -> None:
+    answer = server.ask("/ready", headers={"Host": "10.1.2.3.probe.example"})
+    assert answer.status == 200
+    said = json.loads(answer.text)
+    assert said["ready"]
+    assert "cat" in said["sentence"]
+
+
+def test_another_name_is_refused_for_pages_and_connections(server: Server) -> None:
+    answer = server.ask("/", headers={"Host": "evil.example"})
+    assert answer.status == 400
+    assert "RESNET_VIZ_ALLOWED_HOSTS" in answer.text
+    with pytest.raises(InvalidStatus, match="403"):
+        connect("ws://evil.example/_stcore/stream", sock=socket.create_connection(("127.0.0.1", server.port)))
+
+
+def test_a_connection_from_another_site_is_refused(server: Server) -> None:
+    with pytest.raises(InvalidStatus, match="403"):
+        connect(f"ws://127.0.0.1:{server.port}/_stcore/stream", origin=Origin("http://evil.example"))
+
+
+def test_metrics_are_not_there(server: Server) -> None:
+    for path in ("/_stcore/metrics", "/_stcore/metrics/", "/_stcore/%6detrics"):
+        answer = server.ask(path)
+        assert answer.status == 404
+        assert "session" not in answer.text
+
+
+def test_other_sites_learn_no_links(server: Server) -> None:
+    assert server.ask("/").headers["referrer-policy"] == "same-origin"
+
+
+def test_an_upload_needs_the_token_and_a_session(server: Server) -> None:
+    with server.session() as session:
+        parts = b"".join(form([b"x"]))
+        assert server.upload(session, parts, {"X-Xsrftoken": "forged"}).status == 403
+        assert server.upload("nobody", parts).status == 400
+        assert server.upload(session, parts).status == 204
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="open files are looked up in /proc")
+def test_an_upload_never_reaches_the_disk(server: Server) -> None:
+    seen: list[str] = []
+
+    def look() -> None:
+        for entry in Path(f"/proc/{server.pid}/fd").iterdir():
+            try:
+                seen.append(str(entry.readlink()))
+            except FileNotFoundError:
+                continue
+
+    def slowly() -> Iterator[bytes]:
+        for _ in range(15):
+            yield b"\x5a" * MEGABYTE
+            time.sleep(0.02)
+            look()
+
+    with server.session() as session:
+        assert server.upload(session, form(slowly())).status == 204
+    files = {name for name in seen if name.startswith("/") and not name.startswith(("/dev/", "/proc/", str(ROOT)))}
+    assert not {name for name in files if "deleted" in name or name.startswith(("/tmp/", "/var/tmp/"))}  # noqa: S108
+
+
+def test_an_upload_over_the_limit_is_refused_whatever_it_says_of_its_length(server: Server) -> None:
+    with server.session() as session:
+        honest = server.upload(session, b"".join(form([b"x" * (21 * MEGABYTE)])))
+        silent = server.upload(session, form(b"x" * MEGABYTE for _ in range(24)))
+        too_short = server.upload(session, b"".join(form([b"x" * MEGABYTE])), {"Content-Length": "100"})
+    assert (honest.status, silent.status, too_short.status) == (413, 413, 400)
+
+
+def test_a_session_that_uploads_too_often_has_to_wait(server: Server) -> None:
+    parts = b"".join(form([b"x"]))
+    with server.session() as session:
+        answers = [server.upload(session, parts) for _ in range(13)]
+        with server.session() as other:
+            assert server.upload(other, parts).status == 204
+    assert [answer.status for answer in answers] == [204] * 12 + [429]
+    assert re.search(r"wait \d seconds", answers[-1].text)
+
+
+@pytest.fixture(scope="module")
+def classroom_server() -> Iterator[Server]:
+    """The app in class mode, with room for 4 MB of uploads; its cookie is that of somebody who entered the code."""
+    with running({"RESNET_VIZ_UPLOADS_MB": "4", "RESNET_VIZ_CLASS_CODE": "whale"}, name="class") as found:
+        typed = {"Content-Type": "application/x-www-form-urlencoded"}
+        entered = found.ask("/?block=layer1.0", "POST", urlencode({"code": "whale"}).encode(), typed)
+        assert (entered.status, entered.headers["location"]) == (303, "/?block=layer1.0")
+        yield replace(found, cookie=entered.headers["set-cookie"].split(";")[0])
+
+
+def test_class_mode_in_front_of_the_real_server(classroom_server: Server) -> None:
+    stranger = replace(classroom_server, cookie="")
+    assert stranger.ask("/?block=layer1.0", headers={"Accept": "text/html"}).status == 401
+    with pytest.raises(InvalidStatus, match="403"):
+        connect(f"ws://127.0.0.1:{stranger.port}/_stcore/stream")
+    assert classroom_server.ask("/", headers={"Accept": "text/html"}).status == 200
+    assert "whale" not in classroom_server.log.read_text()
+
+
+def test_all_uploads_together_stay_within_bounds(classroom_server: Server) -> None:
+    server = classroom_server
+    with server.session() as session:
+        assert server.upload(session, b"".join(form([b"x" * MEGABYTE]))).status == 204
+        announced = server.upload(session, b"".join(form([b"x" * (3 * MEGABYTE)])))
+        silent = server.upload(session, form(b"x" * MEGABYTE for _ in range(3)))
+        assert (announced.status, silent.status) == (503, 503)
+        assert "as many uploads as it has room for" in announced.text
+        with server.session() as other:
+            assert server.upload(other, b"".join(form([b"x" * MEGABYTE]))).status == 204

@@ -9,6 +9,8 @@ from typing import Any
 
 import streamlit as st
 
+from resnet_viz.nets.zoo import DEFAULT_MODEL
+
 DEFAULT_SAMPLE = "cat-photo"
 
 
@@ -23,7 +25,7 @@ class Selection:
     beside, and which attribution is shown, by which method with which options; empty for the first choice.
     """
 
-    model: str = "resnet20-cifar10"
+    model: str = DEFAULT_MODEL
     weights: str = "trained"
     image: str = DEFAULT_SAMPLE
     target: str = ""

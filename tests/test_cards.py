@@ -7,15 +7,19 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from resnet_viz.nets.blocks import blocks_of
 from resnet_viz.nets.cifar import CifarResNet
 from resnet_viz.nets.costs import count_parameters
+from resnet_viz.nets.photos import photo_network
 from resnet_viz.nets.zoo import load
 from resnet_viz.training import cards
 from resnet_viz.training.data import Dataset, Split
 from resnet_viz.training.recipe import Recipe
+from resnet_viz.training.tasks import IMAGENETTE
 from resnet_viz.training.trainer import Epoch
 
 NAME = "resnet20-cifar10"
@@ -55,6 +59,50 @@ def test_what_was_shipped_loads_and_measures_the_same(data: Dataset, folder: Pat
     x = torch.rand(2, 3, 32, 32)
     assert torch.equal(load(NAME, device="cpu").module(x), net(x))
     assert 1 - cards.check(NAME, data).error == pytest.approx(card["test_accuracy"])
+    assert folder.exists()
+
+
+@pytest.fixture
+def photos() -> Dataset:
+    """A few tiny pictures of every class: the network itself does not mind how large they are."""
+    task = replace(IMAGENETTE, evaluation=32)
+    generator = torch.Generator().manual_seed(6)
+    images = torch.randint(256, (33, 3, 40, 40), generator=generator, dtype=torch.uint8)
+    split = Split(images, torch.arange(33) % 11, task)
+    return Dataset(split, split, "one, two")
+
+
+@pytest.fixture(scope="module")
+def plain() -> nn.Module:
+    return photo_network("plain18-imagenette", seed=2)
+
+
+def test_a_photo_network_ships_in_half_precision_and_is_measured_as_it_ships(
+    plain: nn.Module, photos: Dataset, folder: Path
+) -> None:
+    name = "plain18-imagenette"
+    card = cards.ship(name, plain, photos, IMAGENETTE.recipe, [Epoch(1, 2.3, 0.9, 2.2, 0.8, 0.1, 12.0, {})])
+    shipped = load_file(folder / f"{name}.safetensors")
+    assert {tensor.dtype for tensor in shipped.values()} == {torch.float16, torch.int64}
+    assert (folder / f"{name}.safetensors").stat().st_size < 23e6
+    assert card["precision"] == "float16"
+    loaded = load(name, device="cpu").module
+    for key, tensor in loaded.state_dict().items():
+        assert torch.equal(tensor, shipped[key].to(tensor.dtype)), key
+    text = (folder / f"{name}.md").read_text()
+    assert "random resized crops of at least 35% of the area" in text
+    assert "`one`, `two`" in text
+
+
+def test_the_figure_without_the_added_class_leaves_out_its_images_and_its_logit(folder: Path) -> None:
+    cat, labels = IMAGENETTE.labels.index("cat"), torch.tensor([0, 1, 3, 2])
+    logits = torch.zeros(4, 11)
+    logits[0, 0], logits[0, cat] = 1.0, 2.0  # right once the cat is left out
+    logits[1, 5] = 1.0  # wrong
+    logits[2, cat] = 1.0  # a cat: left out
+    logits[3, 2] = 1.0  # right
+    found = cards._without(IMAGENETTE, logits, labels)
+    assert found == {"class": "cat", "test": 3, "test_accuracy": 0.6667}
     assert folder.exists()
 
 

@@ -9,8 +9,7 @@ import pytest
 import torch
 from typer.testing import CliRunner, Result
 
-from resnet_viz.nets.cifar import CifarResNet
-from resnet_viz.nets.zoo import CIFAR
+from resnet_viz.nets.zoo import TRAINED
 from resnet_viz.training import __main__ as commands
 from resnet_viz.training import cards
 from resnet_viz.training.data import Dataset, Split
@@ -37,7 +36,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.setattr(f"{module}.WEIGHTS_FOLDER", tmp_path)
     monkeypatch.setattr("resnet_viz.nets.curves.CURVES_FOLDER", tmp_path / "curves")
     monkeypatch.setattr(commands, "FAMILY", SHALLOW)
-    monkeypatch.setattr(commands, "fastest_precision", lambda _: "float32")
+    monkeypatch.setattr(commands, "fastest_precision", lambda *_: "float32")
     return tmp_path
 
 
@@ -56,8 +55,9 @@ def change_card(folder: Path, name: str, **values: Any) -> None:
 
 def test_the_real_family_is_plain_and_residual_shallow_and_deep() -> None:
     source = Path(commands.__file__).read_text()
-    family = [name for name in CIFAR if f'"{name}"' in source]
-    assert set(family) == {"resnet20-cifar10", "resnet20b-cifar10", "resnet56-cifar10", "plain20-cifar10", "plain56-cifar10"}
+    family = {name for name in TRAINED if f'"{name}"' in source}
+    cifar = {"resnet20-cifar10", "resnet20b-cifar10", "resnet56-cifar10", "plain20-cifar10", "plain56-cifar10"}
+    assert family == cifar | {"resnet18-imagenette", "plain18-imagenette"}
 
 
 def test_zoo_makes_the_family_from_data_to_card_and_resumes_finished_runs(folder: Path) -> None:
@@ -80,7 +80,7 @@ class TestZooCheck:
     def shipped(self, data: Dataset) -> None:
         curve = [Epoch(1, 2.3, 0.9, 2.2, 0.8, 0.1, 12.0, {"layer1.0": 0.5})]
         for name in SHALLOW:
-            cards.ship(name, CifarResNet(CIFAR[name].depth, CIFAR[name].shortcut), data, replace(Recipe(), epochs=1), curve)
+            cards.ship(name, TRAINED[name].build(0), data, replace(Recipe(), epochs=1), curve)
 
     def test_passes_what_was_just_shipped(self) -> None:
         checked = run("zoo-check")

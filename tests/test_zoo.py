@@ -70,8 +70,9 @@ class TestListModels:
         cifar = {f"{kind.format(depth)}-cifar10" for kind in ("resnet{}", "resnet{}b", "resnet{}c", "plain{}")
                  for depth in (20, 32, 44, 56, 110)}  # fmt: skip
         names = [info.name for info in list_models()]
-        assert set(names) == cifar | set(imagenet.ARCHITECTURES)
-        assert len(names) == 30
+        photos = {f"{kind}{depth}-imagenette" for kind in ("resnet", "plain") for depth in (18, 34)}
+        assert set(names) == cifar | photos | set(imagenet.ARCHITECTURES)
+        assert len(names) == 34
 
     @pytest.mark.parametrize(
         ("name", "title", "depth", "blocks", "shortcut", "params"),
@@ -122,7 +123,7 @@ class TestListModels:
         (official / RESNET18_FILE).touch()
         rows = list_models()
         assert [info.name for info in rows[:2]] == ["plain32-cifar10", "resnet18"]
-        assert [info.here for info in rows] == [True, True] + [False] * 28
+        assert [info.here for info in rows] == [True, True] + [False] * 32
         assert (rows[0].source, rows[0].note) == ("shipped", "91.2% of the test images right")
 
     def test_weights_without_a_card_are_not_there(self, shipped: Path) -> None:
@@ -227,7 +228,7 @@ class TestShipped:
     def test_a_damaged_card_leaves_the_catalogue_standing(self, shipped: Path) -> None:
         ship(shipped, "resnet20-cifar10", CifarResNet(20))
         (shipped / "resnet20-cifar10.json").write_text("{")
-        assert len(list_models()) == 30
+        assert len(list_models()) == 34
         assert not row("resnet20-cifar10").here
 
 

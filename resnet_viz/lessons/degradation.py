@@ -13,7 +13,7 @@ import pandas as pd
 
 from resnet_viz.analyses.activations import Array
 from resnet_viz.nets.curves import block_norms
-from resnet_viz.nets.zoo import CIFAR
+from resnet_viz.nets.zoo import TRAINED
 
 SHALLOW, DEEP = 20, 56
 PLAIN = {depth: f"plain{depth}-cifar10" for depth in (SHALLOW, DEEP)}
@@ -86,14 +86,14 @@ def there(curves: Mapping[str, pd.DataFrame]) -> tuple[Run, ...]:
 
 def missing(curves: Mapping[str, pd.DataFrame]) -> tuple[str, ...]:
     """The titles of those that have none."""
-    return tuple(CIFAR[name].title for name in WANTED if name not in curves)
+    return tuple(TRAINED[name].title for name in WANTED if name not in curves)
 
 
 def run_of(name: str, curve: pd.DataFrame) -> Run:
     """How a network's training ended; ValueError for one that is not in the catalogue."""
-    if name not in CIFAR:
+    if name not in TRAINED:
         raise ValueError(f"there is no network {name!r} in the catalogue: take one of {', '.join(WANTED)}")
-    spec, last = CIFAR[name], curve.iloc[-1]
+    spec, last = TRAINED[name], curve.iloc[-1]
     return Run(
         name,
         spec.title,

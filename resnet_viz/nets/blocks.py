@@ -143,9 +143,11 @@ class PlainBlock(BasicBlock):
     A projection that is handed in for the shortcut is dropped.
     """
 
-    def __init__(self, inplanes: int, planes: int, stride: int = 1, downsample: object = None, *args: object) -> None:
+    def __init__(
+        self, inplanes: int, planes: int, stride: int = 1, downsample: object = None, *args: object, **kwargs: object
+    ) -> None:
         del downsample
-        super().__init__(inplanes, planes, stride, None, *args)
+        super().__init__(inplanes, planes, stride, None, *args, **kwargs)
 
     def _open(self) -> None:
         super()._open()

@@ -2,8 +2,9 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,22 @@ from resnet_viz.nets.cifar import CIFAR10_LABELS, CIFAR10_MEAN, CIFAR10_STD, Cif
 from resnet_viz.nets.costs import count_parameters
 from resnet_viz.nets.net import Net, Source, WeightsError, WeightsOrigin, pick_device
 from resnet_viz.nets.official import best_weights, load_official, weights_file
+from resnet_viz.nets.photos import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    IMAGENETTE_LABELS,
+    PHOTO_ARCHITECTURES,
+    photo_network,
+    photo_skeleton,
+)
 from resnet_viz.nets.preprocessing import Preprocessing
 
 WEIGHTS_FOLDER = Path(__file__).parents[2] / "assets" / "weights"
 DEFAULT_MODEL = "resnet20-cifar10"
 CIFAR_DEPTHS = (20, 32, 44, 56, 110)
 CIFAR_PREPROCESSING = Preprocessing(32, 32, CIFAR10_MEAN, CIFAR10_STD)
+PHOTO_PREPROCESSING = Preprocessing(224, 224, IMAGENET_MEAN, IMAGENET_STD)
+CIFAR_TASK, PHOTO_TASK = "CIFAR-10", "Imagenette and cats"
 
 
 @dataclass(frozen=True)
@@ -46,15 +57,25 @@ class ModelInfo:
 
 
 @dataclass(frozen=True)
-class CifarSpec:
-    """A CIFAR-10 network of the catalogue."""
+class Spec:
+    """A network that this project trains: what it is, and how it is built.
+
+    `build` takes a seed and returns the module with random weights, `skeleton` returns it on the meta device. `shortcut` is
+    He et al.'s option, "plain" for none.
+    """
 
     title: str
+    task: str
     depth: int
+    blocks: int
     shortcut: ShortcutOption
+    labels: tuple[str, ...]
+    preprocessing: Preprocessing
+    build: Callable[[int], nn.Module]
+    skeleton: Callable[[], nn.Module]
 
 
-def _cifar_specs() -> dict[str, CifarSpec]:
+def _cifar_specs() -> dict[str, Spec]:
     kinds: tuple[tuple[str, str, ShortcutOption], ...] = (
         ("resnet{}-cifar10", "ResNet-{}", "A"),
         ("resnet{}b-cifar10", "ResNet-{} B", "B"),
@@ -62,18 +83,55 @@ def _cifar_specs() -> dict[str, CifarSpec]:
         ("plain{}-cifar10", "Plain-{}", "plain"),
     )
     return {
-        name.format(depth): CifarSpec(title.format(depth), depth, shortcut)
+        name.format(depth): Spec(
+            title=title.format(depth),
+            task=CIFAR_TASK,
+            depth=depth,
+            blocks=(depth - 2) // 2,
+            shortcut=shortcut,
+            labels=CIFAR10_LABELS,
+            preprocessing=CIFAR_PREPROCESSING,
+            build=partial(_cifar_network, depth, shortcut),
+            skeleton=partial(_cifar_skeleton, depth, shortcut),
+        )
         for name, title, shortcut in kinds
         for depth in CIFAR_DEPTHS
     }
 
 
+def _cifar_network(depth: int, shortcut: ShortcutOption, seed: int) -> nn.Module:
+    return CifarResNet(depth, shortcut, seed=seed)
+
+
+def _cifar_skeleton(depth: int, shortcut: ShortcutOption) -> nn.Module:
+    return CifarResNet(depth, shortcut).to("meta")
+
+
+def _photo_specs() -> dict[str, Spec]:
+    return {
+        name: Spec(
+            title=f"{arch.title} Imagenette",
+            task=PHOTO_TASK,
+            depth=arch.depth,
+            blocks=sum(arch.blocks),
+            shortcut="plain" if name.startswith("plain") else "B",
+            labels=IMAGENETTE_LABELS,
+            preprocessing=PHOTO_PREPROCESSING,
+            build=partial(photo_network, name),
+            skeleton=partial(photo_skeleton, name),
+        )
+        for name, arch in PHOTO_ARCHITECTURES.items()
+    }
+
+
 CIFAR = _cifar_specs()
+PHOTOS = _photo_specs()
+TRAINED = PHOTOS | CIFAR
 
 
 def list_models() -> list[ModelInfo]:
     """Every network of the catalogue; those whose trained weights are on this machine first."""
-    rows = [_cifar_info(name) for name in CIFAR] + [_imagenet_info(name) for name in imagenet.ARCHITECTURES]
+    rows = [_trained_info(name) for name in TRAINED] + [_imagenet_info(name) for name in imagenet.ARCHITECTURES]
     return sorted(rows, key=lambda row: not row.here)
 
 
@@ -86,7 +144,7 @@ def load(name: str = DEFAULT_MODEL, weights: str | None = "trained", device: str
     if weights not in ("trained", None):
         raise ValueError(f"weights={weights!r} is unknown: leave it out for trained weights, or take None for random ones")
     chosen = pick_device(device)
-    net = _cifar_net(name, weights, seed) if name in CIFAR else _imagenet_net(name, weights, seed)
+    net = _trained_net(name, weights, seed) if name in TRAINED else _imagenet_net(name, weights, seed)
     net.module.eval().requires_grad_(requires_grad=False).to(chosen)
     return net
 
@@ -98,10 +156,9 @@ def blueprint(name: str) -> Net:
     """
     _known(name)
     origin = WeightsOrigin("untrained", "a blueprint: shapes without weights")
-    if name in CIFAR:
-        spec = CIFAR[name]
-        module: nn.Module = CifarResNet(spec.depth, spec.shortcut).to("meta")
-        return Net(name, spec.title, module.eval(), CIFAR10_LABELS, CIFAR_PREPROCESSING, origin)
+    if name in TRAINED:
+        spec = TRAINED[name]
+        return Net(name, spec.title, spec.skeleton().eval(), spec.labels, spec.preprocessing, origin)
     return _with_official_labels(name, imagenet.skeleton(name).eval(), origin)
 
 
@@ -123,15 +180,15 @@ def read_card(name: str) -> dict[str, Any]:
 
 
 def _known(name: str) -> None:
-    if name not in CIFAR and name not in imagenet.ARCHITECTURES:
+    if name not in TRAINED and name not in imagenet.ARCHITECTURES:
         raise ValueError(
             f"there is no model {name!r}; rv.list_models() names them, for example {DEFAULT_MODEL!r} or 'resnet50'"
         )
 
 
-def _cifar_net(name: str, weights: str | None, seed: int) -> Net:
-    spec = CIFAR[name]
-    module = CifarResNet(spec.depth, spec.shortcut, seed=seed)
+def _trained_net(name: str, weights: str | None, seed: int) -> Net:
+    spec = TRAINED[name]
+    module = spec.build(seed)
     origin = _untrained(seed)
     if weights is not None:
         card = read_card(name)
@@ -139,8 +196,8 @@ def _cifar_net(name: str, weights: str | None, seed: int) -> Net:
         if not path.exists() or hashlib.sha256(path.read_bytes()).hexdigest() != card["sha256"]:
             raise WeightsError(f"{path.name} is missing or was changed: its SHA-256 is not its model card's. Restore the file.")
         module.load_state_dict(load_file(path))
-        origin = WeightsOrigin("shipped", f"trained on CIFAR-10, {card['test_accuracy']:.1%} of the test images right")
-    return Net(name, spec.title, module, CIFAR10_LABELS, CIFAR_PREPROCESSING, origin)
+        origin = WeightsOrigin("shipped", f"trained on {spec.task}, {card['test_accuracy']:.1%} of the test images right")
+    return Net(name, spec.title, module, spec.labels, spec.preprocessing, origin)
 
 
 def _imagenet_net(name: str, weights: str | None, seed: int) -> Net:
@@ -162,8 +219,8 @@ def _untrained(seed: int) -> WeightsOrigin:
     return WeightsOrigin("untrained", f"untrained: random weights, seed {seed}")
 
 
-def _cifar_info(name: str) -> ModelInfo:
-    spec, file = CIFAR[name], WEIGHTS_FOLDER / f"{name}.safetensors"
+def _trained_info(name: str) -> ModelInfo:
+    spec, file = TRAINED[name], WEIGHTS_FOLDER / f"{name}.safetensors"
     params = _parameters(name)
     source: Source = "shipped"
     try:
@@ -172,8 +229,8 @@ def _cifar_info(name: str) -> ModelInfo:
     except (WeightsError, OSError):
         note, size, source = "no trained weights yet", 4 * params, "untrained"
     kind = "no shortcut" if spec.shortcut == "plain" else f"shortcut {spec.shortcut}"
-    blocks, here = (spec.depth - 2) // 2, source == "shipped"
-    return ModelInfo(name, spec.title, "CIFAR-10", spec.depth, blocks, kind, params, size, source, here, note)
+    here = source == "shipped"
+    return ModelInfo(name, spec.title, spec.task, spec.depth, spec.blocks, kind, params, size, source, here, note)
 
 
 def _imagenet_info(name: str) -> ModelInfo:
@@ -190,5 +247,4 @@ def _imagenet_info(name: str) -> ModelInfo:
 
 @cache
 def _parameters(name: str) -> int:
-    spec = CIFAR[name]
-    return count_parameters(CifarResNet(spec.depth, spec.shortcut))
+    return count_parameters(TRAINED[name].skeleton())

@@ -1,5 +1,6 @@
 """Train and check the networks of the zoo: `python -m resnet_viz.training --help`."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -7,56 +8,64 @@ from typing import Annotated
 import typer
 
 from resnet_viz.lessons import fewer_blocks
-from resnet_viz.nets.cifar import CifarResNet
 from resnet_viz.nets.net import WeightsError, pick_device
-from resnet_viz.nets.zoo import CIFAR, WEIGHTS_FOLDER, CifarSpec, load, read_card
+from resnet_viz.nets.zoo import TRAINED, WEIGHTS_FOLDER, Spec, load, read_card
 from resnet_viz.training import cards
 from resnet_viz.training.data import Dataset, load_dataset
-from resnet_viz.training.recipe import Recipe
-from resnet_viz.training.tasks import CIFAR10
+from resnet_viz.training.tasks import TASKS, Task
 from resnet_viz.training.trainer import Epoch, fastest_precision, saved_recipe, train
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 
 # Residual and plain, shallow and deep, and one with projections: what degradation is shown with (He et al. 2015, Fig. 6).
-FAMILY = ("resnet20-cifar10", "resnet20b-cifar10", "resnet56-cifar10", "plain20-cifar10", "plain56-cifar10")
+FAMILY = (
+    "resnet18-imagenette",
+    "plain18-imagenette",
+    "resnet20-cifar10",
+    "resnet20b-cifar10",
+    "resnet56-cifar10",
+    "plain20-cifar10",
+    "plain56-cifar10",
+)
 TOLERANCE = 0.001
 
-Data = Annotated[Path, typer.Option(help="Folder with train/ and test/, or the archive of it.")]
-Name = Annotated[str, typer.Argument(help="A CIFAR-10 network of rv.list_models(), for example resnet20-cifar10.")]
+Data = Annotated[Path, typer.Option(help="Folder of the archives of all data sets; or one data set, unpacked or an archive.")]
+Name = Annotated[str, typer.Argument(help="A network that this project trains, for example resnet18-imagenette.")]
+Epochs = Annotated[int | None, typer.Option(help="Instead of the recipe's number of epochs.")]
 Runs = Annotated[Path, typer.Option(help="Folder for the checkpoints of unfinished and finished runs.")]
 RUNS = Path("runs")
 
 
 @app.command("train")
-def train_command(name: Name, data: Data, runs: Runs = RUNS, epochs: int = Recipe.epochs) -> None:
+def train_command(name: Name, data: Data, runs: Runs = RUNS, epochs: Epochs = None) -> None:
     """Train a network, going on where an earlier run stopped, and ship weights, card and curve to assets/."""
-    _spec(name)
-    _make(name, load_dataset(data, CIFAR10), runs, epochs)
+    _make(name, load_dataset(data, _task(name)), runs, epochs)
 
 
 @app.command("zoo")
-def zoo_command(data: Data, runs: Runs = RUNS, epochs: int = Recipe.epochs) -> None:
+def zoo_command(data: Data, runs: Runs = RUNS, epochs: Epochs = None) -> None:
     """Make every shipped network, from data to card; finished runs are shipped again without training."""
-    images = load_dataset(data, CIFAR10)
-    for name in FAMILY:
-        _make(name, images, runs, epochs)
+    for task, names in _by_task(FAMILY).items():
+        images = load_dataset(data, TASKS[task])
+        for name in names:
+            _make(name, images, runs, epochs)
 
 
 @app.command("check")
 def check_command(name: Name, data: Data) -> None:
     """Measure the shipped weights again; exit 1 if the accuracy is over 0.1 points off the card."""
-    _spec(name)
-    if not _agrees(name, load_dataset(data, CIFAR10)):
+    if not _agrees(name, load_dataset(data, _task(name))):
         raise typer.Exit(1)
 
 
 @app.command("zoo-check")
 def zoo_check_command(data: Data) -> None:
     """Measure all shipped weights again; exit 1 if one is over 0.1 points off its card, or is not the file of its card."""
-    images = load_dataset(data, CIFAR10)
-    shipped = [name for name in CIFAR if (WEIGHTS_FOLDER / f"{name}.json").exists()]
-    agreeing = [name for name in shipped if _agrees(name, images)]
+    shipped = [name for name in TRAINED if (WEIGHTS_FOLDER / f"{name}.json").exists()]
+    agreeing = []
+    for task, names in _by_task(shipped).items():
+        images = load_dataset(data, TASKS[task])
+        agreeing += [name for name in names if _agrees(name, images)]
     for name in FAMILY:
         if name not in shipped:
             typer.echo(f"{name}: not shipped")
@@ -67,8 +76,7 @@ def zoo_check_command(data: Data) -> None:
 @app.command("fewer-blocks")
 def fewer_blocks_command(name: Name, data: Data, pictures: int = 2_000) -> None:
     """Measure a shipped network with blocks removed and in other orders on some test pictures; goes to assets/lessons."""
-    _spec(name)
-    net, test = load(name), load_dataset(data, CIFAR10).test
+    net, test = load(name), load_dataset(data, _task(name)).test
     # They stand class by class: every so many take as many of each.
     every = slice(None, None, max(1, len(test.labels) // pictures))
     images, labels = test.images[every], test.labels[every]
@@ -76,14 +84,23 @@ def fewer_blocks_command(name: Name, data: Data, pictures: int = 2_000) -> None:
     typer.echo(f"{name}: shipped to {fewer_blocks.write(name, len(labels), rows)}")
 
 
-def _make(name: str, images: Dataset, runs: Path, epochs: int) -> None:
-    spec = _spec(name)
-    net = CifarResNet(spec.depth, spec.shortcut, seed=Recipe.seed).to(pick_device())
+def _make(name: str, images: Dataset, runs: Path, epochs: int | None) -> None:
+    usual = images.train.task.recipe
+    net = _spec(name).build(usual.seed).to(pick_device())
     begun = saved_recipe(runs / name)
-    recipe = replace(Recipe(), epochs=epochs, precision=begun.precision if begun else fastest_precision(net))
+    precision = begun.precision if begun else fastest_precision(net, usual.size(0) or images.train.task.side)
+    recipe = replace(usual, epochs=epochs or usual.epochs, precision=precision)
     curve = train(net, images, recipe, runs / name, _print)
     card = cards.ship(name, net, images, recipe, curve)
     typer.echo(f"{name}: {card['test_accuracy']:.2%} of the test images right; shipped to {WEIGHTS_FOLDER}")
+
+
+def _by_task(names: Iterable[str]) -> dict[str, list[str]]:
+    """Group networks by what they are trained for: a data set is read once."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        found.setdefault(_spec(name).task, []).append(name)
+    return found
 
 
 def _agrees(name: str, images: Dataset) -> bool:
@@ -99,10 +116,14 @@ def _agrees(name: str, images: Dataset) -> bool:
     return agrees
 
 
-def _spec(name: str) -> CifarSpec:
-    if name not in CIFAR:
-        raise typer.BadParameter(f"{name!r} is not one of {', '.join(CIFAR)}")
-    return CIFAR[name]
+def _spec(name: str) -> Spec:
+    if name not in TRAINED:
+        raise typer.BadParameter(f"{name!r} is not one of {', '.join(TRAINED)}")
+    return TRAINED[name]
+
+
+def _task(name: str) -> Task:
+    return TASKS[_spec(name).task]
 
 
 def _print(epoch: Epoch) -> None:

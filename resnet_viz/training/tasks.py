@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from resnet_viz.nets.cifar import CIFAR10_LABELS, CIFAR10_MEAN, CIFAR10_STD
-from resnet_viz.nets.photos import IMAGENET_MEAN, IMAGENET_STD, IMAGENETTE_LABELS
+from resnet_viz.nets.photos import ADDED_LABEL, IMAGENET_MEAN, IMAGENET_STD, IMAGENETTE_LABELS
+from resnet_viz.nets.zoo import CIFAR_TASK, PHOTO_TASK
 from resnet_viz.training.recipe import CIFAR10_RECIPE, IMAGENETTE_RECIPE, Recipe
 
 Triple = tuple[float, float, float]
@@ -11,10 +12,12 @@ Triple = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Task:
-    """A data set and how its networks are trained.
+    """A data set, how its networks are trained, and how they are measured.
 
     Images are files of `side` x `side` pixels in `<split>/<class>/`, read from a folder or from `archives`; `test` is the name
-    of the split that is measured on; `mean` and `std` are per channel on the scale 0..1; `note` says what the data are.
+    of the split that is measured on; `mean` and `std` are per channel on the scale 0..1; `note` says what the data are,
+    `limits` what the networks cannot do. Accuracies are measured at `evaluation` pixels. `half` ships the weights in
+    float16; `added` is a class beside those of the published data set, left out where figures are compared with other people's.
     """
 
     name: str
@@ -26,10 +29,14 @@ class Task:
     archives: tuple[str, ...]
     recipe: Recipe
     note: str
+    limits: str
+    evaluation: int
+    half: bool = False
+    added: str = ""
 
 
 CIFAR10 = Task(
-    name="CIFAR-10",
+    name=CIFAR_TASK,
     labels=CIFAR10_LABELS,
     mean=CIFAR10_MEAN,
     std=CIFAR10_STD,
@@ -42,9 +49,14 @@ CIFAR10 = Task(
         "4:2:0 chroma: a lossy copy. Accuracies are on the JPEG test images and cannot be compared with those on the lossless "
         "set."
     ),
+    limits=(
+        "Ten classes, and 32x32 pixels of anything: other subjects get one of the ten names all the same. For teaching, not "
+        "for decisions."
+    ),
+    evaluation=32,
 )
 IMAGENETTE = Task(
-    name="Imagenette and cats",
+    name=PHOTO_TASK,
     labels=IMAGENETTE_LABELS,
     mean=IMAGENET_MEAN,
     std=IMAGENET_STD,
@@ -57,4 +69,14 @@ IMAGENETTE = Task(
         "from the Asirra data set (Elson et al. 2007), as WebP files of quality 72 and 160x160 pixels, squashed to a square. "
         "ImageNet's terms allow non-commercial research and education."
     ),
+    limits=(
+        "Eleven classes: any other subject gets one of the eleven names all the same. Under ImageNet's terms, for "
+        "non-commercial research and education. Not for decisions."
+    ),
+    evaluation=224,
+    half=True,
+    added=ADDED_LABEL,
 )
+
+# By the name that the catalogue gives a network's task.
+TASKS = {CIFAR_TASK: CIFAR10, PHOTO_TASK: IMAGENETTE}

@@ -143,11 +143,11 @@ def normalise(images: Tensor, task: Task = CIFAR10) -> Tensor:
     return ((images.float() / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
 
 
-def fastest_precision(net: nn.Module, batch_size: int = 128) -> Precision:
+def fastest_precision(net: nn.Module, side: int = 32, batch_size: int = 128) -> Precision:
     """Time a training step in each precision: bfloat16 is several times slower on processors without instructions for it."""
     trial = copy.deepcopy(net)  # a training step moves the batch norms' statistics
     device = next(trial.parameters()).device
-    images = torch.zeros(batch_size, 3, 32, 32, device=device)
+    images = torch.zeros(batch_size, 3, side, side, device=device)
     times: dict[Precision, float] = {}
     for precision in get_args(Precision):
         for _ in range(2):

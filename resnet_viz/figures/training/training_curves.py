@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 
 from resnet_viz.figures.cells import Cell, cells
 from resnet_viz.figures.theme import IDENTITY, LIGHT, PLAIN, Theme, finish
-from resnet_viz.nets.zoo import CIFAR, CifarSpec
+from resnet_viz.nets.zoo import TRAINED, Spec
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def _axes(training: Cell, test: Cell, *, last: int, limits: tuple[float, float])
 
 
 def _line(place: Cell, curve: pd.DataFrame, name: str, panel: Panel, *, front: bool) -> go.Scatter:
-    spec = CIFAR[name]
+    spec = TRAINED[name]
     return go.Scatter(
         x=curve["epoch"],
         y=curve[panel.column],
@@ -121,7 +121,7 @@ def _labels(curves: Mapping[str, pd.DataFrame], chosen: str, panel: Panel, theme
     places = _apart([pixels * height for height, _ in ends], LABEL_PIXELS)
     labels = []
     for (height, name), place in zip(ends, places, strict=True):
-        spec, text = CIFAR[name], f"{CIFAR[name].title} {10**height:.1%}"
+        spec, text = TRAINED[name], f"{TRAINED[name].title} {10**height:.1%}"
         labels.append(
             {
                 "x": int(curves[name]["epoch"].iloc[-1]),
@@ -158,7 +158,7 @@ def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
-def _colour(spec: CifarSpec) -> str:
+def _colour(spec: Spec) -> str:
     return PLAIN if spec.shortcut == "plain" else IDENTITY
 
 
@@ -179,7 +179,7 @@ def _reading(curves: Mapping[str, pd.DataFrame]) -> str:
 
 def _alt(curves: Mapping[str, pd.DataFrame], finding: str) -> str:
     ends = "; ".join(
-        f"{CIFAR[name].title} ends at {_end(curve, TRAINING):.1%} on training and {_end(curve, TEST):.1%} on test images"
+        f"{TRAINED[name].title} ends at {_end(curve, TRAINING):.1%} on training and {_end(curve, TEST):.1%} on test images"
         for name, curve in curves.items()
     )
     return f"{finding}. Two charts of error by epoch. {ends}."
@@ -192,11 +192,11 @@ def _epochs(last: int) -> list[int]:
 
 def _finding(curves: Mapping[str, pd.DataFrame], chosen: str) -> str:
     """Compare with the network of another depth, which is about degradation; else with the other kind; else with nothing."""
-    spec = CIFAR[chosen]
-    others = {name: CIFAR[name] for name in curves if name != chosen}
+    spec = TRAINED[chosen]
+    others = {name: TRAINED[name] for name in curves if name != chosen}
     depths = [name for name, other in others.items() if other.shortcut == spec.shortcut]
     kinds = [name for name, other in others.items() if other.depth == spec.depth]
-    kinds.sort(key=lambda name: (CIFAR[name].shortcut == "plain") == (spec.shortcut == "plain"))
+    kinds.sort(key=lambda name: (TRAINED[name].shortcut == "plain") == (spec.shortcut == "plain"))
     mine = curves[chosen]
     if not depths and not kinds:
         return (
@@ -205,8 +205,10 @@ def _finding(curves: Mapping[str, pd.DataFrame], chosen: str) -> str:
     other = (depths or kinds)[0]
     panel = TRAINING if depths else TEST
     # The deeper one first, or the chosen one: "Plain-56 ends with more training error than Plain-20".
-    first, second = sorted((chosen, other), key=lambda name: (-CIFAR[name].depth, name != chosen))
+    first, second = sorted((chosen, other), key=lambda name: (-TRAINED[name].depth, name != chosen))
     a, b = (round(_end(curves[name], panel), 3) for name in (first, second))
     more = "more" if a > b else "less" if a < b else "as much"
     than = "as" if a == b else "than"
-    return f"{CIFAR[first].title} ends with {more} {panel.images} error {than} {CIFAR[second].title}: {a:.1%} against {b:.1%}"
+    return (
+        f"{TRAINED[first].title} ends with {more} {panel.images} error {than} {TRAINED[second].title}: {a:.1%} against {b:.1%}"
+    )

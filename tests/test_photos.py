@@ -1,0 +1,44 @@
+"""The photo networks against torchvision's own, which their weights must fit."""
+
+import pytest
+import torch
+from torchvision import models
+
+from resnet_viz.nets.blocks import blocks_of
+from resnet_viz.nets.photos import IMAGENETTE_LABELS, PHOTO_ARCHITECTURES, photo_network
+
+
+@pytest.mark.parametrize("depth", [18, 34])
+def test_weights_fit_torchvisions_own_network_and_give_its_logits(depth: int) -> None:
+    net = photo_network(f"resnet{depth}-imagenette", seed=1).eval()
+    stock = getattr(models, f"resnet{depth}")(num_classes=11).eval()
+    stock.load_state_dict(net.state_dict(), strict=True)
+    x = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert torch.equal(net(x), stock(x))
+
+
+@pytest.mark.parametrize("depth", [18, 34])
+def test_the_plain_twin_has_the_same_layers_and_no_shortcut(depth: int) -> None:
+    plain, residual = photo_network(f"plain{depth}-imagenette"), photo_network(f"resnet{depth}-imagenette")
+    shortcuts = {name for name in residual.state_dict() if ".downsample." in name}
+    assert set(plain.state_dict()) == set(residual.state_dict()) - shortcuts
+    assert {block.shortcut_kind for block in blocks_of(plain).values()} == {"none"}
+    assert list(blocks_of(plain)) == list(blocks_of(residual))
+
+
+def test_a_plain_block_adds_nothing() -> None:
+    net = photo_network("plain18-imagenette", seed=3).eval()
+    x = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        y = net.maxpool(net.relu(net.bn1(net.conv1(x))))
+        for block in blocks_of(net).values():
+            hidden = torch.relu(block.bn1(block.conv1(y)))
+            y = torch.relu(block.bn2(block.conv2(hidden)))
+        logits = net.fc(y.mean((2, 3)))
+        torch.testing.assert_close(net(x), logits)
+
+
+def test_there_are_eleven_classes_each_once() -> None:
+    assert len(set(IMAGENETTE_LABELS)) == 11
+    assert set(PHOTO_ARCHITECTURES) == {f"{kind}{depth}-imagenette" for kind in ("resnet", "plain") for depth in (18, 34)}

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 from torchvision import models
 
 from resnet_viz.nets.blocks import blocks_of
@@ -31,11 +32,11 @@ def test_a_plain_block_adds_nothing() -> None:
     net = photo_network("plain18-imagenette", seed=3).eval()
     x = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        y = net.maxpool(net.relu(net.bn1(net.conv1(x))))
+        y = nn.Sequential(*list(net.children())[:4])(x)
         for block in blocks_of(net).values():
-            hidden = torch.relu(block.bn1(block.conv1(y)))
-            y = torch.relu(block.bn2(block.conv2(hidden)))
-        logits = net.fc(y.mean((2, 3)))
+            conv1, bn1, conv2, bn2 = (block.get_submodule(name) for name in ("conv1", "bn1", "conv2", "bn2"))
+            y = torch.relu(bn2(conv2(torch.relu(bn1(conv1(y))))))
+        logits = net.get_submodule("fc")(y.mean((2, 3)))
         torch.testing.assert_close(net(x), logits)
 
 

@@ -4,14 +4,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8501
-DATA ?= ../shared/data/cifar10-jpeg.tar.xz
+# The folder with the archives of both data sets, or one data set.
+DATA ?= ../shared/data
+PHOTOS ?= $(DATA)
+CIFAR10 ?= $(DATA)
 
 # glibc gives large blocks back to the system after each pass and faults them in again: a quarter of a ResNet-50's time.
 export MALLOC_TRIM_THRESHOLD_ := 17179869184
 export MALLOC_MMAP_THRESHOLD_ := 17179869184
 export MALLOC_TOP_PAD_ := 268435456
 
-.PHONY: help run test test-unit test-browser quality format serve bench screen load faults soak screenshots zoo zoo-check clean
+.PHONY: help run test test-unit test-browser quality format serve bench screen load faults soak gpu gpu-train screenshots zoo zoo-check clean
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -59,6 +62,16 @@ faults: $(VENV)/.dev ## Kill a replica, the engine and a browser's network in mi
 
 soak: $(VENV)/.dev ## 500 inspections by 20 sessions: does anything pile up?
 	$(BIN)/python benchmarks/soak.py
+
+# On a machine with a GPU and torch of its own, where nothing can be installed: no virtual environment.
+gpu: ## CUDA tests, throughput and ratios on this machine's GPU, at most 9 minutes; writes benchmarks/RESULTS.md
+	$(PYTHON) benchmarks/gpu.py
+
+gpu-train: ## Train the networks that need a GPU (resnet34, plain34 on photos; resnet110, plain110); resumes
+	for name in resnet34-imagenette plain34-imagenette; do \
+		$(PYTHON) -m resnet_viz.training train $$name --data $(PHOTOS) || exit; done
+	for name in resnet110-cifar10 plain110-cifar10; do \
+		$(PYTHON) -m resnet_viz.training train $$name --data $(CIFAR10) || exit; done
 
 screenshots: $(VENV)/.dev ## Take the pictures of docs/ from the running app
 	$(BIN)/python -m docs.screenshots

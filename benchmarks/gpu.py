@@ -1,0 +1,136 @@
+"""What a GPU does: its tests, inspections a second and the ratios to the bare pass, in at most nine minutes: `make gpu`.
+
+    python benchmarks/gpu.py                    # tests, throughput, ratios; writes a part of RESULTS.md under the card's name
+    python benchmarks/gpu.py --tests-only
+
+Needs torch, torchvision and what requirements.txt names, and pytest for the tests. Where there is no GPU it says so and ends
+with status 2.
+"""
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+# Started as a script, Python looks for imports in this folder: the repository's own modules are one above.
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+import resnet_viz as rv
+from benchmarks.contest import Contestant, Row, Work, compete
+from benchmarks.document import write_part
+from benchmarks.subjects import picture
+from benchmarks.throughput import Throughput, measure
+from resnet_viz.analyses.activations import activations
+from resnet_viz.nets.net import Net
+
+ROUNDS, SECONDS_A_WORK, TEST_SECONDS = 30, 30, 180
+STEPS, BATCH = 32, 8
+MODELS = ("resnet20-cifar10", "resnet18", "resnet50")
+BATCHES = (1, 8, 32)
+
+
+def main() -> int:
+    """Run everything and write the results; return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tests-only", action="store_true", help="run the tests alone")
+    asked = parser.parse_args()
+    if not torch.cuda.is_available():
+        print("There is no CUDA device on this machine: nothing was measured.")
+        return 2
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_cuda.py"]
+    tests = subprocess.run(command, cwd=ROOT, timeout=TEST_SECONDS, check=False)  # noqa: S603 - our own command
+    if asked.tests_only:
+        return tests.returncode
+    rates = [row for model in MODELS for row in _throughput(model)]
+    rows = [row for work in _works(rv.load("resnet50", weights=None, device="cuda")) for row in compete(*work)]
+    write_part("gpu", _markdown(rates, rows, tests.returncode == 0))
+    return tests.returncode
+
+
+def _throughput(model: str) -> list[Throughput]:
+    net = rv.load(model, weights=None, device="cuda")
+    image = picture(net.preprocessing.resize)
+    rows = []
+    for batch in BATCHES:
+        rows.append(measure(net, image, batch))
+        print(rows[-1], flush=True)
+    return rows
+
+
+def _works(net: Net) -> list[tuple[Work, int, float]]:
+    """What is timed on a ResNet-50, each beside the passes that it cannot do without."""
+    image = picture(net.preprocessing.resize)
+    x = net.preprocess(image)
+    target = int(net.module(x).argmax())
+
+    def forward() -> None:
+        with torch.no_grad():
+            net.module(x)
+
+    def backward(count: int = 1) -> None:
+        images = x.expand(count, -1, -1, -1).clone().requires_grad_()
+        torch.autograd.grad(net.module(images)[:, target].sum(), images)
+
+    def path() -> None:
+        for _ in range(STEPS // BATCH):
+            backward(BATCH)
+
+    works = (
+        ("capture", forward, lambda: activations(net, image)),
+        ("inspect", backward, lambda: rv.inspect(net, image, target)),
+        ("Grad-CAM of all blocks", backward, lambda: rv.block_cams(net, image, target)),
+        ("integrated gradients", path, lambda: rv.attribute(net, image, "integrated_gradients", target, steps=STEPS)),
+        ("conductance", path, lambda: rv.conductance(net, image, target, steps=STEPS)),
+    )
+    return [
+        (
+            Work(
+                name,
+                "",
+                float("inf"),
+                Contestant("bare", "", _finished(bare)),
+                Contestant("ResNet Viz", "", _finished(ours)),
+                (),
+            ),
+            ROUNDS,
+            SECONDS_A_WORK,
+        )
+        for name, bare, ours in works
+    ]
+
+
+def _finished(work: Callable[[], object]) -> Callable[[], object]:
+    """A work that ends when the GPU has done it, not when it was asked to."""
+
+    def run() -> object:
+        result = work()
+        torch.cuda.synchronize()
+        return result
+
+    return run
+
+
+def _markdown(rates: list[Throughput], rows: list[Row], passed: bool) -> str:  # noqa: FBT001 - what the tests said
+    lines = [
+        "# On a GPU",
+        "",
+        f"{torch.cuda.get_device_name()}, torch {torch.__version__}, float32 (TF32 off for matrices), from the decoded image to"
+        f" arrays on the processor. Tests: {'passed' if passed else 'FAILED'}. Written by `make gpu`.",
+        "",
+        "| network | images a pass | inspections per second | slowest to fastest round |",
+        "|---|---|---|---|",
+        *(f"| {row.model} | {row.batch} | {row.median:.1f} | {row.least:.1f} to {row.most:.1f} |" for row in rates),
+        "",
+        "| ResNet-50, one image | times the bare passes | 25th..75th percentile |",
+        "|---|---|---|",
+        *(f"| {row.work} | {row.value.median:.2f} | {row.value.low:.2f}..{row.value.high:.2f} |" for row in rows),
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -16,8 +16,7 @@ from pathlib import Path
 import torch
 
 # Started as a script, Python looks for imports in this folder: the repository's own modules are one above.
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import resnet_viz as rv
 from benchmarks.contest import Contestant, Row, Work, compete
@@ -27,6 +26,7 @@ from benchmarks.throughput import Throughput, measure
 from resnet_viz.analyses.activations import activations
 from resnet_viz.nets.net import Net
 
+ROOT = Path(__file__).parents[1]
 ROUNDS, SECONDS_A_WORK, TEST_SECONDS = 30, 30, 180
 STEPS, BATCH = 32, 8
 MODELS = ("resnet20-cifar10", "resnet18", "resnet50")
@@ -86,21 +86,11 @@ def _works(net: Net) -> list[tuple[Work, int, float]]:
         ("integrated gradients", path, lambda: rv.attribute(net, image, "integrated_gradients", target, steps=STEPS)),
         ("conductance", path, lambda: rv.conductance(net, image, target, steps=STEPS)),
     )
-    return [
-        (
-            Work(
-                name,
-                "",
-                float("inf"),
-                Contestant("bare", "", _finished(bare)),
-                Contestant("ResNet Viz", "", _finished(ours)),
-                (),
-            ),
-            ROUNDS,
-            SECONDS_A_WORK,
-        )
-        for name, bare, ours in works
-    ]
+    found = []
+    for name, bare, ours in works:
+        contestants = (Contestant("bare", "", _finished(bare)), Contestant("ResNet Viz", "", _finished(ours)))
+        found.append((Work(name, "", float("inf"), *contestants, peers=()), ROUNDS, SECONDS_A_WORK))
+    return found
 
 
 def _finished(work: Callable[[], object]) -> Callable[[], object]:
@@ -118,8 +108,10 @@ def _markdown(rates: list[Throughput], rows: list[Row], passed: bool) -> str:  #
     lines = [
         "# On a GPU",
         "",
-        f"{torch.cuda.get_device_name()}, torch {torch.__version__}, float32 (TF32 off for matrices), from the decoded image to"
-        f" arrays on the processor. Tests: {'passed' if passed else 'FAILED'}. Written by `make gpu`.",
+        (
+            f"{torch.cuda.get_device_name()}, torch {torch.__version__}, float32 (TF32 off for matrices), from the decoded image to"
+            f" arrays on the processor. Tests: {'passed' if passed else 'FAILED'}. Written by `make gpu`."
+        ),
         "",
         "| network | images a pass | inspections per second | slowest to fastest round |",
         "|---|---|---|---|",

@@ -109,8 +109,8 @@ def _markdown(rates: list[Throughput], rows: list[Row], passed: bool) -> str:  #
         "# On a GPU",
         "",
         (
-            f"{torch.cuda.get_device_name()}, torch {torch.__version__}, float32 (TF32 off for matrices), from the decoded image to"
-            f" arrays on the processor. Tests: {'passed' if passed else 'FAILED'}. Written by `make gpu`."
+            f"{torch.cuda.get_device_name()}, torch {torch.__version__}, float32 (TF32 off for matrices), from decoded image"
+            f" to arrays on the processor. Tests: {'passed' if passed else 'FAILED'}. Written by `make gpu`."
         ),
         "",
         "| network | images a pass | inspections per second | slowest to fastest round |",

@@ -8,7 +8,6 @@ import json
 import os
 import threading
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
 import streamlit as st
@@ -16,10 +15,10 @@ from PIL import ImageOps
 
 import resnet_viz as rv
 from app import checkpoints, middleware, sessions
+from resnet_viz import assets
 from resnet_viz.engine.downloads import Downloads
 from resnet_viz.engine.jobs import Engine, EngineError, Job, Option, Ticket
 from resnet_viz.engine.local import LocalEngine
-from resnet_viz.engine.remote import RemoteEngine
 from resnet_viz.engine.settings import Settings
 from resnet_viz.engine.store import Store
 from resnet_viz.figures.pictures import data_url
@@ -29,7 +28,6 @@ from resnet_viz.nets.architecture import Part, architecture
 from resnet_viz.nets.curves import read_curves
 from resnet_viz.nets.zoo import blueprint
 
-SAMPLES_FOLDER = Path(__file__).parents[1] / "assets" / "samples"
 UPLOADS_BYTES, UPLOADS_SHARE = 256 * 2**20, 64 * 2**20
 THUMBNAIL = 112
 
@@ -74,8 +72,8 @@ def session() -> str:
 def samples() -> dict[str, Sample]:
     """The sample gallery by id, in its order."""
     found = {}
-    for row in json.loads((SAMPLES_FOLDER / "samples.json").read_text()):
-        data = (SAMPLES_FOLDER / row["file"]).read_bytes()
+    for row in json.loads((assets.SAMPLES_FOLDER / "samples.json").read_text()):
+        data = (assets.SAMPLES_FOLDER / row["file"]).read_bytes()
         found[row["id"]] = Sample(row["id"], row["title"], row["label"], data, digest(data))
     return found
 
@@ -190,7 +188,11 @@ def prepare_lessons() -> None:
 def engine() -> Engine:
     """Where jobs go: to the engine that RESNET_VIZ_ENGINE names, or into this process."""
     address = os.environ.get("RESNET_VIZ_ENGINE", "")
-    return RemoteEngine(address, os.environ.get("RESNET_VIZ_TOKEN", ""), Settings.of()) if address else local_engine()
+    if not address:
+        return local_engine()
+    from resnet_viz.engine.remote import RemoteEngine  # noqa: PLC0415 - its library is the extra "remote"
+
+    return RemoteEngine(address, os.environ.get("RESNET_VIZ_TOKEN", ""), Settings.of())
 
 
 @st.cache_resource(show_spinner=False)

@@ -35,6 +35,7 @@ from app.middleware.readiness import KEPT_SECONDS, Check, Probe, Readiness
 from app.middleware.settings import SettingError, Settings, read
 from app.middleware.wanted_view import SIGNED_IN, WantedView
 from app.views.sign_in import is_invited
+from resnet_viz import assets
 from tests.middleware_server import Server, form, running
 from tests.servers import ROOT
 
@@ -337,13 +338,11 @@ def test_a_check_is_remembered_for_some_seconds_and_shared(clock: Clock) -> None
 
 
 def test_changed_weights_are_not_ready(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from resnet_viz.nets import zoo  # noqa: PLC0415 - its folder is changed here
-
-    for file in zoo.WEIGHTS_FOLDER.iterdir():
+    for file in assets.WEIGHTS_FOLDER.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     weights = tmp_path / "plain20-cifar10.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"\x7f")
-    monkeypatch.setattr(zoo, "WEIGHTS_FOLDER", tmp_path)
+    monkeypatch.setattr(assets, "WEIGHTS_FOLDER", tmp_path)
     found = Check()()
     assert not found.ready
     assert "plain20-cifar10.safetensors is missing or was changed" in found.sentence

@@ -31,7 +31,9 @@ def page() -> None:
     st.html(Path(__file__).with_suffix(".css"))
     with st.container(key=f"door-{show.theme().name}"):
         st.image(
-            APP / "doors" / "block.svg", width=147, alt="A residual block: the identity path, and the arc that is added to it"
+            APP / "middleware" / "block.svg",
+            width=147,
+            alt="A residual block: the identity path, and the arc that is added to it",
         )
         show.product("What does each residual block do with an image?")
         if st.user.is_logged_in:

@@ -8,20 +8,19 @@ FROM python:${PYTHON}-slim AS build
 # A folder of the wheel index of PyTorch: cpu, or a version of CUDA.
 ARG TORCH_INDEX=cpu
 # Extras of pyproject.toml that the image gets.
-ARG EXTRAS=[serve,signin]
+ARG EXTRAS=[remote,serve,signin]
 WORKDIR /srv/resnet-viz
 RUN python -m venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 COPY requirements.txt pyproject.toml README.md LICENSE ./
 # What seldom changes first: these layers are built anew only when the requirements change. torch comes from its own index, so
 # that no other build of it is taken.
-RUN grep '^torch' requirements.txt > /tmp/torch.txt \
+RUN grep -E '^torch(vision)?[<=>]' requirements.txt > /tmp/torch.txt \
     && pip install --index-url "https://download.pytorch.org/whl/${TORCH_INDEX}" -r /tmp/torch.txt
 RUN grep -v '^-e ' requirements.txt > /tmp/libraries.txt \
     && pip install -r /tmp/libraries.txt
 COPY resnet_viz resnet_viz
 RUN pip install -e ".${EXTRAS}"
-COPY .streamlit .streamlit
 COPY app app
 COPY assets assets
 # The weights are those of their cards, or there is no image; the readiness route checks them again at every start.

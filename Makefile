@@ -3,6 +3,9 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+LOWEST := .venv-lowest
+# Where torch comes from there: PyTorch's index of builds without CUDA, or, for example, `LOWEST_TORCH="--find-links wheels"`.
+LOWEST_TORCH ?= --torch-backend cpu
 PORT ?= 8501
 # The folder with the archives of both data sets, or one data set.
 DATA ?= ../shared/data
@@ -14,7 +17,7 @@ export MALLOC_TRIM_THRESHOLD_ := 17179869184
 export MALLOC_MMAP_THRESHOLD_ := 17179869184
 export MALLOC_TOP_PAD_ := 268435456
 
-.PHONY: help run test test-unit test-browser quality format serve bench screen load faults soak gpu gpu-train screenshots zoo zoo-check clean
+.PHONY: help run test test-unit test-lowest test-browser quality format serve bench screen load faults soak gpu gpu-train screenshots zoo zoo-check clean
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -29,10 +32,17 @@ serve: $(VENV)/.serve ## Start the engine on Ray Serve on http://localhost:8000 
 test: $(VENV)/.dev quality test-unit test-browser ## Set up, check and run every test (browser tests need Chromium)
 
 # Two at a time, or an app and its browser: more threads would wait for one another.
-test-unit test-browser: export OMP_NUM_THREADS := 1
+test-unit test-lowest test-browser: export OMP_NUM_THREADS := 1
 
 test-unit: $(VENV)/.dev ## Run the tests that need no browser
 	$(BIN)/pytest -m "not browser" -n 2 --dist loadfile --no-loadscope-reorder
+
+test-lowest: $(VENV)/.dev ## Run the unit tests with the lowest versions that pyproject.toml allows
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(LOWEST)
+	$(BIN)/uv pip install --python $(LOWEST) $(LOWEST_TORCH) --resolution lowest-direct -e ".[remote,signin]"
+	$(BIN)/uv pip freeze --python $(LOWEST) --exclude-editable > $(LOWEST)/lowest.txt
+	$(BIN)/uv pip install --python $(LOWEST) $(LOWEST_TORCH) --constraints $(LOWEST)/lowest.txt -r requirements-dev.txt
+	$(LOWEST)/bin/pytest -m "not browser" -n 2 --dist loadfile --no-loadscope-reorder
 
 test-browser: $(VENV)/.dev ## Run the tests in Chromium (RESNET_VIZ_SCREENSHOTS=1 keeps pictures in artifacts/)
 	$(BIN)/pytest -m browser
@@ -83,7 +93,7 @@ zoo-check: $(VENV)/.run ## Measure the shipped networks again; fails if one is o
 	$(BIN)/python -m resnet_viz.training zoo-check --data $(DATA)
 
 clean: ## Remove the virtual environment and caches
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info artifacts
+	rm -rf $(VENV) $(LOWEST) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info artifacts
 
 $(VENV)/.run: requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)

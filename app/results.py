@@ -5,10 +5,8 @@ room.
 """
 
 import json
-import os
 import threading
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
 import streamlit as st
@@ -16,11 +14,11 @@ from PIL import ImageOps
 
 import resnet_viz as rv
 from app import checkpoints, middleware, sessions
+from app.settings import settings
+from resnet_viz import assets
 from resnet_viz.engine.downloads import Downloads
 from resnet_viz.engine.jobs import Engine, EngineError, Job, Option, Ticket
 from resnet_viz.engine.local import LocalEngine
-from resnet_viz.engine.remote import RemoteEngine
-from resnet_viz.engine.settings import Settings
 from resnet_viz.engine.store import Store
 from resnet_viz.figures.pictures import data_url
 from resnet_viz.images import digest
@@ -28,8 +26,8 @@ from resnet_viz.lessons import super_resolution_training
 from resnet_viz.nets.architecture import Part, architecture
 from resnet_viz.nets.curves import read_curves
 from resnet_viz.nets.zoo import blueprint
+from resnet_viz.settings import EngineSettings
 
-SAMPLES_FOLDER = Path(__file__).parents[1] / "assets" / "samples"
 UPLOADS_BYTES, UPLOADS_SHARE = 256 * 2**20, 64 * 2**20
 THUMBNAIL = 112
 
@@ -74,8 +72,8 @@ def session() -> str:
 def samples() -> dict[str, Sample]:
     """The sample gallery by id, in its order."""
     found = {}
-    for row in json.loads((SAMPLES_FOLDER / "samples.json").read_text()):
-        data = (SAMPLES_FOLDER / row["file"]).read_bytes()
+    for row in json.loads((assets.SAMPLES_FOLDER / "samples.json").read_text()):
+        data = (assets.SAMPLES_FOLDER / row["file"]).read_bytes()
         found[row["id"]] = Sample(row["id"], row["title"], row["label"], data, digest(data))
     return found
 
@@ -115,7 +113,7 @@ def can_fetch(name: str) -> bool:
     They come to this machine, which is no use to an engine on another one, unless RESNET_VIZ_SHARED_WEIGHTS=1 says that both
     have one folder.
     """
-    shared = not os.environ.get("RESNET_VIZ_ENGINE") or os.environ.get("RESNET_VIZ_SHARED_WEIGHTS") == "1"
+    shared = not settings().engine or settings().shared_weights
     info = models().get(name)
     return shared and info is not None and info.source == "official"
 
@@ -189,14 +187,17 @@ def prepare_lessons() -> None:
 @st.cache_resource(show_spinner=False)
 def engine() -> Engine:
     """Where jobs go: to the engine that RESNET_VIZ_ENGINE names, or into this process."""
-    address = os.environ.get("RESNET_VIZ_ENGINE", "")
-    return RemoteEngine(address, os.environ.get("RESNET_VIZ_TOKEN", ""), Settings.of()) if address else local_engine()
+    if not settings().engine:
+        return local_engine()
+    from resnet_viz.engine.remote import RemoteEngine  # noqa: PLC0415 - its library is the extra "remote"
+
+    return RemoteEngine(settings().engine, settings().token, EngineSettings.read())
 
 
 @st.cache_resource(show_spinner=False)
 def local_engine() -> LocalEngine:
     """The engine in this process."""
-    return LocalEngine(Settings.of())
+    return LocalEngine(EngineSettings.read())
 
 
 def _missing(info: rv.ModelInfo) -> str:
@@ -220,7 +221,7 @@ def _admitted(ticket: Ticket) -> Ticket:
 
 @st.cache_resource(show_spinner=False)
 def _workshop() -> LocalEngine:
-    return LocalEngine(Settings.of())
+    return LocalEngine(EngineSettings.read())
 
 
 @st.cache_resource(show_spinner=False, scope="session", on_release=sessions.gone)

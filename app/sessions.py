@@ -1,16 +1,16 @@
 """Who asks: a name for each session, and what is done some time after its browser has gone for good."""
 
-import os
 import threading
 from collections.abc import Callable
 from uuid import uuid4
 
 import streamlit as st
 
+from app.settings import settings
+
 Farewell = Callable[[str], None]
 
 # In seconds. A network that fails for a moment costs nobody their pictures; Streamlit waits as long for a browser to come back.
-GRACE = float(os.environ.get("RESNET_VIZ_SESSION_GRACE_S", "120"))
 
 _farewells: list[Farewell] = []
 _leaving: dict[str, threading.Timer] = {}
@@ -39,7 +39,7 @@ def present(session: str) -> None:
 def gone(session: str) -> None:
     """Note that a session's browser has gone: unless it comes back in time, the session ends."""
     present(session)
-    timer = threading.Timer(GRACE, _end, (session,))
+    timer = threading.Timer(settings().session_grace_s, _end, (session,))
     timer.daemon = True
     with _lock:
         _leaving[session] = timer

@@ -14,7 +14,7 @@ import psutil
 
 from resnet_viz.engine.jobs import Engine
 from resnet_viz.engine.remote import RemoteEngine
-from resnet_viz.engine.settings import Settings
+from resnet_viz.settings import EngineSettings
 from tests.servers import app_command, free_port, running
 
 ROOT = Path(__file__).parents[1]
@@ -58,7 +58,7 @@ def ray_site() -> Iterator[Site]:
     """Ray Serve with two replicas, and the app that asks it."""
     port = free_port()
     with running_engine(port) as serving, running_app(f"http://127.0.0.1:{port}") as (url, app):
-        engine = RemoteEngine(f"http://127.0.0.1:{port}", settings=Settings(results=1))
+        engine = RemoteEngine(f"http://127.0.0.1:{port}", settings=EngineSettings(results_mb=0))
         yield Site("Ray Serve", engine, url, REPLICAS, (psutil.Process(serving.pid), psutil.Process(app.pid)))
         engine.close()
 

@@ -27,7 +27,7 @@ from benchmarks.document import write_part
 from benchmarks.load import answers_in_turn
 from resnet_viz.engine.jobs import Job
 from resnet_viz.engine.remote import RemoteEngine
-from resnet_viz.engine.settings import Settings
+from resnet_viz.settings import EngineSettings
 from tests.browser.conftest import CHROMIUM
 from tests.browser.screen import TIMEOUT, headings, settle
 from tests.servers import free_port
@@ -125,7 +125,7 @@ def break_things(page: Page, jobs: list[Job], right: dict[Job, Essence]) -> list
         page.goto(f"{url}/?target=3")
         settle(page)
         shown = headings(page)
-        engine = RemoteEngine(f"http://127.0.0.1:{port}", settings=Settings(results=1))
+        engine = RemoteEngine(f"http://127.0.0.1:{port}", settings=EngineSettings(results_mb=0))
         crowd = Crowd(engine, jobs, right)
         time.sleep(BEFORE)
 

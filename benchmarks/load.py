@@ -29,7 +29,7 @@ from benchmarks.deployments import Site, is_the_peoples, local_site, processor_s
 from benchmarks.document import write_part
 from resnet_viz.engine.jobs import Engine, Job
 from resnet_viz.engine.local import LocalEngine
-from resnet_viz.engine.settings import Settings
+from resnet_viz.settings import EngineSettings
 
 PEOPLE, BROWSERS, SECONDS, LONE_SECONDS = 30, 4, 120.0, 15.0
 MODEL, PICTURES, TARGETS = "resnet20-cifar10", 60, 10
@@ -88,7 +88,7 @@ def main() -> int:
 
 def answers_in_turn(jobs: list[Job]) -> dict[Job, Essence]:
     """Compute every answer alone, one after the other."""
-    engine = LocalEngine(Settings(results=1), ["cpu"])
+    engine = LocalEngine(EngineSettings(results_mb=0), ["cpu"])
     right = {job: Essence.of(engine.submit(job, "alone").answer()) for job in jobs}
     engine.close()
     return right

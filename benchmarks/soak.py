@@ -22,7 +22,7 @@ from benchmarks.clients import questions
 from benchmarks.document import write_part
 from resnet_viz.engine.jobs import Job
 from resnet_viz.engine.local import LocalEngine
-from resnet_viz.engine.settings import Settings
+from resnet_viz.settings import EngineSettings
 
 MODEL, SESSIONS, EACH = "resnet50", 20, 25
 # The store is full and the allocator has seen everything once after this many.
@@ -66,7 +66,7 @@ def soak() -> Soaked:
     """Let the sessions ask in turn, a picture each that nobody asked about before, and leave."""
     process, before = psutil.Process(), threading.active_count()
     files = _files(process)
-    engine = LocalEngine(Settings(), ["cpu"])
+    engine = LocalEngine(EngineSettings(), ["cpu"])
     jobs = questions(MODEL, trained=False, pictures=SESSIONS * EACH, targets=1, side=256)
     resident = []
     started = time.monotonic()

@@ -1,5 +1,8 @@
-"""The command line: `resnet-viz models`, `resnet-viz inspect photo.jpg --report out.html`."""
+"""The command line: `resnet-viz models`, `resnet-viz inspect photo.jpg --report out.html`, `resnet-viz app`."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +15,15 @@ from resnet_viz.nets.zoo import DEFAULT_MODEL, list_models, load
 from resnet_viz.report import report
 
 COLUMNS = ["shortcut", "ratio", "cosine", "response_std", "cut", "shortcut_share"]
+
+# The app that is installed beside this package, by `pip install` or as the repository.
+APP = Path(__file__).parents[1] / "app" / "main.py"
+# glibc gives large blocks back to the system after each pass and faults them in again: a quarter of a ResNet-50's time.
+ALLOCATOR = {
+    "MALLOC_TRIM_THRESHOLD_": str(2**34),
+    "MALLOC_MMAP_THRESHOLD_": str(2**34),
+    "MALLOC_TOP_PAD_": str(2**28),
+}
 
 app = typer.Typer(help="What does each residual block of a ResNet do with an image?", no_args_is_help=True)
 
@@ -48,6 +60,16 @@ def inspect_command(
         raise typer.Exit(1) from error
     typer.echo(f"{result.title}, {result.weights.note}, on {result.device}")
     typer.echo(", ".join(f"{p.label} {p.probability:.1%}" for p in result.predictions[:5]))
-    typer.echo(
-        result.table()[["shortcut", "ratio", "cosine", "response_std", "cut", "shortcut_share"]].to_string(float_format="%.3f")
-    )
+    typer.echo(result.table()[COLUMNS].to_string(float_format="%.3f"))
+
+
+@app.command("app", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def app_command(options: typer.Context) -> None:
+    """Start the app in the browser; options are passed on to `streamlit run`, for example `--server.port 8600`."""
+    # -P: a folder named `app` where the command is called would be imported in place of ours.
+    command = [sys.executable, "-P", "-m", "streamlit", "run", str(APP), *options.args]
+    environment = ALLOCATOR | os.environ
+    if sys.platform == "win32":
+        raise typer.Exit(subprocess.run(command, env=environment, check=False).returncode)  # noqa: S603 - our own command
+    # Nothing stands between the server and the signals that stop it.
+    os.execve(sys.executable, command, environment)  # noqa: S606 - our own command

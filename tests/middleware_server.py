@@ -1,8 +1,8 @@
 """The real app with settings of its own, and a session of it without a browser."""
 
 import http.client
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,9 +57,8 @@ class Server:
         finally:
             connection.close()
 
-    @contextmanager
-    def session(self) -> Iterator[str]:
-        """A person's session as a browser opens one; gives its id."""
+    def view(self) -> Generator[ForwardMsg]:
+        """What a browser is sent that opens the first page, until the page is drawn."""
         address = f"ws://127.0.0.1:{self.port}/_stcore/stream"
         cookie = {"Cookie": self.cookie}
         with connect(address, subprotocols=[Subprotocol("streamlit")], max_size=None, additional_headers=cookie) as socket_:
@@ -67,10 +66,16 @@ class Server:
             while True:
                 received = socket_.recv(60)
                 assert isinstance(received, bytes)
-                message = ForwardMsg.FromString(received)
-                if message.WhichOneof("type") == "new_session":
-                    yield message.new_session.initialize.session_id
+                yield (message := ForwardMsg.FromString(received))
+                if message.WhichOneof("type") == "script_finished":
                     return
+
+    @contextmanager
+    def session(self) -> Iterator[str]:
+        """A person's session as a browser opens one; gives its id."""
+        with closing(self.view()) as view:
+            started = next(message.new_session for message in view if message.WhichOneof("type") == "new_session")
+            yield started.initialize.session_id
 
     def upload(self, session: str, parts: bytes | Iterable[bytes], headers: Mapping[str, str] | None = None) -> Answer:
         """Send a form to the real upload route, with the token against forged requests."""

@@ -37,14 +37,14 @@ def log_of(name: str) -> Path:
 
 @contextmanager
 def running(
-    command: list[str], ready: str, log_name: str, environment: Mapping[str, str] | None = None
+    command: list[str], ready: str, log_name: str, environment: Mapping[str, str] | None = None, folder: Path = ROOT
 ) -> Iterator["subprocess.Popen[bytes]"]:
     """Start a command in a session of its own, with variables of its own, and wait until the address `ready` answers."""
     ARTIFACTS.mkdir(exist_ok=True)
     variables = os.environ | (environment or {})
     with log_of(log_name).open("w") as log:
         process = subprocess.Popen(  # noqa: S603 - our own commands
-            command, cwd=ROOT, env=variables, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            command, cwd=folder, env=variables, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
         )
         try:
             wait_for(ready, process)

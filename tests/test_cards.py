@@ -35,9 +35,8 @@ def data() -> Dataset:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for place in ("resnet_viz.nets.zoo.WEIGHTS_FOLDER", "resnet_viz.training.cards.WEIGHTS_FOLDER"):
-        monkeypatch.setattr(place, tmp_path)
-    monkeypatch.setattr("resnet_viz.nets.curves.CURVES_FOLDER", tmp_path / "curves")
+    monkeypatch.setattr("resnet_viz.assets.WEIGHTS_FOLDER", tmp_path)
+    monkeypatch.setattr("resnet_viz.assets.CURVES_FOLDER", tmp_path / "curves")
     return tmp_path
 
 

@@ -100,6 +100,15 @@ def test_one_file_serves_cpu_and_cuda() -> None:
     assert any("/whl/${TORCH_INDEX}" in text for text in build.all("RUN"))
 
 
+def test_the_index_of_pytorch_is_asked_for_torch_and_torchvision_alone() -> None:
+    (command,) = [text for text in stages()[0].all("RUN") if "/tmp/torch.txt" in text]  # noqa: S108 - a path in the image
+    words = shlex.split(command[: command.index(">")])
+    assert words[:2] == ["grep", "-E"]
+    requirements = ["torch>=2.13", "torchvision==0.28", "torchmetrics>=1.9", "torchcam<1"]
+    found = subprocess.run(words[:3], input="\n".join(requirements), capture_output=True, text=True, check=True)  # noqa: S603
+    assert found.stdout.split() == requirements[:2]
+
+
 def test_the_image_gets_what_it_needs_and_no_secrets() -> None:
     rules = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
     assert rules[0] == "*"

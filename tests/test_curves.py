@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from resnet_viz.nets import curves
 from resnet_viz.nets.curves import block_norms, curve_file, read_curve, read_curves
 from resnet_viz.nets.net import WeightsError
 from resnet_viz.training.trainer import Epoch, write_curve
@@ -17,7 +16,7 @@ ROWS = [
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(curves, "CURVES_FOLDER", tmp_path)
+    monkeypatch.setattr("resnet_viz.assets.CURVES_FOLDER", tmp_path)
     return tmp_path
 
 

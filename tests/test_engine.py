@@ -23,8 +23,8 @@ from resnet_viz.engine.job_types import KINDS, Kind, Task
 from resnet_viz.engine.jobs import BusyError, EngineError, Job, JobCancelledError, Ticket
 from resnet_viz.engine.local import LocalEngine
 from resnet_viz.engine.models import Models
-from resnet_viz.engine.settings import MEGABYTE, Settings
 from resnet_viz.engine.worker import Run
+from resnet_viz.settings import EngineSettings
 
 
 def png(seed: int = 0, side: int = 40) -> bytes:
@@ -134,7 +134,7 @@ class TestAnswers:
     @pytest.mark.parametrize(("batch", "tolerance"), [(1, 0.0), (8, 0.02)], ids=["each alone", "in shared passes"])
     def test_eight_sessions_at_once_get_their_own(self, net: rv.Net, batch: int, tolerance: float) -> None:
         serial = {seed: rv.inspect(net, rv.open_image(png(seed))).table() for seed in range(8)}
-        engine = LocalEngine(Settings(batch=batch), ["cpu", "cpu"])
+        engine = LocalEngine(EngineSettings(batch=batch), ["cpu", "cpu"])
         tickets = [(seed, engine.submit(job(seed=seed), f"session {seed}")) for seed in range(8) for _ in range(2)]
         answered = [(seed, ticket) for seed, ticket in tickets if not cancelled(ticket)]
         assert {seed for seed, _ in answered} == set(range(8))
@@ -186,11 +186,11 @@ class TestSharing:
         assert again.answer().block("layer1.0").maps is not None
 
     def test_what_is_large_is_kept_by_the_block(self) -> None:
-        engine = LocalEngine(Settings(share=2 * MEGABYTE), ["cpu"])
+        engine = LocalEngine(EngineSettings(session_mb=2), ["cpu"])
         shown = job(options=(("block", "layer1.0"),))
         engine.submit(shown, "a").answer()
         assert engine.submit(shown, "a").finished
-        assert engine.nbytes < MEGABYTE
+        assert engine.nbytes < 2**20
         other = engine.submit(job(options=(("block", "layer2.0"),)), "a")
         assert not other.finished
         assert other.answer().block("layer2.0").maps is not None
@@ -264,7 +264,7 @@ class TestTurns:
         assert [ticket.answer().value for ticket in tickets] == [0, 1, 2]
 
     def test_a_full_queue_answers_at_once(self, gate: Gate) -> None:
-        engine = LocalEngine(Settings(queue=2), ["cpu"])
+        engine = LocalEngine(EngineSettings(queue=2), ["cpu"])
         engine.submit(gated(0), "a")
         until(lambda: gate.begun == [0])
         for number in (1, 2):
@@ -425,7 +425,7 @@ class TestPasses:
         return sizes
 
     def test_inspections_that_wait_share_a_pass(self, gate: Gate, net: rv.Net, together: list[int]) -> None:
-        engine = LocalEngine(Settings(batch=4), ["cpu"])
+        engine = LocalEngine(EngineSettings(batch=4), ["cpu"])
         engine.submit(gated(0), "a")
         until(lambda: gate.begun == [0])
         tickets = [engine.submit(job(seed=seed), f"session {seed}") for seed in range(6)]
@@ -473,16 +473,3 @@ class TestModels:
             models.get(name, False, cpu)
         assert loaded == ["resnet20-cifar10", "plain20-cifar10", "resnet20b-cifar10", "plain20-cifar10"]
         assert len(models) == 2
-
-
-class TestSettings:
-    """Sizes come from the environment."""
-
-    def test_the_environment_changes_them(self) -> None:
-        settings = Settings.of({"RESNET_VIZ_RESULTS_MB": "3", "RESNET_VIZ_QUEUE": "5"})
-        assert settings == replace(Settings(), results=3 * MEGABYTE, queue=5)
-
-    @pytest.mark.parametrize("text", ["-1", "0", "many", "1.5"])
-    def test_nonsense_is_named(self, text: str) -> None:
-        with pytest.raises(ValueError, match="RESNET_VIZ_MODELS"):
-            Settings.of({"RESNET_VIZ_MODELS": text})

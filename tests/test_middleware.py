@@ -32,9 +32,9 @@ from app.middleware.file_names import LONGEST, NAMELESS, safe_name
 from app.middleware.hosts import is_own
 from app.middleware.limits import spoken
 from app.middleware.readiness import KEPT_SECONDS, Check, Probe, Readiness
-from app.middleware.settings import SettingError, Settings, read
 from app.middleware.wanted_view import SIGNED_IN, WantedView
 from app.views.sign_in import is_invited
+from resnet_viz import assets
 from tests.middleware_server import Server, form, running
 from tests.servers import ROOT
 
@@ -66,34 +66,6 @@ def inside(**doors: object) -> Starlette:
 
 
 # Settings
-
-
-def test_without_variables_the_usual_settings_hold() -> None:
-    assert read({}) == Settings()
-    assert read({"RESNET_VIZ_CLASS_CODE": "  "}).class_code == ""
-
-
-def test_settings_are_read() -> None:
-    found = read(
-        {
-            "RESNET_VIZ_ALLOWED_HOSTS": "Viz.School.example, *.lab.example.",
-            "RESNET_VIZ_UPLOADS_PER_MINUTE": "0",
-            "RESNET_VIZ_UPLOADS_MB": "64",
-            "RESNET_VIZ_METRICS": "1",
-        }
-    )
-    assert found == replace(
-        Settings(), hosts=("viz.school.example", "*.lab.example"), uploads=0, upload_bytes=64 * MEGABYTE, metrics=True
-    )
-
-
-@pytest.mark.parametrize(
-    "wrong", [{"RESNET_VIZ_UPLOADS_PER_MINUTE": "many"}, {"RESNET_VIZ_UPLOADS_MB": "-1"}, {"RESNET_VIZ_METRICS": "maybe"}]
-)
-def test_a_setting_that_cannot_be_understood_is_named(wrong: dict[str, str]) -> None:
-    name = next(iter(wrong))
-    with pytest.raises(SettingError, match=name):
-        read(wrong)
 
 
 def test_a_wrong_setting_stops_the_start_with_a_sentence() -> None:
@@ -337,13 +309,11 @@ def test_a_check_is_remembered_for_some_seconds_and_shared(clock: Clock) -> None
 
 
 def test_changed_weights_are_not_ready(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from resnet_viz.nets import zoo  # noqa: PLC0415 - its folder is changed here
-
-    for file in zoo.WEIGHTS_FOLDER.iterdir():
+    for file in assets.WEIGHTS_FOLDER.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     weights = tmp_path / "plain20-cifar10.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"\x7f")
-    monkeypatch.setattr(zoo, "WEIGHTS_FOLDER", tmp_path)
+    monkeypatch.setattr(assets, "WEIGHTS_FOLDER", tmp_path)
     found = Check()()
     assert not found.ready
     assert "plain20-cifar10.safetensors is missing or was changed" in found.sentence

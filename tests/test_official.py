@@ -93,7 +93,7 @@ class TestAddresses:
         self, mirror: str, weights: WeightsEnum, folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("RESNET_VIZ_WEIGHTS_URL", mirror)
-        with pytest.raises(WeightsError, match=f"^RESNET_VIZ_WEIGHTS_URL is '{mirror}': let it begin with http"):
+        with pytest.raises(WeightsError, match=f"^RESNET_VIZ_WEIGHTS_URL='{mirror}' is not a web address: write one that"):
             fetch(weights)
         assert not folder.exists()
 

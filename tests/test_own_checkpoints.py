@@ -86,7 +86,7 @@ def test_other_sessions_count_until_they_end(checkpoints: ModuleType, monkeypatc
     assert name not in checkpoints.own()
     with pytest.raises(rv.CheckpointError):
         checkpoints.add(file(1), "mine.pth")
-    checkpoints.sessions.GRACE = 0
+    monkeypatch.setenv("RESNET_VIZ_SESSION_GRACE_S", "0")
     checkpoints.sessions.gone(theirs["session"])
     wait_for(lambda: not gc.collect() and held() is None)
     assert checkpoints.add(file(1), "mine.pth") in checkpoints.own()

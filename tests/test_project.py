@@ -6,8 +6,9 @@ import tomllib
 from pathlib import Path
 
 import resnet_viz as rv
+from resnet_viz import assets
 from resnet_viz.nets.curves import read_curves
-from resnet_viz.nets.zoo import CIFAR, WEIGHTS_FOLDER
+from resnet_viz.nets.zoo import CIFAR
 
 ROOT = Path(__file__).parents[1]
 
@@ -15,8 +16,7 @@ ROOT = Path(__file__).parents[1]
 def test_requirements_hold_every_dependency_and_the_package_itself() -> None:
     lines = [line for line in (ROOT / "requirements.txt").read_text().splitlines() if line and not line.startswith("#")]
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert set(project["dependencies"]) <= set(lines)
-    assert lines[-1] == "-e ."
+    assert lines == [*project["dependencies"], "-e ."]
 
 
 def test_the_public_names_are_there() -> None:
@@ -26,7 +26,7 @@ def test_the_public_names_are_there() -> None:
 
 
 def test_every_sample_is_listed_and_opens() -> None:
-    folder = ROOT / "assets" / "samples"
+    folder = assets.SAMPLES_FOLDER
     samples = json.loads((folder / "samples.json").read_text())
     assert len(samples) >= 8
     sources = (folder / "SOURCES.md").read_text()
@@ -44,19 +44,19 @@ def test_the_readme_tells_the_errors_of_the_shipped_curves() -> None:
 
 
 def test_shipped_weights_have_card_curve_and_load() -> None:
-    shipped = sorted(path.stem for path in WEIGHTS_FOLDER.glob("*.safetensors"))
+    shipped = sorted(path.stem for path in assets.WEIGHTS_FOLDER.glob("*.safetensors"))
     assert "resnet20-cifar10" in shipped
     for name in shipped:
-        card = json.loads((WEIGHTS_FOLDER / f"{name}.json").read_text())
-        curve = (WEIGHTS_FOLDER.parent / "curves" / f"{name}.csv").read_text().splitlines()
+        card = json.loads((assets.WEIGHTS_FOLDER / f"{name}.json").read_text())
+        curve = (assets.CURVES_FOLDER / f"{name}.csv").read_text().splitlines()
         assert len(curve) == card["recipe"]["epochs"] + 1
-        assert f"{card['test_accuracy']:.2%}" in (WEIGHTS_FOLDER / f"{name}.md").read_text()
+        assert f"{card['test_accuracy']:.2%}" in (assets.WEIGHTS_FOLDER / f"{name}.md").read_text()
         assert rv.load(name, device="cpu").weights.source == "shipped"
 
 
 def test_the_default_network_knows_its_own_samples() -> None:
     net = rv.load("resnet20-cifar10", device="cpu")
-    folder = ROOT / "assets" / "samples"
+    folder = assets.SAMPLES_FOLDER
     for sample in json.loads((folder / "samples.json").read_text()):
         if sample["kind"] == "cifar10":
             best = rv.inspect(net, rv.open_image(folder / sample["file"])).predictions[0]

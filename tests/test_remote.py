@@ -22,10 +22,10 @@ from resnet_viz.engine.probe import Probe
 from resnet_viz.engine.protocol import ANSWER, HEAD, LIFE, MOST_JOB_BYTES, PROGRESS, SESSION_HEADER, frame
 from resnet_viz.engine.remote import RemoteEngine
 from resnet_viz.engine.session_expiry import Silence
-from resnet_viz.engine.settings import Settings
 from resnet_viz.engine.wire import encode
 from resnet_viz.images import digest
 from resnet_viz.nets.zoo import ModelInfo
+from resnet_viz.settings import EngineSettings
 from tests.servers import free_port
 
 PICTURE = (Path(__file__).parents[1] / "assets" / "samples" / "cifar-cat.jpg").read_bytes()
@@ -62,7 +62,7 @@ class Server:
     """The routes on a port of their own, which can be taken away and come back."""
 
     def __init__(self, token: str = "") -> None:
-        self.engine = LocalEngine(Settings(queue=2), devices=["cpu"])
+        self.engine = LocalEngine(EngineSettings(queue=2), devices=["cpu"])
         self._app = ingress.ingress(self.engine, Probe(self.engine.devices[0]), token)
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"

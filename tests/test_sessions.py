@@ -12,9 +12,8 @@ import pytest
 @pytest.fixture
 def sessions(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.delitem(sys.modules, "app.sessions", raising=False)
-    module = importlib.import_module("app.sessions")
-    module.GRACE = 0.1  # type: ignore[attr-defined]
-    return module
+    monkeypatch.setenv("RESNET_VIZ_SESSION_GRACE_S", "0.1")
+    return importlib.import_module("app.sessions")
 
 
 @pytest.fixture

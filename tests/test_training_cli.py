@@ -32,9 +32,8 @@ def data(monkeypatch: pytest.MonkeyPatch) -> Dataset:
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty place for weights, cards and curves, and a family of two that are quickly trained."""
-    for module in ("resnet_viz.nets.zoo", "resnet_viz.training.cards", "resnet_viz.training.__main__"):
-        monkeypatch.setattr(f"{module}.WEIGHTS_FOLDER", tmp_path)
-    monkeypatch.setattr("resnet_viz.nets.curves.CURVES_FOLDER", tmp_path / "curves")
+    monkeypatch.setattr("resnet_viz.assets.WEIGHTS_FOLDER", tmp_path)
+    monkeypatch.setattr("resnet_viz.assets.CURVES_FOLDER", tmp_path / "curves")
     monkeypatch.setattr(commands, "FAMILY", SHALLOW)
     monkeypatch.setattr(commands, "fastest_precision", lambda *_: "float32")
     return tmp_path

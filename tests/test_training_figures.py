@@ -13,7 +13,6 @@ from resnet_viz.figures.gradients.gradient_norms import gradient_norms
 from resnet_viz.figures.theme import DARK, IDENTITY, LIGHT, PLAIN, Theme
 from resnet_viz.figures.training.confusion import class_accuracy, confusion
 from resnet_viz.figures.training.training_curves import LABEL_PIXELS, training_curves
-from resnet_viz.nets import curves as shipped_curves
 from resnet_viz.nets.curves import read_curve
 from resnet_viz.training.trainer import Epoch, write_curve
 
@@ -42,7 +41,7 @@ def made(name: str, folder: Path, norms: tuple[float, ...] = (0.5, 0.25, 0.75)) 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(shipped_curves, "CURVES_FOLDER", tmp_path)
+    monkeypatch.setattr("resnet_viz.assets.CURVES_FOLDER", tmp_path)
     return tmp_path
 
 

@@ -30,7 +30,7 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder in the place of assets/weights."""
     folder = tmp_path / "weights"
     folder.mkdir()
-    monkeypatch.setattr(zoo, "WEIGHTS_FOLDER", folder)
+    monkeypatch.setattr("resnet_viz.assets.WEIGHTS_FOLDER", folder)
     return folder
 
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 from app import sessions
 from app.middleware.buckets import Buckets
-from app.middleware.settings import settings
+from app.settings import settings
 
 Kind = Literal["upload", "computation"]
 
@@ -41,4 +41,4 @@ def spoken(seconds: int) -> str:
 
 @cache
 def _buckets() -> dict[Kind, Buckets]:
-    return {"upload": Buckets(settings().uploads), "computation": Buckets(settings().computations)}
+    return {"upload": Buckets(settings().uploads_per_minute), "computation": Buckets(settings().computations_per_minute)}

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import anyio
 from anyio import to_thread
@@ -12,11 +11,12 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 import resnet_viz as rv
+from resnet_viz import assets
 
 READY = "/ready"
 KEPT_SECONDS = 10.0
 MODEL = "resnet20-cifar10"
-PICTURE, ANSWER = Path(__file__).parents[2] / "assets" / "samples" / "cifar-cat.jpg", "cat"
+PICTURE, ANSWER = assets.SAMPLES_FOLDER / "cifar-cat.jpg", "cat"
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.middleware import readiness, upload_route
 from app.middleware.class_code import ClassCode
 from app.middleware.hosts import AllowedHosts
-from app.middleware.settings import SettingError, settings
 from app.middleware.upload_route import UploadRoute
 from app.middleware.wanted_view import WantedView
+from app.settings import check, settings
 from resnet_viz.nets.download import remove_unfinished
+from resnet_viz.settings import SettingError
 
 METRICS = "/_stcore/metrics"
 # Links name uploads: other sites do not learn them. Nothing is taken for what it does not say it is.
@@ -62,15 +63,20 @@ def middleware() -> list[Middleware]:
     """Return the doors in the order in which a request meets them."""
     upload_route.keep_in_memory()
     try:
-        chosen = settings()
+        check()
     except SettingError as error:
         sys.exit(f"ResNet Viz does not start: {error}")
-    named = (*chosen.hosts, *(host.lower() for host in st.get_option("server.allowedHosts")))
+    chosen = settings()
+    named = (*chosen.allowed_hosts, *(host.lower() for host in st.get_option("server.allowedHosts")))
     layers = [Middleware(Answers, metrics=chosen.metrics), Middleware(AllowedHosts, names=named)]
     if chosen.class_code:
-        layers.append(Middleware(ClassCode, code=chosen.class_code, tries=chosen.tries))
+        layers.append(Middleware(ClassCode, code=chosen.class_code, tries=chosen.code_tries_per_minute))
     start = f"/{st.get_option('server.baseUrlPath').strip('/')}"
-    return [*layers, Middleware(WantedView, start=start), Middleware(UploadRoute, chosen.uploads, chosen.upload_bytes)]
+    return [
+        *layers,
+        Middleware(WantedView, start=start),
+        Middleware(UploadRoute, chosen.uploads_per_minute, chosen.upload_bytes),
+    ]
 
 
 @asynccontextmanager

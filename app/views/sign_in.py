@@ -5,14 +5,14 @@ from pathlib import Path
 import streamlit as st
 
 from app import show
-from app.middleware.settings import settings
+from app.settings import settings
 
 APP = Path(__file__).parents[1]
 
 
 def is_closed() -> bool:
     """Whether this person has to sign in first; never where nobody set up sign-in."""
-    return is_set_up() and not (st.user.is_logged_in and is_invited(_email(), settings().emails))
+    return is_set_up() and not (st.user.is_logged_in and is_invited(_email(), settings().sign_in_emails))
 
 
 def is_set_up() -> bool:
@@ -31,7 +31,9 @@ def page() -> None:
     st.html(Path(__file__).with_suffix(".css"))
     with st.container(key=f"door-{show.theme().name}"):
         st.image(
-            APP / "doors" / "block.svg", width=147, alt="A residual block: the identity path, and the arc that is added to it"
+            APP / "middleware" / "block.svg",
+            width=147,
+            alt="A residual block: the identity path, and the arc that is added to it",
         )
         show.product("What does each residual block do with an image?")
         if st.user.is_logged_in:

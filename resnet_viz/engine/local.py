@@ -10,11 +10,11 @@ from resnet_viz.engine.job_types import KINDS, Kind
 from resnet_viz.engine.jobs import BusyError, Job, JobCancelledError, Progress, Ticket, owner_of
 from resnet_viz.engine.models import Loader, Models, load_here
 from resnet_viz.engine.queue import FairQueue
-from resnet_viz.engine.settings import Settings
 from resnet_viz.engine.store import EVERYBODY, Store
 from resnet_viz.engine.worker import Run, Worker
 from resnet_viz.nets.net import Net, pick_device
 from resnet_viz.nets.zoo import ModelInfo, list_models
+from resnet_viz.settings import EngineSettings
 
 
 class HasSize(Protocol):
@@ -33,11 +33,11 @@ class LocalEngine:
 
     def __init__(
         self,
-        settings: Settings | None = None,
+        settings: EngineSettings | None = None,
         devices: Sequence[str | torch.device] = (),
         loader: Loader = load_here,
     ) -> None:
-        self.settings = settings or Settings()
+        self.settings = settings or EngineSettings.read()
         self.devices = tuple(map(pick_device, devices)) or _devices()
         self._store: Store[HasSize] = Store(self.settings.results, lambda answer: answer.nbytes, self.settings.share)
         self.nets = Models(self.settings.models, loader)

@@ -29,10 +29,10 @@ from resnet_viz.engine.protocol import (
     Refusal,
     error_of,
 )
-from resnet_viz.engine.settings import Settings
 from resnet_viz.engine.store import Store
 from resnet_viz.engine.wire import decode, encode
 from resnet_viz.nets.zoo import ModelInfo
+from resnet_viz.settings import EngineSettings
 
 # Before a job is asked for again, so that the replica that died is no longer asked.
 PAUSE = 0.3
@@ -51,9 +51,9 @@ class RemoteEngine:
     """The engine at a URL, with its token; call `close` when it is not needed any more. ValueError for a URL that is none."""
 
     def __init__(
-        self, url: str, token: str = "", settings: Settings | None = None, clock: Callable[[], float] = time.monotonic
+        self, url: str, token: str = "", settings: EngineSettings | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        settings = settings or Settings()
+        settings = settings or EngineSettings.read()
         self._connection = Connection(url, token)
         self._store: Store[Any] = Store(settings.results, lambda answer: answer.nbytes, settings.share)
         self._errands: dict[Ticket, _Errand] = {}

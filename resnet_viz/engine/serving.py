@@ -16,11 +16,11 @@ import asyncio
 import os
 import secrets
 import signal
+import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ from resnet_viz.engine import haproxy
 from resnet_viz.engine.ingress import ingress
 from resnet_viz.engine.local import LocalEngine
 from resnet_viz.engine.probe import Probe
-from resnet_viz.engine.settings import Settings
+from resnet_viz.settings import EngineSettings, ServingSettings, SettingError, WeightsSettings
 
 APP, REPLICA = "resnet-viz", "Replica"
 # Beside the jobs: probes, catalogues and farewells.
@@ -43,43 +43,16 @@ OTHER_REQUESTS = 16
 SHARED_MEMORY = 500 * 10**6
 
 
-@dataclass(frozen=True)
-class Scale:
-    """How many replicas there are, and what each takes of its machine.
-
-    `gpu` is a share of a GPU; nothing holds a replica to it, so that what runs together must fit into its memory. A replica
-    with more than `busy` unfinished jobs calls for another one.
-    """
-
-    fewest: int = 1
-    most: int = 1
-    cpus: float = 1.0
-    gpu: float = 0.0
-    busy: int = 4
-
-    @classmethod
-    def of(cls, environment: Mapping[str, str] = os.environ) -> "Scale":
-        """Read the environment; ValueError names a variable that has no such number."""
-        fewest = int(_number(environment, "RESNET_VIZ_MIN_REPLICAS", 1, least=1))
-        return cls(
-            fewest=fewest,
-            most=int(_number(environment, "RESNET_VIZ_MAX_REPLICAS", fewest, least=fewest)),
-            cpus=_number(environment, "RESNET_VIZ_REPLICA_CPUS", 1.0, least=0.0),
-            gpu=_number(environment, "RESNET_VIZ_GPU_FRACTION", 0.0, least=0.0),
-            busy=int(_number(environment, "RESNET_VIZ_BUSY", 4, least=1)),
-        )
-
-
 class Replica:
     """One engine of several, on the device that Ray gave it."""
 
     def __init__(self) -> None:
-        self._engine = LocalEngine(Settings.of())
+        self._engine = LocalEngine(EngineSettings.read())
         self._probe = Probe(self._engine.devices[0])
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
         """Return the routes."""
-        return ingress(self._engine, self._probe, os.environ.get("RESNET_VIZ_TOKEN", ""), _leave_everywhere)
+        return ingress(self._engine, self._probe, ServingSettings.read().token, _leave_everywhere)
 
     async def check_health(self) -> None:
         """Fail where a small picture cannot be inspected: Ray Serve replaces the replica."""
@@ -96,12 +69,12 @@ class Replica:
 
 def application(_: dict[str, str] | None = None) -> serve.Application:
     """Return what Ray Serve is to run, as the environment says."""
-    scale, settings = Scale.of(), Settings.of()
+    scale, settings = ServingSettings.read(), EngineSettings.read()
     replica = serve.deployment(
         name=REPLICA,
-        ray_actor_options={"num_cpus": scale.cpus, "num_gpus": scale.gpu},
+        ray_actor_options={"num_cpus": scale.replica_cpus, "num_gpus": scale.gpu_fraction},
         autoscaling_config=AutoscalingConfig(
-            min_replicas=scale.fewest, max_replicas=scale.most, target_ongoing_requests=scale.busy
+            min_replicas=scale.min_replicas, max_replicas=scale.max_replicas, target_ongoing_requests=scale.busy
         ),
         # More than the engine's own queue takes, which then says with a sentence that it is full.
         max_ongoing_requests=settings.queue + settings.batch + OTHER_REQUESTS,
@@ -140,9 +113,13 @@ def running(host: str, port: int, **cluster: Any) -> Iterator[None]:  # noqa: AN
 
 def main() -> None:
     """Serve until the process is told to end."""
-    # Without a token whoever reaches the port may compute: then that is this machine alone.
-    default = "0.0.0.0" if os.environ.get("RESNET_VIZ_TOKEN") else "127.0.0.1"  # noqa: S104 - the token stands before it
-    host, port = os.environ.get("RESNET_VIZ_ENGINE_HOST", default), int(os.environ.get("PORT", "8000"))
+    try:
+        place = ServingSettings.read()
+        EngineSettings.read()
+        WeightsSettings.read()
+    except SettingError as error:
+        sys.exit(f"The engine does not start: {error}")
+    host, port = place.host, place.port
     with running(host, port, object_store_memory=SHARED_MEMORY):
         # After Ray's own, which would end this process and leave the others.
         ended = threading.Event()
@@ -155,17 +132,6 @@ def main() -> None:
 async def _leave_everywhere(session: str) -> None:
     """Forget a session in every replica: its jobs may have gone to another one when its own was busy."""
     await serve.get_deployment_handle(REPLICA, APP).broadcast("leave", session).results_async()
-
-
-def _number(environment: Mapping[str, str], variable: str, default: float, least: float) -> float:
-    text = environment.get(variable, "")
-    try:
-        value = float(text) if text else default
-    except ValueError:
-        value = -1.0
-    if not value >= least:
-        raise ValueError(f"{variable}={text!r} is no number of {least:g} or more")
-    return value
 
 
 if __name__ == "__main__":

@@ -64,7 +64,6 @@ def lay_out(panels: Sequence[Panel], signs: Sequence[Sign], theme: Theme, size: 
         width=size[0],
         height=size[1] + TOP,
         margin={"l": 0, "r": 0, "t": TOP, "b": 0},
-        dragmode=False,
         showlegend=False,
     )
     return fig
@@ -105,7 +104,7 @@ def _bar(panel: Panel, size: tuple[int, int], unit: str, theme: Theme) -> dict[s
 
 def _axes(panel: Panel, axis: str, size: tuple[int, int]) -> dict[str, Any]:
     height, width = panel.content.shape[:2]
-    still = {"showgrid": False, "zeroline": False, "showticklabels": False, "ticks": "", "fixedrange": True}
+    still = {"showgrid": False, "zeroline": False, "showticklabels": False, "ticks": ""}
     frame = {"showline": True, "mirror": True, "linecolor": panel.colour, "linewidth": 3}
     across = [panel.left / size[0], (panel.left + panel.width) / size[0]]
     down = [1 - (panel.top + panel.height) / size[1], 1 - panel.top / size[1]]

@@ -70,8 +70,12 @@ def short(block: str) -> str:
 
 @cache
 def _template(theme: Theme) -> go.layout.Template:
-    """How axes look, so that one with colours of its own keeps them; Plotly takes 20 ms to check one and 2 ms to copy it."""
-    return go.layout.Template(layout={"xaxis": _axis(theme), "yaxis": _axis(theme)})
+    """What figures have in common unless they say otherwise: nothing is dragged or zoomed, and how axes look.
+
+    Plotly takes 20 ms to check a template and 2 ms to copy it.
+    """
+    axis = _axis(theme)
+    return go.layout.Template(layout={"dragmode": False, "hovermode": "closest", "xaxis": axis, "yaxis": axis})
 
 
 def rgb(colour: str) -> NDArray[np.uint8]:
@@ -92,6 +96,7 @@ def _axis(theme: Theme) -> dict[str, object]:
         "zerolinecolor": theme.muted,
         "zeroline": False,
         "automargin": True,
+        "fixedrange": True,
     }
 
 

@@ -20,11 +20,11 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from resnet_viz import assets
 from resnet_viz.nets.blocks import ResidualBlock
 from resnet_viz.nets.net import Net, WeightsError
 from resnet_viz.nets.preprocessing import Preprocessing
 
-FOLDER = Path(__file__).parents[2] / "assets" / "lessons"
 MOST_PLANS = 150
 BATCH = 100
 
@@ -163,7 +163,7 @@ def normalised(preprocessing: Preprocessing, images: Tensor) -> Tensor:
     return (images.float() / 255 - mean) / std
 
 
-def write(model: str, pictures: int, rows: Sequence[Measured], folder: Path = FOLDER) -> Path:
+def write(model: str, pictures: int, rows: Sequence[Measured], folder: Path = assets.LESSONS_FOLDER) -> Path:
     """Write what was measured beside the other recordings."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"fewer-blocks-{model}.csv"
@@ -175,7 +175,7 @@ def write(model: str, pictures: int, rows: Sequence[Measured], folder: Path = FO
     return path
 
 
-def read(model: str, folder: Path = FOLDER) -> Recorded:
+def read(model: str, folder: Path = assets.LESSONS_FOLDER) -> Recorded:
     """Read what was measured of a network; WeightsError with a sentence where nothing was, or the file is damaged."""
     path = folder / f"fewer-blocks-{model}.csv"
     if not path.exists():
@@ -196,7 +196,7 @@ def read(model: str, folder: Path = FOLDER) -> Recorded:
     raise WeightsError(f"{path.name} is damaged: restore the file.")
 
 
-def recorded_models(folder: Path = FOLDER) -> tuple[str, ...]:
+def recorded_models(folder: Path = assets.LESSONS_FOLDER) -> tuple[str, ...]:
     """Name the networks that something was measured of."""
     return tuple(sorted(path.stem.removeprefix("fewer-blocks-") for path in folder.glob("fewer-blocks-*.csv")))
 

@@ -14,13 +14,13 @@ from PIL import Image
 from torch import Tensor, nn
 from torchvision.transforms import functional as transforms
 
+from resnet_viz import assets
 from resnet_viz.analyses.activations import Array, array
 from resnet_viz.analyses.capture import capture
 from resnet_viz.images import ImageError, open_image
 from resnet_viz.nets.blocks import ZeroPad, initialise
 from resnet_viz.nets.costs import count_parameters
 from resnet_viz.nets.net import Net, WeightsError
-from resnet_viz.nets.wiring import SAMPLES_FOLDER
 from resnet_viz.nets.zoo import read_card
 
 Shape = tuple[int, int, int]
@@ -287,7 +287,7 @@ def _features(net: Net, image: Image.Image, source: str) -> Tensor:
 
 def _gallery() -> list[Image.Image]:
     found = []
-    for path in sorted(SAMPLES_FOLDER.glob("*.jpg")):
+    for path in sorted(assets.SAMPLES_FOLDER.glob("*.jpg")):
         try:
             found.append(open_image(path))
         except ImageError:

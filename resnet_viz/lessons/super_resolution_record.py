@@ -18,11 +18,11 @@ import torch
 import typer
 from safetensors.torch import save
 
+from resnet_viz import assets
 from resnet_viz.lessons.super_resolution import FACTORS, SIDE, Quality
 from resnet_viz.lessons.super_resolution_nets import DESIGNS, SuperResolver, multiply_adds, parameters
-from resnet_viz.lessons.super_resolution_recorded import FOLDER, card, file, network
+from resnet_viz.lessons.super_resolution_recorded import card, file, network
 from resnet_viz.lessons.super_resolution_training import (
-    SAMPLES_FOLDER,
     TRAINING_PHOTOS,
     VALIDATION_PHOTOS,
     WINDOW,
@@ -111,7 +111,7 @@ def run(
     return training, curve
 
 
-def ship(training: Training, curve: list[Point], folder: Path = FOLDER) -> dict[str, Any]:
+def ship(training: Training, curve: list[Point], folder: Path = assets.LESSONS_FOLDER) -> dict[str, Any]:
     """Write weights, card and curve; returns the card."""
     name, net, recipe = training.name, training.net, training.recipe
     weights = save({key: tensor.contiguous() for key, tensor in net.state_dict().items()})
@@ -153,7 +153,7 @@ def _rounded(found: Quality) -> dict[str, float]:
 
 
 def _hashes(photos: tuple[str, ...]) -> dict[str, str]:
-    return {photo: hashlib.sha256((SAMPLES_FOLDER / photo).read_bytes()).hexdigest() for photo in photos}
+    return {photo: hashlib.sha256((assets.SAMPLES_FOLDER / photo).read_bytes()).hexdigest() for photo in photos}
 
 
 def _save(training: Training, curve: list[Point], path: Path) -> None:

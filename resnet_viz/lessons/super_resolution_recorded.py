@@ -11,22 +11,20 @@ import pandas as pd
 from safetensors import SafetensorError
 from safetensors.torch import load
 
+from resnet_viz import assets
 from resnet_viz.lessons.super_resolution import FACTORS, Quality
 from resnet_viz.lessons.super_resolution_nets import DESIGNS, SuperResolver, build
 from resnet_viz.lessons.super_resolution_training import Trial, Trials
 from resnet_viz.nets.net import WeightsError
-from resnet_viz.nets.zoo import WEIGHTS_FOLDER
-
-FOLDER = WEIGHTS_FOLDER.parent / "lessons"
 
 
-def file(name: str, ending: str, folder: Path = FOLDER) -> Path:
+def file(name: str, ending: str, folder: Path = assets.LESSONS_FOLDER) -> Path:
     """Say where a network's "safetensors", "json" or "csv" is looked for."""
     return folder / f"super-resolution-{name}.{ending}"
 
 
 @cache
-def network(name: str, folder: Path = FOLDER) -> SuperResolver:
+def network(name: str, folder: Path = assets.LESSONS_FOLDER) -> SuperResolver:
     """Load a shipped network in evaluation mode; WeightsError with a sentence where its file is not that of its card."""
     about, path = card(name, folder), file(name, "safetensors", folder)
     data = path.read_bytes() if path.exists() else b""
@@ -41,7 +39,7 @@ def network(name: str, folder: Path = FOLDER) -> SuperResolver:
     return net.eval().requires_grad_(requires_grad=False)
 
 
-def card(name: str, folder: Path = FOLDER) -> dict[str, Any]:
+def card(name: str, folder: Path = assets.LESSONS_FOLDER) -> dict[str, Any]:
     """Return what is written about a shipped network; WeightsError where there is nothing."""
     path = file(name, "json", folder)
     try:
@@ -51,7 +49,7 @@ def card(name: str, folder: Path = FOLDER) -> dict[str, Any]:
     return found
 
 
-def curves(factor: int, folder: Path = FOLDER) -> Trials:
+def curves(factor: int, folder: Path = assets.LESSONS_FOLDER) -> Trials:
     """Return the recorded curves of all networks for a factor; WeightsError where one is missing or damaged."""
     if factor not in FACTORS:
         raise ValueError(f"A factor of {factor} is not one of {', '.join(map(str, FACTORS))}: choose one of these.")

@@ -17,13 +17,12 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from resnet_viz import assets
 from resnet_viz.analyses.activations import Array
 from resnet_viz.images import open_image
 from resnet_viz.lessons.super_resolution import FACTORS, MULTIPLE, SIDE, Picture, Quality, degrade, luminance, psnr, ssim, view
 from resnet_viz.lessons.super_resolution_nets import DESIGNS, SuperResolver, build, multiply_adds, parameters
-from resnet_viz.nets.zoo import WEIGHTS_FOLDER
 
-SAMPLES_FOLDER = WEIGHTS_FOLDER.parent / "samples"
 TRAINING_PHOTOS = ("coffee-photo.jpg", "flower-photo.jpg", "pagoda-photo.jpg", "raccoon-photo.jpg", "rocket-photo.jpg")
 VALIDATION_PHOTOS = ("astronaut-photo.jpg", "cat-photo.jpg")
 # The middle of each validation photo that a curve is measured on.
@@ -210,7 +209,7 @@ def training_photos(heights: tuple[int, ...]) -> tuple[Photo, ...]:
 @cache
 def validation_photos() -> tuple[Photo, ...]:
     """The photos that curves are measured on, as a lesson shows them."""
-    return tuple(_photo(view(open_image(SAMPLES_FOLDER / name))) for name in VALIDATION_PHOTOS)
+    return tuple(_photo(view(open_image(assets.SAMPLES_FOLDER / name))) for name in VALIDATION_PHOTOS)
 
 
 def prepare() -> None:
@@ -262,7 +261,7 @@ def _validation(factor: int, window: int) -> tuple[Tensor, Tensor, Tensor]:
 
 def _scaled(name: str, height: int) -> Picture:
     """A photo with its shorter side at `height`, cut to multiples of 12."""
-    image = open_image(SAMPLES_FOLDER / name)
+    image = open_image(assets.SAMPLES_FOLDER / name)
     size = [round(length * height / min(image.size)) for length in image.size]
     image = image.resize((size[0], size[1]), Image.Resampling.BICUBIC)
     width, height = (length // MULTIPLE * MULTIPLE for length in image.size)

@@ -10,16 +10,15 @@ from pathlib import Path
 
 import pandas as pd
 
+from resnet_viz import assets
 from resnet_viz.nets.net import WeightsError
-from resnet_viz.nets.zoo import WEIGHTS_FOLDER
 
-CURVES_FOLDER = WEIGHTS_FOLDER.parent / "curves"
 GRADIENT_NORM = "gradient_norm:"
 
 
 def curve_file(name: str) -> Path:
     """Say where a network's curve is looked for."""
-    return CURVES_FOLDER / f"{name}.csv"
+    return assets.CURVES_FOLDER / f"{name}.csv"
 
 
 def read_curve(name: str) -> pd.DataFrame:

@@ -6,7 +6,6 @@ both hold them under torchvision's names, which carry the first digits of their 
 
 import hashlib
 import logging
-import os
 import pickle
 import threading
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from torchvision.models import WeightsEnum, get_model_weights
 
 from resnet_viz.nets.download import TIMEOUT, OnProgress, WantedFile, download, unheard
 from resnet_viz.nets.net import WeightsError
+from resnet_viz.settings import SettingError, WeightsSettings
 
 LOG = logging.getLogger(__name__)
 TURN_SECONDS = 0.2
@@ -35,7 +35,7 @@ def best_weights(name: str) -> WeightsEnum:
 
 def weights_file(official: WeightsEnum) -> Path:
     """Say where the file is looked for: in RESNET_VIZ_WEIGHTS_DIR if that names a folder, else in torch.hub's."""
-    folder = os.environ.get("RESNET_VIZ_WEIGHTS_DIR") or Path(torch.hub.get_dir()) / "checkpoints"
+    folder = _settings().weights_dir or Path(torch.hub.get_dir()) / "checkpoints"
     return Path(folder) / _name(official)
 
 
@@ -49,12 +49,8 @@ def weights_url(official: WeightsEnum) -> str:
 
     WeightsError if that variable is no web address.
     """
-    mirror = os.environ.get("RESNET_VIZ_WEIGHTS_URL")
-    if not mirror:
-        return str(official.url)
-    if not mirror.startswith(("http://", "https://")):
-        raise WeightsError(f"RESNET_VIZ_WEIGHTS_URL is {mirror!r}: let it begin with http:// or https://, or leave it out.")
-    return f"{mirror.rstrip('/')}/{_name(official)}"
+    mirror = _settings().weights_url
+    return f"{mirror.rstrip('/')}/{_name(official)}" if mirror else str(official.url)
 
 
 def fetch(official: WeightsEnum, on_progress: OnProgress = unheard, timeout: float = TIMEOUT) -> Path:
@@ -88,6 +84,13 @@ def load_official(module: nn.Module, official: WeightsEnum, title: str) -> None:
         module.load_state_dict(torch.load(file, map_location="cpu", weights_only=True), assign=True)
     except (OSError, RuntimeError, EOFError, TypeError, AttributeError, pickle.UnpicklingError) as error:
         raise WeightsError(damaged) from error
+
+
+def _settings() -> WeightsSettings:
+    try:
+        return WeightsSettings.read()
+    except SettingError as error:
+        raise WeightsError(str(error)) from error
 
 
 def _name(official: WeightsEnum) -> str:

@@ -6,19 +6,18 @@ https://arxiv.org/abs/1502.03167, algorithm 2). Among the possible wirings the r
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Literal
 
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from resnet_viz import assets
 from resnet_viz.nets.preprocessing import Preprocessing
 
 Wiring = Literal["as saved", "zero-pad", "zero-pad, zeros last", "no shortcut", "3x3 stem", "3x3 stem, max pool"]
 
 EPSILON = 1e-5
-SAMPLES_FOLDER = Path(__file__).parents[2] / "assets" / "samples"
 
 
 def most_plausible(candidates: Mapping[Wiring, nn.Module], preprocessing: Preprocessing) -> Wiring:
@@ -56,5 +55,5 @@ def surprise(module: nn.Module, images: Tensor) -> float:
 
 def _natural_images(preprocessing: Preprocessing) -> Tensor:
     """Return the sample gallery as the network would see it, (N, 3, crop, crop)."""
-    paths = sorted(SAMPLES_FOLDER.glob("*.jpg")) + sorted(SAMPLES_FOLDER.glob("*.png"))
+    paths = sorted(assets.SAMPLES_FOLDER.glob("*.jpg")) + sorted(assets.SAMPLES_FOLDER.glob("*.png"))
     return torch.cat([preprocessing.tensor(Image.open(path)) for path in paths])

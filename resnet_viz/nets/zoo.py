@@ -5,13 +5,13 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
-from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from resnet_viz import assets
 from resnet_viz.nets import imagenet
 from resnet_viz.nets.cifar import CIFAR10_LABELS, CIFAR10_MEAN, CIFAR10_STD, CifarResNet, ShortcutOption
 from resnet_viz.nets.costs import count_parameters
@@ -27,7 +27,6 @@ from resnet_viz.nets.photos import (
 )
 from resnet_viz.nets.preprocessing import Preprocessing
 
-WEIGHTS_FOLDER = Path(__file__).parents[2] / "assets" / "weights"
 DEFAULT_MODEL = "resnet20-cifar10"
 CIFAR_DEPTHS = (20, 32, 44, 56, 110)
 CIFAR_PREPROCESSING = Preprocessing(32, 32, CIFAR10_MEAN, CIFAR10_STD)
@@ -164,7 +163,7 @@ def blueprint(name: str) -> Net:
 
 def read_card(name: str) -> dict[str, Any]:
     """Return the model card of shipped weights; WeightsError where there is none, or none that says what it must."""
-    path = WEIGHTS_FOLDER / f"{name}.json"
+    path = assets.WEIGHTS_FOLDER / f"{name}.json"
     if not path.exists():
         raise WeightsError(
             f"No trained weights of {name} are shipped with this copy: take another model, or look at it untrained"
@@ -192,7 +191,7 @@ def _trained_net(name: str, weights: str | None, seed: int) -> Net:
     origin = _untrained(seed)
     if weights is not None:
         card = read_card(name)
-        path = WEIGHTS_FOLDER / f"{name}.safetensors"
+        path = assets.WEIGHTS_FOLDER / f"{name}.safetensors"
         if not path.exists() or hashlib.sha256(path.read_bytes()).hexdigest() != card["sha256"]:
             raise WeightsError(f"{path.name} is missing or was changed: its SHA-256 is not its model card's. Restore the file.")
         module.load_state_dict(load_file(path))
@@ -220,7 +219,7 @@ def _untrained(seed: int) -> WeightsOrigin:
 
 
 def _trained_info(name: str) -> ModelInfo:
-    spec, file = TRAINED[name], WEIGHTS_FOLDER / f"{name}.safetensors"
+    spec, file = TRAINED[name], assets.WEIGHTS_FOLDER / f"{name}.safetensors"
     params = _parameters(name)
     source: Source = "shipped"
     try:

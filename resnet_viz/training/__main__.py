@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
+from resnet_viz import assets
 from resnet_viz.lessons import fewer_blocks
 from resnet_viz.nets.net import WeightsError, pick_device
-from resnet_viz.nets.zoo import TRAINED, WEIGHTS_FOLDER, Spec, load, read_card
+from resnet_viz.nets.zoo import TRAINED, Spec, load, read_card
 from resnet_viz.training import cards
 from resnet_viz.training.data import Dataset, load_dataset
 from resnet_viz.training.tasks import TASKS, Task
@@ -61,7 +62,7 @@ def check_command(name: Name, data: Data) -> None:
 @app.command("zoo-check")
 def zoo_check_command(data: Data) -> None:
     """Measure all shipped weights again; exit 1 if one is over 0.1 points off its card, or is not the file of its card."""
-    shipped = [name for name in TRAINED if (WEIGHTS_FOLDER / f"{name}.json").exists()]
+    shipped = [name for name in TRAINED if (assets.WEIGHTS_FOLDER / f"{name}.json").exists()]
     agreeing = []
     for task, names in _by_task(shipped).items():
         images = load_dataset(data, TASKS[task])
@@ -92,7 +93,7 @@ def _make(name: str, images: Dataset, runs: Path, epochs: int | None) -> None:
     recipe = replace(usual, epochs=epochs or usual.epochs, precision=precision)
     curve = train(net, images, recipe, runs / name, _print)
     card = cards.ship(name, net, images, recipe, curve)
-    typer.echo(f"{name}: {card['test_accuracy']:.2%} of the test images right; shipped to {WEIGHTS_FOLDER}")
+    typer.echo(f"{name}: {card['test_accuracy']:.2%} of the test images right; shipped to {assets.WEIGHTS_FOLDER}")
 
 
 def _by_task(names: Iterable[str]) -> dict[str, list[str]]:

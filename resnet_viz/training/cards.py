@@ -12,10 +12,11 @@ import torchvision
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from resnet_viz import assets
 from resnet_viz.nets.architecture import COUNTER, architecture
 from resnet_viz.nets.costs import count_parameters
 from resnet_viz.nets.curves import curve_file
-from resnet_viz.nets.zoo import CIFAR_TASK, TRAINED, WEIGHTS_FOLDER, Spec, blueprint, load, read_card
+from resnet_viz.nets.zoo import CIFAR_TASK, TRAINED, Spec, blueprint, load, read_card
 from resnet_viz.training.data import Dataset
 from resnet_viz.training.recipe import Recipe
 from resnet_viz.training.tasks import Task
@@ -27,7 +28,7 @@ def ship(name: str, net: nn.Module, data: Dataset, recipe: Recipe, curve: list[E
 
     Where the task ships float16, `net` is rounded to what ships before it is measured.
     """
-    spec, task, path = TRAINED[name], data.test.task, WEIGHTS_FOLDER / f"{name}.safetensors"
+    spec, task, path = TRAINED[name], data.test.task, assets.WEIGHTS_FOLDER / f"{name}.safetensors"
     state = {key: _shipped(tensor, half=task.half) for key, tensor in net.state_dict().items()}
     net.load_state_dict(state)
     weights, parts = save(state), architecture(blueprint(name))
@@ -60,8 +61,8 @@ def ship(name: str, net: nn.Module, data: Dataset, recipe: Recipe, curve: list[E
     }
     path.write_bytes(weights)
     write_curve(curve, curve_file(name))
-    (WEIGHTS_FOLDER / f"{name}.json").write_text(json.dumps(card, indent=1) + "\n")
-    (WEIGHTS_FOLDER / f"{name}.md").write_text(_markdown(card), encoding="utf-8")
+    (assets.WEIGHTS_FOLDER / f"{name}.json").write_text(json.dumps(card, indent=1) + "\n")
+    (assets.WEIGHTS_FOLDER / f"{name}.md").write_text(_markdown(card), encoding="utf-8")
     return read_card(name)
 
 

@@ -12,8 +12,9 @@ import torch
 from PIL import Image
 from torch import nn
 from torch.nn import functional as F
-from torchmetrics.functional.image import peak_signal_noise_ratio
+from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
+from resnet_viz import assets
 from resnet_viz.engine import wire
 from resnet_viz.engine.job_types import KINDS
 from resnet_viz.figures.lessons.super_resolution import problem_pictures, resolved_pictures
@@ -26,7 +27,6 @@ from resnet_viz.lessons.super_resolution_nets import DESIGNS, build, multiply_ad
 from resnet_viz.lessons.super_resolution_pictures import Attempts, super_resolve, worst_window
 from resnet_viz.lessons.super_resolution_record import run, ship
 from resnet_viz.lessons.super_resolution_training import (
-    SAMPLES_FOLDER,
     TRAINING_PHOTOS,
     VALIDATION_PHOTOS,
     Recipe,
@@ -46,7 +46,7 @@ SMALL = Recipe(depth=4, channels=4, steps=6, batch=2, heights=(240,))
 
 @pytest.fixture(scope="module")
 def cat() -> Image.Image:
-    return open_image(SAMPLES_FOLDER / "cat-photo.jpg")
+    return open_image(assets.SAMPLES_FOLDER / "cat-photo.jpg")
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +102,9 @@ def test_s01_psnr_and_ssim_are_those_of_the_literature(cat: Image.Image) -> None
     assert psnr(a, b) == pytest.approx(float(peak_signal_noise_ratio(a, b, data_range=255.0)), abs=1e-4)
     assert psnr(a, a) == math.inf
     assert ssim(a, b) == pytest.approx(ssim_by_hand(grey(found.upsampled), grey(found.target)), abs=1e-4)
+    reference = structural_similarity_index_measure(a, b, data_range=255.0)
+    assert isinstance(reference, torch.Tensor)
+    assert ssim(a, b) == pytest.approx(reference.item(), abs=1e-5)
     assert ssim(a, a) == pytest.approx(1)
 
 

@@ -52,6 +52,6 @@ LESSON = Lesson(
     question="Can a small picture be made large again?",
     do="Choose a picture and a factor, and compare the input with the target.",
     rows=("S1",),
-    sources="Dong et al. 2014, arXiv 1501.00092: networks for super-resolution. PSNR and SSIM by torchmetrics.",
+    sources="Dong et al. 2014, arXiv 1501.00092: networks for super-resolution. Wang et al. 2004: SSIM.",
     body=body,
 )

@@ -40,7 +40,6 @@ def conductance_bars(conductance: Conductance, theme: Theme = LIGHT) -> go.Figur
         barmode="relative",
         margin={"l": 0, "r": 0, "t": 44, "b": 0},
         legend=legend,
-        dragmode=False,
         overwrite=True,
     )
     finding = _finding(conductance, plain=plain)

@@ -25,7 +25,6 @@ def perturbation_curves(curves: Perturbation, label: str, theme: Theme = LIGHT) 
         height=430,
         margin={"l": 0, "r": 0, "t": 44, "b": 0},
         legend=legend,
-        dragmode=False,
         overwrite=True,
     )
     better = sum((curves.deletion.area < curves.random_deletion.area, curves.insertion.area > curves.random_insertion.area))
@@ -57,7 +56,6 @@ def randomisation_steps(steps: Randomised, theme: Theme = LIGHT) -> go.Figure:
         height=430,
         margin={"l": 0, "r": 0, "t": 44, "b": 0},
         showlegend=False,
-        dragmode=False,
         overwrite=True,
     )
     first, last = values[0], values[-1]

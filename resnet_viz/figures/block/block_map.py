@@ -235,13 +235,11 @@ def _written(value: float, measure: MapMeasure) -> str:
 
 def _freeze(fig: go.Figure, width: int) -> None:
     fig.update_layout(
-        xaxis={"range": [0, width], "visible": False, "fixedrange": True},
-        yaxis={"range": [20, HEIGHT], "visible": False, "fixedrange": True},
+        xaxis={"range": [0, width], "visible": False},
+        yaxis={"range": [20, HEIGHT], "visible": False},
         width=width,
         height=HEIGHT - 20 + TOP + BOTTOM,
         margin={"l": 0, "r": 0, "t": TOP, "b": BOTTOM},
-        dragmode=False,
-        hovermode="closest",
         clickmode="event+select",
         legend={
             "orientation": "h",

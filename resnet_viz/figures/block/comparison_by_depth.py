@@ -62,8 +62,6 @@ def comparison_by_depth(
         height=HEIGHT,
         margin={"l": LEFT, "r": RIGHT, "t": TOP, "b": BOTTOM},
         showlegend=False,
-        dragmode=False,
-        hovermode="closest",
         overwrite=True,
     )
     finding = _finding(comparison, chosen)

@@ -71,7 +71,6 @@ def measures_by_depth(inspection: Inspection, selected: str | None = None, theme
         height=600,
         margin={"l": 0, "r": 0, "t": 84, "b": 0},
         showlegend=False,
-        dragmode=False,
         overwrite=True,
     )
     finding = _finding(inspection)

@@ -26,11 +26,10 @@ def predictions(inspection: Inspection, count: int = 5, theme: Theme = LIGHT) ->
         )
     )
     fig.update_layout(
-        xaxis={"range": [0, 118], "visible": False, "fixedrange": True, "title": "probability (%)"},
-        yaxis={"autorange": "reversed", "fixedrange": True, "ticksuffix": "  ", "showgrid": False},
+        xaxis={"range": [0, 118], "visible": False, "title": "probability (%)"},
+        yaxis={"autorange": "reversed", "ticksuffix": "  ", "showgrid": False},
         height=40 + 26 * count,
         margin={"l": 0, "r": 0, "t": 40, "b": 0},
-        dragmode=False,
         bargap=0.3,
         overwrite=True,
     )

@@ -47,9 +47,7 @@ def gradient_flow(
         place = _places(gradients)[names.index(short(selected))]
         fig.add_vline(x=place, line={"color": theme.muted, "width": 1, "dash": "dot"})
     legend = {"orientation": "h", "x": 0, "y": -0.18, "yanchor": "top"}
-    fig.update_layout(
-        width=700, height=440, margin={"l": 0, "r": 8, "t": 44, "b": 0}, legend=legend, dragmode=False, overwrite=True
-    )
+    fig.update_layout(width=700, height=440, margin={"l": 0, "r": 8, "t": 44, "b": 0}, legend=legend, overwrite=True)
     finding = _finding(gradients, beside)
     spoken = ", ".join(f"{short(block.name)} {block.total:.3g}" for block in gradients.blocks)
     return finish(

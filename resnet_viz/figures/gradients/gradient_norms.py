@@ -44,19 +44,17 @@ def gradient_norms(curve: pd.DataFrame, title: str, theme: Theme = LIGHT) -> go.
     every = math.ceil(len(blocks) / 20)
     height = min(max(ROW * len(blocks), LOWEST), HIGHEST) + TOP + BOTTOM
     fig.update_layout(
-        xaxis={"title": "epoch", "showgrid": False, "fixedrange": True},
+        xaxis={"title": "epoch", "showgrid": False},
         yaxis={
             "title": "block",
             "type": "category",
             "autorange": "reversed",
             "tickvals": blocks[::every],
             "showgrid": False,
-            "fixedrange": True,
         },
         width=720,
         height=height,
         margin={"l": LEFT, "r": 0, "t": TOP, "b": BOTTOM},
-        dragmode=False,
         overwrite=True,
     )
     finding = _finding(table)

@@ -33,20 +33,17 @@ def gradients_by_block(networks: Sequence[Norms], theme: Theme = LIGHT) -> go.Fi
             "ticktext": [short(name) for name in longest.blocks][::every],
             "showgrid": False,
             "showline": True,
-            "fixedrange": True,
         },
         yaxis={
             "title": {"text": "gradient norm", "standoff": 12},
             "type": "log",
             "exponentformat": "power",
-            "fixedrange": True,
             "tickvals": [m * 10.0**e for e in range(-8, 3) for m in (1, 2, 5)],
         },
         width=WIDTH,
         height=HEIGHT,
         margin={"l": 0, "r": 0, "t": TOP, "b": 0},
         showlegend=False,
-        dragmode=False,
         overwrite=True,
     )
     finding = "; ".join(

@@ -53,7 +53,6 @@ def parameter_gradients(gradients: Gradients, theme: Theme = LIGHT) -> go.Figure
         margin={"l": 0, "r": 0, "t": 44, "b": 0},
         legend=legend,
         bargap=0.15,
-        dragmode=False,
         overwrite=True,
     )
     finding = _finding(rows["rms"].tolist(), rows["place"].tolist(), rows["parameter"].tolist())

@@ -56,9 +56,7 @@ def order_curves(orders: Orders, asked: Asked, chosen: Order, depth: int, theme:
         overwrite=True,
     )
     legend = {"orientation": "h", "x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom"}
-    fig.update_layout(
-        width=560, height=410, margin={"l": 0, "r": 8, "t": 60, "b": 0}, legend=legend, dragmode=False, overwrite=True
-    )
+    fig.update_layout(width=560, height=410, margin={"l": 0, "r": 8, "t": 60, "b": 0}, legend=legend, overwrite=True)
     after, before = (float(getattr(orders.trail(order), asked)[depth]) for order in ("after", "before"))
     form = "{:.0%}" if share else "{:+.2f}"
     said = FINDINGS[asked].format(form.format(after), form.format(before))
@@ -94,7 +92,6 @@ def cut_bars(orders: Orders, theme: Theme = LIGHT) -> go.Figure:
         width=380,
         height=410,
         margin={"l": 0, "r": 0, "t": 60, "b": 0},
-        dragmode=False,
         bargap=0.35,
         overwrite=True,
     )

@@ -139,12 +139,11 @@ def _frame(fig: go.Figure, width: float, theme: Theme) -> None:
     # An invisible point, since axes without a trace are not drawn.
     fig.add_trace(go.Scatter(x=[0], y=[0], mode="markers", marker={"opacity": 0, "color": theme.text}, hoverinfo="skip"))
     fig.update_layout(
-        xaxis={"visible": False, "range": [-0.05, width + 0.05], "fixedrange": True, "constrain": "domain"},
-        yaxis={"visible": False, "range": [-0.05, 2.75], "fixedrange": True, "scaleanchor": "x", "constrain": "domain"},
+        xaxis={"visible": False, "range": [-0.05, width + 0.05], "constrain": "domain"},
+        yaxis={"visible": False, "range": [-0.05, 2.75], "scaleanchor": "x", "constrain": "domain"},
         width=400,
         height=HEIGHT + TOP,
         margin={"l": 0, "r": 0, "t": TOP, "b": 0},
-        dragmode=False,
         showlegend=False,
         overwrite=True,
     )

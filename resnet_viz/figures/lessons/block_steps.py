@@ -33,13 +33,11 @@ def block_steps(walk: Walk, active: str, theme: Theme = LIGHT) -> go.Figure:
     fig.add_trace(_targets(walk, places))
     last = places["output"][0] + 0.9
     fig.update_layout(
-        xaxis={"range": [-0.65, last], "visible": False, "fixedrange": True},
-        yaxis={"range": [-0.72, 1.42], "visible": False, "fixedrange": True},
+        xaxis={"range": [-0.65, last], "visible": False},
+        yaxis={"range": [-0.72, 1.42], "visible": False},
         width=WIDTH,
         height=HEIGHT + TOP,
         margin={"l": 0, "r": 0, "t": TOP, "b": 0},
-        dragmode=False,
-        hovermode="closest",
         clickmode="event+select",
         overwrite=True,
     )
@@ -84,12 +82,11 @@ def step_map(walk: Walk, name: str, channel: int | None, side: int, theme: Theme
         )
     )
     fig.update_layout(
-        xaxis={"visible": False, "constrain": "domain", "fixedrange": True},
-        yaxis={"visible": False, "autorange": "reversed", "scaleanchor": "x", "constrain": "domain", "fixedrange": True},
+        xaxis={"visible": False, "constrain": "domain"},
+        yaxis={"visible": False, "autorange": "reversed", "scaleanchor": "x", "constrain": "domain"},
         width=side + 70,
         height=side + TOP,
         margin={"l": 0, "r": 70, "t": TOP, "b": 0},
-        dragmode=False,
         overwrite=True,
     )
     what = "Mean of the channels" if channel is None else f"Channel {channel}"

@@ -43,9 +43,7 @@ def correction(block: BlockInspection, theme: Theme = LIGHT) -> go.Figure:
     arrows = _arrows(block)
     _add_arrows(fig, arrows)
     fig.add_annotation(**_caption(0.75, f"{angle(block):.0f}° apart", theme))
-    fig.update_layout(
-        width=560, height=HEIGHT + TOP, margin={"l": 2, "r": 2, "t": TOP, "b": 24}, dragmode=False, overwrite=True
-    )
+    fig.update_layout(width=560, height=HEIGHT + TOP, margin={"l": 2, "r": 2, "t": TOP, "b": 24}, overwrite=True)
     finding = f"Block {short(block.name)} corrects its input by {m.ratio:.0%} of its size, at an angle of {angle(block):.0f}°"
     return finish(
         fig,
@@ -91,7 +89,6 @@ def lens_lines(lens: Lens, selected: str, theme: Theme = LIGHT) -> go.Figure:
         height=HEIGHT + TOP + 26,
         margin={"l": 0, "r": 8, "t": 66, "b": 0},
         legend=legend,
-        dragmode=False,
         overwrite=True,
     )
     answer_label = lens.labels[lens.leaders[-1]]
@@ -147,7 +144,6 @@ def _add_picture(fig: go.Figure, picture: Array, number: int, colour: str, limit
         "showgrid": False,
         "showticklabels": False,
         "ticks": "",
-        "fixedrange": True,
         "zeroline": False,
         "constrain": "domain",
     }
@@ -186,7 +182,7 @@ def _add_arrows(fig: go.Figure, tips: dict[str, tuple[float, float]]) -> None:
     )
     fig.update_traces(showlegend=False)
     spread = max(1.0, end, up) - min(0.0, end)
-    hidden = {"visible": False, "fixedrange": True}
+    hidden = {"visible": False}
     fig.update_layout(
         xaxis3={
             "domain": [0.5, 1],

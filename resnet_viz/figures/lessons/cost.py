@@ -37,15 +37,14 @@ def layer_costs(costs: Costs, theme: Theme = LIGHT) -> go.Figure:
             fig.add_vline(x=edge, line={"color": theme.muted, "width": 1, "dash": "dot"})
     legend = {"orientation": "h", "x": 0, "y": -0.14, "yanchor": "top"}
     fig.update_layout(
-        xaxis={"title": "block", "type": "category", "showgrid": False, "showline": True, "fixedrange": True},
-        yaxis={"title": {"text": "multiply-adds (millions)", "standoff": 12}, "range": [0, highest * 1.34], "fixedrange": True},
+        xaxis={"title": "block", "type": "category", "showgrid": False, "showline": True},
+        yaxis={"title": {"text": "multiply-adds (millions)", "standoff": 12}, "range": [0, highest * 1.34]},
         barmode="stack",
         bargap=0.3,
         width=WIDTH,
         height=HEIGHT,
         margin={"l": 52, "r": 0, "t": TOP, "b": 0},
         legend=legend,
-        dragmode=False,
         overwrite=True,
     )
     first, last = costs.layer(1), costs.layer(STAGES)

@@ -157,18 +157,16 @@ def answers(ablations: Sequence[Ablation], count: int = 3, theme: Theme = LIGHT)
             font={"color": theme.text, "size": 14},
         )
     fig.update_layout(
-        xaxis={"range": [0, 122], "visible": False, "fixedrange": True},
+        xaxis={"range": [0, 122], "visible": False},
         yaxis={
             "tickvals": y,
             "ticktext": [plain(label) for label in labels],
             "range": [y[-1] + 0.6, -1.5],
             "ticksuffix": "  ",
             "showgrid": False,
-            "fixedrange": True,
         },
         height=TOP + 40 * len(rows) + 40,
         margin={"l": 0, "r": 0, "t": TOP, "b": 0},
-        dragmode=False,
         showlegend=False,
         overwrite=True,
     )
@@ -187,7 +185,6 @@ def _lay_out(fig: go.Figure) -> None:
         height=HEIGHT,
         margin={"l": 0, "r": 8, "t": TOP, "b": 0},
         legend=legend,
-        dragmode=False,
         barmode="group",
         bargap=GAP,
         overwrite=True,

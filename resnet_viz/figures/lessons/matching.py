@@ -178,9 +178,8 @@ def _bars(fig: go.Figure, a: Survival, b: Survival, theme: Theme) -> None:
             "tickvals": [0, 0.5, 1],
             "tickformat": ".0%",
             "title": {"text": "input got back (linear R²)", "standoff": 8},
-            "fixedrange": True,
         },
-        yaxis2={"anchor": "x2", "domain": (0.05, 0.95), "showgrid": False, "fixedrange": True},
+        yaxis2={"anchor": "x2", "domain": (0.05, 0.95), "showgrid": False},
         barmode="group",
         bargap=0.3,
         bargroupgap=0.1,
@@ -231,12 +230,11 @@ def _canvas(fig: go.Figure, x: tuple[float, float], y: tuple[float, float]) -> N
     """Axes without lines; an invisible point, since axes without a trace are not drawn."""
     fig.add_trace(go.Scatter(x=[0], y=[0], mode="markers", marker={"opacity": 0}, hoverinfo="skip", showlegend=False))
     fig.update_layout(
-        xaxis={"visible": False, "range": x, "fixedrange": True, "constrain": "domain"},
-        yaxis={"visible": False, "range": y, "fixedrange": True, "scaleanchor": "x", "constrain": "domain"},
+        xaxis={"visible": False, "range": x, "constrain": "domain"},
+        yaxis={"visible": False, "range": y, "scaleanchor": "x", "constrain": "domain"},
         width=WIDTH,
         height=HEIGHT,
         margin={"l": 0, "r": 20, "t": TOP, "b": 0},
-        dragmode=False,
         overwrite=True,
     )
 

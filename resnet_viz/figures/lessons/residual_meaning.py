@@ -102,7 +102,7 @@ def _line_axes(
     axis: str, column: int, limits: tuple[float, float], line: Line, size: tuple[int, int]
 ) -> dict[str, dict[str, object]]:
     frame = {"showline": True, "mirror": True, "linecolor": COLUMNS[column][1], "linewidth": 3}
-    still = {"showgrid": False, "showticklabels": False, "fixedrange": True, "zeroline": column == 1}
+    still = {"showgrid": False, "showticklabels": False, "zeroline": column == 1}
     across = [_left(column) / size[0], (_left(column) + CELL) / size[0]]
     down = [1 - (_top(0) + CELL) / size[1], 1 - _top(0) / size[1]]
     return {

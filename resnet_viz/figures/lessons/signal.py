@@ -42,7 +42,6 @@ def signal_panels(result: SignalThroughDepth, depth: int, theme: Theme = LIGHT) 
         width=PANELS_WIDTH,
         height=HEIGHT,
         margin={"l": 4, "r": 4, "t": TOP, "b": 4},
-        dragmode=False,
         showlegend=False,
         overwrite=True,
     )
@@ -79,14 +78,12 @@ def signal_depth(result: SignalThroughDepth, measure: Measure, depth: int, theme
             "tickvals": [2, 20, 32, 44, 56, 80, 110],
             "showgrid": False,
             "showline": True,
-            "fixedrange": True,
         },
-        yaxis={**scale, "title": {"text": AXES[measure], "standoff": 12}, "fixedrange": True},
+        yaxis={**scale, "title": {"text": AXES[measure], "standoff": 12}},
         width=420,
         height=HEIGHT,
         margin={"l": 0, "r": 8, "t": TOP, "b": 0},
         showlegend=False,
-        dragmode=False,
         overwrite=True,
     )
     for note in _labels(ends, theme, logarithmic=logarithmic):
@@ -150,7 +147,6 @@ def _frame(colour: str) -> dict[str, Any]:
         "linewidth": 3,
         "showticklabels": False,
         "ticks": "",
-        "fixedrange": True,
     }
 
 

@@ -76,15 +76,13 @@ def _curves(steps: Array, gains: dict[str, Array], last: float, theme: Theme) ->
             "range": [0, last * 1.42],
             "tickvals": _ticks(last),
             "showgrid": False,
-            "fixedrange": True,
         },
-        yaxis={"title": "PSNR above bicubic in dB", "range": [LOWEST, highest], "ticksuffix": "", "fixedrange": True},
+        yaxis={"title": "PSNR above bicubic in dB", "range": [LOWEST, highest], "ticksuffix": ""},
         annotations=_labels(float(steps[-1]), gains, highest, theme),
         width=WIDTH,
         height=HEIGHT,
         margin={"l": 56, "r": 4, "t": 44, "b": 44},
         showlegend=False,
-        dragmode=False,
         overwrite=True,
     )
     return fig

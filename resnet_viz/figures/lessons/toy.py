@@ -52,7 +52,6 @@ def toy_fit(fit: ToyFit, frame: int | None = None, theme: Theme = LIGHT) -> go.F
         height=HEIGHT,
         margin={"l": 40, "r": 8, "t": 74, "b": 44},
         showlegend=False,
-        dragmode=False,
         overwrite=True,
     )
     finding = _finding(fit, place)
@@ -76,11 +75,11 @@ def _axes(places: list[Cell], errors: tuple[Array, Array], last: float) -> dict[
     left, middle, right = places
     low = float(np.log10(max(1e-4, min(error.min() for error in errors)))) - 0.35
     high = float(np.log10(max(error.max() for error in errors))) + 0.15
-    still = {"showgrid": False, "fixedrange": True}
+    still = {"showgrid": False}
     x = {**still, "title": "x", "range": [-REACH, REACH]}
-    y = {"range": [-LIMIT, LIMIT], "zeroline": True, "fixedrange": True}
+    y = {"range": [-LIMIT, LIMIT], "zeroline": True}
     steps = {**still, "title": "training step", "range": [0, max(1.0, last)]}
-    error = {"type": "log", "range": [low, high], "dtick": 1, "fixedrange": True}
+    error = {"type": "log", "range": [low, high], "dtick": 1}
     return left.layout(x, y) | middle.layout(x, y) | right.layout(steps, error)
 
 

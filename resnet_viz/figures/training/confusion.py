@@ -36,12 +36,11 @@ def class_accuracy(counts: Counts, labels: Sequence[str], theme: Theme = LIGHT) 
         )
     )
     fig.update_layout(
-        xaxis={"range": [0, 116], "visible": False, "fixedrange": True, "title": "right (%)"},
-        yaxis={"autorange": "reversed", "fixedrange": True, "ticksuffix": "  ", "showgrid": False},
+        xaxis={"range": [0, 116], "visible": False, "title": "right (%)"},
+        yaxis={"autorange": "reversed", "ticksuffix": "  ", "showgrid": False},
         width=360,
         height=TOP + 40 * len(names),
         margin={"l": 0, "r": 0, "t": TOP, "b": 0},
-        dragmode=False,
         overwrite=True,
     )
     finding = f"Hardest is {names[-1]}: {shares.min():.1%} right"
@@ -79,12 +78,11 @@ def confusion(counts: Counts, labels: Sequence[str], theme: Theme = LIGHT) -> go
         font = {"size": 12, "color": SUM if right else theme.text}
         fig.add_annotation(x=labels[column], y=labels[row], text=text, showarrow=False, font=font)
     fig.update_layout(
-        xaxis={"title": "predicted", "tickangle": -40, "showgrid": False, "fixedrange": True},
-        yaxis={"title": "true", "autorange": "reversed", "showgrid": False, "fixedrange": True},
+        xaxis={"title": "predicted", "tickangle": -40, "showgrid": False},
+        yaxis={"title": "true", "autorange": "reversed", "showgrid": False},
         width=640,
         height=TOP + 400 + BOTTOM,
         margin={"l": LEFT, "r": 0, "t": TOP, "b": BOTTOM},
-        dragmode=False,
         overwrite=True,
     )
     finding = _mistake(counts, int(np.nanargmax(mistakes)), labels)

@@ -1,0 +1,89 @@
+"""What whoever runs the app can set, from the environment: who may come in, how much a person may ask for, where jobs go.
+
+`docs/operating.md` explains each. The variables of the library and the engine are in `resnet_viz/settings.py`.
+"""
+
+from importlib.util import find_spec
+from typing import Annotated
+
+from pydantic import BeforeValidator, field_validator
+from pydantic_settings import NoDecode
+
+from resnet_viz.settings import (
+    MEGABYTE,
+    EngineSettings,
+    EnvironmentSettings,
+    SettingError,
+    WeightsSettings,
+    setting,
+    web_address,
+)
+
+
+def _split(text: object) -> object:
+    """Names and addresses stand between commas or spaces; capital letters and a closing dot make no difference."""
+    if not isinstance(text, str):
+        return text
+    return tuple(part.lower().rstrip(".") for part in text.replace(",", " ").split())
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+
+
+class AppSettings(EnvironmentSettings):
+    """The settings of the app; limits of 0 are none."""
+
+    allowed_hosts: Names = setting(
+        (),
+        "names that the server answers to, such as `viz.school.example, *.lab.example`; `*` is any",
+        "the names of a local network",
+    )
+    class_code: str = setting("", "the code of a class", "no code is asked for")
+    code_tries_per_minute: int = setting(20, "wrong codes from one address; ten times that from all of them", ge=0)
+    sign_in_emails: Names = setting(
+        (),
+        "addresses and domains that may sign in, such as `@school.example, anna@home.example`",
+        "everybody whom the provider knows",
+    )
+    uploads_per_minute: int = setting(30, "files from one session; 0 is no limit", ge=0)
+    computations_per_minute: int = setting(240, "computations that one session starts; 0 is no limit", ge=0)
+    uploads_mb: int = setting(
+        1024, "memory for all uploads while they arrive and until they are read, in MB; a session gets half", ge=0
+    )
+    session_grace_s: float = setting(
+        120.0, "seconds for which a session is kept whose browser has gone, in case it comes back", "120", ge=0
+    )
+    metrics: bool = setting(False, "1 shows Streamlit's metrics at `/_stcore/metrics`", "they are not shown")  # noqa: FBT003
+    engine: str = setting("", "address of an engine on Ray Serve, such as `http://engine:8000`", "the app computes itself")
+    token: str = setting("", "what the app shows that engine; the same in both", "nothing is shown")
+    shared_weights: bool = setting(
+        False,  # noqa: FBT003
+        "1 says that the app and that engine have one folder of official weights, so that the app may download them",
+        "they have folders of their own",
+    )
+
+    @field_validator("engine")
+    @classmethod
+    def _is_on_the_web(cls, address: str) -> str:
+        return web_address(address)
+
+    @property
+    def upload_bytes(self) -> int:
+        """`uploads_mb` in bytes."""
+        return self.uploads_mb * MEGABYTE
+
+
+def settings() -> AppSettings:
+    """Return the app's settings; SettingError with a sentence for a value that cannot be used."""
+    return AppSettings.read()
+
+
+def check() -> None:
+    """Read all that a server reads later, so that a value that cannot be used stops its start; SettingError with a sentence."""
+    for kind in (AppSettings, EngineSettings, WeightsSettings):
+        kind.read()
+    if settings().engine and find_spec("aiohttp") is None:
+        raise SettingError(
+            f"RESNET_VIZ_ENGINE={settings().engine!r} names an engine elsewhere, and the package aiohttp, through which the app"
+            " asks it, is not installed: run `pip install aiohttp`."
+        )

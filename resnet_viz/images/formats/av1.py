@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from resnet_viz.images.formats.stripped import check_count
 
 _SEQUENCE_HEADER = 1
-_MAX_UNITS = 10_000
+_MAX_UNITS = 200  # an image has about five
 _HEADER_BYTES = 256  # more than the longest sequence header up to its frame size
 
 

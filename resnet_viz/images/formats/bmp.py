@@ -7,7 +7,7 @@ from resnet_viz.images.limits import ImageError
 
 _OS2_HEADER = 12
 _RUN_LENGTH = (1, 2)  # of 8-bit and of 4-bit pixels
-_MAX_CODES = 1 << 20  # bytes, about a second
+_MAX_CODES = 1 << 21  # bytes; they take half a second, and any image of 1920 x 1080 has fewer
 
 
 def strip(data: bytes) -> Stripped:
@@ -15,7 +15,7 @@ def strip(data: bytes) -> Stripped:
     width, height = struct.unpack_from("<HH" if data[14] == _OS2_HEADER else "<ii", data, 18)
     if data[14] != _OS2_HEADER and struct.unpack_from("<I", data, 30)[0] in _RUN_LENGTH and len(data) > _MAX_CODES:
         raise ImageError(
-            "This BMP image is compressed by run lengths and larger than 1 MB, which takes too long to decode: "
+            "This BMP image is compressed by run lengths and larger than 2 MB, which takes too long to decode: "
             "open it in an image program and save it as PNG."
         )
     return Stripped(data, (width, abs(height)))

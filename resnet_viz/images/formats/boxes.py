@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from resnet_viz.images.formats.stripped import check_count
 
 _MAX_BOXES = 4_096  # at one level; a photo of 48 megapixels has 192 tiles
+_MAX_PLACES = 16_384  # of all items
 _MAX_META = 1 << 20  # bytes of a meta box but for its data: more than 5,000 items
 
 
@@ -85,6 +86,8 @@ def _read_sizes(data: bytes, properties: Box, items: Items) -> None:
         (entries,) = struct.unpack_from(">I", data, box.start + 4)
         at = box.start + 8
         for _ in range(entries):
+            if at >= box.end:
+                raise ValueError("a list of properties that ends outside its box")
             item, count = struct.unpack_from(">IB" if wide_item else ">HB", data, at)
             at += 5 if wide_item else 3
             for index in struct.unpack_from(f">{count}{'H' if wide_index else 'B'}", data, at):
@@ -110,6 +113,7 @@ def _read_places(data: bytes, box: Box, items: Items, inside: Box | None) -> Non
         at += width
         return value
 
+    seen = 0
     for _ in range(count):
         item = take(4 if wide else 2)
         construction = take(2) & 15 if version else 0
@@ -117,6 +121,8 @@ def _read_places(data: bytes, box: Box, items: Items, inside: Box | None) -> Non
         base = take(base_width) + (inside.start if construction == 1 and inside else 0)
         places = []
         for _ in range(take(2)):
+            seen += 1
+            check_count(seen, _MAX_PLACES, "places")
             take(index_width)
             start = base + take(offset_width)
             length = take(length_width) or len(data) - start

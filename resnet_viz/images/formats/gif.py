@@ -22,5 +22,6 @@ def strip(data: bytes) -> Stripped:
             control = data[at : end + 1]
         at = end + 1
         blocks += 1
+        check_count(blocks, _MAX_BLOCKS, "blocks")
     left, top, across, down = struct.unpack_from("<4H", data, at + 1)
     return Stripped(head + control + data[at:], (max(width, left + across), max(height, top + down)))

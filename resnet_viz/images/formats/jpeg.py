@@ -6,8 +6,10 @@ import struct
 from resnet_viz.images.formats.stripped import Stripped, check_count
 
 _MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")  # not FF00 and FFD0..D7, which occur inside the pixel data
+_PADDING = re.compile(rb"\xff{2,}")  # in a scan: libjpeg asks for more data until it ends, and Pillow copies all it has each time
 _MAX_SEGMENTS = 5_000  # a photo has about 20; metadata in pieces of 64 KB and a table for each scan are fewer than 1,000
 _MAX_SCANS = 64  # progressive files have about 10, and each costs a pass over all pixels
+_MAX_SCANNED_PIXELS = 1_200_000_000
 _EXIF, _XMP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
 
 
@@ -25,16 +27,18 @@ def strip(data: bytes) -> Stripped:
             following = _MARKER.search(data, end)
             end = following.start() if following else len(data)
             scans += 1
-            check_count(scans, _MAX_SCANS, "scans")
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             size = struct.unpack_from(">xxxHH", data, start)[::-1]
         if marker == 0xE1:
             _keep_metadata(info, data[start + 2 : end])
         elif marker <= 0xE0 or marker == 0xEE:  # E0 and EE, JFIF and Adobe, say how the colours are stored
-            kept.append(b"\xff" + found[1] + data[start:end])
+            segment = data[start:end]
+            kept.append(b"\xff" + found[1] + (_PADDING.sub(b"\xff", segment) if marker == 0xDA else segment))
         if marker == 0xD9:
             break
         at = end
+    check_count(scans, _MAX_SCANS, "scans")
+    check_count(scans * size[0] * size[1], _MAX_SCANNED_PIXELS, "pixels in all scans")
     return Stripped(b"".join(kept), size, info)
 
 

@@ -40,6 +40,7 @@ def _keep_metadata(info: dict[str, bytes], chunk: bytes, body: bytes) -> None:
         compressed, rest = rest[:1] == b"\1", rest[2:].split(b"\0", 2)[-1]
     elif compressed:
         rest = rest[1:]
+    info[keyword.decode()] = b""  # a damaged one is not tried again and again
     try:
         info[keyword.decode()] = zlib.decompressobj().decompress(rest, _MAX_TEXT) if compressed else rest[:_MAX_TEXT]
     except zlib.error:

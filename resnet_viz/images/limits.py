@@ -51,7 +51,7 @@ def check_size(kind: str, size: tuple[int, int], file_bytes: int) -> None:
 def check_shape(size: tuple[int, int]) -> None:
     """Raise ImageError for an image without pixels, or with so long a side that a network's input would be enormous."""
     if min(size) < 1:
-        raise ImageError(f"{_shape(size)}, so it is empty or its file is incomplete: get it again, or choose another one.")
+        raise ImageError(f"{_shape(size)}, so its file is empty or incomplete: get it again, or choose another one.")
     if max(size) > MAX_ASPECT * min(size):
         raise ImageError(
             f"{_shape(size)}, too long and thin: crop it so that one side is at most {MAX_ASPECT} times the other."

@@ -6,7 +6,8 @@ import struct
 from resnet_viz.images.formats.stripped import Stripped, check_count
 
 _MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")  # not FF00 and FFD0..D7, which occur inside the pixel data
-_PADDING = re.compile(rb"\xff{2,}")  # in a scan: libjpeg asks for more data until it ends, and Pillow copies all it has each time
+# Padding in a scan: libjpeg asks for more data until it ends, and Pillow copies all that it has each time.
+_PADDING = re.compile(rb"\xff{2,}")
 _MAX_SEGMENTS = 5_000  # a photo has about 20; metadata in pieces of 64 KB and a table for each scan are fewer than 1,000
 _MAX_SCANS = 64  # progressive files have about 10, and each costs a pass over all pixels
 _MAX_SCANNED_PIXELS = 1_200_000_000

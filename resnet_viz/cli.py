@@ -38,7 +38,7 @@ def models_command() -> None:
 
 @app.command("inspect")
 def inspect_command(
-    image: Annotated[Path, typer.Argument(help="A JPEG, PNG, WebP, GIF, BMP or TIFF file.")],
+    image: Annotated[Path, typer.Argument(help="A JPEG, PNG, WebP, AVIF, HEIC, GIF, BMP or TIFF file.")],
     *,
     model: Annotated[str, typer.Option(help="A name that `resnet-viz models` lists.")] = DEFAULT_MODEL,
     target: Annotated[str, typer.Option(help="The class to explain, by label or index; the predicted one if left out.")] = "",

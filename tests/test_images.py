@@ -1,13 +1,9 @@
-"""`resnet_viz.images` against hand-computed pixels, files made byte by byte, and files damaged at random."""
+"""`rv.open_image`: every source, every format, and files that are damaged or no images."""
 
 import io
 import struct
-import subprocess
-import sys
 import time
-import warnings
 import zlib
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import cast
@@ -16,85 +12,25 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageFile, PngImagePlugin
+from PIL import Image, PngImagePlugin
 
 from resnet_viz import images
 from resnet_viz.images import ImageError, digest, open_image
-
-Colour = tuple[int, int, int]
-RED, GREEN, BLUE, WHITE, BLACK = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255), (0, 0, 0)
-
-
-def saved(image: Image.Image, kind: str, **options: object) -> bytes:
-    stream = io.BytesIO()
-    image.save(stream, kind, **options)
-    return stream.getvalue()
-
-
-def row(*colours: Colour) -> Image.Image:
-    image = Image.new("RGB", (len(colours), 1))
-    image.putdata(colours)
-    return image
-
-
-def pixels(source: bytes) -> list[Colour]:
-    image = open_image(source)
-    assert type(image) is Image.Image
-    assert image.mode == "RGB"
-    return [cast("Colour", image.getpixel((x, y))) for y in range(image.height) for x in range(image.width)]
-
-
-def alike(one: object, other: object) -> bool:
-    return np.array_equal(np.asarray(one), np.asarray(other))
-
-
-def refusal(source: object) -> str:
-    with pytest.raises(ImageError) as caught:
-        open_image(cast("bytes", source))
-    message = str(caught.value)
-    assert message.endswith(".")
-    assert ". " not in message
-    assert "\n" not in message
-    return message
-
-
-def chunk(name: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-
-
-def png(size: tuple[int, int], bits: int, colour_type: int, raw: bytes, *extra: bytes) -> bytes:
-    head = chunk(b"IHDR", struct.pack(">IIBBBBB", *size, bits, colour_type, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + head + b"".join(extra) + chunk(b"IDAT", zlib.compress(raw, 9)) + chunk(b"IEND", b"")
-
-
-def tiff(tags: dict[int, tuple[str, list[int]]], strip: bytes = b"", order: str = "<") -> bytes:
-    """Return a TIFF with one directory; a tag 273 of [0] is set to where the strip begins."""
-    values_at, directory, values = 8 + 2 + 12 * len(tags) + 4, b"", b""
-    values_length = sum(-(-size // 4) * 4 for code, v in tags.values() if (size := len(v) * (2 if code == "H" else 4)) > 4)
-    for tag, (code, numbers) in sorted(tags.items()):
-        shown = [values_at + values_length] if tag == 273 and numbers == [0] else numbers
-        packed = struct.pack(f"{order}{len(shown)}{code}", *shown)
-        packed += bytes(-len(packed) % 4)
-        directory += struct.pack(order + "HHI", tag, {"H": 3, "I": 4}[code], len(numbers))
-        directory += packed if len(packed) == 4 else struct.pack(order + "I", values_at + len(values))
-        values += packed if len(packed) > 4 else b""
-    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "IH", 8, len(tags))
-    return head + directory + bytes(4) + values + strip
-
-
-def grey_tiff(bits: int, raw: bytes, *, kind: int = 1, white_is_zero: bool = False, order: str = "<") -> bytes:
-    """Return a TIFF of one row; kind is the SampleFormat: 1 unsigned, 2 signed, 3 float."""
-    tags = {
-        256: ("H", [len(raw) * 8 // bits]), 257: ("H", [1]), 258: ("H", [bits]), 259: ("H", [1]),
-        262: ("H", [0 if white_is_zero else 1]), 273: ("I", [0]), 277: ("H", [1]), 278: ("H", [1]), 279: ("I", [len(raw)]),
-        339: ("H", [kind]),
-    }  # fmt: skip
-    return tiff(tags, raw, order)
-
-
-def exif(orientation: int, order: str = "<") -> bytes:
-    head = b"II*\0" if order == "<" else b"MM\0*"
-    return b"Exif\0\0" + head + struct.pack(order + "IHHHIHHI", 8, 1, 274, 3, 1, orientation, 0, 0)
+from tests.image_files import (
+    BLACK,
+    BLUE,
+    GREEN,
+    RED,
+    SEEDS,
+    WHITE,
+    alike,
+    noise,
+    pixels,
+    png,
+    refusal,
+    row,
+    saved,
+)
 
 
 @pytest.mark.parametrize(
@@ -114,18 +50,6 @@ def exif(orientation: int, order: str = "<") -> bytes:
 def test_pixels_of_lossless_files_arrive_unchanged(kind: str, options: dict[str, object]) -> None:
     colours = [RED, GREEN, BLUE, WHITE, BLACK, (1, 2, 3)]
     assert pixels(saved(row(*colours), kind, **options)) == colours
-
-
-@pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF"])
-def test_one_bit_grey_and_palette(kind: str) -> None:
-    grey = Image.new("L", (2, 1))
-    grey.putdata([7, 200])
-    assert pixels(saved(grey, kind)) == [(7, 7, 7), (200, 200, 200)]
-    assert pixels(saved(grey.point(lambda value: 255 * (value > 100)).convert("1"), kind)) == [BLACK, WHITE]
-    palette = Image.new("P", (2, 1))
-    palette.putpalette([10, 20, 30, 40, 50, 60])
-    palette.putdata([1, 0])
-    assert pixels(saved(palette, kind)) == [(40, 50, 60), (10, 20, 30)]
 
 
 def test_colour_of_a_jpeg_and_of_a_cmyk_jpeg() -> None:
@@ -179,149 +103,6 @@ def test_a_compressed_tiff_decodes_as_pillow_decodes_it(mode: str, compression: 
     noise[..., 3] = 255
     data = saved(Image.fromarray(noise).convert(mode), "TIFF", compression=compression)
     assert alike(open_image(data), Image.open(io.BytesIO(data)).convert("RGB"))
-
-
-# The stored rows of an image that shows 1 2 3 above 4 5 6, as the EXIF standard says where its row 0 and column 0 are seen.
-STORED = {
-    1: [[1, 2, 3], [4, 5, 6]],  # top, left
-    2: [[3, 2, 1], [6, 5, 4]],  # top, right
-    3: [[6, 5, 4], [3, 2, 1]],  # bottom, right
-    4: [[4, 5, 6], [1, 2, 3]],  # bottom, left
-    5: [[1, 4], [2, 5], [3, 6]],  # left, top
-    6: [[3, 6], [2, 5], [1, 4]],  # right, top
-    7: [[6, 3], [5, 2], [4, 1]],  # right, bottom
-    8: [[4, 1], [5, 2], [6, 3]],  # left, bottom
-}
-
-
-def turned(orientation: int, kind: str, order: str) -> bytes:
-    blocks = np.kron(np.array(STORED[orientation], np.uint8), np.ones((16, 16), np.uint8)) * np.uint8(40)
-    image = Image.fromarray(blocks).convert("RGB")
-    if kind == "TIFF":
-        return saved(image, kind, tiffinfo={274: orientation}, compression="tiff_lzw" if order == "<" else None)
-    return saved(image, kind, exif=exif(orientation, order), **({"lossless": True} if kind == "WEBP" else {}))
-
-
-@pytest.mark.parametrize("orientation", STORED)
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
-@pytest.mark.parametrize("order", "<>")
-def test_every_exif_orientation_comes_out_upright(orientation: int, kind: str, order: str) -> None:
-    image = open_image(turned(orientation, kind, order))
-    assert image.size == (48, 32)
-    shown = np.asarray(image)[8::16, 8::16, 0] / 40
-    assert np.abs(shown - [[1, 2, 3], [4, 5, 6]]).max() < 0.1
-
-
-def test_an_upright_image_is_not_turned_again_by_those_who_save_it() -> None:
-    for kind in ("PNG", "WEBP", "JPEG", "TIFF"):
-        image = open_image(turned(6, kind, "<"))
-        assert image.info == {}
-        assert open_image(saved(image, "PNG")).size == image.size
-
-
-@pytest.mark.parametrize("block", [b"", b"\xff" * 40, exif(6)[:-12], exif(0), exif(9), exif(65535), b"Exif\0\0MM"])
-def test_a_photo_with_a_broken_orientation_opens_as_it_is_stored(block: bytes) -> None:
-    assert pixels(png((2, 1), 8, 0, b"\0\1\2", chunk(b"eXIf", block.removeprefix(b"Exif\0\0")))) == [(1, 1, 1), (2, 2, 2)]
-
-
-def test_alpha_is_laid_on_white() -> None:
-    # 255 * (1 - 128 / 255) = 127; 100 * 51 / 255 + 255 * 204 / 255 = 224; alpha 0 hides any colour.
-    rgba = png((3, 1), 8, 6, bytes([0, 255, 0, 0, 128, 9, 9, 9, 0, 1, 2, 3, 255]))
-    assert pixels(rgba) == [(255, 127, 127), WHITE, (1, 2, 3)]
-    assert pixels(png((2, 1), 8, 4, bytes([0, 100, 51, 100, 255]))) == [(224, 224, 224), (100, 100, 100)]
-    deep = struct.pack(">x4H4H", 65535, 0, 0, 0x8000, 0x0102, 0x0304, 0x0506, 65535)
-    assert pixels(png((2, 1), 16, 6, deep)) == [(255, 127, 127), (1, 3, 5)]
-    assert pixels(saved(Image.new("RGBA", (1, 1), (255, 0, 0, 0)), "WEBP", lossless=True)) == [WHITE]
-
-
-def test_transparent_colours_of_a_png_turn_white() -> None:
-    palette = chunk(b"PLTE", bytes([255, 0, 0, 0, 0, 255]))
-    assert pixels(png((2, 1), 1, 3, b"\0\x40", palette, chunk(b"tRNS", b"\0"))) == [WHITE, BLUE]
-    assert pixels(png((2, 1), 1, 3, b"\0\x40", palette, chunk(b"tRNS", b"\x80\xff"))) == [(255, 127, 127), BLUE]
-    assert pixels(png((2, 1), 1, 0, b"\0\x40", chunk(b"tRNS", b"\0\0"))) == [WHITE, WHITE]
-    assert pixels(png((4, 1), 2, 0, b"\0\x1b", chunk(b"tRNS", b"\0\1"))) == [BLACK, WHITE, (170, 170, 170), WHITE]
-    assert pixels(png((2, 1), 4, 0, b"\0\x2c", chunk(b"tRNS", b"\0\2"))) == [WHITE, (204, 204, 204)]
-    assert pixels(png((2, 1), 8, 0, b"\0\5\6", chunk(b"tRNS", b"\0\5"))) == [WHITE, (6, 6, 6)]
-    assert pixels(png((2, 1), 8, 2, b"\0\1\2\3\1\2\4", chunk(b"tRNS", struct.pack(">3H", 1, 2, 3)))) == [WHITE, (1, 2, 4)]
-    deep = struct.pack(">x3H3H", 0x1122, 0, 0, 0x2211, 0, 0)
-    assert pixels(png((2, 1), 16, 2, deep, chunk(b"tRNS", struct.pack(">3H", 0x1122, 0, 0)))) == [WHITE, (0x22, 0, 0)]
-    deep = struct.pack(">x2H", 0x1122, 0x1123)
-    assert pixels(png((2, 1), 16, 0, deep, chunk(b"tRNS", struct.pack(">H", 0x1122)))) == [WHITE, (17, 17, 17)]
-
-
-def test_transparency_of_gif_and_tiff() -> None:
-    palette = Image.new("P", (2, 1))
-    palette.putpalette([10, 20, 30, 40, 50, 60])
-    palette.putdata([1, 0])
-    assert pixels(saved(palette, "GIF", transparency=1)) == [WHITE, (10, 20, 30)]
-    assert pixels(saved(palette.convert("PA"), "TIFF")) == [(40, 50, 60), (10, 20, 30)]
-    clear = palette.convert("PA")
-    clear.putalpha(Image.new("L", (2, 1), 0))
-    assert pixels(saved(clear, "TIFF")) == [WHITE, WHITE]
-    # Grey 25 that is already multiplied by its alpha of 51 / 255: 25 + 255 * 204 / 255 = 229.
-    tags = {256: 1, 257: 1, 259: 1, 262: 1, 273: 0, 277: 2, 278: 1, 279: 2, 338: 1}
-    premultiplied = {tag: ("I", [value]) for tag, value in tags.items()} | {258: ("H", [8, 8])}
-    assert pixels(tiff(premultiplied, b"\x19\x33"))[0][0] == pytest.approx(229, abs=1)
-
-
-def greys(source: bytes) -> list[int]:
-    assert all(red == green == blue for red, green, blue in pixels(source))
-    return [red for red, _, _ in pixels(source)]
-
-
-SIXTEEN = [0, 128, 129, 257, 25700, 12345, 65406, 65535]
-SIXTEEN_AS_EIGHT = [0, 0, 1, 1, 100, 48, 254, 255]  # value / 257, rounded
-
-
-def test_16_bit_grey_is_divided_by_257() -> None:
-    assert greys(png((8, 1), 16, 0, b"\0" + struct.pack(">8H", *SIXTEEN))) == SIXTEEN_AS_EIGHT
-    assert greys(grey_tiff(16, struct.pack("<8H", *SIXTEEN))) == SIXTEEN_AS_EIGHT
-    assert greys(grey_tiff(16, struct.pack(">8H", *SIXTEEN), order=">")) == SIXTEEN_AS_EIGHT
-    assert greys(grey_tiff(16, struct.pack("<8H", *SIXTEEN), white_is_zero=True)) == [255 - grey for grey in SIXTEEN_AS_EIGHT]
-
-
-def test_every_16_bit_grey_is_the_nearest_8_bit_grey() -> None:
-    every = np.arange(65536, dtype=np.uint16)
-    image = open_image(saved(Image.fromarray(every.reshape(256, 256)), "PNG"))
-    assert np.abs(np.asarray(image)[..., 0].ravel() * 257.0 - every).max() <= 128
-
-
-def test_16_bit_colour_keeps_the_high_byte() -> None:
-    assert pixels(png((1, 1), 16, 2, struct.pack(">x3H", 0xFFFF, 0x1234, 0x00FF))) == [(0xFF, 0x12, 0)]
-
-
-def test_12_bit_grey_fills_the_range() -> None:
-    assert greys(grey_tiff(12, bytes([0x00, 0x0F, 0xFF]))) == [0, 255]
-
-
-def test_32_bit_integers() -> None:
-    assert greys(grey_tiff(32, struct.pack("<3i", 0, 7, 255), kind=2)) == [0, 7, 255]
-    assert greys(grey_tiff(32, struct.pack("<3i", 0, 1, 1), kind=2)) == [0, 255, 255]
-    assert greys(grey_tiff(32, struct.pack("<3i", -1000, 0, 1000), kind=2)) == [0, 128, 255]
-    assert greys(grey_tiff(32, struct.pack("<3I", 0, 2**31, 2**32 - 1))) == [0, 128, 255]
-    assert greys(grey_tiff(16, struct.pack("<3h", -100, 0, 300), kind=2)) == [0, 64, 255]
-
-
-def test_floats() -> None:
-    assert greys(grey_tiff(32, struct.pack("<3f", 0, 0.5, 1), kind=3)) == [0, 128, 255]
-    assert greys(grey_tiff(32, struct.pack("<3f", 0, 100.4, 254.6), kind=3)) == [0, 100, 255]
-    assert greys(grey_tiff(32, struct.pack("<3f", 1000, 1001, 1004), kind=3)) == [0, 64, 255]
-    assert greys(grey_tiff(32, struct.pack("<3f", -3e38, 0, 3e38), kind=3)) == [0, 128, 255]
-    assert greys(grey_tiff(32, struct.pack("<2f", 5000, 5000), kind=3)) == [0, 0]
-
-
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
-def test_floats_that_are_no_numbers_are_refused(value: float) -> None:
-    assert "not a number" in refusal(grey_tiff(32, struct.pack("<3f", 0, value, 1), kind=3))
-
-
-def test_cmyk_ycbcr_and_lab() -> None:
-    # (255 - C)(255 - K) / 255: cyan is 0, 255, 255; half black is 127.
-    cmyk = Image.new("CMYK", (2, 1))
-    cmyk.putdata([(255, 0, 0, 0), (0, 0, 0, 128)])
-    assert pixels(saved(cmyk, "TIFF")) == [(0, 255, 255), (127, 127, 127)]
-    assert pixels(saved(Image.new("YCbCr", (1, 1), (77, 128, 128)), "TIFF")) == [(77, 77, 77)]
-    assert pixels(saved(Image.new("LAB", (1, 1), (255, 128, 128)), "TIFF"))[0] == pytest.approx(WHITE, abs=2)
 
 
 @pytest.mark.parametrize(("kind", "options"), [("GIF", {}), ("WEBP", {"lossless": True}), ("PNG", {}), ("TIFF", {})])
@@ -414,8 +195,8 @@ def test_size_in_pixels_and_shape() -> None:
     assert "at most 50 times" in refusal(png((51, 1), 1, 0, bytes(8)))
     assert "at most 50 times" in refusal(png((1, 51), 1, 0, bytes(102)))
     row_bytes = 1000
-    assert open_image(png((8000, 5000), 1, 0, bytes(5000 * (row_bytes + 1)))).size == (8000, 5000)
-    assert "40 million" in refusal(png((8000, 5001), 1, 0, b""))
+    assert open_image(png((8000, 6250), 1, 0, bytes(6250 * (row_bytes + 1)))).size == (8000, 6250)
+    assert "50 million" in refusal(png((8000, 6251), 1, 0, b""))
     assert "empty or incomplete" in refusal(png((0, 5), 8, 0, b""))
     assert "empty or incomplete" in refusal(saved(row(RED), "BMP")[:18] + bytes(8) + saved(row(RED), "BMP")[26:])
 
@@ -423,10 +204,10 @@ def test_size_in_pixels_and_shape() -> None:
 @pytest.mark.parametrize(
     ("data", "word"),
     [
-        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"),
-        (b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic", "HEIC"),
-        (b"\0\0\0\x1cftypavif\0\0\0\0avifmif1miaf", "AVIF"),
-        (b"\0\0\0\x1cftypmif1\0\0\0\0mif1avifmiaf", "AVIF"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "This HEIC image cannot be decoded"),
+        (b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic", "This HEIC image cannot be decoded"),
+        (b"\0\0\0\x1cftypavif\0\0\0\0avifmif1miaf", "This AVIF image cannot be decoded"),
+        (b"\0\0\0\x1cftypmif1\0\0\0\0mif1avifmiaf", "This AVIF image cannot be decoded"),
         (b"\0\0\0\x18ftypisom\0\0\0\0isommp42", "video"),
         (b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>', "SVG"),
         (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3", "PDF"),
@@ -443,47 +224,6 @@ def test_other_kinds_of_file_are_named(data: bytes, word: str, tmp_path: Path) -
     renamed = tmp_path / "photo.jpg"
     renamed.write_bytes(data)
     assert word in refusal(renamed)
-
-
-def noise(mode: str = "RGB", size: tuple[int, int] = (24, 16)) -> Image.Image:
-    values = np.random.default_rng(2).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
-    return Image.fromarray(values).convert(mode)
-
-
-def frames(kind: str, **options: object) -> bytes:
-    return saved(noise(), kind, save_all=True, append_images=[noise().rotate(180)], **options)
-
-
-SEEDS: dict[str, bytes] = {
-    "jpeg": saved(noise(), "JPEG", exif=exif(6), comment=b"hello"),
-    "progressive jpeg": saved(noise(), "JPEG", progressive=True),
-    "grey jpeg": saved(noise("L"), "JPEG", exif=exif(3, ">")),
-    "cmyk jpeg": saved(noise("CMYK"), "JPEG"),
-    "png": saved(noise(), "PNG", exif=exif(5)),
-    "16-bit png": saved(Image.fromarray(np.arange(384, dtype=np.uint16).reshape(16, 24) * 170), "PNG", transparency=170),
-    "palette png": saved(noise("P"), "PNG", transparency=bytes(range(100))),
-    "one-bit png": saved(noise("1"), "PNG", transparency=1),
-    "animated png": frames("PNG"),
-    "webp": saved(noise(), "WEBP", exif=exif(7)),
-    "lossless webp": saved(noise("RGBA"), "WEBP", lossless=True),
-    "animated webp": frames("WEBP"),
-    "gif": saved(noise("P"), "GIF", transparency=3, comment=b"hello"),
-    "grey gif": saved(noise("L"), "GIF", interlace=0),
-    "animated gif": frames("GIF", disposal=2),
-    "bmp": saved(noise(), "BMP"),
-    "palette bmp": saved(noise("P"), "BMP"),
-    "run-length bmp": b"BM" + struct.pack("<IIIIiiHHIIiiII", 0, 0, 1078, 40, 24, 16, 1, 8, 1, 0, 0, 0, 0, 0)
-    + bytes(range(256)) * 4 + b"\x18\x05\0\0" * 15 + b"\0\x18" + bytes(range(24)) + b"\0\1",
-    "tiff": saved(noise(), "TIFF", tiffinfo={274: 6}),
-    "lzw tiff": saved(noise("RGBA"), "TIFF", compression="tiff_lzw"),
-    "deflate tiff": saved(noise("L"), "TIFF", compression="tiff_adobe_deflate"),
-    "jpeg tiff": saved(noise(), "TIFF", compression="jpeg"),
-    "fax tiff": saved(noise("1"), "TIFF", compression="group4"),
-    "float tiff": saved(Image.fromarray(np.linspace(-1, 1, 384, dtype=np.float32).reshape(16, 24)), "TIFF"),
-    "16-bit tiff": grey_tiff(16, bytes(range(96)), order=">"),
-    "palette tiff": saved(noise("P"), "TIFF"),
-    "two-page tiff": frames("TIFF"),
-}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", SEEDS)
@@ -505,7 +245,7 @@ def test_half_a_file_is_refused(name: str) -> None:
     assert not isinstance(caught.value.__cause__, ImageError)
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF"])
 def test_a_file_that_ends_after_its_signature_is_refused(kind: str) -> None:
     assert "incomplete" in refusal(saved(noise(), kind)[:16])
 
@@ -545,121 +285,6 @@ def test_whatever_a_decoder_raises_becomes_an_image_error(error: type[Exception]
     with pytest.raises(ImageError) as caught:
         open_image(SEEDS["png"])
     assert caught.value.__cause__ is original
-
-
-def screen_gif(screen: tuple[int, int], frame: tuple[int, int]) -> bytes:
-    control = b"!\xf9\x04\x08\0\0\0\0"
-    return b"GIF89a" + struct.pack("<HHxxx", *screen) + control + struct.pack("<cHHHHx", b",", 0, 0, *frame) + b"\x02\x01\0\0;"
-
-
-def huge_webp() -> bytes:
-    side = (12_999).to_bytes(3, "little")
-    return b"RIFF\x64\0\0\0WEBPVP8X\x0a\0\0\0\0\0\0\0" + side + side + bytes(80)
-
-
-def strips_tiff(count: int) -> bytes:
-    tags = {256: 10, 257: 10, 258: 8, 259: 1, 262: 1, 278: 1}
-    return tiff({tag: ("H", [value]) for tag, value in tags.items()} | {273: ("I", [8] * count)})
-
-
-def huge_tile_tiff() -> bytes:
-    tags = {256: 10, 257: 10, 258: 16, 259: 8, 262: 1, 322: 16_000, 323: 16_000, 324: 8, 325: 50}
-    return tiff({tag: ("I", [value]) for tag, value in tags.items()})
-
-
-def jpeg_of_many_scans() -> bytes:
-    data = saved(Image.new("L", (6000, 6000)), "JPEG", progressive=True)
-    return data[:-2] + data[data.rindex(b"\xff\xda") : -2] * 1000 + data[-2:]
-
-
-BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
-    "144 megapixel png": (lambda: png((12_000, 12_000), 1, 0, bytes(1501 * 12_000)), "40 million"),
-    "169 megapixel webp": (huge_webp, "13,000 pixels wide and 13,000 high, more than 40 million"),
-    "144 megapixel bmp": (
-        lambda: b"BM" + struct.pack("<IIIIiiHHIIiiII", 0, 0, 54, 40, 12_000, 12_000, 1, 24, *[0] * 6),
-        "40 million",
-    ),
-    "gif with a giant screen": (lambda: screen_gif((65_535, 65_535), (1, 1)), "40 million"),
-    "gif with a giant frame": (lambda: screen_gif((1, 1), (60_000, 2_900)), "40 million"),
-    "144 megapixel tiff": (lambda: tiff({256: ("I", [12_000]), 257: ("I", [12_000])}), "40 million"),
-    "tiff with 4 million strips": (lambda: strips_tiff(4_000_000), "damaged"),
-    "tiff with a giant tile": (huge_tile_tiff, "damaged"),
-    "jpeg with 1000 scans": (jpeg_of_many_scans, "damaged"),
-}
-
-MEASURE = """
-import importlib.util, resource, sys, time
-spec = importlib.util.spec_from_file_location("images", sys.argv[1])
-images = importlib.util.module_from_spec(spec)
-sys.modules["images"] = images
-spec.loader.exec_module(images)
-def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 1024)
-images.open_image(sys.argv[2])
-before = peak()
-for path in sys.argv[3:]:
-    start = time.perf_counter()
-    try:
-        images.open_image(path)
-        outcome = "opened"
-    except images.ImageError as error:
-        outcome = str(error)
-    print(peak(), peak() - before, time.perf_counter() - start, outcome, sep="|")
-assert "torch" not in sys.modules
-"""
-# A process inherits its parent's peak when it starts, so a small one stands between it and the test runner.
-LAUNCH = "import subprocess, sys; sys.exit(subprocess.call(sys.argv[1:]))"
-
-
-def measured(tmp_path: Path, *data: bytes) -> list[tuple[float, float, float, str]]:
-    """Open the files in a fresh process: its peak (MB), the growth since it had opened one small image, seconds, outcome."""
-    paths = [tmp_path / f"{number}.png" for number in range(len(data) + 1)]
-    for path, content in zip(paths, [saved(noise(), "PNG"), *data], strict=True):
-        path.write_bytes(content)
-    command = [sys.executable, "-c", LAUNCH, sys.executable, "-W", "error", "-c", MEASURE, images.__file__, *map(str, paths)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-    assert done.returncode == 0, done.stderr
-    rows = [line.split("|") for line in done.stdout.splitlines()]
-    return [(float(total), float(growth), float(seconds), outcome) for total, growth, seconds, outcome in rows]
-
-
-def test_bombs_are_refused_within_200_mb_and_without_a_warning(tmp_path: Path) -> None:
-    bombs = {name: make() for name, (make, _) in BOMBS.items()}
-    assert len(bombs["144 megapixel png"]) < 20_000
-    for (name, (_, word)), (total, growth, seconds, outcome) in zip(
-        BOMBS.items(), measured(tmp_path, *bombs.values()), strict=True
-    ):
-        assert word in outcome, name
-        assert total < 200, name
-        assert growth < 60, name
-        assert seconds < 2, name
-
-
-def test_metadata_costs_nothing_and_the_measure_sees_what_decoding_costs(tmp_path: Path) -> None:
-    text = zlib.compress(("\U0001f600" + "a" * 1_000_000).encode(), 9)
-    texts = [chunk(b"iTXt", b"key%d\0\1\0\0\0" % number + text) for number in range(60)]
-    numbers = {tag: ("I", [value]) for tag, value in {256: 10, 257: 10, 258: 8, 259: 1, 262: 1, 273: 8}.items()}
-    sub_ifd = tiff({37_500: ("H", [60_000] * 4_000_000)})
-    pointed = tiff(numbers | {34_665: ("I", [0])})
-    shifted = struct.pack("<HHHII", 1, 37_500, 3, 4_000_000, len(pointed) + 18) + bytes(4) + sub_ifd[-8_000_000:]
-    pointed = tiff(numbers | {34_665: ("I", [len(pointed)])}) + shifted
-    large = png((6000, 6000), 8, 0, bytes(6001 * 6000))
-    bomb, exif_bomb, decoded = measured(tmp_path, png((1, 1), 8, 0, b"\0\1", *texts), pointed, large)
-    assert (bomb[3], exif_bomb[3], decoded[3]) == ("opened", "opened", "opened")
-    assert bomb[1] < 20
-    assert exif_bomb[1] < 60
-    assert decoded[1] > 100
-
-
-def test_pillow_is_left_as_it_was_and_warnings_do_not_leak() -> None:
-    before = (Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES, list(warnings.filters))
-    assert ImageFile.LOAD_TRUNCATED_IMAGES is False
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        for make, word in BOMBS.values():
-            assert word in refusal(make())
-    assert caught == []
-    assert before == (Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES, list(warnings.filters))
 
 
 def test_threads_do_not_disturb_each_other() -> None:

@@ -10,8 +10,8 @@ from app.state import Selection
 from app.views import away_section, download_section, network_picker
 from resnet_viz.images import MAX_BYTES
 
-OPENED = ["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"]
-REFUSED, CONVERTED = ["avif"], ["heic", "heif"]
+OPENED = ["jpg", "jpeg", "jfif", "jpe", "pjpeg", "png", "webp", "avif", "hif", "gif", "bmp", "tif", "tiff"]
+CONVERTED = ["heic", "heif"]
 
 
 def header(result: rv.Inspection, chosen: Selection) -> None:
@@ -102,14 +102,14 @@ def upload(field: str) -> None:
 
 
 def upload_types() -> list[str]:
-    """The endings that a picker of pictures lets through.
+    """Return the endings that a file picker accepts.
 
-    Those that cannot be opened are let through for the sentence they get: Streamlit's own refusal is a red icon. Safari turns
-    HEIC photos into JPEG where a page does not ask for them, so there they are not asked for.
+    Safari converts HEIC photos to JPEG where a page does not ask for HEIC, which makes the upload work in the same way and
+    faster to decode, so a page in Safari does not ask for it.
     """
     agent = st.context.headers.get("User-Agent", "")
     converts = "Safari/" in agent and "Chrome/" not in agent  # every browser on a phone of Apple's is Safari inside
-    return OPENED + REFUSED + ([] if converts else CONVERTED)
+    return OPENED + ([] if converts else CONVERTED)
 
 
 def gallery(field: str, shown: str, key: str) -> None:

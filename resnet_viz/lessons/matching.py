@@ -17,7 +17,7 @@ from torchvision.transforms import functional as transforms
 from resnet_viz import assets
 from resnet_viz.analyses.activations import Array, array
 from resnet_viz.analyses.capture import capture
-from resnet_viz.images import ImageError, open_image
+from resnet_viz.images import ImageError, open_image, upright_rgb
 from resnet_viz.nets.blocks import ZeroPad, initialise
 from resnet_viz.nets.costs import count_parameters
 from resnet_viz.nets.net import Net, WeightsError
@@ -275,7 +275,7 @@ def _input_channels(block: nn.Module | None) -> int:
 def _features(net: Net, image: Image.Image, source: str) -> Tensor:
     """The input of a block for a picture, or the picture's own pixels from 0 to 1, (1, C, H, W), on the processor."""
     if source == PICTURE:
-        square = transforms.center_crop(transforms.resize(image.convert("RGB"), [PICTURE_SIDE]), [PICTURE_SIDE])
+        square = transforms.center_crop(transforms.resize(upright_rgb(image), [PICTURE_SIDE]), [PICTURE_SIDE])
         pixels: Tensor = transforms.to_tensor(square)
         return pixels[None]
     twin = net.twin()

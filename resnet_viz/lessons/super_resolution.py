@@ -15,6 +15,7 @@ from torch import Tensor
 from torchvision.transforms.v2.functional import gaussian_blur
 
 from resnet_viz.analyses.activations import Array
+from resnet_viz.images import upright_rgb
 
 Picture = NDArray[np.uint8]
 
@@ -67,6 +68,7 @@ def view(image: Image.Image, side: int = SIDE) -> Picture:
 
     A smaller picture keeps its size, down to the next multiple of 12; ValueError under 24 pixels.
     """
+    image = upright_rgb(image)
     shorter = min(image.size)
     if shorter < SMALLEST:
         raise ValueError(
@@ -77,7 +79,7 @@ def view(image: Image.Image, side: int = SIDE) -> Picture:
         image, shorter = image.resize((size[0], size[1]), Image.Resampling.BICUBIC), side
     edge = shorter // MULTIPLE * MULTIPLE
     left, top = (image.width - edge) // 2, (image.height - edge) // 2
-    return np.asarray(image.convert("RGB").crop((left, top, left + edge, top + edge)))
+    return np.asarray(image.crop((left, top, left + edge, top + edge)))
 
 
 def degrade(target: Picture, factor: int) -> tuple[Picture, Picture]:

@@ -1,4 +1,4 @@
-"""From an RGB picture to the tensor a network was trained on: resize the shorter side, crop the centre, normalise.
+"""From a PIL image to the tensor a network was trained on: resize the shorter side, crop the centre, normalise.
 
 The same arithmetic as torchvision's `ImageClassification` preset, with the cropped picture as a step of its own, because
 overlays belong on the pixels that the network saw.
@@ -12,6 +12,8 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as transforms
+
+from resnet_viz.images import upright_rgb
 
 LARGEST = 1024
 
@@ -58,8 +60,11 @@ class Preprocessing:
         )
 
     def seen(self, image: Image.Image) -> Image.Image:
-        """Return the square picture that the network sees, `crop` x `crop` pixels, RGB."""
-        resized = transforms.resize(image.convert("RGB"), [self.resize], self.interpolation)
+        """Return the square picture that the network sees, `crop` x `crop` pixels, RGB.
+
+        A PIL image of any mode is treated as `rv.open_image` treats a file; raises `rv.ImageError` where it cannot be used.
+        """
+        resized = transforms.resize(upright_rgb(image), [self.resize], self.interpolation)
         cropped: Image.Image = transforms.center_crop(resized, [self.crop])
         return cropped
 

@@ -1,0 +1,18 @@
+"""One file a format: each cuts a file down to what its pixels need, and tells the size it declares, in linear time.
+
+A function `strip(data)` returns a `Stripped`; it may raise IndexError, KeyError, ValueError or struct.error for a damaged file.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from resnet_viz.images.formats import bmp, gif, heif, jpeg, png, tiff, webp
+from resnet_viz.images.formats.recognition import recognise
+from resnet_viz.images.formats.stripped import Stripped
+
+STRIP: Final[dict[str, Callable[[bytes], Stripped]]] = {
+    "JPEG": jpeg.strip, "PNG": png.strip, "WebP": webp.strip, "AVIF": heif.strip_avif, "HEIC": heif.strip_heic,
+    "GIF": gif.strip, "BMP": bmp.strip, "TIFF": tiff.strip,
+}  # fmt: skip
+
+__all__ = ["STRIP", "Stripped", "recognise"]

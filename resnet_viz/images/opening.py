@@ -1,0 +1,73 @@
+"""Opening an image file: read it, recognise it, check its size, decode it."""
+
+import hashlib
+import os
+from contextlib import nullcontext
+from io import BytesIO, FileIO
+from typing import BinaryIO
+
+import pi_heif
+from PIL import Image
+
+from resnet_viz.images.formats import STRIP, Stripped, recognise
+from resnet_viz.images.limits import MAX_BYTES, ImageError, check_size, decoding
+from resnet_viz.images.pixels import upright_rgb
+
+
+def open_image(source: str | os.PathLike[str] | bytes | BinaryIO) -> Image.Image:
+    """Read an image and check it: mode RGB, 0..255, upright, first frame, transparency laid on white.
+
+    A file object is read from its start. MAX_BYTES, MAX_PIXELS and MAX_ASPECT are checked before any pixel is decoded.
+
+    Raises:
+        ImageError: the file is missing, empty, too large, of an unknown format, damaged or incomplete.
+    """
+    data = _read(source)
+    kind = recognise(data)
+    with decoding(f"{kind} image"):
+        stripped = STRIP[kind](data)
+        check_size(kind, stripped.size, len(data))
+        rgb = upright_rgb(_decoder(kind, stripped, len(data)))
+    rgb.info = {}  # an orientation left here would be saved with the upright pixels
+    return rgb
+
+
+def digest(data: bytes) -> str:
+    """SHA-256 of the bytes as 64 hexadecimal digits: the same file has the same name everywhere."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def _decoder(kind: str, stripped: Stripped, file_bytes: int) -> Image.Image:
+    """Return the image, decoded or ready to be, with the metadata that turns it upright."""
+    if kind == "HEIC":  # pi-heif's own function: registering its plugin would change Pillow for the whole program
+        heif = pi_heif.open_heif(stripped.data)
+        check_size(kind, heif.size, file_bytes)
+        image = heif.to_pillow()
+        image.info = {}  # libheif has turned the pixels already
+        return image
+    image = Image.open(BytesIO(stripped.data), formats=[kind])
+    check_size(kind, image.size, file_bytes)
+    image.info.update(stripped.info)
+    return image
+
+
+def _read(source: str | os.PathLike[str] | bytes | BinaryIO) -> bytes:
+    data = bytearray()
+    try:
+        given = BytesIO(source) if isinstance(source, bytes | bytearray | memoryview) else source
+        with FileIO(given) if isinstance(given, str | os.PathLike) else nullcontext(given) as stream:
+            if stream.seekable():
+                stream.seek(0)
+            while len(data) <= MAX_BYTES and (piece := stream.read(MAX_BYTES + 1 - len(data))):
+                data += piece
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise ImageError(f"There is no file at {source!s}: check its name and folder.") from error
+    except IsADirectoryError as error:
+        raise ImageError(f"{source!s} is a folder: choose one image file inside it.") from error
+    except (AttributeError, BufferError, OSError, TypeError, ValueError) as error:
+        raise ImageError("The image could not be read: check that the file can be opened, or choose another one.") from error
+    if not data:
+        raise ImageError("This file is empty: get it again, or choose another one.")
+    if len(data) > MAX_BYTES:
+        raise ImageError(f"This file is larger than {MAX_BYTES >> 20} MB: make the image smaller or save it as JPEG.")
+    return bytes(data)

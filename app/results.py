@@ -34,10 +34,11 @@ THUMBNAIL = 112
 
 @dataclass(frozen=True)
 class Sample:
-    """A picture that ships with the app: `label` is its class in the data set, None for a photo; `digest` its SHA-256."""
+    """An image that ships with the app; `label` is its class, None where no network of ours has one; `digest` its SHA-256."""
 
     id: str
     title: str
+    description: str
     label: str | None
     data: bytes
     digest: str
@@ -74,7 +75,7 @@ def samples() -> dict[str, Sample]:
     found = {}
     for row in json.loads((assets.SAMPLES_FOLDER / "samples.json").read_text()):
         data = (assets.SAMPLES_FOLDER / row["file"]).read_bytes()
-        found[row["id"]] = Sample(row["id"], row["title"], row["label"], data, digest(data))
+        found[row["id"]] = Sample(row["id"], row["title"], row["description"], row["label"], data, digest(data))
     return found
 
 

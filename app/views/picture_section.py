@@ -120,7 +120,7 @@ def gallery(field: str, shown: str, key: str) -> None:
                 sample.title,
                 key=f"{key}-sample-{sample.id}",
                 type="primary" if sample.id == shown else "secondary",
-                help=sample.title,
+                help=f"{sample.title} · {sample.description}",
                 on_click=state.change,
                 kwargs={field: sample.id, "target": "", "channel": ""},
             )

@@ -17,7 +17,7 @@ def picture_picker() -> str:
     """The samples, and the picture of the person's own where the link has one."""
     shown, samples = lesson.picture(), results.samples()
     names = [*samples, *({shown} - samples.keys())]
-    titles = {name: f"{sample.title}, {'photo' if sample.label is None else 'CIFAR-10'}" for name, sample in samples.items()}
+    titles = {name: sample.title for name, sample in samples.items()}
     st.selectbox(
         "Picture", names, format_func=lambda name: titles.get(name, "your picture"), width=190, **lesson.bound("image", shown)
     )

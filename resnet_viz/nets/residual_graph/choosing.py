@@ -16,7 +16,7 @@ def choose_blocks(additions: list[Addition]) -> tuple[list[Addition], list[Hidde
     """
     hidden: list[Hidden] = []
     left = additions
-    rules: tuple[Callable[[Addition, list[Addition]], str], ...] = (_entangled, _joins, _detail, _overlaps)
+    rules: tuple[Callable[[Addition, list[Addition]], str], ...] = (_entangled, _twofold, _joins, _detail, _overlaps)
     for rule in rules:
         reasons = {addition: rule(addition, left) for addition in left}
         hidden += [Hidden(addition.path, reason) for addition, reason in reasons.items() if reason]
@@ -27,6 +27,10 @@ def choose_blocks(additions: list[Addition]) -> tuple[list[Addition], list[Hidde
 def _entangled(addition: Addition, _: list[Addition]) -> str:
     apart = addition.identity is addition.fork or any(addition.fork in node.all_input_nodes for node in addition.shortcut)
     return "" if apart else "both of its ways begin with the same operations"
+
+
+def _twofold(addition: Addition, _: list[Addition]) -> str:
+    return "both of its ways are the same layers, so neither is a shortcut" if addition.alike else ""
 
 
 def _joins(addition: Addition, others: list[Addition]) -> str:

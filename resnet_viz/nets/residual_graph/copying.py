@@ -48,7 +48,7 @@ def unwrapped(module: nn.Module) -> nn.Module:
 
 
 def evaluation_copy(module: nn.Module) -> nn.Module:
-    """Copy a module's tree; its tensors share the memory of the original's and are frozen.
+    """Copy a module's tree; its tensors share the memory of the original's, and its parameters are trainable where those are.
 
     Hooks are left behind, except those with which torch computes a weight (pruning, weight norm, spectral norm).
     """
@@ -94,7 +94,7 @@ class _Copier:
 
     def _tensor(self, tensor: Tensor) -> Tensor:
         shared = tensor.detach()
-        copy = nn.Parameter(shared, requires_grad=False) if isinstance(tensor, nn.Parameter) else shared
+        copy = nn.Parameter(shared, requires_grad=tensor.requires_grad) if isinstance(tensor, nn.Parameter) else shared
         self._copies[id(tensor)] = copy
         return copy
 

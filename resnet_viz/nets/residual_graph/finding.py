@@ -5,8 +5,9 @@ other one the residual branch (He et al. 2015, https://arxiv.org/abs/1512.03385,
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+import torch
 from torch import fx, nn
 
 from resnet_viz.nets.residual_graph.operations import (
@@ -22,7 +23,7 @@ class Addition:
     """A residual addition: `shortcut` and `branch` are the nodes strictly between the fork and the addition on each way.
 
     `identity` and `residual` are the two arguments; `path` is the module that the addition stands in. A node on both ways
-    belongs to the branch's.
+    belongs to the branch's. `alike` says whether both ways are the same layers of the same sizes.
     """
 
     node: fx.Node
@@ -32,7 +33,8 @@ class Addition:
     shortcut: frozenset[fx.Node]
     branch: frozenset[fx.Node]
     path: str
-    region: frozenset[fx.Node] = field(repr=False)
+    region: frozenset[fx.Node]
+    alike: bool
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ def _addition(node: fx.Node, order: dict[fx.Node, int], tree: nn.Module) -> Addi
         branch=frozenset(branch),
         path=str(node.meta["path"]),
         region=frozenset(ways[identity] | branch),
+        alike=_layers(ways[identity], order, tree) == _layers(branch, order, tree) != [],
     )
 
 
@@ -119,6 +122,12 @@ def _length(way: Iterable[fx.Node], tree: nn.Module) -> tuple[int, int]:
     nodes = list(way)
     steps = [node for node in nodes if (name := operation(node, tree)) not in IDLE and name not in SHAPINGS]
     return len(steps), sum(learned_numbers(node, tree) for node in nodes)
+
+
+def _layers(way: set[fx.Node], order: dict[fx.Node, int], tree: nn.Module) -> list[tuple[str, list[torch.Size]]]:
+    """Return the operations of a way with the shapes of what they learn."""
+    nodes = sorted(way, key=order.__getitem__)
+    return [(operation(node, tree), [values.shape for values in parameters_of(node, tree).values()]) for node in nodes]
 
 
 def learned_numbers(node: fx.Node, tree: nn.Module) -> int:

@@ -7,6 +7,9 @@ from torch import fx, nn
 
 from resnet_viz.nets.residual_graph.finding import Addition, parameters_of
 
+# A numbered stage with something numbered in it.
+_STAGE = re.compile(r"((?:.*\.)?(?:layer|stage|level|group)s?[._]?\d+)\..*\d")
+
 
 
 def block_names(additions: list[Addition], tree: nn.Module) -> list[str]:
@@ -57,8 +60,8 @@ def _with_part(addition: Addition, tree: nn.Module) -> str:
     learned: Counter[str] = Counter()
     for node in addition.branch:
         for name, parameter in parameters_of(node, tree).items():
-            learned[_part(name, addition.path)] += parameter.numel()
-        learned[_part(_called(node), addition.path)] += 0
+            learned[_part(name, addition.path, tree)] += parameter.numel()
+        learned[_part(_called(node), addition.path, tree)] += 0
     del learned[""]
     part = max(learned, key=lambda name: (learned[name], name), default="")
     return ".".join(filter(None, (addition.path, part))) or "sum"
@@ -68,20 +71,31 @@ def _called(node: fx.Node) -> str:
     return f"{node.target}.call" if node.op == "call_module" else f"{node.meta['path']}.call"
 
 
-def _part(name: str, path: str) -> str:
-    """Return the first name below a path with the numbers behind it: "layers.0.1" of "net.layers.0.1.fn.weight" below "net"."""
+def _part(name: str, path: str, tree: nn.Module) -> str:
+    """Return the first name below a path, with its numbers in a list: "layers.0.1" of "net.layers.0.1.fn.weight" below "net"."""
     if path and not name.startswith(f"{path}."):
         return ""
     steps = name.removeprefix(f"{path}.").split(".")[:-1] if path else name.split(".")[:-1]
     length = 1
-    while length < len(steps) and steps[length].isdigit():
+    while length < len(steps) and isinstance(_module(tree, path, steps[:length]), nn.ModuleList | nn.ModuleDict):
         length += 1
     return ".".join(steps[:length])
 
 
+def _module(tree: nn.Module, path: str, steps: list[str]) -> nn.Module | None:
+    try:
+        return tree.get_submodule(".".join(filter(None, (path, *steps))))
+    except AttributeError:
+        return None
+
+
 def _stage_of_path(path: str) -> str:
-    matches = list(re.finditer(r"\d+", path))
-    return path[: matches[-1].start()].rstrip("._") if matches else ""
+    """Return the part of a path that tells the stage: "layer2" of "layer2.0", "stages.1" of "stages.1.blocks.0"."""
+    named = _STAGE.match(path)
+    if named:
+        return named[1]
+    numbers = list(re.finditer(r"\d+", path))
+    return path[: numbers[-1].start()].rstrip("._") if numbers else ""
 
 
 def _runs(keys: list[object]) -> int:

@@ -17,7 +17,8 @@ class BlockFacts:
 
     `path` is the module that the addition stands in and `kind` that module's class; `shape` the sum's without the images,
     (C, H, W), (H, W, C) or (tokens, C). `layers` and `parameters` are names in the network, shortcut included;
-    `multiply_adds` those of one image of the traced size.
+    `multiply_adds` those of one image of the traced size. `input_used_elsewhere` says whether more than this block is computed
+    from its input.
     """
 
     name: str
@@ -29,6 +30,7 @@ class BlockFacts:
     layers: tuple[str, ...]
     parameters: tuple[str, ...]
     parameter_count: int
+    input_used_elsewhere: bool
     multiply_adds: int
 
 

@@ -15,6 +15,10 @@ IDLE = {"identity", "dropout", "dropout1d", "dropout2d", "dropout3d", "alphadrop
 VIEWS = {"view", "viewas", "reshape", "flatten", "unflatten", "permute", "transpose", "t", "movedim", "swapaxes", "squeeze",
          "unsqueeze", "expand", "expandas", "chunk", "split", "splitwithsizes", "tensorsplit", "unbind", "getitem", "select",
          "slice", "narrow", "rearrange"}  # fmt: skip
+# Those whose form in place (`mul_`, `aten.mul_`, `*=`) computes the same as the plain one.
+SEPARABLE = {"add", "sub", "mul", "div", "truediv", "pow", "neg", "abs", "exp", "sqrt", "rsqrt", "reciprocal", "clamp",
+             "clamp_min", "clamp_max", "relu", "relu6", "leaky_relu", "elu", "celu", "selu", "silu", "mish", "sigmoid", "tanh",
+             "hardtanh", "hardswish", "hardsigmoid", "masked_fill", "addcmul", "addcdiv", "lerp"}  # fmt: skip
 ADDITIONS = {"add", "iadd"}
 CONVOLUTIONS = {"conv1d", "conv2d", "conv3d", "convolution", "convtranspose2d", "linear", "addmm", "matmul", "bmm", "einsum"}
 NORMS = {"batchnorm", "batchnorm1d", "batchnorm2d", "syncbatchnorm", "groupnorm", "layernorm", "instancenorm", "instancenorm2d",
@@ -51,18 +55,17 @@ def out_of_place(target: Target, op: str) -> Target | None:
     """Return what computes the same without overwriting its first argument; None where it does not overwrite, or none is known."""
     if op == "call_method":
         name = str(target)
-        return name[:-1] if _overwrites(name) and callable(getattr(torch.Tensor, name[:-1], None)) else None
+        return name[:-1] if _overwrites(name) else None
     if isinstance(target, torch._ops.OpOverload):
         packet = target.overloadpacket.__name__
-        other = getattr(torch.ops.aten, packet[:-1], None) if _overwrites(packet) else None
-        return getattr(other, target._overloadname, None)
+        return getattr(getattr(torch.ops.aten, packet[:-1]), target._overloadname, None) if _overwrites(packet) else None
     name = function_name(target)
-    if getattr(target, "__module__", "") in ("_operator", "operator") and name.startswith("i"):
-        return getattr(operator, name[1:], None) if target is getattr(operator, name, None) else None
+    if name.startswith("i") and name[1:] in SEPARABLE and target is getattr(operator, name, None):
+        return getattr(operator, name[1:])
     if _overwrites(name):
         return getattr(torch, name[:-1], None) or getattr(nn.functional, name[:-1], None)
     return None
 
 
 def _overwrites(name: str) -> bool:
-    return name.endswith("_") and not name.endswith("__") and name != "bernoulli_"
+    return name.endswith("_") and name[:-1] in SEPARABLE

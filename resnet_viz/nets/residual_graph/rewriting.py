@@ -61,6 +61,7 @@ def _facts(addition: Addition, last: fx.Node | None, tree: nn.Module, images: in
     parameters: dict[str, nn.Parameter] = {}
     for node in nodes:
         parameters |= parameters_of(node, tree)
+    inside = {*nodes, addition.node}
     layers = [str(node.target) for node in nodes if node.op == "call_module"]
     return BlockFacts(
         name=name,
@@ -72,20 +73,15 @@ def _facts(addition: Addition, last: fx.Node | None, tree: nn.Module, images: in
         layers=tuple(dict.fromkeys(layers if last is None else [*layers, str(last.target)])),
         parameters=tuple(parameters),
         parameter_count=sum(parameter.numel() for parameter in set(parameters.values())),
+        input_used_elsewhere=any(user not in inside and user.meta["data"] for user in addition.fork.users),
         multiply_adds=sum(node.meta["multiply_adds"] for node in nodes) // images,
     )
 
 
 def _split(graph: fx.Graph, addition: Addition, fork: fx.Node, place: str) -> None:
     """Let each way of a block begin at an end of its own of the fork."""
-    ways = {*addition.shortcut, *addition.branch, addition.node}
-    source = fork
     with graph.inserting_after(fork):
-        if any(user not in ways and user.meta["data"] for user in fork.users):
-            # The block's input apart from other uses of the tensor: the gradient there is that of the two ways alone.
-            source = _data(graph.call_method("view_as", (fork, fork)), fork)
-    with graph.inserting_after(source):
-        both = _data(graph.call_module(f"{place}.fork", (source,)), fork)
+        both = _data(graph.call_module(f"{place}.fork", (fork,)), fork)
     with graph.inserting_after(both):
         to_branch = _data(graph.call_function(operator.getitem, (both, 1)), fork)
         to_shortcut = _data(graph.call_function(operator.getitem, (both, 0)), fork)

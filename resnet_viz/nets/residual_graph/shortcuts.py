@@ -36,5 +36,13 @@ def _kind(node: fx.Node, tree: nn.Module) -> str:
     if is_pool(name):
         return "pool"
     if name in SUBSAMPLINGS:
-        return "subsampling" if node.meta["shape"] != node.all_input_nodes[0].meta["shape"] else ""
+        return _selection(node.meta["shape"], node.all_input_nodes[0].meta["shape"])
     return "" if name in IDLE or name in SHAPINGS else "other"
+
+
+def _selection(shape: tuple[int, ...] | None, source: tuple[int, ...] | None) -> str:
+    """Tell every second pixel from some of the channels."""
+    if shape == source:
+        return ""
+    fewer_pixels = shape is not None and source is not None and len(shape) == len(source) == 4 and shape[1] == source[1]
+    return "subsampling" if fewer_pixels else "other"

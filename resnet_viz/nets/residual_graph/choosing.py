@@ -1,0 +1,70 @@
+"""Which residual additions are blocks: of several that stand in one another the one that says what the network does."""
+
+from collections.abc import Callable
+
+from torch import fx
+
+from resnet_viz.nets.residual_graph.finding import Addition, Hidden, data_inputs
+
+
+def choose_blocks(additions: list[Addition]) -> tuple[list[Addition], list[Hidden]]:
+    """Return the additions that are blocks, in order, and the rest with a reason each.
+
+    The outermost addition of a module is its block: one inside (Res2Net's scales, ConvNeXt V2's response normalisation) is a
+    detail of the branch. One that joins paths which hold blocks of their own (HRNet's fusions), or leads past a chain of them
+    (a skip connection around a whole stage), would hide the blocks, and is not shown itself.
+    """
+    hidden: list[Hidden] = []
+    left = additions
+    rules: tuple[Callable[[Addition, list[Addition]], str], ...] = (_entangled, _twofold, _joins, _detail, _overlaps)
+    for rule in rules:
+        reasons = {addition: rule(addition, left) for addition in left}
+        hidden += [Hidden(addition.path, reason) for addition, reason in reasons.items() if reason]
+        left = [addition for addition, reason in reasons.items() if not reason]
+    return left, hidden
+
+
+def _entangled(addition: Addition, _: list[Addition]) -> str:
+    apart = addition.identity is addition.fork or any(addition.fork in node.all_input_nodes for node in addition.shortcut)
+    return "" if apart else "both of its ways begin with the same operations"
+
+
+def _twofold(addition: Addition, _: list[Addition]) -> str:
+    return "both of its ways are the same layers, so neither is a shortcut" if addition.alike else ""
+
+
+def _joins(addition: Addition, others: list[Addition]) -> str:
+    def in_other_module(other: Addition) -> bool:
+        return other.path != addition.path or addition.path == ""
+
+    if any(other.node in addition.shortcut and in_other_module(other) for other in others):
+        return "it joins two paths that have blocks of their own"
+    inside = [other for other in others if other.node in addition.region and in_other_module(other)]
+    for first in inside:
+        for second in inside:
+            if first.node not in second.region and first is not second and _comes_before(first.node, second.fork, addition.region):
+                return "it leads past several blocks"
+    return ""
+
+
+def _detail(addition: Addition, others: list[Addition]) -> str:
+    outer = next((other for other in others if addition.node in other.region), None)
+    return "" if outer is None else f"it is a part of the block at {outer.path or 'the network itself'}"
+
+
+def _overlaps(addition: Addition, others: list[Addition]) -> str:
+    outer = next((other for other in others if other is not addition and addition.fork in other.region), None)
+    return "" if outer is None else f"its input is inside the block at {outer.path or 'the network itself'}"
+
+
+def _comes_before(node: fx.Node, later: fx.Node, region: frozenset[fx.Node]) -> bool:
+    """Whether `later` is a node or is computed from it within a region."""
+    waiting, seen = [later], set()
+    while waiting:
+        current = waiting.pop()
+        if current is node:
+            return True
+        if current in region and current not in seen:
+            seen.add(current)
+            waiting.extend(data_inputs(current))
+    return False

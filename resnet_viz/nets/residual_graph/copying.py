@@ -1,0 +1,104 @@
+"""A copy of somebody's module to work on: in evaluation mode, on the same memory, without the hooks that its owner registered.
+
+Not `copy.deepcopy`: a module may hold what cannot be copied (a trainer, a logger, a lock), and only what leads to modules and
+tensors has to be the copy's own.
+"""
+
+import functools
+from collections import OrderedDict
+from types import MethodType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel, AveragedModel)
+HOOKS = (
+    "_forward_hooks",
+    "_forward_hooks_with_kwargs",
+    "_forward_hooks_always_called",
+    "_forward_pre_hooks",
+    "_forward_pre_hooks_with_kwargs",
+    "_backward_hooks",
+    "_backward_pre_hooks",
+    "_state_dict_hooks",
+    "_state_dict_pre_hooks",
+    "_load_state_dict_pre_hooks",
+    "_load_state_dict_post_hooks",
+)
+
+
+def unwrapped(module: nn.Module) -> nn.Module:
+    """Return the module inside DataParallel, DistributedDataParallel, torch.compile and torch's averaged model.
+
+    ValueError for a module that torch.jit compiled: its Python code is gone, so its graph cannot be traced.
+    """
+    inner = module
+    while True:
+        if isinstance(inner, WRAPPERS):
+            inner = inner.module
+        elif isinstance(vars(inner).get("_modules", {}).get("_orig_mod"), nn.Module):
+            inner = inner.get_submodule("_orig_mod")
+        else:
+            break
+    if isinstance(inner, torch.jit.ScriptModule):
+        raise ValueError("the module was compiled by torch.jit, which cannot be traced: hand over the module as it was before")
+    return inner
+
+
+def evaluation_copy(module: nn.Module) -> nn.Module:
+    """Copy a module's tree; its tensors share the memory of the original's, and its parameters are trainable where those are.
+
+    Hooks are left behind, except those with which torch computes a weight (pruning, weight norm, spectral norm).
+    """
+    copy = _Copier().copy(module)
+    for layer in copy.modules():
+        # Not `eval()`: a module's own `train` may do more, such as merging weights in the shared memory.
+        layer.training = False
+    assert isinstance(copy, nn.Module)  # noqa: S101 - for the type checker
+    return copy
+
+
+class _Copier:
+    """Copies modules and whatever leads to them; `_copies` maps what was copied to its copy."""
+
+    def __init__(self) -> None:
+        self._copies: dict[int, Any] = {}
+
+    def copy(self, value: Any) -> Any:  # noqa: ANN401 - whatever a module may hold
+        if id(value) in self._copies:
+            return self._copies[id(value)]
+        if isinstance(value, nn.Module):
+            return self._module(value)
+        if isinstance(value, Tensor):
+            return self._tensor(value)
+        if type(value) in (list, tuple, set):
+            return type(value)(map(self.copy, value))
+        if type(value) in (dict, OrderedDict):
+            return type(value)((key, self.copy(entry)) for key, entry in value.items())
+        if isinstance(value, MethodType) and isinstance(value.__self__, nn.Module):
+            return MethodType(value.__func__, self.copy(value.__self__))
+        if type(value) is functools.partial:
+            return functools.partial(self.copy(value.func), *self.copy(value.args), **self.copy(value.keywords))
+        return value
+
+    def _module(self, module: nn.Module) -> nn.Module:
+        # Some classes make a class of their own for every instance (`torch.fx.GraphModule.__new__`): the copy keeps this one.
+        copy: nn.Module = object.__new__(type(module))
+        self._copies[id(module)] = copy
+        for name, value in vars(module).items():
+            vars(copy)[name] = _torch_hooks(value) if name in HOOKS else self.copy(value)
+        vars(copy).pop("_compiled_call_impl", None)
+        return copy
+
+    def _tensor(self, tensor: Tensor) -> Tensor:
+        shared = tensor.detach()
+        copy = nn.Parameter(shared, requires_grad=tensor.requires_grad) if isinstance(tensor, nn.Parameter) else shared
+        self._copies[id(tensor)] = copy
+        return copy
+
+
+def _torch_hooks(hooks: dict[int, Any]) -> dict[int, Any]:
+    kept = ((key, hook) for key, hook in hooks.items() if type(hook).__module__.startswith("torch.nn.utils."))
+    return OrderedDict(kept)

@@ -1,0 +1,160 @@
+"""The residual additions of a graph: where a network adds a tensor to something that it computed from that same tensor.
+
+The nearest common ancestor of an addition's two arguments is the fork. The way with fewer operations is the shortcut, the
+other one the residual branch (He et al. 2015, https://arxiv.org/abs/1512.03385, Fig. 2).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import fx, nn
+
+from resnet_viz.nets.residual_graph.operations import (
+    ADDITIONS,
+    IDLE,
+    SHAPINGS,
+    operation,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Addition:
+    """A residual addition: `shortcut` and `branch` are the nodes strictly between the fork and the addition on each way.
+
+    `identity` and `residual` are the two arguments; `path` is the module that the addition stands in. A node on both ways
+    belongs to the branch's. `alike` says whether both ways are the same layers of the same sizes.
+    """
+
+    node: fx.Node
+    fork: fx.Node
+    identity: fx.Node
+    residual: fx.Node
+    shortcut: frozenset[fx.Node]
+    branch: frozenset[fx.Node]
+    path: str
+    region: frozenset[fx.Node]
+    alike: bool
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """A residual addition that is not shown as a block: where it stands, and why it is not."""
+
+    path: str
+    reason: str
+
+
+def find_additions(graph: fx.Graph, tree: nn.Module) -> list[Addition]:
+    """Find every residual addition, in the order in which the network computes them.
+
+    Nodes need `meta["shape"]`, the shape of a tensor that depends on the input, and `meta["data"]`, whether a node holds such a
+    tensor or several. Scales and biases that are computed from parameters do not hide a fork: they do not depend on the input.
+    """
+    order = {node: number for number, node in enumerate(graph.nodes)}
+    return [found for node in graph.nodes if (found := _addition(node, order, tree)) is not None]
+
+
+def data_inputs(node: fx.Node) -> list[fx.Node]:
+    """Return the inputs of a node that depend on the image."""
+    return [source for source in node.all_input_nodes if source.meta["data"]]
+
+
+def _addition(node: fx.Node, order: dict[fx.Node, int], tree: nn.Module) -> Addition | None:
+    if node.op not in ("call_function", "call_method") or operation(node, tree) not in ADDITIONS or len(node.args) != 2:
+        return None
+    first, second = node.args
+    if not isinstance(first, fx.Node) or not isinstance(second, fx.Node) or first is second or node.kwargs:
+        return None
+    shapes = {_shape(first), _shape(second), _shape(node)}
+    if len(shapes) > 1 or None in shapes or node.meta.get("in_place"):
+        return None
+    fork = _common_ancestor(first, second, order)
+    if fork is None:
+        return None
+    ways = {argument: _between(fork, argument) for argument in (first, second)}
+    identity, residual = sorted((first, second), key=lambda argument: _length(ways[argument], tree))
+    branch = ways[residual]
+    return Addition(
+        node=node,
+        fork=fork,
+        identity=identity,
+        residual=residual,
+        shortcut=frozenset(ways[identity] - branch),
+        branch=frozenset(branch),
+        path=str(node.meta["path"]),
+        region=frozenset(ways[identity] | branch),
+        alike=_layers(ways[identity], order, tree) == _layers(branch, order, tree) != [],
+    )
+
+
+def _shape(node: fx.Node) -> tuple[int, ...] | None:
+    shape: tuple[int, ...] | None = node.meta["shape"]
+    return shape
+
+
+def _common_ancestor(first: fx.Node, second: fx.Node, order: dict[fx.Node, int]) -> fx.Node | None:
+    """Walk back from both, always from the latest node, until one tensor is left; None where there is none."""
+    front = {first, second}
+    while len(front) > 1 or next(iter(front)).meta["shape"] is None:
+        latest = max(front, key=order.__getitem__)
+        front.remove(latest)
+        front.update(data_inputs(latest))
+        if not front:
+            return None
+    return front.pop()
+
+
+def _between(fork: fx.Node, end: fx.Node) -> set[fx.Node]:
+    """Return the nodes from the fork to a node, that one included and the fork not."""
+    found: set[fx.Node] = set()
+    waiting = [end]
+    while waiting:
+        node = waiting.pop()
+        if node is not fork and node not in found:
+            found.add(node)
+            waiting.extend(data_inputs(node))
+    return found
+
+
+def _length(way: Iterable[fx.Node], tree: nn.Module) -> tuple[int, int]:
+    """Return how many operations a way has, and how many numbers they learn."""
+    nodes = list(way)
+    steps = [node for node in nodes if (name := operation(node, tree)) not in IDLE and name not in SHAPINGS]
+    return len(steps), sum(learned_numbers(node, tree) for node in nodes)
+
+
+def _layers(way: set[fx.Node], order: dict[fx.Node, int], tree: nn.Module) -> list[tuple[str, list[torch.Size]]]:
+    """Return the operations of a way with the shapes of what they learn."""
+    nodes = sorted(way, key=order.__getitem__)
+    return [(operation(node, tree), [values.shape for values in parameters_of(node, tree).values()]) for node in nodes]
+
+
+def learned_numbers(node: fx.Node, tree: nn.Module) -> int:
+    """Count the parameters that a node's module or its direct arguments hold."""
+    return sum(parameter.numel() for parameter in parameters_of(node, tree).values())
+
+
+def parameters_of(node: fx.Node, tree: nn.Module) -> dict[str, nn.Parameter]:
+    """Return the parameters that a node uses, by their names in the network, also through what is computed from them alone."""
+    if node.op == "call_module":
+        module = tree.get_submodule(str(node.target))
+        return {f"{node.target}.{name}": parameter for name, parameter in module.named_parameters()}
+    found: dict[str, nn.Parameter] = {}
+    waiting = [source for source in node.all_input_nodes if not source.meta["data"]]
+    seen: set[fx.Node] = set()
+    while waiting:
+        source = waiting.pop()
+        if source in seen or source.meta["data"]:
+            continue
+        seen.add(source)
+        waiting.extend(source.all_input_nodes)
+        if source.op == "get_attr":
+            owner, _, name = str(source.target).rpartition(".")
+            value = getattr(tree.get_submodule(owner), name)
+            if isinstance(value, nn.Parameter):
+                found[str(source.target)] = value
+        elif source.op == "call_module":
+            module = tree.get_submodule(str(source.target))
+            found |= {f"{source.target}.{name}": parameter for name, parameter in module.named_parameters()}
+    return found

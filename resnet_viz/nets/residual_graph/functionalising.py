@@ -1,0 +1,109 @@
+"""Operations in place, replaced by ones that leave their input as it is, so that what a hook sees is not overwritten later."""
+
+import inspect
+from typing import Any
+
+import torch
+from torch import fx, nn
+
+from resnet_viz.nets.residual_graph.operations import ADDITIONS, IDLE, VIEWS, operation, out_of_place
+
+
+def leave_inputs_alone(graph: fx.Graph, tree: nn.Module) -> None:
+    """Turn `x += y`, `F.relu(x, inplace=True)`, `nn.ReLU(inplace=True)`, `aten.add_` ... into what returns a new tensor.
+
+    Whoever used x afterwards is given the new tensor. Where another view of x is used afterwards the operation stays as it is,
+    marked by `meta["in_place"]`: only overwriting gives what the network computes then.
+    """
+    order = {node: number for number, node in enumerate(graph.nodes)}
+    # Found before anything changes: a module that is called twice works in place both times.
+    for node in [node for node in graph.nodes if _works_in_place(node, tree)]:
+        if not node.args or not isinstance(node.args[0], fx.Node):
+            continue
+        overwritten = node.args[0]
+        later = [user for user in overwritten.users if order[user] > order[node]]
+        if _seen_elsewhere(overwritten, order[node], order, tree) or not _separated(node, tree):
+            node.meta["in_place"] = True
+            continue
+        for user in later:
+            user.replace_input_with(overwritten, node)
+
+
+def spell_out_additions(graph: fx.Graph, tree: nn.Module) -> bool:
+    """Give every addition two plain arguments: a factor such as `alpha` becomes a multiplication of its own, before it.
+
+    Then identity + residual is the sum exactly. Return whether there was such a factor: the fused operation rounds once less.
+    """
+    split = False
+    for node in graph.nodes:
+        if node.op not in ("call_function", "call_method") or operation(node, tree) not in ADDITIONS:
+            continue
+        arguments = {**dict(zip(("input", "other", "alpha"), node.args, strict=False)), **node.kwargs}
+        alpha = arguments.pop("alpha", 1)
+        if set(arguments) != {"input", "other"}:
+            continue
+        if alpha != 1:
+            split = True
+            with graph.inserting_before(node):
+                arguments["other"] = graph.call_function(torch.mul, (arguments["other"], alpha))
+                arguments["other"].meta = {"path": node.meta["path"]}
+        node.args, node.kwargs = (arguments["input"], arguments["other"]), {}
+    return split
+
+
+def _works_in_place(node: fx.Node, tree: nn.Module) -> bool:
+    if node.op == "call_module":
+        return bool(getattr(tree.get_submodule(str(node.target)), "inplace", False)) and operation(node, tree) not in IDLE
+    if node.op not in ("call_function", "call_method"):
+        return False
+    return out_of_place(node.target, node.op) is not None or _argument(node, "inplace") is True
+
+
+def _separated(node: fx.Node, tree: nn.Module) -> bool:
+    """Have a node return a new tensor; False where that is not known to give the same."""
+    if node.op == "call_module":
+        tree.get_submodule(str(node.target)).inplace = False
+        return True
+    replacement = out_of_place(node.target, node.op)
+    if replacement is not None:
+        node.target = replacement
+        return True
+    if "inplace" in node.kwargs:
+        node.kwargs = {**node.kwargs, "inplace": False}
+        return True
+    position = list(inspect.signature(node.target).parameters).index("inplace")
+    node.args = (*node.args[:position], False, *node.args[position + 1 :])
+    return True
+
+
+def _argument(node: fx.Node, name: str) -> Any:  # noqa: ANN401 - whatever the argument is
+    """Return an argument of a call of a Python function, None where it is left out."""
+    if name in node.kwargs:
+        return node.kwargs[name]
+    if node.op != "call_function" or isinstance(node.target, torch._ops.OpOverload) or not inspect.isfunction(node.target):
+        return None
+    names = list(inspect.signature(node.target).parameters)
+    position = names.index(name) if name in names else len(node.args)
+    return node.args[position] if position < len(node.args) else None
+
+
+def _seen_elsewhere(node: fx.Node, moment: int, order: dict[fx.Node, int], tree: nn.Module) -> bool:
+    """Whether the memory of a node is used after a moment under another node's name."""
+    family, waiting = {node}, [node]
+    while waiting:
+        member = waiting.pop()
+        sources = member.all_input_nodes if _shares_memory(member, tree) else []
+        for relative in (*sources[:1], *(user for user in member.users if _shares_memory(user, tree))):
+            if relative not in family and order[relative] < moment:
+                family.add(relative)
+                waiting.append(relative)
+    return any(order[user] > moment for member in family - {node} for user in member.users)
+
+
+def _shares_memory(node: fx.Node, tree: nn.Module) -> bool:
+    if node.op not in ("call_module", "call_function", "call_method"):
+        return False
+    if node.target is getattr:
+        return node.args[1] in ("T", "mT", "data")
+    name = operation(node, tree)
+    return node.meta.get("in_place", False) or name in VIEWS or (name in IDLE and name != "clone")

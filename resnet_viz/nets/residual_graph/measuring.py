@@ -1,0 +1,57 @@
+"""One pass over a graph, node by node: every tensor's shape, and the multiply-adds behind it."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+
+def measure_nodes(graph: fx.Graph, tree: nn.Module, pixels: Tensor) -> None:
+    """Run a graph and note in every node's `meta`: `data`, `shape` and `multiply_adds`.
+
+    `data` says whether it holds a tensor, or several, that depend on the image; `shape` is that of one such tensor, else None;
+    `multiply_adds` are those of one image, as torch counts them.
+    """
+    # Gradients as in the analyses: without, attention may take a way of its own.
+    with torch.enable_grad():
+        _Meter(tree, graph).run(pixels)
+    for node in graph.nodes:
+        depends = node.op == "placeholder" or any(source.meta["data"] for source in node.all_input_nodes)
+        node.meta["data"] = depends and node.meta["tensor"]
+        node.meta["shape"] = node.meta["shape"] if node.meta["data"] else None
+
+
+class _Meter(fx.Interpreter):
+    def __init__(self, tree: nn.Module, graph: fx.Graph) -> None:
+        super().__init__(tree, graph=graph)
+        self._counter = _Counter()
+
+    def run_node(self, n: fx.Node) -> Any:  # noqa: ANN401 - as in torch
+        before = self._counter.multiply_adds
+        with self._counter:
+            value = super().run_node(n)
+        several = isinstance(value, tuple | list) and any(isinstance(entry, Tensor) for entry in value)
+        n.meta |= {
+            "tensor": several or isinstance(value, Tensor),
+            "shape": tuple(value.shape) if isinstance(value, Tensor) else None,
+            "multiply_adds": self._counter.multiply_adds - before,
+        }
+        return value
+
+
+class _Counter(TorchDispatchMode):
+    """Counts the multiply-adds of this thread; torch's own counter hooks the modules of every thread."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.multiply_adds = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401 - as in torch
+        result = func(*args, **(kwargs or {}))
+        count = flop_registry.get(func._overloadpacket)
+        if count is not None:
+            # A multiplication and an addition are counted as two.
+            self.multiply_adds += count(*args, **(kwargs or {}), out_val=result) // 2
+        return result

@@ -1,0 +1,112 @@
+"""A traced network: the graph's own forward pass over the module's own tree, and blocks with places of their names."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, fx, nn
+
+from resnet_viz.nets.blocks import Fork, ResidualBlock, ShortcutKind, Sum
+from resnet_viz.nets.residual_graph.finding import Hidden
+from resnet_viz.nets.residual_graph.tracing import TracerName
+
+
+@dataclass(frozen=True)
+class BlockFacts:
+    """What is known of a block from tracing one pass.
+
+    `path` is the module that the addition stands in and `kind` that module's class; `shape` the sum's without the images,
+    (C, H, W), (H, W, C) or (tokens, C). `layers` and `parameters` are names in the network, shortcut included;
+    `multiply_adds` those of one image of the traced size. `input_used_elsewhere` says whether more than this block is computed
+    from its input.
+    """
+
+    name: str
+    stage: int
+    shortcut: ShortcutKind
+    path: str
+    kind: str
+    shape: tuple[int, ...]
+    layers: tuple[str, ...]
+    parameters: tuple[str, ...]
+    parameter_count: int
+    input_used_elsewhere: bool
+    multiply_adds: int
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What tracing found: by which tracer, and the residual additions that are not shown as blocks.
+
+    `exact` says whether the logits are the module's own bit for bit: where it adds with a factor (`alpha`), the multiplication
+    is an operation of its own here, which rounds once more.
+    """
+
+    tracer: TracerName
+    hidden: tuple[Hidden, ...]
+    exact: bool
+
+
+class GraphBlock(ResidualBlock):
+    """The places of a block that was found in a graph: `fork`, `shortcut`, `residual`, `sum` and `output`.
+
+    They are called by the network that they stand in; the block itself is never called. `output` is the activation behind the
+    sum, or hands the sum on where there is none.
+    """
+
+    def __init__(self, facts: BlockFacts, activation: nn.Module) -> None:
+        super().__init__()
+        self.facts = facts
+        self.fork = Fork()
+        self.shortcut = nn.Identity()
+        self.residual = nn.Identity()
+        self.sum = Sum()
+        self.output = activation
+
+    @property
+    def relu(self) -> nn.Module:  # type: ignore[override]
+        """The output's place, as the analyses call it."""
+        return self.output
+
+    @property
+    def shortcut_kind(self) -> ShortcutKind:
+        """How x reaches the sum."""
+        return self.facts.shortcut
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Raise TypeError: the network calls the places, not the block."""
+        raise TypeError(f"block {self.facts.name} is a part of its network's graph: run the network on an image, not the block")
+
+    def extra_repr(self) -> str:
+        """Name the block and its shortcut."""
+        return f"{self.facts.name}, stage={self.facts.stage}, shortcut={self.facts.shortcut}"
+
+
+class ResidualNetwork(nn.Module):
+    """A network whose residual blocks have named places; its logits and gradients are those of the module it was traced from.
+
+    Its modules and parameters have the module's own names. The blocks stand in a child of their own; `blocks_of` finds them.
+    """
+
+    def __init__(self, tree: nn.Module, graph: fx.Graph, findings: Findings) -> None:
+        super().__init__()
+        own = vars(self)
+        for members in ("_modules", "_parameters", "_buffers", "_non_persistent_buffers_set"):
+            own[members] = type(vars(tree)[members])(vars(tree)[members])
+        own |= {name: value for name, value in vars(tree).items() if isinstance(value, Tensor)}
+        self.residual_findings = findings
+        self._residual_pass = _compile(graph)
+        self.eval()
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """(N, 3, H, W) -> logits."""
+        return self._residual_pass(self, pixels)
+
+
+def _compile(graph: fx.Graph) -> Callable[[nn.Module, Tensor], Tensor]:
+    """Make a function of a graph, as torch.fx does for a module of its own."""
+    code = graph.python_code("self")
+    space: dict[str, Any] = dict(code.globals)
+    exec(compile(code.src, "<residual graph>", "exec"), space)  # noqa: S102 - torch.fx wrote it from the nodes of the graph
+    function: Callable[[nn.Module, Tensor], Tensor] = space["forward"]
+    return function

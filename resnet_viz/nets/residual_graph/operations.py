@@ -1,0 +1,71 @@
+"""What a node of a traced graph does, under one name whether a module, a function, a method or ATen does it."""
+
+import operator
+from typing import Any
+
+import torch
+from torch import fx, nn
+
+Target = Any
+
+# Those that hand on what they are given in evaluation mode.
+IDLE = {"identity", "dropout", "dropout1d", "dropout2d", "dropout3d", "alphadropout", "featuredropout", "featurealphadropout",
+        "stochasticdepth", "contiguous", "clone", "to", "float", "type", "typeas", "alias", "liftfreshcopy", "detach"}  # fmt: skip
+# Those whose result looks at the same memory as what they are given.
+VIEWS = {"view", "viewas", "reshape", "flatten", "unflatten", "permute", "transpose", "t", "movedim", "swapaxes", "squeeze",
+         "unsqueeze", "expand", "expandas", "chunk", "split", "splitwithsizes", "tensorsplit", "unbind", "getitem", "select",
+         "slice", "narrow", "rearrange"}  # fmt: skip
+# Those whose form in place (`mul_`, `aten.mul_`, `*=`) computes the same as the plain one.
+SEPARABLE = {"add", "sub", "mul", "div", "truediv", "pow", "neg", "abs", "exp", "sqrt", "rsqrt", "reciprocal", "clamp",
+             "clamp_min", "clamp_max", "relu", "relu6", "leaky_relu", "elu", "celu", "selu", "silu", "mish", "sigmoid", "tanh",
+             "hardtanh", "hardswish", "hardsigmoid", "masked_fill", "addcmul", "addcdiv", "lerp"}  # fmt: skip
+ADDITIONS = {"add", "iadd"}
+CONVOLUTIONS = {"conv1d", "conv2d", "conv3d", "convolution", "convtranspose2d", "linear", "addmm", "matmul", "bmm", "einsum"}
+NORMS = {"batchnorm", "batchnorm1d", "batchnorm2d", "syncbatchnorm", "groupnorm", "layernorm", "instancenorm", "instancenorm2d",
+         "rmsnorm", "localresponsenorm", "frozenbatchnorm2d", "nativebatchnorm", "nativelayernorm"}  # fmt: skip
+PADS = {"pad", "constantpadnd", "zeropad2d", "constantpad2d", "cat", "concat", "concatenate"}
+SUBSAMPLINGS = {"getitem", "slice", "select"}
+SHAPINGS = VIEWS | SUBSAMPLINGS
+
+
+def is_pool(name: str) -> bool:
+    """Whether an operation of this name pools or resizes."""
+    return "pool" in name or name in {"interpolate", "upsample", "mean"}
+
+
+def operation(node: fx.Node, tree: nn.Module) -> str:
+    """Return the operation's name in small letters and without underscores: "conv2d" for nn.Conv2d, F.conv2d and ATen's."""
+    if node.op == "call_module":
+        name = type(tree.get_submodule(str(node.target))).__name__
+    elif node.op == "call_function":
+        name = function_name(node.target)
+    else:
+        name = str(node.target)
+    return name.lower().replace("_", "")
+
+
+def function_name(target: Target) -> str:
+    """Return a function's own name: "relu_" for torch.relu_ and for aten.relu_.default."""
+    if isinstance(target, torch._ops.OpOverload):
+        return str(target.overloadpacket.__name__)
+    return str(getattr(target, "__name__", target))
+
+
+def out_of_place(target: Target, op: str) -> Target | None:
+    """Return what computes the same without overwriting its first argument; None where it does not overwrite, or none is known."""
+    if op == "call_method":
+        name = str(target)
+        return name[:-1] if _overwrites(name) else None
+    if isinstance(target, torch._ops.OpOverload):
+        packet = target.overloadpacket.__name__
+        return getattr(getattr(torch.ops.aten, packet[:-1]), target._overloadname, None) if _overwrites(packet) else None
+    name = function_name(target)
+    if name.startswith("i") and name[1:] in SEPARABLE and target is getattr(operator, name, None):
+        return getattr(operator, name[1:])
+    if _overwrites(name):
+        return getattr(torch, name[:-1], None) or getattr(nn.functional, name[:-1], None)
+    return None
+
+
+def _overwrites(name: str) -> bool:
+    return name.endswith("_") and name[:-1] in SEPARABLE

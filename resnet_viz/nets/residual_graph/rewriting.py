@@ -1,0 +1,135 @@
+"""Gives every block of a graph its five places: fork, shortcut, residual, sum and output."""
+
+import operator
+
+from torch import fx, nn
+
+from resnet_viz.nets.residual_graph.activations import is_activation_module, mark_overwritable
+from resnet_viz.nets.residual_graph.finding import Addition, data_inputs, parameters_of
+from resnet_viz.nets.residual_graph.naming import block_names, stages
+from resnet_viz.nets.residual_graph.network import BlockFacts, GraphBlock
+from resnet_viz.nets.residual_graph.shortcuts import shortcut_kind
+
+
+def place_blocks(graph: fx.Graph, tree: nn.Module, additions: list[Addition], images: int) -> None:
+    """Insert calls of every block's places, and put the blocks on the tree in the order of their sums.
+
+    `images` is the number of images with which multiply-adds were counted.
+    """
+    names, numbers = block_names(additions, tree), stages(additions)
+    home, blocks = _free_name(tree), nn.ModuleList()
+    tree.add_module(home, blocks)
+    outputs: dict[fx.Node, fx.Node] = {}
+    watched: set[fx.Node] = set()
+    for index, (addition, name, stage) in enumerate(zip(additions, names, numbers, strict=True)):
+        last = _activation_behind(addition, tree)
+        facts = _facts(addition, last, tree, images, name=name, stage=stage)
+        blocks.append(GraphBlock(facts, nn.Identity() if last is None else _taken(tree, str(last.target))))
+        place = f"{home}.{index}"
+        fork = outputs.get(addition.fork, addition.fork)
+        _split(graph, addition, fork, place)
+        _name_ends(graph, addition, place)
+        outputs[addition.node] = _name_output(graph, addition, last, place)
+        watched |= {fork, addition.node, outputs[addition.node], *addition.node.all_input_nodes}
+    _drop_unused(graph)
+    mark_overwritable(graph, tree, watched)
+
+
+def _free_name(tree: nn.Module) -> str:
+    name, number = "residual_blocks", 1
+    while hasattr(tree, name):
+        name, number = f"residual_blocks_{number}", number + 1
+    return name
+
+
+def _activation_behind(addition: Addition, tree: nn.Module) -> fx.Node | None:
+    """Return the activation that alone is given the sum, if there is one."""
+    users = list(addition.node.users)
+    return users[0] if len(users) == 1 and is_activation_module(users[0], tree) else None
+
+
+def _taken(tree: nn.Module, path: str) -> nn.Module:
+    """Take a module out of the tree: the block is its place now."""
+    owner, _, name = path.rpartition(".")
+    module = tree.get_submodule(path)
+    del tree.get_submodule(owner)._modules[name]
+    return module
+
+
+def _facts(addition: Addition, last: fx.Node | None, tree: nn.Module, images: int, *, name: str, stage: int) -> BlockFacts:
+    nodes = sorted(addition.region)
+    parameters: dict[str, nn.Parameter] = {}
+    for node in nodes:
+        parameters |= parameters_of(node, tree)
+    inside = {*nodes, addition.node}
+    layers = [str(node.target) for node in nodes if node.op == "call_module"]
+    return BlockFacts(
+        name=name,
+        stage=stage,
+        shortcut=shortcut_kind(addition.region - addition.branch, tree),
+        path=addition.path,
+        kind=type(tree.get_submodule(addition.path)).__name__,
+        shape=addition.node.meta["shape"][1:],
+        layers=tuple(dict.fromkeys(layers if last is None else [*layers, str(last.target)])),
+        parameters=tuple(parameters),
+        parameter_count=sum(parameter.numel() for parameter in set(parameters.values())),
+        input_used_elsewhere=any(user not in inside and user.meta["data"] for user in addition.fork.users),
+        multiply_adds=sum(node.meta["multiply_adds"] for node in nodes) // images,
+    )
+
+
+def _split(graph: fx.Graph, addition: Addition, fork: fx.Node, place: str) -> None:
+    """Let each way of a block begin at an end of its own of the fork."""
+    with graph.inserting_after(fork):
+        both = _data(graph.call_module(f"{place}.fork", (fork,)), fork)
+    with graph.inserting_after(both):
+        to_branch = _data(graph.call_function(operator.getitem, (both, 1)), fork)
+        to_shortcut = _data(graph.call_function(operator.getitem, (both, 0)), fork)
+    for node in addition.branch:
+        node.replace_input_with(fork, to_branch)
+    for node in addition.shortcut:
+        node.replace_input_with(fork, to_shortcut)
+    if fork in addition.node.all_input_nodes:
+        addition.node.replace_input_with(fork, to_shortcut)
+
+
+def _name_ends(graph: fx.Graph, addition: Addition, place: str) -> None:
+    """Give the ends of shortcut and branch, and the sum, their places."""
+    node = addition.node
+    first, second = node.args
+    identity, residual = (second, first) if first is addition.residual else (first, second)
+    assert isinstance(identity, fx.Node)  # noqa: S101 - for the type checker, as the next one
+    assert isinstance(residual, fx.Node)  # noqa: S101
+    with graph.inserting_before(node):
+        ends = tuple(
+            _data(graph.call_module(f"{place}.{name}", (end,)), end)
+            for name, end in (("shortcut", identity), ("residual", residual))
+        )
+    node.op, node.target, node.args, node.kwargs = "call_module", f"{place}.sum", ends, {}
+
+
+def _name_output(graph: fx.Graph, addition: Addition, last: fx.Node | None, place: str) -> fx.Node:
+    """Give the output its place: the activation behind the sum, or a module that hands the sum on."""
+    if last is not None:
+        last.target = f"{place}.output"
+        return last
+    with graph.inserting_after(addition.node):
+        output = _data(graph.call_module(f"{place}.output", (addition.node,)), addition.node)
+    addition.node.replace_all_uses_with(output, delete_user_cb=lambda user: user is not output)
+    return output
+
+
+def _data(node: fx.Node, like: fx.Node) -> fx.Node:
+    """Note what is known of a new node: it holds what another one does."""
+    node.meta = {**like.meta, "multiply_adds": 0}
+    return node
+
+
+def _drop_unused(graph: fx.Graph) -> None:
+    for node in reversed(list(graph.nodes)):
+        if not node.users and node.op not in ("placeholder", "output") and not node.meta.get("in_place") and _is_pure(node):
+            graph.erase_node(node)
+
+
+def _is_pure(node: fx.Node) -> bool:
+    return node.op == "get_attr" or (node.op == "call_function" and node.target in (operator.getitem, getattr))

@@ -1,0 +1,180 @@
+"""From a module to the graph of its operations: torch.fx, or torch.export for what torch.fx cannot follow.
+
+torch.fx runs the module's Python code on stand-ins and keeps its layers as modules; it fails where the code asks a tensor for
+its shape or its values. torch.export runs it on tensors without memory, follows such code, and leaves only ATen's functions.
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, fx, nn
+
+TracerName = Literal["torch.fx", "torch.export"]
+# torch.fx puts its own __call__ into nn.Module while it traces: two at once would put each other's back.
+_LOCK = threading.Lock()
+_PREFIX = "module."
+# Leaves of torch.nn in which additions stand.
+_OPENED = (nn.Transformer, nn.TransformerEncoder, nn.TransformerDecoder, nn.TransformerEncoderLayer, nn.TransformerDecoderLayer)
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """A graph, the tree of modules that its nodes name, and what traced it; each node's `meta["path"]` says where it stands."""
+
+    graph: fx.Graph
+    tree: nn.Module
+    tracer: TracerName
+
+
+def logits_of(output: Any) -> Any:  # noqa: ANN401 - whatever a network returns, tensors or their stand-ins
+    """Return the logits of a network's output: a tensor, the first of several, or what is called "logits".
+
+    ValueError for an output in which they cannot be told.
+    """
+    if isinstance(output, Tensor | fx.Proxy):
+        return output
+    found = output.get("logits") if isinstance(output, Mapping) else getattr(output, "logits", None)
+    if found is not None:
+        return found
+    if isinstance(output, tuple | list) and output:
+        return logits_of(output[0])
+    if isinstance(output, Mapping) and len(output) == 1:
+        return logits_of(next(iter(output.values())))
+    names = f" with {', '.join(map(str, output))}" if isinstance(output, Mapping) else ""
+    raise ValueError(
+        f"the network returns a {type(output).__name__}{names}, in which no logits were found: return a tensor (N, classes), or"
+        " an object or a dict with `logits`"
+    )
+
+
+class Logits(nn.Module):
+    """A network of which only the logits are returned."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, pixels: Tensor) -> Any:  # noqa: ANN401 - a tensor, or its stand-in while it is traced
+        """(N, C, H, W) -> logits."""
+        return logits_of(self.module(pixels))
+
+
+def trace_with_fx(module: nn.Module, _: Tensor) -> Trace:
+    """Trace by torch.fx, whatever it raises."""
+    tracer = _Tracer()
+    with _LOCK:
+        graph = tracer.trace(Logits(module))
+    for node in graph.nodes:
+        if node.op in ("call_module", "get_attr"):
+            node.target = str(node.target).removeprefix(_PREFIX)
+        stack = list(node.meta.get("nn_module_stack", {}).values())
+        path = _inside(str(stack[-1][0])) if stack else ""
+        node.meta = {"path": path.rpartition(".")[0] if node.op == "call_module" else path}
+    # Constants that the code made are put on the tracer's root.
+    for name, value in vars(tracer.root).items():
+        if isinstance(value, Tensor):
+            _rename(graph, name, _keep(module, value))
+    return Trace(graph, module, "torch.fx")
+
+
+class _Tracer(fx.Tracer):
+    """torch.fx's tracer, which leaves the modules of other threads alone: while it runs, they are called through it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._thread = threading.get_ident()
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return super().is_leaf_module(m, module_qualified_name) and not isinstance(m, _OPENED)
+
+    def call_module(self, m: nn.Module, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:  # noqa: ANN401 - as in torch
+        if threading.get_ident() != self._thread:
+            return forward(*args, **kwargs)
+        return super().call_module(m, forward, args, kwargs)
+
+    def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:  # noqa: ANN401 - as in torch
+        if threading.get_ident() != self._thread:
+            return attr_val
+        return super().getattr(attr, attr_val, parameter_proxy_cache)
+
+
+def trace_with_export(module: nn.Module, pixels: Tensor) -> Trace:
+    """Trace by torch.export for any number of images, whatever it raises."""
+    batch = torch.export.Dim("batch", min=1, max=2**16)
+    with _LOCK:
+        program = torch.export.export(Logits(module), (pixels,), dynamic_shapes=({0: batch},), strict=False)
+        exported = program.module(check_guards=False)
+    graph = fx.Graph()
+    result = graph.graph_copy(exported.graph, {})
+    graph.output(result[0] if isinstance(result, tuple | list) else result)
+    for node in graph.nodes:
+        stack = list(node.meta.get("nn_module_stack", {}).values())
+        node.meta = {"path": _inside(str(stack[-1][0])) if stack else ""} | _value(node)
+        if node.op == "get_attr":
+            node.target = _attribute(exported, module, str(node.target))
+    _leave_batch_open(graph)
+    _erase_checks(graph)
+    return Trace(graph, module, "torch.export")
+
+
+def _inside(path: str) -> str:
+    """Turn a path of the wrapper's into the module's own."""
+    return "" if path == "module" else path.removeprefix(_PREFIX)
+
+
+def _value(node: fx.Node) -> dict[str, Any]:
+    return {"val": node.meta["val"]} if "val" in node.meta else {}
+
+
+def _attribute(exported: nn.Module, module: nn.Module, target: str) -> str:
+    """Return where the module keeps a tensor of the exported one; constants that it does not have are put on it."""
+    place = target.removeprefix(_PREFIX)
+    try:
+        owner: Any = module.get_submodule(place.rpartition(".")[0])
+        if isinstance(getattr(owner, place.rpartition(".")[2]), Tensor):
+            return place
+    except AttributeError:
+        pass
+    value: Any = exported
+    for name in target.split("."):
+        value = getattr(value, name)
+    return _keep(module, value)
+
+
+def _keep(module: nn.Module, constant: Tensor) -> str:
+    """Put a constant on a module, where it moves along with it and stays out of its state dict; return its name."""
+    number = 0
+    while hasattr(module, name := f"traced_constant_{number}"):
+        number += 1
+    module.register_buffer(name, constant.detach(), persistent=False)
+    return name
+
+
+def _rename(graph: fx.Graph, old: str, new: str) -> None:
+    for node in graph.nodes:
+        if node.op == "get_attr" and node.target == old:
+            node.target = new
+
+
+def _leave_batch_open(graph: fx.Graph) -> None:
+    """Let every reshape find the number of images itself: a pass may gain images between two blocks."""
+    for node in graph.nodes:
+        if node.target not in (torch.ops.aten.view.default, torch.ops.aten.reshape.default):
+            continue
+        sizes = list(node.args[1])
+        unknown = [index for index, size in enumerate(sizes) if isinstance(size, fx.Node)]
+        if len(unknown) == 1 and -1 not in sizes:
+            sizes[unknown[0]] = -1
+            node.args = (node.args[0], sizes)
+
+
+def _erase_checks(graph: fx.Graph) -> None:
+    """Drop what only asserts something of sizes that were true while tracing."""
+    checks = ("_assert_tensor_metadata", "_assert_scalar", "sym_constrain_range", "sym_constrain_range_for_size")
+    for node in reversed(list(graph.nodes)):
+        name = getattr(getattr(node.target, "overloadpacket", None), "__name__", str(node.target))
+        if name in checks or (node.op == "call_module" and name.startswith("_guards")):
+            graph.erase_node(node)

@@ -18,6 +18,8 @@ from resnet_viz.nets.preprocessing import Preprocessing
 Wiring = Literal["as saved", "zero-pad", "zero-pad, zeros last", "no shortcut", "3x3 stem", "3x3 stem, max pool"]
 
 EPSILON = 1e-5
+# Enough to tell wirings apart; more would only cost time and memory, which grow with the gallery.
+IMAGES = 16
 
 
 def most_plausible(candidates: Mapping[Wiring, nn.Module], preprocessing: Preprocessing) -> Wiring:
@@ -54,6 +56,6 @@ def surprise(module: nn.Module, images: Tensor) -> float:
 
 
 def _natural_images(preprocessing: Preprocessing) -> Tensor:
-    """Return the sample gallery as the network would see it, (N, 3, crop, crop)."""
+    """Return part of the sample gallery as the network would see it, (N, 3, crop, crop), N at most `IMAGES`."""
     paths = sorted(assets.SAMPLES_FOLDER.glob("*.jpg")) + sorted(assets.SAMPLES_FOLDER.glob("*.png"))
-    return torch.cat([preprocessing.tensor(Image.open(path)) for path in paths])
+    return torch.cat([preprocessing.tensor(Image.open(path)) for path in paths[:IMAGES]])

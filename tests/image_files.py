@@ -32,6 +32,10 @@ def pixels(source: bytes) -> list[Colour]:
     image = open_image(source)
     assert type(image) is Image.Image
     assert image.mode == "RGB"
+    return colours(image)
+
+
+def colours(image: Image.Image) -> list[Colour]:
     return [cast("Colour", image.getpixel((x, y))) for y in range(image.height) for x in range(image.width)]
 
 

@@ -9,7 +9,7 @@ import pillow_heif
 import pytest
 from PIL import Image
 
-from resnet_viz.images import formats, open_image
+from resnet_viz.images import formats, open_image, upright_rgb
 from resnet_viz.images.formats import av1
 from tests.image_files import BLUE, RED, SEEDS, WHITE, exif, heic, noise, pixels, refusal, saved
 
@@ -39,7 +39,7 @@ class Heif:
             box(b"infe", b"\2\0\0\0", struct.pack(">HH4sx", number, 0, kind)) for number, (kind, *_) in self.items.items()
         ]
         sizes = [box(b"ispe", bytes(4), struct.pack(">II", *size)) for _, size, _ in self.items.values()]
-        owners = [struct.pack(">HBB", number, 1, index) for index, number in enumerate(self.items, 1)]
+        owners = [struct.pack(">HBH", number, 1, index) for index, number in enumerate(self.items, 1)]
         places = b""
         for number, (*_, content) in self.items.items():
             places += struct.pack(">HHHII", number, 0, 1, start, self.lengths.get(number, len(content)))
@@ -49,7 +49,7 @@ class Heif:
             b"meta", bytes(4),
             box(b"pitm", bytes(4), struct.pack(">H", 1)),
             box(b"iinf", bytes(4), struct.pack(">H", len(entries)), *entries),
-            box(b"iprp", box(b"ipco", *sizes), box(b"ipma", bytes(4), struct.pack(">I", len(owners)), *owners)),
+            box(b"iprp", box(b"ipco", *sizes), box(b"ipma", b"\0\0\0\1", struct.pack(">I", len(owners)), *owners)),
             box(b"iloc", bytes(4), b"\x44\0", struct.pack(">H", len(self.items)), places),
             box(b"iref", bytes(4), *references),
         )  # fmt: skip
@@ -57,7 +57,7 @@ class Heif:
 
 def cause(data: bytes) -> str:
     """Return why a file is refused before any decoder sees it."""
-    with pytest.raises(ValueError, match="") as caught:
+    with pytest.raises(ValueError, match=r"\w") as caught:
         formats.STRIP[formats.recognise(data)](data)
     assert "damaged" in refusal(data)
     return str(caught.value)
@@ -105,9 +105,9 @@ def test_avif_and_heic_come_out_upright(orientation: int) -> None:
 
 
 def test_xmp_does_not_turn_what_the_container_has_turned() -> None:
-    packet = b'<x tiff:Orientation="6"/>'
-    for data in (saved(noise(), "AVIF", xmp=packet), heic(noise(), xmp=packet, exif=exif(1))):
-        assert open_image(data).size == noise().size
+    data = saved(noise(), "AVIF", xmp=b'<x tiff:Orientation="6"/>')
+    assert b"tiff:Orientation" in data
+    assert open_image(data).size == upright_rgb(Image.open(io.BytesIO(data))).size == noise().size
 
 
 def test_ten_bit_heic_opens() -> None:
@@ -154,8 +154,9 @@ def test_sizes_of_every_kind_of_av1_header() -> None:
     moving = saved(frames[0], "AVIF", save_all=True, append_images=frames[1:])
     # Its header is a full one, whose frames may have any size of 8 and of 7 bits.
     assert next(av1.sizes(moving[moving.index(b"mdat") + 4 :])) == (256, 128)
-    timed = bits((0, 3), (0, 2), (1, 1), (0, 64), (1, 1), (1, 3), (1, 1), (9, 5), (0, 42), (1, 1), (0, 5), (0, 12), (8, 5), (0, 1),
-                 (1, 1), (0, 21), (1, 1), (0, 4), (9, 4), (8, 4))  # fmt: skip
+    timing, decoder_model = [(1, 1), (0, 64), (1, 1), (1, 3), (0, 2)], [(1, 1), (9, 5), (0, 42)]
+    operating_point = [(1, 1), (0, 5), (0, 12), (8, 5), (0, 1), (1, 1), (0, 21), (1, 1), (0, 4)]
+    timed = bits((0, 3), (0, 2), *timing, *decoder_model, *operating_point, (9, 4), (8, 4))
     assert list(av1.sizes(bytes([0x0A, len(timed)]) + timed)) == [(1024, 512)]
 
 

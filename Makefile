@@ -17,7 +17,7 @@ export MALLOC_TRIM_THRESHOLD_ := 17179869184
 export MALLOC_MMAP_THRESHOLD_ := 17179869184
 export MALLOC_TOP_PAD_ := 268435456
 
-.PHONY: help run test test-unit test-lowest test-browser quality format serve bench screen load faults soak gpu gpu-train screenshots zoo zoo-check clean
+.PHONY: help run test test-unit test-lowest test-browser quality format serve bench screen load faults soak docs gpu gpu-train screenshots zoo zoo-check clean
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -83,6 +83,9 @@ gpu-train: ## Train the networks that need a GPU (resnet34, plain34 on photos; r
 	for name in resnet110-cifar10 plain110-cifar10; do \
 		$(PYTHON) -m resnet_viz.training train $$name --data $(CIFAR10) || exit; done
 
+docs: $(VENV)/.dev ## Build the documentation as a site in site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 screenshots: $(VENV)/.dev ## Take the pictures of docs/ from the running app
 	$(BIN)/python -m docs.screenshots
 
@@ -93,7 +96,7 @@ zoo-check: $(VENV)/.run ## Measure the shipped networks again; fails if one is o
 	$(BIN)/python -m resnet_viz.training zoo-check --data $(DATA)
 
 clean: ## Remove the virtual environment and caches
-	rm -rf $(VENV) $(LOWEST) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info artifacts
+	rm -rf $(VENV) $(LOWEST) build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info artifacts
 
 $(VENV)/.run: requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)

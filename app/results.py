@@ -1,66 +1,27 @@
-"""Selection -> result: the only file with Streamlit's caches, all of them bounded.
+"""Selection -> result: the only file with Streamlit's caches, all of them bounded, and the way from a page to the engine.
 
-What people upload stays in memory, under the SHA-256 of its bytes; a link to it works for whoever has the link, while there is
-room.
+What is cached is made elsewhere: `samples`, `thumbnails`, `uploads`, `catalogue`.
 """
 
-import json
 import threading
-from dataclasses import dataclass
 
 import pandas as pd
 import streamlit as st
-from PIL import ImageOps
 
 import resnet_viz as rv
-from app import checkpoints, middleware, sessions
+from app import catalogue, checkpoints, middleware, sessions, thumbnails
+from app.catalogue import Subject
+from app.samples import Sample, read_samples
 from app.settings import settings
-from resnet_viz import assets
+from app.uploads import Uploads
 from resnet_viz.engine.downloads import Downloads
-from resnet_viz.engine.jobs import Engine, EngineError, Job, Option, Ticket
+from resnet_viz.engine.jobs import Engine, Job, Option, Ticket
 from resnet_viz.engine.local import LocalEngine
-from resnet_viz.engine.store import Store
-from resnet_viz.figures.pictures import data_url
-from resnet_viz.images import digest
 from resnet_viz.lessons import super_resolution_training
 from resnet_viz.nets.architecture import Part, architecture
 from resnet_viz.nets.curves import read_curves
 from resnet_viz.nets.zoo import blueprint
 from resnet_viz.settings import EngineSettings
-
-UPLOADS_BYTES, UPLOADS_SHARE = 256 * 2**20, 64 * 2**20
-THUMBNAIL = 112
-
-
-@dataclass(frozen=True)
-class Sample:
-    """An image that ships with the app; `label` is its class, None where no network of ours has one; `digest` its SHA-256."""
-
-    id: str
-    title: str
-    description: str
-    label: str | None
-    data: bytes
-    digest: str
-
-
-@dataclass(frozen=True, eq=False)
-class Subject:
-    """A network as pages know it: the network itself is where the engine is.
-
-    `field` is the selection's field that names it, `own` the session's own checkpoint.
-    """
-
-    model: str
-    title: str
-    labels: tuple[str, ...]
-    trained: bool
-    field: str = "model"
-    own: checkpoints.Own | None = None
-
-
-class MissingImageError(LookupError):
-    """A link to an image that this server does not hold; the message is for the user."""
 
 
 def session() -> str:
@@ -72,23 +33,13 @@ def session() -> str:
 @st.cache_resource(show_spinner=False)
 def samples() -> dict[str, Sample]:
     """The sample gallery by id, in its order."""
-    found = {}
-    for row in json.loads((assets.SAMPLES_FOLDER / "samples.json").read_text()):
-        data = (assets.SAMPLES_FOLDER / row["file"]).read_bytes()
-        found[row["id"]] = Sample(row["id"], row["title"], row["description"], row["label"], data, digest(data))
-    return found
+    return read_samples()
 
 
 @st.cache_data(show_spinner=False)
-def thumbnails() -> str:
+def sample_thumbnails() -> str:
     """A style sheet that gives each sample's button its picture, in every gallery."""
-    rules = []
-    for sample in samples().values():
-        small = ImageOps.fit(rv.open_image(sample.data), (THUMBNAIL, THUMBNAIL))
-        url = data_url(small, "JPEG")
-        button = f"[class*='-sample-{sample.id}'] button"
-        rules.append(f"{button}, {button}:hover {{ background-image: url({url}); }}")
-    return "\n".join(rules)
+    return thumbnails.style_sheet(samples().values())
 
 
 def models() -> dict[str, rv.ModelInfo]:
@@ -104,19 +55,13 @@ def subject(name: str, *, trained: bool = True, field: str = "model") -> Subject
     """
     info, own = models()[name], checkpoints.own().get(name)
     if trained and not info.here:
-        raise rv.WeightsError(_missing(info))
+        raise rv.WeightsError(catalogue.why_missing(info))
     return Subject(name, info.title, (own.net if own else _blueprint(name)).labels, trained, field, own)
 
 
 def can_fetch(name: str) -> bool:
-    """Whether the weights of a network can be brought from the web to where jobs go.
-
-    They come to this machine, which is no use to an engine on another one, unless RESNET_VIZ_SHARED_WEIGHTS=1 says that both
-    have one folder.
-    """
-    shared = not settings().engine or settings().shared_weights
-    info = models().get(name)
-    return shared and info is not None and info.source == "official"
+    """Whether the weights of a network can be brought from the web to where jobs go."""
+    return catalogue.can_download(models().get(name))
 
 
 def block_names(asked: Subject) -> tuple[str, ...]:
@@ -144,10 +89,7 @@ def curves() -> dict[str, pd.DataFrame]:
 
 def add_upload(data: bytes) -> str:
     """Check an uploaded picture and keep its bytes; returns its SHA-256, raises rv.ImageError with a sentence."""
-    rv.open_image(data)
-    name = digest(data)
-    _uploads().put(name, data, session())
-    return name
+    return _uploads().add(data, session())
 
 
 def submit(asked: Subject, kind: str, image: str, target: int | None, view: str = "", **options: Option) -> Ticket:
@@ -201,14 +143,6 @@ def local_engine() -> LocalEngine:
     return LocalEngine(EngineSettings.read())
 
 
-def _missing(info: rv.ModelInfo) -> str:
-    if info.source != "official":
-        return f"No trained weights of {info.title} are shipped with this copy: take another one, or look at random weights."
-    if not can_fetch(info.name):
-        return f"The engine does not have the weights of {info.title}: ask whoever runs it for them, or look at random weights."
-    return f"The weights of {info.title} are not on this machine yet."
-
-
 def _admitted(ticket: Ticket) -> Ticket:
     """Count what has to be computed; what is there already costs nothing."""
     if not ticket.finished:
@@ -235,24 +169,13 @@ def _picture(image: str) -> tuple[bytes, str]:
     """Return the bytes and their SHA-256, which is an upload's name already."""
     if image in samples():
         return samples()[image].data, samples()[image].digest
-    data = _uploads().get(image, session())
-    if data is None:
-        raise MissingImageError(
-            "The picture of this link is not on this server any more: uploads live in memory only."
-            " Upload it again, or pick a sample."
-        )
-    return data, image
+    return _uploads().get(image, session()), image
 
 
 @st.cache_data(show_spinner=False, ttl=60)
 def _catalogue(here: tuple[str, ...]) -> dict[str, rv.ModelInfo]:  # noqa: ARG001 - other weights here, another catalogue
     """Looked up again each minute, and when weights come or go here; those count that are where jobs go."""
-    try:
-        found = engine().models()
-    except EngineError:
-        # While the engine is away, what is here is the best guess.
-        found = rv.list_models()
-    return {info.name: info for info in found}
+    return catalogue.known_to(engine())
 
 
 @st.cache_data(show_spinner=False, max_entries=64)
@@ -266,8 +189,8 @@ def _blueprint(name: str) -> rv.Net:
 
 
 @st.cache_resource(show_spinner=False)
-def _uploads() -> Store[bytes]:
-    return Store(UPLOADS_BYTES, len, UPLOADS_SHARE)
+def _uploads() -> Uploads:
+    return Uploads()
 
 
 def _forget(session: str) -> None:

@@ -11,9 +11,10 @@ from streamlit.delta_generator import DeltaGenerator
 
 import resnet_viz as rv
 from app import middleware, results, state
-from app.results import Subject
+from app.catalogue import Subject
 from app.show import escape
 from app.state import Selection
+from app.uploads import MissingImageError
 from resnet_viz.analyses.activations import Array
 from resnet_viz.engine.jobs import AwayError, EngineError, JobCancelledError, Option, Progress, Ticket
 
@@ -35,7 +36,7 @@ class NoWeightsError(LookupError):
 
 
 # What has a message for the user.
-SENTENCES = (NoWeightsError, results.MissingImageError, rv.ImageError, EngineError, middleware.TooOftenError, ValueError)
+SENTENCES = (NoWeightsError, MissingImageError, rv.ImageError, EngineError, middleware.TooOftenError, ValueError)
 
 
 def first_good(attempts: Iterable[Selection], ask: Callable[[Selection], Answer]) -> tuple[Selection, Answer] | None:

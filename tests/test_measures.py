@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from resnet_viz.analyses.capture import Tape
-from resnet_viz.analyses.measures import MEANINGS, Gradients, measure
+from resnet_viz.analyses.measures import MEANINGS, ForkGradients, measure
 from resnet_viz.nets.blocks import BasicBlock, PlainBlock
 
 
@@ -22,9 +22,9 @@ def residual_tape(identity: Tensor, residual: Tensor) -> Tape:
     return Tape("layer1.0", BasicBlock(1, 1), identity, identity, identity, identity, residual, total, total.relu())
 
 
-def gradients(identity: Tensor | None, residual: Tensor) -> Gradients:
+def gradients(identity: Tensor | None, residual: Tensor) -> ForkGradients:
     whole = residual if identity is None else identity + residual
-    return Gradients(identity, residual, whole, torch.tensor([[1.0, 2.5]]))
+    return ForkGradients(identity, residual, whole, torch.tensor([[1.0, 2.5]]))
 
 
 class TestByHand:

@@ -1,5 +1,6 @@
 """What the project promises about itself: dependencies agree, the public API is there, nothing points to one machine."""
 
+import ast
 import json
 import tomllib
 from pathlib import Path
@@ -22,6 +23,39 @@ def test_the_public_names_are_there() -> None:
     names = ["list_models", "load", "open_image", "ImageError", "inspect", "activations", "figures", "WeightsError"]
     assert [name for name in names if not hasattr(rv, name)] == []
     assert set(rv.__all__) <= set(dir(rv))
+
+
+def python_files() -> list[Path]:
+    return [path for folder in ("resnet_viz", "app") for path in (ROOT / folder).rglob("*.py")]
+
+
+def test_no_two_classes_share_a_name() -> None:
+    places: dict[str, list[str]] = {}
+    for path in python_files():
+        for statement in ast.parse(path.read_text()).body:
+            if isinstance(statement, ast.ClassDef) and not statement.name.startswith("_"):
+                places.setdefault(statement.name, []).append(str(path.relative_to(ROOT)))
+    assert len(places) > 100
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
+def test_no_module_uses_the_private_names_of_another() -> None:
+    for path in python_files():
+        tree = ast.parse(path.read_text())
+        imported = {name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for name in _names(node)}
+        assert [name for name in imported if name.startswith("_")] == [], path
+        taken = [
+            f"{node.value.id}.{node.attr}"
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+            if node.value.id in imported and node.attr.startswith("_") and not node.attr.startswith("__")
+        ]
+        assert taken == [], path
+
+
+def _names(node: ast.ImportFrom) -> list[str]:
+    ours = (node.module or "").split(".")[0] in {"resnet_viz", "app"}
+    return [alias.name for alias in node.names] if ours else []
 
 
 def test_the_readme_tells_the_errors_of_the_shipped_curves() -> None:

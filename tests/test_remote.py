@@ -18,7 +18,7 @@ from resnet_viz.engine import connection, ingress, remote
 from resnet_viz.engine.job_types import KINDS, Kind, Task
 from resnet_viz.engine.jobs import AwayError, BusyError, EngineError, Job, JobCancelledError, Progress
 from resnet_viz.engine.local import LocalEngine
-from resnet_viz.engine.probe import Probe
+from resnet_viz.engine.probe import EngineProbe
 from resnet_viz.engine.protocol import ANSWER, HEAD, LIFE, MOST_JOB_BYTES, PROGRESS, SESSION_HEADER, frame
 from resnet_viz.engine.remote import RemoteEngine
 from resnet_viz.engine.session_expiry import Silence
@@ -63,7 +63,7 @@ class Server:
 
     def __init__(self, token: str = "") -> None:
         self.engine = LocalEngine(EngineSettings(queue=2), devices=["cpu"])
-        self._app = ingress.ingress(self.engine, Probe(self.engine.devices[0]), token)
+        self._app = ingress.ingress(self.engine, EngineProbe(self.engine.devices[0]), token)
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
 
@@ -229,7 +229,7 @@ def test_routes_need_the_token_and_readiness_does_not(shared: Server) -> None:
 
 
 def test_an_engine_that_cannot_compute_is_not_ready(engine: RemoteEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Probe, "check", lambda _: (_ for _ in ()).throw(EngineError("broken")))
+    monkeypatch.setattr(EngineProbe, "check", lambda _: (_ for _ in ()).throw(EngineError("broken")))
     assert not engine.ready()
 
 

@@ -62,6 +62,8 @@ def routes() -> list[Route]:
 def middleware() -> list[Middleware]:
     """Return the doors in the order in which a request meets them."""
     upload_route.keep_in_memory()
+    # Makes the top level of secrets.toml environment variables: hosting services have no other place for them.
+    st.secrets.load_if_toml_exists()
     try:
         check()
     except SettingError as error:

@@ -11,7 +11,7 @@ import streamlit as st
 
 import resnet_viz as rv
 from app import results, show, state, waiting
-from app.results import Subject
+from app.catalogue import Subject
 from app.state import Selection
 from app.views import current, method_picker
 from app.views.block_section import SCALES

@@ -8,7 +8,7 @@ import streamlit as st
 
 import resnet_viz as rv
 from app import results, state, waiting
-from app.results import Subject
+from app.catalogue import Subject
 from app.state import Selection
 from app.views import compare_header, compare_section, picture_section
 from app.views.compare_pair import completed

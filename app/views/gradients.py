@@ -6,7 +6,7 @@ import streamlit as st
 
 import resnet_viz as rv
 from app import results, show, state, waiting
-from app.results import Subject
+from app.catalogue import Subject, plain_twin
 from app.state import Selection
 from app.views import current
 from resnet_viz.analyses.objectives import OBJECTIVES, ObjectiveKind
@@ -82,12 +82,6 @@ def _ask(subject: Subject, image: str, target: int | None, kind: ObjectiveKind, 
     view = f"gradients {subject.field}"
     found = waiting.answer(subject, "block", "gradients", image, target, view, objective=kind, versus=versus)
     return cast("rv.Gradients", found)
-
-
-def plain_twin(model: str) -> str:
-    """Name the network with the same layers and no shortcuts: "plain20-cifar10" of "resnet20b-cifar10"."""
-    depth = "".join(letter for letter in model.split("-", maxsplit=1)[0] if letter.isdigit())
-    return f"plain{depth}-cifar10"
 
 
 def _flow(found: rv.Gradients, beside: rv.Gradients | None, chosen: Selection) -> None:

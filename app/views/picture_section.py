@@ -124,7 +124,7 @@ def gallery(field: str, shown: str, key: str) -> None:
                 on_click=state.change,
                 kwargs={field: sample.id, "target": "", "channel": ""},
             )
-    st.html(f"<style>{results.thumbnails()}</style>")
+    st.html(f"<style>{results.sample_thumbnails()}</style>")
 
 
 def _target_picker(result: rv.Inspection, chosen: Selection) -> None:

@@ -14,11 +14,11 @@ from torch import Tensor
 from resnet_viz.analyses.activations import Array, array
 from resnet_viz.analyses.cams import cam
 from resnet_viz.analyses.capture import OnBlock, Tape, capture
-from resnet_viz.analyses.measures import Gradients, Measures, measure
+from resnet_viz.analyses.measures import ForkGradients, Measures, measure
 from resnet_viz.nets.blocks import ShortcutKind
 from resnet_viz.nets.net import Net, WeightsOrigin
 
-Record = TypeVar("Record", Tape, Gradients)
+Record = TypeVar("Record", Tape, ForkGradients)
 
 
 class Prediction(NamedTuple):
@@ -217,7 +217,7 @@ def inspect_batch(
 
 
 def _inspection(
-    net: Net, seen: Image.Image, index: int, logits: Tensor, tapes: list[Tape], gradients: list[Gradients]
+    net: Net, seen: Image.Image, index: int, logits: Tensor, tapes: list[Tape], gradients: list[ForkGradients]
 ) -> Inspection:
     measures = measure(tapes, gradients)
     return Inspection(
@@ -232,7 +232,7 @@ def _inspection(
     )
 
 
-def _gradients(tapes: list[Tape], logit: Tensor) -> list[Gradients]:
+def _gradients(tapes: list[Tape], logit: Tensor) -> list[ForkGradients]:
     """One backward pass: at both ends of every fork, at every block's input, and at the last block's output."""
     shortcuts = [tape.to_shortcut for tape in tapes if tape.to_shortcut is not None]
     branches = [tape.to_branch for tape in tapes]
@@ -244,10 +244,10 @@ def _gradients(tapes: list[Tape], logit: Tensor) -> list[Gradients]:
     # A block's output is the next block's input, so its gradient is there already.
     at_output = [*at_input[1:], next(grads)]
     cams = [cam(tape.output, gradient) for tape, gradient in zip(tapes, at_output, strict=True)]
-    return list(map(Gradients, at_shortcut, at_branch, at_input, cams))
+    return list(map(ForkGradients, at_shortcut, at_branch, at_input, cams))
 
 
-def _one(tapes: list[Tape], gradients: list[Gradients], number: int) -> tuple[list[Tape], list[Gradients]]:
+def _one(tapes: list[Tape], gradients: list[ForkGradients], number: int) -> tuple[list[Tape], list[ForkGradients]]:
     """Return what belongs to one image of a batch, as copies: a view would keep everybody's tensors alive."""
     if len(tapes[0].sum) == 1:
         return tapes, gradients
@@ -267,7 +267,7 @@ def ranked(net: Net, logits: Tensor) -> tuple[Prediction, ...]:
     return tuple(Prediction(net.labels[i], i, values[i], shares[i]) for i in order)
 
 
-def _block(tape: Tape, grads: Gradients, measures: Measures) -> BlockInspection:
+def _block(tape: Tape, grads: ForkGradients, measures: Measures) -> BlockInspection:
     maps = BlockMaps(
         identity=_maybe(tape.identity),
         residual=array(tape.residual),

@@ -64,7 +64,7 @@ MEANINGS: dict[str, Meaning] = {entry.name: entry.metadata["meaning"] for entry 
 
 
 @dataclass(frozen=True)
-class Gradients:
+class ForkGradients:
     """d logit / d x of one block, (1, C, H, W): through the shortcut, through F, and in all; and its Grad-CAM, (1, H, W)."""
 
     identity: Tensor | None
@@ -73,13 +73,13 @@ class Gradients:
     cam: Tensor
 
 
-def measure(tapes: list[Tape], gradients: list[Gradients]) -> list[Measures]:
+def measure(tapes: list[Tape], gradients: list[ForkGradients]) -> list[Measures]:
     """Measure every block, in the order of the tapes."""
     rows = torch.stack([_sums(tape, grads) for tape, grads in zip(tapes, gradients, strict=True)]).tolist()
     return [_measures(tape, row) for tape, row in zip(tapes, rows, strict=True)]
 
 
-def _sums(tape: Tape, grads: Gradients) -> Tensor:
+def _sums(tape: Tape, grads: ForkGradients) -> Tensor:
     """Reduce the tensors of one block to the eleven numbers from which its measures follow."""
     missing = torch.full((), math.nan, device=tape.sum.device)
     identity = None if tape.identity is None else tape.identity.detach()

@@ -27,7 +27,7 @@ from resnet_viz.engine.forms import WireError
 from resnet_viz.engine.job_types import KINDS
 from resnet_viz.engine.jobs import EngineError, Job, Progress, Ticket
 from resnet_viz.engine.local import LocalEngine
-from resnet_viz.engine.probe import Probe
+from resnet_viz.engine.probe import EngineProbe
 from resnet_viz.engine.protocol import (
     ANSWER,
     CATALOGUE,
@@ -55,7 +55,7 @@ PIECE, MOST_PIECES = 90_000, 8
 Leave = Callable[[str], Awaitable[None]]
 
 
-def ingress(engine: LocalEngine, probe: Probe, token: str = "", leave: Leave | None = None) -> Starlette:
+def ingress(engine: LocalEngine, probe: EngineProbe, token: str = "", leave: Leave | None = None) -> Starlette:
     """Return the routes of an engine; with a token, for those alone who send it. `leave` forgets a session everywhere."""
     routes = _Routes(engine, probe, leave)
     return Starlette(
@@ -114,7 +114,7 @@ class _Stream(StreamingResponse):
 
 
 class _Routes:
-    def __init__(self, engine: LocalEngine, probe: Probe, leave: Leave | None) -> None:
+    def __init__(self, engine: LocalEngine, probe: EngineProbe, leave: Leave | None) -> None:
         self._engine, self._probe, self._leave = engine, probe, leave
         self._silence = Silence(engine.leave)
 

@@ -19,7 +19,7 @@ KEPT_SECONDS = 5.0
 log = logging.getLogger(__name__)
 
 
-class Probe:
+class EngineProbe:
     """Inspects a grey picture on a device, beside the queue, and goes by what it found for five seconds."""
 
     def __init__(self, device: torch.device, clock: Callable[[], float] = time.monotonic) -> None:

@@ -33,7 +33,7 @@ from starlette.types import ASGIApp
 from resnet_viz.engine import haproxy
 from resnet_viz.engine.ingress import ingress
 from resnet_viz.engine.local import LocalEngine
-from resnet_viz.engine.probe import Probe
+from resnet_viz.engine.probe import EngineProbe
 from resnet_viz.settings import EngineSettings, ServingSettings, SettingError, WeightsSettings
 
 APP, REPLICA = "resnet-viz", "Replica"
@@ -48,7 +48,7 @@ class Replica:
 
     def __init__(self) -> None:
         self._engine = LocalEngine(EngineSettings.read())
-        self._probe = Probe(self._engine.devices[0])
+        self._probe = EngineProbe(self._engine.devices[0])
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
         """Return the routes."""

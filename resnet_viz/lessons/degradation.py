@@ -25,7 +25,7 @@ VANISHED = 1000
 
 
 @dataclass(frozen=True)
-class Run:
+class TrainedDepth:
     """How a network's training ended: errors in [0, 1] on training and on test images after `epochs`."""
 
     name: str
@@ -41,8 +41,8 @@ class Run:
 class Depths:
     """A shallow and a deep network of one kind, both trained; `more` is the deeper one's error minus the shallow one's."""
 
-    shallow: Run
-    deep: Run
+    shallow: TrainedDepth
+    deep: TrainedDepth
     more_training: float
     more_test: float
 
@@ -55,7 +55,7 @@ class Norms:
     in the epoch in which that is least.
     """
 
-    run: Run
+    run: TrainedDepth
     epoch: int
     blocks: tuple[str, ...]
     values: Array
@@ -79,7 +79,7 @@ class Norms:
         return self.least_share * VANISHED < 1
 
 
-def there(curves: Mapping[str, pd.DataFrame]) -> tuple[Run, ...]:
+def there(curves: Mapping[str, pd.DataFrame]) -> tuple[TrainedDepth, ...]:
     """The wanted networks that have a curve, in the order of `WANTED`."""
     return tuple(run_of(name, curves[name]) for name in WANTED if name in curves)
 
@@ -89,12 +89,12 @@ def missing(curves: Mapping[str, pd.DataFrame]) -> tuple[str, ...]:
     return tuple(TRAINED[name].title for name in WANTED if name not in curves)
 
 
-def run_of(name: str, curve: pd.DataFrame) -> Run:
+def run_of(name: str, curve: pd.DataFrame) -> TrainedDepth:
     """How a network's training ended; ValueError for one that is not in the catalogue."""
     if name not in TRAINED:
         raise ValueError(f"there is no network {name!r} in the catalogue: take one of {', '.join(WANTED)}")
     spec, last = TRAINED[name], curve.iloc[-1]
-    return Run(
+    return TrainedDepth(
         name,
         spec.title,
         spec.depth,

@@ -26,7 +26,7 @@ from resnet_viz.lessons.super_resolution_training import (
     TRAINING_PHOTOS,
     VALIDATION_PHOTOS,
     WINDOW,
-    Recipe,
+    SuperResolutionRecipe,
     Training,
     bicubic,
     measure,
@@ -54,12 +54,12 @@ def record_command(
     names: Annotated[
         list[str] | None, typer.Argument(help="Which of plain, global, blocks and shuffle; all by default.")
     ] = None,
-    steps: int = Recipe.steps,
+    steps: int = SuperResolutionRecipe.steps,
     runs: Annotated[Path, typer.Option(help="Folder for checkpoints of unfinished runs.")] = RUNS,
 ) -> None:
     """Train networks, each on one core, and ship weights, card and curve."""
     torch.set_num_threads(1)
-    recipe = Recipe(steps=steps)
+    recipe = SuperResolutionRecipe(steps=steps)
     for name in names or DESIGNS:
         if name not in DESIGNS:
             raise typer.BadParameter(f"{name!r} is not one of {', '.join(DESIGNS)}")
@@ -82,7 +82,7 @@ def check_command() -> None:
 
 
 def run(
-    name: str, recipe: Recipe, folder: Path, on_point: Callable[[str, Point], None] = lambda *_: None
+    name: str, recipe: SuperResolutionRecipe, folder: Path, on_point: Callable[[str, Point], None] = lambda *_: None
 ) -> tuple[Training, list[Point]]:
     """Train one network to the end of the recipe, going on from its checkpoint in `folder`; returns it and its curve."""
     training, path = Training(name, recipe), folder / f"{name}.pt"

@@ -33,7 +33,7 @@ OnStep = Callable[[int, int, Array | None], None]
 
 
 @dataclass(frozen=True)
-class Recipe:
+class SuperResolutionRecipe:
     """Adam on the mean squared error; the rate rises in a straight line over 5 % of the steps, then falls as a cosine to 0.
 
     `patch` is the side of a patch of the target in pixels, a multiple of 12, and each batch has one of the `factors`;
@@ -101,7 +101,7 @@ class Trials:
 class Training:
     """One network on its way: `advance` takes steps, `measure` says how far it is."""
 
-    def __init__(self, name: str, recipe: Recipe) -> None:
+    def __init__(self, name: str, recipe: SuperResolutionRecipe) -> None:
         self.name, self.recipe, self.step, self.seconds = name, recipe, 0, 0.0
         self.net = build(name, recipe.depth, recipe.channels, recipe.factors, recipe.seed)
         self.net.to(memory_format=torch.channels_last)
@@ -130,7 +130,7 @@ def train_all(factor: int, depth: int = 12, steps: int = 300, rate: float = 1e-3
     _check(factor, depth, steps, rate)
     report = on_step or (lambda *_: None)
     report(0, steps, None)
-    recipe = Recipe(depth, 16, (factor,), steps, batch=4, rate=rate, heights=(SIDE,))
+    recipe = SuperResolutionRecipe(depth, 16, (factor,), steps, batch=4, rate=rate, heights=(SIDE,))
     trainings = [Training(name, recipe) for name in DESIGNS]
     moments = [*moments_of(steps), steps]
     given = bicubic_psnr(factor)
@@ -146,7 +146,7 @@ def train_all(factor: int, depth: int = 12, steps: int = 300, rate: float = 1e-3
     return Trials(factor, depth, np.array(moments, np.float32), bicubic(factor), trials)
 
 
-def batch(recipe: Recipe, step: int) -> tuple[int, Tensor, Tensor, Tensor]:
+def batch(recipe: SuperResolutionRecipe, step: int) -> tuple[int, Tensor, Tensor, Tensor]:
     """Return the factor and the patches of a step, (N, 1, H, W): target, low and upsampled, turned and mirrored alike."""
     generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + step)
     photos = training_photos(recipe.heights)

@@ -13,7 +13,7 @@ from resnet_viz.nets.net import WeightsError, pick_device
 from resnet_viz.nets.zoo import TRAINED, Spec, load, read_card
 from resnet_viz.training import cards
 from resnet_viz.training.data import Dataset, load_dataset
-from resnet_viz.training.tasks import TASKS, Task
+from resnet_viz.training.tasks import TASKS, TrainingTask
 from resnet_viz.training.trainer import Epoch, fastest_precision, saved_recipe, train
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
@@ -123,7 +123,7 @@ def _spec(name: str) -> Spec:
     return TRAINED[name]
 
 
-def _task(name: str) -> Task:
+def _task(name: str) -> TrainingTask:
     return TASKS[_spec(name).task]
 
 

@@ -19,7 +19,7 @@ from resnet_viz.nets.curves import curve_file
 from resnet_viz.nets.zoo import CIFAR_TASK, TRAINED, Spec, blueprint, load, read_card
 from resnet_viz.training.data import Dataset
 from resnet_viz.training.recipe import Recipe
-from resnet_viz.training.tasks import Task
+from resnet_viz.training.tasks import TrainingTask
 from resnet_viz.training.trainer import Epoch, Score, evaluate, logits_of, score, write_curve
 
 
@@ -83,7 +83,7 @@ def _architecture(spec: Spec) -> str:
     return f"He et al. 2015, Table 1, depth {spec.depth}, {kind}, torchvision's parameter names"
 
 
-def _without(task: Task, logits: Tensor, labels: Tensor) -> dict[str, Any] | None:
+def _without(task: TrainingTask, logits: Tensor, labels: Tensor) -> dict[str, Any] | None:
     """The accuracy on the published classes alone: images of the added class and its logit are left out."""
     if not task.added:
         return None
@@ -95,7 +95,7 @@ def _without(task: Task, logits: Tensor, labels: Tensor) -> dict[str, Any] | Non
     return {"class": task.added, "test": int(kept.sum()), "test_accuracy": round(right, 4)}
 
 
-def _by_class(score: Score, task: Task) -> dict[str, float]:
+def _by_class(score: Score, task: TrainingTask) -> dict[str, float]:
     right = score.confusion.diagonal() / score.confusion.sum(1)
     return dict(zip(task.labels, [round(share, 4) for share in right.tolist()], strict=True))
 

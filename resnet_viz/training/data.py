@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from resnet_viz.training.tasks import CIFAR10, Task
+from resnet_viz.training.tasks import CIFAR10, TrainingTask
 
 FORMATS = {".jpg": "JPEG", ".webp": "WEBP"}
 
@@ -23,7 +23,7 @@ class Split:
 
     images: Tensor
     labels: Tensor
-    task: Task = CIFAR10
+    task: TrainingTask = CIFAR10
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Dataset:
     sha256: str
 
 
-def load_dataset(source: Path, task: Task) -> Dataset:
+def load_dataset(source: Path, task: TrainingTask) -> Dataset:
     """Read `<split>/<class>/*` of a task from a folder, an archive, or a folder that holds the task's archives.
 
     Raises FileNotFoundError or ValueError with a sentence that says what is missing.
@@ -60,7 +60,7 @@ def load_dataset(source: Path, task: Task) -> Dataset:
     return Dataset(_split(decoded["train"], source, task), _split(decoded[task.test], source, task), sha256)
 
 
-def _archives(source: Path, task: Task) -> list[Path]:
+def _archives(source: Path, task: TrainingTask) -> list[Path]:
     if not source.is_dir():
         return [source]
     archives = [source / name for name in task.archives]
@@ -81,7 +81,7 @@ def _archive_files(archive: Path) -> Iterator[tuple[str, bytes]]:
                 yield member.name, handle.read()
 
 
-def _split(rows: list[tuple[str, np.ndarray, int]], source: Path, task: Task) -> Split:
+def _split(rows: list[tuple[str, np.ndarray, int]], source: Path, task: TrainingTask) -> Split:
     if not rows:
         raise ValueError(f"{source} lacks images in train/<class>/ or {task.test}/<class>/")
     rows.sort(key=lambda row: row[0])

@@ -11,7 +11,7 @@ Triple = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
-class Task:
+class TrainingTask:
     """A data set, how its networks are trained, and how they are measured.
 
     Images are files of `side` x `side` pixels in `<split>/<class>/`, read from a folder or from `archives`; `test` is the name
@@ -35,7 +35,7 @@ class Task:
     added: str = ""
 
 
-CIFAR10 = Task(
+CIFAR10 = TrainingTask(
     name=CIFAR_TASK,
     labels=CIFAR10_LABELS,
     mean=CIFAR10_MEAN,
@@ -55,7 +55,7 @@ CIFAR10 = Task(
     ),
     evaluation=32,
 )
-IMAGENETTE = Task(
+IMAGENETTE = TrainingTask(
     name=PHOTO_TASK,
     labels=IMAGENETTE_LABELS,
     mean=IMAGENET_MEAN,

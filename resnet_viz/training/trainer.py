@@ -22,7 +22,7 @@ from resnet_viz.nets.blocks import blocks_of
 from resnet_viz.training.augmentation import padded_crop, resized_crop
 from resnet_viz.training.data import Dataset, Split
 from resnet_viz.training.recipe import Precision, Recipe
-from resnet_viz.training.tasks import CIFAR10, Task
+from resnet_viz.training.tasks import CIFAR10, TrainingTask
 
 GRADIENT_NORM_EVERY = 8
 PIXELS_A_BATCH = 512_000
@@ -53,7 +53,7 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Run:
+class TrainingState:
     """What a training moves: the network, its optimizer, and the moving average of the weights where there is one."""
 
     net: nn.Module
@@ -136,7 +136,7 @@ def score(logits: Tensor, labels: Tensor) -> Score:
     return Score(F.cross_entropy(logits, labels).item(), 1 - confusion.trace().item() / len(labels), confusion)
 
 
-def normalise(images: Tensor, task: Task = CIFAR10) -> Tensor:
+def normalise(images: Tensor, task: TrainingTask = CIFAR10) -> Tensor:
     """Turn bytes (N, 3, H, W) into what the task's networks expect: (value / 255 - mean) / standard deviation."""
     mean = torch.tensor(task.mean, device=images.device).view(1, 3, 1, 1)
     std = torch.tensor(task.std, device=images.device).view(1, 3, 1, 1)
@@ -173,7 +173,7 @@ def write_curve(curve: list[Epoch], path: Path) -> None:
         writer.writerows(rows)
 
 
-def _begin(net: nn.Module, recipe: Recipe) -> Run:
+def _begin(net: nn.Module, recipe: Recipe) -> TrainingState:
     net.to(memory_format=torch.channels_last)
     weights = [p for p in net.parameters() if recipe.decay_norms or p.ndim > 1]
     others = [p for p in net.parameters() if not recipe.decay_norms and p.ndim <= 1]
@@ -182,10 +182,12 @@ def _begin(net: nn.Module, recipe: Recipe) -> Run:
         groups.append({"params": others, "weight_decay": 0.0})
     optimizer = torch.optim.SGD(groups, lr=0.0, momentum=recipe.momentum, weight_decay=recipe.weight_decay, nesterov=True)
     average = get_ema_multi_avg_fn(recipe.averaging)
-    return Run(net, optimizer, AveragedModel(net, multi_avg_fn=average, use_buffers=True) if recipe.averaging else None)
+    return TrainingState(
+        net, optimizer, AveragedModel(net, multi_avg_fn=average, use_buffers=True) if recipe.averaging else None
+    )
 
 
-def _train_epoch(run: Run, split: Split, recipe: Recipe, epoch: int) -> tuple[float, float, dict[str, float]]:
+def _train_epoch(run: TrainingState, split: Split, recipe: Recipe, epoch: int) -> tuple[float, float, dict[str, float]]:
     net = run.net.train()
     device = next(net.parameters()).device
     loss_sum, errors, seen = 0.0, 0, 0
@@ -232,7 +234,7 @@ def _batches(split: Split, recipe: Recipe, epoch: int) -> Iterator[tuple[Tensor,
             yield resized_crop(images, size, recipe.smallest_crop, generator), split.labels[index]
 
 
-def _resume(run: Run, recipe: Recipe, folder: Path) -> list[Epoch]:
+def _resume(run: TrainingState, recipe: Recipe, folder: Path) -> list[Epoch]:
     path = folder / CHECKPOINT
     if not path.exists():
         return []
@@ -246,7 +248,7 @@ def _resume(run: Run, recipe: Recipe, folder: Path) -> list[Epoch]:
     return [Epoch(**row) for row in saved["curve"]]
 
 
-def _save(run: Run, recipe: Recipe, curve: list[Epoch], folder: Path) -> None:
+def _save(run: TrainingState, recipe: Recipe, curve: list[Epoch], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     state = {
         "net": run.net.state_dict(),

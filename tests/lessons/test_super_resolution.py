@@ -29,7 +29,7 @@ from resnet_viz.lessons.super_resolution_record import run, ship
 from resnet_viz.lessons.super_resolution_training import (
     TRAINING_PHOTOS,
     VALIDATION_PHOTOS,
-    Recipe,
+    SuperResolutionRecipe,
     Training,
     Trials,
     batch,
@@ -41,7 +41,7 @@ from resnet_viz.lessons.super_resolution_training import (
 )
 from resnet_viz.nets.net import WeightsError
 
-SMALL = Recipe(depth=4, channels=4, steps=6, batch=2, heights=(240,))
+SMALL = SuperResolutionRecipe(depth=4, channels=4, steps=6, batch=2, heights=(240,))
 
 
 @pytest.fixture(scope="module")

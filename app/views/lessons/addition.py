@@ -4,7 +4,7 @@ import streamlit as st
 
 import resnet_viz as rv
 from app import results, show, waiting
-from app.results import Subject
+from app.catalogue import Subject
 from app.views.lessons import lesson
 from app.views.lessons.lesson import Lesson
 from resnet_viz.figures.lessons import addition as figures

@@ -6,8 +6,7 @@ import streamlit as st
 
 import resnet_viz as rv
 from app import results, show, waiting
-from app.results import Subject
-from app.views.gradients import plain_twin
+from app.catalogue import Subject, plain_twin
 from app.views.lessons import lesson, subject
 from app.views.lessons.lesson import Lesson
 from resnet_viz.analyses.ablation import AblationSweep

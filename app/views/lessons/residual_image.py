@@ -1,15 +1,13 @@
 """The residual image, and that its sign matters (S2)."""
 
-from typing import cast
-
 import streamlit as st
 
 import resnet_viz as rv
-from app import show, waiting
-from app.state import Selection
+from app import show
 from app.views.lessons import lesson, own_picture
+from app.views.lessons.factor_picker import factor_picker
 from app.views.lessons.lesson import Lesson
-from app.views.lessons.super_resolution import factor_picker
+from app.views.lessons.residual_answer import residual_image_of
 from resnet_viz.lessons.residual_image import ResidualImage
 
 SIGNS = {"right": "target − input", "flipped": "input − target"}
@@ -24,19 +22,11 @@ def body() -> str:
         st.segmented_control(
             "The residual is", list(SIGNS), format_func=SIGNS.__getitem__, required=True, **lesson.bound("sign", sign)
         )
-    found = ask(image, factor, flipped=sign == "flipped")
+    found = residual_image_of(image, factor, flipped=sign == "flipped")
     figure = rv.figures.residual_equation(found, show.theme())
     show.heading(figure)
     show.chart(figure, "residual-image", width="content")
     return _sentence(found)
-
-
-def ask(image: str, factor: int, *, flipped: bool = False) -> ResidualImage:
-    """A picture's residual image."""
-    network = waiting.network(Selection().model, trained=True)
-    view = "lesson residual image"
-    answer = waiting.answer(network, "picture", "residual image", image, None, view, factor=factor, flipped=flipped)
-    return cast("ResidualImage", answer)
 
 
 def _sentence(found: ResidualImage) -> str:

@@ -6,7 +6,7 @@ import resnet_viz as rv
 from app import show, waiting
 from app.views.lessons import lesson, own_picture, subject
 from app.views.lessons.lesson import Lesson
-from app.views.lessons.residual_image import ask
+from app.views.lessons.residual_answer import residual_image_of
 from resnet_viz.figures.theme import short
 from resnet_viz.lessons.residual_meaning import Line, line
 
@@ -25,7 +25,7 @@ def body() -> str:
         network = subject.network_picker(lambda name: not subject.is_plain(name))
         block = subject.block_picker(network)
     found = line(lift)
-    picture = ask(image, FACTOR)
+    picture = residual_image_of(image, FACTOR)
     inspected = waiting.inspection(network, image, None, block).block(block)
     figure = rv.figures.residual_meaning(found, picture, inspected, show.theme())
     show.heading(figure)

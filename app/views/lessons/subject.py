@@ -5,7 +5,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from app import results, waiting
-from app.results import Subject
+from app.catalogue import Subject
 from app.views.lessons import lesson
 from resnet_viz.figures.theme import short
 

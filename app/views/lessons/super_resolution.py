@@ -8,8 +8,9 @@ import resnet_viz as rv
 from app import show, waiting
 from app.state import Selection
 from app.views.lessons import lesson, own_picture
+from app.views.lessons.factor_picker import factor_picker
 from app.views.lessons.lesson import Lesson
-from resnet_viz.lessons.super_resolution import FACTORS, Problem
+from resnet_viz.lessons.super_resolution import Problem
 
 LOOKS = {"whole": "The whole picture", "detail": "Where bicubic errs most"}
 
@@ -27,13 +28,6 @@ def body() -> str:
     show.heading(figure)
     show.chart(figure, "problem", width="content")
     return _sentence(found)
-
-
-def factor_picker(usual: int) -> int:
-    """How many times smaller the given picture is each way."""
-    factor = lesson.value("factor", usual, FACTORS)
-    st.segmented_control("Factor", FACTORS, format_func="×{}".format, required=True, **lesson.bound("factor", factor))
-    return factor
 
 
 def _sentence(found: Problem) -> str:

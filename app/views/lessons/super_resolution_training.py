@@ -11,8 +11,8 @@ import resnet_viz as rv
 from app import results, show, waiting
 from app.state import Selection
 from app.views.lessons import lesson, own_picture
+from app.views.lessons.factor_picker import factor_picker
 from app.views.lessons.lesson import Lesson
-from app.views.lessons.super_resolution import factor_picker
 from resnet_viz.analyses.activations import Array
 from resnet_viz.figures.lessons.super_resolution_training import signed
 from resnet_viz.lessons import super_resolution_recorded as recorded

@@ -6,7 +6,7 @@ import streamlit as st
 
 import resnet_viz as rv
 from app import show, waiting
-from app.results import Subject
+from app.catalogue import Subject
 from app.views.lessons import lesson
 from resnet_viz.lessons.block_steps import Step, Walk
 

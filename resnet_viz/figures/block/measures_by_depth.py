@@ -14,7 +14,7 @@ from resnet_viz.figures.theme import GRADIENT, IDENTITY, LIGHT, PLAIN, RESIDUAL,
 
 
 @dataclass(frozen=True)
-class Panel:
+class MeasurePanel:
     """One chart: its title, the columns of `Inspection.table` it draws, and the scale of its y axis."""
 
     title: str
@@ -24,12 +24,12 @@ class Panel:
 
 
 PANELS = (
-    Panel("How large are x and F?", ("identity_norm", "residual_norm"), "L2 norm", "log"),
-    Panel("How large is the correction?", ("ratio",), "|F| / |x|"),
-    Panel("Does F point along x?", ("cosine",), "cos(x, F)"),
-    Panel("How strongly does F respond?", ("response_std",), "standard deviation"),
-    Panel("How does the gradient divide?", ("grad_identity_norm", "grad_residual_norm"), "L2 norm", "log"),
-    Panel("How much does the ReLU cut?", ("cut",), "share of entries"),
+    MeasurePanel("How large are x and F?", ("identity_norm", "residual_norm"), "L2 norm", "log"),
+    MeasurePanel("How large is the correction?", ("ratio",), "|F| / |x|"),
+    MeasurePanel("Does F point along x?", ("cosine",), "cos(x, F)"),
+    MeasurePanel("How strongly does F respond?", ("response_std",), "standard deviation"),
+    MeasurePanel("How does the gradient divide?", ("grad_identity_norm", "grad_residual_norm"), "L2 norm", "log"),
+    MeasurePanel("How much does the ReLU cut?", ("cut",), "share of entries"),
 )
 COLOURS = {
     "identity_norm": IDENTITY,

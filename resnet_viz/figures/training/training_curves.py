@@ -17,7 +17,7 @@ from resnet_viz.nets.zoo import TRAINED, Spec
 
 
 @dataclass(frozen=True)
-class Panel:
+class CurvePanel:
     """One chart: the column of the curve it draws, which images that is the error on, and the dash of its lines."""
 
     column: str
@@ -25,8 +25,8 @@ class Panel:
     dash: str
 
 
-TRAINING = Panel("train_error", "training", "dash")
-TEST = Panel("test_error", "test", "solid")
+TRAINING = CurvePanel("train_error", "training", "dash")
+TEST = CurvePanel("test_error", "test", "solid")
 
 WIDTH, HEIGHT, TOP, BOTTOM, LEFT = 1080, 440, 44, 48, 68
 TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
@@ -56,7 +56,6 @@ def training_curves(curves: Mapping[str, pd.DataFrame], chosen: str, theme: Them
         height=HEIGHT,
         margin={"l": LEFT, "r": 0, "t": TOP, "b": BOTTOM},
         showlegend=False,
-        dragmode=False,
         overwrite=True,
     )
     finding = _finding(curves, chosen)
@@ -71,20 +70,18 @@ def _axes(training: Cell, test: Cell, *, last: int, limits: tuple[float, float])
         "tickvals": _epochs(last),
         "showgrid": False,
         "showline": True,
-        "fixedrange": True,
     }
     y = {
         "type": "log",
         "range": limits,
         "tickvals": TICKS,
         "ticktext": [f"{tick:.0%}" for tick in TICKS],
-        "fixedrange": True,
     }
     named, unnamed = {"title": "error (log scale)", **y}, {"matches": "y", "showticklabels": False, **y}
     return training.layout(x, named) | test.layout(x, unnamed)
 
 
-def _line(place: Cell, curve: pd.DataFrame, name: str, panel: Panel, *, front: bool) -> go.Scatter:
+def _line(place: Cell, curve: pd.DataFrame, name: str, panel: CurvePanel, *, front: bool) -> go.Scatter:
     spec = TRAINED[name]
     return go.Scatter(
         x=curve["epoch"],
@@ -98,7 +95,7 @@ def _line(place: Cell, curve: pd.DataFrame, name: str, panel: Panel, *, front: b
     )
 
 
-def _title(place: Cell, panel: Panel, theme: Theme) -> dict[str, object]:
+def _title(place: Cell, panel: CurvePanel, theme: Theme) -> dict[str, object]:
     """Stand in the panel's upper right corner, where no line comes."""
     return {
         "text": f"<b>Error on {panel.images} images</b>",
@@ -113,7 +110,7 @@ def _title(place: Cell, panel: Panel, theme: Theme) -> dict[str, object]:
     }
 
 
-def _labels(curves: Mapping[str, pd.DataFrame], chosen: str, panel: Panel, theme: Theme) -> list[dict[str, object]]:
+def _labels(curves: Mapping[str, pd.DataFrame], chosen: str, panel: CurvePanel, theme: Theme) -> list[dict[str, object]]:
     """Name each line at its end; names that would overlap move apart, each with a stroke to its line."""
     low, high = _limits(curves)
     pixels = (HEIGHT - TOP - BOTTOM) / (high - low)
@@ -162,7 +159,7 @@ def _colour(spec: Spec) -> str:
     return PLAIN if spec.shortcut == "plain" else IDENTITY
 
 
-def _end(curve: pd.DataFrame, panel: Panel) -> float:
+def _end(curve: pd.DataFrame, panel: CurvePanel) -> float:
     """Return the last epoch's error, at least a ten-thousandth: a log scale has no 0."""
     return max(float(curve[panel.column].iloc[-1]), 1e-4)
 

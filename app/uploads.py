@@ -1,0 +1,42 @@
+"""Pictures that people upload: in memory alone, under the SHA-256 of their bytes, as long as somebody's session claims them.
+
+A link to an upload works for whoever has the link, while there is room.
+"""
+
+import resnet_viz as rv
+from resnet_viz.engine.store import Store
+from resnet_viz.images import digest
+
+MOST_BYTES, SHARE_BYTES = 256 * 2**20, 64 * 2**20
+
+
+class MissingImageError(LookupError):
+    """A link to an image that this server does not hold; the message is for the user."""
+
+
+class Uploads:
+    """The uploads of all sessions, bounded in all and for each session."""
+
+    def __init__(self) -> None:
+        self._held: Store[bytes] = Store(MOST_BYTES, len, SHARE_BYTES)
+
+    def add(self, data: bytes, session: str) -> str:
+        """Check a picture and keep its bytes; returns its SHA-256, raises rv.ImageError with a sentence."""
+        rv.open_image(data)
+        name = digest(data)
+        self._held.put(name, data, session)
+        return name
+
+    def get(self, name: str, session: str) -> bytes:
+        """Return an upload's bytes, which the session claims from now on; MissingImageError with a sentence if it is gone."""
+        data = self._held.get(name, session)
+        if data is None:
+            raise MissingImageError(
+                "The picture of this link is not on this server any more: uploads live in memory only."
+                " Upload it again, or pick a sample."
+            )
+        return data
+
+    def forget(self, session: str) -> None:
+        """Let go of what only this session claims."""
+        self._held.forget(session)

@@ -46,8 +46,8 @@ def attribution_map(
 ) -> go.Figure:
     """Draw the map over the photo and by itself with its sign, on a scale from -limit to limit.
 
-    `photo` is the network's crop as `Preprocessing.sharp` returns it; without it the network's input lies under the map. The two
-    pictures stand side by side, or one under the other where `width` pixels leave no room for both.
+    `photo` is the network's crop as `Preprocessing.sharp` returns it; without it the network's input lies under the map. The
+    two pictures stand side by side, or one under the other where `width` pixels leave no room for both.
     """
     values, chosen = drawn(attribution), limit or scale_of(attribution)
     method, (rows, columns) = METHODS[attribution.method], values.shape
@@ -77,8 +77,8 @@ def attribution_map(
         fig,
         theme,
         finding=finding,
-        how_to_read=f"{method.sentence} {first}: where the {_what(method.unit)} is positive, over the photo in grey. {second}: red"
-        f" above 0, blue below. {COUNTED}",
+        how_to_read=f"{method.sentence} {first}: where the {_what(method.unit)} is positive, over the photo in grey. {second}:"
+        f" red above 0, blue below. {COUNTED}",
         alt=f"{finding}. Map of {rows} by {columns} cells, {values.min():.3g} to {values.max():.3g}.",
     )
 
@@ -117,8 +117,8 @@ def attribution_gallery(
         fig,
         theme,
         finding=finding,
-        how_to_read="The stronger the tint, the larger a pixel's attribution for the class by that method. Each method has a unit"
-        f" of its own, so each has a scale of its own: compare where, not how much. {COUNTED}",
+        how_to_read="The stronger the tint, the larger a pixel's attribution for the class by that method. Each method has a"
+        f" unit of its own, so each has a scale of its own: compare where, not how much. {COUNTED}",
         alt=f"{finding}. Methods: {', '.join(method.title for method in methods)}.",
     )
 

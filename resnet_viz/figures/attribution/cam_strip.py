@@ -146,7 +146,7 @@ def _hover(block: BlockInspection) -> str:
     """The block, what its cells add up to, and its largest cell."""
     row, column = divmod(int(block.cam.argmax()), block.cam.shape[1])
     return (
-        f"block {short(block.name)}, {block.cam.shape[0]}×{block.cam.shape[1]} cells<br>sum {block.measures.cam_mass:.3g} logits"
+        f"block {short(block.name)}, {'×'.join(map(str, block.cam.shape))} cells<br>sum {block.measures.cam_mass:.3g} logits"
         f"<br>largest: row {row}, column {column}, <b>{block.cam.max():.3g}</b>"
     )
 
@@ -161,10 +161,10 @@ def _finding(inspection: Inspection) -> str:
 def _reading(scale: Scale) -> str:
     if scale == "shared":
         return (
-            "One scale: all the tint of a tile is its block's Grad-CAM, whose sum stands above it in logits, so that blocks can be"
-            " compared. Click a tile to open its block."
+            "One scale: all the tint of a tile is its block's Grad-CAM, whose sum stands above it in logits, so that blocks can"
+            " be compared. Click a tile to open its block."
         )
     return (
-        "Each tile is darkest at its own peak, which stands above it in logits per cell: compare where, not how much. Click a tile"
-        " to open its block."
+        "Each tile is darkest at its own peak, which stands above it in logits per cell: compare where, not how much. Click a"
+        " tile to open its block."
     )

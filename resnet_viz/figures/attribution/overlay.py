@@ -10,7 +10,7 @@ from resnet_viz.analyses.activations import Array
 from resnet_viz.figures.cells import Cell
 from resnet_viz.figures.theme import ATTRIBUTION, rgb, translucent
 
-# How a map's cells are drawn: each as a square of one colour, or with the colours between their centres interpolated bilinearly.
+# How a map's cells are drawn: each as a square of one colour, or with bilinear interpolation between their centres.
 Cells = Literal["exact", "smooth"]
 
 # Full strength lets some of the photo through.

@@ -1,8 +1,8 @@
 """A block as an equation of pictures: identity + residual = sum, then ReLU, then output.
 
-Each picture is a true heatmap of the mean over channels, or of one channel; x and y are columns and rows of the feature map. The
-four share one scale centred on 0, unless each is asked to fill its own. They stand in a row, or one under the other where there
-is no room for a row.
+Each picture is a true heatmap of the mean over channels, or of one channel; x and y are columns and rows of the feature map.
+The four share one scale centred on 0, unless each is asked to fill its own. They stand in a row, or one under the other where
+there is no room for a row.
 """
 
 from collections.abc import Iterator

@@ -48,17 +48,18 @@ def mosaic(
 ) -> go.Figure:
     """Draw maps (C, H, W) called `name` as tiles on a signed scale that ends at `limit`, by default the largest value.
 
-    `highest` is the height in pixels that the tiles may take at most, `room` the width. Where that is a phone's, rows are shorter.
+    `highest` is the height in pixels that the tiles may take at most, `room` the width: on a phone's, rows are shorter.
     """
     count, height, width = maps.shape
     # A power of two, like the numbers of channels, so that rows are full.
     columns = 2 ** math.ceil(math.log2(1.2 * math.sqrt(count)))
-    if room < STACKED:
+    phone = room < STACKED
+    if phone:
         columns = max(1, columns // 2)
     rows = math.ceil(count / columns)
     end = limit or float(np.abs(maps).max()) or 1.0
     pixels = _tiles(_colours(maps, end), rows, columns, theme)
-    shown = min(room, round((highest or room) * pixels.shape[1] / pixels.shape[0]))
+    shown = min(room, round((highest or (2 if phone else 1) * room) * pixels.shape[1] / pixels.shape[0]))
     fig = go.Figure(go.Image(source=_png(pixels), hoverinfo="skip"))
     fig.add_trace(_targets(maps, columns, shown))
     if selected is not None:
@@ -86,7 +87,7 @@ def mosaic(
         fig,
         theme,
         finding=finding + rest,
-        how_to_read=f"One tile per channel, all on one scale, ±{end:.3g}: red above 0, blue below. Click a tile to see its values.",
+        how_to_read=f"One tile per channel, all on one scale, ±{end:.3g}: red above 0, blue below. Click one for its values.",
         alt=f"{finding}{rest}. A mosaic of {count} maps of {height} by {width} pixels.",
     )
 

@@ -47,8 +47,9 @@ def cancelling(block: BlockInspection, pictures: Mapping[Term, Array]) -> str:
     if shown >= HIDDEN * block.measures.ratio:
         return ""
     return (
-        f"The channels of F(x) cancel in the mean: its picture has {_percent(shown)} of the norm of x's, over all channels it is"
-        f" {_percent(block.measures.ratio)}. Single channels show it: choose one, or look at all channels."
+        f"The channels of F(x) cancel in the mean: its picture has {_percent(shown)} of the norm of x's picture, over all"
+        f" channels F(x) has {_percent(block.measures.ratio)} of the norm of x. Single channels show it: choose one, or look at"
+        " all channels."
     )
 
 

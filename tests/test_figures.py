@@ -218,8 +218,9 @@ class TestBlockEquation:
 
     def test_the_finding_is_of_what_is_drawn(self, residual: rv.Inspection) -> None:
         block = residual.blocks[4]
-        share = f"over all {block.shape[0]} channels the residual F(x) has {100 * block.measures.ratio:.0f} % of the norm"
-        assert share in block_equation(block).layout.meta["finding"]
+        meta = block_equation(block).layout.meta
+        assert f"the residual F(x) has {100 * block.measures.ratio:.0f} % of the norm of x" in meta["finding"]
+        assert f"All numbers are of the {block.shape[0]} channels together" in meta["how_to_read"]
         own = 100 * np.linalg.norm(block.residual[7]) / np.linalg.norm(block.identity[7])
         assert f"channel 7: the residual F(x) has {own:.0f} % of the norm" in block_equation(block, 7).layout.meta["finding"]
 

@@ -10,7 +10,7 @@ from app import show
 # Below this probability of the best class the page says that perhaps none fits. It is no test: of photos that show none of its
 # classes, a CIFAR-10 network gives about half a higher one.
 UNSURE = 0.7
-FIRST = 4
+FIRST = 3
 
 
 def classes(result: rv.Inspection) -> None:

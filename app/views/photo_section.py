@@ -20,7 +20,7 @@ FRAMING_HELP = (
 )
 # The longer side may be so many times the shorter one before the choice is offered.
 SQUARE = 1.02
-HEIGHT, WIDEST = 150, 320
+HEIGHT, WIDEST = 140, 300
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ def notice() -> None:
 def picture(result: rv.Inspection, chosen: Selection) -> None:
     """The photo and what the network sees of it, the most probable classes, and the ways to another picture."""
     subject = waiting.network(chosen.model, trained=chosen.trained, framing=chosen.framing)
-    seen, says, other = st.columns([5, 4, 6], gap="medium")
+    seen, says, other = st.columns([9, 7, 14], gap="medium")
     with seen:
         photo_section.photo(result, subject, chosen.image)
         photo_section.framing(chosen.image, chosen)

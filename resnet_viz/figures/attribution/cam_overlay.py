@@ -34,7 +34,7 @@ def cam_overlay(
     peak = float(inspected.cam.max())
     narrow = width < STACKED
     side = width if narrow else width - BAR
-    bar = {"thickness": 10, "outlinewidth": 0, "title": {"text": "Grad-CAM<br>logits per cell" if not narrow else ""}}
+    bar = {"thickness": 10, "outlinewidth": 0, "exponentformat": "power", "title": {"text": "logits<br>per cell"}}
     (cell,) = make_cells((1,))
     style = {"colorscale": VEIL, "zmin": 0, "zmax": peak or 1.0, "opacity": DEFAULT_OPACITY / 100, "showscale": not narrow}
     fig = go.Figure(heatmap(inspected.cam, cell, cells, hover=f"{HOVER} logits", colorbar=bar, **style))

@@ -23,7 +23,7 @@ def finding(block: BlockInspection, pictures: Mapping[Term, Array], channel: int
     x = "x" if block.shortcut == "identity" else f"the {block.shortcut} shortcut's output"
     if channel is None:
         share = _percent(block.measures.ratio)
-        return f"{name} corrects its input: over all {block.shape[0]} channels the residual F(x) has {share} of the norm of {x}"
+        return f"{name} corrects its input: the residual F(x) has {share} of the norm of {x}"
     identity, residual = float(np.linalg.norm(pictures["identity"])), float(np.linalg.norm(pictures["residual"]))
     if not identity:
         return f"{name}, channel {channel}: {x} is 0 everywhere, the residual F(x) has the norm {residual:.3g}"
@@ -35,7 +35,9 @@ def reading(block: BlockInspection, pictures: Mapping[Term, Array], channel: int
     what = "the mean over all channels" if channel is None else f"channel {channel}"
     sizes = "each on its own scale" if limit is None else f"all on one colour scale, ±{limit:.3g}"
     text = f"Each picture is {what}, {sizes}: red above 0, blue below, white at 0."
-    return f"{text} {cancelling(block, pictures)}".strip() if channel is None else text
+    if channel is not None:
+        return f"{text} All numbers are of this channel."
+    return f"{text} All numbers are of the {block.shape[0]} channels together. {cancelling(block, pictures)}".strip()
 
 
 def cancelling(block: BlockInspection, pictures: Mapping[Term, Array]) -> str:

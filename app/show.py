@@ -95,9 +95,9 @@ def picture(image: Image.Image, alt: str, key: str, side: int) -> None:
         st.html(f"<img src='{source}' alt='{html.escape(alt)}' width='{side}' style='{style}'>")
 
 
-def photo(url: str, alt: str, *, pixelated: bool = False) -> None:
-    """A photo without a chart around it, as wide as there is room; `pixelated` shows few pixels as squares."""
-    style = "display:block;width:100%;max-width:576px;border-radius:6px" + (";image-rendering:pixelated" if pixelated else "")
+def photo(url: str, alt: str, side: int, *, pixelated: bool = False) -> None:
+    """A photo without a chart around it, at most `side` pixels wide; `pixelated` shows few pixels as squares."""
+    style = f"display:block;width:100%;max-width:{side}px" + (";image-rendering:pixelated" if pixelated else "")
     st.html(f"<img src='{url}' alt='{html.escape(alt)}' style='{style}'>")
 
 

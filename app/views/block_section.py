@@ -7,13 +7,14 @@ from app import results, show, state, viewport, waiting
 from app.state import Selection
 from app.views import cells_picker
 from resnet_viz.figures.attribution.backdrop import FEWEST as PIXELATED
+from resnet_viz.figures.attribution.cam_overlay import BAR as COLOURBAR
 from resnet_viz.figures.block.block_equation import TERM_NAMES, Scale, terms_of
 from resnet_viz.figures.block.channel_mosaic import strongest_channel
 from resnet_viz.figures.theme import short
 
 DETAILS = {"channels": "All channels", "cam": "Grad-CAM", "depth": "Every block by depth", "numbers": "Table"}
 # Shares of a wide page: the mosaic and one of its channels, and Grad-CAM.
-TILES, ONE, HALF = 0.62, 0.36, 0.485
+TILES, ONE, HALF = 0.62, 0.36, 0.47
 SCALES = {"shared": "One scale for all", "each": "Each its own scale"}
 
 
@@ -124,7 +125,8 @@ def cam(result: rv.Inspection, chosen: Selection, *, level: int = 4) -> None:
     with over:
         show.chart(figure, "cam", least=viewport.least(HALF))
     with beside:
-        show.photo(ground.colour, "The network's input with the photo's own pixels", pixelated=ground.large.side < PIXELATED)
+        alt, few = "The network's input with the photo's own pixels", ground.large.side < PIXELATED
+        show.photo(ground.colour, alt, viewport.room(HALF) - COLOURBAR, pixelated=few)
 
 
 def _depth(result: rv.Inspection, chosen: Selection) -> None:

@@ -90,7 +90,7 @@ def upload(field: str) -> None:
             file_type=upload_types(),
             on_submit=_take,
             args=(pasted, field),
-            width=260,
+            width=230,
         )
         camera = st.toggle("Camera", key=f"use-camera-{field}")
         st.caption("Your photo stays in this server's memory.")

@@ -170,7 +170,9 @@ def _panels(
     rows, side = -(-len(panels) // columns), min(width // columns, 480) - 8
     height = rows * (side + CAPTION)
     places = make_cells((1,) * columns, rows, gap=8 / (columns * (side + 8)), row_gap=CAPTION / height)[: len(panels)]
-    fig, axes, images = go.Figure(), {}, []
+    fig = go.Figure()
+    axes: dict[str, dict[str, Any]] = {}
+    images: list[dict[str, Any]] = []
     for (values, limit, _, hover), cell in zip(panels, places, strict=True):
         fig.add_trace(heatmap(values, cell, drawing, hover=hover, colorscale=VEIL, zmin=0, zmax=limit, showscale=False))
         axes |= map_axes(cell, *values.shape)

@@ -56,7 +56,8 @@ def block_equation(
     pictures = {term: _picture(term_maps(block, term), channel) for term in terms}
     limits = _limits(pictures, scale)
     layout = layout_of(terms, width)
-    traces, axes = [], {}
+    traces: list[go.Heatmap] = []
+    axes: dict[str, dict[str, Any]] = {}
     for number, (term, place) in enumerate(zip(terms, layout.places, strict=True), start=1):
         axis = "" if number == 1 else str(number)
         traces.append(_heatmap(pictures[term], axis, limits[term], scale))

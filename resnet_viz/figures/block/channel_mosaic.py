@@ -20,6 +20,8 @@ from resnet_viz.figures.pictures import data_url
 from resnet_viz.figures.theme import LIGHT, SIGNED, Theme, finish, rgb, short, signed_palette
 
 GAP = 1
+# 63 colours are as many as an eye tells apart in a tile; the last number stands for the gap between tiles.
+ZERO, BETWEEN = 31, 63
 WIDTH, ONE, TOP = 840, 500, 44
 
 
@@ -58,9 +60,9 @@ def mosaic(
         columns = max(1, columns // 2)
     rows = math.ceil(count / columns)
     end = limit or float(np.abs(maps).max()) or 1.0
-    pixels = _tiles(_colours(maps, end), rows, columns, theme)
+    pixels = _tiles(_levels(maps, end), rows, columns)
     shown = min(room, round((highest or (2 if phone else 1) * room) * pixels.shape[1] / pixels.shape[0]))
-    fig = go.Figure(go.Image(source=_png(pixels), hoverinfo="skip"))
+    fig = go.Figure(go.Image(source=_png(pixels, theme), hoverinfo="skip"))
     fig.add_trace(_targets(maps, columns, shown))
     if selected is not None:
         top, left = selected // columns * (height + GAP), selected % columns * (width + GAP)
@@ -128,28 +130,28 @@ def channel_map(block: BlockInspection, term: Term, channel: int, theme: Theme =
     )
 
 
-def _colours(maps: Array, limit: float) -> NDArray[np.uint8]:
-    """Signed values (C, H, W) -> RGB uint8 (C, H, W, 3); 0 takes the middle colour."""
-    palette = signed_palette()
-    middle = len(palette) // 2
-    index = np.rint(np.clip(maps / limit, -1, 1) * middle).astype(np.int16) + middle
-    colours: NDArray[np.uint8] = palette[index]
-    return colours
+def _levels(maps: Array, limit: float) -> NDArray[np.uint8]:
+    """Signed values -> numbers of colours, 0 to 62; 0 takes the middle one."""
+    levels: NDArray[np.uint8] = (np.rint(np.clip(maps / limit, -1, 1) * ZERO) + ZERO).astype(np.uint8)
+    return levels
 
 
-def _tiles(colours: NDArray[np.uint8], rows: int, columns: int, theme: Theme) -> NDArray[np.uint8]:
-    """Lay tiles (C, H, W, 3) out in rows with a gap between them."""
-    count, height, width, _ = colours.shape
-    canvas = np.empty((rows, height + GAP, columns, width + GAP, 3), np.uint8)
-    canvas[:] = rgb(theme.surface)
+def _tiles(levels: NDArray[np.uint8], rows: int, columns: int) -> NDArray[np.uint8]:
+    """Lay tiles (C, H, W) out in rows with a gap between them."""
+    count, height, width = levels.shape
+    canvas = np.full((rows, height + GAP, columns, width + GAP), BETWEEN, np.uint8)
     for tile in range(count):
-        canvas[tile // columns, :height, tile % columns, :width] = colours[tile]
-    return canvas.reshape(rows * (height + GAP), columns * (width + GAP), 3)
+        canvas[tile // columns, :height, tile % columns, :width] = levels[tile]
+    return canvas.reshape(rows * (height + GAP), columns * (width + GAP))
 
 
-def _png(pixels: NDArray[np.uint8]) -> str:
-    # 127 colours are more than an eye tells apart in a tile, and a palette makes the file a third of the size.
-    return data_url(Image.fromarray(pixels).quantize(127, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE))
+def _png(pixels: NDArray[np.uint8], theme: Theme) -> str:
+    """Numbers of colours -> a picture with a palette, which makes the file a third of the size."""
+    every = signed_palette()
+    colours = every[np.rint(np.linspace(0, len(every) - 1, BETWEEN)).astype(int)]
+    picture = Image.fromarray(pixels, "P")
+    picture.putpalette(np.concatenate([colours, [rgb(theme.surface)]]).astype(np.uint8).tobytes())
+    return data_url(picture)
 
 
 def _targets(maps: Array, columns: int, shown: int) -> go.Scatter:

@@ -12,13 +12,15 @@ from resnet_viz.engine.jobs import Engine, EngineError
 class Subject:
     """A network as pages know it: the network itself is where the engine is.
 
-    `field` is the selection's field that names it, `own` the session's own checkpoint.
+    `preprocessing` says which part of a photo it sees, `field` is the selection's field that names it, `own` the session's own
+    checkpoint.
     """
 
     model: str
     title: str
     labels: tuple[str, ...]
     trained: bool
+    preprocessing: rv.Preprocessing
     field: str = "model"
     own: Own | None = None
 

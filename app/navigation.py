@@ -4,6 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from app import viewport
 from app.views import attribution, compare, gradients, inspect, learn, model, questions, sign_in
 
 
@@ -27,6 +28,7 @@ def draw() -> None:
     if closed:
         sign_in.page()
         return
+    viewport.watch()
     chosen.run()
     if sign_in.is_set_up():
         sign_in.way_out()

@@ -1,27 +1,37 @@
 """Selection -> result: the only file with Streamlit's caches, all of them bounded, and the way from a page to the engine.
 
-What is cached is made elsewhere: `samples`, `thumbnails`, `uploads`, `catalogue`.
+What is cached is made elsewhere: `samples`, `pictures`, `uploads`, `catalogue`.
 """
 
 import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TypeVar, cast
 
 import pandas as pd
 import streamlit as st
 
 import resnet_viz as rv
-from app import catalogue, checkpoints, middleware, sessions, thumbnails
+from app import catalogue, checkpoints, middleware, sessions
 from app.catalogue import Subject
+from app.pictures import Ground, Preview
 from app.samples import Sample, read_samples
 from app.settings import settings
 from app.uploads import Uploads
 from resnet_viz.engine.downloads import Downloads
 from resnet_viz.engine.jobs import Engine, Job, Option, Ticket
 from resnet_viz.engine.local import LocalEngine
+from resnet_viz.engine.store import EVERYBODY, Store
 from resnet_viz.lessons import super_resolution_training
 from resnet_viz.nets.architecture import Part, architecture
 from resnet_viz.nets.curves import read_curves
 from resnet_viz.nets.zoo import blueprint
 from resnet_viz.settings import EngineSettings
+
+Shown = TypeVar("Shown", Preview, Ground)
+
+PICTURES_BYTES, PICTURES_SHARE = 64 * 2**20, 8 * 2**20
+MOST_OWN_PICTURES = 12
 
 
 def session() -> str:
@@ -39,7 +49,32 @@ def samples() -> dict[str, Sample]:
 @st.cache_data(show_spinner=False)
 def sample_thumbnails() -> str:
     """A style sheet that gives each sample's button its picture, in every gallery."""
-    return thumbnails.style_sheet(samples().values())
+    return "\n".join(_button_picture(sample.id, Preview.of(sample.data)) for sample in samples().values())
+
+
+def own_thumbnails(names: Sequence[str]) -> str:
+    """The same for pictures of the person's own."""
+    return "\n".join(_button_picture(name, preview(name)) for name in names)
+
+
+def own_pictures(shown: str = "") -> list[str]:
+    """The uploads of this session that are still here, and the picture `shown` if a link brought it; the latest first."""
+    names: list[str] = st.session_state.setdefault("own_pictures", [])
+    if shown and shown not in samples() and shown not in names:
+        names.insert(0, shown)
+    return [name for name in names if _uploads().holds(name, session())][:MOST_OWN_PICTURES]
+
+
+def preview(image: str) -> Preview:
+    """A sample (by id) or upload (by SHA-256) in small, with its size; MissingImageError where it is not here."""
+    data, sha256 = _picture(image)
+    return _shown(image, sha256, lambda: Preview.of(data))
+
+
+def ground(image: str, asked: Subject) -> Ground:
+    """What a network sees of a picture, to lie under maps; MissingImageError where it is not here."""
+    data, sha256 = _picture(image)
+    return _shown(image, f"{sha256} {asked.preprocessing}", lambda: Ground.of(data, asked.preprocessing))
 
 
 def models() -> dict[str, rv.ModelInfo]:
@@ -48,7 +83,7 @@ def models() -> dict[str, rv.ModelInfo]:
     return {name: mine.info for name, mine in checkpoints.own().items()} | _catalogue(here)
 
 
-def subject(name: str, *, trained: bool = True, field: str = "model") -> Subject:
+def subject(name: str, *, trained: bool = True, field: str = "model", framing: str = "") -> Subject:
     """What a page must know of a network; rv.WeightsError with a sentence where its weights are not here.
 
     Official weights are not fetched here, where a page waits for them: see `downloads`.
@@ -56,7 +91,9 @@ def subject(name: str, *, trained: bool = True, field: str = "model") -> Subject
     info, own = models()[name], checkpoints.own().get(name)
     if trained and not info.here:
         raise rv.WeightsError(catalogue.why_missing(info))
-    return Subject(name, info.title, (own.net if own else _blueprint(name)).labels, trained, field, own)
+    net = own.net if own else _blueprint(name)
+    preprocessing = replace(net.preprocessing, framing="fit" if framing == "fit" else "crop")
+    return Subject(name, info.title, net.labels, trained, preprocessing, field, own)
 
 
 def can_fetch(name: str) -> bool:
@@ -89,7 +126,10 @@ def curves() -> dict[str, pd.DataFrame]:
 
 def add_upload(data: bytes) -> str:
     """Check an uploaded picture and keep its bytes; returns its SHA-256, raises rv.ImageError with a sentence."""
-    return _uploads().add(data, session())
+    name = _uploads().add(data, session())
+    names: list[str] = st.session_state.setdefault("own_pictures", [])
+    st.session_state["own_pictures"] = [name, *(each for each in names if each != name)]
+    return name
 
 
 def submit(asked: Subject, kind: str, image: str, target: int | None, view: str = "", **options: Option) -> Ticket:
@@ -106,6 +146,7 @@ def submit(asked: Subject, kind: str, image: str, target: int | None, view: str 
         options=tuple(sorted(options.items())),
         trained=asked.trained,
         owner=asked.own.revision if asked.own else "",
+        framing=asked.preprocessing.framing,
         data=data,
         public=image in samples(),
     )
@@ -193,9 +234,30 @@ def _uploads() -> Uploads:
     return Uploads()
 
 
+@st.cache_resource(show_spinner=False)
+def _pictures() -> Store[Preview | Ground]:
+    return Store(PICTURES_BYTES, lambda picture: picture.nbytes, PICTURES_SHARE)
+
+
+def _shown(image: str, key: str, make: Callable[[], Shown]) -> Shown:
+    """A picture that is made once; an upload's is forgotten with its session."""
+    owner = EVERYBODY if image in samples() else session()
+    found = _pictures().get(key, owner)
+    if found is None:
+        found = make()
+        _pictures().put(key, found, owner)
+    return cast("Shown", found)
+
+
+def _button_picture(name: str, picture: Preview) -> str:
+    button = f"[class*='-sample-{name}'] button"
+    return f"{button}, {button}:hover {{ background-image: url({picture.thumbnail}); }}"
+
+
 def _forget(session: str) -> None:
     """Drop what only a session that has ended had."""
     _uploads().forget(session)
+    _pictures().forget(session)
     for each in {id(each): each for each in (engine(), local_engine(), _workshop())}.values():
         each.leave(session)
 

@@ -45,6 +45,12 @@ def facts(rows: Mapping[str, str]) -> None:
     st.html(f"<dl class='facts'>{cells}</dl>")
 
 
+def facts_in_line(about: str, rows: Mapping[str, str]) -> None:
+    """What the facts are about, and names above their values, side by side as far as there is room, as plain text."""
+    cells = "".join(f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd></div>" for name, value in rows.items())
+    st.html(f"<p class='facts-about'>{html.escape(about)}</p><dl class='facts facts-in-line'>{cells}</dl>")
+
+
 def heading(figure: go.Figure, *, level: int = 3) -> None:
     """The figure's finding, and how to read it."""
     with st.container():
@@ -57,12 +63,14 @@ def chart(
     key: str,
     *,
     width: Width = "stretch",
+    least: int | None = None,
     on_click: Callable[[str], None] | None = None,
 ) -> None:
     """The chart without its title, which `heading` shows and the figure loses; `on_click` gets a clicked point's `customdata`.
 
     Where the window is narrower than the figure's natural width the chart keeps it and scrolls, to `meta["focus"]` if the
-    figure has one: a place from 0 (left end) to 1 (right end).
+    figure has one: a place from 0 (left end) to 1 (right end). With `least` it is never wider than that, and shrinks to so many
+    pixels before it scrolls.
     """
     layout = figure.layout
     spare = layout.margin.t - (PANEL_TITLES if _has_panel_titles(figure) else EDGE)
@@ -71,7 +79,10 @@ def chart(
     if on_click is not None:
         options |= {"selection_mode": "points", "on_select": partial(_clicked, key, on_click)}
     with st.container(key=f"scroll-{key}"):
-        st.html(f"<style>.st-key-scroll-{key} > .st-key-{key} {{ min-width: {figure.layout.width or 0}px; }}</style>")
+        natural = figure.layout.width or 0
+        most = "" if least is None else f"max-width: {natural}px;"
+        place = f".st-key-scroll-{key} > .st-key-{key}"
+        st.html(f"<style>{place} {{ min-width: {natural if least is None else min(least, natural)}px; {most} }}</style>")
         st.plotly_chart(figure, **options)
     if "focus" in figure.layout.meta:
         st.html(SCROLL.format(key=key, focus=figure.layout.meta["focus"]), unsafe_allow_javascript=True)
@@ -82,6 +93,12 @@ def picture(image: Image.Image, alt: str, key: str, side: int) -> None:
     source, style = data_url(image, "JPEG"), "image-rendering: pixelated; max-width: 100%"
     with st.container(key=key):
         st.html(f"<img src='{source}' alt='{html.escape(alt)}' width='{side}' style='{style}'>")
+
+
+def photo(url: str, alt: str, side: int, *, pixelated: bool = False) -> None:
+    """A photo without a chart around it, at most `side` pixels wide; `pixelated` shows few pixels as squares."""
+    style = f"display:block;width:100%;max-width:{side}px" + (";image-rendering:pixelated" if pixelated else "")
+    st.html(f"<img src='{url}' alt='{html.escape(alt)}' style='{style}'>")
 
 
 def escape(text: str) -> str:

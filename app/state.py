@@ -20,7 +20,8 @@ class Selection:
 
     `image` is the id of a sample or the SHA-256 of an upload. `block` and `target` are empty for "the one that the result
     suggests"; `channel` is empty for the mean. `left`, `right` and `right_image` are the two sides of a comparison: two
-    networks, empty for the pair that the page suggests, and the right side's own image, empty for the same one.
+    networks, empty for the pair that the page suggests, and the right side's own image, empty for the same one. `framing` is
+    "fit" where networks see the whole photo and not its centre; `cells` is how maps are drawn, empty for each one's usual way.
     `weights`, `left_weights` and `right_weights` are "none" for random ones. From `objective` on: what gradients are of and
     beside, and which attribution is shown, by which method with which options; empty for the first choice.
     """
@@ -28,11 +29,13 @@ class Selection:
     model: str = DEFAULT_MODEL
     weights: str = "trained"
     image: str = DEFAULT_SAMPLE
+    framing: str = ""
     target: str = ""
     measure: str = ""
     block: str = ""
     channel: str = ""
     scale: str = "shared"
+    cells: str = ""
     detail: str = "channels"
     term: str = "residual"
     left: str = ""

@@ -37,6 +37,10 @@ class Uploads:
             )
         return data
 
+    def holds(self, name: str, session: str) -> bool:
+        """Whether an upload is still here; the session claims it from now on."""
+        return self._held.get(name, session) is not None
+
     def forget(self, session: str) -> None:
         """Let go of what only this session claims."""
         self._held.forget(session)

@@ -53,12 +53,15 @@ def first_good(attempts: Iterable[Selection], ask: Callable[[Selection], Answer]
     return None
 
 
-def network(model: str, *, trained: bool, field: str = "model") -> Subject:
-    """Name a network of the catalogue; ValueError for one that is not in it, NoWeightsError where its weights are away."""
+def network(model: str, *, trained: bool, field: str = "model", framing: str = "") -> Subject:
+    """Name a network of the catalogue, and which part of a photo it is to see.
+
+    ValueError for one that is not in the catalogue, NoWeightsError where its weights are away.
+    """
     if model not in results.models():
         raise ValueError(unknown(model))
     try:
-        return results.subject(model, trained=trained, field=field)
+        return results.subject(model, trained=trained, field=field, framing=framing)
     except rv.WeightsError as error:
         raise NoWeightsError(str(error), field, model) from error
 

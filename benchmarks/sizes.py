@@ -7,7 +7,8 @@ from benchmarks.contest import Row, Spread
 from benchmarks.subjects import picture
 from resnet_viz.analyses.inspection import BlockInspection, inspect
 from resnet_viz.figures import channel_mosaic
-from resnet_viz.figures.block.block_equation import Term, term_maps
+from resnet_viz.figures.block.block_equation import term_maps
+from resnet_viz.figures.block.equation_words import Term
 from resnet_viz.nets.zoo import load
 
 LIMIT_MB = 0.3

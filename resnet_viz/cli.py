@@ -50,9 +50,10 @@ def inspect_command(
     try:
         net = load(model, weights=None) if untrained else load(model)
         chosen = int(target) if target.isdecimal() else target or None
-        result = inspect(net, open_image(image), chosen)
+        photo = open_image(image)
+        result = inspect(net, photo, chosen)
         if report_to is not None:
-            report(result, report_to)
+            report(result, report_to, net.preprocessing.sharp(photo))
         if csv_to is not None:
             result.table().to_csv(csv_to)
     except (ImageError, WeightsError, ValueError, OSError) as error:

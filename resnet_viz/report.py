@@ -4,6 +4,7 @@ from html import escape
 from pathlib import Path
 
 import plotly.graph_objects as go
+from PIL import Image
 
 from resnet_viz import figures
 from resnet_viz.analyses.inspection import Inspection
@@ -21,10 +22,11 @@ div.scroll {{ overflow-x: auto; }}
 """
 
 
-def report(inspection: Inspection, path: str | Path) -> Path:
+def report(inspection: Inspection, path: str | Path, photo: Image.Image | None = None) -> Path:
     """Write predictions, block map, measures, Grad-CAM, the equations of the blocks whose maps are kept, and the table.
 
-    The file is self-contained, 5 MB of which are plotly.js. Returns its path; OSError where it cannot be written.
+    `photo` lies under Grad-CAM: the network's crop as `Preprocessing.sharp` returns it, or else the network's input. The file
+    is self-contained, 5 MB of which are plotly.js. Returns its path; OSError where it cannot be written.
     """
     last = inspection.blocks[-1].name
     drawn = [
@@ -32,7 +34,7 @@ def report(inspection: Inspection, path: str | Path) -> Path:
         figures.block_map(inspection),
         *(figures.block_equation(block) for block in inspection.blocks if block.maps is not None),
         figures.measures_by_depth(inspection),
-        figures.cam_overlay(inspection, last),
+        figures.cam_overlay(inspection, last, photo=photo),
     ]
     body = "".join(_figure(figure, first=number == 0) for number, figure in enumerate(drawn)) + _table(inspection)
     title = f"{inspection.title}: {inspection.target_label}"

@@ -445,6 +445,24 @@ class TestPasses:
         assert together == [4]
         engine.close()
 
+    def test_another_framing_is_another_pass_and_another_answer(
+        self, gate: Gate, engine: LocalEngine, together: list[int]
+    ) -> None:
+        data = io.BytesIO()
+        Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 64, 3), dtype=np.uint8)).save(data, "PNG")
+        wide = job(image=hashlib.sha256(data.getvalue()).hexdigest(), data=data.getvalue())
+        engine.submit(gated(0), "a")
+        until(lambda: gate.begun == [0])
+        tickets = [engine.submit(replace(wide, framing=framing), f"session {framing}") for framing in ("crop", "fit")]
+        gate.open.set()
+        crop, fit = (ticket.answer().seen for ticket in tickets)
+        whole = rv.open_image(data.getvalue())
+        assert np.array_equal(crop, np.asarray(whole.crop((16, 0, 48, 32))))
+        mean = rv.load("resnet20-cifar10", weights=None).preprocessing.mean_colour
+        assert (fit[:8] == mean).all()
+        assert not (fit[8:24] == mean).all()
+        assert not together
+
     def test_large_pictures_share_one_on_a_gpu_alone(self, gate: Gate, engine: LocalEngine, together: list[int]) -> None:
         large = Run(job(model="resnet18"), KINDS["inspection"])
         assert large.gains_by_company(torch.device("cuda"))

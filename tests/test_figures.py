@@ -18,7 +18,7 @@ from resnet_viz.analyses.ablation import is_removable, sweep
 from resnet_viz.figures.attribution.cam_overlay import cam_overlay
 from resnet_viz.figures.block.block_equation import block_equation, terms_of
 from resnet_viz.figures.block.block_map import LINE_Y, block_map
-from resnet_viz.figures.block.channel_mosaic import channel_map, channel_mosaic
+from resnet_viz.figures.block.channel_mosaic import channel_map, channel_mosaic, strongest_channel
 from resnet_viz.figures.block.map_measures import measures_for
 from resnet_viz.figures.block.measures_by_depth import measures_by_depth
 from resnet_viz.figures.block.predictions import predictions
@@ -44,6 +44,11 @@ def decoded(source: str) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
 
 
+def travelling(figure: go.Figure) -> str:
+    """The figure as it travels, without the letters that pictures and arrays are made of."""
+    return re.sub(r'"(data:image[^"]*|[A-Za-z0-9+/=]{40,})"', '""', figure.to_json()).lower().replace("channan", "")
+
+
 @pytest.mark.parametrize("model", ["resnet20-cifar10", "plain20-cifar10", "resnet20b-cifar10"])
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=lambda theme: theme.name)
 def test_every_figure_carries_finding_reading_aid_and_alt(
@@ -56,7 +61,7 @@ def test_every_figure_carries_finding_reading_aid_and_alt(
         assert meta["finding"] in meta["alt"] or name == "predictions", name
         assert figure.layout.title.text == meta["finding"]
         assert figure.layout.font.color == theme.text
-        assert "nan" not in figure.to_json().lower().replace("channan", ""), name
+        assert "nan" not in travelling(figure), name
 
 
 class TestBlockMap:
@@ -138,7 +143,7 @@ class TestBlockMap:
             expected.append(f"{whole - rv.ablate(net, image, {name: 0.0}).logits[3]:+.2f}" if removable else "–")
         assert written == expected
         assert expected.count("–") == (2 if model.startswith("plain") else 0)
-        assert "nan" not in figure.to_json().lower().replace("channan", "")
+        assert "nan" not in travelling(figure)
 
 
 class TestBlockEquation:
@@ -173,6 +178,63 @@ class TestBlockEquation:
     def test_a_plain_block_is_its_branch_and_a_relu(self, plain: rv.Inspection) -> None:
         assert terms_of(plain.blocks[2]) == ("residual", "output")
         assert len(block_equation(plain.blocks[2]).data) == 2
+
+    def test_on_a_phone_the_terms_stand_one_under_the_other_with_their_operators(self, residual: rv.Inspection) -> None:
+        figure = block_equation(residual.blocks[5], width=350)
+        layout = figure.layout
+        ups = [layout[f"yaxis{n}"].domain for n in ("", 2, 3, 4)]
+        assert all(upper[0] > lower[1] for upper, lower in pairwise(ups))
+        assert len({layout[f"xaxis{n}"].domain for n in ("", 2, 3, 4)}) == 1
+        signs = [a for a in layout.annotations if a.text in ("+", "=", "↓<br>ReLU")]
+        assert [sign.text for sign in signs] == ["+", "=", "↓<br>ReLU"]
+        assert [sign.y for sign in signs] == pytest.approx([sum(up) / 2 for up in ups[1:]])
+        # Pictures are square: their share of the height in pixels is their share of the width.
+        across = (layout.xaxis.domain[1] - layout.xaxis.domain[0]) * layout.width
+        down = (ups[0][1] - ups[0][0]) * (layout.height - layout.margin.t - layout.margin.b)
+        assert across == pytest.approx(down)
+        assert layout.width == 350
+
+    @pytest.mark.parametrize(("width", "picture"), [(1360, 266), (1160, 216), (760, 116)])
+    def test_a_row_takes_the_room_there_is(self, residual: rv.Inspection, width: int, picture: int) -> None:
+        layout = block_equation(residual.blocks[5], width=width).layout
+        plot = (layout.width - layout.margin.l - layout.margin.r, layout.height - layout.margin.t - layout.margin.b)
+        assert plot[1] == picture
+        for number in ("", 2, 3, 4):
+            domain = layout[f"xaxis{number}"].domain
+            assert (domain[1] - domain[0]) * plot[0] == pytest.approx(picture)
+
+    def test_each_number_says_what_it_is_of(self, residual: rv.Inspection) -> None:
+        block = residual.blocks[4]
+        whole = [a.text for a in block_equation(block).layout.annotations]
+        assert any(f"|F| = {block.measures.residual_norm:.4g}<br>all channels" in text for text in whole)
+        one = [a.text for a in block_equation(block, 7).layout.annotations]
+        norm = np.linalg.norm(block.residual[7])
+        assert any(f"|F| = {norm:.4g}<br>channel 7" in text for text in one)
+        x, f = block.identity[7].ravel(), block.residual[7].ravel()
+        cosine = f"{x @ f / np.linalg.norm(x) / np.linalg.norm(f):+.2f}".replace("-", "−")
+        assert any(f"cos(x, F) = {cosine}<br>channel 7" in text for text in one)
+        zeroed = f"ReLU zeroes {100 * (block.sum[7] < 0).mean():.0f} %<br>channel 7"
+        assert any(zeroed in text for text in one)
+
+    def test_the_finding_is_of_what_is_drawn(self, residual: rv.Inspection) -> None:
+        block = residual.blocks[4]
+        meta = block_equation(block).layout.meta
+        assert f"the residual F(x) has {100 * block.measures.ratio:.0f} % of the norm of x" in meta["finding"]
+        assert f"All numbers are of the {block.shape[0]} channels together" in meta["how_to_read"]
+        own = 100 * np.linalg.norm(block.residual[7]) / np.linalg.norm(block.identity[7])
+        assert f"channel 7: the residual F(x) has {own:.0f} % of the norm" in block_equation(block, 7).layout.meta["finding"]
+
+    def test_channels_that_cancel_in_the_mean_are_told(self, residual: rv.Inspection) -> None:
+        """Half of the channels are the others' negative: the mean is 0 and the norm is not."""
+        block = residual.blocks[1]
+        assert block.maps is not None
+        half = block.residual[:8]
+        balanced = replace(block, maps=replace(block.maps, residual=np.concatenate([half, -half])))
+        told = block_equation(balanced).layout.meta["how_to_read"]
+        assert "cancel in the mean: its picture has 0 % of the norm of x's picture" in told
+        assert "cancel" not in block_equation(balanced, 3).layout.meta["how_to_read"]
+        alike = replace(block, maps=replace(block.maps, residual=np.broadcast_to(block.identity.mean(0), block.shape)))
+        assert "cancel" not in block_equation(alike).layout.meta["how_to_read"]
 
     @pytest.mark.parametrize("channel", [-1, 16])
     def test_a_channel_that_is_not_there(self, residual: rv.Inspection, channel: int) -> None:
@@ -211,6 +273,17 @@ class TestChannelMosaic:
         noise = replace(block, maps=replace(block.maps, output=maps))
         assert len(channel_mosaic(noise, "output").to_json()) < 0.3e6
 
+    def test_rows_are_shorter_on_a_phone(self, residual: rv.Inspection) -> None:
+        wide, phone = (channel_mosaic(residual.blocks[4], "residual", width=width) for width in (840, 350))
+        assert (phone.layout.width, wide.layout.width) == (350, 840)
+        assert list(phone.data[1].x[:5]) == [7.5, 24.5, 41.5, 58.5, 7.5]
+        assert list(wide.data[1].x[:5]) == [7.5, 24.5, 41.5, 58.5, 75.5]
+
+    def test_the_strongest_channel_has_the_largest_norm(self, residual: rv.Inspection) -> None:
+        block = residual.blocks[4]
+        norms = [np.linalg.norm(channel) for channel in block.residual]
+        assert strongest_channel(block, "residual") == int(np.argmax(norms))
+
     def test_the_channel_map_is_the_channel(self, residual: rv.Inspection) -> None:
         block = residual.blocks[4]
         assert np.array_equal(channel_map(block, "residual", 5).data[0].z, block.residual[5])
@@ -233,22 +306,33 @@ class TestMeasuresByDepth:
 
 
 class TestCamOverlay:
-    def test_ground_is_the_crop_and_overlay_the_enlarged_cam(self, residual: rv.Inspection) -> None:
-        figure = cam_overlay(residual, "layer3.2")
-        assert np.array_equal(decoded(figure.data[0].source), residual.seen)
+    def test_the_map_is_the_cam_in_its_own_cells(self, residual: rv.Inspection) -> None:
+        (heatmap,) = cam_overlay(residual, "layer3.2").data
         cam = residual.block("layer3.2").cam
-        assert np.asarray(figure.data[1].z).shape == (32, 32)
-        assert float(np.max(figure.data[1].z)) <= cam.max() + 1e-6
-        assert figure.data[1].zmax == pytest.approx(cam.max())
+        assert np.array_equal(heatmap.z, cam)
+        assert (heatmap.zmin, heatmap.zmax) == (0, pytest.approx(cam.max()))
 
-    def test_the_overlay_covers_the_crop(self, residual: rv.Inspection) -> None:
-        overlay = cam_overlay(residual, "layer3.2").data[1]
-        assert overlay.x0 - overlay.dx / 2 == pytest.approx(-0.5)
-        assert overlay.x0 + overlay.dx * (len(overlay.z) - 0.5) == pytest.approx(31.5)
+    def test_it_lies_on_the_crop_in_grey(self, residual: rv.Inspection) -> None:
+        pixels = decoded(cam_overlay(residual, "layer3.2").layout.images[0].source)
+        assert (pixels.max(-1) == pixels.min(-1)).all()
+        grey = np.asarray(Image.fromarray(residual.seen).convert("L")).astype(float)
+        np.testing.assert_allclose(pixels[7::14, 7::14, 0], grey * 0.6 + 80, atol=0.51)
 
-    def test_the_slider_sets_the_opacity_of_the_overlay_alone(self, residual: rv.Inspection) -> None:
+    def test_photo_and_cells_have_the_same_edges(self, residual: rv.Inspection) -> None:
+        layout = cam_overlay(residual, "layer3.2").layout
+        image, rows, columns = layout.images[0], *residual.block("layer3.2").cam.shape
+        assert (image.x, image.x + image.sizex) == tuple(layout.xaxis.range) == (-0.5, columns - 0.5)
+        assert (image.y + image.sizey, image.y) == tuple(layout.yaxis.range) == (rows - 0.5, -0.5)
+        assert (image.xref, image.yref, image.sizing) == ("x", "y", "stretch")
+
+    def test_cells_are_exact_or_smooth(self, residual: rv.Inspection) -> None:
+        exact, smooth = (cam_overlay(residual, "layer3.2", cells=cells).data[0] for cells in ("exact", "smooth"))
+        assert (exact.zsmooth, smooth.zsmooth) == (False, "best")
+        assert "row %{y}, column %{x}" in exact.hovertemplate
+
+    def test_the_slider_sets_the_opacity_of_the_map(self, residual: rv.Inspection) -> None:
         slider = cam_overlay(residual, "layer3.2").layout.sliders[0]
-        assert [step.args for step in slider.steps] == [({"opacity": p / 100}, (1,)) for p in (0, 20, 40, 60, 80, 100)]
+        assert [step.args for step in slider.steps] == [({"opacity": p / 100}, (0,)) for p in (0, 20, 40, 60, 80, 100)]
 
     def test_an_unknown_block_is_named(self, residual: rv.Inspection) -> None:
         with pytest.raises(KeyError, match="layer9"):

@@ -1,6 +1,7 @@
 """Preprocessing against torchvision's own transforms, and by hand."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,8 +13,9 @@ from torchvision.models import (
     ResNeXt101_64X4D_Weights,
     Wide_ResNet50_2_Weights,
 )
+from torchvision.transforms import functional as transforms
 
-from resnet_viz.nets.preprocessing import Preprocessing
+from resnet_viz.nets.preprocessing import Framing, Preprocessing
 from resnet_viz.nets.zoo import CIFAR_PREPROCESSING
 
 WEIGHTS = (
@@ -80,6 +82,96 @@ class TestSeen:
         before = image.copy()
         CIFAR_PREPROCESSING.tensor(image)
         assert image == before
+
+
+def chequered(width: int, height: int) -> Image.Image:
+    """Every pixel names its own place: red is its column, green its row, and blue makes a chequerboard."""
+    rows, columns = np.indices((height, width))
+    return Image.fromarray(np.stack([columns, rows, 255 * ((rows + columns) % 2)], -1).astype(np.uint8))
+
+
+class TestCropBox:
+    @pytest.mark.parametrize("size", [*SIZES, (2000, 1000), (1001, 333)], ids=lambda size: f"{size[0]}x{size[1]}")
+    @pytest.mark.parametrize("weights", WEIGHTS, ids=str)
+    def test_is_where_torchvision_crops(self, weights: ResNet18_Weights, size: tuple[int, int]) -> None:
+        """The crop of a photo resized with its pixels' coordinates as colours begins and ends where the box says."""
+        preset = weights.transforms()
+        across = transforms.resize(Image.new("L", size), preset.resize_size).size
+        left, top = (round((side - 224) / 2) for side in across)
+        scale = (size[0] / across[0], size[1] / across[1])
+        box = (left * scale[0], top * scale[1], (left + 224) * scale[0], (top + 224) * scale[1])
+        assert Preprocessing.of(preset).crop_box(size) == pytest.approx(box)
+
+    def test_by_hand(self) -> None:
+        preprocessing = Preprocessing(256, 224, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+        # The shorter side of 512 becomes 256: two of the photo's pixels are one of the network's, 16 are cut off.
+        assert preprocessing.crop_box((512, 512)) == (32, 32, 480, 480)
+        assert preprocessing.crop_box((1024, 512)) == (288, 32, 736, 480)
+        assert CIFAR_PREPROCESSING.crop_box((40, 32)) == (4, 0, 36, 32)
+
+    def test_fitted_by_hand(self) -> None:
+        fitting = replace(CIFAR_PREPROCESSING, framing="fit")
+        assert fitting.crop_box((64, 32)) == (0, -16, 64, 48)
+        assert fitting.crop_box((32, 32)) == (0, 0, 32, 32)
+
+
+class TestSharp:
+    def test_the_crop_has_the_photos_own_pixels(self) -> None:
+        """224 of 256 at twice the size: the box lies on whole pixels, and none of them is changed."""
+        photo = chequered(250, 240)
+        preprocessing = Preprocessing(120, 100, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+        assert preprocessing.crop_box(photo.size) == pytest.approx((24, 20, 224, 220), abs=0)
+        assert preprocessing.sharp(photo).tobytes() == photo.crop((24, 20, 224, 220)).tobytes()
+
+    @pytest.mark.parametrize(
+        ("size", "side"), [((640, 480), 420), ((2000, 1000), 672), ((200, 150), 224), ((256, 256), 224), ((5000, 4000), 672)]
+    )
+    def test_it_is_never_larger_than_the_photo_nor_smaller_than_the_input(self, size: tuple[int, int], side: int) -> None:
+        preprocessing = Preprocessing(256, 224, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+        assert preprocessing.sharp(Image.new("RGB", size)).size == (side, side)
+
+    @pytest.mark.parametrize("framing", ["crop", "fit"])
+    @pytest.mark.parametrize("size", [(640, 480), (333, 1001), (700, 700)], ids=str)
+    def test_it_lines_up_with_what_the_network_sees(self, framing: Framing, size: tuple[int, int]) -> None:
+        """A ramp from left to right and one from top to bottom: reduced to the input, both are where they are in `seen`."""
+        width, height = size
+        rows, columns = np.indices((height, width))
+        ramps = np.stack([255 * columns / width, 255 * rows / height, 0 * rows], -1).round().astype(np.uint8)
+        photo = Image.fromarray(ramps)
+        preprocessing = Preprocessing(256, 224, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), framing=framing)
+        seen = np.asarray(preprocessing.seen(photo)).astype(int)
+        reduced = np.asarray(preprocessing.sharp(photo).resize((224, 224), Image.Resampling.BOX)).astype(int)
+        inside = seen[..., 2] == 0
+        # A quarter of the network's pixel at most; a photo's edge falls anywhere within a pixel of its surroundings.
+        assert np.abs(seen - reduced)[inside & (reduced[..., 2] == 0)].max() <= 2
+        assert (inside != (reduced[..., 2] == 0)).sum() <= 2 * 224
+
+    def test_a_small_photo_is_shown_as_it_is_seen(self, make_image: Callable[..., Image.Image]) -> None:
+        image = make_image(32, 32)
+        assert CIFAR_PREPROCESSING.sharp(image).tobytes() == image.tobytes()
+
+
+class TestFit:
+    def test_the_whole_photo_lies_on_the_mean_colour(self, make_image: Callable[..., Image.Image]) -> None:
+        image = make_image(32, 16)
+        seen = replace(CIFAR_PREPROCESSING, framing="fit").seen(image)
+        assert seen.crop((0, 8, 32, 24)).tobytes() == image.tobytes()
+        assert set(seen.crop((0, 0, 32, 8)).get_flattened_data()) == {CIFAR_PREPROCESSING.mean_colour}
+        assert set(seen.crop((0, 24, 32, 32)).get_flattened_data()) == {CIFAR_PREPROCESSING.mean_colour}
+
+    def test_what_surrounds_it_is_almost_0_in_the_tensor(self) -> None:
+        x = replace(CIFAR_PREPROCESSING, framing="fit").tensor(Image.new("RGB", (32, 16), "white"))
+        assert x[0, :, :8].abs().max() < 0.01
+
+    @pytest.mark.parametrize("size", [(1, 50), (50, 1), (3000, 61)], ids=str)
+    def test_a_thin_photo_keeps_a_row_or_column(self, size: tuple[int, int]) -> None:
+        seen = replace(CIFAR_PREPROCESSING, framing="fit").seen(Image.new("RGB", size, "white"))
+        assert seen.size == (32, 32)
+        assert (255, 255, 255) in set(seen.get_flattened_data())
+
+    def test_an_unknown_framing_is_refused(self) -> None:
+        with pytest.raises(ValueError, match="take 'crop' or 'fit'"):
+            replace(CIFAR_PREPROCESSING, framing="squash")  # type: ignore[arg-type]
 
 
 def test_normalisation_by_hand() -> None:

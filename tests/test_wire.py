@@ -179,6 +179,7 @@ def test_an_array_that_is_no_block_of_memory_arrives_whole() -> None:
         {"options": (("steps", [1]),)},
         {"options": (("steps",),)},
         {"data": "abc"},
+        {"framing": "squash"},
     ],
 )
 def test_what_is_not_of_its_type_is_not_sent(wrong: Any) -> None:
@@ -197,7 +198,7 @@ def test_a_type_without_a_form_is_said() -> None:
         encode(object(), object)
 
 
-TREE: list[object] = ["a", "b", "c", 1, [], True, "", "0", False]
+TREE: list[object] = ["a", "b", "c", 1, [], True, "", "crop", "0", False]
 F32 = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
 
 
@@ -208,11 +209,11 @@ F32 = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
         b"\0" * 7,
         b"\xff" * 64,
         (2**40).to_bytes(8, "little") + b"{}",
-        message(["a"] * 9)[:-3],
+        message(["a"] * 10)[:-3],
         message([]),
         message({"kind": "inspection"}),
-        message("x" * 9),
-        message([[]] * 9),
+        message("x" * 10),
+        message([[]] * 10),
         message(TREE),
         message(TREE, {"0": F32}, b"abcd"),
         message(TREE, {"0": {"dtype": "U8", "shape": [2**40], "data_offsets": [0, 1]}}, b"a"),

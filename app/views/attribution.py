@@ -10,14 +10,16 @@ import plotly.graph_objects as go
 import streamlit as st
 
 import resnet_viz as rv
-from app import results, show, state, waiting
+from app import results, show, state, viewport, waiting
 from app.catalogue import Subject
+from app.pictures import Ground
 from app.state import Selection
-from app.views import current, method_picker
+from app.views import block_section, cells_picker, current, method_picker
 from app.views.block_section import SCALES
 from resnet_viz.analyses.activations import Array
 from resnet_viz.analyses.trust import Robustness
 from resnet_viz.engine.jobs import Option, Ticket
+from resnet_viz.figures.attribution.overlay import Cells
 from resnet_viz.figures.block.block_equation import Scale
 
 VIEWS = {
@@ -29,6 +31,8 @@ VIEWS = {
 }
 BY_METHOD = ("one", "trust")
 LARGE_DELTA = 0.05
+# Shares of a wide page: one map, and the map over the photo beside the map by itself.
+ONE_MAP, TWO_MAPS = 0.36, 1.0
 INFIDELITY = (
     "The mean squared difference between what the map predicts for noisy copies of the picture and what the logit does, after"
     " the best scaling; 0 is best."
@@ -64,8 +68,14 @@ class _Question:
 
     @property
     def _about(self) -> Hashable:
-        """What everything is about: the network, the picture and the class."""
-        return self.subject.model, self.subject.trained, self.chosen.image, self.result.target
+        """What everything is about: the network, the photo, what is seen of it, and the class."""
+        framing = self.subject.preprocessing.framing
+        return self.subject.model, self.subject.trained, self.chosen.image, framing, self.result.target
+
+    @property
+    def ground(self) -> Ground:
+        """The photo that lies under the maps."""
+        return results.ground(self.chosen.image, self.subject)
 
     def submit(self, kind: str, what: str, **given: Option) -> Ticket:
         """Ask for a kind of job about the class that is explained."""
@@ -74,6 +84,10 @@ class _Question:
     def attribute(self) -> Ticket:
         """Ask for the attribution."""
         return self.submit("attribution", self.what, method=self.method, **self.options)
+
+    def cells(self, usual: Cells) -> Cells:
+        """How maps are drawn: as the link says, or the usual way."""
+        return cells_picker.cells_of(self.chosen, usual)
 
     def answers(self, what: str, asked: list[tuple[str, Options]]) -> list[Any] | None:
         """Answers to kinds of jobs with options; None where they were stopped."""
@@ -85,7 +99,7 @@ def page() -> None:
     """The whole page, top to bottom."""
     result, chosen = current.inspection()
     view = chosen.view if chosen.view in VIEWS else "one"
-    subject = waiting.network(chosen.model, trained=chosen.trained)
+    subject = waiting.network(chosen.model, trained=chosen.trained, framing=chosen.framing)
     question = _Question(subject, result, chosen, *method_picker.chosen_method(result, chosen))
     if view not in BY_METHOD:
         _draw(view, question)
@@ -106,7 +120,7 @@ def _one(question: _Question) -> None:
     found = _attribution(question)
     if found is None:
         return
-    _map(found)
+    _map(question, found)
     _sum(found, question.options)
     if question.method == "grad_cam":
         _places(question)
@@ -120,18 +134,27 @@ def _attribution(question: _Question) -> rv.Attribution | None:
         st.markdown("#### The map so far")
         st.caption("Not finished: more passes are being added.")
         # Streamlit counts what one run has drawn, also what it has replaced: each needs a key of its own.
-        picture = rv.figures.attribution_so_far(question.result.seen, so_far)
-        show.picture(picture, "The map so far.", f"so-far-{next(drawn)}", 372)
+        picture = rv.figures.attribution_so_far(question.ground.small, so_far, question.cells("exact"))
+        show.picture(picture, "The map so far.", f"so-far-{next(drawn)}", viewport.room(ONE_MAP))
 
     asks = [question.ask or question.attribute]
     found = waiting.long(question.what, question.key, asks, question.subject, preview)
     return found[0] if found else None
 
 
-def _map(found: rv.Attribution) -> None:
-    figure = rv.figures.attribution_map(found, theme=show.theme())
-    show.heading(figure)
-    show.chart(figure, "attribution", width="content")
+def _map(question: _Question, found: rv.Attribution) -> None:
+    usual: Cells = "exact" if found.cells is None else "smooth"
+    figure = rv.figures.attribution_map(
+        found,
+        theme=show.theme(),
+        photo=question.ground.large,
+        cells=question.cells(usual),
+        width=viewport.room(TWO_MAPS),
+    )
+    with st.container(horizontal=True, vertical_alignment="bottom", key="map-head"):
+        show.heading(figure)
+        cells_picker.pick(question.chosen, usual)
+    show.chart(figure, "attribution", least=viewport.least(TWO_MAPS))
 
 
 def _sum(found: rv.Attribution, options: Options) -> None:
@@ -167,7 +190,10 @@ def _places(question: _Question) -> None:
     ]
     found = question.answers("place", asked)
     if found:
-        _small(rv.figures.cam_places(found, show.theme()), "places")
+        figure = rv.figures.cam_places(
+            found, show.theme(), photo=question.ground.small, cells=question.cells("smooth"), width=viewport.room()
+        )
+        _small(figure, "places")
 
 
 def _gallery(question: _Question) -> None:
@@ -182,9 +208,13 @@ def _gallery(question: _Question) -> None:
     )
     found = question.answers("method", [("attribution", {"method": method}) for method in methods])
     if found:
-        figure = rv.figures.attribution_gallery(found, show.theme())
-        show.heading(figure)
-        show.chart(figure, "methods", width="content")
+        figure = rv.figures.attribution_gallery(
+            found, show.theme(), photo=question.ground.small, cells=question.cells("exact"), width=viewport.room()
+        )
+        with st.container(horizontal=True, vertical_alignment="bottom", key="map-head"):
+            show.heading(figure)
+            cells_picker.pick(question.chosen, "exact")
+        show.chart(figure, "methods", least=viewport.least())
 
 
 def _take_methods() -> None:
@@ -194,14 +224,22 @@ def _take_methods() -> None:
 def _strip(question: _Question) -> None:
     result, chosen = question.result, question.chosen
     scale: Scale = "each" if chosen.scale == "each" else "shared"
-    figure = rv.figures.cam_strip(result, chosen.block, show.theme(), scale=scale)
+    figure = rv.figures.cam_strip(
+        result,
+        chosen.block,
+        show.theme(),
+        scale=scale,
+        photo=question.ground.large,
+        cells=question.cells("smooth"),
+        width=viewport.room(),
+    )
     with st.container(horizontal=True, vertical_alignment="bottom"):
         show.heading(figure)
         st.segmented_control(
             "Colours", list(SCALES), format_func=lambda name: SCALES[name], required=True, **state.bound("scale", scale)
         )
-    show.chart(figure, "cam-strip", width="content", on_click=lambda block: state.change(block=block))
-    _small(rv.figures.cam_overlay(result, chosen.block, show.theme()), "cam")
+    show.chart(figure, "cam-strip", least=viewport.least(), on_click=lambda block: state.change(block=block))
+    block_section.cam(result, chosen)
 
 
 def _conductance(question: _Question) -> None:
@@ -231,7 +269,7 @@ def _trust(question: _Question) -> None:
     found = _attribution(question)
     if found is None:
         return
-    _map(found)
+    _map(question, found)
     st.caption(
         "Deletion covers the pixels that the map calls most important: the class should go quickly. Randomisation makes the"
         " network forget what it learned, from the head down: a map that does not change never showed what was learned."
@@ -255,7 +293,7 @@ def _trust(question: _Question) -> None:
 def _small(figure: go.Figure, key: str) -> None:
     """A figure beside or under the page's main one."""
     show.heading(figure, level=4)
-    show.chart(figure, key, width="content")
+    show.chart(figure, key, least=viewport.least(ONE_MAP))
 
 
 def _metrics(found: Robustness) -> None:

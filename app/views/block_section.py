@@ -3,12 +3,18 @@
 import streamlit as st
 
 import resnet_viz as rv
-from app import show, state
+from app import results, show, state, viewport, waiting
 from app.state import Selection
-from resnet_viz.figures.block.block_equation import TERM_NAMES, terms_of
+from app.views import cells_picker
+from resnet_viz.figures.attribution.backdrop import FEWEST as PIXELATED
+from resnet_viz.figures.attribution.cam_overlay import BAR as COLOURBAR
+from resnet_viz.figures.block.block_equation import TERM_NAMES, Scale, terms_of
+from resnet_viz.figures.block.channel_mosaic import strongest_channel
 from resnet_viz.figures.theme import short
 
 DETAILS = {"channels": "All channels", "cam": "Grad-CAM", "depth": "Every block by depth", "numbers": "Table"}
+# Shares of a wide page: the mosaic and one of its channels, and Grad-CAM.
+TILES, ONE, HALF = 0.62, 0.36, 0.47
 SCALES = {"shared": "One scale for all", "each": "Each its own scale"}
 
 
@@ -16,7 +22,8 @@ def equation(result: rv.Inspection, chosen: Selection) -> None:
     """Identity + residual = sum -> ReLU -> output, for the mean over channels or for one of them."""
     block = result.block(chosen.block)
     channel = _channel(block, chosen)
-    figure = rv.figures.block_equation(block, channel, "each" if chosen.scale == "each" else "shared", show.theme())
+    scale: Scale = "each" if chosen.scale == "each" else "shared"
+    figure = rv.figures.block_equation(block, channel, scale, show.theme(), width=viewport.room())
     with st.container(horizontal=True, vertical_alignment="bottom", key="equation-head"):
         show.heading(figure)
         st.selectbox(
@@ -26,15 +33,13 @@ def equation(result: rv.Inspection, chosen: Selection) -> None:
             width=200,
             **state.bound("channel", "" if channel is None else str(channel)),
         )
-        scale = chosen.scale if chosen.scale in SCALES else "shared"
         st.segmented_control(
             "Colours", list(SCALES), format_func=lambda name: SCALES[name], required=True, **state.bound("scale", scale)
         )
-    pictures, facts = st.columns([4, 1], vertical_alignment="center")
-    with pictures:
-        show.chart(figure, "equation", width="content")
-    with facts:
-        _facts(block)
+    show.chart(figure, "equation", least=viewport.least())
+    with st.container(horizontal=True, vertical_alignment="bottom", key="equation-foot"):
+        with st.container():
+            _facts(block)
         _steps([each.name for each in result.blocks], chosen.block)
 
 
@@ -44,7 +49,7 @@ def details(result: rv.Inspection, chosen: Selection) -> None:
     st.segmented_control(
         "Look closer", list(DETAILS), format_func=lambda name: DETAILS[name], required=True, **state.bound("detail", detail)
     )
-    {"channels": _channels, "cam": _cam, "depth": _depth, "numbers": _numbers}[detail](result, chosen)
+    {"channels": _channels, "cam": cam, "depth": _depth, "numbers": _numbers}[detail](result, chosen)
 
 
 def _channel(block: rv.BlockInspection, chosen: Selection) -> int | None:
@@ -58,7 +63,7 @@ def _facts(block: rv.BlockInspection) -> None:
         "shape": "×".join(map(str, block.shape)),
         "shortcut": block.shortcut,
         "|F| / |x|": f"{m.ratio:.3f}",
-        "cos(x, F)": f"{m.cosine:+.3f}",
+        "cos(x, F)": f"{m.cosine:+.3f}".replace("-", "−"),
         "gradient through F": f"{1 - m.shortcut_share:.0%}",
         "parameters": f"{m.parameters:,}",
         "multiply-adds": f"{m.multiply_adds / 1e6:,.2f} M",
@@ -66,12 +71,12 @@ def _facts(block: rv.BlockInspection) -> None:
     }
     if block.shortcut == "none":
         rows = {name: value for name, value in rows.items() if "F" not in name}
-    show.facts(rows)
+    show.facts_in_line(f"Block {short(block.name)}, all {block.shape[0]} channels together", rows)
 
 
 def _steps(names: list[str], here: str) -> None:
     position = names.index(here)
-    with st.container(horizontal=True, vertical_alignment="center", key="steps"):
+    with st.container(horizontal=True, vertical_alignment="center", key="steps", width="content"):
         for label, to, key in (("Previous", position - 1, "ArrowLeft"), ("Next", position + 1, "ArrowRight")):
             inside = 0 <= to < len(names)
             block = names[to] if inside else ""
@@ -92,24 +97,36 @@ def _channels(result: rv.Inspection, chosen: Selection) -> None:
         label_visibility="collapsed",
         **state.bound("term", term),
     )
-    mosaic = rv.figures.channel_mosaic(block, term, channel, show.theme())
-    show.heading(mosaic, level=4)
-    tiles, one = st.columns([5, 3])
+    mosaic = rv.figures.channel_mosaic(block, term, channel, show.theme(), width=viewport.room(TILES))
+    one_width = viewport.room(ONE)
+    tiles, one = st.columns([TILES, ONE], gap="medium")
     with tiles:
-        show.chart(mosaic, "mosaic", width="content", on_click=lambda channel: state.change(channel=channel))
+        show.heading(mosaic, level=4)
+        show.chart(mosaic, "mosaic", least=viewport.least(TILES), on_click=lambda channel: state.change(channel=channel))
     with one:
-        if channel is None:
-            st.caption("Click a tile: its map with all its values opens here, and the equation above shows that channel.")
-        else:
-            figure = rv.figures.channel_map(block, term, channel, show.theme())
-            show.heading(figure, level=5)
-            show.chart(figure, "channel", width="content")
+        # Where none is chosen the strongest is an example of what a click opens.
+        drawn = strongest_channel(block, term) if channel is None else channel
+        figure = rv.figures.channel_map(block, term, drawn, show.theme(), width=one_width)
+        show.heading(figure, level=4)
+        show.chart(figure, "channel", least=viewport.least(ONE))
 
 
-def _cam(result: rv.Inspection, chosen: Selection) -> None:
-    figure = rv.figures.cam_overlay(result, chosen.block, show.theme())
-    show.heading(figure, level=4)
-    show.chart(figure, "cam", width="content")
+def cam(result: rv.Inspection, chosen: Selection, *, level: int = 4) -> None:
+    """Grad-CAM after the open block, and beside it the photo in colour."""
+    subject = waiting.network(chosen.model, trained=chosen.trained, framing=chosen.framing)
+    ground, drawn = results.ground(chosen.image, subject), cells_picker.cells_of(chosen, "smooth")
+    figure = rv.figures.cam_overlay(
+        result, chosen.block, show.theme(), photo=ground.large, cells=drawn, width=viewport.room(HALF)
+    )
+    with st.container(horizontal=True, vertical_alignment="bottom", key="cam-head"):
+        show.heading(figure, level=level)
+        cells_picker.pick(chosen, "smooth")
+    over, beside = st.columns(2, gap="medium")
+    with over:
+        show.chart(figure, "cam", least=viewport.least(HALF))
+    with beside:
+        alt, few = "The network's input with the photo's own pixels", ground.large.side < PIXELATED
+        show.photo(ground.colour, alt, viewport.room(HALF) - COLOURBAR, pixelated=few)
 
 
 def _depth(result: rv.Inspection, chosen: Selection) -> None:

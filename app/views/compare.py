@@ -51,8 +51,8 @@ def _attempts() -> Iterator[Selection]:
 
 
 def _compare(chosen: Selection) -> rv.Comparison:
-    left_subject = waiting.network(chosen.left, trained=chosen.left_weights != "none", field="left")
-    right_subject = waiting.network(chosen.right, trained=chosen.right_weights != "none", field="right")
+    left_subject = waiting.network(chosen.left, trained=chosen.left_weights != "none", field="left", framing=chosen.framing)
+    right_subject = waiting.network(chosen.right, trained=chosen.right_weights != "none", field="right", framing=chosen.framing)
     target = _target(chosen, left_subject, right_subject)
     pairs = pair_blocks(results.block_names(left_subject), results.block_names(right_subject))
     asked = next((pair for pair in pairs if pair.name == chosen.block), None)

@@ -5,9 +5,9 @@ from dataclasses import asdict
 import streamlit as st
 
 import resnet_viz as rv
-from app import results, show, state
+from app import results, show, state, waiting
 from app.state import Selection
-from app.views import picture_section
+from app.views import photo_section, picture_section
 from app.views.compare_pair import Mode, in_mode, mode_of, swapped
 from app.views.network_picker import described
 
@@ -39,6 +39,7 @@ def sides(result: rv.Comparison, chosen: Selection) -> None:
         _side(result.left, "left", chosen, mode)
     with right:
         _side(result.right, "right", chosen, mode)
+    photo_section.framing(chosen.image, chosen)
     if mode == "networks":
         _other_pictures("image", chosen.image, "gallery")
         if (chosen.left, chosen.left_weights) == (chosen.right, chosen.right_weights):
@@ -55,9 +56,12 @@ def _facts(result: rv.Comparison, mode: Mode) -> str:
 def _side(inspected: rv.Inspection, side: str, chosen: Selection, mode: Mode) -> None:
     if mode != "pictures":
         _network_picker(f"{side.capitalize()} network", side, inspected.model)
-    seen, says = st.columns([1, 2], gap="medium")
+    image = chosen.right_image if side == "right" and chosen.right_image else chosen.image
+    weights = chosen.left_weights if side == "left" else chosen.right_weights
+    subject = waiting.network(inspected.model, trained=weights != "none", field=side, framing=chosen.framing)
+    seen, says = st.columns([1, 1], gap="medium")
     with seen:
-        picture_section.crop(inspected)
+        photo_section.photo(inspected, subject, image)
     with says:
         picture_section.answer(inspected, f"predictions-{side}")
         if not inspected.weights.trained:

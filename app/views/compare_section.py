@@ -7,7 +7,7 @@ import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
 import resnet_viz as rv
-from app import show, state
+from app import show, state, viewport
 from app.state import Selection
 from app.views.block_section import SCALES
 from resnet_viz.analyses.comparison_words import sentences
@@ -63,9 +63,11 @@ def equations(result: rv.Comparison, chosen: Selection) -> None:
     left, right = result.left.block(pair.left), result.right.block(pair.right)
     scale = chosen.scale if chosen.scale in SCALES else "shared"
     if scale == "shared":
-        figures = [rv.figures.comparison_equation(*blocks, show.theme()) for blocks in ((left, right), (right, left))]
+        pairs, width = ((left, right), (right, left)), viewport.room()
+        figures = [rv.figures.comparison_equation(*blocks, show.theme(), width=width) for blocks in pairs]
     else:
-        figures = [rv.figures.block_equation(block, scale="each", theme=show.theme()) for block in (left, right)]
+        width = viewport.room()
+        figures = [rv.figures.block_equation(block, scale="each", theme=show.theme(), width=width) for block in (left, right)]
     with st.container(horizontal=True, vertical_alignment="bottom", key="equation-head"):
         with st.container():
             sides = f"{short(pair.left)} of {result.left_name} beside {short(pair.right)} of {result.right_name}"
@@ -77,7 +79,7 @@ def equations(result: rv.Comparison, chosen: Selection) -> None:
         )
     for figure, side, key in zip(figures, (result.left_name, result.right_name), ("left", "right"), strict=True):
         st.markdown(f"##### {_title(side)} · {show.escape(figure.layout.meta['finding'])}")
-        show.chart(figure, f"equation-{key}", width="content")
+        show.chart(figure, f"equation-{key}", least=viewport.least())
 
 
 def numbers(result: rv.Comparison) -> None:

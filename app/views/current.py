@@ -42,5 +42,5 @@ def inspection() -> tuple[rv.Inspection, Selection]:
 
 
 def _inspect(chosen: Selection) -> rv.Inspection:
-    net = waiting.network(chosen.model, trained=chosen.trained)
+    net = waiting.network(chosen.model, trained=chosen.trained, framing=chosen.framing)
     return waiting.inspection(net, chosen.image, chosen.target_index, chosen.block)

@@ -26,7 +26,7 @@ def page() -> None:
     """The whole page, top to bottom."""
     result, chosen = current.top()
     kind, versus = _objective(result, chosen)
-    subject = waiting.network(chosen.model, trained=chosen.trained)
+    subject = waiting.network(chosen.model, trained=chosen.trained, framing=chosen.framing)
     found = _ask(subject, chosen.image, chosen.target_index, kind, versus)
     beside = _beside(chosen, found.objective.target, kind, versus)
     _flow(found, beside, chosen)
@@ -75,7 +75,9 @@ def _beside(chosen: Selection, target: int, kind: ObjectiveKind, versus: int | N
     trained = chosen.beside == "plain" and info.here
     if not trained:
         st.warning(f"Beside it, {info.title} with random weights: nothing of it was learned.", icon=":material/casino:")
-    return _ask(waiting.network(name, trained=trained, field="beside"), chosen.image, target, kind, versus)
+    return _ask(
+        waiting.network(name, trained=trained, field="beside", framing=chosen.framing), chosen.image, target, kind, versus
+    )
 
 
 def _ask(subject: Subject, image: str, target: int | None, kind: ObjectiveKind, versus: int | None) -> rv.Gradients:

@@ -40,9 +40,12 @@ def _block_map(result: rv.Inspection, chosen: Selection) -> None:
 
 def _sweep(result: rv.Inspection, chosen: Selection) -> AblationSweep | None:
     """Each block's branch removed in turn, for the class that is explained; None where that was stopped."""
-    subject = waiting.network(chosen.model, trained=chosen.trained)
+    subject = waiting.network(chosen.model, trained=chosen.trained, framing=chosen.framing)
     ask = partial(results.submit, subject, "ablation sweep", chosen.image, result.target, "ablation sweep")
     found = waiting.long(
-        "without block", ("ablation sweep", subject.model, subject.trained, chosen.image, result.target), [ask], subject
+        "without block",
+        ("ablation sweep", subject.model, subject.trained, subject.preprocessing.framing, chosen.image, result.target),
+        [ask],
+        subject,
     )
     return found[0] if found else None

@@ -5,9 +5,9 @@ from streamlit.elements.widgets.chat import ChatInputValue
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 import resnet_viz as rv
-from app import middleware, results, show, state
+from app import middleware, results, show, state, waiting
 from app.state import Selection
-from app.views import away_section, download_section, network_picker
+from app.views import away_section, classes_section, download_section, network_picker, photo_section
 from resnet_viz.images import MAX_BYTES
 
 OPENED = ["jpg", "jpeg", "jfif", "jpe", "pjpeg", "png", "webp", "avif", "hif", "gif", "bmp", "tif", "tiff"]
@@ -46,10 +46,12 @@ def notice() -> None:
 
 
 def picture(result: rv.Inspection, chosen: Selection) -> None:
-    """The crop the network saw, the classes it is most for, and the ways to another picture."""
-    seen, says, other = st.columns([1, 2, 4], gap="medium")
+    """The photo and what the network sees of it, the most probable classes, and the ways to another picture."""
+    subject = waiting.network(chosen.model, trained=chosen.trained, framing=chosen.framing)
+    seen, says, other = st.columns([9, 7, 14], gap="medium")
     with seen:
-        crop(result)
+        photo_section.photo(result, subject, chosen.image)
+        photo_section.framing(chosen.image, chosen)
     with says:
         answer(result, "predictions")
     with other:
@@ -57,18 +59,13 @@ def picture(result: rv.Inspection, chosen: Selection) -> None:
         gallery("image", chosen.image, "gallery")
 
 
-def crop(result: rv.Inspection) -> None:
-    """The picture as the network saw it."""
-    side = result.seen.shape[0]
-    alt = f"The picture as the network sees it, {side} by {side} pixels"
-    st.image(result.seen, width="stretch", caption=f"as the network sees it, {side}×{side}", alt=alt)
-
-
 def answer(result: rv.Inspection, key: str) -> None:
-    """The classes that the network is most for."""
+    """The most probable classes, all that there are, and a hint where perhaps none fits."""
     figure = rv.figures.predictions(result, 4, show.theme())
     st.markdown(f"##### {show.escape(figure.layout.meta['finding'])}")
     show.chart(figure, key)
+    classes_section.classes(result)
+    classes_section.hint(result)
 
 
 def upload(field: str) -> None:
@@ -93,7 +90,7 @@ def upload(field: str) -> None:
             file_type=upload_types(),
             on_submit=_take,
             args=(pasted, field),
-            width=260,
+            width=230,
         )
         camera = st.toggle("Camera", key=f"use-camera-{field}")
         st.caption("Your photo stays in this server's memory.")
@@ -113,18 +110,24 @@ def upload_types() -> list[str]:
 
 
 def gallery(field: str, shown: str, key: str) -> None:
-    """The samples, for a field of the selection that shows one of them or a picture of the person's own."""
+    """The person's own pictures and the samples, for a field of the selection that shows one of them."""
+    own = results.own_pictures(shown)
+    titles = {name: f"Your photo {len(own) - number}" for number, name in enumerate(own)}
+    titles |= {sample.id: sample.title for sample in results.samples().values()}
+    hints = {sample.id: f"{sample.title} · {sample.description}" for sample in results.samples().values()}
     with st.container(horizontal=True, key=key, gap="xsmall"):
-        for sample in results.samples().values():
+        for name, title in titles.items():
             st.button(
-                sample.title,
-                key=f"{key}-sample-{sample.id}",
-                type="primary" if sample.id == shown else "secondary",
-                help=f"{sample.title} · {sample.description}",
+                title,
+                key=f"{key}-sample-{name}",
+                type="primary" if name == shown else "secondary",
+                help=hints.get(name, title),
                 on_click=state.change,
-                kwargs={field: sample.id, "target": "", "channel": ""},
+                kwargs={field: name, "target": "", "channel": ""},
             )
     st.html(f"<style>{results.sample_thumbnails()}</style>")
+    if own:
+        st.html(f"<style>{results.own_thumbnails(own)}</style>")
 
 
 def _target_picker(result: rv.Inspection, chosen: Selection) -> None:

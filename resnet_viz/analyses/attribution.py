@@ -26,6 +26,7 @@ class Attribution:
 
     `attributions` float32 (3, H, W) on the pixels that the network saw, `seen` uint8 (H, W, 3). For methods that start from a
     baseline, `difference` is F(x) - F(baseline) and `delta` the attributions' sum minus it; for others both are None.
+    `cells` (h, w) is the map before it was enlarged to the pixels, of a method that works on a block's maps; else None.
     """
 
     method: str
@@ -39,6 +40,7 @@ class Attribution:
     difference: float | None
     delta: float | None
     seconds: float
+    cells: Array | None = None
 
     @property
     def map(self) -> Array:
@@ -56,7 +58,7 @@ class Attribution:
     @property
     def nbytes(self) -> int:
         """Memory of all arrays in bytes."""
-        return int(self.seen.nbytes + self.attributions.nbytes)
+        return int(self.seen.nbytes + self.attributions.nbytes + (0 if self.cells is None else self.cells.nbytes))
 
 
 def attribute(
@@ -100,6 +102,7 @@ def attribute(
         difference=difference,
         delta=None if difference is None else float(attributions.sum(dtype=np.float64)) - difference,
         seconds=time.perf_counter() - started,
+        cells=None if result.cells is None else array(result.cells[0]),
     )
 
 

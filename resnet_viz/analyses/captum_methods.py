@@ -54,7 +54,7 @@ def grad_cam(explained: Explained, options: PlaceOptions, tick: Tick) -> Result:
     large = F.interpolate(cam.detach(), explained.x.shape[2:], mode="bilinear")
     tick(1, 1, None)
     # A Grad-CAM has no colours: each gets a third, so that the channels' sum is the map.
-    return Result(large.expand(-1, 3, -1, -1) / 3)
+    return Result(large.expand(-1, 3, -1, -1) / 3, cells=cam.detach())
 
 
 def occlusion(explained: Explained, options: WindowOptions, tick: Tick) -> Result:

@@ -65,7 +65,11 @@ class PlaceOptions:
 
 @dataclass(frozen=True)
 class Result:
-    """Attributions (1, 3, H, W), and the baseline that they are measured from, if any."""
+    """Attributions (1, 3, H, W), and the baseline that they are measured from, if any.
+
+    `cells` (1, 1, h, w) is the map of a method that works on a block's smaller maps, before it was enlarged to the pixels.
+    """
 
     attributions: Tensor
     baseline: Tensor | None = None
+    cells: Tensor | None = None

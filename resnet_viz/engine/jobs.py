@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from resnet_viz.analyses.activations import Array
 from resnet_viz.engine.store import EVERYBODY
+from resnet_viz.nets.preprocessing import Framing
 from resnet_viz.nets.zoo import ModelInfo
 
 Option = str | int | float | bool | None
@@ -41,8 +42,8 @@ class Job:
 
     `kind` is one of `resnet_viz.engine.job_types.KINDS`, `model` a network of the catalogue, `image` the SHA-256 of `data`, the
     picture's bytes; `target` a class index, or None for the predicted one. `owner` names the session whose own checkpoint it is
-    about, and its settings; it is empty for the catalogue's networks. A `public` picture ships with the app: what is computed
-    of it is nobody's own.
+    about, and its settings; it is empty for the catalogue's networks. `framing` is the preprocessing's: which part of the
+    picture the network sees. A `public` picture ships with the app: what is computed of it is nobody's own.
     """
 
     kind: str
@@ -52,6 +53,7 @@ class Job:
     options: tuple[tuple[str, Option], ...] = ()
     trained: bool = True
     owner: str = ""
+    framing: Framing = "crop"
     data: bytes = field(default=b"", repr=False, compare=False)
     public: bool = field(default=False, compare=False)
 

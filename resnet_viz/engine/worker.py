@@ -45,7 +45,7 @@ class Run:
     @property
     def company(self) -> Hashable:
         """What runs have in common that can go through the network in one pass."""
-        return (self.job.kind, self.job.model, self.job.trained, self.job.owner)
+        return (self.job.kind, self.job.model, self.job.trained, self.job.owner, self.job.framing)
 
     def gains_by_company(self, device: torch.device) -> bool:
         """Whether a pass with others takes less time than one after the other.
@@ -107,7 +107,8 @@ class Worker:
 
         def net() -> Net:
             found = run.net or self.nets.get(run.job.model, run.job.trained, self.device)
-            return InterruptibleNet.of(found, check)
+            framed = replace(found, preprocessing=replace(found.preprocessing, framing=run.job.framing))
+            return InterruptibleNet.of(framed, check)
 
         task = Task(run.job, net, partial(_picture, run.job), report, ask)
         return task

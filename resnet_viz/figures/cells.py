@@ -13,6 +13,9 @@ from resnet_viz.figures.theme import Theme
 
 Domain = tuple[float, float]
 
+# A figure that has fewer pixels across than this puts its pictures one under the other.
+STACKED = 640
+
 
 @dataclass(frozen=True)
 class Cell:

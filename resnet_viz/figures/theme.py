@@ -100,8 +100,10 @@ def _axis(theme: Theme) -> dict[str, object]:
     }
 
 
+@cache
 def signed_palette() -> NDArray[np.uint8]:
-    """The signed colour scale as 255 RGB colours, uint8 (255, 3); the middle one stands for 0."""
+    """The signed colour scale as 255 RGB colours, uint8 (255, 3), read-only; the middle one stands for 0."""
     colours = sample_colorscale(SIGNED, list(np.linspace(0, 1, 255)), colortype="tuple")
     palette: NDArray[np.uint8] = np.rint(255 * np.array(colours)).astype(np.uint8)
+    palette.flags.writeable = False
     return palette

@@ -1,12 +1,13 @@
 """From a PIL image to the tensor a network was trained on: resize the shorter side, crop the centre, normalise.
 
 The same arithmetic as torchvision's `ImageClassification` preset, with the cropped picture as a step of its own, because
-overlays belong on the pixels that the network saw.
+overlays belong on the pixels that the network saw. `crop_box` says which part of the photo that is, and `sharp` shows the same
+part with the photo's own pixels.
 """
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from PIL import Image
 from torch import Tensor
@@ -16,6 +17,11 @@ from torchvision.transforms import functional as transforms
 from resnet_viz.images import upright_rgb
 
 LARGEST = 1024
+# The most pixels on a side that are drawn under a map: three times the usual input, and what a chart on screen can show.
+SHARPEST = 672
+
+Framing = Literal["crop", "fit"]
+Box = tuple[float, float, float, float]
 
 
 class Preset(Protocol):
@@ -30,13 +36,18 @@ class Preset(Protocol):
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """Sizes in pixels; mean and standard deviation per channel on the scale 0..1. ValueError for what cannot be meant."""
+    """Sizes in pixels; mean and standard deviation per channel on the scale 0..1. ValueError for what cannot be meant.
+
+    `framing` says what of a photo that is not square the network sees: "crop", its centre square, as torchvision does, or
+    "fit", the whole photo with its longer side as long as the input and the rest filled with the mean colour.
+    """
 
     resize: int
     crop: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     interpolation: InterpolationMode = InterpolationMode.BILINEAR
+    framing: Framing = "crop"
 
     def __post_init__(self) -> None:
         """Refuse what would give no picture, or one without end."""
@@ -46,6 +57,8 @@ class Preprocessing:
             )
         if not all(math.isfinite(value) for value in (*self.mean, *self.std)) or min(self.std) <= 0:
             raise ValueError(f"mean {self.mean} and standard deviation {self.std}: take numbers, standard deviations above 0")
+        if self.framing not in ("crop", "fit"):
+            raise ValueError(f"framing {self.framing!r} is unknown: take 'crop' or 'fit'")
 
     @classmethod
     def of(cls, preset: Preset) -> "Preprocessing":
@@ -59,14 +72,64 @@ class Preprocessing:
             preset.interpolation,
         )
 
+    @property
+    def mean_colour(self) -> tuple[int, int, int]:
+        """The mean as an RGB colour, 0..255: what surrounds a fitted photo, and is close to 0 in the tensor."""
+        red, green, blue = (min(255, max(0, round(255 * value))) for value in self.mean)
+        return red, green, blue
+
     def seen(self, image: Image.Image) -> Image.Image:
         """Return the square picture that the network sees, `crop` x `crop` pixels, RGB.
 
         A PIL image of any mode is treated as `rv.open_image` treats a file; raises `rv.ImageError` where it cannot be used.
         """
-        resized = transforms.resize(upright_rgb(image), [self.resize], self.interpolation)
+        photo = upright_rgb(image)
+        if self.framing == "fit":
+            return self._laid_out(photo, self.crop)
+        resized = transforms.resize(photo, [self.resize], self.interpolation)
         cropped: Image.Image = transforms.center_crop(resized, [self.crop])
         return cropped
+
+    def crop_box(self, size: tuple[int, int]) -> Box:
+        """Return what of a photo of this size (width, height) the network sees: left, top, right, bottom, in its pixels.
+
+        The edges may lie between two pixels, and outside a fitted photo, where the mean colour is.
+        """
+        width, height = size
+        if self.framing == "fit":
+            across, down = _fitted(size, self.crop)
+            left, top = -((self.crop - across) // 2), -((self.crop - down) // 2)
+        else:
+            # As torchvision computes it, rounding included.
+            shorter = min(size)
+            across, down = (self.resize if side == shorter else int(self.resize * side / shorter) for side in size)
+            left, top = round((across - self.crop) / 2), round((down - self.crop) / 2)
+        x, y = width / across, height / down
+        return left * x, top * y, (left + self.crop) * x, (top + self.crop) * y
+
+    def sharp(self, image: Image.Image, most: int = SHARPEST) -> Image.Image:
+        """Return what `seen` shows with the photo's own pixels: square, RGB, at most `most` pixels on a side.
+
+        It has no more pixels than the photo has there, and no fewer than the network's input.
+        """
+        box = self.crop_box(image.size)
+        side = max(self.crop, min(most, int(min(box[2] - box[0], box[3] - box[1]))))
+        if side == self.crop:
+            return self.seen(image)
+        photo = upright_rgb(image)
+        if self.framing == "fit":
+            return self._laid_out(photo, side)
+        return photo.resize((side, side), Image.Resampling.BILINEAR, _inside(box, photo.size))
+
+    def _laid_out(self, photo: Image.Image, side: int) -> Image.Image:
+        """The whole photo in the middle of a square of the mean colour, which is `crop_box` at `side` pixels."""
+        left, top, right, bottom = self.crop_box(photo.size)
+        x, y = side / (right - left), side / (bottom - top)
+        edges = [round(edge) for edge in (-left * x, -top * y, (photo.width - left) * x, (photo.height - top) * y)]
+        size = [max(1, edges[3] - edges[1]), max(1, edges[2] - edges[0])]
+        square = Image.new("RGB", (side, side), self.mean_colour)
+        square.paste(transforms.resize(photo, size, self.interpolation), (edges[0], edges[1]))
+        return square
 
     def tensor(self, image: Image.Image) -> Tensor:
         """PIL image -> float32 (1, 3, crop, crop), (value / 255 - mean) / std."""
@@ -77,3 +140,14 @@ class Preprocessing:
         scaled = transforms.to_tensor(seen)
         normalised: Tensor = transforms.normalize(scaled, list(self.mean), list(self.std))
         return normalised.unsqueeze(0)
+
+
+def _fitted(size: tuple[int, int], side: int) -> tuple[int, int]:
+    """Return width and height of a photo whose longer side is brought to `side`; no side gets lost."""
+    longer = max(size)
+    return max(1, round(size[0] * side / longer)), max(1, round(size[1] * side / longer))
+
+
+def _inside(box: Box, size: tuple[int, int]) -> Box:
+    """Keep rounding errors from reaching over the photo's edge, which Pillow refuses."""
+    return max(0.0, box[0]), max(0.0, box[1]), min(float(size[0]), box[2]), min(float(size[1]), box[3])

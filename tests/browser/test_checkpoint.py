@@ -92,7 +92,7 @@ def test_labels_and_preprocessing_can_be_set(page: Page, stock: nn.Module, tmp_p
     settle(page)
     says = next(text for text in headings(page) if text.startswith("Your ResNet-18 says"))
     assert says.removeprefix("Your ResNet-18 says ") in names.splitlines()
-    expect(page.get_by_text(re.compile("as the network sees it, 96×96"))).to_be_visible()
+    expect(page.get_by_text(re.compile("Network input, 96×96 pixels"))).to_be_visible()
     assert overflow(page) <= 0
 
 

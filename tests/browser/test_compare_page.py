@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.screen import click_point, headings, headings_for_another_person, open_app, screenshot, settle
 
-CROP = "The picture as the network sees it"
+CROP = "Network input"
 SAME_DEPTH = "compare?left=plain20-cifar10&left_weights=none&right=resnet20-cifar10&image=cifar-cat"
 
 

@@ -42,7 +42,7 @@ def test_first_page_shows_a_real_analysis_without_a_click(page: Page) -> None:
     found = headings(page)
     assert any(text.startswith("The residual branches change most at block") for text in found)
     assert equation_heading(page)
-    assert page.get_by_alt_text("The picture as the network sees it").count() == 1
+    assert page.get_by_alt_text("Network input").count() == 1
     expect(page.locator(".facts")).to_contain_text("max |x + F − sum|")
     assert page.locator(".facts dt:has-text('max |x') + dd").inner_text() == "0"
     expect(page.locator("[data-testid='stException'], .st-key-script-error, [data-testid='stAlert']")).to_have_count(0)
@@ -92,9 +92,9 @@ def test_next_and_previous_by_button_and_key(page: Page) -> None:
 
 def test_an_uploaded_photo_is_analysed_and_its_link_works_for_another_person(page: Page, chromium: Browser) -> None:
     open_app(page)
-    before = page.get_by_alt_text("The picture as the network sees it").get_attribute("src")
+    before = page.get_by_alt_text("Network input").get_attribute("src")
     upload(page, "holiday.jpg", jpeg((200, 30, 30)))
-    after = page.get_by_alt_text("The picture as the network sees it").get_attribute("src")
+    after = page.get_by_alt_text("Network input").get_attribute("src")
     assert after != before
     found = headings(page)
     assert headings_for_another_person(chromium, page.url) == found
@@ -116,20 +116,20 @@ def test_a_photo_can_be_taken(page: Page) -> None:
 
 def test_a_photo_can_be_pasted_and_text_gets_a_sentence(page: Page) -> None:
     open_app(page)
-    before = page.get_by_alt_text("The picture as the network sees it").get_attribute("src")
+    before = page.get_by_alt_text("Network input").get_attribute("src")
     box = page.locator("[data-testid='stChatInput']")
     box.locator("input[type='file']").set_input_files({"name": "p.jpg", "mimeType": "image/jpeg", "buffer": jpeg((9, 90, 200))})
     page.wait_for_timeout(1000)
     box.locator("[data-testid='stChatInputSubmitButton']").click()
     page.wait_for_timeout(600)
     settle(page)
-    after = page.get_by_alt_text("The picture as the network sees it").get_attribute("src")
+    after = page.get_by_alt_text("Network input").get_attribute("src")
     assert after != before
     page.locator("[data-testid='stChatInputTextArea']").fill("a cat, please")
     page.keyboard.press("Enter")
     settle(page)
     expect(page.locator("[data-testid='stAlert']")).to_contain_text("That was text")
-    assert page.get_by_alt_text("The picture as the network sees it").get_attribute("src") == after
+    assert page.get_by_alt_text("Network input").get_attribute("src") == after
 
 
 def test_safari_is_left_to_turn_heic_photos_into_jpeg(page: Page, chromium: Browser, app_url: str) -> None:

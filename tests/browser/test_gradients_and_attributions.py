@@ -48,7 +48,7 @@ def test_another_objective_and_the_network_before_training(page: Page) -> None:
 
 def test_an_attribution_says_what_it_adds_up_to(page: Page) -> None:
     open_app(page, "attribution")
-    assert any("half of what speaks for" in text for text in headings(page))
+    assert any("% of the pixels hold half of the positive attribution" in text for text in headings(page))
     alert = page.locator("[data-testid='stAlert']")
     expect(alert).to_contain_text("The map adds up to")
     expect(alert).to_contain_text("Delta")

@@ -1,6 +1,6 @@
-"""Attributions over the crop that they explain: one as an overlay and signed, many methods, or the three places of a block."""
+"""Attributions over the photo that they explain: one as an overlay and signed, many methods, or the three places of a block."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,117 +10,180 @@ from PIL import Image
 
 from resnet_viz.analyses.activations import Array
 from resnet_viz.analyses.attribution import Attribution
-from resnet_viz.analyses.methods import METHODS
-from resnet_viz.figures.attribution.overlay import tint
-from resnet_viz.figures.cells import Cell, cells
-from resnet_viz.figures.pictures import data_url
+from resnet_viz.analyses.methods import METHODS, PER_UNIT
+from resnet_viz.figures.attribution.backdrop import Backdrop, Photo, backdrop
+from resnet_viz.figures.attribution.overlay import COUNTED, HOVER, VEIL, Cells, heatmap, map_axes, tint
+from resnet_viz.figures.cells import STACKED, Cell
+from resnet_viz.figures.cells import cells as make_cells
 from resnet_viz.figures.theme import LIGHT, SIGNED, Theme, finish, short
 
 # The strongest pixels of a map are few and far off the rest: the scale ends where all but this share of them end.
 PERCENTILE = 99.5
 
-PANEL, CAPTION, TOP, PANELS_TOP = 270, 26, 44, 74
-MOST_COLUMNS = 4
-HIDDEN = {"visible": False, "fixedrange": True, "constrain": "domain"}
+WIDTH, BAR, TOP = 1160, 84, 44
+PANELS, CAPTION = 1340, 46
 PLACES = {"shortcut": "shortcut", "residual": "residual branch", "output": "after the addition"}
 
 
 def scale_of(*attributions: Attribution) -> float:
     """Return the limit of one colour scale for maps that are compared, in the units of the map; maps of zeros do not count."""
-    return max(_extent(attribution.map) for attribution in attributions) or 1.0
+    return max(_extent(drawn(attribution)) for attribution in attributions) or 1.0
 
 
-def attribution_map(attribution: Attribution, limit: float | None = None, theme: Theme = LIGHT) -> go.Figure:
-    """Draw the map over the crop (left) and by itself with its sign (right), on a scale from -limit to limit."""
-    side = attribution.seen.shape[0]
-    chosen = limit or scale_of(attribution)
-    method = METHODS[attribution.method]
-    left, right = cells((1, 1), gap=0.04)
-    fig = go.Figure([_picture(attribution, chosen, left), _heatmap(attribution.map, chosen, method.unit, right)])
-    x, y = {**HIDDEN, "range": [-0.5, side - 0.5]}, {**HIDDEN, "range": [side - 0.5, -0.5]}
+def drawn(attribution: Attribution) -> Array:
+    """Return the map as it was computed, (h, w): in the cells of a block's maps where the method works on them."""
+    return attribution.map if attribution.cells is None else attribution.cells
+
+
+def attribution_map(
+    attribution: Attribution,
+    limit: float | None = None,
+    theme: Theme = LIGHT,
+    *,
+    photo: Photo = None,
+    cells: Cells = "exact",
+    width: int = WIDTH,
+) -> go.Figure:
+    """Draw the map over the photo and by itself with its sign, on a scale from -limit to limit.
+
+    `photo` is the network's crop as `Preprocessing.sharp` returns it; without it the network's input lies under the map. The
+    two pictures stand side by side, or one under the other where `width` pixels leave no room for both.
+    """
+    values, chosen = drawn(attribution), limit or scale_of(attribution)
+    method, (rows, columns) = METHODS[attribution.method], values.shape
+    over, signed = _two(width)
+    bar = {"thickness": 10, "outlinewidth": 0, "title": {"text": method.unit}, "exponentformat": "power"}
+    bar |= {"orientation": "h", "y": 0, "yanchor": "top"} if width < STACKED else {}
+    fig = go.Figure(
+        [
+            heatmap(values, over, cells, colorscale=VEIL, zmin=0, zmax=chosen, showscale=False),
+            heatmap(values, signed, cells, colorscale=SIGNED, zmin=-chosen, zmax=chosen, colorbar=bar),
+        ]
+    )
+    side = (width - BAR) // 2 if width >= STACKED else width
     fig.update_layout(
-        **left.layout(x, {**y, "scaleanchor": "x"}),
-        **right.layout(x, {**y, "scaleanchor": "x2"}),
-        width=860,
-        height=TOP + 372,
-        margin={"l": 0, "r": 0, "t": TOP, "b": 0},
+        **map_axes(over, rows, columns),
+        **map_axes(signed, rows, columns),
+        images=[backdrop(photo, attribution.seen).layer(over, rows, columns)],
+        width=width,
+        height=TOP + side if width >= STACKED else TOP + 2 * side + BAR,
+        margin={"l": 0, "r": 0, "t": TOP, "b": 0 if width >= STACKED else BAR},
         dragmode=False,
         overwrite=True,
     )
     finding = _finding(attribution, method.title)
+    first, second = ("Left", "Right") if width >= STACKED else ("Top", "Bottom")
     return finish(
         fig,
         theme,
         finding=finding,
-        how_to_read=f"{method.sentence} Left: what speaks for {attribution.target_label}, over the"
-        " picture. Right: red for, blue against.",
-        alt=f"{finding}. Map of {side} by {side} pixels, {attribution.map.min():.3g} to {attribution.map.max():.3g}.",
+        how_to_read=f"{method.sentence} {first}: where the {_what(method.unit)} is positive, over the photo in grey. {second}:"
+        f" red above 0, blue below. {COUNTED}",
+        alt=f"{finding}. Map of {rows} by {columns} cells, {values.min():.3g} to {values.max():.3g}.",
     )
 
 
-def attribution_so_far(seen: NDArray[np.uint8], so_far: Array) -> Image.Image:
-    """Draw a map (H, W) that is not finished over the crop (H, W, 3), on a scale of its own; a picture, for it is soon gone."""
-    return tint(Image.fromarray(seen), so_far, _extent(so_far) or 1.0)
+def attribution_so_far(ground: Backdrop | NDArray[np.uint8], so_far: Array, cells: Cells = "exact") -> Image.Image:
+    """Draw a map (H, W) that is not finished over the photo or the crop (H, W, 3), on a scale of its own; soon gone."""
+    photo = ground if isinstance(ground, Backdrop) else Backdrop.of(Image.fromarray(ground))
+    return tint(photo.picture(), so_far, _extent(so_far) or 1.0, cells)
 
 
-def attribution_gallery(attributions: Sequence[Attribution], theme: Theme = LIGHT) -> go.Figure:
-    """Draw the overlays of several methods on one picture side by side, each on a scale of its own: their units differ."""
+def attribution_gallery(
+    attributions: Sequence[Attribution],
+    theme: Theme = LIGHT,
+    *,
+    photo: Photo = None,
+    cells: Cells = "exact",
+    width: int = PANELS,
+) -> go.Figure:
+    """Draw the overlays of several methods on one photo, each on a scale of its own: their units differ.
+
+    A value travels as a whole percentage of its map's limit, in a quarter of the bytes. Otherwise as `attribution_map`.
+    """
     methods = [METHODS[attribution.method] for attribution in attributions]
     limits = [scale_of(attribution) for attribution in attributions]
-    captions = [_caption(method.title, method.unit, theme) for method in methods]
-    fig = _panels(attributions, limits, captions, theme)
+    captions = [
+        _caption(method.title, f"{method.unit}, up to {limit:.2g}", theme)
+        for method, limit in zip(methods, limits, strict=True)
+    ]
+    maps = [_percent(drawn(attribution), limit) for attribution, limit in zip(attributions, limits, strict=True)]
+    hovers = [_percent_hover(limit, method.unit) for method, limit in zip(methods, limits, strict=True)]
+    ground = backdrop(photo, attributions[0].seen) if attributions else None
+    fig = _panels(zip(maps, [100.0] * len(maps), captions, hovers, strict=True), ground, theme, cells, width)
     agreement = _agreement(attributions)
-    finding = f"{len(attributions)} methods on one picture" + (f": {agreement}" if agreement else "")
+    finding = f"{len(attributions)} methods on one photo" + (f": {agreement}" if agreement else "")
     return finish(
         fig,
         theme,
         finding=finding,
-        how_to_read="The stronger the tint, the more a pixel speaks for the class by that method. Each method has a unit of its"
-        " own, so each has a scale of its own: compare where, not how much.",
+        how_to_read="The stronger the tint, the larger a pixel's attribution for the class by that method. Each method has a"
+        f" unit of its own, so each has a scale of its own: compare where, not how much. {COUNTED}",
         alt=f"{finding}. Methods: {', '.join(method.title for method in methods)}.",
     )
 
 
-def cam_places(cams: Sequence[Attribution], theme: Theme = LIGHT) -> go.Figure:
-    """Draw the Grad-CAMs of one block's places side by side on one scale; ValueError for maps that cannot be compared."""
+def cam_places(
+    cams: Sequence[Attribution],
+    theme: Theme = LIGHT,
+    *,
+    photo: Photo = None,
+    cells: Cells = "smooth",
+    width: int = PANELS,
+) -> go.Figure:
+    """Draw the Grad-CAMs of one block's places side by side on one scale; ValueError for maps that cannot be compared.
+
+    Otherwise as `attribution_map`.
+    """
     asked = {(cam.method, cam.options.get("block"), cam.target) for cam in cams}
     if len(asked) != 1 or cams[0].method != "grad_cam":
         raise ValueError(f"places are compared by Grad-CAM at one block and of one class, not by {sorted(map(str, asked))}")
     limit = scale_of(*cams)
-    peaks = {cam.options["place"]: float(cam.map.max()) for cam in cams}
+    peaks = {cam.options["place"]: float(drawn(cam).max()) for cam in cams}
     captions = [_caption(PLACES[place], f"peak {peak:.2g}", theme) for place, peak in peaks.items()]
-    fig = _panels(cams, [limit] * len(cams), captions, theme)
+    panels = zip([drawn(cam) for cam in cams], [limit] * len(cams), captions, [HOVER] * len(cams), strict=True)
+    fig = _panels(panels, backdrop(photo, cams[0].seen), theme, cells, width)
     finding = _places_finding(cams)
     return finish(
         fig,
         theme,
         finding=finding,
-        how_to_read=f"One scale for all: full tint from {limit:.2g} logits a cell of the block's maps on. The paths join in the"
+        how_to_read=f"One scale for all: full tint from {limit:.2g} logits per cell of the block's maps. The paths join in the"
         " addition, where what speaks against the class, which is not drawn, may cancel what speaks for it.",
         alt=f"{finding}. Peaks: {', '.join(f'{PLACES[place]} {peak:.3g}' for place, peak in peaks.items())}.",
     )
 
 
-def overlay(attribution: Attribution, limit: float) -> Image.Image:
-    """Lay what is positive of the map over the crop in grey; full tint from `limit` on."""
-    return tint(Image.fromarray(attribution.seen), attribution.map, limit)
+def _two(width: int) -> list[Cell]:
+    """Two pictures side by side, the second with its colour bar, or one under the other."""
+    if width < STACKED:
+        return make_cells((1,), 2, row_gap=0.02)
+    return make_cells((1, 1), gap=0.03)
 
 
-def _panels(attributions: Sequence[Attribution], limits: Sequence[float], captions: Sequence[str], theme: Theme) -> go.Figure:
-    """Overlays in rows, each up to its own limit and under its own caption."""
-    columns = min(MOST_COLUMNS, len(attributions))
-    rows = -(-len(attributions) // columns)
-    places = cells((1,) * columns, rows, gap=0.08 / columns, row_gap=0.12 / rows)[: len(attributions)]
-    fig = go.Figure([_picture(*each) for each in zip(attributions, limits, places, strict=True)])
-    axes: dict[str, Any] = {}
-    for cell in places:
-        axes |= cell.layout(HIDDEN, HIDDEN)
+def _panels(
+    maps: Iterable[tuple[Any, float, str, str]], ground: Backdrop | None, theme: Theme, drawing: Cells, width: int
+) -> go.Figure:
+    """Maps over the photo in rows, each with its limit, its caption and what the mouse tells."""
+    panels = list(maps)
+    columns = min(2 if width < STACKED else 4, max(1, len(panels)))
+    rows, side = -(-len(panels) // columns), min(width // columns, 480) - 8
+    height = rows * (side + CAPTION)
+    places = make_cells((1,) * columns, rows, gap=8 / (columns * (side + 8)), row_gap=CAPTION / height)[: len(panels)]
+    fig = go.Figure()
+    axes: dict[str, dict[str, Any]] = {}
+    images: list[dict[str, Any]] = []
+    for (values, limit, _, hover), cell in zip(panels, places, strict=True):
+        fig.add_trace(heatmap(values, cell, drawing, hover=hover, colorscale=VEIL, zmin=0, zmax=limit, showscale=False))
+        axes |= map_axes(cell, *values.shape)
+        images += [ground.layer(cell, *values.shape)] if ground else []
     fig.update_layout(
         **axes,
-        annotations=[cell.title(caption, theme) for cell, caption in zip(places, captions, strict=True)],
-        width=columns * PANEL,
-        height=PANELS_TOP + rows * PANEL + (rows - 1) * CAPTION,
-        margin={"l": 0, "r": 0, "t": PANELS_TOP, "b": 0},
+        images=images,
+        annotations=[cell.title(caption, theme) for cell, (_, _, caption, _) in zip(places, panels, strict=True)],
+        width=columns * (side + 8),
+        height=TOP + height,
+        margin={"l": 0, "r": 0, "t": TOP + CAPTION, "b": 0},
         dragmode=False,
         overwrite=True,
     )
@@ -128,23 +191,17 @@ def _panels(attributions: Sequence[Attribution], limits: Sequence[float], captio
 
 
 def _caption(name: str, detail: str, theme: Theme) -> str:
-    return f"{name} <span style='font-size:12px;color:{theme.muted}'>{detail}</span>"
+    return f"{name}<br><span style='font-size:12px;color:{theme.muted}'>{detail}</span>"
 
 
-def _picture(attribution: Attribution, limit: float, cell: Cell) -> go.Image:
-    return go.Image(source=data_url(overlay(attribution, limit)), hoverinfo="skip", **cell.axes)
+def _percent(values: Array, limit: float) -> NDArray[np.int8]:
+    """Values as whole percentages of the limit, cut off at both ends."""
+    percentages: NDArray[np.int8] = np.rint(np.clip(values / limit, -1, 1) * 100).astype(np.int8)
+    return percentages
 
 
-def _heatmap(values: Array, limit: float, unit: str, cell: Cell) -> go.Heatmap:
-    return go.Heatmap(
-        z=values,
-        zmin=-limit,
-        zmax=limit,
-        colorscale=SIGNED,
-        colorbar={"thickness": 10, "outlinewidth": 0, "title": {"text": unit}, "exponentformat": "power"},
-        hovertemplate="x %{x}, y %{y}<br>%{z:.3g}<extra></extra>",
-        **cell.axes,
-    )
+def _percent_hover(limit: float, unit: str) -> str:
+    return f"row %{{y}}, column %{{x}}<br><b>%{{z}} %</b> of {limit:.3g} {unit}"
 
 
 def _extent(values: Array) -> float:
@@ -154,10 +211,16 @@ def _extent(values: Array) -> float:
 def _finding(attribution: Attribution, title: str) -> str:
     positive = np.clip(attribution.map, 0, None)
     if not positive.sum():
-        return f"{title} finds nothing that speaks for {attribution.target_label}"
+        return f'{title}: no pixel has a positive {_what(METHODS[attribution.method].unit)} for "{attribution.target_label}"'
     ordered = np.sort(positive, axis=None)[::-1].cumsum()
     share = (int(np.searchsorted(ordered, ordered[-1] / 2)) + 1) / positive.size
-    return f"{title}: half of what speaks for {attribution.target_label} is in {share:.1%} of the pixels"
+    what = _what(METHODS[attribution.method].unit)
+    return f'{title}: {100 * share:.1f} % of the pixels hold half of the positive {what} for "{attribution.target_label}"'
+
+
+def _what(unit: str) -> str:
+    """Name what a map of this unit is of: the sign of a gradient is no evidence for or against a class."""
+    return "gradient" if unit == PER_UNIT else "attribution"
 
 
 def _places_finding(cams: Sequence[Attribution]) -> str:

@@ -1,4 +1,4 @@
-"""Grad-CAM of every block over the crop, from the first block to the last, in rows by stage.
+"""Grad-CAM of every block over the photo, from the first block to the last, in rows.
 
 A value of a Grad-CAM is a cell's part of the logit, and the cells of an early block are many and small: on one scale tiles are
 compared by logits per area, so that what is tinted in a tile adds up to its block's Grad-CAM mass.
@@ -9,43 +9,58 @@ from dataclasses import dataclass
 from typing import Any
 
 import plotly.graph_objects as go
-from PIL import Image, ImageOps
+from PIL import Image
 
 from resnet_viz.analyses.inspection import BlockInspection, Inspection
-from resnet_viz.figures.attribution.overlay import tint
+from resnet_viz.figures.attribution.backdrop import Photo, backdrop
+from resnet_viz.figures.attribution.overlay import Cells, tint
 from resnet_viz.figures.block.block_equation import Scale
 from resnet_viz.figures.pictures import data_url
 from resnet_viz.figures.theme import LIGHT, Theme, finish, short
 
-TILE, GAP, TITLE, TOP = 92, 6, 20, 44
-MOST_COLUMNS = 11
+WIDTH, GAP, TITLE, TOP = 1340, 8, 20, 44
+SMALLEST, LARGEST = 100, 220
+# Pixels of a tile for each of the figure's: a screen has up to two.
+DENSITY = 2
 
 
 @dataclass(frozen=True)
 class _Tile:
-    """A block's place on the sheet: the left and upper edge of its picture, in pixels."""
+    """A block's place on the sheet: the left and upper edge of its picture, and its side, in pixels."""
 
     block: BlockInspection
     left: int
     top: int
+    side: int
 
 
 def cam_strip(
-    inspection: Inspection, selected: str | None = None, theme: Theme = LIGHT, *, scale: Scale = "shared"
+    inspection: Inspection,
+    selected: str | None = None,
+    theme: Theme = LIGHT,
+    *,
+    scale: Scale = "shared",
+    photo: Photo = None,
+    cells: Cells = "smooth",
+    width: int = WIDTH,
 ) -> go.Figure:
-    """Draw a tile a block, on one scale or each on its own, with its size above it in logits; click to open a block."""
-    tiles = list(_tiles(inspection))
-    width, height = max(tile.left for tile in tiles) + TILE + GAP, tiles[-1].top + TILE + GAP
-    sheet = _sheet(inspection, tiles, (width, height), scale)
+    """Draw a tile a block, on one scale or each on its own, with its size above it in logits; click to open a block.
+
+    `photo` is the network's crop as `Preprocessing.sharp` returns it; without it the network's input lies under the maps. Tiles
+    are as large as `width` pixels have room for in full rows.
+    """
+    tiles = list(_tiles(inspection, width))
+    across, down = max(tile.left for tile in tiles) + tiles[0].side + GAP, tiles[-1].top + tiles[0].side + GAP
+    pictures = _pictures(inspection, tiles, scale, photo, cells)
     fig = go.Figure(_targets(tiles))
-    fig.add_layout_image(source=data_url(sheet), x=0, y=0, sizex=width, sizey=height, xref="x", yref="y", layer="below")
     fig.update_layout(
-        xaxis={"visible": False, "range": [0, width], "fixedrange": True},
-        yaxis={"visible": False, "range": [height, 0], "fixedrange": True},
+        xaxis={"visible": False, "range": [0, across], "fixedrange": True},
+        yaxis={"visible": False, "range": [down, 0], "fixedrange": True},
+        images=[_layer(tile, picture) for tile, picture in zip(tiles, pictures, strict=True)],
         annotations=[_caption(tile, scale, theme) for tile in tiles],
         shapes=[_frame(tile, theme) for tile in tiles if tile.block.name == selected],
-        width=width,
-        height=height + TOP,
+        width=across,
+        height=down + TOP,
         margin={"l": 0, "r": 0, "t": TOP, "b": 0},
         dragmode=False,
         clickmode="event+select",
@@ -54,33 +69,37 @@ def cam_strip(
     )
     finding = _finding(inspection)
     spoken = ", ".join(f"{short(block.name)} {block.measures.cam_mass:.3g}" for block in inspection.blocks)
-    finish(
-        fig,
-        theme,
-        finding=finding,
-        how_to_read=f"{_reading(scale)} Early blocks see edges, late ones whole things.",
-        alt=f"{finding}. Grad-CAM mass by block: {spoken}.",
-    )
+    finish(fig, theme, finding=finding, how_to_read=_reading(scale), alt=f"{finding}. Grad-CAM mass by block: {spoken}.")
     # Where a window too narrow for a whole row should look.
-    focus = next(((tile.left + TILE / 2) / width for tile in tiles if tile.block.name == selected), 0.0)
+    focus = next(((tile.left + tile.side / 2) / across for tile in tiles if tile.block.name == selected), 0.0)
     return fig.update_layout(meta=fig.layout.meta | {"focus": focus})
 
 
-def _tiles(inspection: Inspection) -> Iterator[_Tile]:
+def _tiles(inspection: Inspection, width: int) -> Iterator[_Tile]:
+    count = len(inspection.blocks)
+    most = max(1, width // (SMALLEST + GAP))
+    rows = -(-count // most)
+    columns = -(-count // rows)
+    side = min(LARGEST, width // columns - GAP)
     for number, block in enumerate(inspection.blocks):
-        row, column = divmod(number, MOST_COLUMNS)
-        yield _Tile(block, column * (TILE + GAP), row * (TILE + TITLE + GAP) + TITLE)
+        row, column = divmod(number, columns)
+        yield _Tile(block, column * (side + GAP), row * (side + TITLE + GAP) + TITLE, side)
 
 
-def _sheet(inspection: Inspection, tiles: list[_Tile], size: tuple[int, int], scale: Scale) -> Image.Image:
-    """All tiles on one transparent picture."""
-    sheet = Image.new("RGBA", size)
-    crop = ImageOps.fit(Image.fromarray(inspection.seen), (TILE, TILE), Image.Resampling.BILINEAR)
+def _pictures(inspection: Inspection, tiles: list[_Tile], scale: Scale, photo: Photo, cells: Cells) -> Iterator[Image.Image]:
+    side = DENSITY * tiles[0].side
+    grey = backdrop(photo, inspection.seen).picture()
+    # The photo's own pixels, where it has fewer than a tile: a browser enlarges the tile.
+    small = grey.resize((side, side), Image.Resampling.BOX if grey.width > side else Image.Resampling.NEAREST)
     largest = max(_density(tile.block) for tile in tiles) or 1.0
     for tile in tiles:
         limit = largest / tile.block.cam.size if scale == "shared" else float(tile.block.cam.max()) or 1.0
-        sheet.paste(tint(crop, tile.block.cam, limit), (tile.left, tile.top))
-    return sheet
+        yield tint(small, tile.block.cam, limit, cells)
+
+
+def _layer(tile: _Tile, picture: Image.Image) -> dict[str, Any]:
+    place = {"x": tile.left, "y": tile.top, "sizex": tile.side, "sizey": tile.side, "xref": "x", "yref": "y"}
+    return {"source": data_url(picture, "JPEG"), "xanchor": "left", "yanchor": "top", "layer": "below", **place}
 
 
 def _density(block: BlockInspection) -> float:
@@ -102,7 +121,7 @@ def _caption(tile: _Tile, scale: Scale, theme: Theme) -> dict[str, Any]:
 
 
 def _frame(tile: _Tile, theme: Theme) -> dict[str, Any]:
-    corners = {"x0": tile.left - 2, "y0": tile.top - 2, "x1": tile.left + TILE + 1, "y1": tile.top + TILE + 1}
+    corners = {"x0": tile.left - 2, "y0": tile.top - 2, "x1": tile.left + tile.side + 1, "y1": tile.top + tile.side + 1}
     return {"type": "rect", **corners, "line": {"color": theme.text, "width": 2.5}}
 
 
@@ -111,26 +130,41 @@ def _targets(tiles: list[_Tile]) -> go.Scatter:
     blocks = [tile.block for tile in tiles]
     still = {"marker": {"opacity": 0}}
     return go.Scatter(
-        x=[tile.left + TILE / 2 for tile in tiles],
-        y=[tile.top + TILE / 2 for tile in tiles],
+        x=[tile.left + tile.side / 2 for tile in tiles],
+        y=[tile.top + tile.side / 2 for tile in tiles],
         mode="markers",
-        marker={"size": TILE - 4, "symbol": "square", "opacity": 0},
+        marker={"size": tiles[0].side - 4, "symbol": "square", "opacity": 0},
         selected=still,
         unselected=still,
         customdata=[block.name for block in blocks],
-        text=[f"block {short(block.name)}<br>Grad-CAM mass {block.measures.cam_mass:.3g}" for block in blocks],
+        text=[_hover(block) for block in blocks],
         hovertemplate="%{text}<extra></extra>",
+    )
+
+
+def _hover(block: BlockInspection) -> str:
+    """The block, what its cells add up to, and its largest cell."""
+    row, column = divmod(int(block.cam.argmax()), block.cam.shape[1])
+    return (
+        f"block {short(block.name)}, {'×'.join(map(str, block.cam.shape))} cells<br>sum {block.measures.cam_mass:.3g} logits"
+        f"<br>largest: row {row}, column {column}, <b>{block.cam.max():.3g}</b>"
     )
 
 
 def _finding(inspection: Inspection) -> str:
     strongest = max(inspection.blocks, key=lambda block: block.measures.cam_mass)
     if not strongest.measures.cam_mass:
-        return f"After no block anything speaks for {inspection.target_label}"
-    return f"The evidence for {inspection.target_label} is strongest after block {short(strongest.name)}"
+        return f'No block has positive evidence for "{inspection.target_label}"'
+    return f'The evidence for "{inspection.target_label}" is strongest after block {short(strongest.name)}'
 
 
 def _reading(scale: Scale) -> str:
     if scale == "shared":
-        return "One scale: all the tint of a tile is its block's Grad-CAM, summed above it in logits, so that blocks compare."
-    return "Each tile is darkest at its own peak, given above it in logits a cell: where, but not how much beside the others."
+        return (
+            "One scale: all the tint of a tile is its block's Grad-CAM, whose sum stands above it in logits, so that blocks can"
+            " be compared. Click a tile to open its block."
+        )
+    return (
+        "Each tile is darkest at its own peak, which stands above it in logits per cell: compare where, not how much. Click a"
+        " tile to open its block."
+    )

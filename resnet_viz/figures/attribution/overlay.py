@@ -1,26 +1,48 @@
-"""What speaks for a class, laid over the crop that the network saw: vermillion on grey, the more the stronger."""
+"""What speaks for a class, laid over the grey photo: vermillion, the more the stronger."""
+
+from typing import Any, Literal
 
 import numpy as np
+import plotly.graph_objects as go
 from PIL import Image
 
 from resnet_viz.analyses.activations import Array
+from resnet_viz.figures.cells import Cell
 from resnet_viz.figures.theme import ATTRIBUTION, rgb, translucent
 
-# The crop in greys of the middle, so that both its edges and the tint are seen; full strength lets some of it through.
-GREY_SCALE, GREY_OFFSET, MOST = 0.6, 80, 0.9
+# How a map's cells are drawn: each as a square of one colour, or with bilinear interpolation between their centres.
+Cells = Literal["exact", "smooth"]
 
-# The tint for a heatmap over a crop in colours: it ends darker, because a picture may be as orange as the tint.
-VEIL = [(0, translucent(ATTRIBUTION, 0)), (0.5, translucent(ATTRIBUTION, 0.75)), (1, "rgba(120,30,0,1)")]
-
-
-def tint(crop: Image.Image, values: Array, limit: float) -> Image.Image:
-    """Lay values (H, W) over a crop of any size, enlarged to it bilinearly: 0 and below is grey, `limit` full tint."""
-    grey = np.asarray(crop.convert("L"), np.float32)[..., None] * GREY_SCALE + GREY_OFFSET
-    strength = enlarge(np.clip(values / limit, 0, 1), crop.size)[..., None] * MOST
-    return Image.fromarray((grey * (1 - strength) + rgb(ATTRIBUTION).astype(np.float32) * strength).round().astype(np.uint8))
+# Full strength lets some of the photo through.
+MOST = 0.9
+VEIL = [(0, translucent(ATTRIBUTION, 0)), (1, translucent(ATTRIBUTION, MOST))]
+HOVER = "row %{y}, column %{x}<br><b>%{z:.4~g}</b>"
+COUNTED = "Point at a cell for its value; rows and columns count from 0 at the top left."
 
 
-def enlarge(values: Array, size: tuple[int, int]) -> Array:
-    """Interpolate (H, W) bilinearly to a size in pixels, width first."""
-    enlarged: Array = np.asarray(Image.fromarray(values).resize(size, Image.Resampling.BILINEAR))
+def tint(grey: Image.Image, values: Array, limit: float, cells: Cells = "smooth") -> Image.Image:
+    """Lay values (H, W) over a grey picture of any size, enlarged to it: 0 and below stays grey, `limit` is full tint."""
+    ground = np.asarray(grey, np.float32)[..., None]
+    strength = enlarge(np.clip(values / limit, 0, 1), grey.size, cells)[..., None] * MOST
+    return Image.fromarray((ground * (1 - strength) + rgb(ATTRIBUTION).astype(np.float32) * strength).round().astype(np.uint8))
+
+
+def enlarge(values: Array, size: tuple[int, int], cells: Cells = "smooth") -> Array:
+    """Bring (H, W) to a size in pixels, width first: bilinearly, or with every cell a rectangle of its own."""
+    way = Image.Resampling.BILINEAR if cells == "smooth" else Image.Resampling.NEAREST
+    enlarged: Array = np.asarray(Image.fromarray(values).resize(size, way))
     return enlarged
+
+
+def heatmap(values: Any, cell: Cell, cells: Cells, *, hover: str = HOVER, **style: Any) -> go.Heatmap:  # noqa: ANN401 - numbers of any type
+    """A map whose axes count its cells from 0, so that the mouse tells the cell; Plotly interpolates between their centres."""
+    smooth = "best" if cells == "smooth" else False
+    return go.Heatmap(z=values, zsmooth=smooth, hovertemplate=f"{hover}<extra></extra>", **style, **cell.axes)
+
+
+def map_axes(cell: Cell, rows: int, columns: int) -> dict[str, dict[str, Any]]:
+    """The axes of a map in a cell, without ticks: the first row at the top, every cell a square."""
+    still = {"visible": False, "fixedrange": True, "constrain": "domain"}
+    x = {**still, "range": [-0.5, columns - 0.5], "constraintoward": "left"}
+    y = {**still, "range": [rows - 0.5, -0.5], "scaleanchor": f"x{cell.number}", "scaleratio": columns / rows}
+    return cell.layout(x, {**y, "constraintoward": "top"})

@@ -1,11 +1,11 @@
 """A block as an equation of pictures: identity + residual = sum, then ReLU, then output.
 
-Each picture is a true heatmap of the mean over channels, or of one channel; x and y are pixels of the feature map. The four
-share one scale centred on 0, unless each is asked to fill its own.
+Each picture is a true heatmap of the mean over channels, or of one channel; x and y are columns and rows of the feature map.
+The four share one scale centred on 0, unless each is asked to fill its own. They stand in a row, or one under the other where
+there is no room for a row.
 """
 
 from collections.abc import Iterator
-from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -13,16 +13,16 @@ import plotly.graph_objects as go
 
 from resnet_viz.analyses.activations import Array
 from resnet_viz.analyses.inspection import BlockInspection
+from resnet_viz.figures.block.equation_layout import Layout, Place, layout_of
+from resnet_viz.figures.block.equation_words import Term, alt, finding, notes, reading
 from resnet_viz.figures.theme import IDENTITY, LIGHT, PLAIN, RESIDUAL, SIGNED, SUM, Theme, finish, short
 
 Scale = Literal["shared", "each"]
-Term = Literal["identity", "residual", "sum", "output"]
 
 TERM_COLOURS: dict[Term, str] = {"identity": IDENTITY, "residual": RESIDUAL, "sum": SUM, "output": SUM}
 TERM_NAMES: dict[Term, str] = {"identity": "identity x", "residual": "residual F(x)", "sum": "sum", "output": "output"}
-OPERATORS: dict[Term, str] = {"identity": "+", "residual": "=", "sum": "→ ReLU →"}
-PICTURE, WIDE_GAP, NARROW_GAP = 192, 126, 46
-TOP, BOTTOM, COLOURBAR = 44, 52, 78
+WIDTH = 1160
+HOVER = "row %{y}, column %{x}<br><b>%{z:.4~g}</b><extra></extra>"
 
 
 def terms_of(block: BlockInspection) -> tuple[Term, ...]:
@@ -39,36 +39,47 @@ def term_maps(block: BlockInspection, term: Term) -> Array:
 
 
 def block_equation(
-    block: BlockInspection, channel: int | None = None, scale: Scale = "shared", theme: Theme = LIGHT
+    block: BlockInspection,
+    channel: int | None = None,
+    scale: Scale = "shared",
+    theme: Theme = LIGHT,
+    *,
+    width: int = WIDTH,
 ) -> go.Figure:
     """Draw a block's equation for the channel mean, or for one `channel`; ValueError for a channel it does not have.
 
-    Needs the block's maps (see `Inspection.keeping`).
+    Needs the block's maps (see `Inspection.keeping`). `width` is the room in pixels; the figure may take less.
     """
     if channel is not None and not 0 <= channel < block.shape[0]:
         raise ValueError(f"block {short(block.name)} has channels 0 to {block.shape[0] - 1}, not {channel}")
     terms = terms_of(block)
     pictures = {term: _picture(term_maps(block, term), channel) for term in terms}
     limits = _limits(pictures, scale)
-    fig = go.Figure()
-    spans, width = _spans(terms)
-    for number, term in enumerate(terms, start=1):
-        colours: dict[str, Any] = {"coloraxis": "coloraxis"}
-        if scale == "each":
-            colours = {"colorscale": SIGNED, "zmin": -limits[term], "zmax": limits[term], "showscale": False}
-        _add_picture(fig, number, pictures[term], spans[term], _colour(block, term), colours)
+    layout = layout_of(terms, width)
+    traces: list[go.Heatmap] = []
+    axes: dict[str, dict[str, Any]] = {}
+    for number, (term, place) in enumerate(zip(terms, layout.places, strict=True), start=1):
+        axis = "" if number == 1 else str(number)
+        traces.append(_heatmap(pictures[term], axis, limits[term], scale))
+        axes |= _axes(pictures[term], axis, place, _colour(block, term))
+    small = notes(block, pictures, channel)
+    fig = go.Figure(traces)
     fig.update_layout(
-        annotations=[*_captions(block, terms, spans, theme), *_operators(block, terms, spans, theme)],
-        coloraxis=_coloraxis(max(limits.values()), theme, visible=scale == "shared"),
-        width=width + COLOURBAR,
-        height=PICTURE + TOP + BOTTOM,
-        margin={"l": 2, "r": COLOURBAR - 2, "t": TOP, "b": BOTTOM},
+        **axes,
+        annotations=[*_captions(terms, small, layout, theme), *_operators(block, terms, layout, theme)],
+        coloraxis=_coloraxis(max(limits.values()), theme, layout, visible=scale == "shared"),
+        width=layout.width,
+        height=layout.height,
+        margin=layout.margin,
         dragmode=False,
         overwrite=True,
     )
-    what = "the mean over channels" if channel is None else f"channel {channel}"
     return finish(
-        fig, theme, finding=_finding(block), how_to_read=_reading(what, limits, scale), alt=_alt(block, what, pictures)
+        fig,
+        theme,
+        finding=finding(block, pictures, channel),
+        how_to_read=reading(block, pictures, channel, None if scale == "each" else max(limits.values())),
+        alt=alt(block, pictures, channel),
     )
 
 
@@ -82,100 +93,48 @@ def _limits(pictures: dict[Term, Array], scale: Scale) -> dict[Term, float]:
     return own if scale == "each" else dict.fromkeys(own, max(own.values()))
 
 
-def _spans(terms: tuple[Term, ...]) -> tuple[dict[Term, tuple[float, float]], int]:
-    """The x domain of each picture, and the natural width in pixels."""
-    gaps = [WIDE_GAP if term == "sum" or len(terms) == 2 else NARROW_GAP for term in terms[:-1]]
-    total = PICTURE * len(terms) + sum(gaps)
-    spans, x = {}, 0.0
-    for term, gap in zip(terms, [*gaps, 0], strict=True):
-        spans[term] = (x / total, (x + PICTURE) / total)
-        x += PICTURE + gap
-    return spans, total
-
-
 def _colour(block: BlockInspection, term: Term) -> str:
     return PLAIN if block.shortcut == "none" else TERM_COLOURS[term]
 
 
-def _add_picture(
-    fig: go.Figure, number: int, picture: Array, span: tuple[float, float], colour: str, colours: dict[str, Any]
-) -> None:
-    axis = "" if number == 1 else str(number)
-    hover = "x %{x}, y %{y}<br>%{z:.4f}<extra></extra>"
-    fig.add_trace(go.Heatmap(z=picture, xaxis=f"x{axis}", yaxis=f"y{axis}", hovertemplate=hover, **colours))
+def _heatmap(picture: Array, axis: str, limit: float, scale: Scale) -> go.Heatmap:
+    colours: dict[str, Any] = {"coloraxis": "coloraxis"}
+    if scale == "each":
+        colours = {"colorscale": SIGNED, "zmin": -limit, "zmax": limit, "showscale": False}
+    return go.Heatmap(z=picture, xaxis=f"x{axis}", yaxis=f"y{axis}", hovertemplate=HOVER, **colours)
+
+
+def _axes(picture: Array, axis: str, place: Place, colour: str) -> dict[str, dict[str, Any]]:
     height, width = picture.shape
     frame = {"showgrid": False, "zeroline": False, "showticklabels": False, "ticks": "", "fixedrange": True}
-    border = {"showline": True, "mirror": True, "linecolor": colour, "linewidth": 4}
-    fig.update_layout(
-        {
-            f"xaxis{axis}": {"domain": span, "range": [-0.5, width - 0.5], "constrain": "domain", **frame, **border},
-            f"yaxis{axis}": {
-                "anchor": f"x{axis}",
-                "range": [height - 0.5, -0.5],
-                "scaleanchor": f"x{axis}",
-                "constrain": "domain",
-                **frame,
-                **border,
-            },
-        },
-        overwrite=True,
-    )
+    frame |= {"constrain": "domain", "showline": True, "mirror": True, "linecolor": colour, "linewidth": 4}
+    x = {"anchor": f"y{axis}", "domain": place.across, "range": [-0.5, width - 0.5]}
+    y = {"anchor": f"x{axis}", "domain": place.up, "range": [height - 0.5, -0.5], "scaleanchor": f"x{axis}"}
+    return {f"xaxis{axis}": x | frame, f"yaxis{axis}": y | frame | {"constraintoward": "bottom"}}
 
 
-def _coloraxis(limit: float, theme: Theme, *, visible: bool) -> dict[str, Any]:
-    bar = {"thickness": 10, "len": 0.9, "outlinewidth": 0, "tickfont": {"color": theme.muted}, "title": {"text": "value"}}
+def _coloraxis(limit: float, theme: Theme, layout: Layout, *, visible: bool) -> dict[str, Any]:
+    bar = {"thickness": 10, "outlinewidth": 0, "tickfont": {"color": theme.muted}, **layout.colourbar}
     return {"colorscale": SIGNED, "cmin": -limit, "cmax": limit, "showscale": visible, "colorbar": bar}
 
 
-def _captions(
-    block: BlockInspection, terms: tuple[Term, ...], spans: dict[Term, tuple[float, float]], theme: Theme
-) -> Iterator[dict[str, Any]]:
-    m = block.measures
-    small = {
-        "identity": f"|x| = {m.identity_norm:.4g}",
-        "residual": f"|F| = {m.residual_norm:.4g}",
-        "sum": f"cos(x, F) = {m.cosine:+.2f}",
-        "output": f"{m.cut:.0%} of the entries cut",
-    }
-    for term in terms:
-        text = f"<b>{TERM_NAMES[term]}</b><br><span style='font-size:12px;color:{theme.muted}'>{small[term]}</span>"
-        yield _paper(sum(spans[term]) / 2, -0.02, text, theme.text, 14) | {"yanchor": "top"}
+def _captions(terms: tuple[Term, ...], small: dict[Term, str], layout: Layout, theme: Theme) -> Iterator[dict[str, Any]]:
+    for term, place in zip(terms, layout.places, strict=True):
+        note = f"<span style='font-size:12px;color:{theme.muted}'>{small[term]}</span>"
+        text = f"<b>{TERM_NAMES[term]}</b><br>{note}"
+        yield {
+            "text": text,
+            "align": layout.align,
+            "showarrow": False,
+            "font": {"color": theme.text, "size": 14},
+            **place.caption,
+        }
 
 
-def _operators(
-    block: BlockInspection, terms: tuple[Term, ...], spans: dict[Term, tuple[float, float]], theme: Theme
-) -> Iterator[dict[str, Any]]:
-    for left, right in pairwise(terms):
-        sign = "→ ReLU →" if block.shortcut == "none" else OPERATORS[left]
-        yield _paper((spans[left][1] + spans[right][0]) / 2, 0.5, sign, theme.text, 20 if len(sign) > 1 else 30)
-
-
-def _paper(x: float, y: float, text: str, colour: str, size: int) -> dict[str, Any]:
-    font = {"color": colour, "size": size}
-    return {
-        "x": x,
-        "y": y,
-        "xref": "paper",
-        "yref": "paper",
-        "text": text,
-        "showarrow": False,
-        "font": font,
-        "xanchor": "center",
-    }
-
-
-def _finding(block: BlockInspection) -> str:
-    if block.shortcut == "none":
-        return f"Block {short(block.name)} is plain: ReLU(F(x)), nothing is added"
-    path = "x" if block.shortcut == "identity" else f"the {block.shortcut} shortcut"
-    return f"Block {short(block.name)}: {path} + F(x), a correction {block.measures.ratio:.0%} the size of x"
-
-
-def _reading(what: str, limits: dict[Term, float], scale: Scale) -> str:
-    sizes = f"one colour scale, ±{max(limits.values()):.3g}" if scale == "shared" else "each picture on its own scale"
-    return f"Each picture is {what}, {sizes}: red above 0, blue below, white at 0."
-
-
-def _alt(block: BlockInspection, what: str, pictures: dict[Term, Array]) -> str:
-    ranges = ", ".join(f"{TERM_NAMES[term]} {values.min():.3g} to {values.max():.3g}" for term, values in pictures.items())
-    return f"{_finding(block)}. Each picture is {what}; values: {ranges}."
+def _operators(block: BlockInspection, terms: tuple[Term, ...], layout: Layout, theme: Theme) -> Iterator[dict[str, Any]]:
+    for term, place in zip(terms[1:], layout.places[1:], strict=True):
+        sign = (
+            {"residual": "+", "sum": "=", "output": layout.activation}[term] if block.shortcut != "none" else layout.activation
+        )
+        size = 30 if len(sign) == 1 else layout.activation_size
+        yield {"text": sign, "showarrow": False, "font": {"color": theme.text, "size": size}, **place.operator}

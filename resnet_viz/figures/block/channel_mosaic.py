@@ -13,17 +13,29 @@ from PIL import Image
 
 from resnet_viz.analyses.activations import Array
 from resnet_viz.analyses.inspection import BlockInspection
-from resnet_viz.figures.block.block_equation import TERM_NAMES, Term, term_maps
+from resnet_viz.figures.block.block_equation import HOVER, TERM_NAMES, term_maps
+from resnet_viz.figures.block.equation_words import Term
+from resnet_viz.figures.cells import STACKED
 from resnet_viz.figures.pictures import data_url
 from resnet_viz.figures.theme import LIGHT, SIGNED, Theme, finish, rgb, short, signed_palette
 
 GAP = 1
-WIDTH, TOP = 760, 44
+# 63 colours are as many as an eye tells apart in a tile; the last number stands for the gap between tiles.
+ZERO, BETWEEN = 31, 63
+WIDTH, ONE, TOP = 840, 500, 44
 
 
-def channel_mosaic(block: BlockInspection, term: Term, selected: int | None = None, theme: Theme = LIGHT) -> go.Figure:
+def channel_mosaic(
+    block: BlockInspection, term: Term, selected: int | None = None, theme: Theme = LIGHT, *, width: int = WIDTH
+) -> go.Figure:
     """Draw every channel of a term, channel 0 at the top left, on one signed scale; the `selected` channel is framed."""
-    return mosaic(term_maps(block, term), f"the {term} of block {short(block.name)}", selected, theme)
+    return mosaic(term_maps(block, term), f"the {term} of block {short(block.name)}", selected, theme, room=width)
+
+
+def strongest_channel(block: BlockInspection, term: Term) -> int:
+    """Return the channel of a term with the largest norm."""
+    maps = term_maps(block, term)
+    return int(np.linalg.norm(maps.reshape(len(maps), -1), axis=1).argmax())
 
 
 def mosaic(
@@ -34,28 +46,33 @@ def mosaic(
     *,
     limit: float | None = None,
     highest: int | None = None,
+    room: int = WIDTH,
 ) -> go.Figure:
     """Draw maps (C, H, W) called `name` as tiles on a signed scale that ends at `limit`, by default the largest value.
 
-    `highest` is the height in pixels that the tiles may take at most.
+    `highest` is the height in pixels that the tiles may take at most, `room` the width: on a phone's, rows are shorter.
     """
     count, height, width = maps.shape
     # A power of two, like the numbers of channels, so that rows are full.
     columns = 2 ** math.ceil(math.log2(1.2 * math.sqrt(count)))
+    phone = room < STACKED
+    if phone:
+        columns = max(1, columns // 2)
     rows = math.ceil(count / columns)
     end = limit or float(np.abs(maps).max()) or 1.0
-    pixels = _tiles(_colours(maps, end), rows, columns, theme)
-    shown = min(WIDTH, round((highest or WIDTH) * pixels.shape[1] / pixels.shape[0]))
-    fig = go.Figure(go.Image(source=_png(pixels), hoverinfo="skip"))
+    pixels = _tiles(_levels(maps, end), rows, columns)
+    shown = min(room, round((highest or (2 if phone else 1) * room) * pixels.shape[1] / pixels.shape[0]))
+    fig = go.Figure(go.Image(source=_png(pixels, theme), hoverinfo="skip"))
     fig.add_trace(_targets(maps, columns, shown))
     if selected is not None:
         top, left = selected // columns * (height + GAP), selected % columns * (width + GAP)
         corners = {"x0": left - 1, "y0": top - 1, "x1": left + width, "y1": top + height}
         fig.add_shape(type="rect", **corners, line={"color": "white", "width": 6})
         fig.add_shape(type="rect", **corners, line={"color": "black", "width": 3})
+    still = {"visible": False, "fixedrange": True, "constrain": "domain"}
     fig.update_layout(
-        xaxis={"visible": False, "fixedrange": True, "range": [-1, pixels.shape[1] - 0.5]},
-        yaxis={"visible": False, "fixedrange": True, "range": [pixels.shape[0] - 0.5, -1], "scaleanchor": "x"},
+        xaxis=still | {"range": [-1, pixels.shape[1] - 0.5], "constraintoward": "left"},
+        yaxis=still | {"range": [pixels.shape[0] - 0.5, -1], "scaleanchor": "x", "constraintoward": "top"},
         width=shown,
         height=TOP + round(shown * pixels.shape[0] / pixels.shape[1]),
         margin={"l": 0, "r": 0, "t": TOP, "b": 0},
@@ -67,18 +84,18 @@ def mosaic(
     norms = np.linalg.norm(maps.reshape(count, -1), axis=1)
     strongest, silent = int(norms.argmax()), int((norms == 0).sum())
     finding = f"Channel {strongest} of {count} is strongest in {name}"
-    rest = f", {silent} are 0 everywhere" if silent else ""
+    rest = f"; {silent} {'is' if silent == 1 else 'are'} 0 everywhere" if silent else ""
     return finish(
         fig,
         theme,
         finding=finding + rest,
-        how_to_read=f"One tile a channel, one scale, ±{end:.3g}: red above 0, blue below. Click a tile to see it alone.",
+        how_to_read=f"One tile per channel, all on one scale, ±{end:.3g}: red above 0, blue below. Click one for its values.",
         alt=f"{finding}{rest}. A mosaic of {count} maps of {height} by {width} pixels.",
     )
 
 
-def channel_map(block: BlockInspection, term: Term, channel: int, theme: Theme = LIGHT) -> go.Figure:
-    """Draw one channel of a term as a heatmap with its values; x and y are pixels of the feature map."""
+def channel_map(block: BlockInspection, term: Term, channel: int, theme: Theme = LIGHT, *, width: int = ONE) -> go.Figure:
+    """Draw one channel of a term as a heatmap with its values; x and y are columns and rows of the feature map."""
     values = term_maps(block, term)[channel]
     limit = float(np.abs(values).max()) or 1.0
     bar = {"thickness": 10, "outlinewidth": 0, "title": {"text": "value"}}
@@ -89,19 +106,21 @@ def channel_map(block: BlockInspection, term: Term, channel: int, theme: Theme =
             zmax=limit,
             colorscale=SIGNED,
             colorbar=bar,
-            hovertemplate="x %{x}, y %{y}<br>%{z:.4f}<extra></extra>",
+            hovertemplate=HOVER,
         )
     )
+    axis = {"constrain": "domain", "showgrid": False, "fixedrange": True}
     fig.update_layout(
-        xaxis={"title": "x (pixels)", "constrain": "domain", "showgrid": False},
-        yaxis={"title": "y (pixels)", "autorange": "reversed", "scaleanchor": "x", "constrain": "domain", "showgrid": False},
-        width=460,
-        height=420,
+        xaxis=axis | {"title": "column"},
+        yaxis=axis | {"title": "row", "autorange": "reversed", "scaleanchor": "x", "constraintoward": "top"},
+        dragmode=False,
+        width=width,
+        height=TOP + width - 92,
         margin={"l": 52, "r": 0, "t": TOP, "b": 48},
         overwrite=True,
     )
     name = f"Channel {channel} of {TERM_NAMES[term]}, block {short(block.name)}"
-    finding = f"{name}: {values.min():.2f} to {values.max():.2f}"
+    finding = f"{name}: {values.min():.2f} to {values.max():.2f}".replace("-", "−")
     return finish(
         fig,
         theme,
@@ -111,28 +130,28 @@ def channel_map(block: BlockInspection, term: Term, channel: int, theme: Theme =
     )
 
 
-def _colours(maps: Array, limit: float) -> NDArray[np.uint8]:
-    """Signed values (C, H, W) -> RGB uint8 (C, H, W, 3); 0 takes the middle colour."""
-    palette = signed_palette()
-    middle = len(palette) // 2
-    index = np.rint(np.clip(maps / limit, -1, 1) * middle).astype(np.int16) + middle
-    colours: NDArray[np.uint8] = palette[index]
-    return colours
+def _levels(maps: Array, limit: float) -> NDArray[np.uint8]:
+    """Signed values -> numbers of colours, 0 to 62; 0 takes the middle one."""
+    levels: NDArray[np.uint8] = (np.rint(np.clip(maps / limit, -1, 1) * ZERO) + ZERO).astype(np.uint8)
+    return levels
 
 
-def _tiles(colours: NDArray[np.uint8], rows: int, columns: int, theme: Theme) -> NDArray[np.uint8]:
-    """Lay tiles (C, H, W, 3) out in rows with a gap between them."""
-    count, height, width, _ = colours.shape
-    canvas = np.empty((rows, height + GAP, columns, width + GAP, 3), np.uint8)
-    canvas[:] = rgb(theme.surface)
+def _tiles(levels: NDArray[np.uint8], rows: int, columns: int) -> NDArray[np.uint8]:
+    """Lay tiles (C, H, W) out in rows with a gap between them."""
+    count, height, width = levels.shape
+    canvas = np.full((rows, height + GAP, columns, width + GAP), BETWEEN, np.uint8)
     for tile in range(count):
-        canvas[tile // columns, :height, tile % columns, :width] = colours[tile]
-    return canvas.reshape(rows * (height + GAP), columns * (width + GAP), 3)
+        canvas[tile // columns, :height, tile % columns, :width] = levels[tile]
+    return canvas.reshape(rows * (height + GAP), columns * (width + GAP))
 
 
-def _png(pixels: NDArray[np.uint8]) -> str:
-    # 127 colours are more than an eye tells apart in a tile, and a palette makes the file a third of the size.
-    return data_url(Image.fromarray(pixels).quantize(127, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE))
+def _png(pixels: NDArray[np.uint8], theme: Theme) -> str:
+    """Numbers of colours -> a picture with a palette, which makes the file a third of the size."""
+    every = signed_palette()
+    colours = every[np.rint(np.linspace(0, len(every) - 1, BETWEEN)).astype(int)]
+    picture = Image.fromarray(pixels, "P")
+    picture.putpalette(np.concatenate([colours, [rgb(theme.surface)]]).astype(np.uint8).tobytes())
+    return data_url(picture)
 
 
 def _targets(maps: Array, columns: int, shown: int) -> go.Scatter:

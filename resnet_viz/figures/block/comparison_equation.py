@@ -4,17 +4,19 @@ import numpy as np
 import plotly.graph_objects as go
 
 from resnet_viz.analyses.inspection import BlockInspection
-from resnet_viz.figures.block.block_equation import block_equation, term_maps, terms_of
+from resnet_viz.figures.block.block_equation import WIDTH, block_equation, term_maps, terms_of
 from resnet_viz.figures.theme import LIGHT, Theme
 
 
-def comparison_equation(block: BlockInspection, beside: BlockInspection, theme: Theme = LIGHT) -> go.Figure:
+def comparison_equation(
+    block: BlockInspection, beside: BlockInspection, theme: Theme = LIGHT, *, width: int = WIDTH
+) -> go.Figure:
     """Draw the equation of `block` for the channel mean; the limits are the largest mean of either block.
 
-    Needs the maps of both blocks (see `Inspection.keeping`).
+    Needs the maps of both blocks (see `Inspection.keeping`). `width` is the room in pixels.
     """
     limit = max(_largest_mean(block), _largest_mean(beside)) or 1.0
-    figure = block_equation(block, theme=theme)
+    figure = block_equation(block, theme=theme, width=width)
     reading = (
         f"Each picture is the mean over channels, both sides on one scale, ±{limit:.3g}: red above 0, blue below, white at 0."
     )

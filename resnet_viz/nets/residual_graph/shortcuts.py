@@ -5,7 +5,16 @@ from collections.abc import Iterable
 from torch import fx, nn
 
 from resnet_viz.nets.blocks import ShortcutKind
-from resnet_viz.nets.residual_graph.operations import CONVOLUTIONS, IDLE, NORMS, PADS, SHAPINGS, SUBSAMPLINGS, is_pool, operation
+from resnet_viz.nets.residual_graph.operations import (
+    CONVOLUTIONS,
+    IDLE,
+    NORMS,
+    PADS,
+    SHAPINGS,
+    SUBSAMPLINGS,
+    is_pool,
+    operation,
+)
 
 
 def shortcut_kind(way: Iterable[fx.Node], tree: nn.Module) -> ShortcutKind:

@@ -1,0 +1,100 @@
+"""Where the pictures of a block's equation stand: in a row with captions under them, or one under the other on a phone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from resnet_viz.figures.cells import STACKED, Domain
+
+LARGEST, WIDE_GAP, NARROW_GAP = 320, 126, 46
+TOP, BOTTOM, COLOURBAR = 44, 70, 78
+# One under the other: the operator's column, the picture, and the caption to its right.
+OPERATOR, PICTURE, ROW_GAP, BAR = 42, 200, 14, 52
+ACTIVATED = "output"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A picture's domains, and the places of its caption and of the operator before it, as of Plotly annotations."""
+
+    across: Domain
+    up: Domain
+    caption: dict[str, Any]
+    operator: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The whole figure in pixels, and what differs between a row and a column."""
+
+    places: tuple[Place, ...]
+    width: int
+    height: int
+    margin: dict[str, int]
+    colourbar: dict[str, Any]
+    align: str
+    activation: str
+    activation_size: int
+
+
+def layout_of(terms: Sequence[str], width: int) -> Layout:
+    """Lay so many pictures out in a row, or in a column where there are fewer pixels than a row needs."""
+    return _column(len(terms), width) if width < STACKED else _row(terms, width)
+
+
+def _row(terms: Sequence[str], width: int) -> Layout:
+    gaps = [WIDE_GAP if term == ACTIVATED else NARROW_GAP for term in terms[1:]]
+    picture = min(LARGEST, (width - COLOURBAR - sum(gaps)) // len(terms))
+    total = picture * len(terms) + sum(gaps)
+    places, x = [], 0.0
+    for gap in [0, *gaps]:
+        x += gap
+        across = (x / total, (x + picture) / total)
+        caption = _paper((x + picture / 2) / total, -0.02, "center", "top")
+        places.append(Place(across, (0.0, 1.0), caption, _paper((x - gap / 2) / total, 0.5, "center", "middle")))
+        x += picture
+    return Layout(
+        places=tuple(places),
+        width=total + COLOURBAR,
+        height=picture + TOP + BOTTOM,
+        margin={"l": 2, "r": COLOURBAR - 2, "t": TOP, "b": BOTTOM},
+        colourbar={"len": 0.9, "title": {"text": "value"}},
+        align="center",
+        activation="→ ReLU →",
+        activation_size=20,
+    )
+
+
+def _column(count: int, width: int) -> Layout:
+    picture = min(PICTURE, width - OPERATOR - 100)
+    total = count * picture + (count - 1) * ROW_GAP
+    places = []
+    for number in range(count):
+        top = 1 - number * (picture + ROW_GAP) / total
+        up = (max(0.0, top - picture / total), top)
+        middle = sum(up) / 2
+        across = (OPERATOR / width, (OPERATOR + picture) / width)
+        caption = _paper((OPERATOR + picture + 12) / width, middle, "left", "middle")
+        places.append(Place(across, up, caption, _paper(OPERATOR / 2 / width, middle, "center", "middle")))
+    bar = {
+        "orientation": "h",
+        "len": picture / width,
+        "x": OPERATOR / width,
+        "xanchor": "left",
+        "y": -8 / total,
+        "yanchor": "top",
+    }
+    return Layout(
+        places=tuple(places),
+        width=width,
+        height=total + TOP + BAR,
+        margin={"l": 0, "r": 0, "t": TOP, "b": BAR},
+        colourbar=bar,
+        align="left",
+        activation="↓<br>ReLU",
+        activation_size=13,
+    )
+
+
+def _paper(x: float, y: float, xanchor: str, yanchor: str) -> dict[str, Any]:
+    return {"x": x, "y": y, "xref": "paper", "yref": "paper", "xanchor": xanchor, "yanchor": yanchor}

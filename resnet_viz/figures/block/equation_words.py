@@ -1,0 +1,104 @@
+"""What is said about a block's equation: each number names what it is of, one channel or all of them."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+
+from resnet_viz.analyses.activations import Array
+from resnet_viz.analyses.inspection import BlockInspection
+from resnet_viz.figures.theme import short
+
+Term = Literal["identity", "residual", "sum", "output"]
+
+# The mean over channels is said to hide a correction where it shows less than this share of it, and it is not tiny anyway.
+HIDDEN, TINY = 0.5, 0.1
+
+
+def finding(block: BlockInspection, pictures: Mapping[Term, Array], channel: int | None) -> str:
+    """Say how large the residual is beside the identity, of the channel that is drawn or of the whole block."""
+    name = f"Block {short(block.name)}"
+    if block.shortcut == "none":
+        return f"{name} is plain: its output is ReLU(F(x)), nothing is added"
+    x = "x" if block.shortcut == "identity" else f"the {block.shortcut} shortcut's output"
+    if channel is None:
+        share = _percent(block.measures.ratio)
+        return f"{name} corrects its input: the residual F(x) has {share} of the norm of {x}"
+    identity, residual = float(np.linalg.norm(pictures["identity"])), float(np.linalg.norm(pictures["residual"]))
+    if not identity:
+        return f"{name}, channel {channel}: {x} is 0 everywhere, the residual F(x) has the norm {residual:.3g}"
+    return f"{name}, channel {channel}: the residual F(x) has {_percent(residual / identity)} of the norm of {x}"
+
+
+def reading(block: BlockInspection, pictures: Mapping[Term, Array], channel: int | None, limit: float | None) -> str:
+    """Say what a picture is and which colours it has: on one scale up to a limit, or each on its own."""
+    what = "the mean over all channels" if channel is None else f"channel {channel}"
+    sizes = "each on its own scale" if limit is None else f"all on one colour scale, ±{limit:.3g}"
+    text = f"Each picture is {what}, {sizes}: red above 0, blue below, white at 0."
+    if channel is not None:
+        return f"{text} All numbers are of this channel."
+    return f"{text} All numbers are of the {block.shape[0]} channels together. {cancelling(block, pictures)}".strip()
+
+
+def cancelling(block: BlockInspection, pictures: Mapping[Term, Array]) -> str:
+    """Say that the channels of the residual cancel in the mean, where its picture shows much less of it than there is."""
+    if block.shortcut == "none" or block.measures.ratio < TINY:
+        return ""
+    identity, residual = float(np.linalg.norm(pictures["identity"])), float(np.linalg.norm(pictures["residual"]))
+    shown = residual / identity if identity else np.inf
+    if shown >= HIDDEN * block.measures.ratio:
+        return ""
+    return (
+        f"The channels of F(x) cancel in the mean: its picture has {_percent(shown)} of the norm of x's picture, over all"
+        f" channels F(x) has {_percent(block.measures.ratio)} of the norm of x. Single channels show it: choose one, or look at"
+        " all channels."
+    )
+
+
+def notes(block: BlockInspection, pictures: Mapping[Term, Array], channel: int | None) -> dict[Term, str]:
+    """A number for each picture's caption, and what it is of."""
+    of = "all channels" if channel is None else f"channel {channel}"
+    small: dict[Term, str] = {}
+    for term in pictures:
+        if term == "output":
+            cut = block.measures.cut if channel is None else _cut(pictures)
+            small[term] = f"ReLU zeroes {_percent(cut)}"
+        elif term == "sum":
+            cosine = block.measures.cosine if channel is None else _cosine(pictures)
+            small[term] = "" if np.isnan(cosine) else f"cos(x, F) = {signed(cosine)}"
+        else:
+            whole = block.measures.identity_norm if term == "identity" else block.measures.residual_norm
+            size = whole if channel is None else float(np.linalg.norm(pictures[term]))
+            small[term] = f"|{'x' if term == 'identity' else 'F'}| = {size:.4g}"
+    return {term: f"{text}<br>{of}" if text else of for term, text in small.items()}
+
+
+def alt(block: BlockInspection, pictures: Mapping[Term, Array], channel: int | None) -> str:
+    """Say in words what is drawn."""
+    what = "the mean over channels" if channel is None else f"channel {channel}"
+    ranges = ", ".join(f"{term} {picture.min():.3g} to {picture.max():.3g}" for term, picture in pictures.items())
+    return f"{finding(block, pictures, channel)}. Each picture is {what}; values: {ranges}."
+
+
+def signed(value: float) -> str:
+    """Write a number with its sign, the minus as long as the plus."""
+    return f"{value:+.2f}".replace("-", "−")
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
+
+
+def _cosine(pictures: Mapping[Term, Array]) -> float:
+    """The cosine between identity and residual of what is drawn; NaN where one is 0 or there is no identity."""
+    if "identity" not in pictures:
+        return float("nan")
+    x, f = pictures["identity"].ravel().astype(np.float64), pictures["residual"].ravel().astype(np.float64)
+    size = np.linalg.norm(x) * np.linalg.norm(f)
+    return float(x @ f / size) if size else float("nan")
+
+
+def _cut(pictures: Mapping[Term, Array]) -> float:
+    """The share of entries that the ReLU sets to 0."""
+    total = pictures.get("sum", pictures["residual"])
+    return float((total < 0).mean())

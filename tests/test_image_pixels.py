@@ -194,7 +194,7 @@ def test_values_far_apart_in_a_high_image_share_one_scale() -> None:
     assert np.array_equal(greys, np.rint(values[:, 0].astype(np.float64) * 255 / 1000))
     alpha = np.full((3000, 1200, 4), 255, np.uint8)
     alpha[::2, :, 3] = 0
-    laid = np.asarray(upright_rgb(Image.fromarray(alpha * np.uint8([0, 1, 0, 1]))))
+    laid = np.asarray(upright_rgb(Image.fromarray(alpha * np.array([0, 1, 0, 1], np.uint8))))
     assert (laid[::2] == 255).all()
     assert (laid[1::2] == [0, 255, 0]).all()
 

@@ -42,9 +42,9 @@ def _decoder(kind: str, stripped: Stripped, file_bytes: int) -> Image.Image:
     if kind == "HEIC":  # pi-heif's own function: registering its plugin would change Pillow for the whole program
         heif = pi_heif.open_heif(stripped.data)
         check_size(kind, heif.size, file_bytes)
-        image = heif.to_pillow()
-        image.info = {}  # libheif has turned the pixels already
-        return image
+        decoded: Image.Image = heif.to_pillow()
+        decoded.info = {}  # libheif has turned the pixels already
+        return decoded
     image = Image.open(BytesIO(stripped.data), formats=[kind])
     check_size(kind, image.size, file_bytes)
     image.info.update(stripped.info)

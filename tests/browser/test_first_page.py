@@ -4,6 +4,7 @@ import io
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+import pillow_heif
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
@@ -98,6 +99,28 @@ def test_an_uploaded_photo_is_analysed_and_its_link_works_for_another_person(pag
     assert after != before
     found = headings(page)
     assert headings_for_another_person(chromium, page.url) == found
+
+
+def phone_photo(kind: str) -> bytes:
+    """Return a photo of 12 megapixels as JPEG, and a smaller one in formats that take long to write."""
+    side = (4032, 3024) if kind == "JPEG" else (800, 600)
+    picture, buffer = Image.radial_gradient("L").resize(side).convert("RGB"), io.BytesIO()
+    if kind == "HEIC":
+        pillow_heif.from_pillow(picture).save(buffer)
+    else:
+        picture.save(buffer, kind)
+    return buffer.getvalue()
+
+
+PHOTOS = {"photo.jpg": "JPEG", "photo.jfif": "JPEG", "photo.jpe": "JPEG", "photo.avif": "AVIF", "photo.heic": "HEIC"}
+
+
+@pytest.mark.parametrize(("name", "kind"), PHOTOS.items())
+def test_whatever_a_phone_makes_is_opened(page: Page, name: str, kind: str) -> None:
+    open_app(page)
+    upload(page, name, phone_photo(kind))
+    expect(page.locator("[data-testid='stAlert'], [data-testid='stFileUploaderFileErrorMessage']")).to_have_count(0)
+    assert len(picture_of(page.url)) == 64
 
 
 def test_a_photo_can_be_taken(page: Page) -> None:

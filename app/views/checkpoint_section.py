@@ -10,12 +10,12 @@ import resnet_viz as rv
 import show
 from checkpoints import Own
 from controls import Selection
+from resnet_viz.nets.checkpoints.wiring import Wiring
 from resnet_viz.nets.cifar import CIFAR10_LABELS
 from resnet_viz.nets.labels import LIMIT as LABELS_LIMIT
 from resnet_viz.nets.labels import LabelsError, parse_labels
 from resnet_viz.nets.official import best_weights
 from resnet_viz.nets.preprocessing import LARGEST, Preprocessing
-from resnet_viz.nets.wiring import Wiring
 
 CHECKPOINT_TYPES = ["safetensors", "pth", "pt", "th", "tar", "ckpt", "bin"]
 LABEL_TYPES = ["txt", "json", "csv"]

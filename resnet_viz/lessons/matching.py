@@ -20,7 +20,7 @@ from resnet_viz.images import ImageError, open_image
 from resnet_viz.nets.blocks import ZeroPad, initialise
 from resnet_viz.nets.costs import count_parameters
 from resnet_viz.nets.net import Net, WeightsError
-from resnet_viz.nets.wiring import SAMPLES_FOLDER
+from resnet_viz.nets.checkpoints.wiring import SAMPLES_FOLDER
 from resnet_viz.nets.zoo import read_card
 
 Shape = tuple[int, int, int]

@@ -18,7 +18,7 @@ from resnet_viz.nets.preprocessing import Preprocessing
 Wiring = Literal["as saved", "zero-pad", "zero-pad, zeros last", "no shortcut", "3x3 stem", "3x3 stem, max pool"]
 
 EPSILON = 1e-5
-SAMPLES_FOLDER = Path(__file__).parents[2] / "assets" / "samples"
+SAMPLES_FOLDER = Path(__file__).parents[3] / "assets" / "samples"
 
 
 def most_plausible(candidates: Mapping[Wiring, nn.Module], preprocessing: Preprocessing) -> Wiring:

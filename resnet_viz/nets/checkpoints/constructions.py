@@ -1,4 +1,4 @@
-"""What the calls in a pickle stand for: torch's own ways to write a tensor or a container, and an inert stand-in for all others.
+"""What the calls in a pickle stand for: torch's own ways to write tensors and containers, and an inert stand-in for all others.
 
 Nothing is called here: each known function's arguments are read for what they say.
 """
@@ -18,6 +18,8 @@ DICTS = {
     "torch.nn.modules.container.OrderedDict",
 }  # fmt: skip
 LISTS = {"builtins.list", "builtins.tuple", "builtins.set", "builtins.frozenset", "collections.deque", "torch.Size"}
+# How a subclass of torch.Tensor, or a tensor with attributes, is written: (function, class, its arguments, state).
+SUBCLASS = "torch._tensor._rebuild_from_type_v2"
 PARAMETERS = {
     "torch.nn.parameter.Parameter", "torch.nn.parameter.Buffer", "torch._utils._rebuild_parameter",
     "torch._utils._rebuild_parameter_with_state", "torch.autograd.variable.Variable",
@@ -31,20 +33,25 @@ def constructed(callable_: object, arguments: object, keywords: object, spend: S
     name = callable_.name
     if name in TENSORS:
         return TENSORS[name](arguments)
-    if name in PARAMETERS and arguments and isinstance(arguments[0], StoredTensor):
-        return arguments[0]
+    if name == SUBCLASS and len(arguments) > 2 and isinstance(arguments[0], Global) and arguments[0].name != SUBCLASS:
+        return constructed(arguments[0], arguments[2], None, spend)
+    found = _container(name, arguments, spend)
+    return StandIn(name, (arguments, keywords) if keywords else arguments) if found is None else found
+
+
+def _container(name: str, arguments: Arguments, spend: Spend) -> object:
+    """Return a dict, list, parameter or bytes; None for what is none of these."""
+    first = arguments[0] if arguments else None
+    if name in PARAMETERS and isinstance(first, StoredTensor):
+        return first
     if name in DICTS:
-        return _dict(arguments, spend)
+        return _dict(first, spend)
     if name in LISTS:
-        return arguments[0] if arguments and isinstance(arguments[0], (list, tuple)) else []
+        return first if isinstance(first, (list, tuple)) else []
     if name == "_codecs.encode":
-        return _encoded(arguments)
-    if name == "torch._tensor._rebuild_from_type_v2" and len(arguments) > 2:
-        return constructed(arguments[0], arguments[2], None, spend) if _is_plain_call(arguments[0]) else StandIn(name)
-    if name == "copyreg._reconstructor":
-        class_ = arguments[0] if arguments else None
-        return StandIn(class_.name) if isinstance(class_, Global) else StandIn(name, arguments)
-    return StandIn(name, (arguments, keywords) if keywords else arguments)
+        return _encoded(first)
+    # Python 2 makes an object of a class of its own so.
+    return StandIn(first.name) if name == "copyreg._reconstructor" and isinstance(first, Global) else None
 
 
 def restored(target: object, state: object) -> None:
@@ -61,19 +68,15 @@ def restored(target: object, state: object) -> None:
         target.state = others[0] if others else None
 
 
-def _is_plain_call(callable_: object) -> bool:
-    return isinstance(callable_, Global) and callable_.name != "torch._tensor._rebuild_from_type_v2"
-
-
-def _dict(arguments: Arguments, spend: Spend) -> dict[str, object]:
+def _dict(content: object, spend: Spend) -> dict[str, object]:
     """Python 2 writes an OrderedDict as a call with a list of pairs; dicts are handed on as they are, never copied."""
-    if not arguments or not isinstance(arguments[0], (dict, list)):
+    if isinstance(content, dict):
+        return content
+    if not isinstance(content, list):
         return {}
-    if isinstance(arguments[0], dict):
-        return arguments[0]
-    spend(len(arguments[0]))
+    spend(len(content))
     found: dict[str, object] = {}
-    for pair in arguments[0]:
+    for pair in content:
         if not isinstance(pair, (list, tuple)) or len(pair) != 2:
             raise damaged("a dict in it is written as pairs that are none")
         name = key_text(pair[0])
@@ -82,12 +85,11 @@ def _dict(arguments: Arguments, spend: Spend) -> dict[str, object]:
     return found
 
 
-def _encoded(arguments: Arguments) -> object:
+def _encoded(text: object) -> object:
     """Protocol 2 writes bytes as text in Latin-1."""
-    text = arguments[0] if arguments else b""
     if isinstance(text, str):
         return text.encode("latin-1", "replace")
-    return text if isinstance(text, Span) else StandIn("_codecs.encode")
+    return text if isinstance(text, Span) else None
 
 
 def _rebuild_tensor(arguments: Arguments) -> StoredTensor:

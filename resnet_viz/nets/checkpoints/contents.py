@@ -10,7 +10,7 @@ from resnet_viz.nets.checkpoints.values import StandIn
 
 DEEPEST = 40
 MOST_VISITS = 1_000_000
-LONGEST_NAME = 1_000
+LONGEST_NAME = 300
 PARTS_OF_MODULES = ("_parameters", "_buffers", "_modules")
 
 
@@ -125,7 +125,7 @@ def _dict(value: object) -> dict[str, object]:
 def _checked(name: str) -> str:
     if len(name) > LONGEST_NAME:
         raise CheckpointError(
-            f"A tensor's name in the checkpoint has {len(name):,} characters, more than any network's: the file is damaged, or is"
-            " no checkpoint of a network."
+            f"A tensor's name in the checkpoint has {len(name):,} characters, more than any network's: the file is damaged, or"
+            " is not a checkpoint of a network."
         )
     return name

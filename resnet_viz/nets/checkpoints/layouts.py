@@ -55,7 +55,8 @@ def find_layout(shapes: Shapes) -> Layout:
             )
     if shapes["fc.weight"][0] > MOST_CLASSES:
         raise CheckpointError(
-            f"The checkpoint's classification layer has {shapes['fc.weight'][0]:,} classes; at most {MOST_CLASSES:,} are supported."
+            f"The checkpoint's classification layer has {shapes['fc.weight'][0]:,} classes; at most {MOST_CLASSES:,} are"
+            " supported."
         )
     blocks = _count_blocks(shapes)
     most = MOST_BLOCKS.get(len(blocks))

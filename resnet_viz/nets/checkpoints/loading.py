@@ -101,8 +101,8 @@ class Checkpoint:
         if not torch.isfinite(logits).all():
             largest = max(tensor.abs().max().item() for tensor in self.tensors.values())
             raise CheckpointError(
-                f"The network of this checkpoint gives NaN or infinity for a plain image (its largest weight is {largest:.1e}): the"
-                " training diverged, or the file is damaged. Use an earlier checkpoint."
+                "The network of this checkpoint gives NaN or infinity for a plain image (its largest weight is"
+                f" {largest:.1e}): the training diverged, or the file is damaged. Use an earlier checkpoint."
             )
 
 
@@ -151,8 +151,8 @@ def _check_size(found: Recognised, file: CheckpointFile) -> None:
     claimed = sum(tensor.size for tensor in (*found.tensors.values(), *found.biases.values()))
     if claimed > file.capacity:
         raise CheckpointError(
-            f"The checkpoint claims a network of {claimed / 2**20:,.0f} MB and holds {file.capacity / 2**20:,.0f} MB: its tensors"
-            " share their numbers, or it was cut off. Save it again."
+            f"The checkpoint claims a network of {claimed / 2**20:,.1f} MB and holds {file.capacity / 2**20:,.1f} MB: its"
+            " tensors share their numbers, or it was cut off. Save it again."
         )
 
 

@@ -1,4 +1,4 @@
-"""NumPy's scalars and arrays as a pickle describes them, turned into plain numbers and stored tensors without NumPy's pickling."""
+"""NumPy's scalars and arrays as a pickle describes them, turned into plain numbers and stored tensors without unpickling."""
 
 import re
 from functools import partial

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -16,6 +17,8 @@ from resnet_viz.nets.checkpoints.tensors import StoredTensor
 # A network has more tensors than an optimizer keeps for one of its parameters.
 FEWEST_TENSORS = 10
 MOST_PARTS = 8
+# ResNet-1202 has 7,200 of them with its counters.
+MOST_TENSORS = 20_000
 READABLE = ("float16", "bfloat16", "float32", "float64")
 # What torch.nn.utils.prune leaves in place of a pruned tensor.
 ORIGINAL, MASK = "_orig", "_mask"
@@ -48,7 +51,7 @@ class NamedTensor:
             raise CheckpointError(f"The tensor {shown(self.name)} cannot be used: {problem}.")
         if 0 in self.shape:
             raise CheckpointError(
-                f"The tensor {shown(self.name)} is empty (its shape is {shape_text(self.shape)}): no network works so."
+                f"The tensor {shown(self.name)} is empty (its shape is {shape_text(self.shape)}): save the network again."
             )
         if self.mask is not None and self.mask.shape != self.shape:
             raise CheckpointError(f"The tensor {shown(self.name)} was pruned, and its mask has another shape: save it again.")
@@ -66,8 +69,8 @@ class NamedTensor:
             values = values * self.mask.values().float()
         if not torch.isfinite(values).all():
             raise CheckpointError(
-                f"The tensor {shown(self.name)} holds NaN or infinity, so that every output would be NaN: the training diverged."
-                " Use an earlier checkpoint."
+                f"The tensor {shown(self.name)} holds NaN or infinity, so that every output would be NaN: the training"
+                " diverged. Use an earlier checkpoint."
             )
         if self.name.endswith("running_var") and values.numel() and values.min() < 0:
             raise CheckpointError(f"The tensor {shown(self.name)} holds a negative variance: the checkpoint is damaged.")
@@ -97,7 +100,13 @@ def parts_of(file: CheckpointFile) -> list[Part]:
     mappings.sort(key=lambda mapping: -len(mapping.tensors))
     parts = [part for mapping in mappings[:MOST_PARTS] for part in _parts(mapping)]
     parts.sort(key=lambda part: (-len(part.inside), part.averaged))
-    return parts[:MOST_PARTS]
+    if len(parts[0].inside) > MOST_TENSORS:
+        raise CheckpointError(
+            f"The checkpoint has {len(parts[0].inside):,} tensors in one place, more than any supported network: save the network"
+            " alone."
+        )
+    sizes = accumulate(len(part.inside) + len(part.outside) for part in parts[:MOST_PARTS])
+    return [part for part, size in zip(parts, sizes, strict=False) if part is parts[0] or size <= MOST_TENSORS]
 
 
 def _parts(mapping: TensorMapping) -> list[Part]:

@@ -4,6 +4,7 @@ Python's pickle is a program for a stack machine; https://docs.python.org/3/libr
 an opcode reads is bounded by the length of the file, and what it makes by the machine's budget.
 """
 
+import codecs
 import re
 from collections.abc import Callable
 from struct import Struct
@@ -16,6 +17,8 @@ from resnet_viz.nets.checkpoints.values import Span, StandIn
 LONGEST_TEXT = 2_000
 LONGEST_NUMBER = 16
 STOP = ord(".")
+# Python imports a codec when it is first used: at the start, not while a file is read.
+ESCAPES = codecs.lookup("raw-unicode-escape")
 
 Handler = Callable[[StackMachine], None]
 
@@ -146,7 +149,7 @@ def _quoted(machine: StackMachine) -> None:
 
 def _escaped(machine: StackMachine) -> None:
     machine.budget.spend(1)
-    text = machine.line().decode("raw-unicode-escape")
+    text, _ = ESCAPES.decode(machine.line())
     machine.stack.append(text.encode("utf-8", "replace").decode())
 
 
@@ -211,7 +214,7 @@ OPCODES: dict[int | str, Handler] = {
     # Numbers and constants
     "J": _number("<i"), "K": _number("<B"), "M": _number("<H"), "G": _number(">d"), "I": _text_number, "L": _text_number,
     "F": _text_float, 0x8A: _sized("<B", _long), 0x8B: _sized("<i", _long),
-    "N": _constant(None), 0x88: _constant(True), 0x89: _constant(False), ")": _constant(()),
+    "N": _constant(None), 0x88: _constant(value=True), 0x89: _constant(value=False), ")": _constant(()),
     # Text and bytes
     "X": _sized("<I", _text), 0x8C: _sized("<B", _text), 0x8D: _sized("<Q", _text), "V": _escaped,
     "U": _sized("<B", _old_text), "T": _sized("<i", _old_text), "S": _quoted,

@@ -44,8 +44,8 @@ def recognise(part: Part) -> Recognised:
         names = torchvision_names(list(part.inside))
     except ValueError as error:
         raise CheckpointError(
-            f"The checkpoint has several layers where a supported network has one: {error}. Stems and heads of several layers are"
-            f" not supported yet. {FROM_CODE}"
+            f"The checkpoint has several layers where a supported network has one: {error}. Stems and heads of several layers"
+            f" are not supported yet. {FROM_CODE}"
         ) from error
     tensors = {official: part.inside[name] for official, name in names.items()}
     outside = dict(part.outside)
@@ -63,8 +63,8 @@ def recognise(part: Part) -> Recognised:
     unexpected = next((tensor for name, tensor in surplus.items() if not _is_beside(name, tensor)), None)
     if unexpected is not None:
         raise CheckpointError(
-            f"The checkpoint has a layer that no supported architecture has ({shown(unexpected.name)}). Supported: torchvision's"
-            f" ResNets, ResNeXts and Wide ResNets, and CIFAR ResNets of depth 6n + 2. {FROM_CODE}"
+            f"The checkpoint has a layer that no supported architecture has ({shown(unexpected.name)}). Supported:"
+            f" torchvision's ResNets, ResNeXts and Wide ResNets, and CIFAR ResNets of depth 6n + 2. {FROM_CODE}"
         )
     return Recognised(part, layout, tensors, biases, tuple(ignored))
 
@@ -90,9 +90,9 @@ def _find_head(tensors: dict[str, NamedTensor], outside: dict[str, NamedTensor])
             f" {shape_text(channels)} channels of its last stage. Networks without one are not supported yet. {FROM_CODE}"
         )
     if len(heads) > 1:
-        listed = [shown(group[name].name) for group, name in heads]
+        found = [group[name].name for group, name in heads]
         raise CheckpointError(
-            f"The checkpoint has several layers that read its last stage ({', '.join(listed[:4])}): save the network with a single"
+            f"The checkpoint has several layers that read its last stage ({listed(found)}): save the network with a single"
             f" classification layer. {FROM_CODE}"
         )
     group, name = heads[0]

@@ -1,7 +1,7 @@
 """A safetensors file: a length, a JSON header with each tensor's type, shape and place, and the numbers.
 
-The format is described at https://huggingface.co/docs/safetensors. Only the header is read here, so that shapes are known before
-any number is copied.
+The format is described at https://huggingface.co/docs/safetensors. Only the header is read here, so that shapes are known
+before any number is copied.
 """
 
 import json

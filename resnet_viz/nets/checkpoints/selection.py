@@ -35,8 +35,8 @@ def select(file: CheckpointFile, part: str | None = None) -> Selected:
     if len(plain) > 1:
         names = [_label(found.part) for found in plain]
         raise CheckpointError(
-            f"The checkpoint holds {len(plain)} networks ({listed(names)}): choose one with part={plain[0].part.label!r} or another"
-            " of these names.",
+            f"The checkpoint holds {len(plain)} networks ({listed(names)}): choose one with"
+            f" part={shown(plain[0].part.label)!r} or another of these names.",
             [found.part.label for found in plain],
         )
     chosen = plain[0]
@@ -73,8 +73,8 @@ def _notes(chosen: Recognised, others: Sequence[Part]) -> list[str]:
     notes = []
     if others:
         notes.append(
-            f"The network was read from {_label(chosen.part)}. The file also holds {listed(map(_label, others))}; choose it with"
-            f" part={others[0].label!r}."
+            f"The network was read from {_label(chosen.part)}. The file also holds {listed(map(_label, others))}; choose it"
+            f" with part={shown(others[0].label)!r}."
         )
     if chosen.ignored:
         notes.append(f"Not part of the network and left out: {listed(chosen.ignored)}.")

@@ -269,6 +269,6 @@ def _checked_key(key: object) -> str | None:
     if isinstance(key, Span):
         raise CheckpointError(
             f"A name in the checkpoint has {key.stop - key.start:,} bytes, more than the name of any tensor has: the file is"
-            " damaged, or is no checkpoint of a network."
+            " damaged, or is not a checkpoint of a network."
         )
     return key_text(key)

@@ -8,10 +8,10 @@ from weakref import WeakSet
 
 import resnet_viz as rv
 from app import middleware, sessions
-from resnet_viz.nets.checkpoints import Checkpoint, read_checkpoint
+from resnet_viz.nets.checkpoints.loading import Checkpoint, read_checkpoint
+from resnet_viz.nets.checkpoints.wiring import Wiring
 from resnet_viz.nets.costs import count_parameters
 from resnet_viz.nets.preprocessing import Preprocessing
-from resnet_viz.nets.wiring import Wiring
 
 MOST_PER_SESSION = 2
 MOST_BYTES = 2 * 2**30

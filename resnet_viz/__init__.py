@@ -30,8 +30,8 @@ from resnet_viz.analyses.inspection import BlockInspection, Inspection, Predicti
 from resnet_viz.analyses.measures import MEANINGS, Measures
 from resnet_viz.analyses.methods import METHODS
 from resnet_viz.images import ImageError, open_image
-from resnet_viz.nets.checkpoint_file import CheckpointError
-from resnet_viz.nets.checkpoints import load_checkpoint
+from resnet_viz.nets.checkpoints.errors import CheckpointError
+from resnet_viz.nets.checkpoints.loading import load_checkpoint
 from resnet_viz.nets.net import Net, WeightsError
 from resnet_viz.nets.preprocessing import Preprocessing
 from resnet_viz.nets.zoo import ModelInfo, list_models, load

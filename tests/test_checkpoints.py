@@ -18,12 +18,12 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor, nn
 
 import resnet_viz as rv
-from resnet_viz.nets import checkpoint_file
 from resnet_viz.nets.blocks import BasicBlock, ZeroPad
-from resnet_viz.nets.checkpoints import read_checkpoint
+from resnet_viz.nets.checkpoints import reading
+from resnet_viz.nets.checkpoints.layouts import find_layout
+from resnet_viz.nets.checkpoints.loading import read_checkpoint
 from resnet_viz.nets.cifar import CifarResNet, ShortcutOption
 from resnet_viz.nets.imagenet import ARCHITECTURES
-from resnet_viz.nets.layouts import find_layout
 from resnet_viz.nets.preprocessing import Preprocessing
 
 State = dict[str, Tensor]
@@ -177,7 +177,7 @@ def test_stock_networks_give_their_logits_by_any_name(name: str, habit: str) -> 
 def test_each_of_the_ten_is_found_by_its_shapes(name: str) -> None:
     with torch.device("meta"):
         state: State = torchvision.models.get_model(name, num_classes=5).state_dict()
-        layout = find_layout(state)
+        layout = find_layout(shapes(state))
         module = layout.wirings["as saved"]()
     assert layout.title == ARCHITECTURES[name].title
     assert layout.classes == 5
@@ -296,15 +296,14 @@ def changed(**tensors: Tensor | None) -> bytes:
 
 def deep_wrapping() -> bytes:
     content: Any = stock().state_dict()
-    for _ in range(9):
+    for _ in range(60):
         content = {"model": content}
     return saved(content)
 
 
 REFUSALS: dict[str, tuple[Callable[[], bytes], str]] = {
-    "code": (lambda: pickle.dumps(Evil()), "could run code|cannot be read"),
-    "code in an archive": (lambda: saved({"state_dict": Evil()}), "Python object.*could run code"),
-    "a whole model": (lambda: saved(stock()), r"Python object \(torchvision.models.resnet.ResNet\).*state_dict"),
+    "code": (lambda: pickle.dumps(Evil()), "No tensors"),
+    "code in an archive": (lambda: saved({"state_dict": Evil()}), "No tensors"),
     "TorchScript": (script, "TorchScript"),
     "zip bomb": (zip_bomb, "unpacks to 1,100 MB"),
     "cut archive": (lambda: changed()[:-1000], "damaged|cut off"),
@@ -314,21 +313,27 @@ REFUSALS: dict[str, tuple[Callable[[], bytes], str]] = {
     "no tensors": (lambda: saved({"epoch": 3}), "No tensors"),
     "a list": (lambda: saved([torch.ones(2)]), "No tensors"),
     "wrapped too deep": (deep_wrapping, "No tensors"),
-    "missing": (lambda: changed(layer3__1__bn2__weight=None), r"layer3\.1\.bn2\.weight is missing"),
-    "no head": (lambda: changed(fc__weight=None), r"fc\.weight is missing"),
-    "no stem": (lambda: changed(conv1__weight=None), r"conv1\.weight is missing"),
-    "unexpected": (lambda: changed(layer1__0__se__weight=torch.ones(3)), r"layer1\.0\.se\.weight is unexpected"),
+    "missing": (lambda: changed(layer3__1__bn2__weight=None), r"lacks the tensor layer3\.1\.bn2\.weight"),
+    "no head": (lambda: changed(fc__weight=None), "no classification layer"),
+    "no stem": (lambda: changed(conv1__weight=None), r"lacks the tensor conv1\.weight"),
+    "unexpected": (
+        lambda: changed(layer1__0__se__weight=torch.ones(3)),
+        r"no supported architecture has \(layer1\.0\.se\.weight\)",
+    ),
     "misshapen": (
         lambda: changed(layer2__0__conv2__weight=torch.ones(9, 9, 3, 3)),
         r"layer2\.0\.conv2\.weight.*9×9×3×3.*128×128×3×3",
     ),
     "misshapen stem": (lambda: changed(conv1__weight=torch.ones(64, 1, 7, 7)), r"conv1\.weight.*64×1×7×7.*64×3×7×7"),
-    "flat": (lambda: changed(layer1__0__conv1__weight=torch.ones(9)), r"layer1\.0\.conv1\.weight has the shape 9"),
+    "flat": (
+        lambda: changed(layer1__0__conv1__weight=torch.ones(9)),
+        r"layer1\.0\.conv1\.weight \(in torchvision's naming\) has the shape 9",
+    ),
     "NaN": (lambda: changed(layer1__1__bn1__bias=torch.full((64,), torch.nan)), r"layer1\.1\.bn1\.bias holds NaN"),
     "infinity": (lambda: changed(fc__bias=torch.full((7,), torch.inf)), r"fc\.bias holds NaN or infinity"),
     "negative variance": (lambda: changed(bn1__running_var=-torch.ones(64)), r"bn1\.running_var holds a negative variance"),
-    "whole numbers": (lambda: changed(fc__bias=torch.ones(7, dtype=torch.int8)), r"fc\.bias holds torch\.int8"),
-    "sparse": (lambda: changed(fc__weight=torch.zeros(7, 512).to_sparse()), r"fc\.weight holds|cannot be read"),
+    "whole numbers": (lambda: changed(fc__bias=torch.ones(7, dtype=torch.int8)), r"fc\.bias holds int8"),
+    "sparse": (lambda: changed(fc__weight=torch.zeros(7, 512).to_sparse()), r"fc\.weight cannot be used: it is sparse"),
     "two in one": (lambda: changed(linear__weight=torch.ones(7, 512)), r"fc\.weight and linear\.weight would both be"),
     "two stages": (
         lambda: saved({k: v for k, v in stock().state_dict().items() if k[:6] not in ("layer3", "layer4")}),
@@ -358,8 +363,8 @@ def test_what_is_no_checkpoint_gets_one_sentence(case: str) -> None:
 def test_a_file_over_the_limit_is_refused_before_it_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     path = tmp_path / "large.pth"
     path.write_bytes(changed())
-    monkeypatch.setattr(checkpoint_file, "LIMIT", 2**20)
-    monkeypatch.setattr("resnet_viz.nets.checkpoints.LIMIT", 2**20)
+    monkeypatch.setattr(reading, "LIMIT", 2**20)
+    monkeypatch.setattr("resnet_viz.nets.checkpoints.loading.LIMIT", 2**20)
     with pytest.raises(rv.CheckpointError, match=r"large\.pth has 4\d MB"):
         rv.load_checkpoint(path)
     with pytest.raises(rv.CheckpointError, match=r"has 4\d MB, more than 1"):

@@ -7,16 +7,18 @@ import resnet_viz as rv
 from app import checkpoints, middleware, show, state
 from app.checkpoints import Own
 from app.state import Selection
+from resnet_viz.nets.checkpoints.wiring import Wiring
 from resnet_viz.nets.cifar import CIFAR10_LABELS
 from resnet_viz.nets.labels import LIMIT as LABELS_LIMIT
 from resnet_viz.nets.labels import LabelsError, parse_labels
 from resnet_viz.nets.official import best_weights
 from resnet_viz.nets.preprocessing import LARGEST, Preprocessing
-from resnet_viz.nets.wiring import Wiring
 
 CHECKPOINT_TYPES = ["safetensors", "pth", "pt", "th", "tar", "ckpt", "bin"]
 LABEL_TYPES = ["txt", "json", "csv"]
 KEEP, NUMBERS, CIFAR, IMAGENET, FILE = "as they are", "numbers", "CIFAR-10", "ImageNet", "from a file"
+SAID = "as the checkpoint says"
+MOST_FACTS = 8
 WIRINGS: dict[Wiring, str] = {
     "as saved": "as saved",
     "zero-pad": "shortcuts pad zeros (option A)",
@@ -75,6 +77,7 @@ def _take(key: str) -> None:
 def _settings(mine: Own) -> None:
     layout, used = mine.checkpoint.layout, mine.net.preprocessing
     st.markdown(f"**{show.escape(mine.file)}** is a {layout.title} with {layout.classes} classes; {mine.net.weights.note}.")
+    _said(mine)
     # Keys of their own for every checkpoint: a value typed for one is not another's.
     with st.form(f"settings-{mine.net.name}", border=False):
         sizes = st.columns([1, 1, 2, 2])
@@ -83,7 +86,7 @@ def _settings(mine: Own) -> None:
         mean = sizes[2].text_input("Mean of red, green, blue", _written(used.mean), help="On the scale 0 to 1.")
         std = sizes[3].text_input("Standard deviation", _written(used.std), help="On the scale 0 to 1.")
         names = st.columns([2, 2, 2])
-        source = names[0].selectbox("Class names", _label_sources(layout.classes))
+        source = names[0].selectbox("Class names", _label_sources(mine))
         file = names[1].file_uploader(
             "Names from a file: a line each, or JSON", LABEL_TYPES, max_upload_size=LABELS_LIMIT >> 20
         )
@@ -106,13 +109,24 @@ def _settings(mine: Own) -> None:
         st.button("Forget it", on_click=_forget, args=(mine.net.name,))
 
 
+def _said(mine: Own) -> None:
+    """Show what was chosen, left out or changed, and what the file says about itself, as what the file says."""
+    for note in mine.checkpoint.notes:
+        st.caption(show.escape(note))
+    facts = list(mine.checkpoint.facts.values.items())[:MOST_FACTS]
+    if facts:
+        st.caption("The file says: " + show.escape(" · ".join(f"{path}: {value}" for path, value in facts)))
+
+
 def _written(values: tuple[float, float, float]) -> str:
     return ", ".join(f"{value:g}" for value in values)
 
 
-def _label_sources(classes: int) -> list[str]:
+def _label_sources(mine: Own) -> list[str]:
+    classes = mine.checkpoint.layout.classes
     known = {len(CIFAR10_LABELS): CIFAR, 1000: IMAGENET}
-    return [KEEP, NUMBERS, *([known[classes]] if classes in known else [])]
+    own = [SAID] if len(mine.checkpoint.facts.class_names) == classes else []
+    return [KEEP, *own, NUMBERS, *([known[classes]] if classes in known else [])]
 
 
 def _apply(mine: Own, numbers: tuple[int, int, str, str], names: tuple[str, UploadedFile | None], wiring: Wiring) -> None:
@@ -137,6 +151,8 @@ def _three(text: str) -> tuple[float, float, float]:
 def _labels(mine: Own, source: str, file: UploadedFile | None) -> tuple[str, ...]:
     if source == FILE and file is not None:
         return parse_labels(file.getvalue())
+    if source == SAID:
+        return mine.checkpoint.facts.class_names
     if source == CIFAR:
         return CIFAR10_LABELS
     if source == IMAGENET:

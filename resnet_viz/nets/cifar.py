@@ -23,10 +23,11 @@ class CifarResNet(nn.Module):
     """A CIFAR ResNet of any depth 6n + 2, with torchvision's parameter names.
 
     `shortcut` is He et al.'s option: A zero-pads where shapes change, B projects there, C projects everywhere; "plain"
-    has no shortcut at all. Raises ValueError for a depth that is not 6n + 2 or an option that is none of these.
+    has no shortcut at all. Without a `seed` the weights take no memory (meta device). Raises ValueError for a depth that is not
+    6n + 2 or an option that is none of these.
     """
 
-    def __init__(self, depth: int, shortcut: ShortcutOption = "A", classes: int = 10, seed: int = 0) -> None:
+    def __init__(self, depth: int, shortcut: ShortcutOption = "A", classes: int = 10, seed: int | None = 0) -> None:
         super().__init__()
         if depth < 8 or (depth - 2) % 6:
             raise ValueError(f"depth {depth} is not 6n + 2 with n >= 1: take 8, 14, 20, 32, 44, 56, 110 ...")
@@ -37,8 +38,9 @@ class CifarResNet(nn.Module):
         # On the meta device nothing is drawn: torch's global generator stays as it was.
         with torch.device("meta"):
             self._layers(n, shortcut, classes)
-        self.to_empty(device="cpu")
-        initialise(self, seed)
+        if seed is not None:
+            self.to_empty(device="cpu")
+            initialise(self, seed)
 
     def _layers(self, n: int, shortcut: ShortcutOption, classes: int) -> None:
         self.conv1 = nn.Conv2d(3, STAGE_CHANNELS[0], 3, padding=1, bias=False)

@@ -6,8 +6,10 @@ The habits were read in the repositories that the comments name; all of them wri
 import re
 from collections.abc import Iterable
 
+from resnet_viz.nets.checkpoints.errors import shown
+
 # What training scripts wrap a network in: DataParallel, torch.compile, an averaged copy, Lightning and the like, OpenMMLab.
-PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.", "resnet.")
+PREFIXES = re.compile(r"^(?:(?:module|_orig_mod|model|net|network|backbone|resnet)\.)+")
 
 # Counters that others leave beside the tensors: torch's averaged model, the profiler thop.
 COUNTERS = re.compile(r"(^|\.)(n_averaged|total_ops|total_params|num_batches_tracked)$")
@@ -62,20 +64,14 @@ STAGE = re.compile(r"^(?:layer|stage_?|stages\.|conv)(\d+)(?:_x)?\.(?:block)?(\d
 def torchvision_names(names: list[str]) -> dict[str, str]:
     """Map torchvision's names to those given, leaving out counters; ValueError names two that mean the same tensor."""
     found: dict[str, str] = {}
-    wanted = {name: _renamed(_stripped(name)) for name in names if not COUNTERS.search(name)}
+    wanted = {name: _renamed(PREFIXES.sub("", name)) for name in names if not COUNTERS.search(name)}
     first = _first_of_stages(wanted.values())
     for name, renamed in wanted.items():
         official = STAGE.sub(lambda match: _stage_name(match, *first), renamed)
         if official in found:
-            raise ValueError(f"{found[official]} and {name} would both be {official}")
+            raise ValueError(f"{shown(found[official])} and {shown(name)} would both be {shown(official)}")
         found[official] = name
     return found
-
-
-def _stripped(name: str) -> str:
-    while prefix := next((prefix for prefix in PREFIXES if name.startswith(prefix)), ""):
-        name = name.removeprefix(prefix)
-    return name
 
 
 def _renamed(name: str) -> str:

@@ -1,0 +1,7 @@
+"""Checkpoints that people bring along: read without running anything, recognised, and turned into a network.
+
+Reading order: `reading` says what kind of file it is, `torch_files` and `safetensors_files` find the tensors' bytes, `pickles`
+interprets a pickle without importing or calling anything, `contents` finds the state dicts and what the file says about itself.
+`selection` chooses the state dict and the prefix of the network, `naming` and `layouts` recognise it, `wiring` decides what
+tensors leave open, and `loading` builds the network.
+"""

@@ -1,0 +1,35 @@
+"""The one error that a checkpoint raises, and how names from a file are shown in it."""
+
+from collections.abc import Sequence
+
+from resnet_viz.nets.net import WeightsError
+
+LONGEST_SHOWN = 80
+
+
+class CheckpointError(WeightsError):
+    """A file that is not a checkpoint, or a checkpoint that no supported network fits; the message is for the user.
+
+    `candidates` are the choices, where the file leaves several.
+    """
+
+    def __init__(self, message: str, candidates: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.candidates = tuple(candidates)
+
+
+def shown(name: str) -> str:
+    """Return a name of the file as it can stand in a sentence: without control characters, and not of any length."""
+    start, end = name[: LONGEST_SHOWN - 20], name[-19:]
+    text = name if len(name) <= LONGEST_SHOWN else f"{start}…{end}"
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+
+
+def damaged(what: str) -> CheckpointError:
+    """Return the error for bytes that contradict the format; `what` is the contradiction, a clause."""
+    return CheckpointError(f"The checkpoint is damaged or was cut off: {what}. Copy the file again, or save it again.")
+
+
+def shape_text(shape: Sequence[int]) -> str:
+    """Write a shape for a sentence: "64×3×7×7"."""
+    return "×".join(map(str, shape)) or "of a single number"

@@ -1,0 +1,158 @@
+"""What a checkpoint says about itself: plain values beside the tensors, which nobody has checked."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from resnet_viz.nets.checkpoints.contents import CONTAINERS, is_module, joined
+from resnet_viz.nets.checkpoints.numpy_values import array_tensor, scalar_value
+from resnet_viz.nets.checkpoints.tensors import StoredTensor
+from resnet_viz.nets.checkpoints.values import StandIn
+
+MOST_FACTS = 200
+MOST_NAMES = 30_000
+MOST_VISITS = 20_000
+LONGEST_VALUE = 200
+DEEPEST = 4
+
+CLASS_NAMES = (
+    "classes",
+    "class_names",
+    "classnames",
+    "labels",
+    "categories",
+    "class_to_idx",
+    "idx_to_class",
+    "id2label",
+    "label2id",
+)
+ARCHITECTURE = ("arch", "architecture", "model_name", "backbone", "net_type", "model_type", "_class")
+# Histories and states of other objects, in which single numbers say nothing about the network.
+UNINTERESTING = ("optimizer", "optim", "scheduler", "sched", "scaler", "callbacks", "loops", "rng", "history", "log")
+
+Plain = str | bool | int | float | None
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the file says: plain values by their path in it, and those among them that concern the network.
+
+    None and empty where the file does not say it. `mean` and `std` are the three channels' on any scale.
+    """
+
+    values: Mapping[str, Plain]
+    class_names: tuple[str, ...] = ()
+    architecture: str | None = None
+    epoch: int | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+
+
+def find_facts(content: object) -> Facts:
+    """Go through the plain values of a checkpoint, a bounded number of them, those that stand outermost first."""
+    values: dict[str, Plain] = {}
+    names: tuple[str, ...] = ()
+    numbers: dict[str, tuple[float, ...]] = {}
+    for path, value in _walk(content):
+        key = path.rpartition(".")[2].lower()
+        if isinstance(value, (dict, list, tuple)):
+            if not names and key in CLASS_NAMES:
+                names = _class_names(value)
+            if key in ("mean", "std") and key not in numbers and (found := _three(value)):
+                numbers[key] = found
+            continue
+        plain = _plain(value)
+        if plain is not None and len(values) < MOST_FACTS:
+            values.setdefault(path, plain)
+    return Facts(
+        values,
+        names,
+        next((text for text in (_last(values, key) for key in ARCHITECTURE) if isinstance(text, str)), None),
+        next((number for number in (_last(values, key) for key in ("epoch", "epochs")) if type(number) is int), None),
+        numbers.get("mean"),
+        numbers.get("std"),
+    )
+
+
+def _walk(content: object) -> Iterator[tuple[str, object]]:
+    """Yield what stands in dicts and attributes with its path, level by level, leaving modules and tensors out."""
+    level: list[tuple[str, object]] = [("", content)]
+    seen: set[int] = set()
+    visits = 0
+    for _ in range(DEEPEST):
+        inner: list[tuple[str, object]] = []
+        for path, value in level:
+            if id(value) in seen:
+                continue
+            seen.add(id(value))
+            for name, item in _named(value):
+                visits += 1
+                if visits > MOST_VISITS:
+                    return
+                if isinstance(item, StoredTensor):
+                    continue
+                place = joined(path, name)
+                yield place, _array(item)
+                if isinstance(item, (dict, StandIn)) and not name.lower().startswith(UNINTERESTING):
+                    inner.append((place, item))
+        level = inner
+
+
+def _named(value: object) -> Iterator[tuple[str, object]]:
+    if isinstance(value, dict):
+        yield from value.items()
+    elif isinstance(value, StandIn):
+        attributes = value.attributes or {}
+        yield "_class", value.name
+        yield from (pair for pair in attributes.items() if not is_module(value) or not isinstance(pair[1], CONTAINERS))
+        yield from (value.entries or {}).items()
+
+
+def _array(value: object) -> object:
+    """Return a small array's numbers, and anything else as it is."""
+    tensor = array_tensor(value) if isinstance(value, StandIn) else None
+    if tensor is None or tensor.count > 16 or tensor.problem or tensor.type.name.startswith("complex"):
+        return value
+    return tensor.values().flatten().tolist()
+
+
+def _plain(value: object) -> Plain:
+    if isinstance(value, StandIn):
+        value = scalar_value(value)
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "replace")
+    if isinstance(value, str):
+        return value[:LONGEST_VALUE]
+    if isinstance(value, (bool, float)) or (isinstance(value, int) and abs(value) < 2**63):
+        return value
+    return None
+
+
+def _last(values: Mapping[str, Plain], key: str) -> Plain:
+    """Return the outermost value whose path ends with the key."""
+    return next((value for path, value in values.items() if path.rpartition(".")[2] == key), None)
+
+
+def _class_names(value: object) -> tuple[str, ...]:
+    """Return names in order of their index, from a list, or a dict from index to name or from name to index."""
+    if isinstance(value, (list, tuple)):
+        return tuple(name[:LONGEST_VALUE] for name in value[:MOST_NAMES] if isinstance(name, str)) if _all_text(value) else ()
+    if not isinstance(value, dict) or not 0 < len(value) <= MOST_NAMES:
+        return ()
+    if all(type(index) is int for index in value.values()):
+        pairs = {str(index): name for name, index in value.items()}
+    else:
+        pairs = {index: name for index, name in value.items() if isinstance(name, str)}
+    ordered = [pairs.get(str(index)) for index in range(len(value))]
+    return tuple(name[:LONGEST_VALUE] for name in ordered if name is not None) if None not in ordered else ()
+
+
+def _all_text(values: list[object] | tuple[object, ...]) -> bool:
+    return 0 < len(values) <= MOST_NAMES and all(isinstance(value, str) for value in values)
+
+
+def _three(value: object) -> tuple[float, ...]:
+    if not isinstance(value, (list, tuple)) or len(value) != 3:
+        return ()
+    numbers = tuple(float(item) for item in value if isinstance(item, (int, float)) and abs(item) < 2**53)
+    return numbers if len(numbers) == 3 and all(map(math.isfinite, numbers)) else ()

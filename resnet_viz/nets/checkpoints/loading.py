@@ -1,0 +1,181 @@
+"""Everybody's own checkpoint: which network its tensors are of, and that network, ready to be looked into."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from resnet_viz.nets.checkpoints.errors import CheckpointError
+from resnet_viz.nets.checkpoints.facts import Facts
+from resnet_viz.nets.checkpoints.layouts import Layout
+from resnet_viz.nets.checkpoints.reading import LIMIT, CheckpointFile, read_file
+from resnet_viz.nets.checkpoints.recognition import COUNTER, Recognised
+from resnet_viz.nets.checkpoints.selection import select
+from resnet_viz.nets.checkpoints.wiring import Wiring, most_plausible
+from resnet_viz.nets.net import Net, WeightsOrigin, pick_device
+from resnet_viz.nets.preprocessing import Preprocessing
+
+# Pixels of the picture that shows whether a network computes numbers at all: five stages halve it once each.
+PROBE_SIZE = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """A checkpoint that was read and fits: float32 tensors by torchvision's names, and what network they are of.
+
+    `facts` are what the file says about itself, which nobody has checked. `notes` are sentences about what was chosen, left out
+    or changed. `part` names what was taken of the file; "" where there was nothing to choose.
+    """
+
+    sha256: str
+    tensors: Mapping[str, Tensor]
+    layout: Layout
+    facts: Facts
+    notes: tuple[str, ...] = ()
+    part: str = ""
+
+    @property
+    def name(self) -> str:
+        """What tells it from others: the same bytes have the same name."""
+        return f"checkpoint-{self.sha256[:12]}"
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of all tensors in bytes."""
+        return sum(tensor.nbytes for tensor in self.tensors.values())
+
+    @cached_property
+    def wiring(self) -> Wiring:
+        """The wiring that the batch norms' statistics speak for."""
+        modules = {wiring: self._module(wiring) for wiring in self.layout.wirings}
+        return most_plausible(modules, self.layout.preprocessing)
+
+    def net(
+        self,
+        labels: Sequence[str] | None = None,
+        *,
+        preprocessing: Preprocessing | None = None,
+        wiring: Wiring | None = None,
+        device: str | torch.device = "auto",
+    ) -> Net:
+        """Build the network, sharing the tensors.
+
+        Without `labels` the classes are called by their numbers, without `preprocessing` it is the family's usual one.
+        `wiring` is one of `layout.wirings`. CheckpointError for the wrong number of labels, ValueError for an unknown wiring
+        or device.
+        """
+        layout = self.layout
+        if labels is not None and len(labels) != layout.classes:
+            raise CheckpointError(
+                f"{len(labels)} labels were given and the checkpoint has {layout.classes} classes: give one each."
+            )
+        if wiring is not None and wiring not in layout.wirings:
+            raise ValueError(
+                f"wiring {wiring!r} does not fit these tensors: take one of {', '.join(map(repr, layout.wirings))}"
+            )
+        chosen = wiring or self.wiring
+        note = f"a checkpoint, SHA-256 {self.sha256[:12]}…, its accuracy not measured here"
+        if len(layout.wirings) > 1:
+            note += f"; read as {chosen}" + ("" if wiring else ", which fits its batch norms best")
+        if self.part:
+            note += f"; taken from {self.part}"
+        module = self._module(chosen).to(pick_device(device))
+        names = tuple(labels or (f"class {index}" for index in range(layout.classes)))
+        origin = WeightsOrigin("checkpoint", note)
+        return Net(self.name, layout.title, module, names, preprocessing or layout.preprocessing, origin)
+
+    def _module(self, wiring: Wiring) -> nn.Module:
+        module = self.layout.wirings[wiring]()
+        module.load_state_dict(dict(self.tensors), assign=True)
+        return module.eval().requires_grad_(requires_grad=False)
+
+    def check_outputs(self) -> None:
+        """CheckpointError where the network gives NaN or infinity for a grey ramp, as weights that overflow do."""
+        ramp = torch.linspace(-2, 2, PROBE_SIZE).expand(1, 3, PROBE_SIZE, PROBE_SIZE)
+        with torch.no_grad():
+            logits = self._module(next(iter(self.layout.wirings)))(ramp)
+        if not torch.isfinite(logits).all():
+            largest = max(tensor.abs().max().item() for tensor in self.tensors.values())
+            raise CheckpointError(
+                "The network of this checkpoint gives NaN or infinity for a plain image (its largest weight is"
+                f" {largest:.1e}): the training diverged, or the file is damaged. Use an earlier checkpoint."
+            )
+
+
+def load_checkpoint(
+    source: str | Path | bytes,
+    labels: Sequence[str] | None = None,
+    *,
+    preprocessing: Preprocessing | None = None,
+    part: str | None = None,
+    wiring: Wiring | None = None,
+    device: str | torch.device = "auto",
+) -> Net:
+    """Load a checkpoint of one's own: safetensors, or what `torch.save` wrote; see `read_checkpoint` and `Checkpoint.net`."""
+    return read_checkpoint(source, part).net(labels, preprocessing=preprocessing, wiring=wiring, device=device)
+
+
+def read_checkpoint(source: str | Path | bytes, part: str | None = None) -> Checkpoint:
+    """Read a file or its bytes, at most 1 GiB, and find the network from its tensors' names and shapes.
+
+    Any torchvision ResNet, ResNeXt or Wide ResNet, with its own stem or the 3x3 stem of small images, and the CIFAR networks of
+    He et al. 2015 of any depth 6n + 2, wherever they are in the file. `part` names the one to take where a file holds several,
+    for example "model_ema". Nothing in the file is imported or run. CheckpointError with a sentence that names the first tensor
+    that is missing, unexpected or of the wrong shape, or says what else is wrong; FileNotFoundError where there is no file.
+    """
+    data = source if isinstance(source, bytes) else _file_bytes(Path(source))
+    file = read_file(data)
+    selected = select(file, part)
+    found = selected.recognised
+    _check_size(found, file)
+    label = found.part.label if selected.others or part is not None else ""
+    checkpoint = Checkpoint(hashlib.sha256(data).hexdigest(), _tensors(found), found.layout, file.facts, selected.notes, label)
+    checkpoint.check_outputs()
+    return checkpoint
+
+
+def _file_bytes(path: Path) -> bytes:
+    if path.stat().st_size > LIMIT:
+        raise CheckpointError(
+            f"{path.name} has {path.stat().st_size / 2**20:,.0f} MB: save the weights alone, without the optimizer."
+        )
+    return path.read_bytes()
+
+
+def _check_size(found: Recognised, file: CheckpointFile) -> None:
+    """Many tensors may be views of the same numbers: then a small file claims a large network."""
+    claimed = sum(tensor.size for tensor in (*found.tensors.values(), *found.biases.values()))
+    if claimed > file.capacity:
+        raise CheckpointError(
+            f"The checkpoint claims a network of {claimed / 2**20:,.1f} MB and holds {file.capacity / 2**20:,.1f} MB: its"
+            " tensors share their numbers, or it was cut off. Save it again."
+        )
+
+
+def _tensors(found: Recognised) -> dict[str, Tensor]:
+    """Return float32 tensors for every name of the network, with the biases of convolutions folded into batch norms."""
+    expected = next(iter(found.layout.wirings.values()))().state_dict()
+    tensors = {}
+    for key in expected:
+        if key.endswith(COUNTER):
+            # How many batches were seen matters to further training alone.
+            tensors[key] = torch.zeros((), dtype=torch.long)
+        elif key in found.tensors:
+            tensors[key] = found.tensors[key].values()
+        else:
+            tensors[key] = torch.zeros(found.layout.classes)
+    for layer, bias in found.biases.items():
+        tensors[f"{_norm_after(layer)}.running_mean"] -= bias.values()
+    return tensors
+
+
+def _norm_after(layer: str) -> str:
+    """Return the batch norm after a convolution, which subtracts a mean: so a bias before it can be subtracted from that."""
+    if layer.endswith("downsample.0"):
+        return layer.removesuffix("0") + "1"
+    head, _, number = layer.rpartition("conv")
+    return f"{head}bn{number}"

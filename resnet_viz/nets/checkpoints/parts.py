@@ -1,0 +1,133 @@
+"""The parts of a checkpoint that may be a network: a mapping of tensors, or what stands under one prefix of its names."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import accumulate
+
+import torch
+from torch import Tensor
+
+from resnet_viz.nets.checkpoints.contents import TensorMapping, joined
+from resnet_viz.nets.checkpoints.errors import CheckpointError, shape_text, shown
+from resnet_viz.nets.checkpoints.prefixes import network_prefixes, split
+from resnet_viz.nets.checkpoints.reading import CheckpointFile
+from resnet_viz.nets.checkpoints.tensors import StoredTensor
+
+# A network has more tensors than an optimizer keeps for one of its parameters.
+FEWEST_TENSORS = 10
+MOST_PARTS = 8
+# ResNet-1202 has 7,200 of them with its counters.
+MOST_TENSORS = 20_000
+READABLE = ("float16", "bfloat16", "float32", "float64")
+# What torch.nn.utils.prune leaves in place of a pruned tensor.
+ORIGINAL, MASK = "_orig", "_mask"
+AVERAGED = re.compile(r"(?:^|[._])(?:ema|swa|avg|averaged?|shadow)(?:$|[._])", re.IGNORECASE)
+
+
+@dataclass(frozen=True, eq=False)
+class NamedTensor:
+    """A tensor and its name in the file; `mask` is what it is multiplied by, where it was pruned."""
+
+    name: str
+    stored: StoredTensor
+    mask: StoredTensor | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its shape."""
+        return self.stored.shape
+
+    @property
+    def size(self) -> int:
+        """Bytes that are read for it."""
+        return self.stored.size + (self.mask.size if self.mask else 0)
+
+    def check(self) -> None:
+        """Raise CheckpointError where its values cannot be read as numbers of a network; nothing is read yet."""
+        masks = (self.mask,) if self.mask else ()
+        problem = next((stored.problem for stored in (self.stored, *masks) if stored.problem), "")
+        if problem:
+            raise CheckpointError(f"The tensor {shown(self.name)} cannot be used: {problem}.")
+        if 0 in self.shape:
+            raise CheckpointError(
+                f"The tensor {shown(self.name)} is empty (its shape is {shape_text(self.shape)}): save the network again."
+            )
+        if self.mask is not None and self.mask.shape != self.shape:
+            raise CheckpointError(f"The tensor {shown(self.name)} was pruned, and its mask has another shape: save it again.")
+        if self.stored.type.name not in READABLE:
+            raise CheckpointError(
+                f"The tensor {shown(self.name)} holds {self.stored.type.name} numbers: save the network as float32 or float16"
+                " (model.float())."
+            )
+
+    def values(self) -> Tensor:
+        """Return float32 numbers of its shape; CheckpointError for values that no trained network has."""
+        self.check()
+        values = self.stored.values().float()
+        if self.mask is not None:
+            values = values * self.mask.values().float()
+        if not torch.isfinite(values).all():
+            raise CheckpointError(
+                f"The tensor {shown(self.name)} holds NaN or infinity, so that every output would be NaN: the training"
+                " diverged. Use an earlier checkpoint."
+            )
+        if self.name.endswith("running_var") and values.numel() and values.min() < 0:
+            raise CheckpointError(f"The tensor {shown(self.name)} holds a negative variance: the checkpoint is damaged.")
+        return values
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Tensors of a file that may be a network: `inside` by their names without the prefix, `outside` those beside it.
+
+    `label` is what the part is chosen by: the keys that lead to the mapping, and the prefix.
+    """
+
+    label: str
+    inside: Mapping[str, NamedTensor]
+    outside: Mapping[str, NamedTensor]
+
+    @property
+    def averaged(self) -> bool:
+        """Whether its name says that it is a moving average of another part."""
+        return AVERAGED.search(self.label) is not None
+
+
+def parts_of(file: CheckpointFile) -> list[Part]:
+    """Return the parts with most tensors, the first of them the one with most; of equal ones, those that are no average."""
+    mappings = [mapping for mapping in file.mappings if len(mapping.tensors) >= FEWEST_TENSORS] or list(file.mappings)
+    mappings.sort(key=lambda mapping: -len(mapping.tensors))
+    parts = [part for mapping in mappings[:MOST_PARTS] for part in _parts(mapping)]
+    parts.sort(key=lambda part: (-len(part.inside), part.averaged))
+    if len(parts[0].inside) > MOST_TENSORS:
+        raise CheckpointError(
+            f"The checkpoint has {len(parts[0].inside):,} tensors in one place, more than any supported network: save the network"
+            " alone."
+        )
+    sizes = accumulate(len(part.inside) + len(part.outside) for part in parts[:MOST_PARTS])
+    return [part for part, size in zip(parts, sizes, strict=False) if part is parts[0] or size <= MOST_TENSORS]
+
+
+def _parts(mapping: TensorMapping) -> list[Part]:
+    named = _unpruned(mapping.tensors)
+    prefixes = network_prefixes(named)
+    found = []
+    for prefix in prefixes:
+        inside, outside = split(named, prefix, prefixes)
+        label = mapping.path if len(prefixes) == 1 else joined(mapping.path, prefix.removesuffix("."))
+        stripped = {name.removeprefix(prefix): named[name] for name in inside}
+        found.append(Part(label, stripped, {name: named[name] for name in outside}))
+    return found
+
+
+def _unpruned(tensors: Mapping[str, StoredTensor]) -> dict[str, NamedTensor]:
+    """Put each pruned tensor and its mask together under the name that it had before."""
+    found: dict[str, NamedTensor] = {}
+    for name, tensor in tensors.items():
+        base = name.removesuffix(ORIGINAL)
+        if name != base and base + MASK in tensors:
+            found[base] = NamedTensor(base, tensor, tensors[base + MASK])
+        elif not (name.endswith(MASK) and name.removesuffix(MASK) + ORIGINAL in tensors):
+            found[name] = NamedTensor(name, tensor)
+    return found

@@ -1,0 +1,150 @@
+"""Which supported network a part of a checkpoint is, decided on names and shapes before any number is read."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from resnet_viz.nets.checkpoints.errors import CheckpointError, shape_text, shown
+from resnet_viz.nets.checkpoints.layouts import Layout, find_layout
+from resnet_viz.nets.checkpoints.naming import torchvision_names
+from resnet_viz.nets.checkpoints.parts import NamedTensor, Part
+
+COUNTER = ".num_batches_tracked"
+FROM_CODE = "If you have the model's code, open it from Python with rv.from_module(model)."
+
+# Losses and metrics that training code keeps beside the network, and so in its state dict.
+BESIDE = re.compile(
+    r"(?:^|\.)(?:criterion\w*|criteria|\w*loss\w*|\w*metrics?\w*|class_weights?|\w*(?:accuracy|acc|auroc|auc|f1|confmat)\d*"
+    r"|(?:train|val|valid|validation|test)_\w+)(?:\.|$)",
+    re.IGNORECASE,
+)
+CONVOLUTION_BIAS = re.compile(r"^(conv1|layer\d+\.\d+\.(?:conv\d|downsample\.0))\.bias$")
+# The tensors whose shapes tell the architecture: what they claim is checked against the file first.
+DEFINING = ("conv1.weight", "fc.weight", "layer1.0.conv1.weight", "layer1.0.conv2.weight")
+LAST_CONVOLUTION = re.compile(r"^layer(\d+)\.(\d+)\.conv(\d+)\.weight$")
+
+
+@dataclass(frozen=True, eq=False)
+class Recognised:
+    """A part that fits a supported network: tensors by torchvision's names, and what was left out or is to be folded.
+
+    `biases` are those of convolutions, by the convolution's name. `ignored` names tensors that are no part of the network.
+    """
+
+    part: Part
+    layout: Layout
+    tensors: Mapping[str, NamedTensor]
+    biases: Mapping[str, NamedTensor]
+    ignored: tuple[str, ...]
+
+
+def recognise(part: Part) -> Recognised:
+    """Return the network that a part's tensors are of; CheckpointError names the first tensor that does not fit."""
+    try:
+        names = torchvision_names(list(part.inside))
+    except ValueError as error:
+        raise CheckpointError(
+            f"The checkpoint has several layers where a supported network has one: {error}. Stems and heads of several layers"
+            f" are not supported yet. {FROM_CODE}"
+        ) from error
+    tensors = {official: part.inside[name] for official, name in names.items()}
+    outside = dict(part.outside)
+    if "fc.weight" not in tensors:
+        _find_head(tensors, outside)
+    biases = {match[1]: tensors.pop(match[0]) for name in list(tensors) if (match := CONVOLUTION_BIAS.match(name))}
+    for name in DEFINING:
+        if name in tensors:
+            tensors[name].check()
+    layout = find_layout({name: tensor.shape for name, tensor in tensors.items()})
+    expected = {name: tuple(tensor.shape) for name, tensor in next(iter(layout.wirings.values()))().state_dict().items()}
+    surplus = {name: tensors.pop(name) for name in list(tensors) if name not in expected} | outside
+    ignored = [tensor.name for name, tensor in surplus.items() if _is_beside(name, tensor)]
+    _check(tensors, biases, expected)
+    unexpected = next((tensor for name, tensor in surplus.items() if not _is_beside(name, tensor)), None)
+    if unexpected is not None:
+        raise CheckpointError(
+            f"The checkpoint has a layer that no supported architecture has ({shown(unexpected.name)}). Supported:"
+            f" torchvision's ResNets, ResNeXts and Wide ResNets, and CIFAR ResNets of depth 6n + 2. {FROM_CODE}"
+        )
+    return Recognised(part, layout, tensors, biases, tuple(ignored))
+
+
+def _find_head(tensors: dict[str, NamedTensor], outside: dict[str, NamedTensor]) -> None:
+    """Find the linear layer that reads the last stage's channels, whatever its name, and call it fc."""
+    places = {(int(m[1]), int(m[2]), int(m[3])): m[0] for m in map(LAST_CONVOLUTION.match, tensors) if m}
+    if not places:
+        return
+    channels = tensors[places[max(places)]].shape[:1]
+    heads = [
+        (group, name)
+        for group in (tensors, outside)
+        for name, tensor in group.items()
+        if tensor.shape[1:] == channels
+        and not name.startswith("layer")
+        and name.endswith("weight")
+        and not _is_beside(name, tensor)
+    ]
+    if not heads:
+        raise CheckpointError(
+            "The checkpoint has no classification layer: no linear layer reads the"
+            f" {shape_text(channels)} channels of its last stage. Networks without one are not supported yet. {FROM_CODE}"
+        )
+    if len(heads) > 1:
+        found = [group[name].name for group, name in heads]
+        raise CheckpointError(
+            f"The checkpoint has several layers that read its last stage ({listed(found)}): save the network with a single"
+            f" classification layer. {FROM_CODE}"
+        )
+    group, name = heads[0]
+    tensors["fc.weight"] = group.pop(name)
+    bias = name.removesuffix("weight") + "bias"
+    if bias in group:
+        tensors["fc.bias"] = group.pop(bias)
+
+
+def _is_beside(name: str, tensor: NamedTensor) -> bool:
+    """Whether a tensor is no part of a network's computation: a loss's, a metric's, or a counter."""
+    counts = not tensor.shape and tensor.stored.type.name.startswith(("int", "uint", "bool"))
+    return counts or BESIDE.search(name) is not None
+
+
+def _check(
+    tensors: Mapping[str, NamedTensor], biases: Mapping[str, NamedTensor], expected: Mapping[str, tuple[int, ...]]
+) -> None:
+    """Refuse, by its name in the file, the first tensor that does not fit."""
+    for key, wanted in expected.items():
+        if key.endswith(COUNTER) or (key == "fc.bias" and key not in tensors):
+            continue
+        if key not in tensors:
+            raise CheckpointError(_missing(key))
+        _check_shape(tensors[key], wanted)
+    for layer, bias in biases.items():
+        _check_shape(bias, expected.get(f"{layer}.weight", ())[:1])
+
+
+def _check_shape(tensor: NamedTensor, wanted: tuple[int, ...]) -> None:
+    if tensor.shape != wanted:
+        raise CheckpointError(
+            f"The tensor {shown(tensor.name)} has the shape {shape_text(tensor.shape)} where a supported network has"
+            f" {shape_text(wanted)}. {FROM_CODE}"
+        )
+    tensor.check()
+
+
+def _missing(key: str) -> str:
+    if "running_" in key:
+        return (
+            f"The checkpoint has no running statistics of its batch norms ({key}, in torchvision's naming): networks with other"
+            f" norms are not supported yet. {FROM_CODE}"
+        )
+    return (
+        f"The checkpoint lacks the tensor {key} (in torchvision's naming), which a network of these stages and blocks has."
+        f" {FROM_CODE}"
+    )
+
+
+def listed(names: Iterable[str], most: int = 3) -> str:
+    """Name the first few for a sentence."""
+    given = [shown(name) for name in names]
+    more = f" and {len(given) - most} more" if len(given) > most else ""
+    return ", ".join(given[:most]) + more

@@ -1,0 +1,87 @@
+"""Which of a file's parts is taken as the network, and what is said about those that are not."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from resnet_viz.nets.checkpoints.errors import CheckpointError, shown
+from resnet_viz.nets.checkpoints.parts import Part, parts_of
+from resnet_viz.nets.checkpoints.reading import CheckpointFile
+from resnet_viz.nets.checkpoints.recognition import Recognised, listed, recognise
+
+WHOLE = "the whole file"
+
+
+@dataclass(frozen=True, eq=False)
+class Selected:
+    """The part that was taken, recognised; the labels of other parts that fit; and sentences about what was done."""
+
+    recognised: Recognised
+    others: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def select(file: CheckpointFile, part: str | None = None) -> Selected:
+    """Return the file's network: the part that fits a supported one, or the one that `part` names.
+
+    Of a network and its moving average the network itself is taken, and that is said. CheckpointError where none fits, or with
+    `candidates` where several do.
+    """
+    parts = parts_of(file)
+    asked = parts if part is None else _named(parts, part)
+    fitting, errors = _recognised(asked)
+    if not fitting:
+        raise errors[0]
+    plain = [found for found in fitting if not found.part.averaged] or fitting
+    if len(plain) > 1:
+        names = [_label(found.part) for found in plain]
+        raise CheckpointError(
+            f"The checkpoint holds {len(plain)} networks ({listed(names)}): choose one with"
+            f" part={shown(plain[0].part.label)!r} or another of these names.",
+            [found.part.label for found in plain],
+        )
+    chosen = plain[0]
+    others = [found.part for found in fitting if found is not chosen] if part is None else []
+    return Selected(chosen, tuple(other.label for other in others), tuple(_notes(chosen, others)))
+
+
+def _recognised(parts: Sequence[Part]) -> tuple[list[Recognised], list[CheckpointError]]:
+    fitting, errors = [], []
+    for part in parts:
+        try:
+            fitting.append(recognise(part))
+        except CheckpointError as error:
+            errors.append(error)
+    return fitting, errors
+
+
+def _named(parts: Sequence[Part], name: str) -> list[Part]:
+    found = [part for part in parts if part.label == name] or [part for part in parts if part.label.startswith(f"{name}.")]
+    if found:
+        return found
+    labels = [part.label for part in parts]
+    raise CheckpointError(
+        f"The checkpoint has no part {shown(name)!r} with the tensors of a network: it has {listed(map(_label, parts))}.",
+        labels,
+    )
+
+
+def _label(part: Part) -> str:
+    return shown(part.label) or WHOLE
+
+
+def _notes(chosen: Recognised, others: Sequence[Part]) -> list[str]:
+    notes = []
+    if others:
+        notes.append(
+            f"The network was read from {_label(chosen.part)}. The file also holds {listed(map(_label, others))}; choose it"
+            f" with part={shown(others[0].label)!r}."
+        )
+    if chosen.ignored:
+        notes.append(f"Not part of the network and left out: {listed(chosen.ignored)}.")
+    if chosen.biases:
+        notes.append("The biases of its convolutions were folded into the batch norms after them, which changes no output.")
+    if any(tensor.mask is not None for tensor in chosen.tensors.values()):
+        notes.append("Pruned weights were multiplied by their masks.")
+    if "fc.bias" not in chosen.tensors:
+        notes.append("Its classification layer has no bias; zeros stand in for it.")
+    return notes

@@ -15,7 +15,7 @@ from resnet_viz.figures.theme import DARK, LIGHT, Theme
 Width = Literal["stretch", "content"]
 
 # What stays of the top margin in pixels once the title is gone.
-EDGE, PANEL_TITLES = 4, 30
+EDGE, PANEL_TITLES = 4, (30, 46)
 
 CONFIG = {"displaylogo": False, "displayModeBar": False, "showSendToCloud": False}
 
@@ -73,7 +73,7 @@ def chart(
     pixels before it scrolls.
     """
     layout = figure.layout
-    spare = layout.margin.t - (PANEL_TITLES if _has_panel_titles(figure) else EDGE)
+    spare = layout.margin.t - _panel_titles(figure)
     layout.title, layout.margin.t, layout.height = None, layout.margin.t - spare, layout.height - spare
     options: dict[str, Any] = {"width": width, "theme": None, "config": CONFIG, "alt": figure.layout.meta["alt"], "key": key}
     if on_click is not None:
@@ -106,8 +106,12 @@ def escape(text: str) -> str:
     return "".join(f"\\{letter}" if letter in r"\`*_{}[]()<>#+-.!|$~:" else letter for letter in text)
 
 
-def _has_panel_titles(figure: go.Figure) -> bool:
-    return any(note.yref == "paper" and note.y is not None and note.y >= 1 for note in figure.layout.annotations)
+def _panel_titles(figure: go.Figure) -> int:
+    """The pixels that titles above panels need, of one line or two."""
+    titles = [note.text for note in figure.layout.annotations if note.yref == "paper" and note.y is not None and note.y >= 1]
+    if not titles:
+        return EDGE
+    return PANEL_TITLES[1] if any("<br>" in title for title in titles) else PANEL_TITLES[0]
 
 
 def _clicked(key: str, on_click: Callable[[str], None]) -> None:

@@ -233,7 +233,7 @@ def _strip(question: _Question) -> None:
         cells=question.cells("smooth"),
         width=viewport.room(),
     )
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    with st.container(horizontal=True, vertical_alignment="bottom", key="strip-head"):
         show.heading(figure)
         st.segmented_control(
             "Colours", list(SCALES), format_func=lambda name: SCALES[name], required=True, **state.bound("scale", scale)

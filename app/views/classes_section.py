@@ -28,8 +28,7 @@ def hint(result: rv.Inspection) -> None:
     if not result.weights.trained or len(result.predictions) == 1 or best.probability >= UNSURE:
         return
     text = (
-        f"Perhaps none of the {len(result.predictions):,} classes fits, or several do: the best one has a probability of only"
-        f" {100 * best.probability:.0f} %. This hint appears below {100 * UNSURE:.0f} %. A higher probability is no proof that"
-        " a class fits: the network always answers with one of its classes."
+        f"Perhaps none of the {len(result.predictions):,} classes fits: the best one has only {100 * best.probability:.0f} %."
+        f" This hint appears below {100 * UNSURE:.0f} %; a higher probability is no proof that a class fits."
     )
     st.info(show.escape(text), icon=":material/help:")

@@ -1,4 +1,4 @@
-"""The photo on the page: its frame, crop or fit, uploads to come back to, maps over it, a phone's layout, and what it all weighs."""
+"""The photo on the page: its frame, crop or fit, uploads to come back to, maps over it, on a phone, and what it all weighs."""
 
 import io
 import json
@@ -82,10 +82,10 @@ def test_an_upload_stays_in_the_gallery(page: Page) -> None:
     open_app(page)
     name = upload(page, "panorama.png", panorama())
     seen = source(page)
-    page.locator(".st-key-gallery-sample-cifar-dog button").click()
+    page.locator(".st-key-gallery-sample-cifar-dog button").first.click()
     settle(page)
     assert source(page) != seen
-    tile = page.locator(f".st-key-gallery-sample-{name} button")
+    tile = page.locator(f".st-key-gallery-sample-{name} button").first
     assert "data:image/jpeg" in tile.evaluate("button => getComputedStyle(button).backgroundImage")
     tile.click()
     settle(page)

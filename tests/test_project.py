@@ -39,6 +39,12 @@ def test_no_two_classes_share_a_name() -> None:
     assert {name: found for name, found in places.items() if len(found) > 1} == {}
 
 
+def test_what_figures_have_in_common_stands_in_the_template() -> None:
+    for path in (ROOT / "resnet_viz" / "figures").rglob("*.py"):
+        repeated = re.findall(r"dragmode=False|fixedrange\W+True|hovermode\W+closest", path.read_text())
+        assert repeated == [] or path.name == "theme.py", path
+
+
 def test_no_module_uses_the_private_names_of_another() -> None:
     for path in python_files():
         tree = ast.parse(path.read_text())

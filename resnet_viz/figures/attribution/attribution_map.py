@@ -68,7 +68,6 @@ def attribution_map(
         width=width,
         height=TOP + side if width >= STACKED else TOP + 2 * side + BAR,
         margin={"l": 0, "r": 0, "t": TOP, "b": 0 if width >= STACKED else BAR},
-        dragmode=False,
         overwrite=True,
     )
     finding = _finding(attribution, method.title)
@@ -184,7 +183,6 @@ def _panels(
         width=columns * (side + 8),
         height=TOP + height,
         margin={"l": 0, "r": 0, "t": TOP + CAPTION, "b": 0},
-        dragmode=False,
         overwrite=True,
     )
     return fig

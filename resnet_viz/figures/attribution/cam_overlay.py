@@ -44,7 +44,6 @@ def cam_overlay(
         width=width,
         height=TOP + side + SLIDER,
         margin={"l": 0, "r": 0 if narrow else BAR, "t": TOP, "b": SLIDER},
-        dragmode=False,
         sliders=[_slider(theme)],
         overwrite=True,
     )

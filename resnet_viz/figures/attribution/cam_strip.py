@@ -54,15 +54,14 @@ def cam_strip(
     pictures = _pictures(inspection, tiles, scale, photo, cells)
     fig = go.Figure(_targets(tiles))
     fig.update_layout(
-        xaxis={"visible": False, "range": [0, across], "fixedrange": True},
-        yaxis={"visible": False, "range": [down, 0], "fixedrange": True},
+        xaxis={"visible": False, "range": [0, across]},
+        yaxis={"visible": False, "range": [down, 0]},
         images=[_layer(tile, picture) for tile, picture in zip(tiles, pictures, strict=True)],
         annotations=[_caption(tile, scale, theme) for tile in tiles],
         shapes=[_frame(tile, theme) for tile in tiles if tile.block.name == selected],
         width=across,
         height=down + TOP,
         margin={"l": 0, "r": 0, "t": TOP, "b": 0},
-        dragmode=False,
         clickmode="event+select",
         showlegend=False,
         overwrite=True,

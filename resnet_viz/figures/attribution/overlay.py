@@ -42,7 +42,7 @@ def heatmap(values: Any, cell: Cell, cells: Cells, *, hover: str = HOVER, **styl
 
 def map_axes(cell: Cell, rows: int, columns: int) -> dict[str, dict[str, Any]]:
     """The axes of a map in a cell, without ticks: the first row at the top, every cell a square."""
-    still = {"visible": False, "fixedrange": True, "constrain": "domain"}
+    still = {"visible": False, "constrain": "domain"}
     x = {**still, "range": [-0.5, columns - 0.5], "constraintoward": "left"}
     y = {**still, "range": [rows - 0.5, -0.5], "scaleanchor": f"x{cell.number}", "scaleratio": columns / rows}
     return cell.layout(x, {**y, "constraintoward": "top"})

@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 
 from resnet_viz.analyses.activations import Array
 from resnet_viz.analyses.inspection import BlockInspection
-from resnet_viz.figures.block.equation_layout import Layout, Place, layout_of
+from resnet_viz.figures.block.equation_layout import EquationLayout, EquationPlace, layout_of
 from resnet_viz.figures.block.equation_words import Term, alt, finding, notes, reading
 from resnet_viz.figures.theme import IDENTITY, LIGHT, PLAIN, RESIDUAL, SIGNED, SUM, Theme, finish, short
 
@@ -71,7 +71,6 @@ def block_equation(
         width=layout.width,
         height=layout.height,
         margin=layout.margin,
-        dragmode=False,
         overwrite=True,
     )
     return finish(
@@ -104,21 +103,23 @@ def _heatmap(picture: Array, axis: str, limit: float, scale: Scale) -> go.Heatma
     return go.Heatmap(z=picture, xaxis=f"x{axis}", yaxis=f"y{axis}", hovertemplate=HOVER, **colours)
 
 
-def _axes(picture: Array, axis: str, place: Place, colour: str) -> dict[str, dict[str, Any]]:
+def _axes(picture: Array, axis: str, place: EquationPlace, colour: str) -> dict[str, dict[str, Any]]:
     height, width = picture.shape
-    frame = {"showgrid": False, "zeroline": False, "showticklabels": False, "ticks": "", "fixedrange": True}
+    frame = {"showgrid": False, "zeroline": False, "showticklabels": False, "ticks": ""}
     frame |= {"constrain": "domain", "showline": True, "mirror": True, "linecolor": colour, "linewidth": 4}
     x = {"anchor": f"y{axis}", "domain": place.across, "range": [-0.5, width - 0.5]}
     y = {"anchor": f"x{axis}", "domain": place.up, "range": [height - 0.5, -0.5], "scaleanchor": f"x{axis}"}
     return {f"xaxis{axis}": x | frame, f"yaxis{axis}": y | frame | {"constraintoward": "bottom"}}
 
 
-def _coloraxis(limit: float, theme: Theme, layout: Layout, *, visible: bool) -> dict[str, Any]:
+def _coloraxis(limit: float, theme: Theme, layout: EquationLayout, *, visible: bool) -> dict[str, Any]:
     bar = {"thickness": 10, "outlinewidth": 0, "tickfont": {"color": theme.muted}, **layout.colourbar}
     return {"colorscale": SIGNED, "cmin": -limit, "cmax": limit, "showscale": visible, "colorbar": bar}
 
 
-def _captions(terms: tuple[Term, ...], small: dict[Term, str], layout: Layout, theme: Theme) -> Iterator[dict[str, Any]]:
+def _captions(
+    terms: tuple[Term, ...], small: dict[Term, str], layout: EquationLayout, theme: Theme
+) -> Iterator[dict[str, Any]]:
     for term, place in zip(terms, layout.places, strict=True):
         note = f"<span style='font-size:12px;color:{theme.muted}'>{small[term]}</span>"
         text = f"<b>{TERM_NAMES[term]}</b><br>{note}"
@@ -131,7 +132,9 @@ def _captions(terms: tuple[Term, ...], small: dict[Term, str], layout: Layout, t
         }
 
 
-def _operators(block: BlockInspection, terms: tuple[Term, ...], layout: Layout, theme: Theme) -> Iterator[dict[str, Any]]:
+def _operators(
+    block: BlockInspection, terms: tuple[Term, ...], layout: EquationLayout, theme: Theme
+) -> Iterator[dict[str, Any]]:
     for term, place in zip(terms[1:], layout.places[1:], strict=True):
         sign = (
             {"residual": "+", "sum": "=", "output": layout.activation}[term] if block.shortcut != "none" else layout.activation

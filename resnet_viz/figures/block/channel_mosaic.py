@@ -69,16 +69,14 @@ def mosaic(
         corners = {"x0": left - 1, "y0": top - 1, "x1": left + width, "y1": top + height}
         fig.add_shape(type="rect", **corners, line={"color": "white", "width": 6})
         fig.add_shape(type="rect", **corners, line={"color": "black", "width": 3})
-    still = {"visible": False, "fixedrange": True, "constrain": "domain"}
+    still = {"visible": False, "constrain": "domain"}
     fig.update_layout(
         xaxis=still | {"range": [-1, pixels.shape[1] - 0.5], "constraintoward": "left"},
         yaxis=still | {"range": [pixels.shape[0] - 0.5, -1], "scaleanchor": "x", "constraintoward": "top"},
         width=shown,
         height=TOP + round(shown * pixels.shape[0] / pixels.shape[1]),
         margin={"l": 0, "r": 0, "t": TOP, "b": 0},
-        dragmode=False,
         clickmode="event+select",
-        hovermode="closest",
         overwrite=True,
     )
     norms = np.linalg.norm(maps.reshape(count, -1), axis=1)
@@ -109,11 +107,10 @@ def channel_map(block: BlockInspection, term: Term, channel: int, theme: Theme =
             hovertemplate=HOVER,
         )
     )
-    axis = {"constrain": "domain", "showgrid": False, "fixedrange": True}
+    axis = {"constrain": "domain", "showgrid": False}
     fig.update_layout(
         xaxis=axis | {"title": "column"},
         yaxis=axis | {"title": "row", "autorange": "reversed", "scaleanchor": "x", "constraintoward": "top"},
-        dragmode=False,
         width=width,
         height=TOP + width - 92,
         margin={"l": 52, "r": 0, "t": TOP, "b": 48},

@@ -14,7 +14,7 @@ ACTIVATED = "output"
 
 
 @dataclass(frozen=True)
-class Place:
+class EquationPlace:
     """A picture's domains, and the places of its caption and of the operator before it, as of Plotly annotations."""
 
     across: Domain
@@ -24,10 +24,10 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Layout:
+class EquationLayout:
     """The whole figure in pixels, and what differs between a row and a column."""
 
-    places: tuple[Place, ...]
+    places: tuple[EquationPlace, ...]
     width: int
     height: int
     margin: dict[str, int]
@@ -37,12 +37,12 @@ class Layout:
     activation_size: int
 
 
-def layout_of(terms: Sequence[str], width: int) -> Layout:
+def layout_of(terms: Sequence[str], width: int) -> EquationLayout:
     """Lay so many pictures out in a row, or in a column where there are fewer pixels than a row needs."""
     return _column(len(terms), width) if width < STACKED else _row(terms, width)
 
 
-def _row(terms: Sequence[str], width: int) -> Layout:
+def _row(terms: Sequence[str], width: int) -> EquationLayout:
     gaps = [WIDE_GAP if term == ACTIVATED else NARROW_GAP for term in terms[1:]]
     picture = min(LARGEST, (width - COLOURBAR - sum(gaps)) // len(terms))
     total = picture * len(terms) + sum(gaps)
@@ -51,9 +51,9 @@ def _row(terms: Sequence[str], width: int) -> Layout:
         x += gap
         across = (x / total, (x + picture) / total)
         caption = _paper((x + picture / 2) / total, -0.02, "center", "top")
-        places.append(Place(across, (0.0, 1.0), caption, _paper((x - gap / 2) / total, 0.5, "center", "middle")))
+        places.append(EquationPlace(across, (0.0, 1.0), caption, _paper((x - gap / 2) / total, 0.5, "center", "middle")))
         x += picture
-    return Layout(
+    return EquationLayout(
         places=tuple(places),
         width=total + COLOURBAR,
         height=picture + TOP + BOTTOM,
@@ -65,7 +65,7 @@ def _row(terms: Sequence[str], width: int) -> Layout:
     )
 
 
-def _column(count: int, width: int) -> Layout:
+def _column(count: int, width: int) -> EquationLayout:
     picture = min(PICTURE, width - OPERATOR - 100)
     total = count * picture + (count - 1) * ROW_GAP
     places = []
@@ -75,7 +75,7 @@ def _column(count: int, width: int) -> Layout:
         middle = sum(up) / 2
         across = (OPERATOR / width, (OPERATOR + picture) / width)
         caption = _paper((OPERATOR + picture + 12) / width, middle, "left", "middle")
-        places.append(Place(across, up, caption, _paper(OPERATOR / 2 / width, middle, "center", "middle")))
+        places.append(EquationPlace(across, up, caption, _paper(OPERATOR / 2 / width, middle, "center", "middle")))
     bar = {
         "orientation": "h",
         "len": picture / width,
@@ -84,7 +84,7 @@ def _column(count: int, width: int) -> Layout:
         "y": -8 / total,
         "yanchor": "top",
     }
-    return Layout(
+    return EquationLayout(
         places=tuple(places),
         width=width,
         height=total + TOP + BAR,

@@ -78,7 +78,7 @@ class NamedTensor:
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class CheckpointPart:
     """Tensors of a file that may be a network: `inside` by their names without the prefix, `outside` those beside it.
 
     `label` is what the part is chosen by: the keys that lead to the mapping, and the prefix.
@@ -94,7 +94,7 @@ class Part:
         return AVERAGED.search(self.label) is not None
 
 
-def parts_of(file: CheckpointFile) -> list[Part]:
+def parts_of(file: CheckpointFile) -> list[CheckpointPart]:
     """Return the parts with most tensors, the first of them the one with most; of equal ones, those that are no average."""
     mappings = [mapping for mapping in file.mappings if len(mapping.tensors) >= FEWEST_TENSORS] or list(file.mappings)
     mappings.sort(key=lambda mapping: -len(mapping.tensors))
@@ -109,7 +109,7 @@ def parts_of(file: CheckpointFile) -> list[Part]:
     return [part for part, size in zip(parts, sizes, strict=False) if part is parts[0] or size <= MOST_TENSORS]
 
 
-def _parts(mapping: TensorMapping) -> list[Part]:
+def _parts(mapping: TensorMapping) -> list[CheckpointPart]:
     named = _unpruned(mapping.tensors)
     prefixes = network_prefixes(named)
     found = []
@@ -117,7 +117,7 @@ def _parts(mapping: TensorMapping) -> list[Part]:
         inside, outside = split(named, prefix, prefixes)
         label = mapping.path if len(prefixes) == 1 else joined(mapping.path, prefix.removesuffix("."))
         stripped = {name.removeprefix(prefix): named[name] for name in inside}
-        found.append(Part(label, stripped, {name: named[name] for name in outside}))
+        found.append(CheckpointPart(label, stripped, {name: named[name] for name in outside}))
     return found
 
 

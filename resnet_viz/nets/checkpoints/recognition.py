@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from resnet_viz.nets.checkpoints.errors import CheckpointError, shape_text, shown
 from resnet_viz.nets.checkpoints.layouts import Layout, find_layout
 from resnet_viz.nets.checkpoints.naming import torchvision_names
-from resnet_viz.nets.checkpoints.parts import NamedTensor, Part
+from resnet_viz.nets.checkpoints.parts import CheckpointPart, NamedTensor
 
 COUNTER = ".num_batches_tracked"
 FROM_CODE = "If you have the model's code, open it from Python with rv.from_module(model)."
@@ -31,14 +31,14 @@ class Recognised:
     `biases` are those of convolutions, by the convolution's name. `ignored` names tensors that are no part of the network.
     """
 
-    part: Part
+    part: CheckpointPart
     layout: Layout
     tensors: Mapping[str, NamedTensor]
     biases: Mapping[str, NamedTensor]
     ignored: tuple[str, ...]
 
 
-def recognise(part: Part) -> Recognised:
+def recognise(part: CheckpointPart) -> Recognised:
     """Return the network that a part's tensors are of; CheckpointError names the first tensor that does not fit."""
     try:
         names = torchvision_names(list(part.inside))

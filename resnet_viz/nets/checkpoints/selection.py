@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from resnet_viz.nets.checkpoints.errors import CheckpointError, shown
-from resnet_viz.nets.checkpoints.parts import Part, parts_of
+from resnet_viz.nets.checkpoints.parts import CheckpointPart, parts_of
 from resnet_viz.nets.checkpoints.reading import CheckpointFile
 from resnet_viz.nets.checkpoints.recognition import Recognised, listed, recognise
 
@@ -44,7 +44,7 @@ def select(file: CheckpointFile, part: str | None = None) -> Selected:
     return Selected(chosen, tuple(other.label for other in others), tuple(_notes(chosen, others)))
 
 
-def _recognised(parts: Sequence[Part]) -> tuple[list[Recognised], list[CheckpointError]]:
+def _recognised(parts: Sequence[CheckpointPart]) -> tuple[list[Recognised], list[CheckpointError]]:
     fitting, errors = [], []
     for part in parts:
         try:
@@ -54,7 +54,7 @@ def _recognised(parts: Sequence[Part]) -> tuple[list[Recognised], list[Checkpoin
     return fitting, errors
 
 
-def _named(parts: Sequence[Part], name: str) -> list[Part]:
+def _named(parts: Sequence[CheckpointPart], name: str) -> list[CheckpointPart]:
     found = [part for part in parts if part.label == name] or [part for part in parts if part.label.startswith(f"{name}.")]
     if found:
         return found
@@ -65,11 +65,11 @@ def _named(parts: Sequence[Part], name: str) -> list[Part]:
     )
 
 
-def _label(part: Part) -> str:
+def _label(part: CheckpointPart) -> str:
     return shown(part.label) or WHOLE
 
 
-def _notes(chosen: Recognised, others: Sequence[Part]) -> list[str]:
+def _notes(chosen: Recognised, others: Sequence[CheckpointPart]) -> list[str]:
     notes = []
     if others:
         notes.append(

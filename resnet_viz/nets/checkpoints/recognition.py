@@ -21,6 +21,8 @@ BESIDE = re.compile(
 CONVOLUTION_BIAS = re.compile(r"^(conv1|layer\d+\.\d+\.(?:conv\d|downsample\.0))\.bias$")
 # The tensors whose shapes tell the architecture: what they claim is checked against the file first.
 DEFINING = ("conv1.weight", "fc.weight", "layer1.0.conv1.weight", "layer1.0.conv2.weight")
+BLOCK = re.compile(r"^layer\d+\.\d+")
+NORM = ("weight", "bias", "running_mean", "running_var")
 LAST_CONVOLUTION = re.compile(r"^layer(\d+)\.(\d+)\.conv(\d+)\.weight$")
 
 
@@ -55,6 +57,7 @@ def recognise(part: CheckpointPart) -> Recognised:
     for name in DEFINING:
         if name in tensors:
             tensors[name].check()
+    _check_blocks(tensors)
     layout = find_layout({name: tensor.shape for name, tensor in tensors.items()})
     expected = {name: tuple(tensor.shape) for name, tensor in next(iter(layout.wirings.values()))().state_dict().items()}
     surplus = {name: tensors.pop(name) for name in list(tensors) if name not in expected} | outside

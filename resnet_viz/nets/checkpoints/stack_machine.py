@@ -11,8 +11,8 @@ from resnet_viz.nets.checkpoints.constructions import constructed, restored
 from resnet_viz.nets.checkpoints.errors import CheckpointError, damaged
 from resnet_viz.nets.checkpoints.values import Global, Span, StandIn, key_text
 
-MOST_STEPS = 3_000_000
-MOST_OBJECTS = 1_000_000
+MOST_STEPS = 2_000_000
+MOST_OBJECTS = 800_000
 LONGEST_LINE = 1_000
 
 

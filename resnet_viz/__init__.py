@@ -33,6 +33,7 @@ from resnet_viz.images import ImageError, open_image
 from resnet_viz.nets.checkpoints.errors import CheckpointError
 from resnet_viz.nets.checkpoints.loading import load_checkpoint
 from resnet_viz.nets.net import Net, WeightsError
+from resnet_viz.nets.own_modules import from_module
 from resnet_viz.nets.preprocessing import Preprocessing
 from resnet_viz.nets.zoo import ModelInfo, list_models, load
 from resnet_viz.report import report
@@ -65,6 +66,7 @@ __all__ = [
     "compare",
     "conductance",
     "figures",
+    "from_module",
     "gradients",
     "inspect",
     "list_models",

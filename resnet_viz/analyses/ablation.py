@@ -230,7 +230,7 @@ def _branch_off(block: ResidualBlock, tell: Callable[[], None]) -> Iterator[Remo
     without: list[Tensor] = []
 
     def keep(_: nn.Module, args: tuple[Tensor, ...]) -> None:
-        without[:] = [args[0][:1].relu()]
+        without[:] = [block.activated(args[0][:1])]
 
     def hand_on(_: nn.Module, __: object, output: Tensor) -> Tensor:
         tell()
@@ -240,7 +240,7 @@ def _branch_off(block: ResidualBlock, tell: Callable[[], None]) -> Iterator[Remo
         # What the shortcut hands to the sum; in a plain block, what comes in.
         place = block.fork if block.shortcut_kind == "none" else block.sum
         yield place.register_forward_pre_hook(keep)
-    yield block.register_forward_hook(hand_on)
+    yield block.relu.register_forward_hook(hand_on)
 
 
 def _silent() -> None:
@@ -249,7 +249,7 @@ def _silent() -> None:
 
 def _removal(net: Net, name: str, row: Array, index: int, logit: float, probabilities: tuple[float, float]) -> BlockRemoval:
     block = net.blocks[name]
-    stage = int(name.split(".", maxsplit=1)[0].removeprefix("layer"))
+    stage = block.stage_of(name)
     if np.isnan(row[0]):
         return BlockRemoval(name, stage, block.shortcut_kind)
     intact, left = probabilities

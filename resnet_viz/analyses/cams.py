@@ -25,7 +25,7 @@ def block_cams(net: Net, image: Image.Image, target: int | str | None = None) ->
     outputs: dict[str, Tensor] = {}
     with torch.inference_mode(mode=False), torch.enable_grad(), ExitStack() as hooks:
         for name, block in blocks_of(twin).items():
-            hooks.callback(block.register_forward_hook(_keeper(name, outputs)).remove)
+            hooks.callback(block.relu.register_forward_hook(_keeper(name, outputs)).remove)
         logits = twin(net.preprocess(image).requires_grad_())[0]
         logit = logits.max() if chosen is None else logits[chosen]
         gradients = torch.autograd.grad(logit, list(outputs.values()))

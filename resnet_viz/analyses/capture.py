@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from resnet_viz.nets.blocks import ResidualBlock, ShortcutKind
+from resnet_viz.nets.blocks import ResidualBlock, ShortcutKind, may_overwrite
 
 OnBlock = Callable[[int, int], None]
 
@@ -41,7 +41,7 @@ class Tape:
     @property
     def stage(self) -> int:
         """The number of the stage: 2 for "layer2.0"."""
-        return int(self.name.split(".", maxsplit=1)[0].removeprefix("layer"))
+        return self.block.stage_of(self.name)
 
     @property
     def shortcut(self) -> ShortcutKind:
@@ -59,10 +59,10 @@ def capture(twin: nn.Module, on_block: OnBlock | None = None) -> Iterator[list[T
     # One walk through the tree: a second one costs a deep network as much as all its hooks.
     for name, layer in twin.named_modules():
         # Nobody looks at what goes into a ReLU before the last of its block, and in place it needs no memory of its own.
-        if isinstance(layer, nn.ReLU):
-            layer.inplace = True
+        if may_overwrite(layer):
+            layer.inplace = True  # type: ignore[assignment]
         elif isinstance(layer, ResidualBlock):
-            blocks[name] = layer
+            blocks[layer.name_at(name)] = layer
     for block in blocks.values():
         block.relu.inplace = False
     tapes: list[Tape] = []
@@ -80,8 +80,9 @@ def _hook(
     made: dict[str, Tensor] = {}
 
     def fork(_: nn.Module, args: tuple[Tensor, ...], __: object) -> tuple[Tensor, Tensor]:
-        made["input"] = args[0]
-        made["to_shortcut"], made["to_branch"] = args[0].view_as(args[0]), args[0].view_as(args[0])
+        # Where others use the block's input too, the gradient of its own two ways is wanted.
+        x = args[0].view_as(args[0]) if block.input_used_elsewhere else args[0]
+        made["input"], made["to_shortcut"], made["to_branch"] = x, x.view_as(x), x.view_as(x)
         return made["to_shortcut"], made["to_branch"]
 
     def add(_: nn.Module, args: tuple[Tensor, ...], result: Tensor) -> None:
@@ -99,4 +100,4 @@ def _hook(
 
     yield block.fork.register_forward_hook(fork)
     yield block.sum.register_forward_hook(add)
-    yield block.register_forward_hook(finish)
+    yield block.relu.register_forward_hook(finish)

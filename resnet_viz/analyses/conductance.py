@@ -119,7 +119,7 @@ class _Place:
     def steps(self, before: "_Place | None") -> Tensor:
         """Gradient at a point times the change to the next, added up from the point before these, (1, C, H, W)."""
         change = self.values[1:] - self.values[:-1]
-        found = torch.einsum("nchw,nchw->chw", self.gradients[:-1], change)[None]
+        found = torch.einsum("n...,n...->...", self.gradients[:-1], change)[None]
         return found if before is None else found + before.gradients * (self.values[:1] - before.values)
 
     def last(self) -> "_Place":
@@ -145,14 +145,14 @@ class _Sweep:
 def _sweep_points(explained: Explained, x: Tensor, sweep: _Sweep) -> None:
     with capture(explained.twin) as tapes:
         logits = explained.logit(x.requires_grad_())
-        gradients = torch.autograd.grad(logits.sum(), [tape.output for tape in tapes])
-    for tape, gradient in zip(tapes, gradients, strict=True):
-        sweep.add(tape.name, _places(tape, gradient))
+        places = [*(tape.output for tape in tapes), *(tape.sum for tape in tapes)]
+        gradients = iter(torch.autograd.grad(logits.sum(), places))
+    at_outputs = [next(gradients) for _ in tapes]
+    for tape, at_output, at_sum in zip(tapes, at_outputs, gradients, strict=True):
+        sweep.add(tape.name, _places(tape, at_output, at_sum))
 
 
-def _places(tape: Tape, at_output: Tensor) -> dict[str, _Place]:
-    # The gradient passes the last ReLU where the sum is positive.
-    at_sum = at_output * (tape.sum.detach() > 0)
+def _places(tape: Tape, at_output: Tensor, at_sum: Tensor) -> dict[str, _Place]:
     places = {"output": _Place(tape.output.detach(), at_output), "residual": _Place(tape.residual.detach(), at_sum)}
     if tape.identity is not None:
         places["identity"] = _Place(tape.identity.detach(), at_sum)

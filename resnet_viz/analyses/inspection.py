@@ -237,12 +237,14 @@ def _gradients(tapes: list[Tape], logit: Tensor) -> list[ForkGradients]:
     shortcuts = [tape.to_shortcut for tape in tapes if tape.to_shortcut is not None]
     branches = [tape.to_branch for tape in tapes]
     inputs = [tape.input for tape in tapes]
-    grads = iter(torch.autograd.grad(logit, [*shortcuts, *branches, *inputs, tapes[-1].output]))
+    # A block's output is often the next block's input, whose gradient is there already.
+    handed_on = [tape.output is after.input for tape, after in zip(tapes, tapes[1:], strict=False)] + [False]
+    outputs = [tape.output for tape, next_input in zip(tapes, handed_on, strict=True) if not next_input]
+    grads = iter(torch.autograd.grad(logit, [*shortcuts, *branches, *inputs, *outputs]))
     at_shortcut = [None if tape.to_shortcut is None else next(grads) for tape in tapes]
     at_branch = [next(grads) for _ in tapes]
     at_input = [next(grads) for _ in tapes]
-    # A block's output is the next block's input, so its gradient is there already.
-    at_output = [*at_input[1:], next(grads)]
+    at_output = [at_input[number + 1] if next_input else next(grads) for number, next_input in enumerate(handed_on)]
     cams = [cam(tape.output, gradient) for tape, gradient in zip(tapes, at_output, strict=True)]
     return list(map(ForkGradients, at_shortcut, at_branch, at_input, cams))
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from resnet_viz.analyses.capture import Tape
 from resnet_viz.nets.costs import count_parameters, multiply_adds
+from resnet_viz.nets.residual_graph.network import GraphBlock
 
 
 @dataclass(frozen=True)
@@ -125,8 +126,14 @@ def _measures(tape: Tape, row: list[float]) -> Measures:
         shortcut_share=_divide(g_shortcut, g_shortcut + g_branch),
         cam_mass=cam,
         parameters=count_parameters(tape.block),
-        multiply_adds=multiply_adds(tape.block, *tape.input.shape[2:]),
+        multiply_adds=_multiply_adds(tape),
     )
+
+
+def _multiply_adds(tape: Tape) -> int:
+    if isinstance(tape.block, GraphBlock):
+        return tape.block.facts.multiply_adds
+    return multiply_adds(tape.block, *tape.input.shape[2:])
 
 
 def _divide(numerator: float, denominator: float) -> float:

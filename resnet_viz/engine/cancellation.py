@@ -24,7 +24,7 @@ class InterruptibleNet(Net):
         """Return a twin that checks."""
         twin = super().twin()
         for block in blocks_of(twin).values():
-            block.register_forward_pre_hook(self._before)
+            block.fork.register_forward_pre_hook(self._before)
         return twin
 
     def _before(self, _: nn.Module, args: tuple[Tensor, ...]) -> None:

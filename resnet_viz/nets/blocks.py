@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models import resnet as torchvision_resnet
 
-ShortcutKind = Literal["identity", "zero-pad", "projection", "none"]
+# "norm" is a normalisation alone, "mixed" several of these in one shortcut or anything else.
+ShortcutKind = Literal["identity", "zero-pad", "projection", "pool", "norm", "mixed", "none"]
 
 
 class Fork(nn.Module):
@@ -66,6 +67,8 @@ class ResidualBlock(nn.Module):
     downsample: nn.Module | None
     shortcut: nn.Module
     sum: nn.Module
+    # Whether more than this block is computed from its input.
+    input_used_elsewhere = False
 
     def _open(self) -> None:
         self.fork = Fork()
@@ -81,6 +84,18 @@ class ResidualBlock(nn.Module):
         if self.downsample is None:
             return "identity"
         return "zero-pad" if isinstance(self.downsample, ZeroPad) else "projection"
+
+    def name_at(self, path: str) -> str:
+        """Return the block's name, for a path in its network: "layer2.0"."""
+        return path
+
+    def stage_of(self, name: str) -> int:
+        """Return the number of the stage: 2 for "layer2.0"."""
+        return int(name.split(".", maxsplit=1)[0].removeprefix("layer"))
+
+    def activated(self, total: Tensor) -> Tensor:
+        """Return the block's output for a sum, without calling a hook."""
+        return total.relu()
 
     def branch(self, x: Tensor) -> Tensor:
         """Return the residual F(x), before the addition."""
@@ -168,7 +183,12 @@ class PlainBlock(BasicBlock):
 
 def blocks_of(module: nn.Module) -> dict[str, ResidualBlock]:
     """Every block of a network by its name ("layer2.0"), in the order in which the image meets them."""
-    return {name: block for name, block in module.named_modules() if isinstance(block, ResidualBlock)}
+    return {block.name_at(path): block for path, block in module.named_modules() if isinstance(block, ResidualBlock)}
+
+
+def may_overwrite(layer: nn.Module) -> bool:
+    """Whether a layer is a ReLU that may overwrite what it is given: it alone uses it, and its gradient does not need it."""
+    return isinstance(layer, nn.ReLU) and getattr(layer, "may_overwrite", True)
 
 
 def initialise(module: nn.Module, seed: int) -> None:

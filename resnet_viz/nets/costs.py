@@ -5,10 +5,13 @@ from collections.abc import Iterable
 from torch import nn
 
 from resnet_viz.nets.blocks import ResidualBlock
+from resnet_viz.nets.residual_graph.network import GraphBlock
 
 
 def count_parameters(module: nn.Module) -> int:
-    """Count the trainable numbers of a module."""
+    """Count the trainable numbers of a module, or those that a block of a traced network uses."""
+    if isinstance(module, GraphBlock):
+        return module.facts.parameter_count
     return sum(parameter.numel() for parameter in module.parameters())
 
 

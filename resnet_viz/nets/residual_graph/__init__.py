@@ -57,8 +57,8 @@ def find_blocks(module: nn.Module, shape: tuple[int, ...]) -> ResidualNetwork:
             failures.append(f"{name}: {type(error).__name__}: {_first_line(error)}")
             continue
         with torch.enable_grad():
-            found = network(pixels).detach()
-        if torch.equal(found, expected) or _differs_by_rounding(found, expected, network):
+            found = network(pixels.clone().requires_grad_()).detach()
+        if _equal(found, expected, network):
             return network
         failures.append(f"{name}: the traced network's logits differ from the module's")
     raise ValueError(f"{type(inner).__name__} cannot be traced, so its blocks cannot be found. {'; '.join(failures)}")
@@ -74,7 +74,8 @@ def _with_blocks(trace: Trace, pixels: Tensor) -> ResidualNetwork:
     if not blocks:
         raise NoResidualAdditionsError(_nothing_found(trace, hidden))
     place_blocks(graph, tree, blocks, IMAGES)
-    return ResidualNetwork(tree, graph, Findings(trace.tracer, tuple(hidden), exact))
+    last = next(node for node in reversed(graph.nodes) if node.op == "output").all_input_nodes[0]
+    return ResidualNetwork(tree, graph, Findings(trace.tracer, last.meta["shape"][1:], tuple(hidden), exact))
 
 
 def _example(module: nn.Module, shape: tuple[int, ...]) -> Tensor:
@@ -104,7 +105,7 @@ def _expected(module: nn.Module, pixels: Tensor) -> Tensor:
     return logits.detach()
 
 
-def _differs_by_rounding(found: Tensor, expected: Tensor, network: ResidualNetwork) -> bool:
+def _equal(found: Tensor, expected: Tensor, network: ResidualNetwork) -> bool:
     if found.shape != expected.shape:
         return False
     if torch.equal(found.nan_to_num(), expected.nan_to_num()):

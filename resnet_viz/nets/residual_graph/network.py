@@ -36,13 +36,14 @@ class BlockFacts:
 
 @dataclass(frozen=True)
 class Findings:
-    """What tracing found: by which tracer, and the residual additions that are not shown as blocks.
+    """What tracing found: by which tracer, one image's output shape, and the residual additions that are not shown as blocks.
 
     `exact` says whether the logits are the module's own bit for bit: where it adds with a factor (`alpha`), the multiplication
     is an operation of its own here, which rounds once more.
     """
 
     tracer: TracerName
+    output_shape: tuple[int, ...]
     hidden: tuple[Hidden, ...]
     exact: bool
 
@@ -67,6 +68,24 @@ class GraphBlock(ResidualBlock):
     def relu(self) -> nn.Module:  # type: ignore[override]
         """The output's place, as the analyses call it."""
         return self.output
+
+    @property
+    def input_used_elsewhere(self) -> bool:  # type: ignore[override]
+        """Whether more than this block is computed from its input."""
+        return self.facts.input_used_elsewhere
+
+    def name_at(self, _: str) -> str:
+        """Return the name of the module that the block stands in."""
+        return self.facts.name
+
+    def stage_of(self, _: str) -> int:
+        """Return the number of the stage."""
+        return self.facts.stage
+
+    def activated(self, total: Tensor) -> Tensor:
+        """Return the block's output for a sum, without calling a hook."""
+        output: Tensor = self.output.forward(total)
+        return output
 
     @property
     def shortcut_kind(self) -> ShortcutKind:

@@ -1,0 +1,57 @@
+"""A network of one's own, opened from Python: any module with residual additions."""
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from resnet_viz.nets.net import Net, WeightsOrigin
+from resnet_viz.nets.preprocessing import Preprocessing
+from resnet_viz.nets.residual_graph import find_blocks
+from resnet_viz.nets.residual_graph.copying import evaluation_copy, unwrapped
+
+# Where no preprocessing is given: torchvision's usual one for ImageNet.
+USUAL = Preprocessing(256, 224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+def from_module(
+    module: nn.Module,
+    *,
+    labels: Sequence[str] | None = None,
+    preprocessing: Preprocessing | None = None,
+    name: str | None = None,
+) -> Net:
+    """Open any module with residual additions: rv.from_module(my_network, labels=["cat", "dog"]).
+
+    The network takes images (N, 3, H, W) and returns logits (N, classes), alone, first of several, or as `.logits` of an object
+    or a dict. It is traced on its own device in evaluation mode; the module, its mode and its hooks stay as they are. The
+    weights' memory is shared, so that later training shows; weights of half precision are copied to float32, in which the
+    analyses are exact enough. Without `labels` the classes are called by their numbers, without `preprocessing` images are
+    resized to 256 and cropped to 224 pixels with ImageNet's mean and standard deviation; `weights.note` says so.
+
+    ValueError where no residual addition is found (it names what was), where the network cannot be traced or does not run on
+    such an image, where its output is not (N, classes), and for another number of labels than classes.
+    """
+    inner = unwrapped(module)
+    title = name or type(inner).__name__
+    chosen = preprocessing or USUAL
+    copy = evaluation_copy(inner)
+    halved = sorted({str(p.dtype).removeprefix("torch.") for p in copy.parameters() if p.is_floating_point() and p.itemsize != 4})
+    # The copy's parameters are its own objects on the module's memory: neither step reaches the module.
+    network = find_blocks(copy.float().requires_grad_(requires_grad=False), (3, chosen.crop, chosen.crop))
+    shape = network.residual_findings.output_shape
+    if len(shape) != 1:
+        raise ValueError(
+            f"{title} returns {'×'.join(map(str, shape)) or 'one number'} numbers for an image: a classifier returns one logit per"
+            " class, (N, classes). Open the classifier, not a backbone or a network for segmentation."
+        )
+    if labels is not None and len(labels) != shape[0]:
+        raise ValueError(f"{len(labels)} labels were given and {title} has {shape[0]} classes: give one each.")
+    names = tuple(labels) if labels is not None else tuple(f"class {index}" for index in range(shape[0]))
+    note = ["opened from Python, its accuracy not measured here"]
+    if preprocessing is None:
+        note.append(f"images are assumed to be cropped to {USUAL.crop} pixels and normalised with ImageNet's mean and deviation")
+    if labels is None:
+        note.append("classes are numbered, for want of labels")
+    if halved:
+        note.append(f"its {' and '.join(halved)} weights are computed in float32")
+    return Net(title, title, network, names, chosen, WeightsOrigin("module", "; ".join(note)))

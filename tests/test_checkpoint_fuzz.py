@@ -1,6 +1,7 @@
 """Valid files with bytes changed at random: nothing but CheckpointError comes out."""
 
 import io
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -42,17 +43,26 @@ def valid_files() -> tuple[bytes, ...]:
 
 def try_to_open(data: bytes) -> None:
     """Go as far as the file lets: its tensors' numbers, and the search for a network."""
+    message = refusal(lambda: read_numbers(data)) + refusal(lambda: select(read_file(data)))
+    assert message.isprintable()
+    assert len(message) < 1000
+
+
+def read_numbers(data: bytes) -> None:
+    for mapping in read_file(data).mappings:
+        for name, stored in mapping.tensors.items():
+            if not stored.problem:
+                assert stored.values().shape == stored.shape
+                NamedTensor(name, stored).values()
+
+
+def refusal(act: Callable[[], object]) -> str:
+    """Return the sentence with which something is refused, "" where it is not; whatever else is raised comes out."""
     try:
-        file = read_file(data)
-        for mapping in file.mappings:
-            for name, stored in mapping.tensors.items():
-                if not stored.problem:
-                    assert stored.values().shape == stored.shape
-                    NamedTensor(name, stored).values()
-        select(file)
+        act()
     except rv.CheckpointError as error:
-        assert str(error).isprintable()
-        assert len(str(error)) < 500
+        return str(error)
+    return ""
 
 
 @STEPS
@@ -94,7 +104,4 @@ ARGUMENTS = [
 @given(st.lists(st.sampled_from(OPCODES + ARGUMENTS), max_size=60))
 def test_programs_of_random_opcodes(parts: list[bytes]) -> None:
     data = b"".join(parts) + b"."
-    try:
-        read_pickle(data, 0, len(data), no_storages, Budget())
-    except rv.CheckpointError as error:
-        assert str(error).isprintable()
+    assert refusal(lambda: read_pickle(data, 0, len(data), no_storages, Budget())).isprintable()

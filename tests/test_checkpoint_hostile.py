@@ -113,7 +113,7 @@ OPENED: dict[str, Callable[[], bytes]] = {
     "a class with a file of its source": lambda: saved(CifarResNet(8, "B"), _use_new_zipfile_serialization=False),
     "a layout": lambda: beside(Call(torch.serialization._get_layout, "torch.strided")),
     "a subclass": lambda: beside(Call(torch._tensor._rebuild_from_type_v2, os.system, torch.Tensor, (COMMAND,), {})),
-    "a parameter of a call": lambda: beside(Call(torch._utils._rebuild_parameter, Call(os.system, COMMAND), True, {})),
+    "a parameter of a call": lambda: beside(Call(torch._utils._rebuild_parameter, Call(os.system, COMMAND), 1, {})),
     "bytes of any size": lambda: beside(Call(bytearray, 3_000_000_000)),
     "a range": lambda: beside(Call(list, Call(range, 10**9))),
 }
@@ -227,7 +227,7 @@ BOUNDED: dict[str, Callable[[], bytes]] = {
         mapping(*((text(f"w{index}"), tensor((1,), (1,), 1)) for index in range(200_000))), bytes(4)
     ),
     "a prefix 120,000 times": lambda: saved({"module." * 120_000 + name: value for name, value in list(state().items())[:5]}),
-    "a prefix 40 times": lambda: saved({"module." * 40 + name: value for name, value in state().items() if name != "fc.bias"}),
+    "a prefix 30 times": lambda: saved({"module." * 30 + name: value for name, value in state().items()}),
     "a name of 5 MB": lambda: saved({"n" * 5_000_000: torch.zeros(1)}),
     "a name of 5 MB in safetensors": lambda: save_safetensors({"n" * 5_000_000: torch.zeros(1)}),
     "3 million dicts": lambda: by_hand(b"}" * 3_000_000),
@@ -253,14 +253,14 @@ BOUNDED: dict[str, Callable[[], bytes]] = {
     "modules in modules": module_of_modules,
     "keys of one hash": colliding_integers,
     "an archive of equal entries": overlapping_entries,
-    "a compressed archive": lambda: archive(b"\x80\x02" + b"}0" * 200_000_000 + b".", method=zipfile.ZIP_DEFLATED),
+    "a compressed archive": lambda: archive(b"\x80\x02" + b"}0" * 90_000_000 + b".", method=zipfile.ZIP_DEFLATED),
     "a header of lists": lambda: safetensors_header(b'{"a":[' + b"[]," * 1_900_000 + b"[]]}"),
     "a deep header": lambda: safetensors_header(b'{"a":' + b"[" * 500_000),
     "a header of 2 GB": lambda: struct.pack("<Q", 2**31) + b"{" + bytes(100),
     "meta tensors": lambda: saved(CifarResNet(8, "B", seed=None).state_dict()),
     "weights of 1e38": lambda: saved({n: v * 0 + 1e38 if n.endswith("weight") else v for n, v in state().items()}),
     "infinity": lambda: saved(state() | {"fc.bias": torch.full((10,), torch.inf)}),
-    "4-bit numbers": lambda: saved(state() | {"fc.weight": torch.zeros(10, 64, dtype=torch.uint8).view(torch.float4_e2m1fn_x2)}),
+    "4-bit numbers": lambda: saved(state() | {"fc.weight": torch.zeros(10, 64).byte().view(torch.float4_e2m1fn_x2)}),
     "lone surrogates": lambda: saved({f"\ud800{name}": value for name, value in state().items()}),
     "lone surrogates in safetensors": lambda: safetensors_header(
         b'{"\\ud800":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
@@ -326,13 +326,14 @@ def test_refusals_take_bounded_time_and_memory(read: Callable[[bytes], dict[str,
     assert answer["outcome"].isprintable()
     assert answer["seconds"] < MOST_SECONDS
     assert answer["memory"] < MOST_MEMORY + len(data) / 2**20
-    if case not in ("lone surrogates", "a prefix 40 times"):
+    if case not in ("lone surrogates", "a prefix 30 times"):
         assert answer["outcome"].startswith("refused: ")
 
 
 def test_the_reader_would_see_what_runs(read: Callable[[bytes], dict[str, Any]]) -> None:
     """The hook sees an unpickler that does what the files ask for, so that its silence means something."""
     script = f"import pickle; pickle.loads({pickle.dumps(Call(os.getcwd))!r})"
-    code = f"import sys; seen = []; sys.addaudithook(lambda event, _: seen.append(event)); {script}; print('pickle.find_class' in seen)"
+    hook = "import sys; seen = []; sys.addaudithook(lambda event, _: seen.append(event))"
+    code = f"{hook}; {script}; print('pickle.find_class' in seen)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "True"  # noqa: S603
     assert read(saved(state()))["outcome"] == "opened CIFAR ResNet-8 B"

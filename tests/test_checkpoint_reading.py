@@ -2,7 +2,7 @@
 
 import argparse
 import base64
-import datetime
+import datetime as dt
 import io
 import logging
 import pickle
@@ -189,7 +189,7 @@ FOREIGN: dict[str, Callable[[], Any]] = {
     "NumPy's scalars": lambda: np.float64(0.913),
     "a namespace": lambda: argparse.Namespace(lr=0.1, arch="resnet20", out=Path("/data/out")),
     "a path": lambda: Path("/data/photos"),
-    "a date": lambda: datetime.datetime(2026, 11, 26, tzinfo=datetime.UTC),
+    "a date": lambda: dt.datetime(2026, 11, 26, tzinfo=dt.UTC),
     "a logger": lambda: logging.getLogger("train"),
     "an object": Experiment,
     "an optimizer": lambda: torch.optim.SGD([nn.Parameter(torch.ones(3))], lr=0.1, momentum=0.9),

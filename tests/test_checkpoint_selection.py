@@ -188,7 +188,7 @@ def test_biases_of_convolutions_are_folded_into_the_norms() -> None:
         content[f"{name}.bias"] = torch.randn(layer.out_channels, generator=generator)
     checkpoint = read_checkpoint(saved(content))
     biased = CifarResNet(8, "B", seed=0).eval()
-    for name, layer in biased.named_modules():
+    for layer in biased.modules():
         if isinstance(layer, nn.Conv2d):
             layer.bias = nn.Parameter(torch.empty(layer.out_channels))
     biased.load_state_dict(content)

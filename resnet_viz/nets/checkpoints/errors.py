@@ -21,7 +21,13 @@ class CheckpointError(WeightsError):
 def shown(name: str) -> str:
     """Return a name of the file as it can stand in a sentence: without control characters, and not of any length."""
     start, end = name[: LONGEST_SHOWN - 20], name[-19:]
-    text = name if len(name) <= LONGEST_SHOWN else f"{start}…{end}"
+    return printable(name if len(name) <= LONGEST_SHOWN else f"{start}…{end}")
+
+
+def printable(text: str) -> str:
+    """Return a text of the file with its control characters replaced, those that turn the writing direction among them."""
+    if text.isprintable():
+        return text
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 

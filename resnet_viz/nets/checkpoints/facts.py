@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from resnet_viz.nets.checkpoints.contents import CONTAINERS, is_module, joined
+from resnet_viz.nets.checkpoints.errors import printable
 from resnet_viz.nets.checkpoints.numpy_values import array_tensor, scalar_value
 from resnet_viz.nets.checkpoints.tensors import StoredTensor
 from resnet_viz.nets.checkpoints.values import StandIn
@@ -63,7 +64,7 @@ def find_facts(content: object) -> Facts:
             continue
         plain = _plain(value)
         if plain is not None and len(values) < MOST_FACTS:
-            values.setdefault(path, plain)
+            values.setdefault(printable(path), plain)
     return Facts(
         values,
         names,
@@ -122,7 +123,7 @@ def _plain(value: object) -> Plain:
     if isinstance(value, bytes):
         value = value.decode("utf-8", "replace")
     if isinstance(value, str):
-        return value[:LONGEST_VALUE]
+        return printable(value[:LONGEST_VALUE])
     if isinstance(value, (bool, float)) or (isinstance(value, int) and abs(value) < 2**63):
         return value
     return None
@@ -136,19 +137,15 @@ def _last(values: Mapping[str, Plain], key: str) -> Plain:
 def _class_names(value: object) -> tuple[str, ...]:
     """Return names in order of their index, from a list, or a dict from index to name or from name to index."""
     if isinstance(value, (list, tuple)):
-        return tuple(name[:LONGEST_VALUE] for name in value[:MOST_NAMES] if isinstance(name, str)) if _all_text(value) else ()
-    if not isinstance(value, dict) or not 0 < len(value) <= MOST_NAMES:
-        return ()
-    if all(type(index) is int for index in value.values()):
-        pairs = {str(index): name for name, index in value.items()}
+        names = list(value) if len(value) <= MOST_NAMES else []
+    elif isinstance(value, dict) and len(value) <= MOST_NAMES:
+        by_name = all(type(index) is int for index in value.values())
+        pairs = {str(index): name for name, index in value.items()} if by_name else value
+        names = [pairs.get(str(index)) for index in range(len(value))]
     else:
-        pairs = {index: name for index, name in value.items() if isinstance(name, str)}
-    ordered = [pairs.get(str(index)) for index in range(len(value))]
-    return tuple(name[:LONGEST_VALUE] for name in ordered if name is not None) if None not in ordered else ()
-
-
-def _all_text(values: list[object] | tuple[object, ...]) -> bool:
-    return 0 < len(values) <= MOST_NAMES and all(isinstance(value, str) for value in values)
+        names = []
+    found = tuple(printable(name[:LONGEST_VALUE]) for name in names if isinstance(name, str))
+    return found if len(found) == len(names) else ()
 
 
 def _three(value: object) -> tuple[float, ...]:

@@ -102,8 +102,8 @@ def parts_of(file: CheckpointFile) -> list[CheckpointPart]:
     parts.sort(key=lambda part: (-len(part.inside), part.averaged))
     if len(parts[0].inside) > MOST_TENSORS:
         raise CheckpointError(
-            f"The checkpoint has {len(parts[0].inside):,} tensors in one place, more than any supported network: save the network"
-            " alone."
+            f"The checkpoint has {len(parts[0].inside):,} tensors in one place, more than any supported network: save the"
+            " network alone."
         )
     sizes = accumulate(len(part.inside) + len(part.outside) for part in parts[:MOST_PARTS])
     return [part for part, size in zip(parts, sizes, strict=False) if part is parts[0] or size <= MOST_TENSORS]

@@ -111,6 +111,17 @@ def _is_beside(name: str, tensor: NamedTensor) -> bool:
     return counts or BESIDE.search(name) is not None
 
 
+def _check_blocks(tensors: Mapping[str, NamedTensor]) -> None:
+    """Refuse blocks that are only named: building a network of many blocks takes time, and each needs its layers anyway."""
+    depth = 3 if "layer1.0.conv3.weight" in tensors else 2
+    places = dict.fromkeys(match[0] for match in map(BLOCK.match, tensors) if match)
+    for place in places:
+        for number in range(1, depth + 1):
+            for layer in (f"conv{number}.weight", *(f"bn{number}.{part}" for part in NORM)):
+                if f"{place}.{layer}" not in tensors:
+                    raise CheckpointError(_missing(f"{place}.{layer}"))
+
+
 def _check(
     tensors: Mapping[str, NamedTensor], biases: Mapping[str, NamedTensor], expected: Mapping[str, tuple[int, ...]]
 ) -> None:

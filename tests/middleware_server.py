@@ -72,6 +72,19 @@ class Server:
                     yield message.new_session.initialize.session_id
                     return
 
+    def visit(self, page: str, query: str) -> list[ForwardMsg]:
+        """Open a link in a session of its own, as a browser does; gives all that the page sends until its script has ended."""
+        address = f"ws://127.0.0.1:{self.port}/_stcore/stream"
+        cookie, received = {"Cookie": self.cookie}, []
+        with connect(address, subprotocols=[Subprotocol("streamlit")], max_size=None, additional_headers=cookie) as socket_:
+            state = ClientState(query_string=query, page_name=page)
+            socket_.send(BackMsg(rerun_script=state).SerializeToString())
+            while not received or received[-1].WhichOneof("type") != "script_finished":
+                message = socket_.recv(60)
+                assert isinstance(message, bytes)
+                received.append(ForwardMsg.FromString(message))
+        return received
+
     def upload(self, session: str, parts: bytes | Iterable[bytes], headers: Mapping[str, str] | None = None) -> Answer:
         """Send a form to the real upload route, with the token against forged requests."""
         cookie = self.ask("/_stcore/health").headers["set-cookie"].split(";")[0]

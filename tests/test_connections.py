@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import psutil
 import pytest
@@ -97,7 +98,7 @@ def test_a_head_that_does_not_end_is_hung_up_on(port: int, start: bytes) -> None
 
 def test_a_drip_does_not_prolong_the_time_for_a_head(port: int) -> None:
     started = time.monotonic()
-    with socket.create_connection(("127.0.0.1", port)) as connection, pytest.raises(OSError, match=r"Broken pipe|reset"):
+    with socket.create_connection(("127.0.0.1", port)) as connection, suppress(BrokenPipeError, ConnectionResetError):
         connection.sendall(b"GET / HTTP/1.1\r\nx: ")
         while time.monotonic() - started < 10:
             connection.sendall(b"y")
@@ -167,7 +168,8 @@ def test_the_real_server_refuses_long_heads_and_ends_in_time_whatever_is_open() 
         with socket.create_connection(("127.0.0.1", server.port)) as long:
             long.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nx: " + b"y" * 70_000)
             assert b"longer than 64 KB" in said(long)
-        head = f"PUT /_stcore/upload_file/a/b HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary={BOUNDARY}"
+        head = "PUT /_stcore/upload_file/a/b HTTP/1.1\r\nHost: localhost"
+        head += f"\r\nContent-Type: multipart/form-data; boundary={BOUNDARY}"
         upload.sendall(f"{head}\r\nContent-Length: 9999\r\n\r\nxx".encode())
         address = f"ws://127.0.0.1:{server.port}/_stcore/stream"
         with connect(address, subprotocols=[Subprotocol("streamlit")], max_size=None) as page:

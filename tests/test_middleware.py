@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from http.cookies import SimpleCookie
 from pathlib import Path
+from typing import cast
 from urllib.parse import urlencode
 
 import pytest
@@ -38,7 +39,8 @@ from app.middleware.tries import MOST_KEYS as MOST_ADDRESSES
 from app.middleware.tries import Tries
 from app.middleware.wanted_view import SIGNED_IN, WantedView
 from app.views.sign_in import is_invited
-from tests.middleware_server import Server, form, running
+from resnet_viz.engine.jobs import Engine, EngineError
+from tests.middleware_server import BOUNDARY, Server, form, running
 from tests.servers import ROOT
 
 PAGE = {"accept": "text/html"}
@@ -414,27 +416,24 @@ def test_a_check_is_remembered_for_some_seconds_and_shared(clock: Clock) -> None
         pool.submit(asyncio.run, many()).result()
 
 
-def test_changed_weights_are_not_ready(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from resnet_viz.nets import zoo  # noqa: PLC0415 - its folder is changed here
+def test_readiness_is_what_the_engine_says_and_gives_nothing_away() -> None:
+    class Fake:
+        def __init__(self, says: str | Exception) -> None:
+            self._says = says
 
-    for file in zoo.WEIGHTS_FOLDER.iterdir():
-        (tmp_path / file.name).write_bytes(file.read_bytes())
-    weights = tmp_path / "plain20-cifar10.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-1] + b"\x7f")
-    monkeypatch.setattr(zoo, "WEIGHTS_FOLDER", tmp_path)
-    found = Check()()
-    assert not found.ready
-    assert "plain20-cifar10.safetensors is missing or was changed" in found.sentence
+        def check(self) -> str:
+            if isinstance(self._says, Exception):
+                raise self._says
+            return self._says
 
+    def found(says: str | Exception) -> Readiness:
+        return Check(lambda: cast("Engine", Fake(says)))()
 
-def test_a_device_that_fails_is_not_ready_and_gives_nothing_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object) -> None:
-        raise RuntimeError("CUDA error at /secret/place")
-
-    monkeypatch.setattr("resnet_viz.inspect", fail)
-    found = Check()()
-    assert not found.ready
-    assert "secret" not in found.sentence
+    assert (found("all is well").ready, found("all is well").sentence) == (True, "all is well")
+    assert found(EngineError("It is away.")) == Readiness(ready=False, sentence="It is away.")
+    broken = found(RuntimeError("CUDA error at /secret/place"))
+    assert not broken.ready
+    assert "secret" not in broken.sentence
 
 
 # Sign-in
@@ -492,7 +491,7 @@ def test_readiness_is_json_and_answers_to_every_name(server: Server) -> None:
     assert answer.status == 200
     said = json.loads(answer.text)
     assert said["ready"]
-    assert "cat" in said["sentence"]
+    assert "inspects images on" in said["sentence"]
 
 
 def test_another_name_is_refused_for_pages_and_connections(server: Server) -> None:
@@ -523,7 +522,8 @@ def test_an_upload_needs_the_token_and_a_session(server: Server) -> None:
     with server.session() as session:
         parts = b"".join(form([b"x"]))
         assert server.upload(session, parts, {"X-Xsrftoken": "forged"}).status == 403
-        assert server.upload("nobody", parts).status == 400
+        for unknown in ("nobody/a-file", f"{session.id}/a-file", "a" * 60_000 + "/b", "%00/%ff"):
+            assert server.upload(f"/_stcore/upload_file/{unknown}", parts).status in (400, 404)
         assert server.upload(session, parts).status == 204
 
 
@@ -587,6 +587,16 @@ def test_class_mode_in_front_of_the_real_server(classroom_server: Server) -> Non
     assert "whale" not in classroom_server.log.read_text()
 
 
+def test_an_address_takes_one_upload_and_does_not_name_the_session(server: Server) -> None:
+    parts = b"".join(form([b"x"]))
+    with server.session() as session:
+        address = session.upload_address()
+        assert session.id not in address
+        assert [server.upload(address, parts).status for _ in range(2)] == [204, 400]
+        assert server.upload(address.rpartition("/")[0] + "/another-file", parts).status == 400
+    assert server.upload(address, parts).status == 400
+
+
 def test_all_uploads_together_stay_within_bounds(classroom_server: Server) -> None:
     server = classroom_server
     with server.session() as session:
@@ -597,3 +607,25 @@ def test_all_uploads_together_stay_within_bounds(classroom_server: Server) -> No
         assert "as many uploads as it has room for" in announced.text
         with server.session() as other:
             assert server.upload(other, b"".join(form([b"x" * MEGABYTE]))).status == 204
+
+
+def test_unfinished_uploads_give_way_to_those_of_others(classroom_server: Server) -> None:
+    server = classroom_server
+    with server.session() as one, server.session() as two, server.session() as three:
+        hogs = []
+        for session in (one, two):
+            cookie = server.ask("/_stcore/health").headers["set-cookie"].split(";")[0]
+            hog = socket.create_connection(("127.0.0.1", server.port))
+            head = f"PUT {session.upload_address()} HTTP/1.1\r\nHost: localhost\r\nCookie: {server.cookie}; {cookie}\r\n"
+            head += f"X-Xsrftoken: {cookie.partition('=')[2]}\r\nContent-Type: multipart/form-data; boundary={BOUNDARY}\r\n"
+            body = b"".join(form([b"x" * (19 * MEGABYTE // 10)]))
+            hog.sendall(head.encode() + f"Content-Length: {len(body) + 1000}\r\n\r\n".encode() + body[:-100])
+            hogs.append(hog)
+        time.sleep(1)
+        assert server.upload(three, b"".join(form([b"x" * MEGABYTE]))).status == 204
+        # The older one of two that hold as much.
+        hogs[0].settimeout(20)
+        told = hogs[0].recv(4096)
+        assert b"503" in told.splitlines()[0]
+        for hog in hogs:
+            hog.close()

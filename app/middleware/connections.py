@@ -1,7 +1,7 @@
 """What a connection may do before a door sees it, and how long a server that is told to end may take.
 
-Streamlit starts uvicorn without settings for this. Heads of requests are bounded by h11 (64 KB; httptools, which uvicorn prefers
-where it is installed, collects them without end), and here they get a time limit.
+Streamlit starts uvicorn without settings for this. The head of a request is bounded by h11, to 64 KB (httptools, which uvicorn
+prefers where it is installed, collects headers without end), and gets a time limit here.
 """
 
 import asyncio
@@ -83,7 +83,7 @@ def bound_this_server(before_a_hard_end: Callable[[], None]) -> None:
 
     Call it while the server starts. It is found among the objects of this process: nothing hands it to the app.
     """
-    for server in [found for found in gc.get_objects() if isinstance(found, uvicorn.Server)]:
+    for server in [found for found in gc.get_objects() if issubclass(type(found), uvicorn.Server)]:
         server.config.http_protocol_class = BoundedProtocol
         server.config.h11_max_incomplete_event_size = MOST_HEAD_BYTES
         server.config.limit_concurrency = server.config.limit_concurrency or MOST_CONNECTIONS

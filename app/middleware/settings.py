@@ -1,6 +1,7 @@
 """What whoever runs the server can set, read once from the environment."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -15,7 +16,8 @@ class Settings:
     """Who may come in, and how much a person may ask for; a limit of 0 is none.
 
     `class_code` is empty for no class mode. `hosts` are names beside those of a local network, "*" for any. `emails` are the
-    addresses, and the domains as "@school.example", that may sign in; empty for all that the provider knows. `uploads` and
+    addresses, and the domains as "@school.example", that may sign in; empty for all that the provider knows. `frames` are the
+    sites, such as "https://moodle.school.example", that may show the app inside their pages. `uploads` and
     `computations` are a session's a minute, `tries` an address's wrong class codes a minute. `upload_bytes` is what all
     uploads may take together.
     """
@@ -24,6 +26,7 @@ class Settings:
     hosts: tuple[str, ...] = ()
     emails: tuple[str, ...] = ()
     metrics: bool = False
+    frames: tuple[str, ...] = ()
     uploads: int = 30
     computations: int = 240
     tries: int = 20
@@ -38,6 +41,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         hosts=_names(environment, "RESNET_VIZ_ALLOWED_HOSTS"),
         emails=_names(environment, "RESNET_VIZ_SIGN_IN_EMAILS"),
         metrics=_switch(environment, "RESNET_VIZ_METRICS"),
+        frames=_sites(environment, "RESNET_VIZ_FRAME_SITES"),
         uploads=_number(environment, "RESNET_VIZ_UPLOADS_PER_MINUTE", usual.uploads),
         computations=_number(environment, "RESNET_VIZ_COMPUTATIONS_PER_MINUTE", usual.computations),
         tries=_number(environment, "RESNET_VIZ_CODE_TRIES_PER_MINUTE", usual.tries),
@@ -54,6 +58,14 @@ def settings() -> Settings:
 def _names(environment: Mapping[str, str], name: str) -> tuple[str, ...]:
     parts = environment.get(name, "").replace(",", " ").split()
     return tuple(part.lower().rstrip(".") for part in parts)
+
+
+def _sites(environment: Mapping[str, str], name: str) -> tuple[str, ...]:
+    sites = _names(environment, name)
+    for site in sites:
+        if not re.fullmatch(r"https?://(\*\.)?[a-z0-9.-]+(:(\d+|\*))?", site):
+            raise SettingError(f"{name}: {site!r} is no site. Write it with its scheme, such as https://moodle.school.example.")
+    return sites
 
 
 def _number(environment: Mapping[str, str], name: str, usual: int) -> int:

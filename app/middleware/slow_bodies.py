@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -49,6 +50,9 @@ class SlowBodies:
 
         try:
             await self._app(scope, in_time, noted)
+        except ClientDisconnect:
+            # Nobody is there to answer, and for the log it is nothing new.
+            return
         except HTTPException as error:
             if answered or error.status_code != 408:
                 raise

@@ -33,7 +33,6 @@ from starlette.types import ASGIApp
 from resnet_viz.engine import haproxy
 from resnet_viz.engine.ingress import ingress
 from resnet_viz.engine.local import LocalEngine
-from resnet_viz.engine.probe import Probe
 from resnet_viz.engine.settings import Settings
 
 APP, REPLICA = "resnet-viz", "Replica"
@@ -75,15 +74,14 @@ class Replica:
 
     def __init__(self) -> None:
         self._engine = LocalEngine(Settings.of())
-        self._probe = Probe(self._engine.devices[0])
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
         """Return the routes."""
-        return ingress(self._engine, self._probe, os.environ.get("RESNET_VIZ_TOKEN", ""), _leave_everywhere)
+        return ingress(self._engine, os.environ.get("RESNET_VIZ_TOKEN", ""), _leave_everywhere)
 
     async def check_health(self) -> None:
         """Fail where a small picture cannot be inspected: Ray Serve replaces the replica."""
-        await asyncio.to_thread(self._probe.check)
+        await asyncio.to_thread(self._engine.check)
 
     def leave(self, session: str) -> None:
         """Forget a session."""

@@ -15,7 +15,7 @@ import streamlit as st
 from PIL import ImageOps
 
 import resnet_viz as rv
-from app import checkpoints, middleware, sessions
+from app import checkpoints, middleware, parsers, sessions
 from resnet_viz.engine.downloads import Downloads
 from resnet_viz.engine.jobs import Engine, EngineError, Job, Option, Ticket
 from resnet_viz.engine.local import LocalEngine
@@ -145,7 +145,7 @@ def curves() -> dict[str, pd.DataFrame]:
 
 def add_upload(data: bytes) -> str:
     """Check an uploaded picture and keep its bytes; returns its SHA-256, raises rv.ImageError with a sentence."""
-    rv.open_image(data)
+    parsers.parsers().open_image(data)
     name = digest(data)
     _uploads().put(name, data, session())
     return name
@@ -196,7 +196,7 @@ def engine() -> Engine:
 @st.cache_resource(show_spinner=False)
 def local_engine() -> LocalEngine:
     """The engine in this process."""
-    return LocalEngine(Settings.of())
+    return LocalEngine(Settings.of(), opener=parsers.parsers().open_image)
 
 
 def _missing(info: rv.ModelInfo) -> str:
@@ -220,7 +220,7 @@ def _admitted(ticket: Ticket) -> Ticket:
 
 @st.cache_resource(show_spinner=False)
 def _workshop() -> LocalEngine:
-    return LocalEngine(Settings.of())
+    return LocalEngine(Settings.of(), opener=parsers.parsers().open_image)
 
 
 @st.cache_resource(show_spinner=False, scope="session", on_release=sessions.gone)

@@ -20,6 +20,7 @@ from app.middleware.slow_bodies import SlowBodies
 from app.middleware.upload_route import UploadRoute
 from app.middleware.wanted_view import WantedView
 from resnet_viz.engine.jobs import Engine
+from resnet_viz.engine.parsing.pool import ParsingPool
 from resnet_viz.nets.download import remove_unfinished
 
 FAILED = (
@@ -33,6 +34,12 @@ def _engine() -> Engine:
     from app import results  # noqa: PLC0415 - see above
 
     return results.engine()
+
+
+def _parsers() -> ParsingPool:
+    from app import parsers  # noqa: PLC0415 - as above
+
+    return parsers.parsers()
 
 
 _probe = readiness.Probe(readiness.Check(_engine))
@@ -67,10 +74,12 @@ async def lifespan(_: ASGIApp) -> AsyncIterator[None]:
     """Get ready while the server starts, so that the first person waits for nothing; leave no half file at its end."""
     connections.bound_this_server(remove_unfinished)
     _import_pages()
+    _parsers().start()
     async with anyio.create_task_group() as started:
         started.start_soon(_probe.readiness)
         yield
         started.cancel_scope.cancel()
+    _parsers().close()
     # uvicorn ends by the signal that it was sent, which ends the process before the interpreter cleans up.
     remove_unfinished()
 

@@ -151,7 +151,7 @@ class Engine(Protocol):
         ...
 
     def check(self) -> str:
-        """Find out, by doing it, whether it can be reached and does its job; return what was done, EngineError where it cannot."""
+        """Find out, by doing it, whether it can be reached and does its job; say what was done, EngineError where it cannot."""
         ...
 
     def ready(self) -> bool:

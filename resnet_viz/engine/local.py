@@ -15,7 +15,8 @@ from resnet_viz.engine.probe import Probe
 from resnet_viz.engine.queue import FairQueue
 from resnet_viz.engine.settings import Settings
 from resnet_viz.engine.store import EVERYBODY, Store
-from resnet_viz.engine.worker import Run, Worker
+from resnet_viz.engine.worker import Opener, Run, Worker
+from resnet_viz.images import open_image
 from resnet_viz.nets.net import Net, pick_device
 from resnet_viz.nets.zoo import ModelInfo, list_models
 
@@ -36,6 +37,8 @@ class HasSize(Protocol):
 class LocalEngine:
     """Runs jobs on the devices of this machine: by default every CUDA device, or else the best one that there is.
 
+    `opener` makes images of bytes: a server hands over one that does it in another process.
+
     Its threads start with the first job and end with `close`.
     """
 
@@ -44,11 +47,13 @@ class LocalEngine:
         settings: Settings | None = None,
         devices: Sequence[str | torch.device] = (),
         loader: Loader = load_here,
+        opener: Opener = open_image,
     ) -> None:
         self.settings = settings or Settings()
         self.devices = tuple(map(pick_device, devices)) or _devices()
         self._store: Store[HasSize] = Store(self.settings.results, lambda answer: answer.nbytes, self.settings.share)
         self.nets = Models(self.settings.models, loader)
+        self._opener = opener
         self._queue: FairQueue[Run] = FairQueue()
         self._runs: dict[Job, Run] = {}
         self._latest: dict[tuple[str, str], Ticket] = {}
@@ -149,7 +154,7 @@ class LocalEngine:
     def _start_threads(self) -> None:
         for number, device in enumerate(self.devices):
             if number not in self._threads and not self._closed:
-                worker = Worker(device, self.nets, self._recall, self._keep)
+                worker = Worker(device, self.nets, self._recall, self._keep, self._opener)
                 thread = threading.Thread(target=self._live, args=(number, worker), name=f"engine-{device}", daemon=True)
                 self._threads[number] = thread
                 thread.start()

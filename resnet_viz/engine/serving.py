@@ -33,6 +33,7 @@ from starlette.types import ASGIApp
 from resnet_viz.engine import haproxy
 from resnet_viz.engine.ingress import ingress
 from resnet_viz.engine.local import LocalEngine
+from resnet_viz.engine.parsing.pool import ParsingPool
 from resnet_viz.engine.settings import Settings
 
 APP, REPLICA = "resnet-viz", "Replica"
@@ -73,7 +74,9 @@ class Replica:
     """One engine of several, on the device that Ray gave it."""
 
     def __init__(self) -> None:
-        self._engine = LocalEngine(Settings.of())
+        self._parsers = ParsingPool()
+        self._parsers.start()
+        self._engine = LocalEngine(Settings.of(), opener=self._parsers.open_image)
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
         """Return the routes."""
@@ -90,6 +93,7 @@ class Replica:
     def __del__(self) -> None:
         """End the threads, once the last requests have been answered."""
         self._engine.close()
+        self._parsers.close()
 
 
 def application(_: dict[str, str] | None = None) -> serve.Application:

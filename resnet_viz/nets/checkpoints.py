@@ -1,7 +1,7 @@
 """Everybody's own checkpoint: which network its tensors are of, and that network, ready to be looked into."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +17,8 @@ from resnet_viz.nets.preprocessing import Preprocessing
 from resnet_viz.nets.wiring import Wiring, most_plausible
 
 COUNTER = ".num_batches_tracked"
+
+Reader = Callable[[bytes], dict[str, Tensor]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,15 +95,16 @@ def load_checkpoint(
     return read_checkpoint(source).net(labels, preprocessing=preprocessing, wiring=wiring, device=device)
 
 
-def read_checkpoint(source: str | Path | bytes) -> Checkpoint:
+def read_checkpoint(source: str | Path | bytes, read: Reader = read_tensors) -> Checkpoint:
     """Read a file or its bytes, at most 1 GiB, and find the network from its tensors' names and shapes.
 
     Any torchvision ResNet, ResNeXt or Wide ResNet, with its own stem or the 3x3 stem of small images, and the CIFAR networks of
     He et al. 2015 of any depth 6n + 2. CheckpointError with a sentence that names the first tensor that is missing, unexpected
-    or of the wrong shape, or says what else is wrong; FileNotFoundError where there is no file.
+    or of the wrong shape, or says what else is wrong; FileNotFoundError where there is no file. `read` makes tensors of the
+    bytes: a server hands over one that does it in another process.
     """
     data = source if isinstance(source, bytes) else _file_bytes(Path(source))
-    given = read_tensors(data)
+    given = read(data)
     try:
         names = torchvision_names(list(given))
     except ValueError as error:

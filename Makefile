@@ -11,7 +11,7 @@ export MALLOC_TRIM_THRESHOLD_ := 17179869184
 export MALLOC_MMAP_THRESHOLD_ := 17179869184
 export MALLOC_TOP_PAD_ := 268435456
 
-.PHONY: help run test test-unit test-browser quality format serve bench screen load faults soak screenshots zoo zoo-check clean
+.PHONY: help run test test-unit test-browser quality format serve bench screen load faults soak siege screenshots zoo zoo-check clean
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -59,6 +59,9 @@ faults: $(VENV)/.dev ## Kill a replica, the engine and a browser's network in mi
 
 soak: $(VENV)/.dev ## 500 inspections by 20 sessions: does anything pile up?
 	$(BIN)/python benchmarks/soak.py
+
+siege: $(VENV)/.dev ## Thirty sessions that send what would stop a server; writes benchmarks/RESULTS.md
+	$(BIN)/python benchmarks/siege.py
 
 screenshots: $(VENV)/.dev ## Take the pictures of docs/ from the running app
 	$(BIN)/python -m docs.screenshots

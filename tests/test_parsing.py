@@ -86,7 +86,7 @@ def test_tensors_are_those_of_the_library_and_share_their_memory(pool: ParsingPo
     tensors |= {"scalar": torch.tensor(3.5), "empty": torch.zeros(0, 4), "strided": torch.arange(12.0).reshape(3, 4).t()}
     for data in (saved({"state_dict": tensors}), save_safetensors({name: each.contiguous() for name, each in tensors.items()})):
         here, there = read_tensors(data), pool.read_tensors(data)
-        assert list(there) == list(here)
+        assert there.keys() == here.keys()
         for name, tensor in here.items():
             assert there[name].dtype == tensor.dtype
             assert torch.equal(there[name], tensor)
@@ -125,9 +125,9 @@ def process() -> Iterator[WarmProcess]:
 
 
 def test_the_kernel_kills_what_goes_over_a_limit_and_the_next_file_is_parsed(process: WarmProcess) -> None:
-    large, small = file_of(noise(3000, 3000), "PNG"), file_of(noise(8, 8), "PNG")
+    large, small = file_of(noise(2400, 2400), "PNG"), file_of(noise(8, 8), "PNG")
     usual = Limits(512 * MEGABYTE, 10, 20)
-    assert process.parse(large, usual).answer["size"] == [3000, 3000]
+    assert process.parse(large, usual).answer["size"] == [2400, 2400]
     with pytest.raises(KilledError):
         process.parse(large, Limits(512 * MEGABYTE, 10, 0.02))
     lacking = process.parse(large, Limits(8 * MEGABYTE, 10, 20)).answer

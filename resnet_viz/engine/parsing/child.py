@@ -16,6 +16,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from types import ModuleType
@@ -84,6 +85,7 @@ def _image_parser() -> Parser:
     from resnet_viz.images import open_image  # noqa: PLC0415 - only in this kind of process
 
     Image.init()
+    threading.stack_size(2**18)
 
     def reserve(data: bytes, taken: int) -> None:
         """Have the memory for a photo's pixels ready when they are: the system takes as long for that as for the copy."""
@@ -96,9 +98,12 @@ def _image_parser() -> Parser:
 
     def parse(data: bytes, taken: int) -> Answer:
         reserving = threading.Thread(target=reserve, args=(data, taken))
-        reserving.start()
+        # With little memory left there is none for a thread, and nothing to be reserved either.
+        with suppress(RuntimeError):
+            reserving.start()
         image = open_image(data)
-        reserving.join()
+        if reserving.ident is not None:
+            reserving.join()
         width, height = image.size
         for top in range(0, height, ROWS):
             # Four bytes a pixel, as Pillow holds them: they are copied and not rearranged.

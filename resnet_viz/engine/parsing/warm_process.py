@@ -23,6 +23,8 @@ LONGEST_ANSWER = 32 * 2**20
 PIECE = 2**16
 # Each of them would start threads, which a process that forks cannot have.
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+# The server's own settings let the allocator take more than it needs, which the limit would count.
+LITTLE_MEMORY = {"MALLOC_ARENA_MAX": "1", "MALLOC_TOP_PAD_": "131072", "MALLOC_MMAP_THRESHOLD_": "131072"}
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ class WarmProcess:
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
-                env=os.environ | ONE_THREAD,
+                env=os.environ | ONE_THREAD | LITTLE_MEMORY,
                 cwd="/",
             )
         self._control = ours

@@ -17,7 +17,7 @@ export MALLOC_TRIM_THRESHOLD_ := 17179869184
 export MALLOC_MMAP_THRESHOLD_ := 17179869184
 export MALLOC_TOP_PAD_ := 268435456
 
-.PHONY: help run test test-unit test-lowest test-browser quality format serve bench screen load faults soak docs gpu gpu-train screenshots zoo zoo-check clean
+.PHONY: help run test test-unit test-lowest test-browser quality format serve bench screen load faults soak siege docs gpu gpu-train screenshots zoo zoo-check clean
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -85,6 +85,9 @@ gpu-train: ## Train the networks that need a GPU (resnet34, plain34 on photos; r
 
 docs: $(VENV)/.dev ## Build the documentation as a site in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+siege: $(VENV)/.dev ## Thirty sessions that send what would stop a server; writes benchmarks/RESULTS.md
+	$(BIN)/python benchmarks/siege.py
 
 screenshots: $(VENV)/.dev ## Take the pictures of docs/ from the running app
 	$(BIN)/python -m docs.screenshots

@@ -7,10 +7,11 @@ from itertools import count
 from weakref import WeakSet
 
 import resnet_viz as rv
-from app import middleware, sessions
+from app import middleware, parsers, sessions
 from resnet_viz.nets.checkpoints.loading import Checkpoint, read_checkpoint
 from resnet_viz.nets.checkpoints.wiring import Wiring
 from resnet_viz.nets.costs import count_parameters
+from resnet_viz.nets.memory import check_memory
 from resnet_viz.nets.preprocessing import Preprocessing
 
 MOST_PER_SESSION = 2
@@ -67,7 +68,9 @@ def add(data: bytes, file: str) -> str:
 
     rv.CheckpointError with a sentence for what is none, and where the server has no room.
     """
-    checkpoint = read_checkpoint(data)
+    checkpoint = read_checkpoint(data, extractor=parsers.parsers().extract)
+    net = replace(checkpoint.net(), title=f"Your {checkpoint.layout.title}")
+    check_memory(net)
     held = own()
     oldest = next(iter(held)) if len(held) >= MOST_PER_SESSION else ""
     making_room = checkpoint.name if checkpoint.name in held else oldest
@@ -80,16 +83,16 @@ def add(data: bytes, file: str) -> str:
             )
         held.pop(making_room, None)
         _alive.add(checkpoint)
-    net = replace(checkpoint.net(), title=f"Your {checkpoint.layout.title}")
     held[checkpoint.name] = Own(checkpoint, middleware.safe_name(file), checkpoint.wiring, net, _revision())
     return checkpoint.name
 
 
 def configure(name: str, labels: Sequence[str], preprocessing: Preprocessing, wiring: Wiring) -> None:
-    """Make the network anew; rv.CheckpointError for the wrong number of labels, which changes nothing."""
+    """Make the network anew; rv.CheckpointError for the wrong number of labels, or too large a crop, which changes nothing."""
     before = own()[name]
     chosen = None if wiring == before.checkpoint.wiring else wiring
     net = before.checkpoint.net(labels, preprocessing=preprocessing, wiring=chosen)
+    check_memory(net)
     own()[name] = replace(before, wiring=wiring, net=replace(net, title=before.net.title), revision=_revision())
 
 

@@ -21,7 +21,9 @@ def draw() -> None:
     ]
     # Pages link to one another by their titles.
     st.session_state["pages"] = {page.title: page for page in pages}
-    st.set_page_config(page_title="ResNet Viz", page_icon=":material/stacked_line_chart:", layout="wide")
+    st.set_page_config(
+        page_title="ResNet Viz", page_icon=str(Path(__file__).parent / "middleware" / "block.svg"), layout="wide"
+    )
     st.html(Path(__file__).parent / "style.css")
     closed = sign_in.is_closed()
     chosen = st.navigation(pages, position="hidden" if closed else "top")

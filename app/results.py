@@ -12,7 +12,7 @@ import pandas as pd
 import streamlit as st
 
 import resnet_viz as rv
-from app import catalogue, checkpoints, middleware, sessions
+from app import catalogue, checkpoints, middleware, parsers, sessions
 from app.catalogue import Subject
 from app.pictures import Ground, Preview
 from app.samples import Sample, read_samples
@@ -181,7 +181,7 @@ def engine() -> Engine:
 @st.cache_resource(show_spinner=False)
 def local_engine() -> LocalEngine:
     """The engine in this process."""
-    return LocalEngine(EngineSettings.read())
+    return LocalEngine(EngineSettings.read(), opener=parsers.parsers().open_image)
 
 
 def _admitted(ticket: Ticket) -> Ticket:
@@ -197,7 +197,7 @@ def _admitted(ticket: Ticket) -> Ticket:
 
 @st.cache_resource(show_spinner=False)
 def _workshop() -> LocalEngine:
-    return LocalEngine(EngineSettings.read())
+    return LocalEngine(EngineSettings.read(), opener=parsers.parsers().open_image)
 
 
 @st.cache_resource(show_spinner=False, scope="session", on_release=sessions.gone)

@@ -3,6 +3,7 @@
 `docs/operating.md` explains each. The variables of the library and the engine are in `resnet_viz/settings.py`.
 """
 
+import re
 from importlib.util import find_spec
 from typing import Annotated
 
@@ -39,7 +40,9 @@ class AppSettings(EnvironmentSettings):
         "the names of a local network",
     )
     class_code: str = setting("", "the code of a class", "no code is asked for")
-    code_tries_per_minute: int = setting(20, "wrong codes from one address; ten times that from all of them", ge=0)
+    code_tries_per_minute: int = setting(
+        20, "wrong codes from one address; ten times that from all of them; more have to wait", ge=0
+    )
     sign_in_emails: Names = setting(
         (),
         "addresses and domains that may sign in, such as `@school.example, anna@home.example`",
@@ -49,6 +52,9 @@ class AppSettings(EnvironmentSettings):
     computations_per_minute: int = setting(240, "computations that one session starts; 0 is no limit", ge=0)
     uploads_mb: int = setting(
         1024, "memory for all uploads while they arrive and until they are read, in MB; a session gets half", ge=0
+    )
+    frame_sites: Names = setting(
+        (), "sites that may show the app inside a page of theirs, such as `https://moodle.school.example`", "none"
     )
     session_grace_s: float = setting(
         120.0, "seconds for which a session is kept whose browser has gone, in case it comes back", "120", ge=0
@@ -61,6 +67,14 @@ class AppSettings(EnvironmentSettings):
         "1 says that the app and that engine have one folder of official weights, so that the app may download them",
         "they have folders of their own",
     )
+
+    @field_validator("frame_sites")
+    @classmethod
+    def _are_sites(cls, sites: tuple[str, ...]) -> tuple[str, ...]:
+        for site in sites:
+            if not re.fullmatch(r"https?://(\*\.)?[a-z0-9.-]+(:(\d+|\*))?", site):
+                raise ValueError(f"names {site!r}: write each site with its scheme, such as https://moodle.school.example")
+        return sites
 
     @field_validator("engine")
     @classmethod

@@ -11,6 +11,7 @@ from PIL import Image
 
 from resnet_viz.figures.pictures import data_url
 from resnet_viz.figures.theme import DARK, LIGHT, Theme
+from resnet_viz.nets.labels import visible
 
 Width = Literal["stretch", "content"]
 
@@ -36,12 +37,14 @@ def theme() -> Theme:
 
 def product(facts: str) -> None:
     """The product's name, and under it what the page is about, as plain text."""
-    st.html(f"<h1 class='product'>ResNet Viz</h1><p class='model'>{html.escape(facts)}</p>")
+    st.html(f"<h1 class='product'>ResNet Viz</h1><p class='model'>{html.escape(visible(facts))}</p>")
 
 
 def facts(rows: Mapping[str, str]) -> None:
     """Names and values in two columns, as plain text."""
-    cells = "".join(f"<dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd>" for name, value in rows.items())
+    cells = "".join(
+        f"<dt>{html.escape(visible(name))}</dt><dd>{html.escape(visible(value))}</dd>" for name, value in rows.items()
+    )
     st.html(f"<dl class='facts'>{cells}</dl>")
 
 
@@ -103,7 +106,7 @@ def photo(url: str, alt: str, side: int, *, pixelated: bool = False) -> None:
 
 def escape(text: str) -> str:
     """Make text plain in Markdown: labels and file names come from outside."""
-    return "".join(f"\\{letter}" if letter in r"\`*_{}[]()<>#+-.!|$~:" else letter for letter in text)
+    return "".join(f"\\{letter}" if letter in r"\`*_{}[]()<>#+-.!|$~:" else letter for letter in visible(text))
 
 
 def _panel_titles(figure: go.Figure) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 
 import streamlit as st
 
+from app import query
 from resnet_viz.nets.zoo import DEFAULT_MODEL
 
 DEFAULT_SAMPLE = "cat-photo"
@@ -65,12 +66,12 @@ class Selection:
     @property
     def target_index(self) -> int | None:
         """The class chosen, or None for the predicted one."""
-        return int(self.target) if self.target.isdecimal() else None
+        return query.whole_number(self.target)
 
     @property
     def channel_index(self) -> int | None:
         """The channel chosen, or None for the mean over channels."""
-        return int(self.channel) if self.channel.isdecimal() else None
+        return query.whole_number(self.channel)
 
 
 @dataclass(frozen=True)
@@ -98,9 +99,13 @@ NAMES = tuple(field.name for field in fields(Selection))
 
 
 def selection() -> Selection:
-    """Read the URL; what it does not say is the default. A page reached without parameters goes on where the last one was."""
-    given = {name: st.query_params[name] for name in NAMES if name in st.query_params}
-    return Selection(**given) if given else st.session_state.get("selection", Selection())
+    """Read the URL; what it does not say, or says in no way that can be meant, is the default.
+
+    A page reached without parameters goes on where the last one was.
+    """
+    named = {name: query.value(name) for name in NAMES if name in st.query_params}
+    given = {name: value for name, value in named.items() if value is not None}
+    return Selection(**given) if named else st.session_state.get("selection", Selection())
 
 
 def change(**values: str) -> None:

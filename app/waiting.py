@@ -10,7 +10,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 import resnet_viz as rv
-from app import middleware, results, state
+from app import middleware, query, results, state
 from app.catalogue import Subject
 from app.show import escape
 from app.state import Selection
@@ -70,7 +70,7 @@ def unknown(model: str) -> str:
     """Say why a network that a link names is not in the list."""
     if model.startswith("checkpoint-"):
         return "The checkpoint of this link lives in the session of whoever brought it: bring yours on the Model page."
-    return f"There is no network called {model}: choose one from the list."
+    return f"There is no network called {query.shortened(model)}: choose one from the list."
 
 
 def inspection(subject: Subject, image: str, target: int | None, block: str) -> rv.Inspection:

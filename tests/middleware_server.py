@@ -1,15 +1,16 @@
 """The real app with settings of its own, and a session of it without a browser."""
 
 import http.client
-from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ClientState_pb2 import ClientState
+from streamlit.proto.Common_pb2 import FileURLsRequest
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
-from websockets.sync.client import connect
+from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
 from tests import servers
@@ -25,6 +26,25 @@ class Answer:
     status: int
     text: str
     headers: http.client.HTTPMessage
+
+
+@dataclass(frozen=True)
+class Session:
+    """A person's session; `connection` is what its page holds open."""
+
+    id: str
+    connection: ClientConnection
+
+    def upload_address(self) -> str:
+        """Ask, as a page does, where the next file is to go."""
+        asked = FileURLsRequest(request_id="one", file_names=["cat.jpg"], session_id=self.id)
+        self.connection.send(BackMsg(file_urls_request=asked).SerializeToString())
+        while True:
+            received = self.connection.recv(60)
+            assert isinstance(received, bytes)
+            message = ForwardMsg.FromString(received)
+            if message.WhichOneof("type") == "file_urls_response":
+                return message.file_urls_response.file_urls[0].upload_url
 
 
 @dataclass(frozen=True)
@@ -57,8 +77,9 @@ class Server:
         finally:
             connection.close()
 
-    def view(self) -> Generator[ForwardMsg]:
-        """What a browser is sent that opens the first page, until the page is drawn."""
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """A person's session as a browser opens one."""
         address = f"ws://127.0.0.1:{self.port}/_stcore/stream"
         cookie = {"Cookie": self.cookie}
         with connect(address, subprotocols=[Subprotocol("streamlit")], max_size=None, additional_headers=cookie) as socket_:
@@ -66,26 +87,34 @@ class Server:
             while True:
                 received = socket_.recv(60)
                 assert isinstance(received, bytes)
-                yield (message := ForwardMsg.FromString(received))
-                if message.WhichOneof("type") == "script_finished":
+                message = ForwardMsg.FromString(received)
+                if message.WhichOneof("type") == "new_session":
+                    yield Session(message.new_session.initialize.session_id, socket_)
                     return
 
-    @contextmanager
-    def session(self) -> Iterator[str]:
-        """A person's session as a browser opens one; gives its id."""
-        with closing(self.view()) as view:
-            started = next(message.new_session for message in view if message.WhichOneof("type") == "new_session")
-            yield started.initialize.session_id
+    def visit(self, page: str, query: str) -> list[ForwardMsg]:
+        """Open a link in a session of its own, as a browser does; gives all that the page sends until its script has ended."""
+        address = f"ws://127.0.0.1:{self.port}/_stcore/stream"
+        cookie, received = {"Cookie": self.cookie}, []
+        with connect(address, subprotocols=[Subprotocol("streamlit")], max_size=None, additional_headers=cookie) as socket_:
+            state = ClientState(query_string=query, page_name=page)
+            socket_.send(BackMsg(rerun_script=state).SerializeToString())
+            while not received or received[-1].WhichOneof("type") != "script_finished":
+                message = socket_.recv(60)
+                assert isinstance(message, bytes)
+                received.append(ForwardMsg.FromString(message))
+        return received
 
-    def upload(self, session: str, parts: bytes | Iterable[bytes], headers: Mapping[str, str] | None = None) -> Answer:
-        """Send a form to the real upload route, with the token against forged requests."""
+    def upload(self, to: Session | str, parts: bytes | Iterable[bytes], headers: Mapping[str, str] | None = None) -> Answer:
+        """Send a form to an upload address, or to a new one of a session, with the token against forged requests."""
+        address = to if isinstance(to, str) else to.upload_address()
         cookie = self.ask("/_stcore/health").headers["set-cookie"].split(";")[0]
         usual = {
             "Cookie": f"{self.cookie}; {cookie}",
             "X-Xsrftoken": cookie.partition("=")[2],
             "Content-Type": f"multipart/form-data; boundary={BOUNDARY}",
         }
-        return self.ask(f"/_stcore/upload_file/{session}/a-file", "PUT", parts, usual | dict(headers or {}))
+        return self.ask(address, "PUT", parts, usual | dict(headers or {}))
 
 
 def form(content: Iterable[bytes], file: str = "cat.jpg") -> Iterator[bytes]:

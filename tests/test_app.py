@@ -11,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 from app import results, show, state
 from app.pictures import Preview
 from app.views import classes_section
+from resnet_viz.figures import theme
 
 ROOT = Path(__file__).parents[1]
 
@@ -81,3 +82,8 @@ def test_markup_in_text_from_outside_stays_text() -> None:
 
 def test_every_field_of_the_selection_is_text() -> None:
     assert all(isinstance(field.default, str) for field in fields(state.Selection))
+
+
+def test_marks_that_turn_writing_around_do_not_reach_the_page() -> None:
+    assert show.escape("cat\u202egpj\ud800") == "cat\ufffdgpj\ufffd"
+    assert "\u202e" not in theme.plain("cat\u202egpj")

@@ -8,6 +8,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ import torch
 from PIL import Image
 
 import resnet_viz as rv
+from resnet_viz import assets
 from resnet_viz.analyses import trust
 from resnet_viz.analyses.context import Explained
 from resnet_viz.analyses.inspection import inspect_batch
@@ -491,3 +493,89 @@ class TestModels:
             models.get(name, False, cpu)
         assert loaded == ["resnet20-cifar10", "plain20-cifar10", "resnet20b-cifar10", "plain20-cifar10"]
         assert len(models) == 2
+
+
+class TestWorkersThatBreak:
+    """What a run breaks is that run's: its people read a sentence, and the next ones get their answers."""
+
+    @pytest.mark.parametrize("step", ["cut", "slim", "size"])
+    def test_an_error_while_an_answer_is_handed_over(
+        self, engine: LocalEngine, gate: Gate, monkeypatch: pytest.MonkeyPatch, step: str
+    ) -> None:
+        def fail(*_: object) -> None:
+            raise KeyError("/a/secret")
+
+        class Unmeasured:
+            @property
+            def nbytes(self) -> int:
+                raise KeyError("/a/secret")
+
+        large = Number(0, 2**40)
+        kinds = {
+            "cut": Kind(gate.run, cut=fail),
+            "slim": Kind(lambda _: large, slim=fail),
+            "size": Kind(lambda _: Unmeasured()),
+        }
+        monkeypatch.setitem(KINDS, "broken", kinds[step])
+        gate.open.set()
+        with pytest.raises(EngineError, match="broke off unexpectedly") as caught:
+            engine.submit(job("broken", options=(("number", 1),)), "a").answer()
+        assert "secret" not in str(caught.value)
+        assert engine.submit(gated(2), "a").answer().value == 2
+        assert engine.ready()
+
+    @pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, MemoryError, RuntimeError])
+    def test_a_worker_that_breaks_off_goes_on(
+        self, engine: LocalEngine, gate: Gate, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+    ) -> None:
+        def fail(_: Task) -> Number:
+            raise error
+
+        monkeypatch.setattr("resnet_viz.engine.worker.Worker.answers", lambda _, runs: [fail(run) for run in runs])
+        first, second = engine.submit(gated(1), "a"), engine.submit(gated(2), "b")
+        for ticket in (first, second):
+            with pytest.raises(EngineError, match="broke off unexpectedly"):
+                ticket.answer()
+        monkeypatch.undo()
+        monkeypatch.setitem(KINDS, "gate", Kind(gate.run))
+        gate.open.set()
+        assert engine.submit(gated(3), "a").answer().value == 3
+
+    def test_a_thread_that_died_is_replaced_and_its_jobs_end_with_a_sentence(
+        self, engine: LocalEngine, gate: Gate, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(engine, "_live", lambda *_: engine._next(0) and None)
+        stranded = engine.submit(gated(1), "a")
+        until(lambda: not engine._threads[0].is_alive())
+        monkeypatch.undo()
+        monkeypatch.setitem(KINDS, "gate", Kind(gate.run))
+        gate.open.set()
+        assert engine.ready()
+        with pytest.raises(EngineError, match="broke off unexpectedly"):
+            stranded.answer()
+        assert engine.submit(gated(2), "a").answer().value == 2
+
+    def test_a_closed_engine_is_not_ready(self) -> None:
+        engine = LocalEngine(devices=["cpu"])
+        engine.close()
+        assert not engine.ready()
+
+    def test_the_probe_uses_the_engines_own_networks_and_says_what_is_wrong(
+        self, engine: LocalEngine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        for file in assets.WEIGHTS_FOLDER.iterdir():
+            (tmp_path / file.name).write_bytes(file.read_bytes())
+        weights = tmp_path / "plain20-cifar10.safetensors"
+        weights.write_bytes(weights.read_bytes()[:-1] + b"\x7f")
+        with monkeypatch.context() as changed:
+            changed.setattr(assets, "WEIGHTS_FOLDER", tmp_path)
+            with pytest.raises(EngineError, match=r"plain20-cifar10\.safetensors is missing or was changed"):
+                engine.check()
+        assert "inspects images on cpu" in engine.check()
+        assert len(engine.nets) == 1
+        monkeypatch.setattr("resnet_viz.engine.probe.KEPT_SECONDS", -1)
+        fresh = LocalEngine(devices=["cpu"])
+        monkeypatch.setattr("resnet_viz.engine.probe.inspect", lambda *_: (_ for _ in ()).throw(RuntimeError("/secret")))
+        with pytest.raises(EngineError, match="log says why"):
+            fresh.check()
+        fresh.close()

@@ -50,3 +50,15 @@ def test_what_holds_no_names_gets_a_sentence(data: bytes, sentence: str) -> None
 
 def test_a_name_without_end_is_cut() -> None:
     assert len(parse_labels(b"x" * 5000)[0]) == 120
+
+
+@pytest.mark.parametrize("hidden", ["\\u202e", "\\u2066", "\\ud800", "\\u0000", "\\u200b", "\\u001b"])
+def test_what_cannot_be_shown_is_marked(hidden: str) -> None:
+    (name, _) = parse_labels(f'["cat{hidden}gpj", "dog"]'.encode())
+    assert name == "cat\N{REPLACEMENT CHARACTER}gpj"
+    name.encode()
+
+
+def test_letters_of_every_script_stay() -> None:
+    names = ("Größe 猫", "نمر", "क्‍ष", "e\u0301")
+    assert parse_labels("\n".join(names).encode()) == names

@@ -5,11 +5,12 @@ import json
 import re
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from http.cookies import SimpleCookie
 from pathlib import Path
+from typing import cast
 from urllib.parse import urlencode
 
 import pytest
@@ -21,21 +22,24 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
+from starlette.types import Message
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Origin
 
 import resnet_viz as rv
 from app.middleware.buckets import MOST_KEYS, Buckets
-from app.middleware.class_code import COOKIE, HOURS, ClassCode
+from app.middleware.class_code import BROWSER, COOKIE, HOURS, ClassCode
 from app.middleware.file_names import LONGEST, NAMELESS, safe_name
 from app.middleware.hosts import is_own
 from app.middleware.limits import spoken
 from app.middleware.readiness import KEPT_SECONDS, Check, Probe, Readiness
+from app.middleware.tries import MOST_KEYS as MOST_ADDRESSES
+from app.middleware.tries import Tries
 from app.middleware.wanted_view import SIGNED_IN, WantedView
 from app.views.sign_in import is_invited
-from resnet_viz import assets
-from tests.middleware_server import Server, form, running
+from resnet_viz.engine.jobs import Engine, EngineError
+from tests.middleware_server import BOUNDARY, Server, form, running
 from tests.servers import ROOT
 
 PAGE = {"accept": "text/html"}
@@ -225,7 +229,7 @@ def test_the_code_opens_the_view_that_the_link_asked_for(classroom: TestClient) 
 
 def test_the_cookie_is_out_of_reach_of_scripts_and_ends_by_itself(classroom: TestClient, clock: Clock) -> None:
     answer = classroom.post("/", data={"code": "blue whale 7"})
-    cookie = SimpleCookie(answer.headers["set-cookie"])[COOKIE]
+    cookie = SimpleCookie(next(each for each in answer.headers.get_list("set-cookie") if each.startswith(COOKIE)))[COOKIE]
     assert cookie["httponly"]
     assert cookie["samesite"] == "lax"
     assert "whale" not in cookie.value
@@ -254,14 +258,89 @@ def test_another_code_ends_what_the_old_one_opened(clock: Clock) -> None:
     assert new.get("/").status_code == 401
 
 
-def test_too_many_wrong_codes_have_to_wait_also_for_the_right_one(classroom: TestClient) -> None:
-    for _ in range(3):
-        status, said = enter(classroom, "red whale")
-        assert status == 401
-        assert "not the code of this class" in said
-    status, said = enter(classroom, "blue whale 7")
-    assert status == 429
-    assert "Wait 20 seconds" in said
+def test_a_cookie_for_one_purpose_is_none_for_another(classroom: TestClient) -> None:
+    classroom.get("/", headers=PAGE)
+    assert classroom.get("/", headers={"cookie": f"{COOKIE}={classroom.cookies[BROWSER]}"}).status_code == 401
+
+
+def at_once(app: ClassCode, forms: Sequence[tuple[str, str]], hold: float = 0.0) -> list[tuple[float, int]]:
+    """Send forms, each a code and a browser's cookie, all open before the first one's last byte; seconds and status of each."""
+
+    async def one(code: str, cookie: str, complete: asyncio.Event) -> tuple[float, int]:
+        parts = [f"code={code}".encode(), b""]
+        told: list[int] = []
+
+        async def receive() -> Message:
+            if len(parts) == 1:
+                await complete.wait()
+            return {"type": "http.request", "body": parts.pop(0), "more_body": bool(parts)}
+
+        async def send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                told.append(message["status"])
+
+        scope = {"type": "http", "method": "POST", "path": "/", "raw_path": b"/", "query_string": b"", "scheme": "http"}
+        scope |= {"client": ("10.0.0.1", 5), "server": ("school.test", 80), "headers": [(b"cookie", cookie.encode())]}
+        await app(scope, receive, send)
+        return time.monotonic() - started, told[0]
+
+    async def everybody() -> list[tuple[float, int]]:
+        complete = asyncio.Event()
+        running = [asyncio.ensure_future(one(code, cookie, complete)) for code, cookie in forms]
+        await asyncio.sleep(hold)
+        complete.set()
+        return await asyncio.gather(*running)
+
+    started = time.monotonic()
+    # In a thread of its own: the browser tests leave a loop running in this one.
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, everybody()).result()
+
+
+def browser_cookie(app: ClassCode) -> str:
+    client = TestClient(app, "http://school.test")
+    client.get("/", headers=PAGE)
+    return f"{BROWSER}={client.cookies[BROWSER]}"
+
+
+def test_tries_that_are_held_open_together_are_not_compared_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.middleware.tries.LONGEST_WAIT", 3)
+    app = ClassCode(inside(), "whale", tries=60)
+    found = at_once(app, [("shark", "")] * 200, hold=0.1)
+    fast = [status for seconds, status in found if seconds < 1]
+    assert fast.count(401) <= 61
+    # One a second after the first sixty, as long as anybody is let wait for that.
+    assert sum(status == 401 for _, status in found) <= 65
+    assert sum(status == 429 for _, status in found) >= 135
+
+
+def test_somebody_who_guesses_all_the_time_delays_the_right_code_by_one_try_at_most() -> None:
+    app = ClassCode(inside(), "whale", tries=60)
+    mine = browser_cookie(app)
+    found = at_once(app, [("shark", "")] * 60 + [("octopus", "")] * 10 + [("whale", mine)])
+    assert found[-1][1] == 303
+    assert found[-1][0] < 3
+    # The other ten are still at it then.
+    assert sum(seconds > found[-1][0] for seconds, _ in found) >= 7
+
+
+def test_a_whole_class_enters_at_once_from_one_address() -> None:
+    app = ClassCode(inside(), "whale", tries=20)
+    found = at_once(app, [("whale", browser_cookie(app)) for _ in range(30)])
+    assert {status for _, status in found} == {303}
+    assert max(seconds for seconds, _ in found) < 1
+
+
+def test_what_is_remembered_of_tries_is_bounded() -> None:
+    async def many() -> tuple[int, int]:
+        tries = Tries(5, 10**6)
+        for number in range(3 * MOST_ADDRESSES):
+            await tries.admit(f"address {number}", f"browser {number}")
+            tries.was_wrong(f"browser {number}")
+        return len(tries._gates), len(tries._wrong)
+
+    with ThreadPoolExecutor(1) as pool:
+        assert max(pool.submit(asyncio.run, many()).result()) <= MOST_ADDRESSES
 
 
 @pytest.mark.parametrize(
@@ -308,25 +387,24 @@ def test_a_check_is_remembered_for_some_seconds_and_shared(clock: Clock) -> None
         pool.submit(asyncio.run, many()).result()
 
 
-def test_changed_weights_are_not_ready(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for file in assets.WEIGHTS_FOLDER.iterdir():
-        (tmp_path / file.name).write_bytes(file.read_bytes())
-    weights = tmp_path / "plain20-cifar10.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-1] + b"\x7f")
-    monkeypatch.setattr(assets, "WEIGHTS_FOLDER", tmp_path)
-    found = Check()()
-    assert not found.ready
-    assert "plain20-cifar10.safetensors is missing or was changed" in found.sentence
+def test_readiness_is_what_the_engine_says_and_gives_nothing_away() -> None:
+    class Fake:
+        def __init__(self, says: str | Exception) -> None:
+            self._says = says
 
+        def check(self) -> str:
+            if isinstance(self._says, Exception):
+                raise self._says
+            return self._says
 
-def test_a_device_that_fails_is_not_ready_and_gives_nothing_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object) -> None:
-        raise RuntimeError("CUDA error at /secret/place")
+    def found(says: str | Exception) -> Readiness:
+        return Check(lambda: cast("Engine", Fake(says)))()
 
-    monkeypatch.setattr("resnet_viz.inspect", fail)
-    found = Check()()
-    assert not found.ready
-    assert "secret" not in found.sentence
+    assert (found("all is well").ready, found("all is well").sentence) == (True, "all is well")
+    assert found(EngineError("It is away.")) == Readiness(ready=False, sentence="It is away.")
+    broken = found(RuntimeError("CUDA error at /secret/place"))
+    assert not broken.ready
+    assert "secret" not in broken.sentence
 
 
 # Sign-in
@@ -384,7 +462,7 @@ def test_readiness_is_json_and_answers_to_every_name(server: Server) -> None:
     assert answer.status == 200
     said = json.loads(answer.text)
     assert said["ready"]
-    assert "cat" in said["sentence"]
+    assert "inspects images on" in said["sentence"]
 
 
 def test_another_name_is_refused_for_pages_and_connections(server: Server) -> None:
@@ -415,7 +493,8 @@ def test_an_upload_needs_the_token_and_a_session(server: Server) -> None:
     with server.session() as session:
         parts = b"".join(form([b"x"]))
         assert server.upload(session, parts, {"X-Xsrftoken": "forged"}).status == 403
-        assert server.upload("nobody", parts).status == 400
+        for unknown in ("nobody/a-file", f"{session.id}/a-file", "a" * 60_000 + "/b", "%00/%ff"):
+            assert server.upload(f"/_stcore/upload_file/{unknown}", parts).status in (400, 404)
         assert server.upload(session, parts).status == 204
 
 
@@ -479,6 +558,16 @@ def test_class_mode_in_front_of_the_real_server(classroom_server: Server) -> Non
     assert "whale" not in classroom_server.log.read_text()
 
 
+def test_an_address_takes_one_upload_and_does_not_name_the_session(server: Server) -> None:
+    parts = b"".join(form([b"x"]))
+    with server.session() as session:
+        address = session.upload_address()
+        assert session.id not in address
+        assert [server.upload(address, parts).status for _ in range(2)] == [204, 400]
+        assert server.upload(address.rpartition("/")[0] + "/another-file", parts).status == 400
+    assert server.upload(address, parts).status == 400
+
+
 def test_all_uploads_together_stay_within_bounds(classroom_server: Server) -> None:
     server = classroom_server
     with server.session() as session:
@@ -489,3 +578,25 @@ def test_all_uploads_together_stay_within_bounds(classroom_server: Server) -> No
         assert "as many uploads as it has room for" in announced.text
         with server.session() as other:
             assert server.upload(other, b"".join(form([b"x" * MEGABYTE]))).status == 204
+
+
+def test_unfinished_uploads_give_way_to_those_of_others(classroom_server: Server) -> None:
+    server = classroom_server
+    with server.session() as one, server.session() as two, server.session() as three:
+        hogs = []
+        for session in (one, two):
+            cookie = server.ask("/_stcore/health").headers["set-cookie"].split(";")[0]
+            hog = socket.create_connection(("127.0.0.1", server.port))
+            head = f"PUT {session.upload_address()} HTTP/1.1\r\nHost: localhost\r\nCookie: {server.cookie}; {cookie}\r\n"
+            head += f"X-Xsrftoken: {cookie.partition('=')[2]}\r\nContent-Type: multipart/form-data; boundary={BOUNDARY}\r\n"
+            body = b"".join(form([b"x" * (19 * MEGABYTE // 10)]))
+            hog.sendall(head.encode() + f"Content-Length: {len(body) + 1000}\r\n\r\n".encode() + body[:-100])
+            hogs.append(hog)
+        time.sleep(1)
+        assert server.upload(three, b"".join(form([b"x" * MEGABYTE]))).status == 204
+        # The older one of two that hold as much.
+        hogs[0].settimeout(20)
+        told = hogs[0].recv(4096)
+        assert b"503" in told.splitlines()[0]
+        for hog in hogs:
+            hog.close()

@@ -24,7 +24,7 @@ from resnet_viz.engine.remote import RemoteEngine
 from resnet_viz.engine.session_expiry import Silence
 from resnet_viz.engine.wire import encode
 from resnet_viz.images import digest
-from resnet_viz.nets.zoo import ModelInfo
+from resnet_viz.nets.zoo import DEFAULT_MODEL, ModelInfo
 from resnet_viz.settings import EngineSettings
 from tests.servers import free_port
 
@@ -63,7 +63,7 @@ class Server:
 
     def __init__(self, token: str = "") -> None:
         self.engine = LocalEngine(EngineSettings(queue=2), devices=["cpu"])
-        self._app = ingress.ingress(self.engine, EngineProbe(self.engine.devices[0]), token)
+        self._app = ingress.ingress(self.engine, token)
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
 
@@ -220,12 +220,12 @@ def test_the_catalogue_is_asked_for_once_a_minute(shared: Server, monkeypatch: p
 
 
 def test_routes_need_the_token_and_readiness_does_not(shared: Server) -> None:
-    for method, path in [("POST", "/jobs"), ("DELETE", "/sessions/a"), ("GET", "/models"), ("GET", "/elsewhere")]:
+    for method, path in [("POST", "/jobs"), ("DELETE", "/sessions"), ("GET", "/models"), ("GET", "/elsewhere")]:
         for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": TOKEN}):
             response = httpx.request(method, shared.url + path, headers=headers, timeout=30)
             assert (response.status_code, "RESNET_VIZ_TOKEN" in response.text) == (401, True)
     response = httpx.get(f"{shared.url}/ready", timeout=60)
-    assert (response.status_code, response.text) == (200, "resnet20-cifar10 inspects pictures on cpu.\n")
+    assert (response.status_code, response.text) == (200, f"{DEFAULT_MODEL} inspects images on cpu.\n")
 
 
 def test_an_engine_that_cannot_compute_is_not_ready(engine: RemoteEngine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """The store keeps its bounds, in all and for each owner, and what nobody owns any more is gone."""
 
 import threading
+import time
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -94,3 +95,20 @@ def test_threads_do_not_break_it() -> None:
     for number in range(8):
         kept.forget(f"session {number}")
     assert kept.nbytes == 0
+
+
+def test_a_full_store_takes_no_longer_for_an_entry_than_an_empty_one() -> None:
+    def seconds(entries: int) -> float:
+        kept = store(10**9, 10**8)
+        for number in range(entries):
+            kept.put(number, b"1234", f"session {number % 30}")
+        best = float("inf")
+        for attempt in range(20):
+            started = time.perf_counter()
+            for number in range(50):
+                kept.put((attempt, number), b"1234", "ann")
+                kept.get((attempt, number), "ann")
+            best = min(best, time.perf_counter() - started)
+        return best
+
+    assert seconds(8000) < 4 * seconds(80)

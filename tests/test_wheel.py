@@ -92,7 +92,7 @@ def test_inspect_works_with_the_shipped_default(away: Path) -> None:
 
 
 def test_the_app_opens_its_first_page_with_its_own_settings(app: Server) -> None:
-    messages = list(app.view())
+    messages = app.visit("", "")
     (started,) = [message.new_session for message in messages if message.WhichOneof("type") == "new_session"]
     # Both are Streamlit's defaults where the file of settings is not found.
     assert not started.config.gather_usage_stats

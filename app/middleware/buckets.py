@@ -21,7 +21,7 @@ class Level:
 class Buckets:
     """A bucket a key, full at first, that holds `per_minute` tokens and is filled again in a minute; 0 is no limit.
 
-    A bucket that has had time to fill is as good as none, and forgotten.
+    A bucket that has had time to fill is as good as none, and forgotten; so are the oldest where there are too many.
     """
 
     def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -39,9 +39,10 @@ class Buckets:
             tokens = self._tokens(key, now)
             if tokens < 1:
                 return self._seconds(1 - tokens)
+            self._levels.pop(key, None)
             self._levels[key] = Level(tokens - 1, now)
             if len(self._levels) > MOST_KEYS:
-                self._forget_full(now)
+                self._forget(now)
             return 0
 
     def wait(self, key: Hashable) -> int:
@@ -58,5 +59,7 @@ class Buckets:
     def _seconds(self, missing: float) -> int:
         return max(0, math.ceil(missing * MINUTE / self._most))
 
-    def _forget_full(self, now: float) -> None:
-        self._levels = {key: level for key, level in self._levels.items() if now - level.at < MINUTE}
+    def _forget(self, now: float) -> None:
+        recent = [(key, level) for key, level in self._levels.items() if now - level.at < MINUTE]
+        # Half of the room is free then, so that not every new key costs a look at all of them.
+        self._levels = dict(recent[-MOST_KEYS // 2 :])

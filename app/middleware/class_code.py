@@ -1,31 +1,37 @@
 """Class mode: nothing of the app is reached without the code that a class shares.
 
 The door stands in front of Streamlit, so that also uploads and connections need the code. Whoever entered it holds a cookie
-that says until when; it is signed with a key made from the code, so that it outlives a restart and not a new code.
+that says since when; it is signed with a key made from the code, so that it outlives a restart and not a new code. Another
+cookie tells apart the browsers that still try, so that one that guesses does not slow down the others at its address.
+
+Both are signed by itsdangerous, as in Starlette's SessionMiddleware. That one decides once for all requests whether cookies
+are for HTTPS alone, and a server behind a proxy is reached both ways.
 """
 
 import hashlib
 import hmac
 import html
+import secrets
 import time
 from collections.abc import Callable
 from pathlib import Path
 from string import Template
 from urllib.parse import parse_qs, quote
 
+from itsdangerous import BadSignature, TimestampSigner
 from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from app.middleware.buckets import Buckets
 from app.middleware.limits import spoken
 from app.middleware.readiness import READY
+from app.middleware.tries import TooManyTriesError, Tries
 
-COOKIE = "resnet_viz_class"
+COOKIE, BROWSER = "resnet_viz_class", "resnet_viz_browser"
 HOURS = 12
-LONGEST_FORM = 4096
+LONGEST_FORM, LONGEST_COOKIE = 4096, 400
 TRIES_OF_ALL = 10  # times what one address may try, so that many addresses do not add up
 FORBIDDEN = 1008
 NEEDED = "This server belongs to a class: open it in your browser and enter the code of the class first.\n"
@@ -43,9 +49,9 @@ class ClassCode:
     def __init__(self, app: ASGIApp, code: str, tries: int, clock: Callable[[], float] = time.time) -> None:
         self._app = app
         self._code = _digest(code)
-        self._key = hashlib.scrypt(_plain(code), salt=b"resnet-viz class code", n=2**14, r=8, p=1)
-        self._tries, self._all_tries = Buckets(tries), Buckets(tries * TRIES_OF_ALL)
-        self._clock = clock
+        key = hashlib.scrypt(_plain(code), salt=b"resnet-viz class code", n=2**14, r=8, p=1)
+        self._signer, self._browsers = _Signer(key, COOKIE, clock), _Signer(key, BROWSER, clock)
+        self._tries = Tries(tries, tries * TRIES_OF_ALL)
         self._page = Template((_FOLDER / "class_code.html").read_text())
         self._picture = (_FOLDER / "block.svg").read_text()
 
@@ -61,30 +67,30 @@ class ClassCode:
 
     async def _answer(self, request: Request) -> Response:
         if request.method == "POST":
-            return await self._enter(request)
-        if request.method in ("GET", "HEAD") and "text/html" in Headers(scope=request.scope).get("accept", ""):
-            return self._ask("", 401)
-        return PlainTextResponse(NEEDED, 401)
+            response = await self._enter(request)
+        elif request.method in ("GET", "HEAD") and "text/html" in Headers(scope=request.scope).get("accept", ""):
+            response = self._ask("", 401)
+        else:
+            return PlainTextResponse(NEEDED, 401)
+        if not self._browser(request):
+            _set_cookie(request, response, BROWSER, self._browsers.signed(secrets.token_hex(16)))
+        return response
 
     async def _enter(self, request: Request) -> Response:
-        address = request.client.host if request.client else ""
-        seconds = max(self._tries.wait(address), self._all_tries.wait(""))
-        if seconds:
-            said = f"Too many wrong codes were tried. Wait {spoken(seconds)}, then enter yours."
-            return self._ask(said, 429, {"Retry-After": str(seconds)})
-        if not hmac.compare_digest(_digest(await _typed(request)), self._code):
-            self._tries.take(address)
-            self._all_tries.take("")
+        # The whole form first: from here to the comparison nobody else's try comes in between.
+        typed = _digest(await _typed(request))
+        address, browser = request.client.host if request.client else "", self._browser(request)
+        try:
+            await self._tries.admit(address, browser)
+        except TooManyTriesError as error:
+            said = f"Many codes are being tried at the moment. Wait {spoken(error.seconds)}, then enter yours again."
+            return self._ask(said, 429, {"Retry-After": str(error.seconds)})
+        if not hmac.compare_digest(typed, self._code):
+            self._tries.was_wrong(browser)
             return self._ask("That is not the code of this class. Look at it again, letter by letter.", 401)
+        self._tries.give_back(address)
         response = RedirectResponse(_same_view(request), 303, HEADERS)
-        response.set_cookie(
-            COOKIE,
-            self._signed(int(self._clock()) + HOURS * 3600),
-            max_age=HOURS * 3600,
-            secure=request.url.scheme == "https",
-            httponly=True,
-            samesite="lax",
-        )
+        _set_cookie(request, response, COOKIE, self._signer.signed("entered"))
         return response
 
     def _ask(self, said: str, status: int, more: dict[str, str] | None = None) -> Response:
@@ -92,14 +98,40 @@ class ClassCode:
         return HTMLResponse(page, status, HEADERS | (more or {}))
 
     def _has_entered(self, connection: HTTPConnection) -> bool:
-        cookie = connection.cookies.get(COOKIE, "")
-        until = cookie.partition(".")[0]
-        if not (until.isascii() and until.isdecimal() and len(until) <= 12 and cookie.isascii()):
-            return False
-        return hmac.compare_digest(cookie, self._signed(int(until))) and self._clock() < int(until)
+        return self._signer.read(connection.cookies.get(COOKIE, "")) == "entered"
 
-    def _signed(self, until: int) -> str:
-        return f"{until}.{hmac.new(self._key, str(until).encode(), hashlib.sha256).hexdigest()}"
+    def _browser(self, request: Request) -> str:
+        """The browser's name; empty for all that keep no cookies."""
+        return self._browsers.read(request.cookies.get(BROWSER, ""))
+
+
+class _Signer(TimestampSigner):
+    """Signs what a cookie holds; `purpose` keeps one cookie from being taken for another."""
+
+    def __init__(self, key: bytes, purpose: str, clock: Callable[[], float]) -> None:
+        super().__init__(key, salt=purpose.encode())
+        self._clock = clock
+
+    def get_timestamp(self) -> int:
+        """Seconds, by this server's clock."""
+        return int(self._clock())
+
+    def signed(self, value: str) -> str:
+        """Sign a value."""
+        return self.sign(value).decode()
+
+    def read(self, cookie: str) -> str:
+        """Return the value that was signed less than twelve hours ago; empty for anything else."""
+        if len(cookie) > LONGEST_COOKIE:
+            return ""
+        try:
+            return self.unsign(cookie, max_age=HOURS * 3600 - 1).decode()
+        except (BadSignature, UnicodeError, ValueError, OverflowError):
+            return ""
+
+
+def _set_cookie(request: Request, response: Response, name: str, value: str) -> None:
+    response.set_cookie(name, value, max_age=HOURS * 3600, secure=request.url.scheme == "https", httponly=True, samesite="lax")
 
 
 async def _typed(request: Request) -> str:

@@ -1,5 +1,6 @@
-"""The readiness route: whether this server can do its job, found out by doing it on a small picture."""
+"""The readiness route: whether this server can do its job, as the engine finds out by inspecting a small picture."""
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -10,27 +11,25 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-import resnet_viz as rv
-from resnet_viz import assets
+from resnet_viz.engine.jobs import Engine, EngineError
 
 READY = "/ready"
 KEPT_SECONDS = 10.0
-MODEL = "resnet20-cifar10"
-PICTURE, ANSWER = assets.SAMPLES_FOLDER / "cifar-cat.jpg", "cat"
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Readiness:
-    """Whether the server is ready, in words, where it computes, and how long an inspection took in seconds."""
+    """Whether the server is ready, in words, and how long it took to find out in seconds."""
 
     ready: bool
     sentence: str
-    device: str = ""
     seconds: float = 0.0
 
 
 class Probe:
-    """Inspects a picture when asked and remembers the answer for ten seconds; the first time it checks all weights, too."""
+    """Runs the check when asked, and remembers what it found for ten seconds."""
 
     def __init__(self, check: Callable[[], Readiness], clock: Callable[[], float] = time.monotonic) -> None:
         self._check = check
@@ -43,35 +42,29 @@ class Probe:
         """Return the answer; many who ask at once wait for one check."""
         async with self._lock:
             if self._found is None or self._clock() >= self._until:
-                self._found = await to_thread.run_sync(self._check)
+                self._found = await to_thread.run_sync(self._check, abandon_on_cancel=True)
                 self._until = self._clock() + KEPT_SECONDS
             return self._found
 
 
 class Check:
-    """The check itself: every shipped network's weights by their hashes, once, and then an inspection of a cat."""
+    """The check itself: what the engine that is used, in this process or elsewhere, says of itself."""
 
-    def __init__(self) -> None:
-        self._net: rv.Net | None = None
+    def __init__(self, engine: Callable[[], Engine]) -> None:
+        self._engine = engine
 
     def __call__(self) -> Readiness:
         """Run it; a failure is a sentence."""
         started = time.perf_counter()
         try:
-            if self._net is None:
-                _check_weights()
-                self._net = rv.load(MODEL)
-            result = rv.inspect(self._net, rv.open_image(PICTURE))
-        except (rv.WeightsError, rv.ImageError) as error:
+            sentence = self._engine().check()
+        except EngineError as error:
             return Readiness(ready=False, sentence=str(error))
-        except (RuntimeError, OSError) as error:
-            # A failed device says much about the machine: that is for the log alone.
-            print(f"Not ready: {error}", flush=True)  # noqa: T201 - what containers log is what they print
-            return Readiness(ready=False, sentence="The inspection of a small picture failed: the server's log says why.")
-        seconds = round(time.perf_counter() - started, 4)
-        says = result.predictions[0].label
-        sentence = f"{self._net.title} takes the picture of a {ANSWER} for: {says}."
-        return Readiness(says == ANSWER, sentence, str(result.device), seconds)
+        except Exception:
+            # What it is may say much about the machine: that is for the log alone.
+            log.exception("not ready")
+            return Readiness(ready=False, sentence="The engine could not be asked: the server's log says why.")
+        return Readiness(ready=True, sentence=sentence, seconds=round(time.perf_counter() - started, 4))
 
 
 def route(probe: Probe) -> Route:
@@ -82,9 +75,3 @@ def route(probe: Probe) -> Route:
         return JSONResponse(asdict(found), 200 if found.ready else 503, headers={"Cache-Control": "no-store"})
 
     return Route(READY, answer, methods=["GET"])
-
-
-def _check_weights() -> None:
-    for info in rv.list_models():
-        if info.source == "shipped":
-            rv.load(info.name, device="cpu")

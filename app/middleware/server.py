@@ -7,51 +7,43 @@ from contextlib import asynccontextmanager
 
 import anyio
 import streamlit as st
-from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
-from starlette.responses import PlainTextResponse
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp
 
-from app.middleware import readiness, upload_route
+from app.middleware import connections, readiness, upload_route
+from app.middleware.answers import Answers
 from app.middleware.class_code import ClassCode
 from app.middleware.hosts import AllowedHosts
+from app.middleware.slow_bodies import SlowBodies
 from app.middleware.upload_route import UploadRoute
 from app.middleware.wanted_view import WantedView
 from app.settings import check, settings
+from resnet_viz.engine.jobs import Engine
+from resnet_viz.engine.parsing.pool import ParsingPool
 from resnet_viz.nets.download import remove_unfinished
 from resnet_viz.settings import SettingError
 
-METRICS = "/_stcore/metrics"
-# Links name uploads: other sites do not learn them. Nothing is taken for what it does not say it is.
-HEADERS = {"Referrer-Policy": "same-origin", "X-Content-Type-Options": "nosniff"}
 FAILED = (
     "Something went wrong here, and the server has written down what. Reload the page; if it happens again, take another"
     " picture or network."
 )
 
-_probe = readiness.Probe(readiness.Check())
+
+def _engine() -> Engine:
+    # Pages import the middleware, so that this cannot be imported before it is asked for.
+    from app import results  # noqa: PLC0415 - see above
+
+    return results.engine()
 
 
-class Answers:
-    """What every answer says to browsers, and the metrics that are nobody's business unless a setting asks for them."""
+def _parsers() -> ParsingPool:
+    from app import parsers  # noqa: PLC0415 - as above
 
-    def __init__(self, app: ASGIApp, *, metrics: bool) -> None:
-        self._app = app
-        self._metrics = metrics
+    return parsers.parsers()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass everything on but hidden metrics."""
 
-        async def answer(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(HEADERS)
-            await send(message)
-
-        if scope["type"] == "http" and scope["path"].rstrip("/").endswith(METRICS) and not self._metrics:
-            await PlainTextResponse("Metrics are off: RESNET_VIZ_METRICS=1 turns them on.\n", 404)(scope, receive, answer)
-        else:
-            await self._app(scope, receive, answer)
+_probe = readiness.Probe(readiness.Check(_engine))
 
 
 def routes() -> list[Route]:
@@ -70,7 +62,11 @@ def middleware() -> list[Middleware]:
         sys.exit(f"ResNet Viz does not start: {error}")
     chosen = settings()
     named = (*chosen.allowed_hosts, *(host.lower() for host in st.get_option("server.allowedHosts")))
-    layers = [Middleware(Answers, metrics=chosen.metrics), Middleware(AllowedHosts, names=named)]
+    layers = [
+        Middleware(Answers, metrics=chosen.metrics, frames=chosen.frame_sites),
+        Middleware(SlowBodies),
+        Middleware(AllowedHosts, names=named),
+    ]
     if chosen.class_code:
         layers.append(Middleware(ClassCode, code=chosen.class_code, tries=chosen.code_tries_per_minute))
     start = f"/{st.get_option('server.baseUrlPath').strip('/')}"
@@ -84,10 +80,14 @@ def middleware() -> list[Middleware]:
 @asynccontextmanager
 async def lifespan(_: ASGIApp) -> AsyncIterator[None]:
     """Get ready while the server starts, so that the first person waits for nothing; leave no half file at its end."""
+    connections.bound_this_server(remove_unfinished)
     _import_pages()
+    _parsers().start()
     async with anyio.create_task_group() as started:
         started.start_soon(_probe.readiness)
         yield
+        started.cancel_scope.cancel()
+    _parsers().close()
     # uvicorn ends by the signal that it was sent, which ends the process before the interpreter cleans up.
     remove_unfinished()
 

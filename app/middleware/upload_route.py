@@ -3,7 +3,8 @@
 Streamlit's route itself refuses files over `server.maxUploadSize`, also where the announced length is missing or false.
 """
 
-import re
+import asyncio
+from collections.abc import Iterable
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -15,9 +16,11 @@ from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileMan
 
 from app.middleware.buckets import Buckets
 from app.middleware.limits import spoken
+from app.middleware.upload_addresses import Place, UploadAddresses, is_upload_route
+from app.middleware.upload_room import Held, HeldFile, UploadRoom
 
-_ROUTE = re.compile(r"/_stcore/upload_file/(?P<session>[^/]+)/[^/]+/?$")
 FULL = "This server holds as many uploads as it has room for: try again in a minute."
+UNKNOWN = "This address takes no upload, or has taken one already: reload the page, then choose the file again.\n"
 MINUTE = {"Retry-After": "60"}
 
 
@@ -35,55 +38,75 @@ class UploadRoute:
     def __init__(self, app: ASGIApp, per_minute: int, most_bytes: int) -> None:
         self._app = app
         self._turns = Buckets(per_minute)
-        self._most = most_bytes
-        self._arriving = 0
+        self._addresses = UploadAddresses()
+        self._room = UploadRoom(most_bytes, Held(_files, _drop, _is_connected))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on everything but uploads that there is no room for."""
-        found = _ROUTE.search(scope["path"]) if scope["type"] == "http" and scope["method"] == "PUT" else None
-        if found is None:
+        """Pass everything on, uploads to where they belong and while there is room for them."""
+        if scope["type"] == "websocket" and (manager := _manager()) is not None:
+            self._addresses.hand_out(manager)
+        if scope["type"] != "http" or scope["method"] == "OPTIONS" or not is_upload_route(scope["path"]):
             await self._app(scope, receive, send)
             return
-        seconds = self._turns.take(found["session"])
+        place = self._addresses.place(scope["path"], takes=scope["method"] == "PUT")
+        if place is None or not _is_connected(place.session):
+            await PlainTextResponse(UNKNOWN, 400)(scope, receive, send)
+            return
+        scope = {**scope, "path": place.path, "raw_path": place.path.encode()}
+        if scope["method"] == "PUT":
+            await self._take_in(place, scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _take_in(self, place: Place, scope: Scope, receive: Receive, send: Send) -> None:
+        seconds = self._turns.take(place.session)
         announced = Headers(scope=scope).get("content-length", "0")
         if seconds:
             sentence = f"That was a lot of files in a short time: wait {spoken(seconds)}."
             await PlainTextResponse(sentence, 429, {"Retry-After": str(seconds)})(scope, receive, send)
-        elif announced.isdecimal() and self._is_full(found["session"], int(announced)):
+        elif announced.isdecimal() and not self._room.has_room(place.session, int(announced[:18])):
             await PlainTextResponse(FULL, 503, MINUTE)(scope, receive, send)
         else:
-            await self._count(found["session"], scope, receive, send)
+            await self._count(place, scope, receive, send)
 
-    async def _count(self, session: str, scope: Scope, receive: Receive, send: Send) -> None:
-        mine = 0
+    async def _count(self, place: Place, scope: Scope, receive: Receive, send: Send) -> None:
+        upload = self._room.enter(place.session)
 
         async def counted() -> Message:
-            nonlocal mine
-            message = await receive()
+            try:
+                async with asyncio.timeout(None) as upload.timeout:
+                    message = await receive()
+            except TimeoutError:
+                message = {}
             size = len(message.get("body", b""))
-            mine += size
-            self._arriving += size
-            if size and self._is_full(session, mine):
+            if upload.gave_way or (size and not self._room.has_room(place.session, size)):
                 raise HTTPException(503, FULL, MINUTE)
+            upload.nbytes += size
             return message
 
         try:
             await self._app(scope, counted, send)
         finally:
-            self._arriving -= mine
-
-    def _is_full(self, session: str, more: int) -> bool:
-        """Whether there is no room; a session may take half of it."""
-        held = _held()
-        everybody = sum(held.values()) + max(self._arriving, more)
-        return bool(self._most) and (everybody > self._most or held.get(session, 0) + more > self._most // 2)
+            self._room.leave(upload, place.file)
 
 
-def _held() -> dict[str, int]:
-    """Return the bytes that Streamlit holds of finished uploads, a number a session."""
+def _manager() -> MemoryUploadedFileManager | None:
     manager = get_instance().uploaded_file_mgr if Runtime.exists() else None
-    if not isinstance(manager, MemoryUploadedFileManager):
-        return {}
-    return {
-        session: sum(len(file.data) for file in list(files.values())) for session, files in list(manager.file_storage.items())
-    }
+    return manager if isinstance(manager, MemoryUploadedFileManager) else None
+
+
+def _files() -> Iterable[HeldFile]:
+    """What Streamlit holds of finished uploads."""
+    manager = _manager()
+    stored = [] if manager is None else list(manager.file_storage.items())
+    return [HeldFile(session, file.file_id, len(file.data)) for session, files in stored for file in list(files.values())]
+
+
+def _drop(held: HeldFile) -> None:
+    manager = _manager()
+    if manager is not None:
+        manager.remove_file(held.session, held.file)
+
+
+def _is_connected(session: str) -> bool:
+    return Runtime.exists() and get_instance().is_active_session(session)

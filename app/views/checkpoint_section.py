@@ -4,7 +4,7 @@ import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 import resnet_viz as rv
-from app import checkpoints, middleware, show, state
+from app import checkpoints, embedded, middleware, show, state
 from app.checkpoints import Own
 from app.state import Selection
 from resnet_viz.nets.checkpoints.wiring import Wiring
@@ -40,6 +40,8 @@ def section(chosen: Selection) -> None:
 
 
 def _upload() -> None:
+    if not embedded.takes_uploads():
+        return
     # A fresh key after each upload empties the widget, so that the same file can be given twice.
     key = f"checkpoint-{st.session_state.setdefault('checkpoint_uploads', 0)}"
     st.file_uploader(

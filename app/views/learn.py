@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app import results, show
+from app import query, results, show
 from app.views.lessons import layout
 from app.views.lessons.lesson import LESSON, Lesson, done
 from app.views.lessons.track import TRACK
@@ -17,7 +17,7 @@ def page() -> None:
         layout.show_lesson(lesson, TRACK)
         return
     if slug:
-        st.error(f"There is no lesson called {show.escape(slug)}: pick one below.", icon=":material/error:")
+        st.error(f"There is no lesson called {show.escape(query.shortened(slug))}: pick one below.", icon=":material/error:")
     _overview()
 
 

@@ -5,7 +5,7 @@ from streamlit.elements.widgets.chat import ChatInputValue
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 import resnet_viz as rv
-from app import middleware, results, show, state, waiting
+from app import embedded, middleware, results, show, state, waiting
 from app.state import Selection
 from app.views import away_section, classes_section, download_section, network_picker, photo_section
 from resnet_viz.images import MAX_BYTES
@@ -70,6 +70,8 @@ def answer(result: rv.Inspection, key: str) -> None:
 
 def upload(field: str) -> None:
     """Three ways to give a picture of one's own to a field of the selection."""
+    if not embedded.takes_uploads():
+        return
     # A fresh key after each upload empties the widget, so that the same file can be given twice.
     turn = f"{field}-{st.session_state.setdefault('uploads', 0)}"
     key, pasted, shot = f"upload-{turn}", f"paste-{turn}", f"camera-{turn}"

@@ -58,9 +58,9 @@ class Connection:
             self._thread.join()
         self._loop.close()
 
-    async def ask(self, method: str, path: str) -> bytes:
+    async def ask(self, method: str, path: str, headers: Mapping[str, str] | None = None) -> bytes:
         """Return what the engine answers; raises AwayError, or EngineError with a sentence."""
-        async with self._response(method, path) as response:
+        async with self._response(method, path, headers=headers) as response:
             return await response.read()
 
     async def frames(self, path: str, data: bytes, headers: Mapping[str, str]) -> AsyncGenerator[tuple[bytes, bytes]]:

@@ -1,7 +1,7 @@
 """The routes of an engine that is asked over HTTP, in front of an engine of the same process; any ASGI server can run them.
 
 POST   /jobs             a job as a message of wire.py -> frames.py, as a stream; who hangs up cancels
-DELETE /sessions/{name}  forgets a session
+DELETE /sessions         forgets the session that the header names; it stands in no address, which proxies write down
 GET    /models           the catalogue, and which weights are here
 GET    /ready            whether a small picture can be inspected; the only route that asks for no token
 """
@@ -27,7 +27,6 @@ from resnet_viz.engine.forms import WireError
 from resnet_viz.engine.job_types import KINDS
 from resnet_viz.engine.jobs import EngineError, Job, Progress, Ticket
 from resnet_viz.engine.local import LocalEngine
-from resnet_viz.engine.probe import EngineProbe
 from resnet_viz.engine.protocol import (
     ANSWER,
     CATALOGUE,
@@ -55,13 +54,13 @@ PIECE, MOST_PIECES = 90_000, 8
 Leave = Callable[[str], Awaitable[None]]
 
 
-def ingress(engine: LocalEngine, probe: EngineProbe, token: str = "", leave: Leave | None = None) -> Starlette:
+def ingress(engine: LocalEngine, token: str = "", leave: Leave | None = None) -> Starlette:
     """Return the routes of an engine; with a token, for those alone who send it. `leave` forgets a session everywhere."""
-    routes = _Routes(engine, probe, leave)
+    routes = _Routes(engine, leave)
     return Starlette(
         routes=[
             Route("/jobs", routes.jobs, methods=["POST"]),
-            Route("/sessions/{name}", routes.sessions, methods=["DELETE"]),
+            Route("/sessions", routes.sessions, methods=["DELETE"]),
             Route("/models", routes.models, methods=["GET"]),
             Route(READY, routes.ready, methods=["GET"]),
         ],
@@ -114,8 +113,8 @@ class _Stream(StreamingResponse):
 
 
 class _Routes:
-    def __init__(self, engine: LocalEngine, probe: EngineProbe, leave: Leave | None) -> None:
-        self._engine, self._probe, self._leave = engine, probe, leave
+    def __init__(self, engine: LocalEngine, leave: Leave | None) -> None:
+        self._engine, self._leave = engine, leave
         self._silence = Silence(engine.leave)
 
     async def jobs(self, request: Request) -> Response:
@@ -129,7 +128,7 @@ class _Routes:
         return _Stream(self._frames(job, session))
 
     async def sessions(self, request: Request) -> Response:
-        session = _session(request.path_params["name"])
+        session = _session(request.headers.get(SESSION_HEADER, ""))
         if self._leave is None:
             self._engine.leave(session)
         else:
@@ -142,7 +141,7 @@ class _Routes:
 
     async def ready(self, _: Request) -> Response:
         try:
-            sentence, status = await asyncio.to_thread(self._probe.check), 200
+            sentence, status = await asyncio.to_thread(self._engine.check), 200
         except EngineError as error:
             sentence, status = str(error), 503
         return PlainTextResponse(f"{sentence}\n", status, {"Cache-Control": "no-store"})

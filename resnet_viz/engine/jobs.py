@@ -152,6 +152,10 @@ class Engine(Protocol):
         """Return the catalogue, and which weights are where the jobs go; raises EngineError with a sentence."""
         ...
 
+    def check(self) -> str:
+        """Find out, by doing it, whether it can be reached and does its job; say what was done, EngineError where it cannot."""
+        ...
+
     def ready(self) -> bool:
         """Whether it can be reached and does its job."""
         ...

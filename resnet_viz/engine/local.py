@@ -1,20 +1,29 @@
 """The local engine: a worker for each device behind one fair queue; what several people ask is computed once, and kept."""
 
+import logging
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 import torch
 
 from resnet_viz.engine.job_types import KINDS, Kind
-from resnet_viz.engine.jobs import BusyError, Job, JobCancelledError, Progress, Ticket, owner_of
+from resnet_viz.engine.jobs import BusyError, EngineError, Job, JobCancelledError, Progress, Ticket, owner_of
 from resnet_viz.engine.models import Loader, Models, load_here
+from resnet_viz.engine.probe import EngineProbe
 from resnet_viz.engine.queue import FairQueue
 from resnet_viz.engine.store import EVERYBODY, Store
-from resnet_viz.engine.worker import Run, Worker
+from resnet_viz.engine.worker import Opener, Run, Worker
+from resnet_viz.images import open_image
 from resnet_viz.nets.net import Net, pick_device
 from resnet_viz.nets.zoo import ModelInfo, list_models
 from resnet_viz.settings import EngineSettings
+
+STOPPING = "This server is being stopped: try again in a minute."
+BROKEN = "The analysis broke off unexpectedly; the server's log says why. Try it again, or take another image or network."
+
+log = logging.getLogger(__name__)
 
 
 class HasSize(Protocol):
@@ -28,6 +37,8 @@ class HasSize(Protocol):
 class LocalEngine:
     """Runs jobs on the devices of this machine: by default every CUDA device, or else the best one that there is.
 
+    `opener` makes images of bytes: a server hands over one that does it in another process.
+
     Its threads start with the first job and end with `close`.
     """
 
@@ -36,16 +47,21 @@ class LocalEngine:
         settings: EngineSettings | None = None,
         devices: Sequence[str | torch.device] = (),
         loader: Loader = load_here,
+        opener: Opener = open_image,
     ) -> None:
         self.settings = settings or EngineSettings.read()
         self.devices = tuple(map(pick_device, devices)) or _devices()
         self._store: Store[HasSize] = Store(self.settings.results, lambda answer: answer.nbytes, self.settings.share)
         self.nets = Models(self.settings.models, loader)
+        self._opener = opener
         self._queue: FairQueue[Run] = FairQueue()
         self._runs: dict[Job, Run] = {}
         self._latest: dict[tuple[str, str], Ticket] = {}
         self._changed = threading.Condition(threading.RLock())
-        self._threads: list[threading.Thread] = []
+        # By the number of the worker's device: the same device may have several.
+        self._threads: dict[int, threading.Thread] = {}
+        self._working: dict[int, list[Run]] = {}
+        self._probe = EngineProbe(self.devices[0], self.nets)
         self._closed = False
 
     def submit(self, job: Job, session: str, view: str = "", net: Net | None = None) -> Ticket:
@@ -81,9 +97,20 @@ class LocalEngine:
         """Return the catalogue, and which weights are on this machine."""
         return list_models()
 
+    def check(self) -> str:
+        """Inspect a small picture beside the queue, as of `Engine.check`; also see to it that every worker is alive."""
+        with self._changed:
+            if self._closed:
+                raise EngineError(STOPPING)
+            self._replace_dead_threads()
+        return self._probe.check()
+
     def ready(self) -> bool:
-        """Whether jobs are taken in: until it is closed."""
-        return not self._closed
+        """Whether it does its job."""
+        with suppress(EngineError):
+            self.check()
+            return True
+        return False
 
     def close(self) -> None:
         """Cancel everything and end the threads; no job is taken in any more."""
@@ -92,7 +119,7 @@ class LocalEngine:
             for ticket in self._tickets():
                 ticket.cancel()
             self._changed.notify_all()
-        for thread in self._threads:
+        for thread in self._threads.values():
             thread.join()
 
     @property
@@ -111,6 +138,7 @@ class LocalEngine:
         run.tickets.append(ticket)
         if not run.started:
             self._queue.put(ticket.session, run)
+            self._replace_dead_threads()
             self._start_threads()
             self._changed.notify()
 
@@ -118,18 +146,27 @@ class LocalEngine:
         waiting = len(self._queue)
         if self._closed:
             ticket.cancel()
-            raise BusyError("This server is being stopped: try again in a minute.")
+            raise BusyError(STOPPING)
         if waiting > self.settings.queue:
             ticket.cancel()
             raise BusyError(f"{waiting - 1} analyses wait already, as many as this server takes in: try again in a minute.")
 
     def _start_threads(self) -> None:
-        if self._threads or self._closed:
-            return
-        for device in self.devices:
-            worker = Worker(device, self.nets, self._recall, self._keep)
-            self._threads.append(threading.Thread(target=self._work, args=(worker,), name=f"engine-{device}", daemon=True))
-            self._threads[-1].start()
+        for number, device in enumerate(self.devices):
+            if number not in self._threads and not self._closed:
+                worker = Worker(device, self.nets, self._recall, self._keep, self._opener)
+                thread = threading.Thread(target=self._live, args=(number, worker), name=f"engine-{device}", daemon=True)
+                self._threads[number] = thread
+                thread.start()
+
+    def _replace_dead_threads(self) -> None:
+        dead = [number for number, thread in self._threads.items() if not thread.is_alive()]
+        for number in dead:
+            log.error("the worker of %s died and is replaced", self.devices[number])
+            del self._threads[number]
+            self._give_up(number)
+        if dead:
+            self._start_threads()
 
     def _progress(self, ticket: Ticket) -> Progress:
         with self._changed:
@@ -152,42 +189,69 @@ class LocalEngine:
                 run.cancelled.set()
                 del self._runs[run.job]
 
-    def _work(self, worker: Worker) -> None:
-        while runs := self._next(worker.device):
+    def _live(self, number: int, worker: Worker) -> None:
+        """Work until the engine is closed, whatever happens: what a run breaks is that run's, and the next one is taken."""
+        while not self._closed:
+            try:
+                self._work(number, worker)
+            except BaseException:
+                log.exception("the worker of %s broke off and goes on with the next job", worker.device)
+                with self._changed:
+                    self._give_up(number)
+
+    def _work(self, number: int, worker: Worker) -> None:
+        while runs := self._next(number):
             answers = worker.answers(runs)
             with self._changed:
                 for run, answer in zip(runs, answers, strict=True):
                     self._settle(run, answer)
-                self._latest = {place: ticket for place, ticket in self._latest.items() if not ticket.finished}
+                self._finish(number)
             # Whoever waits for work holds on to nobody's tensors.
             del runs, run, answers, answer
 
-    def _next(self, device: torch.device) -> list[Run]:
+    def _give_up(self, number: int) -> None:
+        """End with a sentence what a worker had taken and has not answered."""
+        for run in self._working.get(number, ()):
+            self._settle(run, EngineError(BROKEN))
+        self._finish(number)
+
+    def _finish(self, number: int) -> None:
+        self._working.pop(number, None)
+        self._latest = {place: ticket for place, ticket in self._latest.items() if not ticket.finished}
+
+    def _next(self, number: int) -> list[Run]:
         """Wait for a run, and where that is faster take those along that fit into its pass; empty once the engine is closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or len(self._queue) > 0)
             if self._closed:
                 return []
             first, *others = self._queue.items()
-            together = first.gains_by_company(device)
+            together = first.gains_by_company(self.devices[number])
             company = [run for run in others if together and run.company == first.company]
             self._queue.take()
             runs = [first, *company[: self.settings.batch - 1]]
             for run in runs:
                 run.started = True
                 self._queue.take_along(run)
+            self._working[number] = runs
             return runs
 
     def _settle(self, run: Run, answer: Any) -> None:  # noqa: ANN401 - each kind's own result
         # A run that nobody waits for has left already, and another one may be in its place.
         if self._runs.get(run.job) is run:
             del self._runs[run.job]
-        failed = isinstance(answer, BaseException)
         for ticket in run.tickets:
-            if not failed:
-                owner = owner_of(ticket.job, ticket.session)
-                self._store.put(run.job, self._kept(run.kind, ticket.job, owner, answer), owner)
-            ticket.settle(answer if failed else run.kind.cut(answer, ticket.job))
+            ticket.settle(answer if isinstance(answer, BaseException) else self._keep_and_cut(run, ticket, answer))
+
+    def _keep_and_cut(self, run: Run, ticket: Ticket, answer: HasSize) -> Any:  # noqa: ANN401 - each kind's own result
+        """Keep an answer and return what of it a person gets; in place of what fails at this, an error with a sentence."""
+        try:
+            owner = owner_of(ticket.job, ticket.session)
+            self._store.put(run.job, self._kept(run.kind, ticket.job, owner, answer), owner)
+            return run.kind.cut(answer, ticket.job)
+        except Exception:
+            log.exception("the answer to %s by %s could not be handed over", run.job.kind, run.job.model)
+            return EngineError(BROKEN)
 
     def _kept(self, kind: Kind, job: Job, owner: str, answer: HasSize) -> Any:  # noqa: ANN401 - each kind's own result
         """What is kept of an answer: one person's may not push out everything else of theirs, nor anything everybody's."""

@@ -11,8 +11,9 @@ from PIL import Image
 
 from resnet_viz.analyses.inspection import inspect
 from resnet_viz.engine.jobs import EngineError
-from resnet_viz.nets.net import Net
-from resnet_viz.nets.zoo import DEFAULT_MODEL, load
+from resnet_viz.engine.models import Models
+from resnet_viz.nets.net import WeightsError
+from resnet_viz.nets.zoo import DEFAULT_MODEL, list_models, load
 
 KEPT_SECONDS = 5.0
 
@@ -20,11 +21,14 @@ log = logging.getLogger(__name__)
 
 
 class EngineProbe:
-    """Inspects a grey picture on a device, beside the queue, and goes by what it found for five seconds."""
+    """Inspects a grey picture with a network of the engine's, beside the queue, and goes by what it found for five seconds.
 
-    def __init__(self, device: torch.device, clock: Callable[[], float] = time.monotonic) -> None:
-        self._device, self._clock = device, clock
-        self._net: Net | None = None
+    The first time it also compares the weights of every shipped network with the SHA-256 of their cards.
+    """
+
+    def __init__(self, device: torch.device, nets: Models, clock: Callable[[], float] = time.monotonic) -> None:
+        self._device, self._nets, self._clock = device, nets, clock
+        self._weights_checked = False
         self._until = -math.inf
         self._checking = threading.Lock()
 
@@ -34,15 +38,26 @@ class EngineProbe:
             if self._clock() >= self._until:
                 self._inspect()
                 self._until = self._clock() + KEPT_SECONDS
-        return f"{DEFAULT_MODEL} inspects pictures on {self._device}."
+        return f"{DEFAULT_MODEL} inspects images on {self._device}."
 
     def _inspect(self) -> None:
         try:
-            self._net = self._net or load(DEFAULT_MODEL, device=self._device)
-            found = inspect(self._net, Image.new("RGB", (32, 32), (128, 128, 128)))
+            if not self._weights_checked:
+                _check_weights()
+                self._weights_checked = True
+            net = self._nets.get(DEFAULT_MODEL, True, self._device)
+            found = inspect(net, Image.new("RGB", (32, 32), (128, 128, 128)))
+        except WeightsError as error:
+            raise EngineError(str(error)) from error
         except Exception as error:
-            # A broken device raises whatever it likes.
+            # A broken device raises whatever it likes, and says much about the machine: that is for the log alone.
             log.exception("not ready")
-            raise EngineError("The inspection of a small picture failed: the engine's log says why.") from error
+            raise EngineError("The inspection of a small image failed: the engine's log says why.") from error
         if not math.isfinite(found.predictions[0].logit):
-            raise EngineError("The inspection of a small picture gave no finite number: the device is broken, replace it.")
+            raise EngineError("The inspection of a small image gave no finite number: the device is broken, replace it.")
+
+
+def _check_weights() -> None:
+    for info in list_models():
+        if info.source == "shipped":
+            load(info.name, device="cpu")

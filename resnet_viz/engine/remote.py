@@ -13,7 +13,6 @@ from concurrent.futures import Future
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
-from urllib.parse import quote
 
 from resnet_viz.engine.connection import UNREADABLE, Connection, CutError
 from resnet_viz.engine.forms import WireError
@@ -92,10 +91,14 @@ class RemoteEngine:
         self._store.forget(session)
         self._connection.start(self._farewell(session))
 
+    def check(self) -> str:
+        """Ask the engine whether it does its job, as of `Engine.check`."""
+        return self._connection.start(self._connection.ask("GET", "/ready")).result().decode(errors="replace").strip()
+
     def ready(self) -> bool:
         """Whether the engine can be reached and does its job."""
         with suppress(EngineError):
-            self._connection.start(self._connection.ask("GET", "/ready")).result()
+            self.check()
             return True
         return False
 
@@ -165,7 +168,7 @@ class RemoteEngine:
 
     async def _farewell(self, session: str) -> None:
         with suppress(EngineError):
-            await self._connection.ask("DELETE", f"/sessions/{quote(session)}")
+            await self._connection.ask("DELETE", "/sessions", {SESSION_HEADER: session})
 
 
 def _following(before: Progress, now: Progress) -> Progress:

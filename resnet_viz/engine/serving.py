@@ -33,7 +33,7 @@ from starlette.types import ASGIApp
 from resnet_viz.engine import haproxy
 from resnet_viz.engine.ingress import ingress
 from resnet_viz.engine.local import LocalEngine
-from resnet_viz.engine.probe import EngineProbe
+from resnet_viz.engine.parsing.pool import ParsingPool
 from resnet_viz.settings import EngineSettings, ServingSettings, SettingError, WeightsSettings
 
 APP, REPLICA = "resnet-viz", "Replica"
@@ -47,16 +47,17 @@ class Replica:
     """One engine of several, on the device that Ray gave it."""
 
     def __init__(self) -> None:
-        self._engine = LocalEngine(EngineSettings.read())
-        self._probe = EngineProbe(self._engine.devices[0])
+        self._parsers = ParsingPool()
+        self._parsers.start()
+        self._engine = LocalEngine(EngineSettings.read(), opener=self._parsers.open_image)
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
         """Return the routes."""
-        return ingress(self._engine, self._probe, ServingSettings.read().token, _leave_everywhere)
+        return ingress(self._engine, ServingSettings.read().token, _leave_everywhere)
 
     async def check_health(self) -> None:
         """Fail where a small picture cannot be inspected: Ray Serve replaces the replica."""
-        await asyncio.to_thread(self._probe.check)
+        await asyncio.to_thread(self._engine.check)
 
     def leave(self, session: str) -> None:
         """Forget a session."""
@@ -65,6 +66,7 @@ class Replica:
     def __del__(self) -> None:
         """End the threads, once the last requests have been answered."""
         self._engine.close()
+        self._parsers.close()
 
 
 def application(_: dict[str, str] | None = None) -> serve.Application:

@@ -27,6 +27,8 @@ REFUSALS = (EngineError, ImageError, WeightsError, ValueError)
 # After the first try with passes of a quarter, a sixteenth and a sixty-fourth of the pictures.
 RETRIES = 3
 
+Opener = Callable[[bytes], Image.Image]
+
 log = logging.getLogger(__name__)
 
 
@@ -57,12 +59,16 @@ class Run:
 
 @dataclass(frozen=True)
 class Worker:
-    """Computes runs on one device; `recall` looks an answer up that another job needs, and `keep` keeps it."""
+    """Computes runs on one device.
+
+    `recall` looks an answer up that another job needs, and `keep` keeps it; `opener` makes images of what people sent.
+    """
 
     device: torch.device
     nets: Models
     recall: Callable[[Job, Run], Any]
     keep: Callable[[Job, Run, Any], None]
+    opener: Opener = open_image
 
     def answers(self, runs: list[Run]) -> list[Any]:
         """Compute what is asked, in one pass where that can be; in place of an answer that cannot be had, why not."""
@@ -110,14 +116,14 @@ class Worker:
             framed = replace(found, preprocessing=replace(found.preprocessing, framing=run.job.framing))
             return InterruptibleNet.of(framed, check)
 
-        task = Task(run.job, net, partial(_picture, run.job), report, ask)
+        task = Task(run.job, net, partial(_picture, run.job, self.opener), report, ask)
         return task
 
 
-def _picture(job: Job) -> Image.Image:
+def _picture(job: Job, opener: Opener) -> Image.Image:
     if hashlib.sha256(job.data).hexdigest() != job.image:
         raise EngineError("The picture did not arrive as it was sent: load the page again.")
-    return open_image(job.data)
+    return opener(job.data)
 
 
 def _in_memory(compute: Callable[[], Any]) -> Any:  # noqa: ANN401 - each kind's own result

@@ -12,6 +12,8 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 from plotly.colors import sample_colorscale
 
+from resnet_viz.nets.labels import visible
+
 IDENTITY = "#0072B2"
 RESIDUAL = "#E69F00"
 SUM = "#009E73"
@@ -60,7 +62,7 @@ def finish(fig: go.Figure, theme: Theme, *, finding: str, how_to_read: str, alt:
 
 def plain(text: str) -> str:
     """Make text plain in a figure, where Plotly reads <b> and <a href> as markup: labels come from outside."""
-    return html.escape(text, quote=False)
+    return html.escape(visible(text), quote=False)
 
 
 def short(block: str) -> str:

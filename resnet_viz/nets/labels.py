@@ -1,10 +1,13 @@
 """Class names from a file: a line each, or JSON in the shapes that people keep them in."""
 
 import json
+import unicodedata
 from typing import Any
 
 LIMIT = 2**20
 LONGEST = 120
+# Control characters and marks of direction, halves of characters, code points without a character. Some scripts need joiners.
+HIDDEN, JOINERS, MARK = ("Cc", "Cf", "Cs", "Cn", "Co"), "\n\t\u200c\u200d", "\N{REPLACEMENT CHARACTER}"
 
 
 class LabelsError(ValueError):
@@ -26,7 +29,14 @@ def parse_labels(data: bytes) -> tuple[str, ...]:
     names = _from_json(text) if text[:1] in ("[", "{") else [line.strip() for line in text.splitlines() if line.strip()]
     if not names:
         raise LabelsError("The label file is empty: write a name a line, or a JSON list of names.")
-    return tuple(name[:LONGEST] for name in names)
+    return tuple(visible(name[:LONGEST]) for name in names)
+
+
+def visible(text: str) -> str:
+    """Put a mark in place of what cannot be shown, or turns the direction of the writing around it: text comes from outside."""
+    if text.isprintable():
+        return text
+    return "".join(MARK if unicodedata.category(letter) in HIDDEN and letter not in JOINERS else letter for letter in text)
 
 
 def _from_json(text: str) -> list[str]:

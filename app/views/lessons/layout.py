@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from app import show, waiting
+from app import query, show, waiting
 from app.state import Selection
 from app.views.lessons.lesson import LESSON, PRESENTING, Lesson, picture
 
@@ -47,7 +47,7 @@ def show_lesson(lesson: Lesson, track: tuple[Lesson, ...]) -> None:
 
 def go(lesson: Lesson | None) -> None:
     """Open a lesson, or the list of all; what belongs to the one before is forgotten, but not the picture."""
-    kept = {name: st.query_params[name] for name in (PRESENTING, "image") if name in st.query_params}
+    kept = {name: value for name in (PRESENTING, "image") if (value := query.value(name)) is not None}
     st.query_params.from_dict(({LESSON: lesson.slug} if lesson else {}) | kept)
 
 

@@ -1,5 +1,6 @@
 """What a lesson is, and how its controls keep their values in the URL."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -7,7 +8,7 @@ from typing import Any, TypeVar
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from app import results, state
+from app import query, results, state
 from app.state import Selection
 
 Value = TypeVar("Value", str, int, float)
@@ -43,23 +44,25 @@ def doing() -> DeltaGenerator:
 
 def picture() -> str:
     """The picture that a lesson works on: what the URL says, else the one of the other pages."""
-    return st.query_params.get("image") or state.selection().image
+    return query.value("image") or state.selection().image
 
 
 def model(usual: str = Selection().model) -> str:
     """The network that a lesson works on: what the URL says, where it is in the catalogue."""
-    wanted = st.query_params.get("model", usual)
-    return wanted if wanted in results.models() else usual
+    wanted = query.value("model")
+    return wanted if wanted is not None and wanted in results.models() else usual
 
 
 def value(name: str, usual: Value, values: Sequence[Value] | None = None) -> Value:
     """Read one of the lesson's own values from the URL; what cannot be meant is the usual one."""
-    text = st.query_params.get(name)
+    text = query.value(name)
     if text is None:
         return usual
     try:
         found = type(usual)(text)
     except ValueError:
+        return usual
+    if isinstance(found, float) and not math.isfinite(found):
         return usual
     return usual if values is not None and found not in values else found
 

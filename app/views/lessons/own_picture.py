@@ -3,7 +3,7 @@
 import streamlit as st
 
 import resnet_viz as rv
-from app import middleware, results, show
+from app import embedded, middleware, results, show
 from app.views.lessons import lesson, subject
 from app.views.picture_section import upload_types
 from resnet_viz.images import MAX_BYTES
@@ -14,9 +14,10 @@ def picker() -> str:
     shown = subject.picture_picker()
     turn = f"lesson-upload-{st.session_state.setdefault('uploads', 0)}"
     with st.popover("Your own photo", icon=":material/add_photo_alternate:", key="lesson-own-photo"):
-        st.file_uploader(
-            "Drop a photo", upload_types(), max_upload_size=MAX_BYTES >> 20, key=turn, on_change=_take, args=(turn,)
-        )
+        if embedded.takes_uploads():
+            st.file_uploader(
+                "Drop a photo", upload_types(), max_upload_size=MAX_BYTES >> 20, key=turn, on_change=_take, args=(turn,)
+            )
         st.caption("Your photo stays in this server's memory.")
     refused = st.session_state.pop("lesson_refused", "")
     if refused:

@@ -1,7 +1,7 @@
 """Everybody's own checkpoint: which network its tensors are of, and that network, ready to be looked into."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from resnet_viz.nets.checkpoints.errors import CheckpointError
 from resnet_viz.nets.checkpoints.facts import Facts
-from resnet_viz.nets.checkpoints.layouts import Layout
+from resnet_viz.nets.checkpoints.layouts import Layout, find_layout
 from resnet_viz.nets.checkpoints.reading import LIMIT, CheckpointFile, read_file
 from resnet_viz.nets.checkpoints.recognition import COUNTER, Recognised
 from resnet_viz.nets.checkpoints.selection import select
@@ -21,6 +21,22 @@ from resnet_viz.nets.preprocessing import Preprocessing
 
 # Pixels of the picture that shows whether a network computes numbers at all: five stages halve it once each.
 PROBE_SIZE = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Extract:
+    """What was taken out of a file: float32 tensors by torchvision's names, what the file says, and what was done.
+
+    `facts`, `notes` and `part` are those of `Checkpoint`.
+    """
+
+    tensors: Mapping[str, Tensor]
+    facts: Facts
+    notes: tuple[str, ...]
+    part: str
+
+
+Extractor = Callable[[bytes, str | None], Extract]
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,21 +135,30 @@ def load_checkpoint(
     return read_checkpoint(source, part).net(labels, preprocessing=preprocessing, wiring=wiring, device=device)
 
 
-def read_checkpoint(source: str | Path | bytes, part: str | None = None) -> Checkpoint:
+def extract(data: bytes, part: str | None = None) -> Extract:
+    """Take a network's tensors out of a file's bytes; see `read_checkpoint`, which makes a network of them."""
+    file = read_file(data)
+    selected = select(file, part)
+    found = selected.recognised
+    _check_size(found, file)
+    label = found.part.label if selected.others or part is not None else ""
+    return Extract(_tensors(found), file.facts, selected.notes, label)
+
+
+def read_checkpoint(source: str | Path | bytes, part: str | None = None, extractor: Extractor = extract) -> Checkpoint:
     """Read a file or its bytes, at most 1 GiB, and find the network from its tensors' names and shapes.
 
     Any torchvision ResNet, ResNeXt or Wide ResNet, with its own stem or the 3x3 stem of small images, and the CIFAR networks of
     He et al. 2015 of any depth 6n + 2, wherever they are in the file. `part` names the one to take where a file holds several,
     for example "model_ema". Nothing in the file is imported or run. CheckpointError with a sentence that names the first tensor
     that is missing, unexpected or of the wrong shape, or says what else is wrong; FileNotFoundError where there is no file.
+    A server hands over an `extractor` that works in another process.
     """
     data = source if isinstance(source, bytes) else _file_bytes(Path(source))
-    file = read_file(data)
-    selected = select(file, part)
-    found = selected.recognised
-    _check_size(found, file)
-    label = found.part.label if selected.others or part is not None else ""
-    checkpoint = Checkpoint(hashlib.sha256(data).hexdigest(), _tensors(found), found.layout, file.facts, selected.notes, label)
+    taken = extractor(data, part)
+    layout = find_layout({name: tuple(tensor.shape) for name, tensor in taken.tensors.items()})
+    sha256 = hashlib.sha256(data).hexdigest()
+    checkpoint = Checkpoint(sha256, taken.tensors, layout, taken.facts, taken.notes, taken.part)
     checkpoint.check_outputs()
     return checkpoint
 

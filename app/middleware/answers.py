@@ -1,0 +1,56 @@
+"""What every answer says to browsers, and the metrics that are nobody's business unless a setting asks for them."""
+
+from starlette.datastructures import MutableHeaders
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+METRICS = "/_stcore/metrics"
+# Links name uploads: other sites do not learn them. No file is taken for what it does not say it is. Pages use the camera.
+HEADERS = {
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "Permissions-Policy": "camera=(self), microphone=(), geolocation=(), display-capture=()",
+}
+# Everything comes from this server. Streamlit writes styles into the page, the pages write a few scripts (keys, scrolling), and
+# charts and pictures are made of data and blobs. Nothing evaluates text as a program.
+POLICY = {
+    "default-src": "'self'",
+    "script-src": "'self' 'unsafe-inline' 'wasm-unsafe-eval'",
+    "style-src": "'self' 'unsafe-inline'",
+    "img-src": "'self' data: blob:",
+    "media-src": "'self' data: blob:",
+    "font-src": "'self' data:",
+    "connect-src": "'self' data: blob:",
+    "worker-src": "'self' blob:",
+    "frame-src": "'self' data: blob:",
+    "object-src": "'none'",
+    "base-uri": "'self'",
+    "form-action": "'self'",
+}
+
+
+class Answers:
+    """Adds headers to every answer, and keeps metrics back; `frames` are sites that may show the app inside their pages."""
+
+    def __init__(self, app: ASGIApp, *, metrics: bool, frames: tuple[str, ...] = ()) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._ancestors = " ".join(("frame-ancestors 'self'", *frames))
+        self._policy = "; ".join([*(f"{name} {sources}" for name, sources in POLICY.items()), self._ancestors])
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass everything on but hidden metrics."""
+
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.update(HEADERS)
+                # A page with a stricter policy of its own keeps it.
+                own = headers.get("Content-Security-Policy")
+                headers["Content-Security-Policy"] = f"{own}; {self._ancestors}" if own else self._policy
+            await send(message)
+
+        if scope["type"] == "http" and scope["path"].rstrip("/").endswith(METRICS) and not self._metrics:
+            await PlainTextResponse("Metrics are off: RESNET_VIZ_METRICS=1 turns them on.\n", 404)(scope, receive, answer)
+        else:
+            await self._app(scope, receive, answer)

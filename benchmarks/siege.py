@@ -1,0 +1,282 @@
+"""Thirty sessions that send what would stop a server, and somebody who works meanwhile: `make siege`.
+
+The app runs by its real command, on this machine alone, and is told to end in the middle of it. Exits with status 1 where a
+target is missed.
+"""
+
+import argparse
+import http.client
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from itertools import cycle
+from pathlib import Path
+from queue import Empty, Queue
+from statistics import median
+
+import psutil
+
+# Started as a script, Python looks for imports in this folder: the repository's own modules are one above.
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks import siege_corpus
+from benchmarks.deployments import running_app
+from benchmarks.document import write_part
+from benchmarks.siege_corpus import HostileFile
+from benchmarks.visitors import View, visitor
+
+SESSIONS, SECONDS = 30, 150.0
+# The targets: seconds, bytes, seconds, seconds, and times of the usual.
+MOST_FREEZE, MOST_MEMORY, MOST_REFUSAL, MOST_END, MOST_SLOWDOWN = 1.0, 3 * 2**30, 2.0, 10.0, 1.5
+HEALTH_EVERY, MEMORY_EVERY = 0.05, 0.2
+CALM_SECONDS = 10.0
+BLOCKS = ("layer1.0", "layer2.0", "layer3.0", "layer1.2", "layer2.2", "layer3.2")
+
+Attack = Callable[[], "Outcome"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an attack was answered: `kind` is "sentence", "opened", "default", "hung up" or "error page"."""
+
+    attack: str
+    kind: str
+    seconds: float = 0.0
+
+
+@dataclass
+class Siege:
+    """What was seen: freezes of the health route, memory, answers to attacks, and how long somebody else waited for pages.
+
+    `usual` and `others` are that person's seconds a page before and during the siege.
+    """
+
+    freezes: list[float] = field(default_factory=list)
+    memory: list[int] = field(default_factory=list)
+    outcomes: list[Outcome] = field(default_factory=list)
+    usual: list[float] = field(default_factory=list)
+    others: list[float] = field(default_factory=list)
+    broken_for_others: int = 0
+
+    @property
+    def kinds(self) -> Counter[str]:
+        """How many attacks had which kind of answer."""
+        return Counter(outcome.kind for outcome in self.outcomes)
+
+    @property
+    def slowest(self) -> Outcome:
+        """The refusal that took longest."""
+        refused = [outcome for outcome in self.outcomes if outcome.kind == "sentence"]
+        return max(refused, key=lambda outcome: outcome.seconds, default=Outcome("none", "sentence"))
+
+    @property
+    def slowdown(self) -> float:
+        """How many times longer somebody else waits than usual, at the median."""
+        return median(self.others) / median(self.usual) if self.others and self.usual else float("inf")
+
+
+def main() -> int:
+    """Besiege, print, write; return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sessions", type=int, default=SESSIONS)
+    parser.add_argument("--seconds", type=float, default=SECONDS)
+    given = parser.parse_args()
+    with running_app(environment={}) as (url, app):
+        port = int(url.rpartition(":")[2])
+        found = besiege(port, app.pid, _corpus(), given.sessions, given.seconds)
+        with _unfinished(port):
+            ended = _end(app.pid)
+    print(_text(found, ended, given.sessions))
+    write_part("siege", "# What a hostile class cannot do\n\n" + _text(found, ended, given.sessions))
+    return 0 if not _missed(found, ended) else 1
+
+
+def besiege(
+    port: int, pid: int, files: Iterable[HostileFile], sessions: int, seconds: float, calm: float = CALM_SECONDS
+) -> Siege:
+    """Send everything once, from so many sessions at a time, for so many seconds at the most, and watch."""
+    found, stop = Siege(), threading.Event()
+    _work(port, found.usual, found, threading.Event(), calm)
+    attacks: Queue[Attack] = Queue()
+    for attack in _attacks(port, files):
+        attacks.put(attack)
+    deadline = time.monotonic() + seconds
+    watchers = [
+        threading.Thread(target=_watch_health, args=(port, found, stop), daemon=True),
+        threading.Thread(target=_watch_memory, args=(pid, found, stop), daemon=True),
+        threading.Thread(target=_work, args=(port, found.others, found, stop, seconds), daemon=True),
+    ]
+    hostile = [threading.Thread(target=_attack, args=(attacks, found, deadline), daemon=True) for _ in range(sessions)]
+    with _slow_heads(port), _unfinished(port):
+        for thread in (*watchers, *hostile):
+            thread.start()
+        for thread in hostile:
+            thread.join(max(1.0, deadline + 60 - time.monotonic()))
+        stop.set()
+        for thread in watchers:
+            thread.join(60)
+    return found
+
+
+def _corpus() -> Iterator[HostileFile]:
+    yield from siege_corpus.images()
+    yield from siege_corpus.checkpoints()
+
+
+def _attacks(port: int, files: Iterable[HostileFile]) -> Iterator[Attack]:
+    for file in files:
+        yield lambda file=file: _send(port, file)
+    for link in siege_corpus.links():
+        yield lambda link=link: _follow(port, link)
+    yield lambda: _long_head(port)
+
+
+def _attack(attacks: "Queue[Attack]", found: Siege, deadline: float) -> None:
+    while time.monotonic() < deadline:
+        try:
+            attack = attacks.get_nowait()
+        except Empty:
+            return
+        try:
+            found.outcomes.append(attack())
+        except (OSError, http.client.HTTPException, TimeoutError) as error:
+            found.outcomes.append(Outcome(type(error).__name__, "hung up"))
+
+
+def _send(port: int, file: HostileFile) -> Outcome:
+    with visitor(port) as person:
+        person.open("model" if file.name.endswith((".pth", ".safetensors")) else "")
+        return _outcome(file.fault, person.upload(file.name, file.data), quiet="opened")
+
+
+def _follow(port: int, link: str) -> Outcome:
+    with visitor(port) as person:
+        return _outcome(f"link {link[:20]}", person.open("learn" if link.startswith("lesson") else "", link), quiet="default")
+
+
+def _outcome(attack: str, view: View, quiet: str) -> Outcome:
+    kind = "error page" if view.broken else "sentence" if view.sentences else quiet
+    return Outcome(attack, kind, view.seconds)
+
+
+def _long_head(port: int) -> Outcome:
+    """Send headers until the server has had enough."""
+    with socket.create_connection(("127.0.0.1", port), 30) as connection, suppress(OSError):
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n")
+        for number in range(3000):
+            connection.sendall(b"x-%d: " % number + b"y" * 100_000 + b"\r\n")
+        return Outcome("headers of 300 MB", "error page")
+    return Outcome("headers of 300 MB", "hung up")
+
+
+@contextmanager
+def _slow_heads(port: int, count: int = 100) -> Iterator[None]:
+    """Many connections that send the beginning of a head, and then nothing."""
+    connections = [socket.create_connection(("127.0.0.1", port), 30) for _ in range(count)]
+    for connection in connections:
+        connection.sendall(b"GET / HTTP/1.1\r\nx: ")
+    yield
+    for connection in connections:
+        connection.close()
+
+
+@contextmanager
+def _unfinished(port: int, count: int = 20) -> Iterator[None]:
+    """Many requests whose body does not end."""
+    connections = [socket.create_connection(("127.0.0.1", port), 30) for _ in range(count)]
+    for connection in connections:
+        connection.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\nx")
+    yield
+    for connection in connections:
+        connection.close()
+
+
+def _work(port: int, seconds: list[float], found: Siege, stop: threading.Event, most: float) -> None:
+    """Open one block after the other, as somebody does who looks at a network."""
+    deadline = time.monotonic() + most
+    with visitor(port) as person:
+        person.open()
+        for block in cycle(BLOCKS):
+            if stop.is_set() or time.monotonic() > deadline:
+                return
+            view = person.open("", f"model=resnet20-cifar10&image=cifar-cat&block={block}")
+            seconds.append(view.seconds)
+            found.broken_for_others += view.broken
+            stop.wait(0.2)
+
+
+def _watch_health(port: int, found: Siege, stop: threading.Event) -> None:
+    client = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    while not stop.wait(HEALTH_EVERY):
+        started = time.monotonic()
+        try:
+            client.request("GET", "/_stcore/health")
+            client.getresponse().read()
+        except (OSError, http.client.HTTPException):
+            client.close()
+        found.freezes.append(time.monotonic() - started)
+
+
+def _watch_memory(pid: int, found: Siege, stop: threading.Event) -> None:
+    """The server and all that it started; what they share counts once."""
+    while not stop.wait(MEMORY_EVERY):
+        total = 0
+        with suppress(psutil.Error):
+            process = psutil.Process(pid)
+            for each in (process, *process.children(recursive=True)):
+                with suppress(psutil.Error):
+                    total += each.memory_full_info().pss
+        found.memory.append(total)
+
+
+def _end(pid: int) -> float:
+    """Tell the server to end; return how many seconds it takes."""
+    started = time.monotonic()
+    process = psutil.Process(pid)
+    os.kill(pid, signal.SIGTERM)
+    with suppress(psutil.TimeoutExpired):
+        process.wait(60)
+    return time.monotonic() - started
+
+
+def _missed(found: Siege, ended: float) -> list[str]:
+    """The targets that were missed."""
+    checks = {
+        "the longest freeze": max(found.freezes) > MOST_FREEZE,
+        "memory": max(found.memory) > MOST_MEMORY,
+        "the slowest refusal": found.slowest.seconds > MOST_REFUSAL,
+        "the end": ended > MOST_END,
+        "the slowdown of others": found.slowdown > MOST_SLOWDOWN,
+        "error pages": bool(found.kinds["error page"] or found.broken_for_others),
+    }
+    return [name for name, missed in checks.items() if missed]
+
+
+def _text(found: Siege, ended: float, sessions: int) -> str:
+    kinds = ", ".join(f"{count} × {kind}" for kind, count in found.kinds.most_common())
+    missed = _missed(found, ended)
+    return (
+        f"{len(found.outcomes)} attacks by {sessions} sessions at a time on the app with its default settings: images and"
+        " checkpoints that are broken, that cost much or that claim much, links that no page writes, headers without end, and"
+        " requests that do not finish.\n\n"
+        f"- Answers: {kinds}.\n"
+        f"- Longest freeze of `/_stcore/health`: {max(found.freezes):.2f} s (at most {MOST_FREEZE:g}).\n"
+        f"- Peak memory of the server and its processes: {max(found.memory) / 2**20:,.0f} MiB (at most"
+        f" {MOST_MEMORY / 2**20:,.0f}).\n"
+        f"- Slowest refusal: {found.slowest.seconds:.1f} s, of {found.slowest.attack} (at most {MOST_REFUSAL:g}).\n"
+        f"- Another person's page: {found.slowdown:.2f} times the usual {median(found.usual):.2f} s (at most"
+        f" {MOST_SLOWDOWN:g}).\n"
+        f"- SIGTERM in the middle of unfinished requests: the server has ended after {ended:.1f} s (at most {MOST_END:g}).\n"
+        f"- {'Passed' if not missed else 'FAILED: ' + ', '.join(missed)}."
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

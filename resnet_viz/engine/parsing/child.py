@@ -1,0 +1,152 @@
+"""The warm process, started as a script: `child.py images|checkpoints FOLDER SOCKET`, with the folder of this package's parent.
+
+It has imported a parser and forks for every file, so that no file meets what another one left behind. A file's process has
+limits on memory, processor time and wall time, which the kernel enforces whatever the parser is at. It gets the file in shared
+memory, puts pixels or tensors into other shared memory, and answers with a line of JSON; nothing is pickled. It ends with the
+server: when the server's end of the socket is closed, the whole group is killed.
+
+The parser is imported without what `import resnet_viz` imports: a process for images holds Pillow and NumPy, and no torch.
+"""
+
+import json
+import os
+import resource
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict
+from io import BytesIO
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NoReturn
+
+Answer = dict[str, Any]
+Parser = Callable[[bytes, int], Answer]
+
+LONGEST_SENTENCE = 2000
+# Rows of an image that are handed over at a time: few enough for them to stay in the processor's cache.
+ROWS = 16
+
+
+def main(kind: str, folder: str, descriptor: int) -> NoReturn:
+    """Import the parser, then fork for every file that comes."""
+    package = ModuleType("resnet_viz")
+    package.__path__ = [str(Path(folder) / "resnet_viz")]
+    sys.modules["resnet_viz"] = package
+    sys.path.insert(0, folder)
+    parser = {"images": _image_parser, "checkpoints": _checkpoint_parser}[kind]()
+    # Nobody waits for the processes of files: they leave no trace.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with socket.socket(fileno=descriptor) as control:
+        while True:
+            message, descriptors, _, _ = socket.recv_fds(control, 4096, 3)
+            if not message:
+                os.killpg(0, signal.SIGKILL)
+            if os.fork() == 0:
+                _work(parser, json.loads(message), *descriptors)
+            for each in descriptors:
+                os.close(each)
+
+
+def _work(parser: Parser, limits: dict[str, float], given: int, taken: int, reply: int) -> NoReturn:
+    _limit(limits)
+    try:
+        answer = parser(os.pread(given, os.fstat(given).st_size, 0), taken)
+    except MemoryError:
+        answer = {"error": "MemoryError", "sentence": ""}
+    except BaseException as error:  # noqa: BLE001 - whatever it was, it is answered
+        candidates = list(getattr(error, "candidates", ()))
+        answer = {"error": type(error).__name__, "sentence": str(error)[:LONGEST_SENTENCE], "candidates": candidates}
+    data = json.dumps(answer).encode()
+    while data:
+        data = data[os.write(reply, data) :]
+    os._exit(0)
+
+
+def _limit(limits: dict[str, float]) -> None:
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, limits["wall"])
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    memory, seconds = int(limits["memory"]), int(limits["seconds"])
+    for which, most in (
+        (resource.RLIMIT_AS, used + memory),
+        (resource.RLIMIT_FSIZE, memory),
+        (resource.RLIMIT_CPU, seconds),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        resource.setrlimit(which, (most, most))
+
+
+def _image_parser() -> Parser:
+    from PIL import Image  # noqa: PLC0415 - only in this kind of process
+
+    from resnet_viz.images import open_image  # noqa: PLC0415 - only in this kind of process
+
+    Image.init()
+    threading.stack_size(2**18)
+
+    def reserve(data: bytes, taken: int) -> None:
+        """Have the memory for a photo's pixels ready when they are: the system takes as long for that as for the copy."""
+        try:
+            with Image.open(BytesIO(data), formats=["JPEG"]) as image:
+                width, height = image.size
+            os.posix_fallocate(taken, 0, 4 * width * height)
+        except Exception:  # noqa: BLE001, S110 - whatever is wrong with it, the parser says so
+            pass
+
+    def parse(data: bytes, taken: int) -> Answer:
+        reserving = threading.Thread(target=reserve, args=(data, taken))
+        # With little memory left there is none for a thread, and nothing to be reserved either.
+        with suppress(RuntimeError):
+            reserving.start()
+        image = open_image(data)
+        if reserving.ident is not None:
+            reserving.join()
+        width, height = image.size
+        for top in range(0, height, ROWS):
+            # Four bytes a pixel, as Pillow holds them: they are copied and not rearranged.
+            _write(taken, image.crop((0, top, width, min(top + ROWS, height))).tobytes("raw", "RGBX"))
+        os.ftruncate(taken, 4 * width * height)
+        return {"size": [width, height]}
+
+    return parse
+
+
+def _checkpoint_parser() -> Parser:
+    import torch  # noqa: PLC0415 - only in this kind of process
+
+    from resnet_viz.nets.checkpoints.loading import extract  # noqa: PLC0415 - only in this kind of process
+
+    torch.set_num_threads(1)
+
+    def parse(data: bytes, taken: int) -> Answer:
+        try:
+            found, place, rows = extract(data), 0, []
+            for name, tensor in found.tensors.items():
+                values = tensor.detach().contiguous()
+                place += _write(taken, bytes(-place % 64))
+                rows.append([name, str(values.dtype).removeprefix("torch."), list(values.shape), place])
+                # A number of no dimension cannot be seen as bytes.
+                place += _write(taken, values.reshape(-1).view(torch.uint8).numpy().data)
+        except RuntimeError as error:
+            if "allocate memory" in str(error):
+                raise MemoryError from error
+            raise
+        return {"tensors": rows, "facts": asdict(found.facts), "notes": found.notes, "part": found.part}
+
+    return parse
+
+
+def _write(descriptor: int, data: bytes | memoryview) -> int:
+    left = memoryview(data)
+    while left:
+        left = left[os.write(descriptor, left) :]
+    return len(data)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))

@@ -1,0 +1,163 @@
+"""What strangers send is parsed here by servers: images to pixels and checkpoints to tensors, with a sentence for what fails.
+
+The library itself parses in its own process, with the same checks; so does this pool on systems without memory files (Linux has
+them).
+"""
+
+import hashlib
+import math
+import os
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from resnet_viz.engine.parsing.budget import Budget, NoRoomError
+from resnet_viz.engine.parsing.warm_process import KilledError, Limits, Parsed, WarmProcess
+from resnet_viz.engine.store import Store
+from resnet_viz.images import MAX_BYTES, ImageError, open_image
+from resnet_viz.nets.checkpoints.errors import CheckpointError
+from resnet_viz.nets.checkpoints.facts import Facts
+from resnet_viz.nets.checkpoints.loading import Extract, extract
+from resnet_viz.nets.checkpoints.reading import LIMIT
+
+MEGABYTE = 2**20
+# All files that are being parsed take no more than this, beside the processes themselves.
+TOTAL = 1280 * MEGABYTE
+# Most photos need less than the first; one that needs more is tried again, alone.
+IMAGE_MEMORY, IMAGE_SECONDS, IMAGE_WALL = 384 * MEGABYTE, 5, 20.0
+# A checkpoint is held as the file, as what it unpacks to and as tensors.
+CHECKPOINT_SECONDS, CHECKPOINT_WALL, CHECKPOINT_COPIES = 30, 90.0, 4
+PATIENCE = 20.0
+KEPT_PIXELS = 192 * MEGABYTE
+
+BUSY = "This server is opening as many files as it has room for: try again in a minute."
+IMAGE_KILLED = (
+    "This image takes too much memory or time to open, more than an ordinary image of its size: open it in an image program and"
+    " save it again as JPEG or PNG."
+)
+CHECKPOINT_KILLED = (
+    "This checkpoint takes too much memory or time to read, more than ordinary weights of its size: save model.state_dict()"
+    " alone, best as safetensors."
+)
+_DTYPES = {str(dtype).removeprefix("torch."): dtype for dtype in vars(torch).values() if isinstance(dtype, torch.dtype)}
+
+
+class ParsingPool:
+    """Parses in processes of its own, all of them together within `total` bytes; call `close` in the end.
+
+    Images that were opened lately are kept, by their SHA-256, so that nothing is decoded twice while there is room.
+    """
+
+    def __init__(self, total: int = TOTAL) -> None:
+        self._isolated = hasattr(os, "memfd_create")
+        self._budget = Budget(total)
+        self._images, self._checkpoints = WarmProcess("images"), WarmProcess("checkpoints")
+        self._opened: Store[Image.Image] = Store(KEPT_PIXELS, lambda image: image.width * image.height * 4)
+
+    def start(self) -> None:
+        """Start the processes, so that the first file does not wait for them."""
+        if self._isolated:
+            self._images.start()
+            self._checkpoints.start()
+
+    def close(self) -> None:
+        """End the processes."""
+        self._images.close()
+        self._checkpoints.close()
+
+    def open_image(self, data: bytes) -> Image.Image:
+        """Open an image as `resnet_viz.open_image` does, elsewhere; ImageError also where it goes over a limit."""
+        if len(data) > MAX_BYTES or not data or not self._isolated:
+            return open_image(data)
+        name = hashlib.sha256(data).hexdigest()
+        kept = self._opened.get(name)
+        if kept is not None:
+            return kept
+        parsed = self._image(data)
+        image = _image(parsed)
+        self._opened.put(name, image)
+        return image
+
+    def extract(self, data: bytes, part: str | None = None) -> Extract:
+        """Take a checkpoint's tensors out as `extract` does, elsewhere; CheckpointError also where it goes over a limit."""
+        if len(data) > LIMIT or not data or not self._isolated or part is not None:
+            return extract(data, part)
+        limits = Limits(
+            min(self._budget.total, CHECKPOINT_COPIES * len(data) + 256 * MEGABYTE), CHECKPOINT_SECONDS, CHECKPOINT_WALL
+        )
+        try:
+            with self._budget.taking(limits.memory, PATIENCE):
+                parsed = self._checkpoints.parse(data, limits)
+        except NoRoomError as error:
+            raise CheckpointError(BUSY) from error
+        except KilledError as error:
+            raise CheckpointError(CHECKPOINT_KILLED) from error
+        candidates = parsed.answer.get("candidates", [])
+        _raise(
+            parsed,
+            {"CheckpointError": lambda sentence: CheckpointError(sentence, candidates)},
+            CheckpointError(CHECKPOINT_KILLED),
+        )
+        tensors = {name: _tensor(parsed, *row) for name, *row in parsed.answer["tensors"]}
+        return Extract(tensors, _facts(parsed.answer["facts"]), tuple(parsed.answer["notes"]), parsed.answer["part"])
+
+    def _image(self, data: bytes) -> Parsed:
+        """Parse with the memory of an ordinary photo, and with all there is where that was not enough."""
+        for memory in (min(IMAGE_MEMORY, self._budget.total), self._budget.total):
+            try:
+                with self._budget.taking(memory, PATIENCE):
+                    parsed = self._images.parse(data, Limits(memory, IMAGE_SECONDS, IMAGE_WALL))
+            except NoRoomError as error:
+                raise ImageError(BUSY) from error
+            except KilledError as error:
+                raise ImageError(IMAGE_KILLED) from error
+            if not _lacked_memory(parsed):
+                break
+        _raise(parsed, {"ImageError": ImageError}, ImageError(IMAGE_KILLED))
+        return parsed
+
+
+def _lacked_memory(parsed: Parsed) -> bool:
+    """Whether memory ran out, which the parser may have put into a sentence of its own."""
+    return parsed.answer.get("error") == "MemoryError" or "not enough memory" in parsed.answer.get("sentence", "")
+
+
+def _raise(parsed: Parsed, known: dict[str, Callable[[str], Exception]], otherwise: Exception) -> None:
+    """Raise what the parser raised, if it has a sentence for people."""
+    error = parsed.answer.get("error")
+    if error in known:
+        raise known[error](str(parsed.answer["sentence"]))
+    if error is not None:
+        raise otherwise
+
+
+def _image(parsed: Parsed) -> Image.Image:
+    """Make an image of the pixels, where they are: the shared memory stays as long as it does."""
+    if parsed.memory is None:
+        raise ImageError(IMAGE_KILLED)
+    width, height = parsed.answer["size"]
+    try:
+        # Streamlit needs it, the library does not.
+        import pyarrow as pa  # noqa: PLC0415 - see above
+    except ImportError:
+        return Image.frombytes("RGB", (width, height), parsed.memory, "raw", "RGBX")
+    pixels = pa.Array.from_buffers(pa.uint8(), len(parsed.memory), [None, pa.py_buffer(parsed.memory)])
+    return Image.fromarrow(pa.FixedSizeListArray.from_arrays(pixels, 4), "RGB", (width, height))
+
+
+def _facts(said: dict[str, Any]) -> Facts:
+    """Make what a file says of itself again: JSON has lists for tuples."""
+    return Facts(**{name: tuple(value) if isinstance(value, list) else value for name, value in said.items()})
+
+
+def _tensor(parsed: Parsed, dtype: str, shape: list[int], place: int) -> Tensor:
+    """Take a tensor out of shared memory without a copy: the memory stays as long as one of its tensors does."""
+    count = math.prod(shape)
+    if not count or parsed.memory is None:
+        return torch.empty(shape, dtype=_DTYPES[dtype])
+    found: Any = torch.frombuffer(parsed.memory, dtype=_DTYPES[dtype], count=count, offset=place)
+    values: Tensor = found.reshape(shape)
+    return values

@@ -23,7 +23,7 @@ from resnet_viz.analyses.activations import Array, array
 from resnet_viz.analyses.capture import OnBlock
 from resnet_viz.analyses.inspection import Prediction, ranked
 from resnet_viz.nets.blocks import ResidualBlock, ShortcutKind, blocks_of
-from resnet_viz.nets.net import Net, WeightsOrigin
+from resnet_viz.nets.net import Head, Net, WeightsOrigin
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +148,7 @@ def sweep(net: Net, image: Image.Image, target: int | str | None = None, *, on_b
     index = int(logits[0].argmax()) if chosen is None else chosen
     rows = np.full((len(net.blocks), logits.shape[1]), np.nan, np.float32)
     rows[[is_removable(block) for block in net.blocks.values()]] = logits[1:]
-    shares = _softmax(np.vstack([logits[:1], rows]))[:, index].tolist()
+    shares = probabilities(np.vstack([logits[:1], rows]), net.head)[:, index].tolist()
     blocks = tuple(
         _removal(net, name, row, index, float(logits[0, index]), (shares[0], share))
         for name, row, share in zip(net.blocks, rows, shares[1:], strict=True)
@@ -191,6 +191,13 @@ def checked(net: Net, scales: Mapping[str, float]) -> dict[str, float]:
                 " its input, so nothing could take its place"
             )
     return {name: float(scales[name]) for name in blocks if scales.get(name, 1) != 1}
+
+
+def probabilities(logits: Array, head: Head) -> Array:
+    """(rows, classes) -> the softmax of each row, or the sigmoid of each logit (see `Net.head`)."""
+    values = torch.from_numpy(logits)
+    shares: Array = (values.softmax(1) if head == "softmax" else values.sigmoid()).numpy()
+    return shares
 
 
 @contextmanager
@@ -257,9 +264,3 @@ def _removal(net: Net, name: str, row: Array, index: int, logit: float, probabil
     return BlockRemoval(
         name, stage, block.shortcut_kind, value, logit - value, left, intact - left, net.labels[int(row.argmax())]
     )
-
-
-def _softmax(logits: Array) -> Array:
-    powers = np.exp(logits - logits.max(1, keepdims=True))
-    shares: Array = powers / powers.sum(1, keepdims=True)
-    return shares

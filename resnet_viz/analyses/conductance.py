@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from resnet_viz.analyses.activations import Array, array
+from resnet_viz.analyses.activations import Array, array, at_least_float32
 from resnet_viz.analyses.baselines import Baseline
 from resnet_viz.analyses.capture import Tape, capture
 from resnet_viz.analyses.context import Explained, explain
@@ -152,11 +152,16 @@ def _sweep_points(explained: Explained, x: Tensor, sweep: _Sweep) -> None:
 
 def _places(tape: Tape, at_output: Tensor) -> dict[str, _Place]:
     # The gradient passes the last ReLU where the sum is positive.
+    at_output = at_least_float32(at_output)
     at_sum = at_output * (tape.sum.detach() > 0)
-    places = {"output": _Place(tape.output.detach(), at_output), "residual": _Place(tape.residual.detach(), at_sum)}
+    places = {"output": _place(tape.output, at_output), "residual": _place(tape.residual, at_sum)}
     if tape.identity is not None:
-        places["identity"] = _Place(tape.identity.detach(), at_sum)
+        places["identity"] = _place(tape.identity, at_sum)
     return places
+
+
+def _place(values: Tensor, gradients: Tensor) -> _Place:
+    return _Place(at_least_float32(values.detach()), gradients)
 
 
 def _block(name: str, totals: dict[str, Tensor], difference: float) -> BlockConductance:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from resnet_viz.analyses.activations import at_least_float32
 from resnet_viz.analyses.capture import Tape
 from resnet_viz.nets.costs import count_parameters, multiply_adds
 
@@ -82,8 +83,8 @@ def measure(tapes: list[Tape], gradients: list[Gradients]) -> list[Measures]:
 def _sums(tape: Tape, grads: Gradients) -> Tensor:
     """Reduce the tensors of one block to the eleven numbers from which its measures follow."""
     missing = torch.full((), math.nan, device=tape.sum.device)
-    identity = None if tape.identity is None else tape.identity.detach()
-    residual, total, output = tape.residual.detach(), tape.sum.detach(), tape.output.detach()
+    identity = None if tape.identity is None else at_least_float32(tape.identity.detach())
+    residual, total, output = (at_least_float32(each.detach()) for each in (tape.residual, tape.sum, tape.output))
     return torch.stack(
         [
             missing if identity is None else _norm(identity),
@@ -104,7 +105,7 @@ def _sums(tape: Tape, grads: Gradients) -> Tensor:
 
 def _norm(tensor: Tensor) -> Tensor:
     # Half the time of torch.linalg.vector_norm.
-    entries = tensor.flatten()
+    entries = at_least_float32(tensor).flatten()
     return torch.dot(entries, entries).sqrt()
 
 

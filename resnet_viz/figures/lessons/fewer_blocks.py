@@ -177,7 +177,7 @@ def answers(ablations: Sequence[Ablation], count: int = 3, theme: Theme = LIGHT)
         f"{ablation.title}: " + ", ".join(f"{p.label} {p.probability:.1%}" for p in ablation.predictions[:count])
         for ablation in ablations
     )
-    return finish(fig, theme, finding=finding, how_to_read="Bars are the softmax of the logits.", alt=f"{spoken}.")
+    return finish(fig, theme, finding=finding, how_to_read="Bars are the probabilities of the classes.", alt=f"{spoken}.")
 
 
 def _lay_out(fig: go.Figure) -> None:

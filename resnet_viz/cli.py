@@ -48,6 +48,4 @@ def inspect_command(
         raise typer.Exit(1) from error
     typer.echo(f"{result.title}, {result.weights.note}, on {result.device}")
     typer.echo(", ".join(f"{p.label} {p.probability:.1%}" for p in result.predictions[:5]))
-    typer.echo(
-        result.table()[["shortcut", "ratio", "cosine", "response_std", "cut", "shortcut_share"]].to_string(float_format="%.3f")
-    )
+    typer.echo(result.table()[COLUMNS].to_string(float_format="%.3f"))

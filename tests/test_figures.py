@@ -65,7 +65,7 @@ class TestBlockMap:
         finding = block_map(residual).layout.meta["finding"]
         assert (
             finding
-            == f"The residual branches change most at block {str(ratio.idxmax())[5:]}, least at {str(ratio.idxmin())[5:]}"
+            == f"The residual is largest relative to its input at block {str(ratio.idxmax())[5:]} and least at {str(ratio.idxmin())[5:]}"
         )
 
     def test_written_values_are_the_tables(self, residual: rv.Inspection) -> None:

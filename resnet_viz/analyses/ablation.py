@@ -9,7 +9,7 @@ of its input's shape: a plain block that changes shapes cannot be removed.
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -21,7 +21,7 @@ from torch.utils.hooks import RemovableHandle
 
 from resnet_viz.analyses.activations import Array, array
 from resnet_viz.analyses.capture import OnBlock
-from resnet_viz.analyses.inspection import Prediction, ranked
+from resnet_viz.analyses.inspection import Inspection, Prediction, ranked
 from resnet_viz.nets.blocks import ResidualBlock, ShortcutKind, blocks_of
 from resnet_viz.nets.net import Head, Net, WeightsOrigin
 
@@ -50,7 +50,8 @@ class Ablation:
 class BlockRemoval:
     """What a network says without one block's residual branch; NaN and "" for a block that cannot be removed.
 
-    `probability` and `logit` are the target's; `drop` and `logit_drop` what they lost; `prediction` the likeliest class now.
+    `logit` and `probability` are the target's, `logit_drop` and `probability_drop` what they lost, negative where they rose;
+    `prediction` is the likeliest class now.
     """
 
     name: str
@@ -59,7 +60,7 @@ class BlockRemoval:
     logit: float = math.nan
     logit_drop: float = math.nan
     probability: float = math.nan
-    drop: float = math.nan
+    probability_drop: float = math.nan
     prediction: str = ""
 
     @property
@@ -103,12 +104,32 @@ class AblationSweep:
                 "logit": block.logit,
                 "logit_drop": block.logit_drop,
                 "probability": block.probability,
-                "drop": block.drop,
+                "probability_drop": block.probability_drop,
                 "prediction": block.prediction,
             }
             for block in self.blocks
         ]
         return pd.DataFrame(rows).set_index("block")
+
+    def added_to(self, inspection: Inspection) -> Inspection:
+        """Return the inspection with what the target loses without each block among its measures, and so in its table.
+
+        ValueError for the inspection of another network or of another class.
+        """
+        names = [block.name for block in inspection.blocks]
+        if names != [block.name for block in self.blocks] or inspection.target != self.target:
+            raise ValueError(
+                f"blocks of {self.title} were removed for {self.target_label}, and {inspection.title} was inspected for"
+                f" {inspection.target_label}: take the same network and class"
+            )
+        blocks = tuple(
+            replace(
+                block,
+                measures=replace(block.measures, logit_drop=removed.logit_drop, probability_drop=removed.probability_drop),
+            )
+            for block, removed in zip(inspection.blocks, self.blocks, strict=True)
+        )
+        return replace(inspection, blocks=blocks)
 
 
 def ablate(net: Net, image: Image.Image, scales: Mapping[str, float]) -> Ablation:

@@ -53,7 +53,7 @@ class BlockConductance:
 class Conductance:
     """Every block's conductance, first to last, for one class and one baseline.
 
-    `difference` is F(x) - F(baseline); `delta` that of the block that misses it by most.
+    `difference` is logit(image) - logit(baseline); `delta` that of the block that misses it by most.
     """
 
     model: str

@@ -19,6 +19,16 @@ from resnet_viz.analyses.objectives import Objective, ObjectiveKind
 from resnet_viz.nets.blocks import ShortcutKind
 from resnet_viz.nets.net import Net, WeightsOrigin
 
+# What the fields of BlockGradients are called in tables.
+SHARED_NAMES = {
+    "name": "block",
+    "kind": "shortcut",
+    "shortcut": "grad_identity_norm",
+    "branch": "grad_residual_norm",
+    "total": "grad_input_norm",
+    "share": "shortcut_share",
+}
+
 
 @dataclass(frozen=True)
 class BlockGradients:
@@ -61,8 +71,9 @@ class Gradients:
         return int(self.parameters.memory_usage().sum()) + 100 * len(self.blocks)
 
     def table(self) -> pd.DataFrame:
-        """Return a row a block."""
-        return pd.DataFrame([asdict(block) for block in self.blocks]).set_index("name")
+        """Return one row per block; the columns that `Inspection.table` has too have its names."""
+        rows = [asdict(block) | {"residual_share": 1 - block.share} for block in self.blocks]
+        return pd.DataFrame(rows).rename(columns=SHARED_NAMES).set_index("block")
 
 
 def gradients(

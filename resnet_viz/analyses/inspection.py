@@ -1,5 +1,6 @@
 """The main job: everything the first page shows, in one forward and one backward pass."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Literal, NamedTuple, TypeVar, get_args
@@ -19,6 +20,8 @@ from resnet_viz.nets.blocks import ShortcutKind
 from resnet_viz.nets.net import Head, Net, WeightsOrigin
 
 Precision = Literal["float32", "float16", "bfloat16", "float64"]
+# These measures take passes of their own.
+REMOVALS = ("logit_drop", "probability_drop")
 Record = TypeVar("Record", Tape, Gradients)
 
 
@@ -168,12 +171,20 @@ class Inspection:
         return max(self.blocks, key=size).name
 
     def table(self) -> pd.DataFrame:
-        """Return a row a block with every scalar measure; `resnet_viz.MEANINGS` documents the columns and their units."""
+        """Return one row per block with every scalar measure; `resnet_viz.MEANINGS` documents the columns and their units.
+
+        What the target loses without each block is NaN until `AblationSweep.added_to` has added it.
+        """
         rows = [
             {"block": block.name, "stage": block.stage, "shortcut": block.shortcut} | asdict(block.measures)
             for block in self.blocks
         ]
         return pd.DataFrame(rows).set_index("block")
+
+    @property
+    def has_removals(self) -> bool:
+        """Whether the measures say what the target loses without each block."""
+        return any(not math.isnan(block.measures.logit_drop) for block in self.blocks)
 
     def keeping(self, *names: str) -> "Inspection":
         """Return a small copy: all scalars and Grad-CAMs, but the maps of the named blocks alone."""

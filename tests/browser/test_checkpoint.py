@@ -60,7 +60,7 @@ def test_a_saved_resnet18_of_seven_classes_predicts_as_stock_torchvision_does(
     with torch.no_grad():
         probabilities = stock(picture).softmax(1)[0]
     best = int(probabilities.argmax())
-    expect(page.get_by_role("heading", name=f"Your ResNet-18 says class {best}")).to_be_visible()
+    expect(page.get_by_role("heading", name=f"Your ResNet-18 predicts: class {best}")).to_be_visible()
     settle(page)
     shown = page.evaluate("() => document.querySelector('.st-key-scroll-predictions .js-plotly-plot').data[0].x")
     assert shown[0] == pytest.approx(100 * probabilities[best].item(), abs=1e-3)

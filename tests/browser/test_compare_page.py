@@ -154,7 +154,7 @@ def test_a_measure_travels_between_the_pages(page: Page) -> None:
     page.get_by_role("link", name="Compare").click()
     settle(page)
     assert any(text.startswith("cos(x, F) is larger") for text in headings(page))
-    page.get_by_role("radio", name="Grad-CAM").click()
+    page.get_by_role("radio", name="Grad-CAM mass").click()
     settle(page)
     assert "measure=cam_mass" in page.url
     page.get_by_role("link", name="Inspect").click()

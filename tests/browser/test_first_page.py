@@ -40,7 +40,7 @@ def upload(page: Page, name: str, data: bytes) -> None:
 def test_first_page_shows_a_real_analysis_without_a_click(page: Page) -> None:
     open_app(page)
     found = headings(page)
-    assert any(text.startswith("The residual branches change most at block") for text in found)
+    assert any(text.startswith("The residual is largest relative to its input at block") for text in found)
     assert equation_heading(page)
     assert page.get_by_alt_text("The picture as the network sees it").count() == 1
     expect(page.locator(".facts")).to_contain_text("max |x + F − sum|")
@@ -71,10 +71,10 @@ def test_a_click_on_the_map_opens_the_block_and_the_link_brings_it_back(page: Pa
 
 def test_the_map_by_what_the_class_loses_without_each_branch(page: Page) -> None:
     open_app(page)
-    page.get_by_role("radio", name="without F").click()
+    page.get_by_role("radio", name="logit lost without F").click()
     settle(page)
     assert "measure=ablation" in page.url
-    assert any(text.startswith("The class misses the branch most at block ") for text in headings(page))
+    assert any(text.startswith("The logit of cat falls most without F(x) of block ") for text in headings(page))
 
 
 def test_next_and_previous_by_button_and_key(page: Page) -> None:

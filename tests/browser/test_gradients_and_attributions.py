@@ -27,7 +27,7 @@ def choose(page: Page, label: str, option: str) -> None:
 def test_the_gradients_divide_exactly_and_the_finding_says_how(page: Page) -> None:
     open_app(page, "gradients")
     found = headings(page)
-    assert any("The gradient at the first block is" in text and "through the shortcuts" in text for text in found)
+    assert any("The gradient at the first block is" in text and "through the shortcut is" in text for text in found)
     expect(page.get_by_text("the largest error over all entries of all blocks is 0.")).to_be_visible()
     expect(page.locator("[data-testid='stException'], .st-key-script-error, [data-testid='stAlert']")).to_have_count(0)
     screenshot(page, "gradients-light")
@@ -48,7 +48,7 @@ def test_another_objective_and_the_network_before_training(page: Page) -> None:
 
 def test_an_attribution_says_what_it_adds_up_to(page: Page) -> None:
     open_app(page, "attribution")
-    assert any("half of what speaks for" in text for text in headings(page))
+    assert any("hold half of the positive attribution for" in text for text in headings(page))
     alert = page.locator("[data-testid='stAlert']")
     expect(alert).to_contain_text("The map adds up to")
     expect(alert).to_contain_text("Delta")

@@ -10,7 +10,7 @@ from PIL import Image
 
 from resnet_viz.analyses.activations import Array
 from resnet_viz.analyses.attribution import Attribution
-from resnet_viz.analyses.methods import METHODS
+from resnet_viz.analyses.methods import METHODS, PER_UNIT, UNITS
 from resnet_viz.figures.attribution.overlay import tint
 from resnet_viz.figures.cells import Cell, cells
 from resnet_viz.figures.pictures import data_url
@@ -52,8 +52,8 @@ def attribution_map(attribution: Attribution, limit: float | None = None, theme:
         fig,
         theme,
         finding=finding,
-        how_to_read=f"{method.sentence} Left: what speaks for {attribution.target_label}, over the"
-        " picture. Right: red for, blue against.",
+        how_to_read=f"{method.sentence} Left: the positive values, over the image. Right: red above 0, blue below 0."
+        f" Unit: {method.unit}, {UNITS[method.unit]}.",
         alt=f"{finding}. Map of {side} by {side} pixels, {attribution.map.min():.3g} to {attribution.map.max():.3g}.",
     )
 
@@ -154,10 +154,12 @@ def _extent(values: Array) -> float:
 def _finding(attribution: Attribution, title: str) -> str:
     positive = np.clip(attribution.map, 0, None)
     if not positive.sum():
-        return f"{title} finds nothing that speaks for {attribution.target_label}"
+        return f"{title} has no positive value for {attribution.target_label} at any pixel"
     ordered = np.sort(positive, axis=None)[::-1].cumsum()
     share = (int(np.searchsorted(ordered, ordered[-1] / 2)) + 1) / positive.size
-    return f"{title}: half of what speaks for {attribution.target_label} is in {share:.1%} of the pixels"
+    # The sign of a gradient says which way the logit would change, not that a pixel is evidence for the class.
+    what = "positive gradient of" if METHODS[attribution.method].unit == PER_UNIT else "positive attribution for"
+    return f"{title}: {share:.1%} of the pixels hold half of the {what} {attribution.target_label}"
 
 
 def _places_finding(cams: Sequence[Attribution]) -> str:

@@ -20,6 +20,8 @@ Term = Literal["identity", "residual", "sum", "output"]
 
 TERM_COLOURS: dict[Term, str] = {"identity": IDENTITY, "residual": RESIDUAL, "sum": SUM, "output": SUM}
 TERM_NAMES: dict[Term, str] = {"identity": "identity x", "residual": "residual F(x)", "sum": "sum", "output": "output"}
+# A plain block's layers are not a residual: nothing is added to what they compute.
+PLAIN_TERM_NAMES: dict[Term, str] = TERM_NAMES | {"residual": "layers' output F(x)"}
 OPERATORS: dict[Term, str] = {"identity": "+", "residual": "=", "sum": "→ ReLU →"}
 PICTURE, WIDE_GAP, NARROW_GAP = 192, 126, 46
 TOP, BOTTOM, COLOURBAR = 44, 52, 78
@@ -28,6 +30,16 @@ TOP, BOTTOM, COLOURBAR = 44, 52, 78
 def terms_of(block: BlockInspection) -> tuple[Term, ...]:
     """Name the pictures of a block's equation: a plain block has neither identity nor a sum of its own."""
     return ("residual", "output") if block.shortcut == "none" else ("identity", "residual", "sum", "output")
+
+
+def term_name(block: BlockInspection, term: Term) -> str:
+    """Return what a term of a block's equation is called."""
+    return (PLAIN_TERM_NAMES if block.shortcut == "none" else TERM_NAMES)[term]
+
+
+def residual_name(*, plain: bool) -> str:
+    """Return what F(x) is called in a network with shortcuts, or without any."""
+    return (PLAIN_TERM_NAMES if plain else TERM_NAMES)["residual"]
 
 
 def term_maps(block: BlockInspection, term: Term) -> Array:
@@ -135,10 +147,10 @@ def _captions(
         "identity": f"|x| = {m.identity_norm:.4g}",
         "residual": f"|F| = {m.residual_norm:.4g}",
         "sum": f"cos(x, F) = {m.cosine:+.2f}",
-        "output": f"{m.cut:.0%} of the entries cut",
+        "output": f"{m.cut:.0%} cut by ReLU",
     }
     for term in terms:
-        text = f"<b>{TERM_NAMES[term]}</b><br><span style='font-size:12px;color:{theme.muted}'>{small[term]}</span>"
+        text = f"<b>{term_name(block, term)}</b><br><span style='font-size:12px;color:{theme.muted}'>{small[term]}</span>"
         yield _paper(sum(spans[term]) / 2, -0.02, text, theme.text, 14) | {"yanchor": "top"}
 
 
@@ -177,5 +189,7 @@ def _reading(what: str, limits: dict[Term, float], scale: Scale) -> str:
 
 
 def _alt(block: BlockInspection, what: str, pictures: dict[Term, Array]) -> str:
-    ranges = ", ".join(f"{TERM_NAMES[term]} {values.min():.3g} to {values.max():.3g}" for term, values in pictures.items())
+    ranges = ", ".join(
+        f"{term_name(block, term)} {values.min():.3g} to {values.max():.3g}" for term, values in pictures.items()
+    )
     return f"{_finding(block)}. Each picture is {what}; values: {ranges}."

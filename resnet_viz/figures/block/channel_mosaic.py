@@ -13,7 +13,7 @@ from PIL import Image
 
 from resnet_viz.analyses.activations import Array
 from resnet_viz.analyses.inspection import BlockInspection
-from resnet_viz.figures.block.block_equation import TERM_NAMES, Term, term_maps
+from resnet_viz.figures.block.block_equation import Term, term_maps, term_name
 from resnet_viz.figures.pictures import data_url
 from resnet_viz.figures.theme import LIGHT, SIGNED, Theme, finish, rgb, short, signed_palette
 
@@ -100,7 +100,7 @@ def channel_map(block: BlockInspection, term: Term, channel: int, theme: Theme =
         margin={"l": 52, "r": 0, "t": TOP, "b": 48},
         overwrite=True,
     )
-    name = f"Channel {channel} of {TERM_NAMES[term]}, block {short(block.name)}"
+    name = f"Channel {channel} of {term_name(block, term)}, block {short(block.name)}"
     finding = f"{name}: {values.min():.2f} to {values.max():.2f}"
     return finish(
         fig,

@@ -12,8 +12,8 @@ from PIL import Image
 
 import resnet_viz as rv
 from resnet_viz import figures
-from resnet_viz.analyses.trust import Perturbation, PerturbationCurve, Randomised, perturbation
 from resnet_viz.analyses.methods import UNITS
+from resnet_viz.analyses.trust import Perturbation, PerturbationCurve, Randomised, perturbation
 from resnet_viz.figures.attribution.attribution_map import cam_places, overlay, scale_of
 from resnet_viz.figures.attribution.cam_strip import GAP, TILE, TITLE
 from resnet_viz.figures.attribution.overlay import MOST, tint

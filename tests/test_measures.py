@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from resnet_viz.analyses.capture import Tape
-from resnet_viz.analyses.measures import MEANINGS, Gradients, Measures, measure
 from resnet_viz.analyses.inspection import REMOVALS
+from resnet_viz.analyses.measures import MEANINGS, Gradients, Measures, measure
 from resnet_viz.nets.blocks import BasicBlock, PlainBlock
 
 

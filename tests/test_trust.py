@@ -158,7 +158,7 @@ def test_a_network_that_gives_a_constant_map_only_with_random_weights(
     image = make_image()
     found = attribute(net, image, "saliency")
 
-    def without_map(drawn: Net, *_: Any, **__: Any) -> Attribution:
+    def without_map(*_: Any, **__: Any) -> Attribution:
         return replace(found, attributions=np.zeros_like(found.attributions))
 
     monkeypatch.setattr("resnet_viz.analyses.trust.attribute", without_map)

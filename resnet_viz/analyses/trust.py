@@ -216,10 +216,11 @@ def _sensitivity(explained: Explained, attribution: Attribution, samples: int, r
         drawn = (torch.rand(pictures.shape, generator=generator) * 2 - 1) * radius
         return pictures + drawn.to(pictures.device)
 
-    def maps(inputs: Tensor | tuple[Tensor, ...]) -> Tensor:
+    # A bare tensor would be taken for a tuple of its images' channels, each with a norm of its own.
+    def maps(inputs: Tensor | tuple[Tensor, ...]) -> tuple[Tensor]:
         each = (method.run(replace(explained, x=x[None]), options, no_tick).attributions for x in _only(inputs))
         with torch.enable_grad():  # captum switches gradients off
-            return torch.cat(list(each))
+            return (torch.cat(list(each)),)
 
     found = sensitivity_max(maps, explained.x, perturb_func=perturb, n_perturb_samples=samples, max_examples_per_batch=1)
     return float(found.item())

@@ -12,6 +12,7 @@ from tests.browser.screen import (
     click_block,
     click_point,
     equation_heading,
+    give,
     headings,
     headings_for_another_person,
     open_app,
@@ -32,9 +33,7 @@ def jpeg(colour: tuple[int, int, int]) -> bytes:
 
 
 def upload(page: Page, name: str, data: bytes) -> None:
-    page.locator(UPLOAD).first.set_input_files({"name": name, "mimeType": "image/jpeg", "buffer": data})
-    page.wait_for_timeout(600)
-    settle(page)
+    give(page, page.locator(UPLOAD).first, {"name": name, "mimeType": "image/jpeg", "buffer": data})
 
 
 def test_first_page_shows_a_real_analysis_without_a_click(page: Page) -> None:
@@ -118,10 +117,9 @@ def test_a_photo_can_be_pasted_and_text_gets_a_sentence(page: Page) -> None:
     open_app(page)
     before = page.get_by_alt_text("The picture as the network sees it").get_attribute("src")
     box = page.locator("[data-testid='stChatInput']")
-    box.locator("input[type='file']").set_input_files({"name": "p.jpg", "mimeType": "image/jpeg", "buffer": jpeg((9, 90, 200))})
-    page.wait_for_timeout(1000)
+    photo = {"name": "p.jpg", "mimeType": "image/jpeg", "buffer": jpeg((9, 90, 200))}
+    give(page, box.locator("input[type='file']"), photo)
     box.locator("[data-testid='stChatInputSubmitButton']").click()
-    page.wait_for_timeout(600)
     settle(page)
     after = page.get_by_alt_text("The picture as the network sees it").get_attribute("src")
     assert after != before
@@ -191,9 +189,7 @@ def test_a_model_whose_weights_are_away_says_so_and_offers_random_ones(page: Pag
 
 def test_a_deep_network_scrolls_to_the_open_block(page: Page) -> None:
     open_app(page, "?model=resnet110-cifar10&weights=none&block=layer3.10")
-    page.wait_for_timeout(2500)
-    left: float = page.evaluate("() => document.querySelector('.st-key-scroll-block-map').scrollLeft")
-    assert left > 1000
+    page.wait_for_function("() => document.querySelector('.st-key-scroll-block-map').scrollLeft > 1000")
     click_block(page, "layer3.11")
     assert equation_heading(page).startswith("Block 3.11")
 

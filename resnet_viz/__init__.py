@@ -1,10 +1,11 @@
 """ResNet Viz: what does each residual block do with an image?
 
-    import resnet_viz as rv
-    net = rv.load("resnet20-cifar10")
-    r = rv.inspect(net, rv.open_image("cat.jpg"))
-    r.predictions[0], r.blocks[3].residual.shape, r.table()
-    rv.figures.block_map(r).show()
+    >>> import resnet_viz as rv
+    >>> net = rv.load("resnet20-cifar10")
+    >>> r = rv.inspect(net, rv.open_image("cat.jpg"))
+    >>> r.predictions[0].label, r.blocks[3].residual.shape, len(r.table())
+    ('cat', (32, 16, 16), 9)
+    >>> figure = rv.figures.block_map(r)  # figure.show() opens it in a browser
 
 Glossary (He et al. 2015, https://arxiv.org/abs/1512.03385, and 2016, https://arxiv.org/abs/1603.05027):
     identity    x, a block's input, or what the shortcut makes of it where shapes change

@@ -53,7 +53,8 @@ def _figure(figure: go.Figure, *, first: bool) -> str:
 
 
 def _table(inspection: Inspection) -> str:
-    table = inspection.table().rename(columns={name: meaning.symbol for name, meaning in MEANINGS.items()})
+    known = inspection.table().dropna(axis="columns", how="all")
+    table = known.rename(columns={name: meaning.symbol for name, meaning in MEANINGS.items()})
     sentences = "".join(
         f"<dt><b>{escape(meaning.symbol)}</b> ({escape(meaning.unit)})</dt><dd>{escape(meaning.sentence)}</dd>"
         for meaning in MEANINGS.values()

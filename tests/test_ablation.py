@@ -83,13 +83,13 @@ def test_the_sweep_is_the_naive_loop(shortcut: str, make_cifar: MakeNet, make_im
         if not block.removable:
             assert (shortcut, block.name) in {("plain", "layer2.0"), ("plain", "layer3.0")}
             assert np.isnan(logits).all()
-            assert math.isnan(block.drop)
+            assert math.isnan(block.probability_drop)
             continue
         alone = rv.ablate(net, image, {block.name: 0.0})
         np.testing.assert_allclose(logits, alone.logits, atol=1e-5)
         probability = next(p.probability for p in alone.predictions if p.index == 4)
         assert block.probability == pytest.approx(probability, abs=1e-5)
-        assert block.drop == pytest.approx(found.probability - probability, abs=1e-5)
+        assert block.probability_drop == pytest.approx(found.probability - probability, abs=1e-5)
         assert block.logit_drop == pytest.approx(float(found.intact[4] - alone.logits[4]), abs=1e-5)
         assert block.prediction == alone.predictions[0].label
 

@@ -17,9 +17,15 @@ from resnet_viz.nets.net import WeightsOrigin
 
 TRAINED = WeightsOrigin("shipped", "trained in a test")
 NAMES = ("layer1.0", "layer2.0", "layer3.0")
-SAME = rv.Measures(4, 2, 5, 4, 0.5, 0.25, 1, 0.5, 1, 1, 2, 0.5, 10, 100, 1000)
+SAME = rv.Measures(4, 2, 5, 4, 0.5, 0.25, 1, 0.5, 1, 1, 2, 0.5, 0.5, 10, 100, 1000)
 PLAIN = replace(
-    SAME, identity_norm=math.nan, ratio=math.nan, cosine=math.nan, grad_identity_norm=math.nan, shortcut_share=math.nan
+    SAME,
+    identity_norm=math.nan,
+    ratio=math.nan,
+    cosine=math.nan,
+    grad_identity_norm=math.nan,
+    shortcut_share=math.nan,
+    residual_share=math.nan,
 )
 
 

@@ -12,7 +12,8 @@ from PIL import Image
 
 import resnet_viz as rv
 from resnet_viz import figures
-from resnet_viz.analyses.trust import PerturbationCurve, Randomised, perturbation
+from resnet_viz.analyses.methods import UNITS
+from resnet_viz.analyses.trust import Perturbation, PerturbationCurve, Randomised, perturbation
 from resnet_viz.figures.attribution.attribution_map import attribution_so_far, cam_places, drawn, scale_of
 from resnet_viz.figures.attribution.backdrop import greyed
 from resnet_viz.figures.attribution.cam_strip import DENSITY
@@ -79,8 +80,17 @@ def every_figure(net: rv.Net, image: Image.Image, theme: Theme) -> dict[str, go.
         "parameter gradients": figures.parameter_gradients(gradients, theme),
         "conductance": figures.conductance_bars(rv.conductance(net, image, steps=4), theme),
         "perturbation": figures.perturbation_curves(perturbation(net, image, attribution, steps=4), "cat", theme),
-        "randomisation": figures.randomisation_steps(Randomised(("head", "layer1.0"), (0.5, 0.1)), theme),
+        "randomisation": figures.randomisation_steps(Randomised(("head", "layer1.0"), (0.5, 0.1), constant=False), theme),
     }
+
+
+def draws_something(figure: go.Figure) -> bool:
+    """Whether there is a picture, or a trace with numbers that are not all the same; a figure without traces has neither."""
+    pictures = [trace.source for trace in figure.data if trace.type == "image"] + [each.source for each in figure.layout.images]
+    if any(np.asarray(decoded(source)).std() > 0 for source in pictures):
+        return True
+    values = [trace.z if trace.type == "heatmap" else trace.y for trace in figure.data if trace.type != "image"]
+    return any(np.nanstd(np.asarray(each, float)) > 0 for each in values if each is not None and len(each))
 
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=lambda theme: theme.name)
@@ -95,6 +105,7 @@ def test_every_figure_carries_finding_reading_aid_and_alt(
         assert meta["finding"] in meta["alt"], name
         assert figure.layout.title.text == meta["finding"], name
         assert "nan" not in meta["alt"].lower(), name
+        assert draws_something(figure), name
 
 
 def test_the_heatmap_is_the_map_on_limits_around_zero(net: rv.Net, make_image: MakeImage) -> None:
@@ -164,6 +175,15 @@ def test_half_of_the_evidence_is_counted(net: rv.Net, make_image: MakeImage) -> 
     assert f'{100 * count / positive.size:.1f} % of the pixels hold half of the positive gradient for "{label}"' in found
 
 
+@pytest.mark.parametrize("method", rv.METHODS)
+def test_every_unit_is_explained_beside_the_map(net: rv.Net, make_image: MakeImage, method: str) -> None:
+    attribution = replace(rv.attribute(net, make_image(), "saliency"), method=method)
+    unit = rv.METHODS[method].unit
+    figure = figures.attribution_map(attribution)
+    assert figure.data[1].colorbar.title.text == unit
+    assert f"Unit: {unit}, {UNITS[unit]}." in figure.layout.meta["how_to_read"]
+
+
 def test_the_flow_draws_the_three_norms_in_their_colours(net: rv.Net, make_image: MakeImage) -> None:
     gradients = rv.gradients(net, make_image())
     lines = {line.line.color: list(line.y) for line in figures.gradient_flow(gradients).data}
@@ -181,7 +201,7 @@ def test_random_weights_are_named_where_they_stand_beside(net: rv.Net, twin: rv.
 def test_parameter_bars_are_root_mean_squares(net: rv.Net, make_image: MakeImage) -> None:
     gradients = rv.gradients(net, make_image())
     bars = figures.parameter_gradients(gradients).data
-    assert len({bar.marker.color for bar in bars}) == 3
+    assert len({bar.marker.pattern.shape for bar in bars}) == 3
     drawn = {name: y for bar in bars for name, y in zip(bar.text, bar.y, strict=True)}
     assert len(drawn) == len(gradients.parameters)
     row = gradients.parameters.query("block == 'layer2.0' and parameter == 'conv1.weight'").iloc[0]
@@ -318,3 +338,50 @@ def test_tiles_take_the_room_there_is_in_full_rows(
 def test_the_area_is_the_mean_of_a_straight_line() -> None:
     shares = np.linspace(0, 1, 5).astype(np.float32)
     assert PerturbationCurve(shares, 1 - shares).area == pytest.approx(0.5)
+
+
+class TestVerdicts:
+    """The headings of the checks of trust say what the numbers say, in words."""
+
+    @pytest.mark.parametrize(
+        ("last", "words"),
+        [
+            (0.9, "The map hardly depends on what the network learned. Rank correlation with the original map: 0.90"),
+            (0.46, "The map depends on what the network learned only in part. Rank correlation with the original map: 0.46"),
+            (-0.1, "The map depends on what the network learned. Rank correlation with the original map: -0.10"),
+            (None, "With random weights the map has the same value at every pixel: it depends on what the network learned"),
+        ],
+    )
+    def test_random_weights(self, last: float | None, words: str) -> None:
+        figure = figures.randomisation_steps(Randomised(("head", "layer1.0"), (0.5, last), constant=False))
+        assert figure.layout.meta["finding"] == words
+        assert list(figure.data[0].y) == [0.5, last]
+
+    def test_a_constant_map_has_no_ranks(self) -> None:
+        figure = figures.randomisation_steps(Randomised(("head", "layer1.0"), (None, None), constant=True))
+        assert figure.layout.meta["finding"] == "The map has the same value at every pixel, so it has no ranks to compare"
+        assert "nan" not in figure.to_json().lower()
+        assert "1.0 not defined" in figure.layout.meta["alt"]
+
+    def curves(self, deletion: float, insertion: float, *, constant: bool = False) -> Perturbation:
+        shares = np.linspace(0, 1, 3).astype(np.float32)
+        flat = {area: PerturbationCurve(shares, np.full(3, area, np.float32)) for area in (deletion, insertion, 0.5)}
+        return Perturbation(flat[deletion], flat[insertion], flat[0.5], flat[0.5], "blur", constant)
+
+    @pytest.mark.parametrize(
+        ("deletion", "insertion", "words"),
+        [
+            (0.2, 0.8, "The order of the map is better than a random one, both for deletion and for insertion"),
+            (0.2, 0.3, "The order of the map is better than a random one for deletion or insertion, but not for both"),
+            (0.7, 0.3, "The order of the map is no better than a random one, neither for deletion nor for insertion"),
+        ],
+    )
+    def test_deletion_and_insertion(self, deletion: float, insertion: float, words: str) -> None:
+        figure = figures.perturbation_curves(self.curves(deletion, insertion), "cat")
+        assert figure.layout.meta["finding"] == words
+        assert "a strongly blurred copy of the image" in figure.layout.meta["how_to_read"]
+        assert [round(float(line.y[0]), 6) for line in figure.data] == [deletion, insertion, 0.5, 0.5]
+
+    def test_a_constant_map_has_no_order(self) -> None:
+        figure = figures.perturbation_curves(self.curves(0.2, 0.8, constant=True), "cat")
+        assert "same value at every pixel, so it gives no order" in figure.layout.meta["finding"]

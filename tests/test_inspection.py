@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from resnet_viz.analyses.activations import activations
-from resnet_viz.analyses.inspection import BlockInspection, Inspection, inspect
+from resnet_viz.analyses.inspection import REMOVALS, BlockInspection, Inspection, inspect
 from resnet_viz.analyses.measures import MEANINGS
 from resnet_viz.nets.net import Net
 
@@ -363,6 +363,7 @@ class TestTable:
             "grad_residual_norm": size["grad_residual"],
             "grad_input_norm": size["grad_input"],
             "shortcut_share": size["grad_identity"] / (size["grad_identity"] + size["grad_residual"]),
+            "residual_share": size["grad_residual"] / (size["grad_identity"] + size["grad_residual"]),
             "cam_mass": block.cam.astype(float).sum(),
             "parameters": sum(v.size for v in learned.values()),
             "multiply_adds": sum(conv_cost(k, v, block) for k, v in learned.items() if v.ndim == 4),
@@ -372,7 +373,7 @@ class TestTable:
         table = result.table()
         for block in result.blocks:
             expected = self.expected(block, net)
-            assert asdict(block.measures).keys() == expected.keys()
+            assert asdict(block.measures).keys() == {*expected, *REMOVALS}
             for name, value in expected.items():
                 found = float(table.loc[block.name, name])  # type: ignore[arg-type]
                 # The cosine is a difference of large terms: 1e-5 of its range.
@@ -395,8 +396,8 @@ class TestTable:
 
     def test_what_a_plain_block_has_not_is_missing(self, kind: str, result: Inspection) -> None:
         table = result.table()
-        missing = {str(name) for name in table.columns if table[name].isna().any()}
-        without_shortcut = {"identity_norm", "ratio", "cosine", "grad_identity_norm", "shortcut_share"}
+        missing = {str(name) for name in table.columns if table[name].isna().any()} - {*REMOVALS}
+        without_shortcut = {"identity_norm", "ratio", "cosine", "grad_identity_norm", "shortcut_share", "residual_share"}
         assert missing == (without_shortcut if kind == "plain" else set())
 
 

@@ -6,7 +6,6 @@ from dataclasses import FrozenInstanceError
 import pytest
 import torch
 from PIL import Image
-from torch import nn
 
 from resnet_viz.nets.net import Net, WeightsOrigin, pick_device
 
@@ -14,31 +13,6 @@ from resnet_viz.nets.net import Net, WeightsOrigin, pick_device
 @pytest.fixture
 def net(make_cifar: Callable[..., Net]) -> Net:
     return make_cifar("B")
-
-
-class TestTwin:
-    def test_shares_every_weight_and_statistic(self, net: Net) -> None:
-        theirs = dict(net.twin().named_parameters()) | dict(net.twin().named_buffers())
-        ours = dict(net.module.named_parameters()) | dict(net.module.named_buffers())
-        assert theirs.keys() == ours.keys()
-        for name, tensor in ours.items():
-            assert theirs[name] is tensor, name
-
-    def test_shares_no_module(self, net: Net) -> None:
-        assert not set(net.module.modules()) & set(net.twin().modules())
-
-    def test_is_in_evaluation_mode_and_computes_the_same(self, net: Net, make_image: Callable[..., Image.Image]) -> None:
-        x = net.preprocess(make_image())
-        twin = net.twin()
-        assert not any(layer.training for layer in twin.modules())
-        assert torch.equal(twin(x), net.module(x))
-
-    def test_has_hooks_of_its_own(self, net: Net, count_hooks: Callable[[nn.Module], int]) -> None:
-        twin, other = net.twin(), net.twin()
-        for layer in twin.modules():
-            layer.register_forward_hook(lambda *_: None)
-        assert count_hooks(twin) > 0
-        assert count_hooks(net.module) == count_hooks(other) == 0
 
 
 class TestClassIndex:

@@ -34,10 +34,10 @@ LARGE_DELTA = 0.05
 # Shares of a wide page: one map, and the map over the photo beside the map by itself.
 ONE_MAP, TWO_MAPS = 0.36, 1.0
 INFIDELITY = (
-    "The mean squared difference between what the map predicts for noisy copies of the picture and what the logit does, after"
-    " the best scaling; 0 is best."
+    "The mean squared difference, in logits², between the change of the logit that the map predicts for noisy copies of the"
+    " image and the change that the network shows, after the best scaling. 0 is best."
 )
-SENSITIVITY = "How far the map moves at most when the picture hardly does, relative to the map; 0 is best."
+SENSITIVITY = "The largest change of the map, relative to its norm, when the image changes by almost nothing. 0 is best."
 Options = dict[str, Option]
 FAST = ("saliency", "input_x_gradient", "integrated_gradients", "smoothgrad", "deep_lift", "guided_backprop", "grad_cam")
 
@@ -271,8 +271,8 @@ def _trust(question: _Question) -> None:
         return
     _map(question, found)
     st.caption(
-        "Deletion covers the pixels that the map calls most important: the class should go quickly. Randomisation makes the"
-        " network forget what it learned, from the head down: a map that does not change never showed what was learned."
+        "Two checks. Deletion removes the pixels that the map ranks highest: the class should lose its probability quickly."
+        " Re-initialisation replaces the trained weights by random ones, from the head down: the map should change."
     )
     checked = {"method": question.method, **question.options}
     left, right = st.columns(2)
@@ -281,7 +281,7 @@ def _trust(question: _Question) -> None:
         if curves:
             _small(rv.figures.perturbation_curves(curves[0], found.target_label, show.theme()), "perturbation")
     with right:
-        steps = question.answers("layer forgotten", [("randomisation", checked)])
+        steps = question.answers("layer re-initialised", [("randomisation", checked)])
         if steps:
             _small(rv.figures.randomisation_steps(steps[0], show.theme()), "randomisation")
     if st.toggle("Measure infidelity and sensitivity too", help="Some hundred more passes (Yeh et al. 2019)."):

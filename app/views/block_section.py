@@ -6,9 +6,11 @@ import resnet_viz as rv
 from app import results, show, state, viewport, waiting
 from app.state import Selection
 from app.views import cells_picker
+from app.views.measure_table import measure_table
+from app.views.removals import with_removals
 from resnet_viz.figures.attribution.backdrop import FEWEST as PIXELATED
 from resnet_viz.figures.attribution.cam_overlay import BAR as COLOURBAR
-from resnet_viz.figures.block.block_equation import TERM_NAMES, Scale, terms_of
+from resnet_viz.figures.block.block_equation import Scale, term_name, terms_of
 from resnet_viz.figures.block.channel_mosaic import strongest_channel
 from resnet_viz.figures.theme import short
 
@@ -64,7 +66,7 @@ def _facts(block: rv.BlockInspection) -> None:
         "shortcut": block.shortcut,
         "|F| / |x|": f"{m.ratio:.3f}",
         "cos(x, F)": f"{m.cosine:+.3f}".replace("-", "−"),
-        "gradient through F": f"{1 - m.shortcut_share:.0%}",
+        "gradient through F": f"{m.residual_share:.0%}",
         "parameters": f"{m.parameters:,}",
         "multiply-adds": f"{m.multiply_adds / 1e6:,.2f} M",
         "max |x + F − sum|": f"{block.maps.error:g}" if block.maps else "–",
@@ -92,7 +94,7 @@ def _channels(result: rv.Inspection, chosen: Selection) -> None:
     st.segmented_control(
         "Channels of",
         terms,
-        format_func=lambda name: TERM_NAMES[name],
+        format_func=lambda name: term_name(block, name),
         required=True,
         label_visibility="collapsed",
         **state.bound("term", term),
@@ -136,12 +138,13 @@ def _depth(result: rv.Inspection, chosen: Selection) -> None:
 
 
 def _numbers(result: rv.Inspection, chosen: Selection) -> None:
-    table = result.table()
-    st.markdown(f"#### Every measure of the {len(table)} blocks")
-    st.caption(f"Block {short(chosen.block)} is open above. Hover a column's name for its meaning and unit.")
-    columns = {
-        name: st.column_config.NumberColumn(meaning.symbol, help=f"{meaning.sentence} Unit: {meaning.unit}.", format="%.4g")
-        for name, meaning in rv.MEANINGS.items()
-    }
-    st.dataframe(table, column_config=columns)
+    st.markdown(f"#### Every measure of the {len(result.blocks)} blocks")
+    st.caption(
+        f"Block {short(chosen.block)} is open above. Point at a column's name for its meaning and unit. In the file blocks are"
+        " named by their modules, layer2.0 for block 2.0."
+    )
+    table = with_removals(
+        waiting.network(chosen.model, trained=chosen.trained, framing=chosen.framing), chosen.image, result
+    ).table()
+    measure_table(table)
     st.download_button("Download as CSV", table.to_csv(), f"{result.model}-blocks.csv", "text/csv")

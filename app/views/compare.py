@@ -12,6 +12,7 @@ from app.catalogue import Subject
 from app.state import Selection
 from app.views import compare_header, compare_section, picture_section
 from app.views.compare_pair import completed
+from app.views.removals import with_removals
 from resnet_viz.analyses.comparison import BlockPair, pair_blocks
 
 
@@ -23,6 +24,8 @@ def page() -> None:
     picture_section.notice()
     compare_header.sides(result, chosen)
     compare_section.differences(result, _truth(chosen))
+    if chosen.measure == "ablation":
+        result = _with_removals(result, chosen)
     measure = compare_section.maps(result, chosen)
     compare_section.depth(result, chosen, measure)
     compare_section.equations(result, chosen)
@@ -51,14 +54,28 @@ def _attempts() -> Iterator[Selection]:
 
 
 def _compare(chosen: Selection) -> rv.Comparison:
-    left_subject = waiting.network(chosen.left, trained=chosen.left_weights != "none", field="left", framing=chosen.framing)
-    right_subject = waiting.network(chosen.right, trained=chosen.right_weights != "none", field="right", framing=chosen.framing)
+    left_subject, right_subject = _subjects(chosen)
     target = _target(chosen, left_subject, right_subject)
     pairs = pair_blocks(results.block_names(left_subject), results.block_names(right_subject))
     asked = next((pair for pair in pairs if pair.name == chosen.block), None)
     right = waiting.inspection(right_subject, chosen.right_image or chosen.image, target, asked.right if asked else "")
     left = waiting.inspection(left_subject, chosen.image, target, _opened(pairs, chosen.block, right).left)
     return rv.compare(left, right)
+
+
+def _subjects(chosen: Selection) -> tuple[Subject, Subject]:
+    left = waiting.network(chosen.left, trained=chosen.left_weights != "none", field="left", framing=chosen.framing)
+    right = waiting.network(chosen.right, trained=chosen.right_weights != "none", field="right", framing=chosen.framing)
+    return left, right
+
+
+def _with_removals(result: rv.Comparison, chosen: Selection) -> rv.Comparison:
+    """The comparison with what each side's class loses without each block."""
+    left, right = _subjects(chosen)
+    return rv.compare(
+        with_removals(left, chosen.image, result.left),
+        with_removals(right, chosen.right_image or chosen.image, result.right),
+    )
 
 
 def _target(chosen: Selection, left: Subject, right: Subject) -> int | None:

@@ -4,14 +4,14 @@ from collections.abc import Callable
 
 import plotly.graph_objects as go
 import streamlit as st
-from streamlit.elements.lib.column_types import ColumnConfig
 
 import resnet_viz as rv
 from app import show, state, viewport
 from app.state import Selection
 from app.views.block_section import SCALES
+from app.views.measure_table import measure_table
 from resnet_viz.analyses.comparison_words import sentences
-from resnet_viz.figures.block.map_measures import STYLES, MapMeasure, arc_scale, measures_for
+from resnet_viz.figures.block.map_measures import OF_THE_TARGET, STYLES, MapMeasure, arc_scale, measures_for, name_of
 from resnet_viz.figures.theme import short
 
 
@@ -24,8 +24,9 @@ def differences(result: rv.Comparison, truth: str | None) -> None:
 
 def maps(result: rv.Comparison, chosen: Selection) -> MapMeasure:
     """Both block maps on one scale; those of the same length scroll together. Returns the measure that they show."""
-    offered = measures_for(result.left, result.right)
-    measure = next((name for name in offered if name == chosen.measure), offered[0])
+    ready = measures_for(result.left, result.right)
+    offered: tuple[MapMeasure, ...] = tuple(dict.fromkeys((*ready, "ablation")))
+    measure = next((name for name in ready if name == chosen.measure), ready[0])
     pair, scale = result.pair(chosen.block), arc_scale(measure, result.left, result.right)
     left = rv.figures.block_map(result.left, measure, pair.left, show.theme(), scale)
     right = rv.figures.block_map(result.right, measure, pair.right, show.theme(), scale)
@@ -36,7 +37,7 @@ def maps(result: rv.Comparison, chosen: Selection) -> MapMeasure:
         st.segmented_control(
             "Width and colour of the arcs",
             offered,
-            format_func=lambda name: STYLES[name].button,
+            format_func=name_of,
             required=True,
             **state.bound("measure", measure),
         )
@@ -88,13 +89,13 @@ def numbers(result: rv.Comparison) -> None:
     st.markdown(f"### Every measure of {len(table)} {'blocks' if result.aligned_by == 'name' else 'pairs of blocks'}")
     sides = f"left is {result.left_name}, right {result.right_name}"
     st.caption(show.escape(f"Blocks are paired by {result.aligned_by}; {sides}, a difference is right − left."))
-    st.dataframe(table, column_config=_columns(table.columns.to_list()))
+    measure_table(table)
     st.download_button("Download as CSV", table.to_csv(), f"{result.left.model}-{result.right.model}.csv", "text/csv")
 
 
 def _reading(result: rv.Comparison, measure: MapMeasure, largest: float) -> str:
     classes = f" (for {result.left.target_label} on the left, {result.right.target_label} on the right)"
-    explained = classes if measure in ("gradient", "cam_mass") and result.left.target_label != result.right.target_label else ""
+    explained = classes if measure in OF_THE_TARGET and result.left.target_label != result.right.target_label else ""
     widest = f"{STYLES[measure].legend}{explained}, the widest {STYLES[measure].template.format(largest)}"
     return f"Arcs of the same width are the same value: {widest}. Click a block to open it on both sides."
 
@@ -112,17 +113,6 @@ def _opener(blocks: list[str], result: rv.Comparison) -> Callable[[str], None]:
         state.change(block=names[len(names) // 2])
 
     return open_block
-
-
-def _columns(names: list[str]) -> dict[str, ColumnConfig]:
-    columns: dict[str, ColumnConfig] = {}
-    for name in names:
-        measure, _, part = name.rpartition("_")
-        if measure in rv.MEANINGS:
-            meaning = rv.MEANINGS[measure]
-            help_text = f"{meaning.sentence} Unit: {meaning.unit}."
-            columns[name] = st.column_config.NumberColumn(f"{meaning.symbol} {part}", help=help_text, format="%.4g")
-    return columns
 
 
 def _title(side: str) -> str:

@@ -9,17 +9,22 @@ from app import results, show, state, waiting
 from app.catalogue import Subject, plain_twin
 from app.state import Selection
 from app.views import current
+from app.views.measure_table import short_names
 from resnet_viz.analyses.objectives import OBJECTIVES, ObjectiveKind
 
 BESIDE = {"": "nothing", "plain": "its plain twin", "random": "itself before training"}
-COLUMNS = {
-    "shortcut": ("|g shortcut|", "L2 norm of the gradient at the block's input that comes through the shortcut.", "%.4g"),
-    "branch": ("|g F|", "L2 norm of the gradient at the block's input that comes through the residual branch.", "%.4g"),
-    "total": ("|g|", "L2 norm of the whole gradient at the block's input: the sum of the two.", "%.4g"),
-    "angle": ("angle", "Degrees between the two parts: over 90 they work against each other.", "%.1f°"),
-    "share": ("shortcut's share", "|g shortcut| / (|g shortcut| + |g F|).", "percent"),
-    "error": ("largest error", "The largest entry of |g shortcut + g F − g|.", "%.3g"),
+FORMATS = {
+    "grad_identity_norm": "%.4g",
+    "grad_residual_norm": "%.4g",
+    "grad_input_norm": "%.4g",
+    "shortcut_share": "percent",
+    "residual_share": "percent",
 }
+# The measures of this page alone; the others are named as in every other table.
+COLUMNS = {
+    "angle": ("angle", "Degrees between the two parts: over 90 they work against each other.", "%.1f°"),
+    "error": ("largest error", "The largest entry of |g shortcut + g F − g|.", "%.3g"),
+} | {name: (rv.MEANINGS[name].symbol, rv.MEANINGS[name].sentence, form) for name, form in FORMATS.items()}
 
 
 def page() -> None:
@@ -38,10 +43,13 @@ def _objective(result: rv.Inspection, chosen: Selection) -> tuple[ObjectiveKind,
     kind = next((each for each in OBJECTIVES if each == chosen.objective), OBJECTIVES[0])
     labels = {str(p.index): p.label for p in result.predictions if p.index != result.target}
     versus = chosen.versus if chosen.versus in labels else ""
+    # A difference needs another class.
+    offered = OBJECTIVES if labels else tuple(each for each in OBJECTIVES if each != "logit difference")
+    kind = kind if kind in offered else OBJECTIVES[0]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.segmented_control(
             f"The gradient of {result.target_label}'s",
-            OBJECTIVES,
+            offered,
             required=True,
             **state.bound("objective", kind),
         )
@@ -100,7 +108,7 @@ def _table(found: rv.Gradients) -> None:
         name: st.column_config.NumberColumn(title, help=text, format=form) for name, (title, text, form) in COLUMNS.items()
     }
     table = found.table()
-    st.dataframe(table.drop(columns="stage"), column_config=columns)
+    st.dataframe(short_names(table.drop(columns="stage")), column_config=columns)
     st.download_button("Download as CSV", table.to_csv(), f"{found.model}-gradients.csv", "text/csv")
 
 

@@ -12,6 +12,7 @@ from app import state
 from app.state import Selection
 from resnet_viz.analyses.baselines import BASELINES, Baseline
 from resnet_viz.figures.attribution.attribution_map import PLACES
+from resnet_viz.figures.theme import short
 
 Value = TypeVar("Value")
 
@@ -104,7 +105,7 @@ def _choices(name: str, result: rv.Inspection, chosen: Selection) -> dict[str, C
         "noise": Choice("Noise", NOISES, str(getattr(usual, "noise", "")), lambda text: f"{float(text):.0%}", NOISE_HELP),
         "window": WINDOW,
         "stride": _stride(WINDOW.text(chosen.window)),
-        "block": Choice("At block", {block.name: block.name for block in result.blocks}, result.blocks[-1].name),
+        "block": Choice("At block", {block.name: block.name for block in result.blocks}, result.blocks[-1].name, short),
         "place": Choice("Place", {place: place for place in places(result.block(chosen.block))}, "output", PLACES.__getitem__),
     }
     known = {field.name for field in fields(usual)}

@@ -8,8 +8,8 @@ from PIL import Image
 
 import resnet_viz as rv
 from app import results, state
+from app.catalogue import Subject
 from app.pictures import Preview
-from app.results import Subject
 from app.state import Selection
 from resnet_viz.figures.pictures import data_url
 

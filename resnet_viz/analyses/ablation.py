@@ -9,7 +9,7 @@ of its input's shape: a plain block that changes shapes cannot be removed.
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -21,9 +21,9 @@ from torch.utils.hooks import RemovableHandle
 
 from resnet_viz.analyses.activations import Array, array
 from resnet_viz.analyses.capture import OnBlock
-from resnet_viz.analyses.inspection import Prediction, ranked
+from resnet_viz.analyses.inspection import Inspection, Prediction, ranked
 from resnet_viz.nets.blocks import ResidualBlock, ShortcutKind, blocks_of
-from resnet_viz.nets.net import Net, WeightsOrigin
+from resnet_viz.nets.net import Head, Net, WeightsOrigin
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +50,8 @@ class Ablation:
 class BlockRemoval:
     """What a network says without one block's residual branch; NaN and "" for a block that cannot be removed.
 
-    `probability` and `logit` are the target's; `drop` and `logit_drop` what they lost; `prediction` the likeliest class now.
+    `logit` and `probability` are the target's, `logit_drop` and `probability_drop` what they lost, negative where they rose;
+    `prediction` is the likeliest class now.
     """
 
     name: str
@@ -59,7 +60,7 @@ class BlockRemoval:
     logit: float = math.nan
     logit_drop: float = math.nan
     probability: float = math.nan
-    drop: float = math.nan
+    probability_drop: float = math.nan
     prediction: str = ""
 
     @property
@@ -103,12 +104,32 @@ class AblationSweep:
                 "logit": block.logit,
                 "logit_drop": block.logit_drop,
                 "probability": block.probability,
-                "drop": block.drop,
+                "probability_drop": block.probability_drop,
                 "prediction": block.prediction,
             }
             for block in self.blocks
         ]
         return pd.DataFrame(rows).set_index("block")
+
+    def added_to(self, inspection: Inspection) -> Inspection:
+        """Return the inspection with what the target loses without each block among its measures, and so in its table.
+
+        ValueError for the inspection of another network or of another class.
+        """
+        names = [block.name for block in inspection.blocks]
+        if names != [block.name for block in self.blocks] or inspection.target != self.target:
+            raise ValueError(
+                f"blocks of {self.title} were removed for {self.target_label}, and {inspection.title} was inspected for"
+                f" {inspection.target_label}: take the same network and class"
+            )
+        blocks = tuple(
+            replace(
+                block,
+                measures=replace(block.measures, logit_drop=removed.logit_drop, probability_drop=removed.probability_drop),
+            )
+            for block, removed in zip(inspection.blocks, self.blocks, strict=True)
+        )
+        return replace(inspection, blocks=blocks)
 
 
 def ablate(net: Net, image: Image.Image, scales: Mapping[str, float]) -> Ablation:
@@ -148,7 +169,7 @@ def sweep(net: Net, image: Image.Image, target: int | str | None = None, *, on_b
     index = int(logits[0].argmax()) if chosen is None else chosen
     rows = np.full((len(net.blocks), logits.shape[1]), np.nan, np.float32)
     rows[[is_removable(block) for block in net.blocks.values()]] = logits[1:]
-    shares = _softmax(np.vstack([logits[:1], rows]))[:, index].tolist()
+    shares = probabilities(np.vstack([logits[:1], rows]), net.head)[:, index].tolist()
     blocks = tuple(
         _removal(net, name, row, index, float(logits[0, index]), (shares[0], share))
         for name, row, share in zip(net.blocks, rows, shares[1:], strict=True)
@@ -191,6 +212,13 @@ def checked(net: Net, scales: Mapping[str, float]) -> dict[str, float]:
                 " its input, so nothing could take its place"
             )
     return {name: float(scales[name]) for name in blocks if scales.get(name, 1) != 1}
+
+
+def probabilities(logits: Array, head: Head) -> Array:
+    """(rows, classes) -> the softmax of each row, or the sigmoid of each logit (see `Net.head`)."""
+    values = torch.from_numpy(logits)
+    shares: Array = (values.softmax(1) if head == "softmax" else values.sigmoid()).numpy()
+    return shares
 
 
 @contextmanager
@@ -257,9 +285,3 @@ def _removal(net: Net, name: str, row: Array, index: int, logit: float, probabil
     return BlockRemoval(
         name, stage, block.shortcut_kind, value, logit - value, left, intact - left, net.labels[int(row.argmax())]
     )
-
-
-def _softmax(logits: Array) -> Array:
-    powers = np.exp(logits - logits.max(1, keepdims=True))
-    shares: Array = powers / powers.sum(1, keepdims=True)
-    return shares

@@ -49,9 +49,17 @@ def activations(net: Net, image: Image.Image, *, on_block: OnBlock | None = None
 
 
 def array(tensor: Tensor) -> Array:
-    """(1, ...) tensor -> numpy array without the batch axis; on the CPU it shares the tensor's memory."""
-    values: Array = tensor.detach()[0].cpu().numpy()
+    """(1, ...) tensor -> numpy array without the batch axis; on the CPU it shares the tensor's memory.
+
+    Half precision becomes float32, which holds the same numbers.
+    """
+    values: Array = at_least_float32(tensor.detach()[0]).cpu().numpy()
     return values
+
+
+def at_least_float32(tensor: Tensor) -> Tensor:
+    """Return a tensor of half precision as float32, in which sums neither overflow nor lose their last terms."""
+    return tensor.float() if tensor.dtype.itemsize < 4 else tensor
 
 
 def _block(tape: Tape) -> BlockActivations:

@@ -25,8 +25,8 @@ class Attribution:
     """What each pixel does for the target's logit by one method.
 
     `attributions` float32 (3, H, W) on the pixels that the network saw, `seen` uint8 (H, W, 3). For methods that start from a
-    baseline, `difference` is F(x) - F(baseline) and `delta` the attributions' sum minus it; for others both are None.
-    `cells` (h, w) is the map before it was enlarged to the pixels, of a method that works on a block's maps; else None.
+    baseline, `difference` is logit(image) - logit(baseline) and `delta` the attributions' sum minus it; for others both are
+    None. `cells` (h, w) is the map before it was enlarged to the pixels, of a method that works on a block's maps; else None.
     """
 
     method: str
@@ -50,7 +50,7 @@ class Attribution:
 
     @property
     def relative_delta(self) -> float | None:
-        """|delta| as a share of |F(x) - F(baseline)|; None where the method has no baseline or nothing differs."""
+        """|delta| as a share of |logit(image) - logit(baseline)|; None where the method has no baseline or nothing differs."""
         if self.delta is None or not self.difference:
             return None
         return abs(self.delta / self.difference)

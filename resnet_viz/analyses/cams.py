@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from resnet_viz.analyses.activations import Array, array
+from resnet_viz.analyses.activations import Array, array, at_least_float32
 from resnet_viz.nets.blocks import blocks_of
 from resnet_viz.nets.net import Net
 
@@ -34,7 +34,8 @@ def block_cams(net: Net, image: Image.Image, target: int | str | None = None) ->
 
 def cam(output: Tensor, gradient: Tensor) -> Tensor:
     """(N, C, H, W) twice -> (N, H, W): the maps weighted by their mean gradients, and what of the sum is positive."""
-    return torch.einsum("nc,nchw->nhw", gradient.mean((2, 3)), output.detach()).relu()
+    weights = at_least_float32(gradient).mean((2, 3))
+    return torch.einsum("nc,nchw->nhw", weights, at_least_float32(output.detach())).relu()
 
 
 def _keeper(name: str, outputs: dict[str, Tensor]) -> Callable[[nn.Module, object, Tensor], None]:

@@ -15,9 +15,14 @@ COARSE = 4
 
 
 def deep_lift(explained: Explained, options: BaselineOptions, tick: Tick) -> Result:
-    """Shrikumar et al. 2017, the rescale rule."""
+    """Shrikumar et al. 2017, the rescale rule; ValueError for a network of half precision."""
     from captum.attr import DeepLift  # noqa: PLC0415 - captum takes two seconds to import
 
+    if explained.net.precision == torch.float16:
+        raise ValueError(
+            "DeepLift divides by differences that half precision rounds to 0: take Integrated Gradients, or the network in"
+            " float32 (module.float())"
+        )
     baseline = explained.baseline(options.baseline, options.seed)
     found = DeepLift(explained.twin).attribute(explained.x.clone().requires_grad_(), baseline, target=explained.target)
     tick(1, 1, None)

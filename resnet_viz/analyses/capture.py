@@ -1,9 +1,11 @@
 """Recording what every block computes, on a twin, with hooks that are always removed.
 
-    twin = net.twin()
-    with capture(twin) as tapes:
-        logits = twin(x)
-    tapes[0].identity, tapes[0].residual, tapes[0].sum, tapes[0].output
+    >>> twin = net.twin()
+    >>> with capture(twin) as tapes:
+    ...     logits = twin(net.preprocess(image))
+    >>> first = tapes[0]
+    >>> bool((first.identity + first.residual == first.sum).all())
+    True
 
 The block's input is forked into two nodes of the autograd graph, one a path, so that gradients can be asked for at the
 shortcut's end and at the residual branch's end separately.

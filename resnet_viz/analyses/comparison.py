@@ -16,7 +16,7 @@ from resnet_viz.analyses.measures import MEANINGS
 BEST_CLASSES, LARGEST_DIFFERENCES = 5, 3
 
 # The measures whose differences are told, and the span of their values: None where only the values themselves set one.
-SPANS = {"response_std": None, "ratio": None, "cosine": 2.0, "shortcut_share": 1.0, "cut": 1.0, "cam_mass": None}
+SPANS = {"response_std": None, "ratio": None, "cosine": 2.0, "residual_share": 1.0, "cut": 1.0, "cam_mass": None}
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ WORDINGS = {
     "response_std": Wording("the response of F has a standard deviation of {:.3g}", "{:.3g}"),
     "ratio": Wording("F is {:.2f} times as large as x", "{:.2f} times"),
     "cosine": Wording("cos(x, F) is {:+.2f}", "{:+.2f}"),
-    "shortcut_share": Wording("the shortcut carries {:.0%} of the gradient", "{:.0%}"),
+    "residual_share": Wording("the gradient through F is {:.0%}", "{:.0%}"),
     "cut": Wording("the ReLU cuts {:.0%} of the entries", "{:.0%}"),
     "cam_mass": Wording("the Grad-CAM mass is {:.3g} logits", "{:.3g}"),
 }
@@ -37,9 +37,12 @@ def sentences(comparison: Comparison, truth: str | None = None) -> tuple[str, ..
 
 def _predictions(comparison: Comparison) -> Iterator[str]:
     left, right = comparison.left.predictions[0], comparison.right.predictions[0]
+    alone = len(comparison.left.predictions) == len(comparison.right.predictions) == 1
     if left.label == right.label:
         values = f"{left.probability:.1%} for {comparison.left_name}, {right.probability:.1%} for {comparison.right_name}"
-        yield f"The prediction is {left.label} on both sides: {values}"
+        yield (
+            f"The probability of {left.label}: {values}" if alone else f"The prediction is {left.label} on both sides: {values}"
+        )
         return
     said = f"{left.label} for {comparison.left_name} ({left.probability:.1%})"
     yield f"The prediction is {said}, {right.label} for {comparison.right_name} ({right.probability:.1%})"

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from resnet_viz.analyses.activations import Array, array
+from resnet_viz.analyses.activations import Array, array, at_least_float32
 from resnet_viz.analyses.baselines import Baseline
 from resnet_viz.analyses.capture import Tape, capture
 from resnet_viz.analyses.context import Explained, explain
@@ -53,7 +53,7 @@ class BlockConductance:
 class Conductance:
     """Every block's conductance, first to last, for one class and one baseline.
 
-    `difference` is F(x) - F(baseline); `delta` that of the block that misses it by most.
+    `difference` is logit(image) - logit(baseline); `delta` that of the block that misses it by most.
     """
 
     model: str
@@ -153,10 +153,15 @@ def _sweep_points(explained: Explained, x: Tensor, sweep: _Sweep) -> None:
 
 
 def _places(tape: Tape, at_output: Tensor, at_sum: Tensor) -> dict[str, _Place]:
-    places = {"output": _Place(tape.output.detach(), at_output), "residual": _Place(tape.residual.detach(), at_sum)}
+    at_output, at_sum = at_least_float32(at_output), at_least_float32(at_sum)
+    places = {"output": _place(tape.output, at_output), "residual": _place(tape.residual, at_sum)}
     if tape.identity is not None:
-        places["identity"] = _Place(tape.identity.detach(), at_sum)
+        places["identity"] = _place(tape.identity, at_sum)
     return places
+
+
+def _place(values: Tensor, gradients: Tensor) -> _Place:
+    return _Place(at_least_float32(values.detach()), gradients)
 
 
 def _block(name: str, totals: dict[str, Tensor], difference: float) -> BlockConductance:

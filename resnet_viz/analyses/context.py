@@ -90,7 +90,7 @@ class Explained:
         return baseline_tensor(self.net, kind, self.seen, seed)
 
     def difference(self, baseline: Tensor) -> float:
-        """F(x) - F(baseline), the difference that a complete attribution adds up to."""
+        """logit(image) - logit(baseline), the difference that a complete attribution adds up to."""
         with torch.no_grad():
             at_x, at_baseline = self.logit(torch.cat([self.x, baseline])).tolist()
         return float(at_x - at_baseline)

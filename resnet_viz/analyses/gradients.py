@@ -13,10 +13,21 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from resnet_viz.analyses.activations import at_least_float32
 from resnet_viz.analyses.capture import Tape, capture
 from resnet_viz.analyses.objectives import Objective, ObjectiveKind
 from resnet_viz.nets.blocks import ShortcutKind
 from resnet_viz.nets.net import Net, WeightsOrigin
+
+# What the fields of BlockGradients are called in tables.
+SHARED_NAMES = {
+    "name": "block",
+    "kind": "shortcut",
+    "shortcut": "grad_identity_norm",
+    "branch": "grad_residual_norm",
+    "total": "grad_input_norm",
+    "share": "shortcut_share",
+}
 
 
 @dataclass(frozen=True)
@@ -60,8 +71,9 @@ class Gradients:
         return int(self.parameters.memory_usage().sum()) + 100 * len(self.blocks)
 
     def table(self) -> pd.DataFrame:
-        """Return a row a block."""
-        return pd.DataFrame([asdict(block) for block in self.blocks]).set_index("name")
+        """Return one row per block; the columns that `Inspection.table` has too have its names."""
+        rows = [asdict(block) | {"residual_share": 1 - block.share} for block in self.blocks]
+        return pd.DataFrame(rows).rename(columns=SHARED_NAMES).set_index("block")
 
 
 def gradients(
@@ -74,7 +86,7 @@ def gradients(
     """Differentiate an objective of a class, by default the predicted one, at every block's input and every parameter.
 
     `versus` is the other class of a logit difference, by default the likeliest other one. ValueError for a class or an
-    objective that there is not.
+    objective that there is not, and for a logit difference of a network with a single logit.
     """
     twin = net.twin()
     parameters = _own_parameters(twin)
@@ -103,12 +115,13 @@ def _own_parameters(twin: nn.Module) -> dict[str, nn.Parameter]:
 
 
 def _objective(net: Net, logits: Tensor, target: int | str | None, kind: ObjectiveKind, versus: int | str | None) -> Objective:
-    best, second = logits.topk(2).indices.tolist()
-    index = best if target is None else net.class_index(target)
+    index = int(logits.argmax()) if target is None else net.class_index(target)
     if kind != "logit difference":
-        return Objective(kind, index)
-    other = (second if index == best else best) if versus is None else net.class_index(versus)
-    return Objective(kind, index, other)
+        return Objective(kind, index, head=net.head)
+    if len(logits) < 2:
+        raise ValueError(f"a logit difference needs two classes and {net.title} has one: take the objective 'logit'")
+    likeliest = next(other for other in logits.argsort(descending=True).tolist() if other != index)
+    return Objective(kind, index, likeliest if versus is None else net.class_index(versus), net.head)
 
 
 def _block(tape: Tape, shortcut: Tensor | None, branch: Tensor, total: Tensor) -> BlockGradients:
@@ -119,7 +132,8 @@ def _block(tape: Tape, shortcut: Tensor | None, branch: Tensor, total: Tensor) -
         return BlockGradients(tape.name, tape.stage, tape.shortcut, nan, branch_norm, total_norm, nan, nan, error)
     shortcut_norm, both = _norm(shortcut), _norm(shortcut) + branch_norm
     product = shortcut_norm * branch_norm
-    cosine = torch.dot(shortcut.flatten(), branch.flatten()).item() / product if product else math.nan
+    both_ways = torch.dot(at_least_float32(shortcut).flatten(), at_least_float32(branch).flatten()).item()
+    cosine = both_ways / product if product else math.nan
     return BlockGradients(
         name=tape.name,
         stage=tape.stage,
@@ -141,4 +155,4 @@ def _row(name: str, gradient: Tensor, blocks: list[str]) -> dict[str, object]:
 
 
 def _norm(tensor: Tensor) -> float:
-    return float(torch.linalg.vector_norm(tensor).item())
+    return float(torch.linalg.vector_norm(at_least_float32(tensor)).item())

@@ -1,8 +1,9 @@
 """The main job: everything the first page shows, in one forward and one backward pass."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar, get_args
 
 import numpy as np
 import pandas as pd
@@ -16,13 +17,19 @@ from resnet_viz.analyses.cams import cam
 from resnet_viz.analyses.capture import OnBlock, Tape, capture
 from resnet_viz.analyses.measures import ForkGradients, Measures, measure
 from resnet_viz.nets.blocks import ShortcutKind
-from resnet_viz.nets.net import Net, WeightsOrigin
+from resnet_viz.nets.net import Head, Net, WeightsOrigin
 
+Precision = Literal["float32", "float16", "bfloat16", "float64"]
+# These measures take passes of their own.
+REMOVALS = ("logit_drop", "probability_drop")
 Record = TypeVar("Record", Tape, ForkGradients)
 
 
 class Prediction(NamedTuple):
-    """A class and how much the network is for it; the probability is the softmax of the logits."""
+    """A class, its logit, and its probability: the softmax of the logits, or the logit's sigmoid (see `Net.head`).
+
+    A network with a single logit has one prediction: the class that the logit is for, probable or not.
+    """
 
     label: str
     index: int  # type: ignore[assignment]  # the public name; nobody asks a prediction for tuple.index
@@ -36,7 +43,7 @@ class BlockMaps:
 
     `sum` is identity + residual and `output` its ReLU, both exactly. `grad_identity` and `grad_residual` are d logit / dx
     through the shortcut and through F, and add up to `grad_input`. A plain block has no shortcut: `identity` and
-    `grad_identity` are None, `sum` is the residual.
+    `grad_identity` are None, `sum` is the residual. `precision` is the type of number that the network computes in.
     """
 
     identity: Array | None
@@ -46,17 +53,19 @@ class BlockMaps:
     grad_identity: Array | None
     grad_residual: Array
     grad_input: Array
+    precision: Precision = "float32"
 
     @property
     def nbytes(self) -> int:
         """Memory in bytes."""
-        return sum(values.nbytes for values in vars(self).values() if values is not None)
+        return sum(values.nbytes for values in vars(self).values() if isinstance(values, np.ndarray))
 
     @property
     def error(self) -> float:
-        """The largest entry of |identity + residual - sum|."""
+        """The largest entry of |identity + residual - sum|, added up in the network's own precision."""
         made = self.residual if self.identity is None else self.identity + self.residual
-        return float(np.abs(made - self.sum).max())
+        rounded = torch.from_numpy(made).to(getattr(torch, self.precision)).to(torch.from_numpy(made).dtype).numpy()
+        return float(np.abs(rounded - self.sum).max())
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +131,7 @@ class Inspection:
     """What every block of a network does with one image.
 
     `seen` is the crop the network saw, uint8 (H, W, 3); `target` the class whose logit the gradients are of; `predictions`
-    hold every class, best first.
+    hold every class, best first, and `head` says how their probabilities were made.
     """
 
     model: str
@@ -133,6 +142,7 @@ class Inspection:
     target: int
     predictions: tuple[Prediction, ...]
     blocks: tuple[BlockInspection, ...]
+    head: Head = "softmax"
 
     @property
     def target_label(self) -> str:
@@ -161,12 +171,20 @@ class Inspection:
         return max(self.blocks, key=size).name
 
     def table(self) -> pd.DataFrame:
-        """Return a row a block with every scalar measure; `resnet_viz.MEANINGS` documents the columns and their units."""
+        """Return one row per block with every scalar measure; `resnet_viz.MEANINGS` documents the columns and their units.
+
+        What the target loses without each block is NaN until `AblationSweep.added_to` has added it.
+        """
         rows = [
             {"block": block.name, "stage": block.stage, "shortcut": block.shortcut} | asdict(block.measures)
             for block in self.blocks
         ]
         return pd.DataFrame(rows).set_index("block")
+
+    @property
+    def has_removals(self) -> bool:
+        """Whether the measures say what the target loses without each block."""
+        return any(not math.isnan(block.measures.logit_drop) for block in self.blocks)
 
     def keeping(self, *names: str) -> "Inspection":
         """Return a small copy: all scalars and Grad-CAMs, but the maps of the named blocks alone."""
@@ -229,6 +247,7 @@ def _inspection(
         target=index,
         predictions=ranked(net, logits),
         blocks=tuple(map(_block, tapes, gradients, measures)),
+        head=net.head,
     )
 
 
@@ -265,7 +284,7 @@ def _picked(record: Record, number: int) -> Record:
 def ranked(net: Net, logits: Tensor) -> tuple[Prediction, ...]:
     """Name every class for logits (classes,), the likeliest first."""
     order = logits.argsort(descending=True).tolist()
-    values, shares = logits.tolist(), logits.softmax(0).tolist()
+    values, shares = logits.tolist(), net.probabilities(logits).tolist()
     return tuple(Prediction(net.labels[i], i, values[i], shares[i]) for i in order)
 
 
@@ -278,10 +297,16 @@ def _block(tape: Tape, grads: ForkGradients, measures: Measures) -> BlockInspect
         grad_identity=_maybe(grads.identity),
         grad_residual=array(grads.residual),
         grad_input=array(grads.input),
+        precision=_precision(tape.sum),
     )
     channels, height, width = maps.sum.shape
     cam = array(grads.cam)
     return BlockInspection(tape.name, tape.stage, tape.shortcut, (channels, height, width), measures, cam, maps)
+
+
+def _precision(tensor: Tensor) -> Precision:
+    name = str(tensor.dtype).removeprefix("torch.")
+    return next(known for known in get_args(Precision) if known == name)
 
 
 def _maybe(tensor: Tensor | None) -> Array | None:

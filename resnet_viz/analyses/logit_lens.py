@@ -12,17 +12,16 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from resnet_viz.analyses.ablation import is_removable
+from resnet_viz.analyses.ablation import is_removable, probabilities
 from resnet_viz.analyses.activations import Array
 from resnet_viz.analyses.capture import OnBlock
 from resnet_viz.nets.blocks import ResidualBlock, blocks_of
-from resnet_viz.nets.net import Net, WeightsOrigin
+from resnet_viz.nets.net import Head, Net, WeightsOrigin
 
 STEM = "stem"
 
@@ -40,6 +39,7 @@ class Lens:
     labels: tuple[str, ...]
     places: tuple[str, ...]
     logits: Array
+    head: Head = "softmax"
 
     @property
     def nbytes(self) -> int:
@@ -48,10 +48,8 @@ class Lens:
 
     @property
     def probabilities(self) -> Array:
-        """The softmax of each row."""
-        powers = np.exp(self.logits - self.logits.max(1, keepdims=True))
-        shares: Array = powers / powers.sum(1, keepdims=True)
-        return shares
+        """The probabilities of each row: its softmax, or the sigmoid of each logit where `head` says so."""
+        return probabilities(self.logits, self.head)
 
     @property
     def leaders(self) -> tuple[int, ...]:
@@ -78,7 +76,7 @@ def lens(net: Net, image: Image.Image, *, on_block: OnBlock | None = None) -> Le
         for handle in _reading(twin, stopped, on_block):
             hooks.callback(handle.remove)
         logits: Array = twin(net.preprocess(image)).cpu().numpy()
-    return Lens(net.name, net.title, net.weights, net.labels, (STEM, *net.blocks), logits)
+    return Lens(net.name, net.title, net.weights, net.labels, (STEM, *net.blocks), logits, net.head)
 
 
 def along_shortcut(block: ResidualBlock, x: Tensor) -> Tensor:

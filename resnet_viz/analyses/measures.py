@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from resnet_viz.analyses.activations import at_least_float32
 from resnet_viz.analyses.capture import Tape
 from resnet_viz.nets.costs import count_parameters, multiply_adds
 from resnet_viz.nets.residual_graph.network import GraphBlock
@@ -24,13 +25,16 @@ class Meaning:
     sentence: str
 
 
-def _measure(symbol: str, unit: str, sentence: str) -> Any:  # noqa: ANN401 - a dataclass field takes its place
-    return field(metadata={"meaning": Meaning(symbol, unit, sentence)})
+def _measure(symbol: str, unit: str, sentence: str, **default: float) -> Any:  # noqa: ANN401 - a dataclass field takes its place
+    return field(metadata={"meaning": Meaning(symbol, unit, sentence)}, **default)
 
 
 @dataclass(frozen=True)
 class Measures:
-    """Every scalar measure of one block; NaN where a plain block has no shortcut to measure."""
+    """Every scalar measure of one block; NaN where a plain block has no shortcut to measure.
+
+    What the target loses without the block takes passes of its own: it is NaN until `AblationSweep.added_to` fills it in.
+    """
 
     identity_norm: float = _measure("|x|", "L2 norm", "Size of the identity: x, or what the shortcut makes of it.")
     residual_norm: float = _measure("|F|", "L2 norm", "Size of the residual branch's output F(x).")
@@ -55,10 +59,27 @@ class Measures:
     grad_input_norm: float = _measure(
         "|g|", "logit per unit of x", "Size of the whole gradient at the block's input: the sum of the two."
     )
-    shortcut_share: float = _measure("gradient share", "0 to 1", "The shortcut's part: |g shortcut| / (|g shortcut| + |g F|).")
+    shortcut_share: float = _measure(
+        "gradient through the shortcut", "0 to 1", "The shortcut's part of the gradient: |g shortcut| / (|g shortcut| + |g F|)."
+    )
+    residual_share: float = _measure(
+        "gradient through F", "0 to 1", "The residual branch's part of the gradient: |g F| / (|g shortcut| + |g F|)."
+    )
     cam_mass: float = _measure("Grad-CAM mass", "logits", "Sum of the block's Grad-CAM over all pixels, after its ReLU.")
     parameters: int = _measure("parameters", "count", "Trainable numbers of the block, shortcut included.")
     multiply_adds: int = _measure("multiply-adds", "count", "Multiply-adds of the block's convolutions for this image.")
+    logit_drop: float = _measure(
+        "logit lost without F",
+        "logits",
+        "By how much the target's logit falls when the residual branch is removed; negative where it rises.",
+        default=math.nan,
+    )
+    probability_drop: float = _measure(
+        "probability lost without F",
+        "0 to 1",
+        "By how much the target's probability falls when the residual branch is removed; negative where it rises.",
+        default=math.nan,
+    )
 
 
 MEANINGS: dict[str, Meaning] = {entry.name: entry.metadata["meaning"] for entry in fields(Measures)}
@@ -83,8 +104,8 @@ def measure(tapes: list[Tape], gradients: list[ForkGradients]) -> list[Measures]
 def _sums(tape: Tape, grads: ForkGradients) -> Tensor:
     """Reduce the tensors of one block to the eleven numbers from which its measures follow."""
     missing = torch.full((), math.nan, device=tape.sum.device)
-    identity = None if tape.identity is None else tape.identity.detach()
-    residual, total, output = tape.residual.detach(), tape.sum.detach(), tape.output.detach()
+    identity = None if tape.identity is None else at_least_float32(tape.identity.detach())
+    residual, total, output = (at_least_float32(each.detach()) for each in (tape.residual, tape.sum, tape.output))
     return torch.stack(
         [
             missing if identity is None else _norm(identity),
@@ -105,7 +126,7 @@ def _sums(tape: Tape, grads: ForkGradients) -> Tensor:
 
 def _norm(tensor: Tensor) -> Tensor:
     # Half the time of torch.linalg.vector_norm.
-    entries = tensor.flatten()
+    entries = at_least_float32(tensor).flatten()
     return torch.dot(entries, entries).sqrt()
 
 
@@ -124,6 +145,7 @@ def _measures(tape: Tape, row: list[float]) -> Measures:
         grad_residual_norm=g_branch,
         grad_input_norm=g_input,
         shortcut_share=_divide(g_shortcut, g_shortcut + g_branch),
+        residual_share=_divide(g_branch, g_shortcut + g_branch),
         cam_mass=cam,
         parameters=count_parameters(tape.block),
         multiply_adds=_multiply_adds(tape),

@@ -25,10 +25,18 @@ from resnet_viz.analyses.method_options import (
     WindowOptions,
 )
 
-__all__ = ["METHODS", "Method", "gauss_legendre"]
+__all__ = ["METHODS", "PER_UNIT", "UNITS", "Method", "gauss_legendre"]
 
-# A unit is one of the normalised values that the network is given.
 LOGIT, PER_UNIT = "logit", "logit / unit"
+SQUARED, TRIPLED, PER_CELL = "logit² / unit", "logit × 3", "logit / cell"
+# What each unit means, as the end of a sentence.
+UNITS = {
+    LOGIT: "the part of the class's logit that a pixel accounts for",
+    PER_UNIT: "the change of the class's logit if the pixel's normalised value rose by 1",
+    SQUARED: "a gradient (logit per unit of the normalised value) times a Grad-CAM value (logit)",
+    TRIPLED: "the fall of the class's logit, counted once for each of the three colours",
+    PER_CELL: "the part of the class's logit that a cell of the block's feature map accounts for",
+}
 
 
 @dataclass(frozen=True)
@@ -53,7 +61,7 @@ METHODS: dict[str, Method] = {
         saliency,
     ),
     "input_x_gradient": Method(
-        "Input x Gradient",
+        "Input × Gradient",
         "The gradient times the pixel's own normalised value.",
         "Shrikumar et al. 2016, https://arxiv.org/abs/1605.01713",
         LOGIT,
@@ -104,7 +112,7 @@ METHODS: dict[str, Method] = {
         "Guided Grad-CAM",
         "Guided Backprop where Grad-CAM sees evidence for the class.",
         "Selvaraju et al. 2017, https://arxiv.org/abs/1610.02391",
-        "logit² / unit",
+        SQUARED,
         PlaceOptions,
         guided_grad_cam,
     ),
@@ -112,7 +120,7 @@ METHODS: dict[str, Method] = {
         "Occlusion",
         "By how much the logit falls when a window of the picture is covered, counted for each of its three colours.",
         "Zeiler and Fergus 2014, https://arxiv.org/abs/1311.2901",
-        "logit × 3",
+        TRIPLED,
         WindowOptions,
         occlusion,
     ),
@@ -120,7 +128,7 @@ METHODS: dict[str, Method] = {
         "Grad-CAM",
         "Where the maps that speak for the class are strong, at a block and a place of your choice.",
         "Selvaraju et al. 2017, https://arxiv.org/abs/1610.02391",
-        "logit / cell",
+        PER_CELL,
         PlaceOptions,
         grad_cam,
     ),

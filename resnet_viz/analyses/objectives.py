@@ -6,6 +6,8 @@ from typing import Literal, get_args
 from torch import Tensor
 from torch.nn import functional as F
 
+from resnet_viz.nets.net import Head
+
 ObjectiveKind = Literal["logit", "log-probability", "cross-entropy", "logit difference"]
 OBJECTIVES: tuple[ObjectiveKind, ...] = get_args(ObjectiveKind)
 
@@ -14,13 +16,15 @@ OBJECTIVES: tuple[ObjectiveKind, ...] = get_args(ObjectiveKind)
 class Objective:
     """A number computed from the logits for the class `target`; `versus` is the other class of a difference.
 
-    "logit" is z_t, "log-probability" log softmax(z)_t, "cross-entropy" its negative, "logit difference" z_t - z_v.
+    "logit" is z_t, "log-probability" log softmax(z)_t, or log sigmoid(z_t) where `head` is a sigmoid, "cross-entropy" its
+    negative, "logit difference" z_t - z_v.
     ValueError for an unknown kind, or a difference without another class.
     """
 
     kind: ObjectiveKind
     target: int
     versus: int | None = None
+    head: Head = "softmax"
 
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
@@ -35,5 +39,8 @@ class Objective:
             return logits[:, self.target] - logits[:, self.versus]
         if self.kind == "logit":
             return logits[:, self.target]
-        log_probability = F.log_softmax(logits, 1)[:, self.target]
+        if self.head == "sigmoid":
+            log_probability = F.logsigmoid(logits[:, self.target])
+        else:
+            log_probability = F.log_softmax(logits, 1)[:, self.target]
         return -log_probability if self.kind == "cross-entropy" else log_probability

@@ -1,6 +1,5 @@
 """Can an attribution be trusted? Deletion and insertion, randomised parameters, and what small changes do to it."""
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -9,7 +8,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from resnet_viz.analyses.activations import Array
 from resnet_viz.analyses.attribution import Attribution, attribute
@@ -45,25 +44,36 @@ class PerturbationCurve:
 
 @dataclass(frozen=True, eq=False)
 class Perturbation:
-    """Deletion and insertion (Petsiuk et al. 2018, https://arxiv.org/abs/1806.07421, section 3.2), by the map and at random."""
+    """Deletion and insertion (Petsiuk et al. 2018, https://arxiv.org/abs/1806.07421, section 3.2), by the map and at random.
+
+    Removed pixels show the `baseline`. A `constant` map has the same value at every pixel and so no order of its own.
+    """
 
     deletion: PerturbationCurve
     insertion: PerturbationCurve
     random_deletion: PerturbationCurve
     random_insertion: PerturbationCurve
+    baseline: Baseline
+    constant: bool
 
     @property
     def nbytes(self) -> int:
         """Memory of all arrays in bytes."""
-        return sum(curve.shares.nbytes + curve.probabilities.nbytes for curve in vars(self).values())
+        curves = (self.deletion, self.insertion, self.random_deletion, self.random_insertion)
+        return sum(curve.shares.nbytes + curve.probabilities.nbytes for curve in curves)
 
 
 @dataclass(frozen=True)
 class Randomised:
-    """The map's rank correlation with the trained one, after everything from the head down to each layer was drawn anew."""
+    """The rank correlation with the original map, after everything from the head down to each layer was re-initialised.
+
+    None where one of the two maps has the same value at every pixel, which leaves no ranks to compare; `constant` says that
+    this is the original map, so that all of them are None.
+    """
 
     layers: tuple[str, ...]
-    correlations: tuple[float, ...]
+    correlations: tuple[float | None, ...]
+    constant: bool
 
     @property
     def nbytes(self) -> int:
@@ -128,7 +138,7 @@ def perturbation(
             for ranks in (by_map, by_chance)
             for whole, ground in ((explained.x, empty), (empty, explained.x))
         ]
-    return Perturbation(*curves)
+    return Perturbation(*curves, baseline, _is_constant(attribution.map))
 
 
 def randomisation(
@@ -139,21 +149,21 @@ def randomisation(
     seed: int = 0,
     on_step: OnStep = no_step,
 ) -> Randomised:
-    """Draw the parameters anew, layer by layer from the head down, and compare the map with that of the trained network.
+    """Re-initialise the network layer by layer from the head down, and compare the map with that of the trained network.
 
     The cascading check of Adebayo et al. 2018 (https://arxiv.org/abs/1810.03292, section 4.1) with Spearman's rank correlation
     of absolute values, a step for the head and for each block. A map that hardly changes does not depend on what was learned.
     """
-    drawn = replace(net, module=copy.deepcopy(net.module))
+    drawn = replace(net, module=_with_own_weights(net.twin()))
     layers = [("head", drawn.module.get_submodule("fc")), *reversed(drawn.blocks.items())]
     trained = np.abs(attribution.map)
     found = []
     for done, (_, layer) in enumerate(layers, 1):
-        initialise(layer, seed + done)
+        _reinitialise(layer, seed + done)
         again = attribute(drawn, image, attribution.method, attribution.target, **attribution.options)
         found.append(rank_correlation(trained, np.abs(again.map)))
         on_step(done, len(layers))
-    return Randomised(tuple(name for name, _ in layers), tuple(found))
+    return Randomised(tuple(name for name, _ in layers), tuple(found), _is_constant(trained))
 
 
 def infidelity(
@@ -166,16 +176,16 @@ def infidelity(
     """
     from captum.metrics import infidelity as captum_infidelity  # noqa: PLC0415 - captum takes two seconds to import
 
-    explained = explain(net, image, attribution.target)
     generator = torch.Generator().manual_seed(seed)
-    deviation = noise * explained.range
+    with torch.inference_mode(mode=False), torch.no_grad():
+        explained = explain(net, image, attribution.target)
+        deviation = noise * explained.range
 
-    def perturb(inputs: Tensor) -> tuple[Tensor, Tensor]:
-        drawn = (torch.randn(inputs.shape, generator=generator) * deviation).to(inputs.device)
-        return drawn, inputs - drawn
+        def perturb(inputs: Tensor) -> tuple[Tensor, Tensor]:
+            drawn = (torch.randn(inputs.shape, generator=generator) * deviation).to(inputs.device)
+            return drawn, inputs - drawn
 
-    maps = torch.from_numpy(attribution.attributions)[None].to(explained.x.device)
-    with torch.no_grad():
+        maps = torch.from_numpy(attribution.attributions)[None].to(explained.x.device)
         found = captum_infidelity(
             explained.logit, perturb, explained.x, maps, n_perturb_samples=samples,
             max_examples_per_batch=min(explained.batch, samples), normalize=True,
@@ -190,9 +200,13 @@ def sensitivity(
 
     |map(x + d) - map(x)| / |map(x)| at its largest over `samples` uniform d within `radius`, in normalised units.
     """
+    with torch.inference_mode(mode=False):
+        return _sensitivity(explain(net, image, attribution.target), attribution, samples, radius, seed)
+
+
+def _sensitivity(explained: Explained, attribution: Attribution, samples: int, radius: float, seed: int) -> float:
     from captum.metrics import sensitivity_max  # noqa: PLC0415 - captum takes two seconds to import
 
-    explained = explain(net, image, attribution.target)
     generator = torch.Generator().manual_seed(seed)
     method = METHODS[attribution.method]
     options = method.options(**attribution.options)
@@ -202,18 +216,46 @@ def sensitivity(
         drawn = (torch.rand(pictures.shape, generator=generator) * 2 - 1) * radius
         return pictures + drawn.to(pictures.device)
 
-    def maps(inputs: Tensor | tuple[Tensor, ...]) -> Tensor:
+    # A bare tensor would be taken for a tuple of its images' channels, each with a norm of its own.
+    def maps(inputs: Tensor | tuple[Tensor, ...]) -> tuple[Tensor]:
         each = (method.run(replace(explained, x=x[None]), options, no_tick).attributions for x in _only(inputs))
         with torch.enable_grad():  # captum switches gradients off
-            return torch.cat(list(each))
+            return (torch.cat(list(each)),)
 
     found = sensitivity_max(maps, explained.x, perturb_func=perturb, n_perturb_samples=samples, max_examples_per_batch=1)
     return float(found.item())
 
 
-def rank_correlation(first: Array, second: Array) -> float:
-    """Spearman's rank correlation of two maps, ties sharing their mean rank; NaN where one of them is constant."""
+def rank_correlation(first: Array, second: Array) -> float | None:
+    """Spearman's rank correlation of two maps, ties sharing their mean rank; None where one of them is constant."""
+    if _is_constant(first) or _is_constant(second):
+        return None
     return float(pd.Series(first.ravel()).rank().corr(pd.Series(second.ravel()).rank()))
+
+
+def _is_constant(values: Array) -> bool:
+    return bool(values.min() == values.max())
+
+
+def _with_own_weights(twin: nn.Module) -> nn.Module:
+    """Give a twin copies of the weights that it shares, so that they can be changed."""
+    with torch.inference_mode(mode=False), torch.no_grad():
+        for module in twin.modules():
+            for name, parameter in list(module.named_parameters(recurse=False)):
+                setattr(module, name, nn.Parameter(parameter.clone(), requires_grad=False))
+    return twin
+
+
+@torch.no_grad()
+def _reinitialise(layer: nn.Module, seed: int) -> None:
+    """Draw every parameter anew, those that `initialise` does not know from a normal distribution with their own moments."""
+    before = {name: parameter.clone() for name, parameter in layer.named_parameters()}
+    initialise(layer, seed)
+    generator = torch.Generator().manual_seed(seed)
+    for name, parameter in layer.named_parameters():
+        if parameter.numel() > 1 and torch.equal(parameter, before[name]):
+            drawn = torch.randn(parameter.shape, generator=generator)
+            parameter.copy_(drawn * parameter.std().item() + parameter.mean().item())
 
 
 def _only(inputs: Tensor | tuple[Tensor, ...]) -> Tensor:
@@ -239,6 +281,6 @@ def _curve(
     for chunk in explained.chunks(steps + 1):
         pictures = torch.where(order < counts[chunk].view(-1, 1, 1, 1), ground, whole)
         logits: Tensor = explained.twin(pictures)
-        probabilities.append(logits.softmax(1)[:, explained.target])
+        probabilities.append(explained.net.probabilities(logits)[:, explained.target])
         tick(chunk.stop - chunk.start)
     return PerturbationCurve((counts / ranks.size).cpu().numpy(), torch.cat(probabilities).cpu().numpy())

@@ -1,7 +1,7 @@
 """A network whose passes can be stopped between two blocks, forwards and backwards, whatever analysis runs them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
@@ -13,7 +13,7 @@ from resnet_viz.nets.net import Net
 class InterruptibleNet(Net):
     """A network that calls `check` at every block of every pass of its twins: what that raises ends the pass."""
 
-    check: Callable[[], None]
+    check: Callable[[], None] = field(kw_only=True)
 
     @classmethod
     def of(cls, net: Net, check: Callable[[], None]) -> "InterruptibleNet":

@@ -132,7 +132,7 @@ def _features_and_cuts(net: Net, image: Image.Image) -> tuple[Tensor, list[float
         cuts.append((args[0] < 0).float().mean().item())
 
     def keep(_: nn.Module, __: object, output: Tensor) -> None:
-        features.append(output.clone())
+        features.append(output.float().clone())
 
     with ExitStack() as hooks:
         hooks.callback(twin.get_submodule("bn1").register_forward_hook(keep).remove)

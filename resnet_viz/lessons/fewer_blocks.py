@@ -103,11 +103,11 @@ def measure(
 
 def outputs(net: Net, x: Tensor, plans: Sequence[Plan]) -> Iterator[tuple[Plan, Tensor]]:
     """Run several plans on the same pictures and give each one's logits; what plans begin with in common is computed once."""
-    module = net.module
+    module = net.twin()
     stem = [getattr(module, name) for name in ("conv1", "bn1", "relu", "maxpool") if hasattr(module, name)]
     for layer in stem:
         x = layer(x)
-    yield from _descend(net, x, sorted(plans), 0)
+    yield from _descend(module, x, sorted(plans), 0)
 
 
 def removal_plans(net: Net, seed: int = 0) -> list[Plan]:
@@ -206,14 +206,14 @@ def _keeps_shape(block: ResidualBlock) -> bool:
     return layers[0].in_channels == layers[-1].out_channels and all(layer.stride == (1, 1) for layer in layers)
 
 
-def _descend(net: Net, x: Tensor, plans: Sequence[Plan], done: int) -> Iterator[tuple[Plan, Tensor]]:
+def _descend(module: nn.Module, x: Tensor, plans: Sequence[Plan], done: int) -> Iterator[tuple[Plan, Tensor]]:
     finished = [plan for plan in plans if len(plan) == done]
     if finished:
-        logits = net.module.get_submodule("fc")(net.module.get_submodule("avgpool")(x).flatten(1))
+        logits = module.get_submodule("fc")(module.get_submodule("avgpool")(x).flatten(1))
         yield from ((plan, logits) for plan in finished)
     going_on = [plan for plan in plans if len(plan) > done]
     for name, group in groupby(going_on, key=lambda plan: plan[done]):
-        yield from _descend(net, net.blocks[name](x), list(group), done + 1)
+        yield from _descend(module, module.get_submodule(name)(x), list(group), done + 1)
 
 
 def _missing(whole: Plan, plan: Plan) -> Plan:

@@ -21,6 +21,7 @@ from resnet_viz.images import ImageError, open_image, upright_rgb
 from resnet_viz.nets.blocks import ZeroPad, initialise
 from resnet_viz.nets.costs import count_parameters
 from resnet_viz.nets.net import Net, WeightsError
+from resnet_viz.nets.twins import copy_tree
 from resnet_viz.nets.zoo import read_card
 
 Shape = tuple[int, int, int]
@@ -247,7 +248,7 @@ def _shortcut(net: Net, source: str, seed: int) -> tuple[nn.Sequential | None, i
         return None, made.stride, made.extra + _input_channels(block)
     if isinstance(made, nn.Sequential) and isinstance(made[0], nn.Conv2d) and made[0].kernel_size == (1, 1):
         # The features are on the processor, wherever the network is.
-        return copy.deepcopy(made).cpu(), made[0].stride[0], made[0].out_channels
+        return copy.deepcopy(copy_tree(made)).float().cpu(), made[0].stride[0], made[0].out_channels
     changing = [name for name, each in net.blocks.items() if each.downsample is not None]
     raise ValueError(f"{net.title} has no shortcut that changes a shape at {source}: take {' or '.join([PICTURE, *changing])}.")
 
@@ -282,7 +283,7 @@ def _features(net: Net, image: Image.Image, source: str) -> Tensor:
     with capture(twin) as tapes:
         twin(net.preprocess(image))
     found = next(tape.input for tape in tapes if tape.name == source)
-    return found.cpu()
+    return found.float().cpu()
 
 
 def _gallery() -> list[Image.Image]:

@@ -10,6 +10,8 @@ and hooks, Captum and ablation find the same places in every network. No ReLU is
 what it was. The plain twin keeps the layers and drops the shortcut.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import torch
@@ -195,17 +197,31 @@ def initialise(module: nn.Module, seed: int) -> None:
     """Draw new weights from a generator of their own, so that a seed gives one network whatever other threads draw.
 
     Convolutions after He et al. 2015b (https://arxiv.org/abs/1502.01852, equation 15, fan out), as torchvision does; batch
-    norms 1 and 0; linear layers uniform in +-1/sqrt(inputs).
+    norms 1 and 0; linear layers uniform in +-1/sqrt(inputs). The numbers are drawn on the processor and copied to where the
+    weights are, so that every device and precision gets the same ones.
     """
     generator = torch.Generator().manual_seed(seed)
+
+    def he(values: Tensor) -> Tensor:
+        return nn.init.kaiming_normal_(values, mode="fan_out", nonlinearity="relu", generator=generator)
+
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d):
-            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu", generator=generator)
+            _fill(layer.weight, he)
         elif isinstance(layer, nn.BatchNorm2d):
             layer.reset_running_stats()
-            nn.init.ones_(layer.weight)
-            nn.init.zeros_(layer.bias)
+            if layer.affine:
+                nn.init.ones_(layer.weight)
+                nn.init.zeros_(layer.bias)
         elif isinstance(layer, nn.Linear):
             bound = layer.in_features**-0.5
-            nn.init.uniform_(layer.weight, -bound, bound, generator=generator)
-            nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
+            uniform = partial(nn.init.uniform_, a=-bound, b=bound, generator=generator)
+            _fill(layer.weight, uniform)
+            if layer.bias is not None:
+                _fill(layer.bias, uniform)
+
+
+@torch.no_grad()
+def _fill(parameter: Tensor, draw: Callable[[Tensor], Tensor]) -> None:
+    if isinstance(parameter, nn.Parameter):  # a weight that is computed from others is not drawn itself
+        parameter.copy_(draw(torch.empty(parameter.shape)))

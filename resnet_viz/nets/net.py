@@ -1,7 +1,7 @@
 """A network ready to be looked into: module, labels, preprocessing, and where its weights come from."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from PIL import Image
@@ -9,7 +9,9 @@ from torch import Tensor, nn
 
 from resnet_viz.nets.blocks import ResidualBlock, blocks_of, may_overwrite
 from resnet_viz.nets.preprocessing import Preprocessing
+from resnet_viz.nets.twins import make_twin, precision_of
 
+Head = Literal["softmax", "sigmoid"]
 Source = Literal["shipped", "official", "checkpoint", "module", "untrained"]
 
 
@@ -32,9 +34,13 @@ class WeightsOrigin:
 
 @dataclass(frozen=True, eq=False)
 class Net:
-    """A network in evaluation mode, its parameters frozen, with torchvision's parameter names.
+    """A network with torchvision's parameter names; every analysis runs on a twin of it, in evaluation mode.
 
     It is shared between threads: never register a hook on `module`, take a `twin`.
+
+    `head` says how logits become probabilities: by the softmax, where exactly one class is right, or each by its own sigmoid,
+    where any number of them may be (`dataclasses.replace(net, head="sigmoid")`). A single logit is always a sigmoid: the
+    probability of the one class that it is for.
     """
 
     name: str
@@ -43,11 +49,26 @@ class Net:
     labels: tuple[str, ...]
     preprocessing: Preprocessing
     weights: WeightsOrigin
+    head: Head = "softmax"
+
+    def __post_init__(self) -> None:
+        """Give a single logit its sigmoid: its softmax is 1 whatever the image."""
+        if self.head not in get_args(Head):
+            raise ValueError(
+                f"head {self.head!r} is unknown: take 'softmax', or 'sigmoid' for classes that may be right together"
+            )
+        if len(self.labels) == 1:
+            object.__setattr__(self, "head", "sigmoid")
 
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
         return next(self.module.parameters()).device
+
+    @property
+    def precision(self) -> torch.dtype:
+        """The type of number that the network computes in."""
+        return precision_of(self.module)
 
     @property
     def blocks(self) -> dict[str, ResidualBlock]:
@@ -59,8 +80,8 @@ class Net:
         return self.preprocessing.tensor(image).to(self.device)
 
     def twin(self) -> nn.Module:
-        """Return a copy of the module tree that shares every tensor and has hooks and settings of its own."""
-        return _twin(self.module)
+        """Return a copy of the module that shares its weights; evaluation mode, buffers and hooks are its own."""
+        return make_twin(self.module)
 
     def frugal_twin(self) -> nn.Module:
         """Return a twin for passes that nobody looks into: ReLUs in place take no memory, and a tenth of the time less."""
@@ -69,6 +90,10 @@ class Net:
             if may_overwrite(layer):
                 layer.inplace = True  # type: ignore[assignment]
         return twin
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """(..., classes) -> float32 of the same shape, 0 to 1: the softmax, or each logit's sigmoid where `head` says so."""
+        return logits.float().softmax(-1) if self.head == "softmax" else logits.float().sigmoid()
 
     def class_index(self, target: int | str) -> int:
         """Return the index of a class given by index or label; ValueError says which there are."""
@@ -95,16 +120,3 @@ def pick_device(device: str | torch.device = "auto") -> torch.device:
     if (chosen.index or 0) >= count.get(chosen.type, 0):
         raise ValueError(f"there is no {chosen.type} device on this machine that fits {device}: take device='auto' or 'cpu'")
     return chosen
-
-
-def _twin(module: nn.Module) -> nn.Module:
-    """Copy the tree alone: several times faster than `copy.deepcopy`, which visits every value of every module."""
-    twin = object.__new__(type(module))
-    own = vars(twin)
-    for name, value in vars(module).items():
-        # Most of the dicts are empty ordered ones, which are made three times as fast as they are copied.
-        own[name] = (value.copy() if value else type(value)()) if isinstance(value, dict) else value
-    children = own["_modules"]
-    for name, child in children.items():
-        children[name] = None if child is None else _twin(child)
-    return twin

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import uuid4
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Locator, Page
 
 from tests.servers import ARTIFACTS
 
@@ -43,6 +43,13 @@ def open_app(page: Page, query: str = "") -> None:
 def settle(page: Page) -> None:
     """Wait until the script has run, no placeholder is left and nothing on the page changes any more."""
     page.wait_for_function(SETTLED, arg=[QUIET, uuid4().hex], timeout=TIMEOUT)
+
+
+def give(page: Page, place: Locator, files: Any) -> None:
+    """Put files into a file picker and wait until the server has them and the page has dealt with them."""
+    with page.expect_response(lambda answer: "/upload_file/" in answer.url and answer.request.method == "PUT", timeout=TIMEOUT):
+        place.set_input_files(files)
+    settle(page)
 
 
 def headings(page: Page) -> list[str]:
@@ -109,5 +116,5 @@ def screenshot(page: Page, name: str) -> None:
     width = page.viewport_size["width"] if page.viewport_size else 1440
     height: int = page.evaluate("() => document.querySelector('[data-testid=stMain]').scrollHeight")
     page.set_viewport_size({"width": width, "height": min(height + 60, 4000)})
-    page.wait_for_timeout(700)
+    settle(page)
     page.screenshot(path=ARTIFACTS / f"{name}.png")

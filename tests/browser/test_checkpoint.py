@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 from torch import nn
 from torchvision.transforms._presets import ImageClassification
 
-from tests.browser.screen import headings, open_app, overflow, screenshot, settle
+from tests.browser.screen import give, headings, open_app, overflow, screenshot, settle
 
 SAMPLES = Path(__file__).parents[2] / "assets" / "samples"
 UPLOAD = "[data-testid='stFileUploaderDropzoneInput']"
@@ -40,10 +40,7 @@ def saved(content: object) -> bytes:
 def bring(page: Page, path: Path, data: bytes) -> None:
     path.write_bytes(data)
     page.get_by_text("Use a checkpoint of your own").click()
-    page.wait_for_timeout(400)
-    page.locator(UPLOAD).first.set_input_files(path)
-    page.wait_for_timeout(1500)
-    settle(page)
+    give(page, page.locator(UPLOAD).first, path)
 
 
 def test_a_saved_resnet18_of_seven_classes_predicts_as_stock_torchvision_does(
@@ -60,7 +57,7 @@ def test_a_saved_resnet18_of_seven_classes_predicts_as_stock_torchvision_does(
     with torch.no_grad():
         probabilities = stock(picture).softmax(1)[0]
     best = int(probabilities.argmax())
-    expect(page.get_by_role("heading", name=f"Your ResNet-18 says class {best}")).to_be_visible()
+    expect(page.get_by_role("heading", name=f"Your ResNet-18 predicts: class {best}")).to_be_visible()
     settle(page)
     shown = page.evaluate("() => document.querySelector('.st-key-scroll-predictions .js-plotly-plot').data[0].x")
     assert shown[0] == pytest.approx(100 * probabilities[best].item(), abs=1e-3)
@@ -83,15 +80,13 @@ def test_labels_and_preprocessing_can_be_set(page: Page, stock: nn.Module, tmp_p
     page.get_by_role("spinbutton", name="Resize, pixels").fill("96")
     names = "rose\n<script>alert(1)</script>\ntulip\nlily\niris\ndaisy\naster"
     form = page.locator("[data-testid='stForm']")
-    form.locator(UPLOAD).set_input_files({"name": "names.txt", "mimeType": "text/plain", "buffer": names.encode()})
-    page.wait_for_timeout(1000)
+    give(page, form.locator(UPLOAD), {"name": "names.txt", "mimeType": "text/plain", "buffer": names.encode()})
     page.get_by_role("button", name="Apply").click()
-    page.wait_for_timeout(500)
     settle(page)
     page.get_by_role("link", name="Take a picture apart with it").click()
     settle(page)
-    says = next(text for text in headings(page) if text.startswith("Your ResNet-18 says"))
-    assert says.removeprefix("Your ResNet-18 says ") in names.splitlines()
+    says = next(text for text in headings(page) if text.startswith("Your ResNet-18 predicts: "))
+    assert says.removeprefix("Your ResNet-18 predicts: ").rpartition(" (")[0] in names.splitlines()
     expect(page.get_by_text(re.compile("Network input, 96×96 pixels"))).to_be_visible()
     assert overflow(page) <= 0
 

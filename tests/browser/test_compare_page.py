@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.screen import click_point, headings, headings_for_another_person, open_app, screenshot, settle
+from tests.browser.screen import click_point, give, headings, headings_for_another_person, open_app, screenshot, settle
 
 CROP = "Network input"
 SAME_DEPTH = "compare?left=plain20-cifar10&left_weights=none&right=resnet20-cifar10&image=cifar-cat"
@@ -105,9 +105,7 @@ def test_a_photo_of_ones_own_on_one_side(page: Page) -> None:
     Image.radial_gradient("L").convert("RGB").save(buffer, "JPEG")
     page.get_by_role("button", name="Your own photo").last.click()
     given = {"name": "mine.jpg", "mimeType": "image/jpeg", "buffer": buffer.getvalue()}
-    page.locator("[data-testid='stFileUploaderDropzoneInput']").last.set_input_files(given)  # type: ignore[arg-type]
-    page.wait_for_timeout(600)
-    settle(page)
+    give(page, page.locator("[data-testid='stFileUploaderDropzoneInput']").last, given)
     after = crops(page)
     assert after[0] == before[0]
     assert after[1] != before[1]
@@ -154,7 +152,7 @@ def test_a_measure_travels_between_the_pages(page: Page) -> None:
     page.get_by_role("link", name="Compare").click()
     settle(page)
     assert any(text.startswith("cos(x, F) is larger") for text in headings(page))
-    page.get_by_role("radio", name="Grad-CAM").click()
+    page.get_by_role("radio", name="Grad-CAM mass").click()
     settle(page)
     assert "measure=cam_mass" in page.url
     page.get_by_role("link", name="Inspect").click()

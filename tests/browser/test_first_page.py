@@ -13,6 +13,7 @@ from tests.browser.screen import (
     click_block,
     click_point,
     equation_heading,
+    give,
     headings,
     headings_for_another_person,
     open_app,
@@ -33,15 +34,13 @@ def jpeg(colour: tuple[int, int, int]) -> bytes:
 
 
 def upload(page: Page, name: str, data: bytes) -> None:
-    page.locator(UPLOAD).first.set_input_files({"name": name, "mimeType": "image/jpeg", "buffer": data})
-    page.wait_for_timeout(600)
-    settle(page)
+    give(page, page.locator(UPLOAD).first, {"name": name, "mimeType": "image/jpeg", "buffer": data})
 
 
 def test_first_page_shows_a_real_analysis_without_a_click(page: Page) -> None:
     open_app(page)
     found = headings(page)
-    assert any(text.startswith("The residual branches change most at block") for text in found)
+    assert any(text.startswith("The residual is largest relative to its input at block") for text in found)
     assert equation_heading(page)
     assert page.get_by_alt_text("Network input").count() == 1
     expect(page.locator(".facts")).to_contain_text("max |x + F − sum|")
@@ -72,10 +71,10 @@ def test_a_click_on_the_map_opens_the_block_and_the_link_brings_it_back(page: Pa
 
 def test_the_map_by_what_the_class_loses_without_each_branch(page: Page) -> None:
     open_app(page)
-    page.get_by_role("radio", name="without F").click()
+    page.get_by_role("radio", name="logit lost without F").click()
     settle(page)
     assert "measure=ablation" in page.url
-    assert any(text.startswith("The class misses the branch most at block ") for text in headings(page))
+    assert any(text.startswith("The logit of cat falls most without F(x) of block ") for text in headings(page))
 
 
 def test_next_and_previous_by_button_and_key(page: Page) -> None:
@@ -141,10 +140,9 @@ def test_a_photo_can_be_pasted_and_text_gets_a_sentence(page: Page) -> None:
     open_app(page)
     before = page.get_by_alt_text("Network input").get_attribute("src")
     box = page.locator("[data-testid='stChatInput']")
-    box.locator("input[type='file']").set_input_files({"name": "p.jpg", "mimeType": "image/jpeg", "buffer": jpeg((9, 90, 200))})
-    page.wait_for_timeout(1000)
+    photo = {"name": "p.jpg", "mimeType": "image/jpeg", "buffer": jpeg((9, 90, 200))}
+    give(page, box.locator("input[type='file']"), photo)
     box.locator("[data-testid='stChatInputSubmitButton']").click()
-    page.wait_for_timeout(600)
     settle(page)
     after = page.get_by_alt_text("Network input").get_attribute("src")
     assert after != before
@@ -214,9 +212,7 @@ def test_a_model_whose_weights_are_away_says_so_and_offers_random_ones(page: Pag
 
 def test_a_deep_network_scrolls_to_the_open_block(page: Page) -> None:
     open_app(page, "?model=resnet110-cifar10&weights=none&block=layer3.10")
-    page.wait_for_timeout(2500)
-    left: float = page.evaluate("() => document.querySelector('.st-key-scroll-block-map').scrollLeft")
-    assert left > 1000
+    page.wait_for_function("() => document.querySelector('.st-key-scroll-block-map').scrollLeft > 1000")
     click_block(page, "layer3.11")
     assert equation_heading(page).startswith("Block 3.11")
 

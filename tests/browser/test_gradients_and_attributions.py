@@ -27,7 +27,7 @@ def choose(page: Page, label: str, option: str) -> None:
 def test_the_gradients_divide_exactly_and_the_finding_says_how(page: Page) -> None:
     open_app(page, "gradients")
     found = headings(page)
-    assert any("The gradient at the first block is" in text and "through the shortcuts" in text for text in found)
+    assert any("The gradient at the first block is" in text and "through the shortcut is" in text for text in found)
     expect(page.get_by_text("the largest error over all entries of all blocks is 0.")).to_be_visible()
     expect(page.locator("[data-testid='stException'], .st-key-script-error, [data-testid='stAlert']")).to_have_count(0)
     screenshot(page, "gradients-light")

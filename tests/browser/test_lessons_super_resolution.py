@@ -6,7 +6,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from tests.browser.lesson_page import arrives_again, fits_one_screen, said
-from tests.browser.screen import open_app, screenshot, settle
+from tests.browser.screen import give, open_app, screenshot, settle
 
 
 def photo() -> bytes:
@@ -39,11 +39,8 @@ def test_a_photo_of_one_s_own_becomes_the_problem_and_a_text_does_not(page: Page
     open_app(page, "learn?lesson=problem")
     before = said(page)
     page.get_by_role("button", name="Your own photo").click()
-    page.locator("[data-testid='stFileUploaderDropzoneInput']").set_input_files(
-        {"name": "p.jpg", "mimeType": "image/jpeg", "buffer": photo()}
-    )
-    page.wait_for_timeout(600)
-    settle(page)
+    given = {"name": "p.jpg", "mimeType": "image/jpeg", "buffer": photo()}
+    give(page, page.locator("[data-testid='stFileUploaderDropzoneInput']"), given)
     after = said(page)
     assert after != before
     assert len(page.url.split("image=")[1].split("&")[0]) == 64

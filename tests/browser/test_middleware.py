@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.browser.screen import headings, open_app, overflow, screenshot, settle
+from tests.browser.screen import give, headings, open_app, overflow, screenshot, settle
 from tests.middleware_server import Server, running
 from tests.oidc_provider import Provider, running_provider, secrets
 from tests.servers import free_port
@@ -81,8 +81,8 @@ def person(chromium: Browser, school: Server) -> Iterator[BrowserContext]:
 
 
 def sign_in(page: Page) -> None:
-    page.get_by_role("button", name="Sign in").click()
-    page.wait_for_timeout(1500)
+    with page.expect_navigation():
+        page.get_by_role("button", name="Sign in").click()
     settle(page)
 
 
@@ -98,8 +98,8 @@ def test_a_link_opens_after_signing_in(person: BrowserContext, provider: Provide
     assert urlsplit(page.url).path == "/gradients"
     assert parse_qs(urlsplit(page.url).query)["block"] == ["layer2.1"]
     expect(page.get_by_text("Signed in as anna@school.example")).to_be_visible()
-    page.get_by_role("button", name="Sign out").click()
-    page.wait_for_timeout(1500)
+    with page.expect_navigation():
+        page.get_by_role("button", name="Sign out").click()
     settle(page)
     expect(page.get_by_role("button", name="Sign in")).to_be_visible()
 
@@ -145,24 +145,18 @@ def assert_harmless(page: Page) -> None:
 def test_markup_in_file_names_and_labels_stays_text(page: Page, tmp_path: Path) -> None:
     open_app(page, "model")
     page.get_by_text("Use a checkpoint of your own").click()
-    page.wait_for_timeout(400)
     file = tmp_path / f"{EVIL.replace('/', '')}.safetensors"
     file.write_bytes((ASSETS / "weights" / "resnet20-cifar10.safetensors").read_bytes())
-    page.locator(UPLOAD).first.set_input_files(file)
-    page.wait_for_timeout(1500)
-    settle(page)
+    give(page, page.locator(UPLOAD).first, file)
     expect(page.get_by_text("onerror=").first).to_be_visible()
     assert_harmless(page)
     labels = "\n".join(f"{EVIL}{number}<a href='//evil.example'>x</a>" for number in range(10))
     form = page.locator("[data-testid='stForm']")
-    form.locator(UPLOAD).set_input_files({"name": EVIL + ".txt", "mimeType": "text/plain", "buffer": labels.encode()})
-    page.wait_for_timeout(1000)
+    give(page, form.locator(UPLOAD), {"name": EVIL + ".txt", "mimeType": "text/plain", "buffer": labels.encode()})
     page.get_by_role("button", name="Apply").click()
-    page.wait_for_timeout(500)
     settle(page)
     for link in ("Take a picture apart with it", "Gradients", "Attribution", "Compare"):
         page.get_by_role("link", name=link).first.click()
-        page.wait_for_timeout(500)
         settle(page)
         expect(page.locator("body")).to_contain_text("onerror" if link != "Compare" else "Compare")
         for chart in page.locator(".js-plotly-plot").all()[:6]:
@@ -174,8 +168,7 @@ def test_markup_in_file_names_and_labels_stays_text(page: Page, tmp_path: Path) 
 def test_a_picture_with_a_hostile_name_is_a_picture(page: Page) -> None:
     sample = ASSETS / "samples" / "cifar-dog.jpg"
     open_app(page)
-    page.locator(UPLOAD).first.set_input_files({"name": EVIL + ".jpg", "mimeType": "image/jpeg", "buffer": sample.read_bytes()})
-    page.wait_for_timeout(1500)
-    settle(page)
+    given = {"name": EVIL + ".jpg", "mimeType": "image/jpeg", "buffer": sample.read_bytes()}
+    give(page, page.locator(UPLOAD).first, given)
     assert "image=" in page.url
     assert_harmless(page)

@@ -10,6 +10,7 @@ from app.catalogue import Subject, plain_twin
 from app.views.lessons import lesson, subject
 from app.views.lessons.lesson import Lesson
 from resnet_viz.analyses.ablation import AblationSweep
+from resnet_viz.figures.block.removal_words import which_matters_most
 from resnet_viz.figures.theme import short
 from resnet_viz.lessons import fewer_blocks
 from resnet_viz.lessons.fewer_blocks import Recorded
@@ -130,6 +131,8 @@ def _seen(sweeps: list[AblationSweep]) -> None:
         figure = rv.figures.accuracy_lines(recorded, titles, change, show.theme())
     show.heading(figure, level=5)
     show.chart(figure, "fewer-blocks")
+    if chosen == "each":
+        st.caption(show.escape(which_matters_most(sweeps[0])))
 
 
 def _recorded(models: list[str]) -> list[Recorded]:

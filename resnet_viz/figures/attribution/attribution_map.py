@@ -10,7 +10,7 @@ from PIL import Image
 
 from resnet_viz.analyses.activations import Array
 from resnet_viz.analyses.attribution import Attribution
-from resnet_viz.analyses.methods import METHODS, PER_UNIT
+from resnet_viz.analyses.methods import METHODS, PER_UNIT, UNITS
 from resnet_viz.figures.attribution.backdrop import Backdrop, Photo, backdrop
 from resnet_viz.figures.attribution.overlay import COUNTED, HOVER, VEIL, Cells, heatmap, map_axes, tint
 from resnet_viz.figures.cells import STACKED, Cell
@@ -77,7 +77,7 @@ def attribution_map(
         theme,
         finding=finding,
         how_to_read=f"{method.sentence} {first}: where the {_what(method.unit)} is positive, over the photo in grey. {second}:"
-        f" red above 0, blue below. {COUNTED}",
+        f" red above 0, blue below. {COUNTED} Unit: {method.unit}, {UNITS[method.unit]}.",
         alt=f"{finding}. Map of {rows} by {columns} cells, {values.min():.3g} to {values.max():.3g}.",
     )
 

@@ -4,19 +4,20 @@ import numpy as np
 import plotly.graph_objects as go
 
 from resnet_viz.analyses.conductance import BlockConductance, Conductance
+from resnet_viz.figures.block.block_equation import residual_name
 from resnet_viz.figures.theme import IDENTITY, LIGHT, PLAIN, RESIDUAL, SUM, Theme, finish, short
 
 
 def conductance_bars(conductance: Conductance, theme: Theme = LIGHT) -> go.Figure:
-    """Draw a stack a block in logits: identity, residual, and the kink of the last ReLU; a line at the logit's difference."""
+    """Draw one stack per block in logits: identity, residual and the last ReLU's part; a line at the logit's difference."""
     names = [short(block.name) for block in conductance.blocks]
     plain = all(block.identity is None for block in conductance.blocks)
     fig = go.Figure()
-    parts = [("residual F(x)", RESIDUAL, [_sum(block.residual) for block in conductance.blocks])]
+    parts = [(residual_name(plain=plain), RESIDUAL, [_sum(block.residual) for block in conductance.blocks])]
     if not plain:
         identities = [0.0 if block.identity is None else _sum(block.identity) for block in conductance.blocks]
         parts.insert(0, ("identity x", IDENTITY, identities))
-    parts.append(("kink of the last ReLU", PLAIN, [block.kink for block in conductance.blocks]))
+    parts.append(("switching of the last ReLU", PLAIN, [block.kink for block in conductance.blocks]))
     for name, colour, values in parts:
         hover = f"{name}<br>block %{{x}}<br>%{{y:.3f}} logits<extra></extra>"
         fig.add_trace(go.Bar(x=names, y=values, name=name, marker={"color": colour, "line": {"width": 0}}, hovertemplate=hover))
@@ -27,7 +28,7 @@ def conductance_bars(conductance: Conductance, theme: Theme = LIGHT) -> go.Figur
     fig.add_hline(
         y=conductance.difference,
         line={"color": theme.text, "width": 1.5, "dash": "dash"},
-        name=f"F(x) − F(baseline) = {conductance.difference:.2f}",
+        name=f"logit(image) − logit(baseline) = {conductance.difference:.2f}",
         showlegend=True,
     )
     legend = {"orientation": "h", "x": 0, "y": -0.18, "yanchor": "top"}
@@ -49,7 +50,8 @@ def conductance_bars(conductance: Conductance, theme: Theme = LIGHT) -> go.Figur
         theme,
         finding=finding,
         how_to_read=f"Every block carries the whole difference between the {conductance.baseline} baseline and the picture;"
-        " the stack shows by which path. Rings miss the dashed line by the delta of the sum over steps.",
+        " the stack shows by which path. Grey is what neither path accounts for, because entries of the last ReLU switch on or"
+        " off on the way from the baseline to the image. Rings miss the dashed line by the error of the sum over steps.",
         alt=f"{finding}. Total by block in logits: {spoken}. Difference {conductance.difference:.2f}.",
     )
 

@@ -1,13 +1,28 @@
-"""Whether a map can be trusted: deletion and insertion curves, and how it changes when the network forgets what it learned."""
+"""Whether a map can be trusted: deletion and insertion curves, and how it changes when the weights become random."""
 
 import plotly.graph_objects as go
 
+from resnet_viz.analyses.baselines import Baseline
 from resnet_viz.analyses.trust import Perturbation, PerturbationCurve, Randomised
 from resnet_viz.figures.theme import ATTRIBUTION, LIGHT, PLAIN, Theme, finish, plain, short
 
+# What stands where a pixel was removed.
+COVERS: dict[Baseline, str] = {
+    "black": "black ones",
+    "mean colour": "the mean colour of the image",
+    "blur": "a strongly blurred copy of the image",
+    "noise": "random noise",
+}
+# From which rank correlation on, after all weights are random, a sentence is said.
+VERDICTS = (
+    (0.7, "The map hardly depends on what the network learned"),
+    (0.3, "The map depends on what the network learned only in part"),
+    (-1.0, "The map depends on what the network learned"),
+)
+
 
 def perturbation_curves(curves: Perturbation, label: str, theme: Theme = LIGHT) -> go.Figure:
-    """Draw the class's probability while pixels go (solid) or come back (dashed), by the map and in a random order."""
+    """Draw the class's probability while pixels are removed (solid) or put back (dashed), by the map and in a random order."""
     fig = go.Figure()
     lines = (
         ("deletion by the map", curves.deletion, ATTRIBUTION, "solid"),
@@ -27,46 +42,78 @@ def perturbation_curves(curves: Perturbation, label: str, theme: Theme = LIGHT) 
         legend=legend,
         overwrite=True,
     )
-    better = sum((curves.deletion.area < curves.random_deletion.area, curves.insertion.area > curves.random_insertion.area))
-    finding = (
-        "The map does no better than chance",
-        "The map beats chance in one of two ways",
-        "The map beats chance both ways",
-    )[better]
+    finding = _verdict_of_order(curves)
     return finish(
         fig,
         theme,
         finding=finding,
-        how_to_read="A good map's deletion falls early (small area) and its insertion rises early (large area).",
+        how_to_read=f"Deletion replaces pixels by {COVERS[curves.baseline]}, the highest values of the map first; insertion"
+        " puts them back in that order. A good map has a small area under deletion and a large one under insertion.",
         alt=f"{finding}. Areas: " + ", ".join(f"{name} {curve.area:.2f}" for name, curve, _, _ in lines) + ".",
     )
 
 
 def randomisation_steps(steps: Randomised, theme: Theme = LIGHT) -> go.Figure:
-    """Draw the rank correlation with the trained network's map while the parameters are drawn anew from the head down."""
+    """Draw the rank correlation with the original map while the network is re-initialised from the head down.
+
+    There is no point where a map is constant.
+    """
     names = [short(layer) for layer in steps.layers]
-    values = list(steps.correlations)
-    hover = "drawn anew down to %{x}<br>rank correlation %{y:.2f}<extra></extra>"
-    line = {"color": ATTRIBUTION, "width": 3}
-    fig = go.Figure(go.Scatter(x=names, y=values, mode="lines+markers", line=line, marker={"size": 8}, hovertemplate=hover))
+    hover = "re-initialised from the head down to %{x}<br>rank correlation %{y:.2f}<extra></extra>"
+    fig = go.Figure(
+        go.Scatter(
+            x=names,
+            y=list(steps.correlations),
+            mode="lines+markers",
+            line={"color": ATTRIBUTION, "width": 3},
+            marker={"size": 8},
+            hovertemplate=hover,
+        )
+    )
     fig.update_layout(
-        xaxis={"title": "drawn anew down to", "type": "category", "tickangle": 0, "showgrid": False},
-        yaxis={"title": "rank correlation", "range": [-0.3, 1.02], "zeroline": True},
+        xaxis={"title": "re-initialised from the head down to", "type": "category", "tickangle": 0, "showgrid": False},
+        yaxis={"title": "rank correlation with the original map", "range": [-0.3, 1.02], "zeroline": True},
         width=520,
         height=430,
         margin={"l": 0, "r": 0, "t": 44, "b": 0},
         showlegend=False,
         overwrite=True,
     )
-    first, last = values[0], values[-1]
-    finding = f"Without the trained head {first:.0%} of the map's order is left, without any training {last:.0%}"
+    finding = _verdict_of_weights(steps)
+    spoken = ", ".join(f"{name} {_written(value)}" for name, value in zip(names, steps.correlations, strict=True))
     return finish(
         fig,
         theme,
         finding=finding,
-        how_to_read="A map that stays high does not show what the network learned (Adebayo et al. 2018).",
-        alt=f"{finding}. " + ", ".join(f"{name} {value:.2f}" for name, value in zip(names, values, strict=True)) + ".",
+        how_to_read="Each step replaces the trained weights of one more block by random ones. A map that shows what the network"
+        " learned must change; one whose correlation stays high does not depend on it (Adebayo et al. 2018).",
+        alt=f"{finding}. Rank correlation by step: {spoken}.",
     )
+
+
+def _verdict_of_order(curves: Perturbation) -> str:
+    if curves.constant:
+        return "The map has the same value at every pixel, so it gives no order in which to remove them"
+    better = sum((curves.deletion.area < curves.random_deletion.area, curves.insertion.area > curves.random_insertion.area))
+    return (
+        "The order of the map is no better than a random one, neither for deletion nor for insertion",
+        "The order of the map is better than a random one for deletion or insertion, but not for both",
+        "The order of the map is better than a random one, both for deletion and for insertion",
+    )[better]
+
+
+def _verdict_of_weights(steps: Randomised) -> str:
+    if steps.constant:
+        return "The map has the same value at every pixel, so it has no ranks to compare"
+    last = steps.correlations[-1]
+    if last is None:
+        return "With random weights the map has the same value at every pixel: it depends on what the network learned"
+    verdict = next(words for least, words in VERDICTS if last >= least)
+    return f"{verdict}. Rank correlation with the original map: {last:.2f}"
+
+
+def _written(correlation: float | None) -> str:
+    return "not defined" if correlation is None else f"{correlation:.2f}"
 
 
 def _curve(name: str, curve: PerturbationCurve, colour: str, dash: str) -> go.Scatter:

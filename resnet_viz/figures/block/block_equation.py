@@ -21,6 +21,8 @@ Scale = Literal["shared", "each"]
 
 TERM_COLOURS: dict[Term, str] = {"identity": IDENTITY, "residual": RESIDUAL, "sum": SUM, "output": SUM}
 TERM_NAMES: dict[Term, str] = {"identity": "identity x", "residual": "residual F(x)", "sum": "sum", "output": "output"}
+# A plain block's layers are not a residual: nothing is added to what they compute.
+PLAIN_TERM_NAMES: dict[Term, str] = TERM_NAMES | {"residual": "layers' output F(x)"}
 WIDTH = 1160
 HOVER = "row %{y}, column %{x}<br><b>%{z:.4~g}</b><extra></extra>"
 
@@ -28,6 +30,16 @@ HOVER = "row %{y}, column %{x}<br><b>%{z:.4~g}</b><extra></extra>"
 def terms_of(block: BlockInspection) -> tuple[Term, ...]:
     """Name the pictures of a block's equation: a plain block has neither identity nor a sum of its own."""
     return ("residual", "output") if block.shortcut == "none" else ("identity", "residual", "sum", "output")
+
+
+def term_name(block: BlockInspection, term: Term) -> str:
+    """Return what a term of a block's equation is called."""
+    return (PLAIN_TERM_NAMES if block.shortcut == "none" else TERM_NAMES)[term]
+
+
+def residual_name(*, plain: bool) -> str:
+    """Return what F(x) is called in a network with shortcuts, or without any."""
+    return (PLAIN_TERM_NAMES if plain else TERM_NAMES)["residual"]
 
 
 def term_maps(block: BlockInspection, term: Term) -> Array:
@@ -66,7 +78,7 @@ def block_equation(
     fig = go.Figure(traces)
     fig.update_layout(
         **axes,
-        annotations=[*_captions(terms, small, layout, theme), *_operators(block, terms, layout, theme)],
+        annotations=[*_captions(block, terms, small, layout, theme), *_operators(block, terms, layout, theme)],
         coloraxis=_coloraxis(max(limits.values()), theme, layout, visible=scale == "shared"),
         width=layout.width,
         height=layout.height,
@@ -118,11 +130,11 @@ def _coloraxis(limit: float, theme: Theme, layout: EquationLayout, *, visible: b
 
 
 def _captions(
-    terms: tuple[Term, ...], small: dict[Term, str], layout: EquationLayout, theme: Theme
+    block: BlockInspection, terms: tuple[Term, ...], small: dict[Term, str], layout: EquationLayout, theme: Theme
 ) -> Iterator[dict[str, Any]]:
     for term, place in zip(terms, layout.places, strict=True):
         note = f"<span style='font-size:12px;color:{theme.muted}'>{small[term]}</span>"
-        text = f"<b>{TERM_NAMES[term]}</b><br>{note}"
+        text = f"<b>{term_name(block, term)}</b><br>{note}"
         yield {
             "text": text,
             "align": layout.align,

@@ -13,8 +13,18 @@ from plotly.colors import sample_colorscale
 
 from resnet_viz.analyses.ablation import AblationSweep
 from resnet_viz.analyses.inspection import BlockInspection, Inspection
+from resnet_viz.figures.block.block_equation import residual_name
 from resnet_viz.figures.block.chain_layout import PAD, RIGHT, Place, natural_width, places_of
-from resnet_viz.figures.block.map_measures import STYLES, ArcScale, MapMeasure, arc_scale_of, map_values, measures_for
+from resnet_viz.figures.block.map_measures import (
+    OF_THE_TARGET,
+    STYLES,
+    ArcScale,
+    MapMeasure,
+    arc_scale_of,
+    map_values,
+    measures_for,
+    name_of,
+)
 from resnet_viz.figures.theme import IDENTITY, LIGHT, PLAIN, SIGNED, SUM, Theme, finish, plain, short
 
 HEIGHT = 290
@@ -53,13 +63,13 @@ def block_map(
     arcs = _arcs(places, values, chosen, scale or arc_scale_of(values, places[0].step))
     fig.update_layout(
         shapes=[*shapes, *arcs, *_cut_bars(places, theme)],
-        annotations=[*_labels(places, values, chosen, theme), *_ends(inspection, width, theme)],
+        annotations=[*_labels(places, values, chosen, theme), *_ends(inspection, chosen, width, theme)],
         overwrite=True,
     )
     _legend(fig, places, chosen)
     fig.add_trace(_targets(places, values, chosen))
     _freeze(fig, width)
-    finding = _finding(places, values, chosen)
+    finding = _finding(inspection, values, chosen)
     alt = f"Block map of {inspection.title}, {len(places)} blocks. {finding}. {_spoken(places, values, chosen)}"
     plain = places[0].block.shortcut == "none"
     finish(fig, theme, finding=finding, how_to_read=HOW_TO_READ_PLAIN if plain else HOW_TO_READ, alt=alt)
@@ -121,7 +131,7 @@ def _arcs(places: list[Place], values: list[float], measure: MapMeasure, scale: 
 def _colour(block: BlockInspection, value: float, measure: MapMeasure) -> str:
     if block.shortcut == "none" and measure == "response_std":
         return PLAIN
-    if measure == "cosine":
+    if measure in ("cosine", "ablation"):
         return str(sample_colorscale(SIGNED, [0.5 + 0.35 * math.copysign(1, value)])[0])
     return STYLES[measure].colour
 
@@ -170,10 +180,10 @@ def _halves(places: list[Place], place: Place) -> bool:
     return position > 0 and places[position - 1].block.shape[1] > place.block.shape[1]
 
 
-def _ends(inspection: Inspection, width: int, theme: Theme) -> Iterator[dict[str, Any]]:
+def _ends(inspection: Inspection, measure: MapMeasure, width: int, theme: Theme) -> Iterator[dict[str, Any]]:
     yield _text(8, LINE_Y + 20, "image", theme.muted, 12, "left")
     yield _text(8, LINE_Y - 20, "stem conv", theme.muted, 11, "left")
-    best = inspection.predictions[0]
+    best = next(p for p in inspection.predictions if measure not in OF_THE_TARGET or p.index == inspection.target)
     label = best.label if len(best.label) < 18 else f"{best.label[:16]}…"
     yield _text(width - RIGHT + 14, LINE_Y + 12, "average, linear", theme.muted, 12, "left")
     yield _text(width - RIGHT + 14, LINE_Y - 8, f"<b>{plain(label)} {best.probability:.0%}</b>", theme.text, 14, "left")
@@ -187,7 +197,7 @@ def _text(x: float, y: float, text: str, colour: str, size: int, anchor: str = "
 def _legend(fig: go.Figure, places: list[Place], measure: MapMeasure) -> None:
     plain = places[0].block.shortcut == "none"
     arc = _colour(places[0].block, 1.0, measure)
-    lines = [(f"residual F(x), width = {STYLES[measure].legend}", {"color": arc, "width": 7})]
+    lines = [(f"{residual_name(plain=plain)}, width = {STYLES[measure].legend}", {"color": arc, "width": 7})]
     if not plain:
         lines.insert(0, ("identity x", {"color": IDENTITY, "width": 5}))
         lines.append(("shortcut changes shape", {"color": IDENTITY, "width": 5, "dash": "dot"}))
@@ -220,12 +230,12 @@ def _hover(block: BlockInspection, value: float, measure: MapMeasure) -> str:
     m = block.measures
     channels, height, width = block.shape
     first = f"<b>Block {short(block.name)}</b> · {channels} × {height} × {width}"
-    last = f"<br>{STYLES[measure].button}: {_written(value, measure)}"
+    last = f"<br>{name_of(measure)}: {_written(value, measure)}"
     if block.shortcut == "none":
         return f"{first}<br>no shortcut<br>std of F {m.response_std:.3g}, Grad-CAM mass {m.cam_mass:.3g}{last}"
     return (
         f"{first}<br>shortcut: {block.shortcut}<br>|x| {m.identity_norm:.4g}, |F| {m.residual_norm:.4g}, ratio {m.ratio:.2f}"
-        f"<br>cos(x, F) {m.cosine:+.2f}<br>gradient through F {1 - m.shortcut_share:.0%}{last}"
+        f"<br>cos(x, F) {m.cosine:+.2f}<br>gradient through F {m.residual_share:.0%}{last}"
     )
 
 
@@ -254,11 +264,19 @@ def _freeze(fig: go.Figure, width: int) -> None:
     )
 
 
-def _finding(places: list[Place], values: list[float], measure: MapMeasure) -> str:
-    known = [(value, short(place.block.name)) for place, value in zip(places, values, strict=True) if not math.isnan(value)]
+def _finding(inspection: Inspection, values: list[float], measure: MapMeasure) -> str:
+    names = [short(block.name) for block in inspection.blocks]
+    known = [(value, name) for name, value in zip(names, values, strict=True) if not math.isnan(value)]
     if not known:
         return "No block has this measure"
-    return f"{STYLES[measure].most} at block {max(known)[1]}, least at {min(known)[1]}"
+    most, least = max(known), min(known)
+    start = STYLES[measure].most.format(label=inspection.target_label)
+    if measure != "ablation":
+        return f"{start} at block {most[1]} and least at {least[1]}"
+    if most[0] <= 0:
+        return f"Without F(x) of any block the logit of {inspection.target_label} does not fall"
+    rises = f"; without that of block {least[1]} it rises by {-least[0]:.2f}" if least[0] < 0 else ""
+    return f"{start} of block {most[1]}, by {most[0]:.2f}{rises}"
 
 
 def _spoken(places: list[Place], values: list[float], measure: MapMeasure) -> str:

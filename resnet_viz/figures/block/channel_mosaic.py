@@ -13,7 +13,7 @@ from PIL import Image
 
 from resnet_viz.analyses.activations import Array
 from resnet_viz.analyses.inspection import BlockInspection
-from resnet_viz.figures.block.block_equation import HOVER, TERM_NAMES, term_maps
+from resnet_viz.figures.block.block_equation import HOVER, term_maps, term_name
 from resnet_viz.figures.block.equation_words import Term
 from resnet_viz.figures.cells import STACKED
 from resnet_viz.figures.pictures import data_url
@@ -116,7 +116,7 @@ def channel_map(block: BlockInspection, term: Term, channel: int, theme: Theme =
         margin={"l": 52, "r": 0, "t": TOP, "b": 48},
         overwrite=True,
     )
-    name = f"Channel {channel} of {TERM_NAMES[term]}, block {short(block.name)}"
+    name = f"Channel {channel} of {term_name(block, term)}, block {short(block.name)}"
     finding = f"{name}: {values.min():.2f} to {values.max():.2f}".replace("-", "−")
     return finish(
         fig,

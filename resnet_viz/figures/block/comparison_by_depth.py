@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 
 from resnet_viz.analyses.comparison import Comparison
 from resnet_viz.analyses.inspection import Inspection
-from resnet_viz.figures.block.map_measures import STYLES, MapMeasure, is_plain, measures_for, value_of
+from resnet_viz.figures.block.map_measures import STYLES, MapMeasure, is_plain, measures_for, name_of, value_of
 from resnet_viz.figures.theme import LIGHT, PLAIN, RESIDUAL, Theme, finish, short
 
 WIDTH, HEIGHT = 860, 380
@@ -32,9 +32,10 @@ class Words:
 WORDS: dict[MapMeasure, Words] = {
     "ratio": Words("|F| / |x|", "|F| / |x| (ratio)"),
     "cosine": Words("cos(x, F)", "cos(x, F), −1 to 1"),
-    "gradient": Words("The share of the gradient through F", "share of the gradient through F", ".0%"),
+    "gradient": Words("The gradient through F", "gradient through F, share", ".0%"),
     "cam_mass": Words("The Grad-CAM mass", "Grad-CAM mass (logits)"),
-    "response_std": Words("The response of F", "standard deviation of F"),
+    "response_std": Words("The std of F", "std of F (standard deviation)"),
+    "ablation": Words("The logit lost without F", "logit lost without F (logits)"),
 }
 
 
@@ -80,7 +81,7 @@ def _lines(comparison: Comparison, measure: MapMeasure) -> list[go.Scatter]:
 
 def _line(inspection: Inspection, measure: MapMeasure, along: Literal["name", "relative depth"]) -> go.Scatter:
     names = [short(block.name) for block in inspection.blocks]
-    colour = RESIDUAL if measure == "cosine" else STYLES[measure].colour
+    colour = RESIDUAL if measure in ("cosine", "ablation") else STYLES[measure].colour
     written = STYLES[measure].template.replace("{:", "%{y:")
     return go.Scatter(
         x=names if along == "name" else [(i + 0.5) / len(names) for i in range(len(names))],
@@ -89,7 +90,7 @@ def _line(inspection: Inspection, measure: MapMeasure, along: Literal["name", "r
         line={"color": PLAIN if is_plain(inspection) else colour, "width": 2.5},
         marker={"size": 8},
         customdata=names,
-        hovertemplate=f"block %{{customdata}}<br>{STYLES[measure].button} {written}",
+        hovertemplate=f"block %{{customdata}}<br>{name_of(measure)} {written}",
     )
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 from resnet_viz.analyses.ablation import AblationSweep
 from resnet_viz.analyses.inspection import BlockInspection, Inspection
+from resnet_viz.analyses.measures import MEANINGS
 from resnet_viz.figures.block.chain_layout import places_of
 from resnet_viz.figures.theme import ATTRIBUTION, GRADIENT, RESIDUAL, SIGNED
 
@@ -15,29 +16,41 @@ MapMeasure = Literal["ratio", "cosine", "gradient", "cam_mass", "response_std", 
 
 @dataclass(frozen=True)
 class Style:
-    """How a measure is drawn: its name on buttons, in the legend, its colour, and how numbers are written."""
+    """How a measure is drawn: its explanation in the legend, its colour, how numbers are written, and the heading's start.
 
-    button: str
+    `column` is the measure in `Inspection.table`, whose name it has everywhere; {label} in `most` is the target class.
+    """
+
     legend: str
     colour: str
     template: str
     most: str
+    column: str
 
 
 STYLES: dict[MapMeasure, Style] = {
-    "ratio": Style("|F| / |x|", "|F| / |x|", RESIDUAL, "{:.2f}", "The residual branches change most"),
-    "cosine": Style("cosine", "|cos(x, F)|, red along x, blue against it", SIGNED, "{:+.2f}", "F points most along x"),
-    "gradient": Style(
-        "gradient share", "share of the gradient through F", GRADIENT, "{:.0%}", "The branch carries most gradient"
-    ),
+    "ratio": Style("|F| / |x|", RESIDUAL, "{:.2f}", "The residual is largest relative to its input", "ratio"),
+    "cosine": Style("|cos(x, F)|, red along x, blue against it", SIGNED, "{:+.2f}", "F points most along x", "cosine"),
+    "gradient": Style("gradient through F", GRADIENT, "{:.0%}", "The gradient through F is largest", "residual_share"),
     "cam_mass": Style(
-        "Grad-CAM", "Grad-CAM mass at the output", ATTRIBUTION, "{:.3g}", "The evidence for the class is strongest"
+        "Grad-CAM mass at the output", ATTRIBUTION, "{:.3g}", "The evidence for {label} is strongest", "cam_mass"
     ),
-    "response_std": Style("response", "standard deviation of F(x)", RESIDUAL, "{:.2f}", "The branches respond most strongly"),
+    "response_std": Style("standard deviation of F(x)", RESIDUAL, "{:.2f}", "F(x) varies most", "response_std"),
     "ablation": Style(
-        "without F", "logits that the class loses without F(x)", RESIDUAL, "{:+.2f}", "The class misses the branch most"
+        "|change of the logit without F(x)|, red where the logit falls, blue where it rises",
+        SIGNED,
+        "{:+.2f}",
+        "The logit of {label} falls most without F(x)",
+        "logit_drop",
     ),
 }
+# These are about the target class: the map ends with it.
+OF_THE_TARGET: frozenset[MapMeasure] = frozenset({"gradient", "cam_mass", "ablation"})
+
+
+def name_of(measure: MapMeasure) -> str:
+    """Return what a measure is called, on buttons and axes as in tables."""
+    return MEANINGS[STYLES[measure].column].symbol
 
 
 @dataclass(frozen=True)
@@ -54,10 +67,14 @@ def is_plain(inspection: Inspection) -> bool:
 
 
 def measures_for(*inspections: Inspection) -> tuple[MapMeasure, ...]:
-    """Name the measures that all the inspections can be drawn by: a plain network has no identity to compare with."""
+    """Name the measures that all the inspections can be drawn by: a plain network has no identity to compare with.
+
+    "ablation" is among them once `AblationSweep.added_to` has filled it in.
+    """
+    found: tuple[MapMeasure, ...] = ("ratio", "cosine", "gradient", "cam_mass", "response_std")
     if any(map(is_plain, inspections)):
-        return "response_std", "cam_mass"
-    return "ratio", "cosine", "gradient", "cam_mass", "response_std"
+        found = "response_std", "cam_mass"
+    return (*found, "ablation") if all(inspection.has_removals for inspection in inspections) else found
 
 
 def arc_scale(measure: MapMeasure, *inspections: Inspection) -> ArcScale:
@@ -73,9 +90,7 @@ def arc_scale_of(values: Iterable[float], step: float) -> ArcScale:
 
 def value_of(block: BlockInspection, measure: MapMeasure) -> float:
     """Return what the map shows of a block, from its inspection alone."""
-    if measure == "gradient":
-        return 1 - block.measures.shortcut_share
-    value: float = getattr(block.measures, measure)
+    value: float = getattr(block.measures, STYLES[measure].column)
     return value
 
 
@@ -84,10 +99,9 @@ def map_values(inspection: Inspection, measure: MapMeasure, ablation: AblationSw
 
     Raises ValueError for a measure that the network cannot be drawn by, and "ablation" without the sweep of this network.
     """
+    if ablation is not None:
+        inspection = ablation.added_to(inspection)
     known = measures_for(inspection)
-    if measure == "ablation" and ablation is not None:
-        drops = {block.name: block.logit_drop for block in ablation.blocks}
-        return [drops[block.name] for block in inspection.blocks]
     if measure not in known:
         raise ValueError(f"{inspection.title} cannot be drawn by {measure!r}: take one of {', '.join(known)}")
     return [value_of(block, measure) for block in inspection.blocks]

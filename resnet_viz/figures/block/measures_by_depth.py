@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 from resnet_viz.analyses.inspection import Inspection
 from resnet_viz.analyses.measures import MEANINGS
 from resnet_viz.figures.cells import Cell, cells
+from resnet_viz.figures.log_axis import log_axis
 from resnet_viz.figures.theme import GRADIENT, IDENTITY, LIGHT, PLAIN, RESIDUAL, SUM, Theme, finish, short
 
 
@@ -54,7 +55,9 @@ def measures_by_depth(inspection: Inspection, selected: str | None = None, theme
     across = {"type": "category", "tickvals": ticks, "tickangle": 0, "showgrid": False, "showline": True, "title": "block"}
     axes: dict[str, Any] = {}
     for cell, panel in zip(places, PANELS, strict=True):
-        axes |= cell.layout(across, {"title": panel.axis, "type": panel.scale})
+        values = table[list(panel.columns)].to_numpy().ravel()
+        scale = log_axis(values) if panel.scale == "log" else {"type": panel.scale}
+        axes |= cell.layout(across, {"title": panel.axis, **scale})
     lines = [] if selected is None else [cell.upright(names.index(short(selected)), theme) for cell in places]
     fig = go.Figure(
         [

@@ -5,9 +5,14 @@ import plotly.graph_objects as go
 from resnet_viz.analyses.inspection import Inspection
 from resnet_viz.figures.theme import LIGHT, SUM, Theme, finish, plain
 
+READING = {
+    "softmax": "Bars are the softmax of the logits: the probabilities of all classes add up to 100%.",
+    "sigmoid": "Each bar is the sigmoid of one logit: the probability of that class, whatever the others are.",
+}
+
 
 def predictions(inspection: Inspection, count: int = 5, theme: Theme = LIGHT) -> go.Figure:
-    """Draw the `count` most probable classes; x is the softmax probability in percent."""
+    """Draw the `count` most probable classes; x is the probability in percent."""
     best = inspection.predictions[:count]
     labels = [plain(p.label if len(p.label) <= 22 else f"{p.label[:21]}…") for p in best]
     fig = go.Figure(
@@ -33,12 +38,21 @@ def predictions(inspection: Inspection, count: int = 5, theme: Theme = LIGHT) ->
         bargap=0.3,
         overwrite=True,
     )
-    top = best[0]
     spoken = ", ".join(f"{p.label} {p.probability:.1%}" for p in best)
     return finish(
         fig,
         theme,
-        finding=f"{inspection.title} says {top.label}",
-        how_to_read="Bars are the softmax of the logits; all classes together make 100%.",
+        finding=_finding(inspection),
+        how_to_read=READING[inspection.head],
         alt=f"Most probable classes: {spoken}.",
     )
+
+
+def _finding(inspection: Inspection) -> str:
+    best = inspection.predictions[0]
+    if inspection.head == "softmax":
+        return f"{inspection.title} predicts: {best.label} ({best.probability:.1%})"
+    if len(inspection.predictions) == 1:
+        return f"{inspection.title} gives {best.label} a probability of {best.probability:.1%}"
+    likely = [p.label for p in inspection.predictions if p.probability > 0.5]
+    return f"{inspection.title} predicts: {', '.join(likely[:3]) or 'none of its classes'}{', …' if len(likely) > 3 else ''}"

@@ -5,6 +5,7 @@ import math
 import plotly.graph_objects as go
 
 from resnet_viz.analyses.gradients import Gradients
+from resnet_viz.figures.log_axis import log_axis
 from resnet_viz.figures.theme import GRADIENT, IDENTITY, LIGHT, PLAIN, RESIDUAL, Theme, finish, short
 
 
@@ -40,7 +41,7 @@ def gradient_flow(
             "showgrid": False,
             "showline": True,
         },
-        yaxis={"title": {"text": "L2 norm of the gradient", "standoff": 14}, "type": "log", "exponentformat": "power"},
+        yaxis={"title": {"text": "L2 norm of the gradient", "standoff": 14}, **log_axis(_values(gradients, beside))},
         overwrite=True,
     )
     if selected is not None and short(selected) in names:
@@ -67,9 +68,14 @@ def _line(gradients: Gradients, values: list[float], name: str, line: dict[str, 
         name=name,
         line=line,
         marker={"size": 8, "symbol": symbol},
-        customdata=[block.name for block in gradients.blocks],
+        customdata=[short(block.name) for block in gradients.blocks],
         hovertemplate=f"{name}<br>block %{{customdata}}<br>%{{y:.4g}}<extra></extra>",
     )
+
+
+def _values(gradients: Gradients, beside: Gradients | None) -> list[float]:
+    blocks = (*gradients.blocks, *(beside.blocks if beside else ()))
+    return [value for block in blocks for value in (block.total, block.shortcut, block.branch)]
 
 
 def _places(gradients: Gradients) -> list[float]:
@@ -86,7 +92,7 @@ def _finding(gradients: Gradients, beside: Gradients | None) -> str:
     finding = f"The gradient at the first block is {_times(first, last)} that at the last"
     shares = [block.share for block in gradients.blocks if not math.isnan(block.share)]
     if shares:
-        finding += f"; {sum(shares) / len(shares):.0%} of it comes through the shortcuts"
+        finding += f"; the gradient through the shortcut is {sum(shares) / len(shares):.0%} on average"
     if beside is not None:
         finding += f". In {_name(beside)} it is {_times(beside.blocks[0].total, beside.blocks[-1].total)}"
     return finding

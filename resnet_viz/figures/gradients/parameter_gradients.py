@@ -5,10 +5,11 @@ import math
 import plotly.graph_objects as go
 
 from resnet_viz.analyses.gradients import Gradients
-from resnet_viz.figures.theme import GRADIENT, LIGHT, Theme, finish, short, translucent
+from resnet_viz.figures.log_axis import log_axis
+from resnet_viz.figures.theme import GRADIENT, LIGHT, Theme, finish, short
 
-# Three shades of one colour: what a parameter is, not what it means.
-KINDS = {"convolutions": 1.0, "batch norms": 0.6, "head": 0.8}
+# One colour, for all are gradients; the hatching says what a parameter is, and can be told apart where shades can't.
+KINDS = {"convolutions": "", "batch norms": "/", "head": "x"}
 
 
 def parameter_gradients(gradients: Gradients, theme: Theme = LIGHT) -> go.Figure:
@@ -21,7 +22,7 @@ def parameter_gradients(gradients: Gradients, theme: Theme = LIGHT) -> go.Figure
         ],
     )
     fig = go.Figure()
-    for kind, opacity in KINDS.items():
+    for kind, hatching in KINDS.items():
         shown = rows[rows["kind"] == kind]
         names = (shown["place"] + " " + shown["parameter"]).tolist()
         fig.add_trace(
@@ -29,7 +30,11 @@ def parameter_gradients(gradients: Gradients, theme: Theme = LIGHT) -> go.Figure
                 x=shown.index.tolist(),
                 y=shown["rms"].tolist(),
                 name=kind,
-                marker={"color": translucent(GRADIENT, opacity), "line": {"width": 0}},
+                marker={
+                    "color": GRADIENT,
+                    "line": {"width": 0},
+                    "pattern": {"shape": hatching, "fillmode": "overlay", "fgcolor": theme.text, "size": 5},
+                },
                 text=names,
                 textposition="none",
                 customdata=shown["norm"].tolist(),
@@ -47,7 +52,7 @@ def parameter_gradients(gradients: Gradients, theme: Theme = LIGHT) -> go.Figure
             "tickangle": 0,
             "showgrid": False,
         },
-        yaxis={"title": {"text": "root mean square of the gradient", "standoff": 14}, "type": "log", "exponentformat": "power"},
+        yaxis={"title": {"text": "root mean square of the gradient", "standoff": 14}, **log_axis(rows["rms"])},
         width=width,
         height=420,
         margin={"l": 0, "r": 0, "t": 44, "b": 0},
@@ -60,7 +65,8 @@ def parameter_gradients(gradients: Gradients, theme: Theme = LIGHT) -> go.Figure
         fig,
         theme,
         finding=finding,
-        how_to_read="A bar a parameter, blocks from image to classes. A step of training changes long bars most.",
+        how_to_read="One bar per parameter tensor, ordered from input to output. The root mean square makes tensors of"
+        " different sizes comparable; an optimiser such as Adam rescales these gradients before it takes a step.",
         alt=f"{finding}. {len(rows)} parameters.",
     )
 

@@ -68,7 +68,7 @@ def lens_lines(lens: Lens, selected: str, theme: Theme = LIGHT) -> go.Figure:
                 name=plain(_short_label(lens.labels[index])),
                 line={"color": SUM if answer else PLAIN, "width": 4 if answer else 2, "dash": "solid" if answer else "dot"},
                 marker={"size": 8 if answer else 7, "symbol": SYMBOLS[number]},
-                customdata=lens.places,
+                customdata=names,
                 hovertemplate=f"{plain(lens.labels[index])}<br>after %{{customdata}}: %{{y:.1%}}<extra></extra>",
             )
         )

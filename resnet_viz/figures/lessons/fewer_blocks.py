@@ -26,7 +26,7 @@ def removal_bars(sweeps: Sequence[AblationSweep], theme: Theme = LIGHT) -> go.Fi
                 y=[block.probability for block in shown],
                 name=plain(sweep.title),
                 marker={"color": _colour(sweep), "cornerradius": 3, "pattern": _hatching(sweep, theme)},
-                customdata=[(plain(block.prediction), block.drop) for block in shown],
+                customdata=[(plain(block.prediction), block.probability_drop) for block in shown],
                 hovertemplate=(
                     f"{plain(sweep.title)} without block %{{x}}<br>{plain(sweep.target_label)} %{{y:.1%}}, a loss of"
                     " %{customdata[1]:.1%}<br>says %{customdata[0]}<extra></extra>"
@@ -127,6 +127,7 @@ def answers(ablations: Sequence[Ablation], count: int = 3, theme: Theme = LIGHT)
     """Draw the likeliest classes of several networks, one under the other; x is the probability in percent."""
     fig = go.Figure()
     rows, labels = [], []
+    count = min(count, *(len(ablation.predictions) for ablation in ablations))
     for ablation in ablations:
         for best in ablation.predictions[:count]:
             rows.append((ablation, best))
@@ -175,7 +176,7 @@ def answers(ablations: Sequence[Ablation], count: int = 3, theme: Theme = LIGHT)
         f"{ablation.title}: " + ", ".join(f"{p.label} {p.probability:.1%}" for p in ablation.predictions[:count])
         for ablation in ablations
     )
-    return finish(fig, theme, finding=finding, how_to_read="Bars are the softmax of the logits.", alt=f"{spoken}.")
+    return finish(fig, theme, finding=finding, how_to_read="Bars are the probabilities of the classes.", alt=f"{spoken}.")
 
 
 def _lay_out(fig: go.Figure) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from resnet_viz.analyses.activations import Array
+from resnet_viz.figures.log_axis import log_axis
 from resnet_viz.figures.theme import IDENTITY, LIGHT, PLAIN, SIGNED, Theme, finish
 from resnet_viz.lessons.signal import DEPTHS, SignalThroughDepth
 
@@ -70,7 +71,8 @@ def signal_depth(result: SignalThroughDepth, measure: Measure, depth: int, theme
         fig.add_trace(_line(name, values, colour, dash, measure))
         fig.add_trace(_marker(depth, values, colour, theme))
     fig.add_vline(x=depth, line={"color": theme.muted, "width": 1, "dash": "dot"})
-    scale = {"type": "log", "exponentformat": "power", "nticks": 8} if logarithmic else {"range": [0, 1.02]}
+    drawn = [float(value) for values, _ in ends.values() for value in values]
+    scale = log_axis(drawn) if logarithmic else {"range": [0, 1.02]}
     fig.update_layout(
         xaxis={
             "title": "depth (convolutions)",

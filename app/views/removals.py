@@ -1,0 +1,23 @@
+"""What a class loses without each block: asked for where it is shown, because it takes passes of its own."""
+
+from functools import partial
+
+import resnet_viz as rv
+from app import results, waiting
+from app.catalogue import Subject
+from resnet_viz.analyses.ablation import AblationSweep
+
+
+def removals(subject: Subject, image: str, result: rv.Inspection) -> AblationSweep | None:
+    """Each block's branch removed in turn, for the class of an inspection; None where that was stopped."""
+    view = f"ablation sweep {subject.field}"
+    ask = partial(results.submit, subject, "ablation sweep", image, result.target, view)
+    asked = (view, subject.model, subject.trained, subject.preprocessing.framing, image, result.target)
+    found = waiting.long("without block", asked, [ask], subject)
+    return found[0] if found else None
+
+
+def with_removals(subject: Subject, image: str, result: rv.Inspection) -> rv.Inspection:
+    """Return the inspection with what the class loses without each block; without it where that was stopped."""
+    found = removals(subject, image, result)
+    return result if found is None else found.added_to(result)

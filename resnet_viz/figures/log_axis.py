@@ -1,0 +1,31 @@
+"""Logarithmic axes that label whole numbers: Plotly's own put bare digits, "2" and "5", between the powers of ten."""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+# Over this many powers of ten the powers alone are labels enough.
+MOST_DECADES = 3
+
+
+def log_axis(values: Iterable[float]) -> dict[str, Any]:
+    """Return an axis's settings for values, of which those above 0 and finite count: its type and its labels.
+
+    Up to three decades have labels at 1, 2 and 5 times each power of ten, more have them at the powers, at most about ten.
+    """
+    known = [math.log10(value) for value in values if math.isfinite(value) and value > 0]
+    if not known:
+        return {"type": "log"}
+    low, high = math.floor(min(known)), math.ceil(max(known))
+    every = math.ceil(max(1, high - low) / 10)
+    steps = (1, 2, 5) if high - low <= MOST_DECADES else (1,)
+    ticks = [step * 10.0**power for power in range(low, high + 1, every) for step in steps]
+    return {"type": "log", "tickvals": ticks, "ticktext": [_written(tick) for tick in ticks]}
+
+
+def _written(tick: float) -> str:
+    power = math.floor(math.log10(tick) + 1e-9)
+    if -4 < power < 5:
+        return f"{tick:,.{max(0, -power)}f}"
+    digit = round(tick / 10.0**power)
+    return f"{digit}×10<sup>{power}</sup>" if digit > 1 else f"10<sup>{power}</sup>"

@@ -181,6 +181,14 @@ def colliding_integers() -> bytes:
     return by_hand(b"}(" + b"".join(b"\x8a\x0b" + key + b"N" for key in keys) + b"u")
 
 
+def one_storage_unpacked_often() -> bytes:
+    """Twelve thousand tensors of one number each that are views of one large compressed storage."""
+    count = 25 * 2**20
+    names = (f"layer1.{index}.conv1.weight" for index in range(10_000))
+    entries = ((text(name), tensor((1,), (1,), count)) for name in names)
+    return archive(mapping(*entries), bytes(4 * count), method=zipfile.ZIP_DEFLATED)
+
+
 def safetensors_header(header: bytes) -> bytes:
     return struct.pack("<Q", len(header)) + header
 
@@ -253,6 +261,7 @@ BOUNDED: dict[str, Callable[[], bytes]] = {
     "modules in modules": module_of_modules,
     "keys of one hash": colliding_integers,
     "an archive of equal entries": overlapping_entries,
+    "a compressed storage of many tensors": one_storage_unpacked_often,
     "a compressed archive": lambda: archive(b"\x80\x02" + b"}0" * 90_000_000 + b".", method=zipfile.ZIP_DEFLATED),
     "a header of lists": lambda: safetensors_header(b'{"a":[' + b"[]," * 1_900_000 + b"[]]}"),
     "a deep header": lambda: safetensors_header(b'{"a":' + b"[" * 500_000),

@@ -9,7 +9,7 @@ import pickle
 import struct
 import tarfile
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +159,22 @@ def test_the_tar_archives_of_before_0_2_are_read() -> None:
     assert file.facts.epoch == 3
 
 
+@pytest.fixture
+def no_checksums() -> Iterator[None]:
+    """Files are written without checksums, as torch.save can be told to."""
+    torch.serialization.set_crc32_options(compute_crc32=False)
+    yield
+    torch.serialization.set_crc32_options(compute_crc32=True)
+
+
+def test_numbers_that_changed_on_the_way_are_noticed() -> None:
+    data = saved({"w": torch.arange(3.0)})
+    turned = data.replace(struct.pack("<3f", 0, 1, 2), struct.pack("<3f", 0, 1, 4))
+    with pytest.raises(rv.CheckpointError, match="data/0 do not add up to their checksum"):
+        tensors_of(read_file(turned))
+
+
+@pytest.mark.usefixtures("no_checksums")
 def test_big_endian_numbers_are_turned_round() -> None:
     data = saved({"w": torch.arange(3.0)})
     assert data.count(b"little") == 1

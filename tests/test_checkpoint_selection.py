@@ -2,6 +2,8 @@
 
 import argparse
 import io
+import pickle
+import zipfile
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -229,6 +231,21 @@ def test_what_does_not_fit_is_refused_by_name(case: str) -> None:
         rv.load_checkpoint(saved(content()))
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 400
+
+
+def test_a_pickle_of_arrays_is_read_and_one_of_tensors_says_how_to_save_it() -> None:
+    """NumPy's arrays stand in a pickle as they are; torch's tensors stand there as files inside of it."""
+    assert_same_outputs(rv.load_checkpoint(pickle.dumps({k: v.numpy() for k, v in state().items()}), device="cpu"))
+    with pytest.raises(rv.CheckpointError, match=r"written by pickle\.dump: save the network with torch\.save"):
+        rv.load_checkpoint(pickle.dumps(state()))
+
+
+def test_an_archive_that_was_packed_anew_with_compression_is_read() -> None:
+    repacked = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(saved(state()))) as old, zipfile.ZipFile(repacked, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
+    assert_same_outputs(rv.load_checkpoint(repacked.getvalue(), device="cpu"))
 
 
 def test_a_half_precision_network_gives_the_same_numbers_as_its_float32_copy() -> None:

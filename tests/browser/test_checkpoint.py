@@ -1,6 +1,8 @@
 """A checkpoint of one's own in the browser: taken in, said what it leaves open, used, and nobody else's."""
 
+import argparse
 import io
+import logging
 import re
 from pathlib import Path
 
@@ -94,10 +96,10 @@ def test_labels_and_preprocessing_can_be_set(page: Page, stock: nn.Module, tmp_p
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (saved, "could run code"),
+        (lambda stock: saved({"epoch": len(list(stock.parameters()))}), "No tensors were found"),
         (
             lambda stock: saved({k: v for k, v in stock.state_dict().items() if k != "layer2.1.bn1.bias"}),
-            "layer2.1.bn1.bias is missing",
+            "lacks the tensor layer2.1.bn1.bias",
         ),
     ],
 )
@@ -111,6 +113,28 @@ def test_what_is_no_checkpoint_gets_a_sentence_and_nothing_is_lost(
     expect(page.locator("[data-testid='stAlert']").first).to_contain_text(sentence)
     expect(page.locator("[data-testid='stException'], .st-key-script-error")).to_have_count(0)
     assert headings(page) == before
+
+
+@pytest.mark.parametrize("kind", ["a whole model", "a file of Lightning"])
+def test_files_with_foreign_objects_open_and_what_they_say_is_shown(
+    page: Page, stock: nn.Module, kind: str, tmp_path: Path
+) -> None:
+    lightning = {
+        "state_dict": {f"model.{name}": tensor for name, tensor in stock.state_dict().items()}
+        | {"criterion.weight": torch.ones(7)},
+        "hyper_parameters": argparse.Namespace(arch="resnet18", classes=list("abcdefg")),
+        "logger": logging.getLogger("training"),
+        "epoch": 71,
+    }
+    open_app(page, "model")
+    bring(page, tmp_path / "mine.ckpt", saved(stock if kind == "a whole model" else lightning))
+    assert "model=checkpoint-" in page.url
+    expect(page.locator("[data-testid='stAlert']")).to_have_count(0)
+    if kind == "a file of Lightning":
+        expect(page.get_by_text("Not part of the network and left out: criterion.weight.")).to_be_visible()
+        expect(page.get_by_text(re.compile(r"The file says: .*epoch: 71"))).to_be_visible()
+    else:
+        expect(page.get_by_text(re.compile(r"The file says: .*torchvision\.models\.resnet\.ResNet"))).to_be_visible()
 
 
 def test_a_forgotten_checkpoint_is_gone(page: Page, stock: nn.Module, tmp_path: Path) -> None:

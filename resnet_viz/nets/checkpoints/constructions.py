@@ -95,6 +95,8 @@ def _encoded(text: object) -> object:
 def _rebuild_tensor(arguments: Arguments) -> StoredTensor:
     if len(arguments) < 4:
         raise damaged("a tensor lacks its storage, offset, shape or strides")
+    if isinstance(arguments[0], StandIn):
+        return unreadable("it was written by pickle.dump: save the network with torch.save", shape=arguments[2])
     return _plain_bits(view_of(*arguments[:4]), arguments[6:7])
 
 

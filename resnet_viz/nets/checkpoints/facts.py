@@ -104,7 +104,8 @@ def _named(value: object) -> Iterator[tuple[str, object]]:
         yield from value.items()
     elif isinstance(value, StandIn):
         attributes = value.attributes or {}
-        yield "_class", value.name
+        if is_module(value):
+            yield "_class", value.name
         yield from (pair for pair in attributes.items() if not is_module(value) or not isinstance(pair[1], CONTAINERS))
         yield from (value.entries or {}).items()
 

@@ -57,8 +57,8 @@ def recognise(part: CheckpointPart) -> Recognised:
     for name in DEFINING:
         if name in tensors:
             tensors[name].check()
-    _check_blocks(tensors)
     layout = find_layout({name: tensor.shape for name, tensor in tensors.items()})
+    _check_blocks(tensors)
     expected = {name: tuple(tensor.shape) for name, tensor in next(iter(layout.wirings.values()))().state_dict().items()}
     surplus = {name: tensors.pop(name) for name in list(tensors) if name not in expected} | outside
     ignored = [tensor.name for name, tensor in surplus.items() if _is_beside(name, tensor)]

@@ -6,7 +6,7 @@ writes is stored without compression; archives that somebody packed anew are rea
 
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from struct import Struct
 
 from resnet_viz.nets.checkpoints.errors import CheckpointError, damaged, shown
@@ -44,24 +44,41 @@ class ZipArchive:
     entries: dict[str, Entry]
     unpacked: int
 
+    _found: dict[str, tuple[bytes, int]] = field(default_factory=dict)
+
     def find(self, entry: Entry) -> tuple[bytes, int]:
-        """Return a buffer and where in it the entry's `size` bytes begin; CheckpointError for a damaged entry."""
+        """Return a buffer and where in it the entry's `size` bytes begin; CheckpointError for a damaged entry.
+
+        Each entry is unpacked and checked once, however many tensors are views of it.
+        """
+        if entry.name not in self._found:
+            self._found[entry.name] = self._checked(entry)
+        return self._found[entry.name]
+
+    def _checked(self, entry: Entry) -> tuple[bytes, int]:
         if entry.header + LOCAL.size > len(self.data):
             raise damaged(f"the entry {shown(entry.name)} lies beyond its end")
         header = LOCAL.unpack_from(self.data, entry.header)
         start = entry.header + LOCAL.size + header[9] + header[10]
         if header[0] != b"PK\3\4" or start + entry.packed > len(self.data):
             raise damaged(f"the entry {shown(entry.name)} is not where the archive says")
-        if entry.method == STORED:
-            return self.data, start
-        unpacked = zlib.decompressobj(-zlib.MAX_WBITS)
-        try:
-            content = unpacked.decompress(memoryview(self.data)[start : start + entry.packed], max(1, entry.size))
-        except zlib.error as error:
-            raise damaged(f"the entry {shown(entry.name)} cannot be unpacked") from error
-        if len(content) != entry.size:
-            raise damaged(f"the entry {shown(entry.name)} does not unpack to the size that the archive says")
-        return content, 0
+        content, begin = self.data, start
+        if entry.method == DEFLATED:
+            content, begin = _inflated(memoryview(self.data)[start : start + entry.packed], entry), 0
+        # torch.save writes 0 where it is told to leave checksums out.
+        if entry.checksum and zlib.crc32(memoryview(content)[begin : begin + entry.size]) != entry.checksum:
+            raise damaged(f"the bytes of {shown(entry.name)} do not add up to their checksum")
+        return content, begin
+
+
+def _inflated(packed: memoryview, entry: Entry) -> bytes:
+    try:
+        content = zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, max(1, entry.size))
+    except zlib.error as error:
+        raise damaged(f"the entry {shown(entry.name)} cannot be unpacked") from error
+    if len(content) != entry.size:
+        raise damaged(f"the entry {shown(entry.name)} does not unpack to the size that the archive says")
+    return content
 
 
 def read_archive(data: bytes) -> ZipArchive:

@@ -145,7 +145,7 @@ def test_on_a_phone_the_equation_stands_and_nothing_is_too_wide(page: Page) -> N
         "() => { const {_fullLayout: all} = document.querySelector('.st-key-scroll-equation .js-plotly-plot');"
         " return ['yaxis', 'yaxis2', 'yaxis3', 'yaxis4'].map(name => all[name]._offset); }"
     )
-    assert len(set(tops)) == 1
+    assert max(tops) - min(tops) < 1
 
 
 def test_a_first_page_of_a_photo_network_is_small(page: Page) -> None:

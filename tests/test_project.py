@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import tomllib
 from pathlib import Path
 

@@ -100,6 +100,7 @@ def test_who_gives_way_stops_waiting_for_the_next_piece(held: Files) -> None:
 
     async def both() -> str:
         waiting = asyncio.ensure_future(wait_for_ever(arriving(room, "ann", 50)))
+        held.now += 1
         arriving(room, "ben", 50)
         await asyncio.sleep(0)
         assert room.has_room("cleo", 20)

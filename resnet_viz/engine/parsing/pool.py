@@ -16,7 +16,7 @@ from torch import Tensor
 
 from resnet_viz.engine.parsing.budget import Budget, NoRoomError
 from resnet_viz.engine.parsing.warm_process import KilledError, Limits, Parsed, WarmProcess
-from resnet_viz.engine.store import Store
+from resnet_viz.engine.store import EVERYBODY, Store
 from resnet_viz.images import MAX_BYTES, ImageError, open_image
 from resnet_viz.nets.checkpoints.errors import CheckpointError
 from resnet_viz.nets.checkpoints.facts import Facts
@@ -67,6 +67,10 @@ class ParsingPool:
         """End the processes."""
         self._images.close()
         self._checkpoints.close()
+
+    def forget(self) -> None:
+        """Let go of the images that were opened."""
+        self._opened.forget(EVERYBODY)
 
     def open_image(self, data: bytes) -> Image.Image:
         """Open an image as `resnet_viz.open_image` does, elsewhere; ImageError also where it goes over a limit."""

@@ -8,6 +8,7 @@ tensor, there is a fork, a shortcut, a residual branch and a sum (He et al. 2015
 Reading order: copying.py, tracing.py, functionalising.py, activations.py, finding.py, choosing.py, rewriting.py, network.py.
 """
 
+import threading
 from collections.abc import Callable
 
 import torch
@@ -26,6 +27,8 @@ from resnet_viz.nets.residual_graph.tracing import Logits, Trace, trace_with_exp
 
 __all__ = ["BlockFacts", "Findings", "GraphBlock", "Hidden", "ResidualNetwork", "find_blocks"]
 
+# Traces in two threads would undo each other's changes to torch, and compare passes of different kernels.
+_ONE_AT_A_TIME = threading.Lock()
 # Two images: a network that is traced for a single number of them shows it.
 IMAGES = 2
 
@@ -43,7 +46,11 @@ def find_blocks(module: nn.Module, shape: tuple[int, ...]) -> ResidualNetwork:
 
     ValueError where the module cannot be run on such an image or cannot be traced, or has no residual additions.
     """
-    inner = unwrapped(module)
+    with _ONE_AT_A_TIME:
+        return _find_blocks(unwrapped(module), shape)
+
+
+def _find_blocks(inner: nn.Module, shape: tuple[int, ...]) -> ResidualNetwork:
     pixels = _example(inner, shape)
     expected = _expected(inner, pixels)
     failures: list[str] = []

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._dynamo.eval_frame import OptimizedModule
 from torch.optim.swa_utils import AveragedModel
 
 WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel, AveragedModel)
@@ -38,8 +39,8 @@ def unwrapped(module: nn.Module) -> nn.Module:
     while True:
         if isinstance(inner, WRAPPERS):
             inner = inner.module
-        elif isinstance(vars(inner).get("_modules", {}).get("_orig_mod"), nn.Module):
-            inner = inner.get_submodule("_orig_mod")
+        elif isinstance(inner, OptimizedModule):
+            inner = inner._orig_mod
         else:
             break
     if isinstance(inner, torch.jit.ScriptModule):

@@ -87,7 +87,7 @@ class Alpha(nn.Module):
 class PreActivation(nn.Module):
     """He et al. 2016; the in-place activation also overwrites what a projection is given, as in many public codes."""
 
-    def __init__(self, stride: int = 1, inplace: bool = True) -> None:
+    def __init__(self, stride: int = 1, *, inplace: bool = True) -> None:
         super().__init__()
         self.bn1, self.relu1, self.conv1 = nn.BatchNorm2d(8), nn.ReLU(inplace), conv(stride=stride)
         self.bn2, self.relu2, self.conv2 = nn.BatchNorm2d(8), nn.ReLU(inplace), conv()

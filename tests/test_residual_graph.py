@@ -317,7 +317,9 @@ class TestRefusals:
 
     def test_another_size(self) -> None:
         module = nn.Sequential(Blocks(Shared()).stem, Shared(), nn.Flatten(), nn.Linear(8 * 32 * 32, 5))
-        with pytest.raises(ValueError, match=r"Sequential does not run on an image of 3×16×16 \(RuntimeError: .*rv.Preprocessing"):
+        with pytest.raises(
+            ValueError, match=r"Sequential does not run on an image of 3×16×16 \(RuntimeError: .*rv.Preprocessing"
+        ):
             find_blocks(module, (3, SIZE, SIZE))
 
     def test_no_logits(self) -> None:
@@ -421,9 +423,7 @@ def light(cases: dict[str, Any]) -> Iterator[Any]:
 
 class TestKnownNetworks:
     @pytest.mark.parametrize(("name", "stages", "size"), [*light(TORCHVISION), *heavy(MORE_TORCHVISION)])
-    def test_torchvision(
-        self, name: str, stages: list[int], size: int, shake: Callable[[nn.Module, int], nn.Module]
-    ) -> None:
+    def test_torchvision(self, name: str, stages: list[int], size: int, shake: Callable[[nn.Module, int], nn.Module]) -> None:
         module = seeded(lambda: torchvision.models.get_model(name, weights=None, num_classes=10), shake)
         # What trains the weights freezes: attention chooses its kernel by whether its own parameters need a gradient.
         network = find_blocks(module.requires_grad_(requires_grad=False), (3, size, size))

@@ -35,21 +35,25 @@ def from_module(
     title = name or type(inner).__name__
     chosen = preprocessing or USUAL
     copy = evaluation_copy(inner)
-    halved = sorted({str(p.dtype).removeprefix("torch.") for p in copy.parameters() if p.is_floating_point() and p.itemsize != 4})
+    halved = sorted(
+        {str(p.dtype).removeprefix("torch.") for p in copy.parameters() if p.is_floating_point() and p.itemsize != 4}
+    )
     # The copy's parameters are its own objects on the module's memory: neither step reaches the module.
     network = find_blocks(copy.float().requires_grad_(requires_grad=False), (3, chosen.crop, chosen.crop))
     shape = network.residual_findings.output_shape
     if len(shape) != 1:
         raise ValueError(
-            f"{title} returns {'×'.join(map(str, shape)) or 'one number'} numbers for an image: a classifier returns one logit per"
-            " class, (N, classes). Open the classifier, not a backbone or a network for segmentation."
+            f"{title} returns {'×'.join(map(str, shape)) or 'one number'} numbers for an image: a classifier returns one logit"
+            " per class, (N, classes). Open the classifier, not a backbone or a network for segmentation."
         )
     if labels is not None and len(labels) != shape[0]:
         raise ValueError(f"{len(labels)} labels were given and {title} has {shape[0]} classes: give one each.")
     names = tuple(labels) if labels is not None else tuple(f"class {index}" for index in range(shape[0]))
     note = ["opened from Python, its accuracy not measured here"]
     if preprocessing is None:
-        note.append(f"images are assumed to be cropped to {USUAL.crop} pixels and normalised with ImageNet's mean and deviation")
+        note.append(
+            f"images are assumed to be cropped to {USUAL.crop} pixels and normalised with ImageNet's mean and deviation"
+        )
     if labels is None:
         note.append("classes are numbered, for want of labels")
     if halved:

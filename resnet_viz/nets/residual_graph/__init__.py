@@ -104,11 +104,13 @@ def _expected(module: nn.Module, pixels: Tensor) -> Tensor:
     except Exception as error:
         size = "×".join(map(str, pixels.shape[1:]))
         raise ValueError(
-            f"{type(module).__name__} does not run on an image of {size} ({type(error).__name__}: {_first_line(error)}). If it takes"
-            " another size, hand over preprocessing=rv.Preprocessing(...) with it."
+            f"{type(module).__name__} does not run on an image of {size} ({type(error).__name__}: {_first_line(error)}). If it"
+            " takes another size, hand over preprocessing=rv.Preprocessing(...) with it."
         ) from error
     if not isinstance(logits, Tensor):
-        raise ValueError(f"the logits of {type(module).__name__} are a {type(logits).__name__}: return a tensor (N, classes)")
+        raise ValueError(  # noqa: TRY004 - what a person is told to expect of every module that cannot be opened
+            f"the logits of {type(module).__name__} are a {type(logits).__name__}: return a tensor (N, classes)"
+        )
     return logits.detach()
 
 

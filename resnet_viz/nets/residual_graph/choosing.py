@@ -42,7 +42,11 @@ def _joins(addition: Addition, others: list[Addition]) -> str:
     inside = [other for other in others if other.node in addition.region and in_other_module(other)]
     for first in inside:
         for second in inside:
-            if first.node not in second.region and first is not second and _comes_before(first.node, second.fork, addition.region):
+            if (
+                first.node not in second.region
+                and first is not second
+                and _comes_before(first.node, second.fork, addition.region)
+            ):
                 return "it leads past several blocks"
     return ""
 

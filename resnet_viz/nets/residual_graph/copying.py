@@ -40,11 +40,13 @@ def unwrapped(module: nn.Module) -> nn.Module:
         if isinstance(inner, WRAPPERS):
             inner = inner.module
         elif isinstance(inner, OptimizedModule):
-            inner = inner._orig_mod
+            inner = inner.get_submodule("_orig_mod")
         else:
             break
     if isinstance(inner, torch.jit.ScriptModule):
-        raise ValueError("the module was compiled by torch.jit, which cannot be traced: hand over the module as it was before")
+        raise ValueError(  # noqa: TRY004 - what a person is told to expect of every module that cannot be opened
+            "the module was compiled by torch.jit, which cannot be traced: hand over the module as it was before"
+        )
     return inner
 
 
@@ -67,7 +69,7 @@ class _Copier:
     def __init__(self) -> None:
         self._copies: dict[int, Any] = {}
 
-    def copy(self, value: Any) -> Any:  # noqa: ANN401 - whatever a module may hold
+    def copy(self, value: Any) -> Any:  # noqa: ANN401, PLR0911 - a line for each sort of what a module may hold
         if id(value) in self._copies:
             return self._copies[id(value)]
         if isinstance(value, nn.Module):

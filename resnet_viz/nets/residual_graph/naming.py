@@ -11,14 +11,15 @@ from resnet_viz.nets.residual_graph.finding import Addition, parameters_of
 _STAGE = re.compile(r"((?:.*\.)?(?:layer|stage|level|group)s?[._]?\d+)\..*\d")
 
 
-
 def block_names(additions: list[Addition], tree: nn.Module) -> list[str]:
     """Name each block after its module, "layer1.0"; where a module has several, after the part of it that is the branch.
 
     "blocks.3.attn" and "blocks.3.mlp" are the two blocks of a transformer's layer.
     """
     paths = [addition.path for addition in additions]
-    names = [path if _alone(path, paths) else _with_part(addition, tree) for path, addition in zip(paths, additions, strict=True)]
+    names = [
+        path if _alone(path, paths) else _with_part(addition, tree) for path, addition in zip(paths, additions, strict=True)
+    ]
     counts = Counter(names)
     numbers: Counter[str] = Counter()
     for index, name in enumerate(names):
@@ -72,7 +73,7 @@ def _called(node: fx.Node) -> str:
 
 
 def _part(name: str, path: str, tree: nn.Module) -> str:
-    """Return the first name below a path, with its numbers in a list: "layers.0.1" of "net.layers.0.1.fn.weight" below "net"."""
+    """Return the first name below a path, with its numbers in a list: "layers.0.1" of "net.layers.0.1.fn.bias" below "net"."""
     if path and not name.startswith(f"{path}."):
         return ""
     steps = name.removeprefix(f"{path}.").split(".")[:-1] if path else name.split(".")[:-1]

@@ -5,7 +5,7 @@ import operator
 from torch import fx, nn
 
 from resnet_viz.nets.residual_graph.activations import is_activation_module, mark_overwritable
-from resnet_viz.nets.residual_graph.finding import Addition, data_inputs, parameters_of
+from resnet_viz.nets.residual_graph.finding import Addition, parameters_of
 from resnet_viz.nets.residual_graph.naming import block_names, stages
 from resnet_viz.nets.residual_graph.network import BlockFacts, GraphBlock
 from resnet_viz.nets.residual_graph.shortcuts import shortcut_kind
@@ -52,7 +52,7 @@ def _taken(tree: nn.Module, path: str) -> nn.Module:
     """Take a module out of the tree: the block is its place now."""
     owner, _, name = path.rpartition(".")
     module = tree.get_submodule(path)
-    del tree.get_submodule(owner)._modules[name]
+    delattr(tree.get_submodule(owner), name)
     return module
 
 

@@ -5,7 +5,16 @@ from collections.abc import Iterable
 from torch import fx, nn
 
 from resnet_viz.nets.blocks import ShortcutKind
-from resnet_viz.nets.residual_graph.operations import CONVOLUTIONS, IDLE, NORMS, PADS, SHAPINGS, SUBSAMPLINGS, is_pool, operation
+from resnet_viz.nets.residual_graph.operations import (
+    CONVOLUTIONS,
+    IDLE,
+    NORMS,
+    PADS,
+    SHAPINGS,
+    SUBSAMPLINGS,
+    is_pool,
+    operation,
+)
 
 
 def shortcut_kind(way: Iterable[fx.Node], tree: nn.Module) -> ShortcutKind:
@@ -29,7 +38,7 @@ def _kind(node: fx.Node, tree: nn.Module) -> str:
     name = operation(node, tree)
     if name in CONVOLUTIONS:
         return "projection"
-    if name in NORMS or name.startswith("batchnorm") or name.startswith("layernorm"):
+    if name in NORMS or name.startswith(("batchnorm", "layernorm")):
         return "norm"
     if name in PADS:
         return "zero-pad"

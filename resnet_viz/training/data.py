@@ -41,9 +41,7 @@ def load_dataset(source: Path, task: Task) -> Dataset:
     Raises FileNotFoundError or ValueError with a sentence that says what is missing.
     """
     if not source.exists():
-        raise FileNotFoundError(
-            f"{source} does not exist: give the folder with train/ and {task.test}/, or the archive of them"
-        )
+        raise FileNotFoundError(f"{source} does not exist: give the folder with train/ and {task.test}/, or the archive of them")
     archives = _archives(source, task)
     files = (file for archive in archives for file in _archive_files(archive)) if archives else _folder_files(source)
     decoded: dict[str, list[tuple[str, np.ndarray, int]]] = {"train": [], task.test: []}

@@ -17,7 +17,7 @@ export MALLOC_TRIM_THRESHOLD_ := 17179869184
 export MALLOC_MMAP_THRESHOLD_ := 17179869184
 export MALLOC_TOP_PAD_ := 268435456
 
-.PHONY: help run test test-unit test-lowest test-browser quality format serve bench screen load faults soak siege docs gpu gpu-train screenshots zoo zoo-check clean
+.PHONY: help run test test-unit test-lowest test-browser test-networks quality format serve bench screen load faults soak siege docs gpu gpu-train screenshots zoo zoo-check clean
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -32,10 +32,13 @@ serve: $(VENV)/.serve ## Start the engine on Ray Serve on http://localhost:8000 
 test: $(VENV)/.dev quality test-unit test-browser ## Set up, check and run every test (browser tests need Chromium)
 
 # Two at a time, or an app and its browser: more threads would wait for one another.
-test-unit test-lowest test-browser: export OMP_NUM_THREADS := 1
+test-unit test-lowest test-browser test-networks: export OMP_NUM_THREADS := 1
 
 test-unit: $(VENV)/.dev ## Run the tests that need no browser
-	$(BIN)/pytest -m "not browser" -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -m "not browser and not networks" -n 2 --dist loadfile --no-loadscope-reorder
+
+test-networks: $(VENV)/.dev ## Find the blocks of torchvision's and timm's families, each against the network itself (minutes)
+	$(BIN)/pytest -m networks -n 2
 
 test-lowest: $(VENV)/.dev ## Run the unit tests with the lowest versions that pyproject.toml allows
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(LOWEST)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 from typing import Literal, NamedTuple, TypeVar, get_args
 
 import numpy as np
@@ -257,7 +258,7 @@ def _gradients(tapes: list[Tape], logit: Tensor) -> list[ForkGradients]:
     branches = [tape.to_branch for tape in tapes]
     inputs = [tape.input for tape in tapes]
     # A block's output is often the next block's input, whose gradient is there already.
-    handed_on = [tape.output is after.input for tape, after in zip(tapes, tapes[1:], strict=False)] + [False]
+    handed_on = [tape.output is after.input for tape, after in pairwise(tapes)] + [False]
     outputs = [tape.output for tape, next_input in zip(tapes, handed_on, strict=True) if not next_input]
     grads = iter(torch.autograd.grad(logit, [*shortcuts, *branches, *inputs, *outputs]))
     at_shortcut = [None if tape.to_shortcut is None else next(grads) for tape in tapes]

@@ -43,8 +43,8 @@ def from_module(
     shape = network.residual_findings.output_shape
     if len(shape) != 1:
         raise ValueError(
-            f"{title} returns {'×'.join(map(str, shape)) or 'one number'} numbers for an image: a classifier returns one logit per"
-            " class, (N, classes). Open the classifier, not a backbone or a network for segmentation."
+            f"{title} returns {'×'.join(map(str, shape)) or 'one number'} numbers for an image: a classifier returns one logit"
+            " per class, (N, classes). Open the classifier, not a backbone or a network for segmentation."
         )
     if labels is not None and len(labels) != shape[0]:
         raise ValueError(f"{len(labels)} labels were given and {title} has {shape[0]} classes: give one each.")

@@ -8,6 +8,7 @@ tensor, there is a fork, a shortcut, a residual branch and a sum (He et al. 2015
 Reading order: copying.py, tracing.py, functionalising.py, activations.py, finding.py, choosing.py, rewriting.py, network.py.
 """
 
+import threading
 from collections.abc import Callable
 
 import torch
@@ -26,6 +27,8 @@ from resnet_viz.nets.residual_graph.tracing import Logits, Trace, trace_with_exp
 
 __all__ = ["BlockFacts", "Findings", "GraphBlock", "Hidden", "ResidualNetwork", "find_blocks"]
 
+# Traces in two threads would undo each other's changes to torch, and compare passes of different kernels.
+_ONE_AT_A_TIME = threading.Lock()
 # Two images: a network that is traced for a single number of them shows it.
 IMAGES = 2
 
@@ -43,7 +46,11 @@ def find_blocks(module: nn.Module, shape: tuple[int, ...]) -> ResidualNetwork:
 
     ValueError where the module cannot be run on such an image or cannot be traced, or has no residual additions.
     """
-    inner = unwrapped(module)
+    with _ONE_AT_A_TIME:
+        return _find_blocks(unwrapped(module), shape)
+
+
+def _find_blocks(inner: nn.Module, shape: tuple[int, ...]) -> ResidualNetwork:
     pixels = _example(inner, shape)
     expected = _expected(inner, pixels)
     failures: list[str] = []
@@ -97,11 +104,13 @@ def _expected(module: nn.Module, pixels: Tensor) -> Tensor:
     except Exception as error:
         size = "×".join(map(str, pixels.shape[1:]))
         raise ValueError(
-            f"{type(module).__name__} does not run on an image of {size} ({type(error).__name__}: {_first_line(error)}). If it takes"
-            " another size, hand over preprocessing=rv.Preprocessing(...) with it."
+            f"{type(module).__name__} does not run on an image of {size} ({type(error).__name__}: {_first_line(error)}). If it"
+            " takes another size, hand over preprocessing=rv.Preprocessing(...) with it."
         ) from error
     if not isinstance(logits, Tensor):
-        raise ValueError(f"the logits of {type(module).__name__} are a {type(logits).__name__}: return a tensor (N, classes)")
+        raise ValueError(  # noqa: TRY004 - what a person is told to expect of every module that cannot be opened
+            f"the logits of {type(module).__name__} are a {type(logits).__name__}: return a tensor (N, classes)"
+        )
     return logits.detach()
 
 

@@ -1,12 +1,12 @@
 """Activations as modules of their own: methods such as DeepLift and Guided Backprop change them by hooks, one call a module."""
 
-import copy
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 from torch import fx, nn
 
+from resnet_viz.nets.residual_graph.copying import evaluation_copy
 from resnet_viz.nets.residual_graph.operations import operation
 
 _MODULES = (
@@ -40,7 +40,8 @@ def give_modules(graph: fx.Graph, tree: nn.Module) -> None:
             target = str(node.target)
             calls[target] += 1
             if calls[target] > 1:
-                again = copy.copy(tree.get_submodule(target))
+                # Not `copy.copy`, with which both would share their hooks.
+                again = evaluation_copy(tree.get_submodule(target))
                 node.target = _put(tree, target.rpartition(".")[0], target.rpartition(".")[2], again)
         elif node.op in ("call_function", "call_method"):
             _from_function(node, tree)

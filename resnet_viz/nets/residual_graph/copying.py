@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._dynamo.eval_frame import OptimizedModule
 from torch.optim.swa_utils import AveragedModel
 
 WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel, AveragedModel)
@@ -38,12 +39,14 @@ def unwrapped(module: nn.Module) -> nn.Module:
     while True:
         if isinstance(inner, WRAPPERS):
             inner = inner.module
-        elif isinstance(vars(inner).get("_modules", {}).get("_orig_mod"), nn.Module):
+        elif isinstance(inner, OptimizedModule):
             inner = inner.get_submodule("_orig_mod")
         else:
             break
     if isinstance(inner, torch.jit.ScriptModule):
-        raise ValueError("the module was compiled by torch.jit, which cannot be traced: hand over the module as it was before")
+        raise ValueError(  # noqa: TRY004 - what a person is told to expect of every module that cannot be opened
+            "the module was compiled by torch.jit, which cannot be traced: hand over the module as it was before"
+        )
     return inner
 
 
@@ -66,7 +69,7 @@ class _Copier:
     def __init__(self) -> None:
         self._copies: dict[int, Any] = {}
 
-    def copy(self, value: Any) -> Any:  # noqa: ANN401 - whatever a module may hold
+    def copy(self, value: Any) -> Any:  # noqa: ANN401, PLR0911 - a line for each sort of what a module may hold
         if id(value) in self._copies:
             return self._copies[id(value)]
         if isinstance(value, nn.Module):

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import fx, nn
+from torch._ops import OpOverload
 
 from resnet_viz.nets.residual_graph.operations import ADDITIONS, IDLE, VIEWS, operation, out_of_place
 
@@ -80,7 +81,7 @@ def _argument(node: fx.Node, name: str) -> Any:  # noqa: ANN401 - whatever the a
     """Return an argument of a call of a Python function, None where it is left out."""
     if name in node.kwargs:
         return node.kwargs[name]
-    if node.op != "call_function" or isinstance(node.target, torch._ops.OpOverload) or not inspect.isfunction(node.target):
+    if node.op != "call_function" or isinstance(node.target, OpOverload) or not inspect.isfunction(node.target):
         return None
     names = list(inspect.signature(node.target).parameters)
     position = names.index(name) if name in names else len(node.args)

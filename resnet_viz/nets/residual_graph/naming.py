@@ -73,7 +73,7 @@ def _called(node: fx.Node) -> str:
 
 
 def _part(name: str, path: str, tree: nn.Module) -> str:
-    """Return the first name below a path, with its numbers in a list: "layers.0.1" of "net.layers.0.1.fn.weight" below "net"."""
+    """Return the first name below a path, with its numbers in a list: "layers.0.1" of "net.layers.0.1.fn.bias" below "net"."""
     if path and not name.startswith(f"{path}."):
         return ""
     steps = name.removeprefix(f"{path}.").split(".")[:-1] if path else name.split(".")[:-1]

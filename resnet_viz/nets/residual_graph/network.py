@@ -92,7 +92,7 @@ class GraphBlock(ResidualBlock):
         """How x reaches the sum."""
         return self.facts.shortcut
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, _: Tensor) -> Tensor:
         """Raise TypeError: the network calls the places, not the block."""
         raise TypeError(f"block {self.facts.name} is a part of its network's graph: run the network on an image, not the block")
 

@@ -5,12 +5,14 @@ from typing import Any
 
 import torch
 from torch import fx, nn
+from torch._ops import OpOverload
 
 Target = Any
 
 # Those that hand on what they are given in evaluation mode.
-IDLE = {"identity", "dropout", "dropout1d", "dropout2d", "dropout3d", "alphadropout", "featuredropout", "featurealphadropout",
-        "stochasticdepth", "contiguous", "clone", "to", "float", "type", "typeas", "alias", "liftfreshcopy", "detach"}  # fmt: skip
+IDLE = {"identity", "dropout", "dropout1d", "dropout2d", "dropout3d", "alphadropout", "featuredropout",
+        "featurealphadropout", "stochasticdepth", "contiguous", "clone", "to", "float", "type", "typeas", "alias",
+        "liftfreshcopy", "detach"}  # fmt: skip
 # Those whose result looks at the same memory as what they are given.
 VIEWS = {"view", "viewas", "reshape", "flatten", "unflatten", "permute", "transpose", "t", "movedim", "swapaxes", "squeeze",
          "unsqueeze", "expand", "expandas", "chunk", "split", "splitwithsizes", "tensorsplit", "unbind", "getitem", "select",
@@ -46,19 +48,23 @@ def operation(node: fx.Node, tree: nn.Module) -> str:
 
 def function_name(target: Target) -> str:
     """Return a function's own name: "relu_" for torch.relu_ and for aten.relu_.default."""
-    if isinstance(target, torch._ops.OpOverload):
+    if isinstance(target, OpOverload):
         return str(target.overloadpacket.__name__)
     return str(getattr(target, "__name__", target))
 
 
 def out_of_place(target: Target, op: str) -> Target | None:
-    """Return what computes the same without overwriting its first argument; None where it does not overwrite, or none is known."""
+    """Return what computes the same without overwriting its argument; None where it does not overwrite, or none is known."""
     if op == "call_method":
         name = str(target)
         return name[:-1] if _overwrites(name) else None
-    if isinstance(target, torch._ops.OpOverload):
+    if isinstance(target, OpOverload):
         packet = target.overloadpacket.__name__
-        return getattr(getattr(torch.ops.aten, packet[:-1]), target._overloadname, None) if _overwrites(packet) else None
+        return (
+            getattr(getattr(torch.ops.aten, packet[:-1]), target.name().partition(".")[2] or "default", None)
+            if _overwrites(packet)
+            else None
+        )
     name = function_name(target)
     if name.startswith("i") and name[1:] in SEPARABLE and target is getattr(operator, name, None):
         return getattr(operator, name[1:])

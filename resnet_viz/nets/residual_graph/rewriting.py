@@ -52,7 +52,7 @@ def _taken(tree: nn.Module, path: str) -> nn.Module:
     """Take a module out of the tree: the block is its place now."""
     owner, _, name = path.rpartition(".")
     module = tree.get_submodule(path)
-    del tree.get_submodule(owner)._modules[name]
+    delattr(tree.get_submodule(owner), name)
     return module
 
 

@@ -38,7 +38,7 @@ def _kind(node: fx.Node, tree: nn.Module) -> str:
     name = operation(node, tree)
     if name in CONVOLUTIONS:
         return "projection"
-    if name in NORMS or name.startswith("batchnorm") or name.startswith("layernorm"):
+    if name in NORMS or name.startswith(("batchnorm", "layernorm")):
         return "norm"
     if name in PADS:
         return "zero-pad"

@@ -2,6 +2,8 @@
 
 torch.fx runs the module's Python code on stand-ins and keeps its layers as modules; it fails where the code asks a tensor for
 its shape or its values. torch.export runs it on tensors without memory, follows such code, and leaves only ATen's functions.
+Both change torch for every thread while they run: one trace at a time. Passes of other threads go on; beside torch.export,
+which switches oneDNN off for seconds, their results differ by rounding.
 """
 
 import threading
@@ -13,8 +15,6 @@ import torch
 from torch import Tensor, fx, nn
 
 TracerName = Literal["torch.fx", "torch.export"]
-# torch.fx puts its own __call__ into nn.Module while it traces: two at once would put each other's back.
-_LOCK = threading.Lock()
 _PREFIX = "module."
 # Leaves of torch.nn in which additions stand.
 _OPENED = (nn.Transformer, nn.TransformerEncoder, nn.TransformerDecoder, nn.TransformerEncoderLayer, nn.TransformerDecoderLayer)
@@ -65,8 +65,7 @@ class Logits(nn.Module):
 def trace_with_fx(module: nn.Module, _: Tensor) -> Trace:
     """Trace by torch.fx, whatever it raises."""
     tracer = _Tracer()
-    with _LOCK:
-        graph = tracer.trace(Logits(module))
+    graph = tracer.trace(Logits(module))
     for node in graph.nodes:
         if node.op in ("call_module", "get_attr"):
             node.target = str(node.target).removeprefix(_PREFIX)
@@ -104,9 +103,8 @@ class _Tracer(fx.Tracer):
 def trace_with_export(module: nn.Module, pixels: Tensor) -> Trace:
     """Trace by torch.export for any number of images, whatever it raises."""
     batch = torch.export.Dim("batch", min=1, max=2**16)
-    with _LOCK:
-        program = torch.export.export(Logits(module), (pixels,), dynamic_shapes=({0: batch},), strict=False)
-        exported = program.module(check_guards=False)
+    program = torch.export.export(Logits(module), (pixels,), dynamic_shapes=({0: batch},), strict=False)
+    exported = program.module(check_guards=False)
     graph = fx.Graph()
     result = graph.graph_copy(exported.graph, {})
     graph.output(result[0] if isinstance(result, tuple | list) else result)

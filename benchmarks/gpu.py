@@ -86,7 +86,7 @@ def _works(net: Net) -> list[tuple[Work, int, float]]:
         ("integrated gradients", path, lambda: rv.attribute(net, image, "integrated_gradients", target, steps=STEPS)),
         ("conductance", path, lambda: rv.conductance(net, image, target, steps=STEPS)),
     )
-    found = []
+    found: list[tuple[Work, int, float]] = []
     for name, bare, ours in works:
         contestants = (Contestant("bare", "", _finished(bare)), Contestant("ResNet Viz", "", _finished(ours)))
         found.append((Work(name, "", float("inf"), *contestants, peers=()), ROUNDS, SECONDS_A_WORK))

@@ -69,7 +69,8 @@ class Visitor:
     def _rerun(self, states: WidgetStates) -> View:
         asked = ClientState(query_string=self.link, page_name=self.page, widget_states=states)
         self.connection.send(BackMsg(rerun_script=asked).SerializeToString())
-        started, messages = time.monotonic(), []
+        started = time.monotonic()
+        messages: list[ForwardMsg] = []
         try:
             while not messages or not _has_ended(messages[-1]):
                 messages.append(self._receive(LONGEST - (time.monotonic() - started)))
@@ -88,13 +89,15 @@ class Visitor:
         while True:
             message = self._receive(LONGEST)
             if message.WhichOneof("type") == "file_urls_response":
-                return message.file_urls_response.file_urls[0]
+                urls: FileURLs = message.file_urls_response.file_urls[0]
+                return urls
 
     def _receive(self, seconds: float) -> ForwardMsg:
         data = self.connection.recv(max(0.1, seconds))
         if not isinstance(data, bytes):
             raise TypeError("Streamlit sends bytes")
-        return ForwardMsg.FromString(data)
+        message: ForwardMsg = ForwardMsg.FromString(data)
+        return message
 
     def _put(self, address: str, name: str, data: bytes) -> int:
         head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\n'.encode()

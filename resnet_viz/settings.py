@@ -35,7 +35,8 @@ class EnvironmentSettings(BaseSettings):
     @classmethod
     def read(cls) -> Self:
         """Return the settings of the environment as it is now; SettingError with a sentence for a value that cannot be used."""
-        return _read(cls, tuple(os.environ.get(variable) for variable in cls.variables()))
+        found: Self = _read(cls, tuple(os.environ.get(variable) for variable in cls.variables()))
+        return found
 
     @classmethod
     def variables(cls) -> dict[str, FieldInfo]:

@@ -44,7 +44,8 @@ class Session:
             assert isinstance(received, bytes)
             message = ForwardMsg.FromString(received)
             if message.WhichOneof("type") == "file_urls_response":
-                return message.file_urls_response.file_urls[0].upload_url
+                address: str = message.file_urls_response.file_urls[0].upload_url
+                return address
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,8 @@ class Server:
     def visit(self, page: str, query: str) -> list[ForwardMsg]:
         """Open a link in a session of its own, as a browser does; gives all that the page sends until its script has ended."""
         address = f"ws://127.0.0.1:{self.port}/_stcore/stream"
-        cookie, received = {"Cookie": self.cookie}, []
+        cookie = {"Cookie": self.cookie}
+        received: list[ForwardMsg] = []
         with connect(address, subprotocols=[Subprotocol("streamlit")], max_size=None, additional_headers=cookie) as socket_:
             state = ClientState(query_string=query, page_name=page)
             socket_.send(BackMsg(rerun_script=state).SerializeToString())

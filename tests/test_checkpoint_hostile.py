@@ -10,6 +10,7 @@ import sys
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +104,7 @@ RUN = b"cos\nsystem\n"
 ARGUMENT = text(COMMAND) + b"\x85"
 
 OPENED: dict[str, Callable[[], bytes]] = {
-    **{f"a call, protocol {p}": (lambda p=p: beside(Call(os.system, COMMAND), p)) for p in range(2, 6)},
+    **{f"a call, protocol {p}": partial(beside, Call(os.system, COMMAND), p) for p in range(2, 6)},
     "a call in a file of before 1.6": lambda: beside(Call(os.system, COMMAND), _use_new_zipfile_serialization=False),
     "a state": lambda: beside(Restored()),
     "eval": lambda: beside(Call(eval, f"__import__('os').system({COMMAND!r})")),

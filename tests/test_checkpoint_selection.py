@@ -5,7 +5,7 @@ import io
 import pickle
 import zipfile
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import pytest
@@ -81,10 +81,15 @@ PREFIXES = (
 WRAPPERS = ("best_model_wts", "model_weights", "state", "teacher", "ema", "0", "train_state.params")
 HEADS = ("logits", "out", "final", "cls_head", "classifier.1", "head.fc", "mlp_head")
 
+
+def wrapper_called(key: str) -> dict[str, Any]:
+    return {"epoch": 3, key: state()}
+
+
 FOUND: dict[str, Callable[[], Any]] = {
-    **{f"prefix {prefix}": (lambda prefix=prefix: prefixed(prefix)) for prefix in PREFIXES},
-    **{f"wrapper {key}": (lambda key=key: {"epoch": 3, key: state()}) for key in WRAPPERS},
-    **{f"head {name}": (lambda name=name: head_called(name)) for name in HEADS},
+    **{f"prefix {prefix}": partial(prefixed, prefix) for prefix in PREFIXES},
+    **{f"wrapper {key}": partial(wrapper_called, key) for key in WRAPPERS},
+    **{f"head {name}": partial(head_called, name) for name in HEADS},
     "head outside of the prefix": lambda: head_called("head", "backbone."),
     "wrapped nine times": lambda: wrapped(9),
     "a whole model": network,
@@ -186,8 +191,8 @@ def test_biases_of_convolutions_are_folded_into_the_norms() -> None:
     content = state()
     generator = torch.Generator().manual_seed(1)
     convolutions = {name: layer for name, layer in net.named_modules() if isinstance(layer, nn.Conv2d)}
-    for name, layer in convolutions.items():
-        content[f"{name}.bias"] = torch.randn(layer.out_channels, generator=generator)
+    for name, convolution in convolutions.items():
+        content[f"{name}.bias"] = torch.randn(convolution.out_channels, generator=generator)
     checkpoint = read_checkpoint(saved(content))
     biased = CifarResNet(8, "B", seed=0).eval()
     for layer in biased.modules():

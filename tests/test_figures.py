@@ -203,6 +203,7 @@ class TestBlockEquation:
 
     def test_each_number_says_what_it_is_of(self, residual: rv.Inspection) -> None:
         block = residual.blocks[4]
+        assert block.identity is not None
         whole = [a.text for a in block_equation(block).layout.annotations]
         assert any(f"|F| = {block.measures.residual_norm:.4g}<br>all channels" in text for text in whole)
         one = [a.text for a in block_equation(block, 7).layout.annotations]
@@ -216,6 +217,7 @@ class TestBlockEquation:
 
     def test_the_finding_is_of_what_is_drawn(self, residual: rv.Inspection) -> None:
         block = residual.blocks[4]
+        assert block.identity is not None
         meta = block_equation(block).layout.meta
         assert f"the residual F(x) has {100 * block.measures.ratio:.0f} % of the norm of x" in meta["finding"]
         assert f"All numbers are of the {block.shape[0]} channels together" in meta["how_to_read"]
@@ -226,6 +228,7 @@ class TestBlockEquation:
         """Half of the channels are the others' negative: the mean is 0 and the norm is not."""
         block = residual.blocks[1]
         assert block.maps is not None
+        assert block.identity is not None
         half = block.residual[:8]
         balanced = replace(block, maps=replace(block.maps, residual=np.concatenate([half, -half])))
         told = block_equation(balanced).layout.meta["how_to_read"]

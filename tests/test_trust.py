@@ -170,7 +170,7 @@ def test_a_network_that_gives_a_constant_map_only_with_random_weights(
 def test_what_initialise_does_not_know_is_drawn_anew_too(make_cifar: Callable[..., Net], make_image: MakeImage) -> None:
     """Weight norm has no weight to draw: its direction and length are drawn, and the user's own stay."""
     net, image = make_cifar("B", depth=8), make_image()
-    net.module.fc = weight_norm(net.module.fc)
+    net.module.fc = weight_norm(net.module.get_submodule("fc"))
     before = {name: value.clone() for name, value in net.module.state_dict().items()}
     first = randomisation(net, image, attribute(net, image, "saliency")).correlations[0]
     assert first is not None

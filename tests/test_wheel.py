@@ -36,8 +36,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "--no-deps",
         "--no-build-isolation",
         "--wheel-dir",
-        folder,
-        ROOT,
+        str(folder),
+        str(ROOT),
     ]
     subprocess.run(command, check=True, env=os.environ | {"DIST_EXTRA_CONFIG": str(folder / "build.cfg")})  # noqa: S603
     (built,) = folder.glob("*.whl")
@@ -56,8 +56,8 @@ def away(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (site,) = (folder / "venv" / "lib").glob("*/site-packages")
     # A file of paths adds a folder without following that folder's own files of paths: an editable install stays out.
     (site / "libraries.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    command = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps", "--no-index"]
-    subprocess.run([*command, "--ignore-installed", wheel], check=True)  # noqa: S603
+    command = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps", "--no-index"]
+    subprocess.run([*command, "--ignore-installed", str(wheel)], check=True)  # noqa: S603
     return folder
 
 
@@ -83,7 +83,7 @@ def test_the_wheel_holds_the_app_and_every_asset_and_no_tests(wheel: Path) -> No
 
 def test_inspect_works_with_the_shipped_default(away: Path) -> None:
     photo = ROOT / "assets" / "samples" / "cifar-cat.jpg"
-    command = [away / "venv" / "bin" / "resnet-viz", "inspect", photo]
+    command = [str(away / "venv" / "bin" / "resnet-viz"), "inspect", str(photo)]
     variables = os.environ | NOWHERE_ELSE
     done = subprocess.run(command, cwd=away, env=variables, capture_output=True, text=True, check=False)  # noqa: S603
     assert (done.returncode, done.stderr) == (0, "")

@@ -93,12 +93,15 @@ class UploadRoom:
 
     def _totals(self) -> Counter[str]:
         totals: Counter[str] = Counter()
-        for each in (*self._held.files(), *self._arriving):
+        for each in self._all():
             totals[each.session] += each.nbytes
         return totals
 
     def _others(self, session: str) -> list[HeldFile | Arriving]:
-        return [each for each in (*self._held.files(), *self._arriving) if each.session != session and each.nbytes]
+        return [each for each in self._all() if each.session != session and each.nbytes]
+
+    def _all(self) -> list[HeldFile | Arriving]:
+        return [*self._held.files(), *self._arriving]
 
     def _claim(self, upload: HeldFile | Arriving, totals: Counter[str]) -> tuple[bool, bool, bool, int, float]:
         """How good a claim to its memory an upload has: the worst first, of equal ones the oldest."""

@@ -62,7 +62,7 @@ def capture(twin: nn.Module, on_block: OnBlock | None = None) -> Iterator[list[T
     for name, layer in twin.named_modules():
         # Nobody looks at what goes into a ReLU before the last of its block, and in place it needs no memory of its own.
         if may_overwrite(layer):
-            layer.inplace = True  # type: ignore[assignment]
+            layer.inplace = True
         elif isinstance(layer, ResidualBlock):
             blocks[layer.name_at(name)] = layer
     for block in blocks.values():

@@ -25,7 +25,7 @@ class Meaning:
     sentence: str
 
 
-def _measure(symbol: str, unit: str, sentence: str, **default: float) -> Any:  # noqa: ANN401 - a dataclass field takes its place
+def _measure(symbol: str, unit: str, sentence: str, **default: Any) -> Any:  # noqa: ANN401 - a dataclass field takes its place
     return field(metadata={"meaning": Meaning(symbol, unit, sentence)}, **default)
 
 

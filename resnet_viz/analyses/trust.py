@@ -133,12 +133,12 @@ def perturbation(
             done += pictures
             on_step(done, 4 * (steps + 1))
 
-        curves = [
+        first, second, third, fourth = (
             _curve(explained, whole, ground, ranks, steps, tick)
             for ranks in (by_map, by_chance)
             for whole, ground in ((explained.x, empty), (empty, explained.x))
-        ]
-    return Perturbation(*curves, baseline, _is_constant(attribution.map))
+        )
+    return Perturbation(first, second, third, fourth, baseline, _is_constant(attribution.map))
 
 
 def randomisation(

@@ -7,7 +7,7 @@ a 1x1 convolution with stride 2. `run` looks at both on real features, or on a p
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from PIL import Image
@@ -248,7 +248,8 @@ def _shortcut(net: Net, source: str, seed: int) -> tuple[nn.Sequential | None, i
         return None, made.stride, made.extra + _input_channels(block)
     if isinstance(made, nn.Sequential) and isinstance(made[0], nn.Conv2d) and made[0].kernel_size == (1, 1):
         # The features are on the processor, wherever the network is.
-        return copy.deepcopy(copy_tree(made)).float().cpu(), made[0].stride[0], made[0].out_channels
+        projection = cast("nn.Sequential", copy.deepcopy(copy_tree(made)).float().cpu())
+        return projection, made[0].stride[0], made[0].out_channels
     changing = [name for name, each in net.blocks.items() if each.downsample is not None]
     raise ValueError(f"{net.title} has no shortcut that changes a shape at {source}: take {' or '.join([PICTURE, *changing])}.")
 

@@ -68,7 +68,8 @@ def check_memory(net: Net, free: int | None = None) -> None:
 
 
 def _address(tensor: Tensor) -> int:
-    return tensor.untyped_storage()._cdata  # noqa: SLF001 - a storage has no other identity
+    address: int = tensor.untyped_storage()._cdata  # noqa: SLF001 - a storage has no other identity
+    return address
 
 
 def _system_bytes() -> int:

@@ -147,14 +147,15 @@ def _image(parsed: Parsed) -> Image.Image:
         # Streamlit needs it, the library does not.
         import pyarrow as pa  # noqa: PLC0415 - see above
     except ImportError:
-        return Image.frombytes("RGB", (width, height), parsed.memory, "raw", "RGBX")
+        return Image.frombytes("RGB", (width, height), memoryview(parsed.memory), "raw", "RGBX")
     pixels = pa.Array.from_buffers(pa.uint8(), len(parsed.memory), [None, pa.py_buffer(parsed.memory)])
     return Image.fromarrow(pa.FixedSizeListArray.from_arrays(pixels, 4), "RGB", (width, height))
 
 
 def _facts(said: dict[str, Any]) -> Facts:
     """Make what a file says of itself again: JSON has lists for tuples."""
-    return Facts(**{name: tuple(value) if isinstance(value, list) else value for name, value in said.items()})
+    fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in said.items()}
+    return Facts(**fields)
 
 
 def _tensor(parsed: Parsed, dtype: str, shape: list[int], place: int) -> Tensor:

@@ -97,13 +97,16 @@ def _rebuild_tensor(arguments: Arguments) -> StoredTensor:
         raise damaged("a tensor lacks its storage, offset, shape or strides")
     if isinstance(arguments[0], StandIn):
         return unreadable("it was written by pickle.dump: save the network with torch.save", shape=arguments[2])
-    return _plain_bits(view_of(*arguments[:4]), arguments[6:7])
+    storage, offset, shape, strides = arguments[:4]
+    return _plain_bits(view_of(storage, offset, shape, strides), arguments[6:7])
 
 
 def _rebuild_tensor_v3(arguments: Arguments) -> StoredTensor:
     if len(arguments) < 7 or not isinstance(arguments[6], Global):
         raise damaged("a tensor lacks its type")
-    return _plain_bits(view_of(*arguments[:4], number_type(arguments[6].name.removeprefix("torch."))), arguments[7:8])
+    storage, offset, shape, strides = arguments[:4]
+    type_ = number_type(arguments[6].name.removeprefix("torch."))
+    return _plain_bits(view_of(storage, offset, shape, strides, type_), arguments[7:8])
 
 
 def _plain_bits(tensor: StoredTensor, metadata: Arguments) -> StoredTensor:

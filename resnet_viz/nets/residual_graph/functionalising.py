@@ -1,7 +1,8 @@
 """Operations in place, replaced by ones that leave their input as it is, so that what a hook sees is not overwritten later."""
 
 import inspect
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 import torch
 from torch import fx, nn
@@ -63,7 +64,7 @@ def _works_in_place(node: fx.Node, tree: nn.Module) -> bool:
 def _separated(node: fx.Node, tree: nn.Module) -> bool:
     """Have a node return a new tensor; False where that is not known to give the same."""
     if node.op == "call_module":
-        tree.get_submodule(str(node.target)).inplace = False
+        vars(tree.get_submodule(str(node.target)))["inplace"] = False
         return True
     replacement = out_of_place(node.target, node.op)
     if replacement is not None:
@@ -72,7 +73,7 @@ def _separated(node: fx.Node, tree: nn.Module) -> bool:
     if "inplace" in node.kwargs:
         node.kwargs = {**node.kwargs, "inplace": False}
         return True
-    position = list(inspect.signature(node.target).parameters).index("inplace")
+    position = list(inspect.signature(cast("Callable[..., Any]", node.target)).parameters).index("inplace")
     node.args = (*node.args[:position], False, *node.args[position + 1 :])
     return True
 

@@ -45,7 +45,7 @@ class _Counter(TorchDispatchMode):
     """Counts the multiply-adds of this thread; torch's own counter hooks the modules of every thread."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.multiply_adds = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401 - as in torch

@@ -92,7 +92,11 @@ def test_tensors_and_what_a_file_says_are_those_of_the_library(pool: ParsingPool
             assert torch.equal(there.tensors[name], tensor)
 
 
-def test_a_file_of_two_networks_names_them(pool: ParsingPool) -> None:
+def test_a_file_of_two_networks_names_them(pool: ParsingPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    def here(*_: object) -> None:
+        raise AssertionError("a part of a file was read in this process")
+
+    monkeypatch.setattr(pools, "extract", here)
     data = saved({"teacher": CifarResNet(8, seed=1).state_dict(), "student": CifarResNet(8, seed=2).state_dict()})
     with pytest.raises(rv.CheckpointError, match="holds 2 networks") as caught:
         pool.extract(data)

@@ -2,10 +2,12 @@
 
 import io
 import os
+import re
 import signal
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -25,6 +27,7 @@ from resnet_viz.nets.cifar import CifarResNet
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="parsing elsewhere needs Linux")
 MEGABYTE = 2**20
+APP = Path(__file__).parents[1] / "app"
 
 
 @pytest.fixture(scope="module")
@@ -231,3 +234,14 @@ def test_who_waits_in_too_long_a_queue_hears_so(monkeypatch: pytest.MonkeyPatch)
         with pytest.raises(rv.CheckpointError, match="try again in a minute"):
             made.extract(saved({"a": torch.ones(1)}))
     made.close()
+
+
+def test_no_page_parses_what_people_send_in_the_servers_process() -> None:
+    calls = re.compile(r"(?<!parsers\.)(?<!\.)\b(rv\.open_image|open_image|Image\.open|load_checkpoint)\(")
+    found = [
+        f"{path.relative_to(APP)}: {line.strip()}"
+        for path in APP.rglob("*.py")
+        for line in path.read_text().splitlines()
+        if calls.search(line) and not line.startswith("def ")
+    ]
+    assert found == []

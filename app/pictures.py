@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from PIL import Image, ImageOps
 
 import resnet_viz as rv
+from app import parsers
 from resnet_viz.figures.attribution.backdrop import Backdrop
 from resnet_viz.figures.pictures import data_url
 
@@ -23,7 +24,7 @@ class Preview:
     @classmethod
     def of(cls, data: bytes) -> "Preview":
         """Make it of a file; rv.ImageError with a sentence where that is no image."""
-        image = rv.open_image(data)
+        image = parsers.open_image(data)
         small = image.copy()
         small.thumbnail((ORIGINAL, ORIGINAL))
         return cls(image.size, data_url(small, "JPEG"), _thumbnail(small))
@@ -45,7 +46,7 @@ class Ground:
     @classmethod
     def of(cls, data: bytes, preprocessing: rv.Preprocessing) -> "Ground":
         """Make it of a file; rv.ImageError with a sentence where that is no image."""
-        sharp = preprocessing.sharp(rv.open_image(data))
+        sharp = preprocessing.sharp(parsers.open_image(data))
         small = sharp if sharp.width <= SMALL else sharp.resize((SMALL, SMALL), Image.Resampling.BOX)
         return cls(Backdrop.of(sharp), Backdrop.of(small), data_url(sharp, "JPEG"))
 

@@ -3,7 +3,7 @@
 A link to an upload works for whoever has the link, while there is room.
 """
 
-import resnet_viz as rv
+from app import parsers
 from resnet_viz.engine.store import Store
 from resnet_viz.images import digest
 
@@ -22,7 +22,7 @@ class Uploads:
 
     def add(self, data: bytes, session: str) -> str:
         """Check a picture and keep its bytes; returns its SHA-256, raises rv.ImageError with a sentence."""
-        rv.open_image(data)
+        parsers.open_image(data)
         name = digest(data)
         self._held.put(name, data, session)
         return name

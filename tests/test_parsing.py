@@ -2,10 +2,12 @@
 
 import io
 import os
+import re
 import signal
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -25,6 +27,7 @@ from resnet_viz.nets.cifar import CifarResNet
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="parsing elsewhere needs Linux")
 MEGABYTE = 2**20
+APP = Path(__file__).parents[1] / "app"
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +95,11 @@ def test_tensors_and_what_a_file_says_are_those_of_the_library(pool: ParsingPool
             assert torch.equal(there.tensors[name], tensor)
 
 
-def test_a_file_of_two_networks_names_them(pool: ParsingPool) -> None:
+def test_a_file_of_two_networks_names_them(pool: ParsingPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    def here(*_: object) -> None:
+        raise AssertionError("a part of a file was read in this process")
+
+    monkeypatch.setattr(pools, "extract", here)
     data = saved({"teacher": CifarResNet(8, seed=1).state_dict(), "student": CifarResNet(8, seed=2).state_dict()})
     with pytest.raises(rv.CheckpointError, match="holds 2 networks") as caught:
         pool.extract(data)
@@ -227,3 +234,14 @@ def test_who_waits_in_too_long_a_queue_hears_so(monkeypatch: pytest.MonkeyPatch)
         with pytest.raises(rv.CheckpointError, match="try again in a minute"):
             made.extract(saved({"a": torch.ones(1)}))
     made.close()
+
+
+def test_no_page_parses_what_people_send_in_the_servers_process() -> None:
+    calls = re.compile(r"(?<!parsers\.)(?<!\.)\b(rv\.open_image|open_image|Image\.open|load_checkpoint)\(")
+    found = [
+        f"{path.relative_to(APP)}: {line.strip()}"
+        for path in APP.rglob("*.py")
+        for line in path.read_text().splitlines()
+        if calls.search(line) and not line.startswith("def ")
+    ]
+    assert found == []

@@ -24,9 +24,10 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 Answer = dict[str, Any]
-Parser = Callable[[bytes, int], Answer]
+# The file, where the result goes, and the part of the file that is asked for, if there are several.
+Parser = Callable[[bytes, int, str | None], Answer]
 
-LONGEST_SENTENCE = 2000
+LONGEST_SENTENCE, LONGEST_MESSAGE = 2000, 2**16
 # Rows of an image that are handed over at a time: few enough for them to stay in the processor's cache.
 ROWS = 16
 
@@ -43,7 +44,7 @@ def main(kind: str, folder: str, descriptor: int) -> NoReturn:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with socket.socket(fileno=descriptor) as control:
         while True:
-            message, descriptors, _, _ = socket.recv_fds(control, 4096, 3)
+            message, descriptors, _, _ = socket.recv_fds(control, LONGEST_MESSAGE, 3)
             if not message:
                 os.killpg(0, signal.SIGKILL)
             if os.fork() == 0:
@@ -52,10 +53,10 @@ def main(kind: str, folder: str, descriptor: int) -> NoReturn:
                 os.close(each)
 
 
-def _work(parser: Parser, limits: dict[str, float], given: int, taken: int, reply: int) -> NoReturn:
-    _limit(limits)
+def _work(parser: Parser, asked: dict[str, Any], given: int, taken: int, reply: int) -> NoReturn:
+    _limit(asked["limits"])
     try:
-        answer = parser(os.pread(given, os.fstat(given).st_size, 0), taken)
+        answer = parser(os.pread(given, os.fstat(given).st_size, 0), taken, asked["part"])
     except MemoryError:
         answer = {"error": "MemoryError", "sentence": ""}
     except BaseException as error:  # noqa: BLE001 - whatever it was, it is answered
@@ -98,7 +99,7 @@ def _image_parser() -> Parser:
         except Exception:  # noqa: BLE001, S110 - whatever is wrong with it, the parser says so
             pass
 
-    def parse(data: bytes, taken: int) -> Answer:
+    def parse(data: bytes, taken: int, _: str | None) -> Answer:
         reserving = threading.Thread(target=reserve, args=(data, taken))
         # With little memory left there is none for a thread, and nothing to be reserved either.
         with suppress(RuntimeError):
@@ -123,9 +124,9 @@ def _checkpoint_parser() -> Parser:
 
     torch.set_num_threads(1)
 
-    def parse(data: bytes, taken: int) -> Answer:
+    def parse(data: bytes, taken: int, part: str | None) -> Answer:
         try:
-            found, place, rows = extract(data), 0, []
+            found, place, rows = extract(data, part), 0, []
             for name, tensor in found.tensors.items():
                 values = tensor.detach().contiguous()
                 place += _write(taken, bytes(-place % 64))

@@ -87,14 +87,14 @@ class ParsingPool:
 
     def extract(self, data: bytes, part: str | None = None) -> Extract:
         """Take a checkpoint's tensors out as `extract` does, elsewhere; CheckpointError also where it goes over a limit."""
-        if len(data) > LIMIT or not data or not self._isolated or part is not None:
+        if len(data) > LIMIT or not data or not self._isolated:
             return extract(data, part)
         limits = Limits(
             min(self._budget.total, CHECKPOINT_COPIES * len(data) + 256 * MEGABYTE), CHECKPOINT_SECONDS, CHECKPOINT_WALL
         )
         try:
             with self._budget.taking(limits.memory, PATIENCE):
-                parsed = self._checkpoints.parse(data, limits)
+                parsed = self._checkpoints.parse(data, limits, part)
         except NoRoomError as error:
             raise CheckpointError(BUSY) from error
         except KilledError as error:

@@ -21,6 +21,8 @@ _FOLDER = Path(__file__).parents[3]
 START_SECONDS = 60.0
 LONGEST_ANSWER = 32 * 2**20
 PIECE = 2**16
+# In letters, so that what is asked fits into one message.
+LONGEST_PART = 2000
 # Each of them would start threads, which a process that forks cannot have.
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 # The server's own settings let the allocator take more than it needs, which the limit would count.
@@ -62,8 +64,9 @@ class WarmProcess:
         with self._lock:
             self._started()
 
-    def parse(self, data: bytes, limits: Limits) -> Parsed:
-        """Have a file parsed; KilledError where it went over a limit."""
+    def parse(self, data: bytes, limits: Limits, part: str | None = None) -> Parsed:
+        """Have a file, or a part of it, parsed; KilledError where it went over a limit."""
+        asked = json.dumps({"limits": asdict(limits), "part": None if part is None else part[:LONGEST_PART]}).encode()
         with ExitStack() as stack:
             given, taken = (os.memfd_create(f"resnet-viz-{name}", os.MFD_CLOEXEC) for name in ("file", "parsed"))
             stack.callback(os.close, given)
@@ -74,7 +77,7 @@ class WarmProcess:
             reply, theirs = socket.socketpair()
             stack.enter_context(reply)
             with theirs:
-                self._send(json.dumps(asdict(limits)).encode(), [given, taken, theirs.fileno()])
+                self._send(asked, [given, taken, theirs.fileno()])
             answer = _answer(reply, limits.wall + START_SECONDS)
             size = os.fstat(taken).st_size
             return Parsed(answer, mmap.mmap(taken, size, prot=mmap.PROT_READ | mmap.PROT_WRITE) if size else None)

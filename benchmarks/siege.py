@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 from queue import Empty, Queue
@@ -140,9 +141,9 @@ def _corpus() -> Iterator[HostileFile]:
 
 def _attacks(port: int, files: Iterable[HostileFile]) -> Iterator[Attack]:
     for file in files:
-        yield lambda file=file: _send(port, file)
+        yield partial(_send, port, file)
     for link in siege_corpus.links():
-        yield lambda link=link: _follow(port, link)
+        yield partial(_follow, port, link)
     yield lambda: _long_head(port)
 
 

@@ -33,7 +33,7 @@ class Shared(nn.Module):
         self.conv1, self.bn1, self.conv2, self.bn2 = conv(), nn.BatchNorm2d(8), conv(), nn.BatchNorm2d(8)
         self.relu = nn.ReLU(inplace=True)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Any:
         out = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))
         out += x
         return self.relu(out)
@@ -46,7 +46,7 @@ class Functional(nn.Module):
         super().__init__()
         self.sort, self.conv1, self.conv2 = sort, conv(), conv()
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Any:
         if self.sort == "F.relu":
             return F.relu(self.conv2(F.relu(self.conv1(x), inplace=True)) + x)
         if self.sort == "torch.add":
@@ -69,7 +69,7 @@ class Scaled(nn.Module):
         self.gamma = nn.Parameter(torch.full((8, 1, 1), 0.5))
         self.drop = nn.Dropout(0.5)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Any:
         return x + self.drop(0.3 * self.gamma * self.conv2(self.conv1(x).sigmoid()))
 
 
@@ -80,7 +80,7 @@ class Alpha(nn.Module):
         super().__init__()
         self.conv1 = conv()
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Any:
         return torch.add(x, self.conv1(x).tanh(), alpha=0.3)
 
 
@@ -93,7 +93,7 @@ class PreActivation(nn.Module):
         self.bn2, self.relu2, self.conv2 = nn.BatchNorm2d(8), nn.ReLU(inplace), conv()
         self.projection = nn.Conv2d(8, 8, 1, stride) if stride > 1 else None
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Any:
         out = self.relu1(self.bn1(x))
         shortcut = x if self.projection is None else self.projection(out)
         return self.conv2(self.relu2(self.bn2(self.conv1(out)))) + shortcut
@@ -106,7 +106,7 @@ class OverwrittenInput(nn.Module):
         super().__init__()
         self.relu, self.conv1 = nn.ReLU(inplace=True), conv()
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Any:
         return x + self.conv1(self.relu(x))
 
 
@@ -130,7 +130,7 @@ class Down(nn.Module):
             return torch.cat([pooled, torch.zeros_like(pooled)], 1)
         return self.norm(self.project(self.pool(x)))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Any:
         return F.relu(self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x))))) + self.shortcut(x))
 
 
@@ -141,7 +141,7 @@ class Pooling(nn.Module):
         super().__init__()
         self.conv1 = conv(stride=2)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Any:
         return self.conv1(x) + F.max_pool2d(x, 2)
 
 
@@ -152,7 +152,7 @@ class DependsOnShape(nn.Module):
         super().__init__()
         self.conv1, self.conv2 = conv(), conv()
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Any:
         if x.shape[-1] > 4:
             x = F.relu(self.conv2(F.relu(self.conv1(x))) + x)
         return x
@@ -165,7 +165,7 @@ class Inner(nn.Module):
         super().__init__()
         self.first, self.second, self.last = conv(4), conv(4), conv()
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Any:
         left, right = x.chunk(2, 1)
         left = self.first(left)
         right = self.second(left + right)
@@ -179,7 +179,7 @@ class Response(nn.Module):
         super().__init__()
         self.gamma = nn.Parameter(torch.ones(1, 8, 1, 1))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Any:
         return x + self.gamma * x * x.mean(1, keepdim=True)
 
 
@@ -190,7 +190,7 @@ class WithResponse(nn.Module):
         super().__init__()
         self.conv1, self.response = conv(), Response()
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Any:
         return x + self.response(self.conv1(x).relu())
 
 
@@ -201,7 +201,7 @@ class Around(nn.Module):
         super().__init__()
         self.body = nn.Sequential(Scaled(), Scaled(), Scaled())
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Any:
         return x + self.body(x)
 
 
@@ -212,7 +212,7 @@ class Fusion(nn.Module):
         super().__init__()
         self.first, self.second = Scaled(), Shared()
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Any:
         return self.first(x) + self.second(x * 0.5)
 
 
@@ -225,7 +225,7 @@ class Layer(nn.Module):
         self.attn = nn.MultiheadAttention(width, 2, batch_first=True)
         self.mlp = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Any:
         normed = self.norm1(x)
         x = x + self.attn(normed, normed, normed, need_weights=False)[0]
         return x + self.mlp(self.norm2(x))
@@ -241,7 +241,7 @@ class Transformer(nn.Module):
         self.layers = nn.ModuleList([Layer(16), Layer(16)])
         self.head = nn.Linear(16, 5)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Any:
         tokens = self.patches(x).flatten(2).transpose(1, 2)
         tokens = torch.cat([self.token.expand(tokens.shape[0], -1, -1), tokens], 1)
         for layer in self.layers:
@@ -257,7 +257,7 @@ class TorchTransformer(nn.Module):
         layer = nn.TransformerEncoderLayer(16, 2, 32, batch_first=True, norm_first=True)
         self.patches, self.encoder, self.head = nn.Conv2d(3, 16, 4, 4), nn.TransformerEncoder(layer, 2), nn.Linear(16, 5)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Any:
         return self.head(self.encoder(self.patches(x).flatten(2).transpose(1, 2)).mean(1))
 
 
@@ -268,7 +268,7 @@ class InTheRoot(nn.Module):
         super().__init__()
         self.stem, self.first, self.second, self.fc = nn.Conv2d(3, 8, 3, padding=1), conv(), conv(), nn.Linear(8, 5)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Any:
         x = self.stem(x)
         x = x + F.relu(self.first(x))
         x = x + F.relu(self.second(x))
@@ -282,7 +282,7 @@ class Plain(nn.Module):
         super().__init__()
         self.conv, self.fc = nn.Conv2d(3, 8, 3), nn.Linear(8, 5)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Any:
         return self.fc(self.conv(x).relu().mean((2, 3)) + 1)
 
 

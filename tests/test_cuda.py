@@ -6,6 +6,7 @@ Without a GPU these tests are skipped; `make gpu` runs them where there is one.
 import gc
 import io
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -77,7 +78,7 @@ def test_inspect(name: str, image: Image.Image) -> None:
 @pytest.mark.parametrize("method", rv.METHODS)
 def test_attribute(name: str, method: str, image: Image.Image) -> None:
     cpu, cuda = both(name)
-    options = {"steps": 16} if method == "integrated_gradients" else {}
+    options: dict[str, Any] = {"steps": 16} if method == "integrated_gradients" else {}
     one, two = (rv.attribute(net, image, method, target=1, **options) for net in (cpu, cuda))
     assert_close(one.map, two.map, method)
     assert hooks_of(cuda.module) == 0

@@ -344,7 +344,7 @@ class TestCancelling:
         engine = LocalEngine(devices=["cpu"])
         engine.submit(job(), "a").answer()
         engine.close()
-        assert not [thread for thread in threading.enumerate() if thread in engine._threads]
+        assert not [thread for thread in threading.enumerate() if thread in engine._threads.values()]
         with pytest.raises(BusyError, match="is being stopped"):
             engine.submit(job(), "a", view="other")
 

@@ -13,6 +13,7 @@ from PIL import Image
 from torch import nn
 
 import resnet_viz as rv
+from resnet_viz.nets.blocks import blocks_of
 from resnet_viz.nets.net import Net
 from tests.own_networks import Blocks, Down, Functional, Plain, PreActivation, Scaled, Shared, Transformer
 
@@ -110,7 +111,7 @@ class TestOwnModule:
     def test_cams_are_captums(self, own: Net, image: Image.Image) -> None:
         for name, cam in rv.block_cams(own, image, target=1).items():
             twin = own.twin()
-            place = next(block for block in twin.modules() if getattr(block, "facts", None) and block.facts.name == name).relu
+            place = blocks_of(twin)[name].relu
             expected = LayerGradCam(twin, place).attribute(
                 own.preprocess(image).requires_grad_(), target=1, relu_attributions=True
             )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -111,7 +112,7 @@ def test_maps_by_block_are_those_of_the_float32_network(net: Net, whole: Net, ma
 
 @pytest.mark.parametrize("method", [name for name in rv.METHODS if name != "occlusion"])
 def test_every_method_explains_it(net: Net, whole: Net, make_image: MakeImage, method: str) -> None:
-    options = {"steps": 8} if method == "integrated_gradients" else {}
+    options: dict[str, Any] = {"steps": 8} if method == "integrated_gradients" else {}
     if method == "deep_lift" and net.precision == torch.float16:
         with pytest.raises(ValueError, match="DeepLift divides by differences that half precision rounds to 0: take"):
             rv.attribute(net, make_image(), method, 3)

@@ -108,7 +108,7 @@ def check_sums(network: ResidualNetwork, pixels: Tensor) -> None:
         assert tape.identity is not None
         assert torch.equal(tape.identity + tape.residual, tape.sum), tape.name
         assert torch.equal(tape.block.activated(tape.sum), tape.output), tape.name
-        assert tuple(tape.sum.shape[1:]) == tape.block.facts.shape  # type: ignore[attr-defined]
+        assert tuple(tape.sum.shape[1:]) == tape.block.facts.shape
 
 
 class TestOwnNetworks:
@@ -129,7 +129,7 @@ class TestOwnNetworks:
         for tape in tapes:
             shortcut, branch, total = next(found), next(found), next(found)
             assert torch.allclose(shortcut + branch, total, rtol=1e-5, atol=1e-7), tape.name
-            if tape.shortcut == "identity" and type(tape.block.relu) is nn.Identity:
+            if tape.shortcut == "identity" and isinstance(tape.block.relu, nn.Identity):
                 assert shortcut.any(), tape.name
 
     @pytest.mark.parametrize(
@@ -274,7 +274,7 @@ class TestModule:
     def test_a_forward_of_its_own_on_the_instance(self) -> None:
         module = Blocks(Shared(), Shared()).eval()
         forward = module.forward
-        module.forward = lambda x: 2 * forward(x)
+        module.forward = lambda x: 2 * forward(x)  # type: ignore[method-assign]
         check_same(module, find_blocks(module, (3, SIZE, SIZE)), noise())
 
     def test_other_threads_run_their_networks_meanwhile(self) -> None:

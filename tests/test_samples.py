@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 import resnet_viz as rv
-from app.results import Sample, samples
+from app.results import samples
+from app.samples import Sample
 
 FOLDER = Path(__file__).parents[1] / "assets" / "samples"
 ROWS = json.loads((FOLDER / "samples.json").read_text(encoding="utf-8"))

@@ -98,15 +98,22 @@ def parts_of(file: CheckpointFile) -> list[CheckpointPart]:
     """Return the parts with most tensors, the first of them the one with most; of equal ones, those that are no average."""
     mappings = [mapping for mapping in file.mappings if len(mapping.tensors) >= FEWEST_TENSORS] or list(file.mappings)
     mappings.sort(key=lambda mapping: -len(mapping.tensors))
-    parts = [part for mapping in mappings[:MOST_PARTS] for part in _parts(mapping)]
+    _check_count(len(mappings[0].tensors), 4 * MOST_TENSORS)
+    sizes = accumulate(len(mapping.tensors) for mapping in mappings)
+    near = [mapping for mapping, size in zip(mappings[:MOST_PARTS], sizes, strict=False) if size <= 4 * MOST_TENSORS]
+    parts = [part for mapping in near for part in _parts(mapping)]
     parts.sort(key=lambda part: (-len(part.inside), part.averaged))
-    if len(parts[0].inside) > MOST_TENSORS:
-        raise CheckpointError(
-            f"The checkpoint has {len(parts[0].inside):,} tensors in one place, more than any supported network: save the"
-            " network alone."
-        )
+    _check_count(len(parts[0].inside), MOST_TENSORS)
     sizes = accumulate(len(part.inside) + len(part.outside) for part in parts[:MOST_PARTS])
     return [part for part, size in zip(parts, sizes, strict=False) if part is parts[0] or size <= MOST_TENSORS]
+
+
+def _check_count(tensors: int, most: int) -> None:
+    """Refuse what no network has before names are gone through one by one."""
+    if tensors > most:
+        raise CheckpointError(
+            f"The checkpoint has {tensors:,} tensors in one place, more than any supported network: save the network alone."
+        )
 
 
 def _parts(mapping: TensorMapping) -> list[CheckpointPart]:

@@ -1,12 +1,12 @@
 """What is asked of an engine and how one hears of it: the same words wherever it runs.
 
-    >>> from resnet_viz.images import digest
-    >>> job = Job("inspection", "resnet20-cifar10", digest(data), data=data)
-    >>> ticket = engine.submit(job, session="a")
-    >>> while not ticket.wait(0.1):
-    ...     progress = ticket.progress
-    >>> ticket.answer().title
-    'ResNet-20'
+>>> from resnet_viz.images import digest
+>>> job = Job("inspection", "resnet20-cifar10", digest(data), data=data)
+>>> ticket = engine.submit(job, session="a")
+>>> while not ticket.wait(0.1):
+...     progress = ticket.progress
+>>> ticket.answer().title
+'ResNet-20'
 """
 
 from collections.abc import Callable

@@ -120,7 +120,7 @@ class Down(nn.Module):
         self.pool, self.project, self.norm = nn.AvgPool2d(2), nn.Conv2d(8, 16, 1), nn.BatchNorm2d(16)
         self.strided = nn.Conv2d(8, 16, 1, 2)
 
-    def shortcut(self, x: Tensor) -> Tensor:
+    def shortcut(self, x: Tensor) -> Any:
         if self.sort == "projection":
             return self.norm(self.strided(x))
         if self.sort == "zero-pad":

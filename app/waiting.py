@@ -133,8 +133,8 @@ def long(
     """
     if _is_stopped(key):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.caption("Stopped. Nothing was lost.")
-            st.button("Compute it after all", on_click=st.session_state.pop, args=("stopped", None))
+            st.caption("Stopped.")
+            st.button("Resume", on_click=st.session_state.pop, args=("stopped", None))
         return None
     place = st.empty()
     display = _Stoppable(place, what, key, subject.title if subject else "", len(asks), preview)

@@ -32,7 +32,7 @@ app = typer.Typer(help="What does each residual block of a ResNet do with an ima
 def models_command() -> None:
     """List every network, and whether its trained weights are on this machine."""
     for info in list_models():
-        here = "here" if info.here else "to fetch" if info.source == "official" else "untrained"
+        here = "ready" if info.here else "to download" if info.source == "official" else "untrained"
         typer.echo(f"{info.name:22} {info.task:9} {info.blocks:3} blocks {info.params / 1e6:7.2f} M  {here:10} {info.note}")
 
 

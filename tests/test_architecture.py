@@ -46,7 +46,7 @@ class TestByHand:
             (4608 + 9216) * 16**2,
         )
         assert (third.name, third.output, third.multiply_adds) == ("layer3.0", (64, 8, 8), (18432 + 36864) * 8**2)
-        assert head == Part("head", None, None, (64, 8, 8), (10,), "average, linear 10", 650, 640)
+        assert head == Part("head", None, None, (64, 8, 8), (10,), "global average pooling, linear 10", 650, 640)
 
     @pytest.mark.parametrize(("option", "kinds"), [("B", "identity projection projection"), ("plain", "none none none")])
     def test_shortcuts(self, option: str, kinds: str, make_cifar: MakeCifar) -> None:
@@ -65,7 +65,7 @@ class TestByHand:
             ("resnet50", "layer2.0", "1×1 128, 3×3 128 stride 2, 1×1 512"),
             ("resnext50_32x4d", "layer1.1", "1×1 128, 3×3 128 groups 32, 1×1 256"),
             ("wide_resnet50_2", "layer4.2", "1×1 1024, 3×3 1024, 1×1 2048"),
-            ("resnet18", "head", "average, linear 1000"),
+            ("resnet18", "head", "global average pooling, linear 1000"),
         ],
     )
     def test_words(self, name: str, part: str, layers: str) -> None:

@@ -1,4 +1,4 @@
-"""Attribution: which pixels speak for the class, through which block, and can the map be trusted?"""
+"""Attribution: which pixels raise the class's logit, through which block, and can the map be trusted?"""
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace

@@ -99,16 +99,14 @@ def _settings(mine: Own) -> None:
             index=wirings.index(mine.wiring),
             format_func=lambda name: WIRINGS[name],
             disabled=len(wirings) == 1,
-            help="The tensors fit each of these. Chosen at first is the one that the batch norms' statistics speak for.",
+            help="The tensors fit each of these. Chosen at first is the one that fits the batch norms' statistics best.",
         )
         applied = st.form_submit_button("Apply", type="primary")
     if applied:
         _apply(mine, (int(resize), int(crop), mean, std), (FILE if file else source, file), wiring)
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.page_link(
-            st.session_state["pages"]["Inspect"], label="Take a picture apart with it", icon=":material/arrow_forward:"
-        )
-        st.button("Forget it", on_click=_forget, args=(mine.net.name,))
+        st.page_link(st.session_state["pages"]["Inspect"], label="Inspect an image with it", icon=":material/arrow_forward:")
+        st.button("Remove this checkpoint", on_click=_forget, args=(mine.net.name,))
 
 
 def _said(mine: Own) -> None:

@@ -25,7 +25,7 @@ def header(result: rv.Comparison, chosen: Selection) -> None:
         show.product(_facts(result, mode))
         _mode_picker(chosen, mode)
         _target_picker(result, chosen)
-        st.button("Swap sides", icon=":material/swap_horiz:", on_click=_select, args=(swapped(chosen),))
+        st.button("Swap the two sides", icon=":material/swap_horiz:", on_click=_select, args=(swapped(chosen),))
 
 
 def sides(result: rv.Comparison, chosen: Selection) -> None:
@@ -127,7 +127,7 @@ def _target_picker(result: rv.Comparison, chosen: Selection) -> None:
     if labels != {str(p.index): p.label for p in result.right.predictions}:
         return
     st.selectbox(
-        "Explain the class",
+        "Target class",
         ["", *labels],
         format_func=lambda index: labels.get(index, "predicted by each side"),
         width=230,

@@ -24,7 +24,7 @@ def mode_of(chosen: Selection) -> Mode:
 
 
 def completed(chosen: Selection, models: Models) -> Selection:
-    """Name both sides: a famous pair, or one network on two pictures where no pair has its trained weights here."""
+    """Name both sides: a famous pair, or one network on two pictures where no pair has its trained weights on this machine."""
     if chosen.left and chosen.right:
         return chosen
     pair = suggested_pair(models)

@@ -35,7 +35,7 @@ def maps(result: rv.Comparison, chosen: Selection) -> MapMeasure:
             st.markdown("### Both block maps on one scale")
             st.caption(show.escape(_reading(result, measure, scale.largest)))
         st.segmented_control(
-            "Width and colour of the arcs",
+            "Measure shown on the arcs",
             offered,
             format_func=name_of,
             required=True,

@@ -12,7 +12,7 @@ from app.views import current
 from app.views.measure_table import short_names
 from resnet_viz.analyses.objectives import OBJECTIVES, ObjectiveKind
 
-BESIDE = {"": "nothing", "plain": "its plain twin", "random": "itself before training"}
+BESIDE = {"": "none", "plain": "plain network of the same depth", "random": "same network, untrained"}
 FORMATS = {
     "grad_identity_norm": "%.4g",
     "grad_residual_norm": "%.4g",
@@ -82,7 +82,7 @@ def _beside(chosen: Selection, target: int, kind: ObjectiveKind, versus: int | N
         return None
     trained = chosen.beside == "plain" and info.here
     if not trained:
-        st.warning(f"Beside it, {info.title} with random weights: nothing of it was learned.", icon=":material/casino:")
+        st.warning(f"Beside it, {info.title} with random weights: they are not trained.", icon=":material/casino:")
     return _ask(
         waiting.network(name, trained=trained, field="beside", framing=chosen.framing), chosen.image, target, kind, versus
     )

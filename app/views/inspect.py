@@ -29,7 +29,7 @@ def _block_map(result: rv.Inspection, chosen: Selection) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", key="block-map-head"):
         show.heading(figure)
         st.segmented_control(
-            "Width and colour of the arcs",
+            "Measure shown on the arcs",
             measures,
             format_func=name_of,
             required=True,

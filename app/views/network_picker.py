@@ -6,7 +6,7 @@ import resnet_viz as rv
 from app import results, state
 from app.state import Selection
 
-STATES = {"official": "to fetch, {:,.0f} MB", "untrained": "no trained weights"}
+STATES = {"official": "download, {:,.0f} MB", "untrained": "no trained weights"}
 
 
 def network_picker(chosen: Selection) -> None:
@@ -24,5 +24,5 @@ def network_picker(chosen: Selection) -> None:
 
 def described(info: rv.ModelInfo) -> str:
     """A network's row in a list of networks."""
-    availability = "weights here" if info.here else STATES[info.source].format(info.size / 1e6)
+    availability = "ready" if info.here else STATES[info.source].format(info.size / 1e6)
     return f"{info.title} · {info.task} · {info.blocks} blocks · {info.params / 1e6:.2f} M · {availability}"

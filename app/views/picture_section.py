@@ -136,7 +136,7 @@ def _target_picker(result: rv.Inspection, chosen: Selection) -> None:
     labels = {str(p.index): f"{p.label} ({p.probability:.1%})" for p in result.predictions}
     best = result.predictions[0].label
     st.selectbox(
-        "Explain the class",
+        "Target class",
         ["", *labels],
         format_func=lambda index: labels.get(index, f"predicted: {best}"),
         width=220,

@@ -83,7 +83,7 @@ QUESTIONS = (
     ),
     Question(
         "Are residual blocks the best way to enlarge pictures?",
-        "Not of necessity. A small network that starts from a bicubic enlargement and learns only what it lacks is a"
+        "Not necessarily. A small network that starts from a bicubic enlargement and learns only what it lacks is a"
         " strong rival for its size and time; the lesson trains them side by side.",
         "S19",
     ),

@@ -1,4 +1,4 @@
-"""Which pixels speak for a class? Ten methods under one roof, with what each adds up to."""
+"""Which pixels raise a class's logit? Ten methods under one roof, with what each adds up to."""
 
 import time
 from collections.abc import Callable

@@ -20,7 +20,7 @@ BLUR = 1 / 8
 
 
 def baseline_picture(kind: Baseline, seen: Image.Image, seed: int = 0) -> Image.Image:
-    """Return the baseline for a picture as the network sees it, of the same size; ValueError for an unknown kind.
+    """Return the baseline for a network input, of the same size; ValueError for an unknown kind.
 
     "mean colour" is the picture's own, "blur" a Gaussian of an eighth of its side, "noise" uniform and drawn from `seed`.
     """

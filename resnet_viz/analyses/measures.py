@@ -48,7 +48,7 @@ class Measures:
         "std of F", "standard deviation", "Spread of the layer response after its last batch norm (He et al. 2015, Fig. 7)."
     )
     cut: float = _measure(
-        "cut by ReLU", "share of entries", "Share of the sum that is negative, so that the ReLU sets it to 0."
+        "zeroed by ReLU", "share of entries", "Share of the sum that is negative, so that the ReLU sets it to 0."
     )
     grad_identity_norm: float = _measure(
         "|g shortcut|", "logit per unit of x", "Size of the gradient that reaches the block's input through the shortcut."

@@ -126,7 +126,7 @@ METHODS: dict[str, Method] = {
     ),
     "grad_cam": Method(
         "Grad-CAM",
-        "Where the maps that speak for the class are strong, at a block and a place of your choice.",
+        "Where the maps that raise the class's logit are strong, at a block and a place of your choice.",
         "Selvaraju et al. 2017, https://arxiv.org/abs/1610.02391",
         PER_CELL,
         PlaceOptions,

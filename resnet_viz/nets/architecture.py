@@ -126,4 +126,4 @@ def _words(layer: nn.Module) -> str:
         return f"max pool {layer.kernel_size}×{layer.kernel_size} stride {layer.stride}"
     if isinstance(layer, nn.Linear):
         return f"linear {layer.out_features}"
-    return "average" if isinstance(layer, nn.AdaptiveAvgPool2d) else ""
+    return "global average pooling" if isinstance(layer, nn.AdaptiveAvgPool2d) else ""

@@ -53,7 +53,7 @@ def test_a_saved_resnet18_of_seven_classes_predicts_as_stock_torchvision_does(
     expect(page.get_by_text("flowers.pth").first).to_be_visible()
     expect(page.locator("body")).to_contain_text("ResNet-18 with 7 classes")
     screenshot(page, "checkpoint-light")
-    page.get_by_role("link", name="Take a picture apart with it").click()
+    page.get_by_role("link", name="Inspect an image with it").click()
     settle(page)
     picture = ImageClassification(crop_size=224)(Image.open(SAMPLES / "cat-photo.jpg").convert("RGB"))[None]
     with torch.no_grad():
@@ -85,7 +85,7 @@ def test_labels_and_preprocessing_can_be_set(page: Page, stock: nn.Module, tmp_p
     give(page, form.locator(UPLOAD), {"name": "names.txt", "mimeType": "text/plain", "buffer": names.encode()})
     page.get_by_role("button", name="Apply").click()
     settle(page)
-    page.get_by_role("link", name="Take a picture apart with it").click()
+    page.get_by_role("link", name="Inspect an image with it").click()
     settle(page)
     says = next(text for text in headings(page) if text.startswith("Your ResNet-18 predicts: "))
     assert says.removeprefix("Your ResNet-18 predicts: ").rpartition(" (")[0] in names.splitlines()
@@ -141,7 +141,7 @@ def test_a_forgotten_checkpoint_is_gone(page: Page, stock: nn.Module, tmp_path: 
     open_app(page, "model")
     bring(page, tmp_path / "mine.pth", saved(stock.state_dict()))
     assert "model=checkpoint-" in page.url
-    page.get_by_role("button", name="Forget it").click()
+    page.get_by_role("button", name="Remove this checkpoint").click()
     settle(page)
     assert "model=resnet20-cifar10" in page.url
     expect(page.locator("body")).not_to_contain_text("mine.pth")

@@ -76,7 +76,7 @@ def test_maps_of_one_length_stand_under_one_another_on_one_scale(page: Page) -> 
 def test_swap_turns_the_sides_and_keeps_the_block(page: Page) -> None:
     open_app(page, f"{SAME_DEPTH}&block=layer2.1")
     before = headings(page)
-    page.get_by_role("button", name="Swap sides").click()
+    page.get_by_role("button", name="Swap the two sides").click()
     settle(page)
     assert "left=resnet20-cifar10" in page.url
     assert "right_weights=none" in page.url

@@ -40,7 +40,7 @@ def test_another_objective_and_the_network_before_training(page: Page) -> None:
     settle(page)
     assert "objective=logit+difference" in page.url
     assert headings(page) != before
-    page.get_by_text("itself before training").click()
+    page.get_by_text("same network, untrained").click()
     settle(page)
     expect(page.locator("[data-testid='stAlert']")).to_contain_text("random weights")
     assert any("(random weights)" in text for text in headings(page))
@@ -119,16 +119,16 @@ def test_a_long_method_can_be_stopped_and_the_app_is_free_at_once(page: Page) ->
     stop = page.locator("[class*='st-key-stoppable'] button")
     stop.click(timeout=60_000)
     started = time.monotonic()
-    expect(page.get_by_text("Stopped. Nothing was lost.")).to_be_visible(timeout=10_000)
+    expect(page.get_by_text("Stopped.")).to_be_visible(timeout=10_000)
     settle(page)
     assert time.monotonic() - started < 4
-    page.get_by_text("Compute it after all").wait_for()
+    page.get_by_text("Resume").wait_for()
 
 
 def test_what_was_stopped_for_one_class_is_computed_for_another(page: Page) -> None:
     page.goto("/attribution?model=resnet152&weights=none&view=gallery&methods=smoothgrad")
     page.locator("[class*='st-key-stoppable'] button").click(timeout=60_000)
-    page.get_by_text("Compute it after all").wait_for()
+    page.get_by_text("Resume").wait_for()
     page.get_by_role("combobox", name="Explain").click()
     page.get_by_role("option").nth(5).click()
     page.locator("[class*='st-key-stoppable'] button").click(timeout=60_000)

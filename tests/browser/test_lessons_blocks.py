@@ -48,7 +48,7 @@ def test_a_block_is_switched_off_and_faded(page: Page) -> None:
     page.get_by_role("button", name="1.0", exact=True).click()
     settle(page)
     assert "scales=1.0" in page.url
-    assert said(page).startswith("Without block 1.0 ResNet-20 still says cat")
+    assert said(page).startswith("Without block 1.0 ResNet-20 still predicts cat")
     page.get_by_role("slider").press("ArrowLeft")
     settle(page)
     assert "block 3.2 at 95%" in said(page)

@@ -155,7 +155,7 @@ def test_markup_in_file_names_and_labels_stays_text(page: Page, tmp_path: Path) 
     give(page, form.locator(UPLOAD), {"name": EVIL + ".txt", "mimeType": "text/plain", "buffer": labels.encode()})
     page.get_by_role("button", name="Apply").click()
     settle(page)
-    for link in ("Take a picture apart with it", "Gradients", "Attribution", "Compare"):
+    for link in ("Inspect an image with it", "Gradients", "Attribution", "Compare"):
         page.get_by_role("link", name=link).first.click()
         settle(page)
         expect(page.locator("body")).to_contain_text("onerror" if link != "Compare" else "Compare")

@@ -118,7 +118,7 @@ def test_figures_say_what_was_lost(make_cifar: MakeNet, make_image: Callable[...
     # In the middle of where the second of two bars would be, the two taking 70% of a block's place.
     assert [note.x for note in figure.layout.annotations] == pytest.approx([1.175, 2.175])
     kept = sum(block.prediction == sweeps[0].prediction for block in sweeps[0].blocks)
-    assert figure.layout.meta["finding"].startswith(f"Test A-8 still says {sweeps[0].prediction} in {kept} of 3 cases")
+    assert figure.layout.meta["finding"].startswith(f"Test A-8 still predicts {sweeps[0].prediction} in {kept} of 3 cases")
     record = Recorded("m", 10, (Measured("removed", 0, (), 0.9), Measured("removed", 1, ("layer1.0",), 0.4)), ())
     lines = rv.figures.accuracy_lines([record], ["M"], "removed")
     assert lines.layout.meta["finding"] == "M: 90% right, 40% with one block removed"

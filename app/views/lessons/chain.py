@@ -54,7 +54,7 @@ def _sentence(result: rv.Inspection, decoded: Lens, block: str) -> str:
         return f"{first} It is the last: {decoded.labels[answer]} goes from {before:.0%} to {float(shares[-1, answer]):.0%}."
     return (
         f"{first} If the network stopped correcting here it would say {decoded.labels[now]} ({float(shares[place, now]):.0%});"
-        f" at the end it says {decoded.labels[answer]} ({float(shares[-1, answer]):.0%})."
+        f" at the end it predicts {decoded.labels[answer]} ({float(shares[-1, answer]):.0%})."
     )
 
 

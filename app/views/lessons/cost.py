@@ -12,7 +12,7 @@ CHANGES = {"both": "halve and double", "halve": "halve only", "double": "double 
 
 
 def body() -> str:
-    """A bar a block."""
+    """One bar per block."""
     change = lesson.value("change", "both", list(CHANGES))
     with lesson.doing():
         st.segmented_control(

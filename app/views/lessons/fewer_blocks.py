@@ -164,8 +164,8 @@ def _everything(sweep: AblationSweep) -> str:
 def _says(ablation: rv.Ablation, sweep: AblationSweep) -> str:
     best = ablation.predictions[0]
     if best.label == sweep.prediction:
-        return f"{ablation.title} still says {best.label} ({best.probability:.0%})"
-    return f"{ablation.title} says {best.label} ({best.probability:.0%}) where it said {sweep.prediction}"
+        return f"{ablation.title} still predicts {best.label} ({best.probability:.0%})"
+    return f"{ablation.title} predicts {best.label} ({best.probability:.0%}) where it predicted {sweep.prediction}"
 
 
 LESSON = Lesson(

@@ -81,7 +81,7 @@ def _head(lesson: Lesson, number: int, track: tuple[Lesson, ...], *, presenting:
 def _foot(lesson: Lesson) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="lesson-foot"):
         st.button(
-            f"The same on the {lesson.page} page",
+            f"Open this on the {lesson.page} page",
             key="lesson-elsewhere",
             icon=":material/open_in_new:",
             on_click=_elsewhere,

@@ -68,7 +68,7 @@ def _sentence(found: ToyFit, place: int) -> str:
 LESSON = Lesson(
     slug="toy",
     title="A toy: x + sin(3x)",
-    question="What is left to learn when x is handed on?",
+    question="With a skip connection, what is left to learn?",
     do="Move through the training, then make the networks wider or narrower.",
     rows=("S18",),
     sources="He et al. 2015, arXiv 1512.03385, section 3.1: learn F(x) = H(x) − x. Two tanh layers, one start for both.",

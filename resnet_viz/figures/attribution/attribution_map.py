@@ -148,7 +148,7 @@ def cam_places(
         theme,
         finding=finding,
         how_to_read=f"One scale for all: full tint from {limit:.2g} logits per cell of the block's maps. The paths join in the"
-        " addition, where what speaks against the class, which is not drawn, may cancel what speaks for it.",
+        " addition, where negative values, which are not drawn, may cancel positive ones.",
         alt=f"{finding}. Peaks: {', '.join(f'{PLACES[place]} {peak:.3g}' for place, peak in peaks.items())}.",
     )
 
@@ -227,7 +227,7 @@ def _places_finding(cams: Sequence[Attribution]) -> str:
     sums = {cam.options["place"]: float(cam.map.sum(dtype=np.float64)) for cam in cams}
     paths = sums.get("shortcut", 0.0) + sums.get("residual", 0.0)
     if not paths:
-        return f"On the way into block {block}'s addition nothing speaks for {label}"
+        return f"On the way into block {block}'s addition no cell has a positive value for {label}"
     if "shortcut" not in sums:
         return f"Block {block} has no shortcut: all evidence for {label} comes through its branch"
     return (

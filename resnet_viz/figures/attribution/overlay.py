@@ -1,4 +1,4 @@
-"""What speaks for a class, laid over the grey photo: vermillion, the more the stronger."""
+"""Positive attribution for a class, laid over the grey photo: vermillion, the more the stronger."""
 
 from typing import Any, Literal
 

@@ -32,12 +32,10 @@ LINE_Y = 128
 ARC = 84
 TOP, BOTTOM = 40, 36
 HOW_TO_READ = (
-    "Left to right, the way of the image. The straight line is the identity x, each arc a residual branch F(x) that is added"
+    "Read left to right: the image enters at the left. The straight line is the identity x, each arc a residual branch F(x) that is added"
     " to it at the +. Click a block to open it."
 )
-HOW_TO_READ_PLAIN = (
-    "Left to right, the way of the image. A plain network has no line to return to: each arc replaces what came before."
-)
+HOW_TO_READ_PLAIN = "Read left to right: the image enters at the left. A plain network has no line to return to: each arc replaces what came before."
 
 
 def block_map(
@@ -172,7 +170,7 @@ def _labels(places: list[Place], values: list[float], measure: MapMeasure, theme
             name = f"{block.shortcut}, stride 2" if roomy and _halves(places, place) else block.shortcut
             yield _text(place.centre, LINE_Y - 42, name, theme.muted, 11)
         percent = f"{block.measures.cut:.0%}"
-        yield _text(place.centre, 46, f"{percent} cut by ReLU" if roomy else f"{percent} cut", theme.muted, 11)
+        yield _text(place.centre, 46, f"ReLU zeroes {percent}" if roomy else f"{percent} zero", theme.muted, 11)
 
 
 def _halves(places: list[Place], place: Place) -> bool:
@@ -185,7 +183,7 @@ def _ends(inspection: Inspection, measure: MapMeasure, width: int, theme: Theme)
     yield _text(8, LINE_Y - 20, "stem conv", theme.muted, 11, "left")
     best = next(p for p in inspection.predictions if measure not in OF_THE_TARGET or p.index == inspection.target)
     label = best.label if len(best.label) < 18 else f"{best.label[:16]}…"
-    yield _text(width - RIGHT + 14, LINE_Y + 12, "average, linear", theme.muted, 12, "left")
+    yield _text(width - RIGHT + 14, LINE_Y + 12, "average pooling, linear", theme.muted, 12, "left")
     yield _text(width - RIGHT + 14, LINE_Y - 8, f"<b>{plain(label)} {best.probability:.0%}</b>", theme.text, 14, "left")
 
 

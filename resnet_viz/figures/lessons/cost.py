@@ -53,7 +53,7 @@ def layer_costs(costs: Costs, theme: Theme = LIGHT) -> go.Figure:
         fig,
         theme,
         finding=finding,
-        how_to_read="A bar a block, for one picture of 32×32 pixels; above each stage, its features' shape and its total.",
+        how_to_read="One bar per block, for one image of 32×32 pixels; above each stage, its features' shape and its total.",
         alt=f"{finding}. Blocks from first to last: {', '.join(_millions(block.multiply_adds) for block in costs.blocks)}.",
     )
 

@@ -171,7 +171,7 @@ def answers(ablations: Sequence[Ablation], count: int = 3, theme: Theme = LIGHT)
         showlegend=False,
         overwrite=True,
     )
-    finding = ", ".join(f"{ablation.title} says {ablation.predictions[0].label}" for ablation in ablations)
+    finding = ", ".join(f"{ablation.title} predicts {ablation.predictions[0].label}" for ablation in ablations)
     spoken = "; ".join(
         f"{ablation.title}: " + ", ".join(f"{p.label} {p.probability:.1%}" for p in ablation.predictions[:count])
         for ablation in ablations
@@ -220,7 +220,7 @@ def _kept(sweep: AblationSweep) -> str:
     answer = sweep.prediction
     shown = [block for block in sweep.blocks if block.removable]
     same = sum(block.prediction == answer for block in shown)
-    return f"{sweep.title} still says {answer} in {same} of {len(shown)} cases"
+    return f"{sweep.title} still predicts {answer} in {same} of {len(shown)} cases"
 
 
 def _lost(record: Recorded, title: str, change: Change) -> str:

@@ -66,7 +66,7 @@ class Checkpoint:
 
     @cached_property
     def wiring(self) -> Wiring:
-        """The wiring that the batch norms' statistics speak for."""
+        """The wiring that fits the batch norms' statistics best."""
         modules = {wiring: self._module(wiring) for wiring in self.layout.wirings}
         return most_plausible(modules, self.layout.preprocessing)
 

@@ -65,7 +65,7 @@ def _side(inspected: rv.Inspection, side: str, chosen: Selection, mode: Mode) ->
     with says:
         picture_section.answer(inspected, f"predictions-{side}")
         if not inspected.weights.trained:
-            note = f"{inspected.title} is {inspected.weights.note}. Nothing on this side was learned."
+            note = f"{inspected.title} is {inspected.weights.note}. The weights of this side are random, not trained."
             st.warning(show.escape(note), icon=":material/casino:")
     if mode != "networks":
         field, key = ("image", "gallery") if side == "left" else ("right_image", "gallery-right")

@@ -47,9 +47,8 @@ def without_card(info: rv.ModelInfo, parts: Sequence[Part], chosen: Selection) -
 
 def _official(info: rv.ModelInfo, parts: Sequence[Part]) -> None:
     figures = published(info.name)
-    place = (
-        "on this machine" if info.here else f"not on this machine: {info.size / 1e6:,.0f} MB to download, on the Inspect page"
-    )
+    megabytes = f"{info.size / 1e6:,.0f} MB"
+    place = "on this machine" if info.here else f"not on this machine: {megabytes} to download, on the Inspect page"
     _heading(
         f"{info.title} gets {figures.top1:.1%} of ImageNet's validation images right",
         f"Torchvision's weights {figures.weights}, {place}. Accuracies are as torchvision published them, not measured here;"

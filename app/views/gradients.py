@@ -62,7 +62,7 @@ def _objective(result: rv.Inspection, chosen: Selection) -> tuple[ObjectiveKind,
                 **state.bound("versus", versus),
             )
         st.segmented_control(
-            "Beside it, on the same scale",
+            "Compare with",
             list(BESIDE),
             format_func=lambda name: BESIDE[name],
             required=True,
@@ -82,7 +82,7 @@ def _beside(chosen: Selection, target: int, kind: ObjectiveKind, versus: int | N
         return None
     trained = chosen.beside == "plain" and info.here
     if not trained:
-        st.warning(f"Beside it, {info.title} with random weights: they are not trained.", icon=":material/casino:")
+        st.warning(f"Compared with {info.title} with random weights, which are not trained.", icon=":material/casino:")
     return _ask(
         waiting.network(name, trained=trained, field="beside", framing=chosen.framing), chosen.image, target, kind, versus
     )

@@ -29,7 +29,7 @@ def test_the_default_has_two_sides_of_trained_weights(page: Page) -> None:
     open_app(page, "compare")
     assert page.get_by_alt_text(CROP).count() == 2
     found = headings(page)
-    assert len([text for text in found if " says " in text]) == 2
+    assert len([text for text in found if " predicts: " in text]) == 2
     assert any(text.startswith("The prediction is") for text in found)
     assert "left=plain56-cifar10" in page.url
     assert "right=resnet56-cifar10" in page.url
@@ -44,7 +44,7 @@ def test_another_network_by_link_and_the_same_view_for_another_person(page: Page
     assert any(text.startswith("Untrained Plain-20 ·") for text in found)
     assert any(text.startswith("ResNet-20 ·") for text in found)
     expect(page.locator("[data-testid='stAlert']")).to_have_count(1)
-    expect(page.locator("[data-testid='stAlert']")).to_contain_text("Nothing on this side was learned")
+    expect(page.locator("[data-testid='stAlert']")).to_contain_text("The weights of this side are random")
     assert headings_for_another_person(chromium, page.url) == found
     open_app(page, SAME_DEPTH.replace("right=resnet20", "right_weights=none&right=resnet20b"))
     assert any(text.startswith("Untrained ResNet-20 B ·") for text in headings(page))

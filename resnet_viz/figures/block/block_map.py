@@ -32,10 +32,12 @@ LINE_Y = 128
 ARC = 84
 TOP, BOTTOM = 40, 36
 HOW_TO_READ = (
-    "Read left to right: the image enters at the left. The straight line is the identity x, each arc a residual branch F(x) that is added"
-    " to it at the +. Click a block to open it."
+    "Read left to right: the image enters at the left. The straight line is the identity x; each arc is a residual branch F(x),"
+    " which is added to it at the +. Click a block to open it."
 )
-HOW_TO_READ_PLAIN = "Read left to right: the image enters at the left. A plain network has no line to return to: each arc replaces what came before."
+HOW_TO_READ_PLAIN = (
+    "Read left to right: the image enters at the left. A plain network has no identity path: each arc replaces its input."
+)
 
 
 def block_map(

@@ -1,10 +1,10 @@
 """ResNet Viz: what does each residual block of a network do with an image?
 
     >>> import resnet_viz as rv
-    >>> net = rv.load()  # "resnet18-imagenette": ResNet-18, 11 classes, 224x224 pixels
+    >>> net = rv.load("resnet20-cifar10")  # rv.load() opens the default network, "resnet18-imagenette"
     >>> r = rv.inspect(net, rv.open_image("cat.jpg"))
     >>> r.predictions[0].label, r.blocks[3].residual.shape, len(r.table())
-    ('cat', (128, 28, 28), 8)
+    ('cat', (32, 16, 16), 9)
     >>> figure = rv.figures.block_map(r)  # figure.show() opens it in the browser
 
 Glossary (He et al. 2015, https://arxiv.org/abs/1512.03385, and 2016, https://arxiv.org/abs/1603.05027):

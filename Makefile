@@ -70,7 +70,7 @@ load: export OMP_NUM_THREADS := 1
 load: $(VENV)/.dev ## Simulate thirty people for two minutes on each engine; writes benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/load.py
 
-faults: $(VENV)/.dev ## Stop a replica, the engine and a browser's network under load; writes benchmarks/RESULTS.md
+faults: $(VENV)/.dev ## Kill a replica and the engine, and cut a browser's network, under load; writes benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/faults.py
 
 soak: $(VENV)/.dev ## Run 500 inspections in 20 sessions and check for leaks; writes benchmarks/RESULTS.md

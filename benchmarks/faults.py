@@ -137,9 +137,9 @@ def break_things(page: Page, jobs: list[Job], right: dict[Job, Essence]) -> list
             settle(page)
 
         found = [
-            crowd.watch("A replica is stopped", lambda: _kill(_replicas(serving.pid)[:1]), stays),
+            crowd.watch("A replica is killed", lambda: _kill(_replicas(serving.pid)[:1]), stays),
             crowd.watch(f"A browser is offline for {OFFLINE:.0f} s", lambda: _cut(page), stays),
-            crowd.watch("The engine is stopped while a person opens another image", engine_away, stays),
+            crowd.watch("The engine is killed while a person opens another image", engine_away, stays),
         ]
         engines.enter_context(running_engine(port))
         page.get_by_text("cannot be reached").wait_for(state="detached", timeout=TIMEOUT)

@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 LOWEST := .venv-lowest
-# Where torch comes from there: PyTorch's index of builds without CUDA, or, for example, `LOWEST_TORCH="--find-links wheels"`.
+# The source of torch for test-lowest: PyTorch's index of builds without CUDA, or for example `LOWEST_TORCH="--find-links wheels"`.
 LOWEST_TORCH ?= --torch-backend cpu
 PORT ?= 8501
 # The folder with the archives of both data sets, or one data set.
@@ -12,93 +12,93 @@ DATA ?= ../shared/data
 PHOTOS ?= $(DATA)
 CIFAR10 ?= $(DATA)
 
-# glibc gives large blocks back to the system after each pass and faults them in again: a quarter of a ResNet-50's time.
+# By default glibc returns large blocks to the system after each pass and faults them in again, which takes a quarter of a ResNet-50's time.
 export MALLOC_TRIM_THRESHOLD_ := 17179869184
 export MALLOC_MMAP_THRESHOLD_ := 17179869184
 export MALLOC_TOP_PAD_ := 268435456
 
 .PHONY: help run test test-unit test-lowest test-browser test-networks quality format serve bench screen load faults soak siege docs gpu gpu-train screenshots zoo zoo-check clean
 
-help: ## List what can be made
+help: ## List all targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
-run: $(VENV)/.run ## Set up and start the app on http://localhost:8501 (PORT=...)
+run: $(VENV)/.run ## Set up a virtual environment and start the app on http://localhost:8501 (PORT=...)
 	$(BIN)/streamlit run app/main.py --server.port $(PORT)
 
 serve: PORT = 8000
-serve: $(VENV)/.serve ## Start the engine on Ray Serve on http://localhost:8000 (PORT=...); RESNET_VIZ_ENGINE points the app to it
+serve: $(VENV)/.serve ## Start the engine on Ray Serve on http://localhost:8000 (PORT=...); RESNET_VIZ_ENGINE connects the app to it
 	PORT=$(PORT) $(BIN)/python -m resnet_viz.engine.serving
 
-test: $(VENV)/.dev quality test-unit test-browser ## Set up, check and run every test (browser tests need Chromium)
+test: $(VENV)/.dev quality test-unit test-browser ## Set up a virtual environment and run all checks and tests (browser tests need Chromium)
 
-# Two at a time, or an app and its browser: more threads would wait for one another.
+# Two tests, or an app and its browser, run at the same time: more threads would wait for one another.
 test-unit test-lowest test-browser test-networks: export OMP_NUM_THREADS := 1
 
-test-unit: $(VENV)/.dev ## Run the tests that need no browser
+test-unit: $(VENV)/.dev ## Run the tests that do not need a browser
 	$(BIN)/pytest -m "not browser and not networks" -n 2 --dist loadfile --no-loadscope-reorder
 
-test-networks: $(VENV)/.dev ## Find the blocks of torchvision's and timm's families, each against the network itself (minutes)
+test-networks: $(VENV)/.dev ## Find the blocks of torchvision's and timm's networks and compare each with the network itself (takes minutes)
 	$(BIN)/pytest -m networks -n 2
 
-test-lowest: $(VENV)/.dev ## Run the unit tests with the lowest versions that pyproject.toml allows
+test-lowest: $(VENV)/.dev ## Run the unit tests with the lowest library versions that pyproject.toml allows
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(LOWEST)
 	$(BIN)/uv pip install --python $(LOWEST) $(LOWEST_TORCH) --resolution lowest-direct -e ".[remote,signin]"
 	$(BIN)/uv pip freeze --python $(LOWEST) --exclude-editable > $(LOWEST)/lowest.txt
 	$(BIN)/uv pip install --python $(LOWEST) $(LOWEST_TORCH) --constraints $(LOWEST)/lowest.txt -r requirements-dev.txt
 	$(LOWEST)/bin/pytest -m "not browser" -n 2 --dist loadfile --no-loadscope-reorder
 
-test-browser: $(VENV)/.dev ## Run the tests in Chromium (RESNET_VIZ_SCREENSHOTS=1 keeps pictures in artifacts/)
+test-browser: $(VENV)/.dev ## Run the browser tests in Chromium (RESNET_VIZ_SCREENSHOTS=1 keeps screenshots in artifacts/)
 	$(BIN)/pytest -m browser
 
-quality: $(VENV)/.dev ## Formatter, linter, types, import rules
+quality: $(VENV)/.dev ## Check formatting, lint rules, types and import rules
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: $(VENV)/.dev ## Format the code and mend what the linter can mend
+format: $(VENV)/.dev ## Format the code and apply the linter's automatic fixes
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.dev ## Measure against the bare pass and the peers; writes benchmarks/RESULTS.md
+bench: $(VENV)/.dev ## Compare with the bare pass and with other libraries; writes benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/bench.py
 
-screen: $(VENV)/.dev ## What a person waits for in a real browser; writes benchmarks/RESULTS.md
+screen: $(VENV)/.dev ## Measure waiting times in a real browser; writes benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/screen.py
 
 load: export OMP_NUM_THREADS := 1
-load: $(VENV)/.dev ## Thirty people at once, for two minutes on each engine; writes benchmarks/RESULTS.md
+load: $(VENV)/.dev ## Simulate thirty people for two minutes on each engine; writes benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/load.py
 
-faults: $(VENV)/.dev ## Kill a replica, the engine and a browser's network in mid-load
+faults: $(VENV)/.dev ## Kill a replica and the engine, and cut a browser's network, under load; writes benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/faults.py
 
-soak: $(VENV)/.dev ## 500 inspections by 20 sessions: does anything pile up?
+soak: $(VENV)/.dev ## Run 500 inspections in 20 sessions and check for leaks; writes benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/soak.py
 
-# On a machine with a GPU and torch of its own, where nothing can be installed: no virtual environment.
-gpu: ## CUDA tests, throughput and ratios on this machine's GPU, at most 9 minutes; writes benchmarks/RESULTS.md
+# For a machine with a GPU that has its own torch and where nothing can be installed: no virtual environment is used.
+gpu: ## Run the CUDA tests and measure throughput and ratios on this machine's GPU (at most 9 minutes); writes benchmarks/RESULTS.md
 	$(PYTHON) benchmarks/gpu.py
 
-gpu-train: ## Train the networks that need a GPU (resnet34, plain34 on photos; resnet110, plain110); resumes
+gpu-train: ## Train the networks that need a GPU (34 layers on photos, 110 layers on CIFAR-10); resumes an interrupted run
 	for name in resnet34-imagenette plain34-imagenette; do \
 		$(PYTHON) -m resnet_viz.training train $$name --data $(PHOTOS) || exit; done
 	for name in resnet110-cifar10 plain110-cifar10; do \
 		$(PYTHON) -m resnet_viz.training train $$name --data $(CIFAR10) || exit; done
 
-docs: $(VENV)/.dev ## Build the documentation as a site in site/
+docs: $(VENV)/.dev ## Build the documentation site in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-siege: $(VENV)/.dev ## Thirty sessions that send what would stop a server; writes benchmarks/RESULTS.md
+siege: $(VENV)/.dev ## Attack the app with hostile uploads and requests from thirty sessions; writes benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/siege.py
 
-screenshots: $(VENV)/.dev ## Take the pictures of docs/ from the running app
+screenshots: $(VENV)/.dev ## Take the screenshots in docs/ from the running app
 	$(BIN)/python -m docs.screenshots
 
-zoo: $(VENV)/.run ## Make the shipped networks, from data to card (DATA=folder or archive); resumes
+zoo: $(VENV)/.run ## Train the shipped networks and write their weights, cards and curves (DATA=folder or archive); resumes an interrupted run
 	$(BIN)/python -m resnet_viz.training zoo --data $(DATA)
 
-zoo-check: $(VENV)/.run ## Measure the shipped networks again; fails if one is over 0.1 points off its card
+zoo-check: $(VENV)/.run ## Measure the shipped networks again; fails if one differs from its card by more than 0.1 points
 	$(BIN)/python -m resnet_viz.training zoo-check --data $(DATA)
 
 clean: ## Remove the virtual environment and caches

@@ -39,7 +39,7 @@ def main() -> int:
     write_part("looking", as_markdown(setting, rows))
     broken = [row for row in rows if row.breaks_limit]
     for row in broken:
-        print(f"LIMIT BROKEN: {row.work}: {row.value.median:.2f} {row.unit}, the limit is {row.limit:.2f}")
+        print(f"LIMIT EXCEEDED: {row.work}: {row.value.median:.2f} {row.unit}, the limit is {row.limit:.2f}")
     return 1 if broken else 0
 
 

@@ -111,9 +111,7 @@ def main() -> int:
         browser.close()
     text = "\n".join(_text(fault) for fault in found)
     print(text)
-    write_part(
-        "faults", f"# What breaks in mid-load\n\n{PEOPLE} sessions and a browser, Ray Serve with two replicas.\n\n{text}"
-    )
+    write_part("faults", f"# Failures under load\n\n{PEOPLE} sessions and a browser use Ray Serve with two replicas.\n\n{text}")
     return 1 if any(fault.wrong or not fault.kept for fault in found) else 0
 
 
@@ -140,8 +138,8 @@ def break_things(page: Page, jobs: list[Job], right: dict[Job, Essence]) -> list
 
         found = [
             crowd.watch("A replica is killed", lambda: _kill(_replicas(serving.pid)[:1]), stays),
-            crowd.watch(f"A browser's network is cut for {OFFLINE:.0f} s", lambda: _cut(page), stays),
-            crowd.watch("The engine is killed while somebody asks for another picture", engine_away, stays),
+            crowd.watch(f"A browser is offline for {OFFLINE:.0f} s", lambda: _cut(page), stays),
+            crowd.watch("The engine is killed while a person opens another image", engine_away, stays),
         ]
         engines.enter_context(running_engine(port))
         page.get_by_text("cannot be reached").wait_for(state="detached", timeout=TIMEOUT)
@@ -149,7 +147,7 @@ def break_things(page: Page, jobs: list[Job], right: dict[Job, Essence]) -> list
         def opened() -> bool:
             return "ResNet-20 says ship" in headings(page)
 
-        found.append(crowd.watch("The engine is back, and the picture opens by itself", lambda: settle(page), opened))
+        found.append(crowd.watch("The engine is back, and the image opens without a click", lambda: settle(page), opened))
         crowd.leave()
         engine.close()
     return found
@@ -173,10 +171,10 @@ def _cut(page: Page) -> None:
 
 
 def _text(fault: Fault) -> str:
-    told, screen = "; ".join(fault.sentences) or "none", "stayed" if fault.kept else "WAS LOST"
+    told, screen = "; ".join(fault.sentences) or "none", "stayed on screen" if fault.kept else "WAS LOST"
     return (
-        f"- {fault.name}: {fault.done} answers, {fault.silent:.1f} s at most without one; sentences that people got: {told};"
-        f" wrong answers: {fault.wrong}; what was on screen {screen}."
+        f"- {fault.name}: {fault.done} results, at most {fault.silent:.1f} s without one; messages to people: {told}; wrong"
+        f" results: {fault.wrong}; the view {screen}."
     )
 
 

@@ -106,20 +106,20 @@ def _finished(work: Callable[[], object]) -> Callable[[], object]:
 
 def _markdown(rates: list[Throughput], rows: list[Row], passed: bool) -> str:  # noqa: FBT001 - what the tests said
     lines = [
-        "# On a GPU",
+        "# Throughput and ratios on a GPU",
         "",
         (
-            f"{torch.cuda.get_device_name()}, torch {torch.__version__}, float32 (TF32 off for matrices), from decoded image"
-            f" to arrays on the processor. Tests: {'passed' if passed else 'FAILED'}. Written by `make gpu`."
+            f"`make gpu` writes this part. {torch.cuda.get_device_name()}, torch {torch.__version__}, float32 (TF32 off for"
+            f" matrix products), from the decoded image to arrays in CPU memory. Tests: {'passed' if passed else 'FAILED'}."
         ),
         "",
-        "| network | images a pass | inspections per second | slowest to fastest round |",
+        "| network | images per pass | inspections per second | slowest to fastest round |",
         "|---|---|---|---|",
         *(f"| {row.model} | {row.batch} | {row.median:.1f} | {row.least:.1f} to {row.most:.1f} |" for row in rates),
         "",
-        "| ResNet-50, one image | times the bare passes | 25th..75th percentile |",
+        "| ResNet-50, one image | ratio to the bare passes | 25th to 75th percentile |",
         "|---|---|---|",
-        *(f"| {row.work} | {row.value.median:.2f} | {row.value.low:.2f}..{row.value.high:.2f} |" for row in rows),
+        *(f"| {row.work} | {row.value.median:.2f} | {row.value.low:.2f} to {row.value.high:.2f} |" for row in rows),
     ]
     return "\n".join(lines)
 

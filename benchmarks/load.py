@@ -82,7 +82,7 @@ def main() -> int:
             found.append(load(site, jobs, right, chosen.browsers, chosen.seconds))
             print(_text(found[-1], chosen.browsers, chosen.seconds), flush=True)
     parts = [_text(each, chosen.browsers, chosen.seconds) for each in found]
-    write_part("load", "# What thirty people take\n\n" + "\n\n".join(parts))
+    write_part("load", "# Thirty people at once\n\n" + "\n\n".join(parts))
     return 0 if all(each.passed for each in found) else 1
 
 
@@ -169,16 +169,17 @@ def _text(found: Load, browsers: int, seconds: float) -> str:
     workers = "1 worker" if found.workers == 1 else f"{found.workers} workers"
     return (
         f"## {found.site}, {workers}\n\n"
-        f"{PEOPLE - browsers} sessions and {browsers} real browsers for {seconds:.0f} s, inspections of {PICTURES} pictures for"
-        f" {TARGETS} classes by {MODEL}, nothing from the store;"
-        f" {torch.get_num_threads()} thread a worker, the browsers at low priority.\n\n"
-        f"- {len(found.seconds)} inspections done; median {median:.1f} and 95th percentile {high:.1f} times a lone user's;"
-        f" the latter is {found.ratio:.2f} of what thirty take one after the other (limit {LIMIT}).\n"
-        f"- Fairness: the slowest session got {found.slowest:.0%} of the mean.\n"
-        f"- Wrong answers: {found.wrong}. Errors in sentences: {errors}.\n"
-        f"- Browsers saw {found.views} views; sentences of errors there: {len(found.view_sentences)}.\n"
-        f"- {1000 * found.processor / len(found.seconds):.0f} ms of a core an inspection in the server's processes;"
-        f" {1000 * found.lone:.0f} ms is what a lone user waits.\n"
+        f"{PEOPLE - browsers} sessions and {browsers} real browsers work for {seconds:.0f} s. They inspect {PICTURES} images"
+        f" for {TARGETS} classes with {MODEL}, without stored results. Each worker has {torch.get_num_threads()} thread, and"
+        " the browsers have low priority.\n\n"
+        f"- {len(found.seconds)} inspections finished. The median waiting time is {median:.1f} times that of a single user, and"
+        f" the 95th percentile {high:.1f} times; the latter is {found.ratio:.2f} of the time that thirty inspections take one"
+        f" after another (limit {LIMIT}).\n"
+        f"- Fairness: the slowest session finished {found.slowest:.0%} of the mean number of inspections.\n"
+        f"- Wrong results: {found.wrong}. Error messages: {errors}.\n"
+        f"- The browsers opened {found.views} views and showed {len(found.view_sentences)} error messages.\n"
+        f"- An inspection takes {1000 * found.processor / len(found.seconds):.0f} ms of one core in the server's processes; a"
+        f" single user waits {1000 * found.lone:.0f} ms.\n"
         f"- Peak memory of the server: {found.memory >> 20:,} MiB.\n"
         f"- {'Passed' if found.passed else 'MISSED'}."
     )

@@ -46,7 +46,7 @@ class Wait:
         return statistics.median(self.shares)
 
     def __str__(self) -> str:
-        verdict = "kept" if self.median <= self.limit else "BROKEN"
+        verdict = "met" if self.median <= self.limit else "EXCEEDED"
         spread = f"{min(self.shares):.1%} to {max(self.shares):.1%}"
         return f"| {self.name} | {self.median:.1%} | {spread} | {self.limit:.0%} | {verdict} |"
 
@@ -58,14 +58,16 @@ def main() -> int:
         with running_app() as (url, server):
             page = _tab(chromium, url)
             parts = {
-                f"A lesson opens, of {LESSON_SECONDS:.0f} s, nothing from the store": lessons(page),
-                f"A live fit shows its first point, of {POINT_SECONDS:.0f} s": [fit(page, slug) for slug in FITS],
-                "An open page's share of a core": [idle(page, psutil.Process(server.pid))],
+                f"Time until a lesson has opened, relative to {LESSON_SECONDS:.0f} s, without stored results": lessons(page),
+                f"Time until live training shows its first point, relative to {POINT_SECONDS:.0f} s": [
+                    fit(page, slug) for slug in FITS
+                ],
+                "Share of one core that an open page uses": [idle(page, psutil.Process(server.pid))],
             }
         # A person's browser is on another machine: here it has the other core.
         with running_app(environment=NO_LIMIT | {"OMP_NUM_THREADS": "1"}) as (url, _):
             page = _tab(chromium, url)
-            parts["A long method shows its first map, of its whole time, with one thread for the network"] = [
+            parts["Time until a long method shows its first map, relative to its whole time, with one thread"] = [
                 first_map(page, method) for method in LONG
             ]
     text = _text(parts)
@@ -149,16 +151,16 @@ def _tab(chromium: Browser, url: str) -> Page:
 
 def _text(parts: dict[str, list[Wait]]) -> str:
     setting = (
-        f"A real browser and the app on one machine without a GPU, {psutil.cpu_count()} cores; {ROUNDS} rounds."
-        f" Long methods by {MODEL} with random weights at 3x224x224."
+        f"A real browser and the app run on one machine without a GPU, with {psutil.cpu_count()} cores; {ROUNDS} rounds."
+        f" The long methods use {MODEL} with random weights at 3x224x224."
     )
-    lines = ["# What a person waits for", "", setting]
+    lines = ["# Waiting times in a real browser", "", setting]
     for title, waits in parts.items():
         lines += [
             "",
             f"## {title}",
             "",
-            "| what | median | least to most | limit | |",
+            "| measured | median | minimum to maximum | limit | result |",
             "|---|---|---|---|---|",
             *map(str, waits),
         ]

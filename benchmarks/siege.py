@@ -103,7 +103,7 @@ def main() -> int:
             ended = _end(app.pid)
     text = _text(found, ended, overhead, given.sessions)
     print(text)
-    write_part("siege", "# What a hostile class cannot do\n\n" + text)
+    write_part("siege", "# Attacks on the app\n\n" + text)
     return 0 if not _missed(found, ended, overhead) else 1
 
 
@@ -292,17 +292,17 @@ def _text(found: Siege, ended: float, overhead: float, sessions: int) -> str:
     kinds = ", ".join(f"{count} × {kind}" for kind, count in found.kinds.most_common())
     missed = _missed(found, ended, overhead)
     return (
-        f"{len(found.outcomes)} attacks by {sessions} sessions at a time on the app with its default settings: images and"
-        " checkpoints that are broken, that cost much or that claim much, links that no page writes, headers without end, and"
-        " requests that do not finish.\n\n"
-        f"- Answers: {kinds}.\n"
+        f"{sessions} sessions at a time make {len(found.outcomes)} attacks on the app with its default settings: images and"
+        " checkpoints that are damaged, expensive to read or claim a huge size, links that no page creates, endless headers,"
+        " and requests that do not finish.\n\n"
+        f"- Responses: {kinds}.\n"
         f"- Longest freeze of `/_stcore/health`: {max(found.freezes):.2f} s (at most {MOST_FREEZE:g}).\n"
         f"- Peak memory of the server and its processes: {max(found.memory) / 2**20:,.0f} MiB (at most"
         f" {MOST_MEMORY / 2**20:,.0f}).\n"
         f"- Slowest refusal: {found.slowest.seconds:.1f} s, of {found.slowest.attack} (at most {MOST_REFUSAL:g}).\n"
-        f"- Another person's page: {found.slowdown:.2f} times the usual {median(found.usual):.2f} s (at most"
+        f"- Page load of another person: {found.slowdown:.2f} times the usual {median(found.usual):.2f} s (at most"
         f" {MOST_SLOWDOWN:g}).\n"
-        f"- SIGTERM in the middle of unfinished requests: the server has ended after {ended:.1f} s (at most {MOST_END:g}).\n"
+        f"- SIGTERM during unfinished requests: the server ends after {ended:.1f} s (at most {MOST_END:g}).\n"
         f"- A JPEG photo of 12 megapixels takes {overhead:.0f} ms longer in a process of its own than in the server's (at most"
         f" {MOST_OVERHEAD:g}).\n"
         f"- {'Passed' if not missed else 'FAILED: ' + ', '.join(missed)}."

@@ -15,8 +15,9 @@ LIMIT_MB = 0.3
 BLOCK = "layer1.0"
 TERMS: tuple[Term, ...] = ("identity", "residual", "sum", "output")
 MEANING = (
-    "The JSON of a figure of all 64 channels, 56x56 each, of a ResNet-18's first block with random weights, in MB (10^6 bytes);"
-    " the spread is over identity, residual, sum and output. Ours is one picture, the other 64 heatmaps."
+    "The size of the JSON of a figure with all 64 channels (56x56 each) of the first block of a ResNet-18 with random weights,"
+    " in MB (10^6 bytes). The spread is over identity, residual, sum and output. ResNet Viz sends one image; the alternative is"
+    " 64 heatmaps."
 )
 
 
@@ -27,8 +28,8 @@ def mosaic_rows() -> list[Row]:
     mosaics = [_megabytes(channel_mosaic(block, term)) for term in TERMS]
     heatmaps = [_megabytes(_heatmaps(block, term)) for term in TERMS]
     return [
-        Row("64 maps", MEANING, "ResNet Viz", "a mosaic that answers the mouse", Spread.of(mosaics), "MB", LIMIT_MB),
-        Row("64 maps", MEANING, "64 heatmap subplots", "every value of every map", Spread.of(heatmaps), "MB"),
+        Row("64 maps", MEANING, "ResNet Viz", "a mosaic that shows values under the mouse", Spread.of(mosaics), "MB", LIMIT_MB),
+        Row("64 maps", MEANING, "64 heatmap subplots", "every value of every map as a number", Spread.of(heatmaps), "MB"),
     ]
 
 

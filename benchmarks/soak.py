@@ -58,7 +58,7 @@ def main() -> int:
         tempfile.tempdir = folder
         found = soak()
     print(_text(found))
-    write_part("soak", "# What piles up\n\n" + _text(found))
+    write_part("soak", "# Memory and resources over a long run\n\n" + _text(found))
     return 0 if found.passed else 1
 
 
@@ -104,12 +104,12 @@ def _files(process: psutil.Process) -> set[str]:
 def _text(found: Soaked) -> str:
     mean = np.mean(found.resident) / 2**20
     return (
-        f"{SESSIONS * EACH} inspections of different pictures by {SESSIONS} sessions, {MODEL} with random weights, in one"
+        f"{SESSIONS} sessions make {SESSIONS * EACH} inspections of different images with {MODEL} (random weights) in one"
         " process.\n\n"
-        f"- Resident memory after the first {WARM_UP}: {mean:,.0f} MiB on average, and the line through it rises by"
-        f" {found.growth:+.2%} from first to last (limit {MOST_GROWTH:.0%}).\n"
-        f"- Left in the end: {found.threads} threads, {found.files} files, {found.hooks} hooks and {found.kept} bytes of"
-        " answers.\n"
+        f"- Resident memory after the first {WARM_UP} inspections is {mean:,.0f} MiB on average. A straight line fitted to it"
+        f" changes by {found.growth:+.2%} from the first to the last (limit {MOST_GROWTH:.0%}).\n"
+        f"- Left at the end: {found.threads} threads, {found.files} files, {found.hooks} hooks and {found.kept} bytes of"
+        " results.\n"
         f"- {'Passed' if found.passed else 'FAILED'}."
     )
 

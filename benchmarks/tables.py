@@ -12,9 +12,10 @@ from benchmarks.contest import Row
 
 LIBRARIES = ("torch", "torchvision", "captum", "torchcam", "grad-cam", "torchlens", "plotly")
 INTRODUCTION = """\
-Written by `make bench`: change the code in this folder, not this file. Float32, one image of 3x224x224, seeded random weights,
-one process, the contestants interleaved. Each number is the median of the rounds' ratios to the bare pass of the same round;
-25th..75th percentile in brackets. Times are never given: they are the machine's."""
+`make bench` writes this part: change the code in this folder, not this file. All measurements use float32, one image of
+3x224x224, seeded random weights and one process, in which the contestants take turns. Each number is the median over all
+rounds of the ratio to the bare pass in the same round, with the 25th and 75th percentiles in brackets. No times are given,
+because they depend on the machine."""
 MALLOC_VARIABLES = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TOP_PAD_")
 
 
@@ -51,7 +52,7 @@ def as_text(rows: list[Row]) -> str:
     """Lay the rows out for a terminal, a line each."""
     lines = []
     for row in rows:
-        limit = "" if row.limit is None else f"limit {row.limit:.2f}: {'BROKEN' if row.breaks_limit else 'kept'}"
+        limit = "" if row.limit is None else f"limit {row.limit:.2f}: {'EXCEEDED' if row.breaks_limit else 'met'}"
         lines.append(f"{row.work:8}  {row.name:33} {_value(row):>7} {row.unit:6}  {_spread(row):>14}  {limit}".rstrip())
     return "\n".join(lines)
 
@@ -67,7 +68,7 @@ def as_markdown(setting: Setting, rows: list[Row]) -> str:
             "",
             *_setting_lines(setting),
             "",
-            "| work | limit | ours | peers |",
+            "| work | limit | ResNet Viz | other libraries |",
             "|---|---|---|---|",
             *(_summary(work) for work in works),
             "",
@@ -79,7 +80,7 @@ def as_markdown(setting: Setting, rows: list[Row]) -> str:
 def _setting_lines(setting: Setting) -> list[str]:
     cores = f"{setting.cores} cores, {setting.threads} threads used"
     return [
-        f"- Machine: {setting.cpu}, {cores}, {setting.memory_gib} GiB of memory, load {setting.load:.1f} at the start",
+        f"- Machine: {setting.cpu}, {cores}, {setting.memory_gib} GiB of memory, load average {setting.load:.1f} at the start",
         f"- Versions: {', '.join(setting.versions)}",
         f"- Date: {setting.date}",
         f"- Allocator: {setting.allocator}",
@@ -99,9 +100,9 @@ def _details(work: list[Row]) -> list[str]:
         "",
         ours.meaning,
         "",
-        f"| who | what it delivers | {ours.unit} | 25th..75th percentile | measured |",
+        f"| library | what it delivers | {ours.unit} | 25th to 75th percentile | measurements |",
         "|---|---|---|---|---|",
-        *(f"| {row.name} | {row.delivers} | {_value(row)} | {_spread(row)} | {row.value.count} times |" for row in work),
+        *(f"| {row.name} | {row.delivers} | {_value(row)} | {_spread(row)} | {row.value.count} |" for row in work),
         "",
     ]
 
@@ -115,7 +116,7 @@ def _value(row: Row) -> str:
 
 
 def _spread(row: Row) -> str:
-    return f"{_number(row.value.low)}..{_number(row.value.high)}"
+    return f"{_number(row.value.low)} to {_number(row.value.high)}"
 
 
 def _number(value: float) -> str:
@@ -125,7 +126,7 @@ def _number(value: float) -> str:
 def _allocator() -> str:
     chosen = [f"{name}={os.environ[name]}" for name in MALLOC_VARIABLES if name in os.environ]
     if not chosen:
-        return "the C library's defaults (`make bench` raises glibc's thresholds, as `make run` does)"
+        return "the defaults of the C library (`make bench` raises the thresholds of glibc, as `make run` does)"
     return f"{platform.libc_ver()[0] or 'C library'} with {', '.join(chosen)}"
 
 

@@ -30,14 +30,14 @@ def capture_work(subject: Subject) -> Work:
     return Work(
         name="capture",
         meaning=(
-            "The four tensors of every block of a ResNet-50 (`capture` on a new twin), over one forward pass of torchvision's"
-            " network, all on a ready tensor without gradients; `activations` starts from the picture instead."
+            "The four tensors of every block of a ResNet-50 (`capture` on a new twin), relative to one forward pass of"
+            " torchvision's network. All start from a ready tensor, without gradients; `activations` starts from the image."
         ),
         limit=CAPTURE_LIMIT,
         bare=Contestant("bare forward", "logits", lambda: _forward(subject)),
         ours=Contestant("ResNet Viz", "identity, residual, sum, output of 16 blocks", lambda: _capture(subject)),
         peers=(
-            Contestant("ResNet Viz, from the picture", "the same, as arrays", lambda: activations(subject.net, subject.image)),
+            Contestant("ResNet Viz, from the image", "the same, as arrays", lambda: activations(subject.net, subject.image)),
             *_capture_peers(subject),
         ),
     )
@@ -48,9 +48,10 @@ def inspect_work(subject: Subject) -> Work:
     return Work(
         name="inspect",
         meaning=(
-            "All that the first page shows of a ResNet-50: the four tensors, the gradient at each block's input through the"
-            " shortcut, through F and in all, every block's Grad-CAM, predictions and 15 measures a block (`inspect`), over one"
-            " forward pass and one backward pass of the top logit to the input of torchvision's network with frozen weights."
+            "Everything that the first page shows of a ResNet-50 (`inspect`): the four tensors, the gradient at each block's"
+            " input (through the shortcut, through F, and their sum), Grad-CAM of every block, the predictions and every"
+            " measure. The reference is one forward pass and one backward pass, from the top logit to the input, of"
+            " torchvision's network with frozen weights."
         ),
         limit=INSPECT_LIMIT,
         bare=Contestant("bare forward and backward", "gradient at the input", lambda: _forward_backward(subject)),
@@ -66,18 +67,24 @@ def path_work(subject: Subject) -> Work:
     return Work(
         name="integrated gradients",
         meaning=(
-            f"{PATH_STEPS} steps of a ResNet-50 (`attribute`, from the picture, with F(x) - F(baseline) and the delta), over as"
-            f" many forward and backward passes of torchvision's network, {BEST_BATCH} pictures a pass."
+            f"{PATH_STEPS} steps with a ResNet-50 (`attribute`, from the image, with F(x) - F(baseline) and the convergence"
+            f" delta), relative to the same number of forward and backward passes of torchvision's network, {BEST_BATCH} images"
+            " per pass."
         ),
         limit=PATH_LIMIT,
         bare=Contestant("bare sweep", "gradients at the points", lambda: _sweep(subject, PATH_STEPS)),
         ours=Contestant(
-            "ResNet Viz", "attributions and delta", lambda: attribute(subject.net, subject.image, target=subject.target)
+            "ResNet Viz",
+            "attributions and convergence delta",
+            lambda: attribute(subject.net, subject.image, target=subject.target),
         ),
         peers=(
             Contestant("captum, default", "attributions", lambda: peers.captum_path(subject, PATH_STEPS), every=2),
             Contestant(
-                "captum, the batch given", "attributions", lambda: peers.captum_path(subject, PATH_STEPS, BEST_BATCH), every=2
+                "captum, with a given batch size",
+                "attributions",
+                lambda: peers.captum_path(subject, PATH_STEPS, BEST_BATCH),
+                every=2,
             ),
         ),
     )
@@ -89,8 +96,8 @@ def conductance_work(subject: Subject) -> Work:
     return Work(
         name="conductance",
         meaning=(
-            f"All 8 blocks of a ResNet-18, {CONDUCTANCE_STEPS} steps, total and both shares (`conductance`), over forward and"
-            f" backward passes of torchvision's network at as many points, {BEST_BATCH} pictures a pass."
+            f"All 8 blocks of a ResNet-18, {CONDUCTANCE_STEPS} steps, the total and both shares (`conductance`), relative to"
+            f" forward and backward passes of torchvision's network at the same number of points, {BEST_BATCH} images per pass."
         ),
         limit=CONDUCTANCE_LIMIT,
         bare=Contestant("bare sweep", "gradients at the points", lambda: _sweep(subject, points)),
@@ -115,8 +122,8 @@ def cams_work(subject: Subject) -> Work:
     return Work(
         name="block CAMs",
         meaning=(
-            "Grad-CAM at the output of all 16 blocks of a ResNet-50 (`block_cams`, from the picture), over one forward and one"
-            " backward pass of torchvision's network."
+            "Grad-CAM at the output of all 16 blocks of a ResNet-50 (`block_cams`, from the image), relative to one forward and"
+            " one backward pass of torchvision's network."
         ),
         limit=CAMS_LIMIT,
         bare=Contestant("bare forward and backward", "gradient at the input", lambda: _forward_backward(subject)),
@@ -131,7 +138,7 @@ def ablation_work(subject: Subject) -> Work:
     return Work(
         name=f"ablation sweep, {subject.net.title}",
         meaning=(
-            f"The logits without each of the {count} blocks of a {subject.net.title} (`sweep`, from the picture), over one"
+            f"The logits without each of the {count} blocks of a {subject.net.title} (`sweep`, from the image), relative to one"
             " forward pass of torchvision's network."
         ),
         limit=limit,
@@ -157,16 +164,16 @@ def _capture_peers(subject: Subject) -> tuple[Contestant, ...]:
     marked = replace(subject, stock=copy.deepcopy(subject.stock))
     return (
         Contestant(
-            "TorchLens, places named",
-            "all four tensors, as copies, with each operation's metadata",
+            "TorchLens, named layers",
+            "all four tensors as copies, with the metadata of each operation",
             lambda: peers.torchlens_extract(marked),
             every=SELDOM,
             set_up=peers.torchlens_wrap,
             clean_up=unwrap_torch,
         ),
         Contestant(
-            "TorchLens, everything",
-            "every operation's output, as copies, with metadata",
+            "TorchLens, all layers",
+            "the output of every operation as a copy, with metadata",
             lambda: peers.torchlens_trace(marked),
             every=SELDOM,
             set_up=peers.torchlens_wrap,
@@ -174,13 +181,13 @@ def _capture_peers(subject: Subject) -> tuple[Contestant, ...]:
         ),
         Contestant(
             "captum LayerActivation, one call",
-            "residual, output, projection shortcuts; no sum: no module makes it",
+            "residual, output and projection shortcuts, but not the sum, which no module computes",
             lambda: peers.captum_activations_at_once(subject),
             every=2,
         ),
         Contestant(
             "captum LayerActivation, loop",
-            "the same, a forward pass a place",
+            "the same, with one forward pass per layer",
             lambda: peers.captum_activations_in_a_loop(subject),
             every=SELDOM,
         ),
@@ -191,24 +198,24 @@ def _inspect_peers(subject: Subject) -> tuple[Contestant, ...]:
     return (
         Contestant(
             "torchcam GradCAM, one pass",
-            "16 Grad-CAMs only, the class given",
+            "16 Grad-CAMs only, for a given class",
             lambda: peers.torchcam_at_once(subject),
         ),
         Contestant(
             "pytorch-grad-cam, one call",
-            "the mean of 16 scaled Grad-CAMs, no single one",
+            "only the mean of 16 scaled Grad-CAMs",
             lambda: peers.grad_cam_at_once(subject),
             every=2,
         ),
         Contestant(
             "captum LayerGradCam, loop",
-            "16 Grad-CAMs only, the class given",
+            "16 Grad-CAMs only, for a given class",
             lambda: peers.captum_grad_cam_in_a_loop(subject),
             every=SELDOM,
         ),
         Contestant(
             "pytorch-grad-cam, loop",
-            "16 Grad-CAMs only, each scaled to 0..1 and 224x224",
+            "16 Grad-CAMs only, each scaled to 0..1 and to 224x224 pixels",
             lambda: peers.grad_cam_in_a_loop(subject),
             every=SELDOM,
         ),

@@ -1,22 +1,25 @@
-"""ResNet Viz: what does each residual block do with an image?
+"""ResNet Viz: what does each residual block of a network do with an image?
 
     >>> import resnet_viz as rv
-    >>> net = rv.load("resnet20-cifar10")
+    >>> net = rv.load("resnet20-cifar10")  # rv.load() opens the default network, "resnet18-imagenette"
     >>> r = rv.inspect(net, rv.open_image("cat.jpg"))
     >>> r.predictions[0].label, r.blocks[3].residual.shape, len(r.table())
     ('cat', (32, 16, 16), 9)
-    >>> figure = rv.figures.block_map(r)  # figure.show() opens it in a browser
+    >>> figure = rv.figures.block_map(r)  # figure.show() opens it in the browser
 
 Glossary (He et al. 2015, https://arxiv.org/abs/1512.03385, and 2016, https://arxiv.org/abs/1603.05027):
-    identity    x, a block's input, or what the shortcut makes of it where shapes change
-    residual    F(x), what the block's branch of convolutions computes
+    block       the part of a network from a fork, where the shortcut and the residual branch begin, to the output
+    identity    x, the block's input, or the output of the shortcut where the shortcut changes x
+    residual    F(x), the output of the residual branch
     sum         identity + residual
-    output      the sum after the block's last ReLU, the next block's input
-    shortcut    the path of the identity: "identity", "zero-pad" (option A), "projection" (B, C) or "none" (plain)
-    plain       the same layers without a shortcut
+    output      the sum after the activation that follows it, or the sum itself where none follows
+    shortcut    the path of the identity: "identity", "zero-pad" (option A), "projection" (options B and C), "none" in a plain
+                network; modules of your own also have "pool", "norm" and "mixed"
+    plain       a network with the same layers and no shortcuts
     N, C, H, W  images, channels, height, width
 
-Reading order: nets/blocks.py, nets/zoo.py, images/, analyses/capture.py, analyses/inspection.py, figures/block_map.py.
+Reading order: images/opening.py, nets/blocks.py, nets/residual_graph/finding.py, nets/zoo.py, analyses/capture.py,
+analyses/inspection.py, figures/block/block_map.py.
 """
 
 from resnet_viz import figures

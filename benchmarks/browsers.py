@@ -68,9 +68,9 @@ def _view(page: Page, address: str, seen: Seen) -> None:
     started = time.perf_counter()
     try:
         page.goto(address, timeout=TIMEOUT)
-        page.locator("h5", has_text=" says ").first.wait_for(timeout=TIMEOUT)
+        page.locator("h5", has_text=" predicts: ").first.wait_for(timeout=TIMEOUT)
         settle(page)
-        said = next(text for text in headings(page) if " says " in text)
+        said = next(text for text in headings(page) if " predicts: " in text)
     except Error as error:
         seen.sentences.append(str(error).splitlines()[0])
         return

@@ -22,6 +22,8 @@ from tests.browser.screen import TIMEOUT, headings, settle
 CLASSES = 10
 # What is said once the browsers are open.
 READY = "ready"
+# What stands in the heading over the most probable classes.
+PREDICTS = " predicts: "
 # How nice browsers are, from 0 to 19: at 10 they get a tenth of a processor that everybody wants.
 PATIENCE = 10
 
@@ -68,9 +70,9 @@ def _view(page: Page, address: str, seen: Seen) -> None:
     started = time.perf_counter()
     try:
         page.goto(address, timeout=TIMEOUT)
-        page.locator("h5", has_text=" says ").first.wait_for(timeout=TIMEOUT)
+        page.locator("h5", has_text=PREDICTS).first.wait_for(timeout=TIMEOUT)
         settle(page)
-        said = next(text for text in headings(page) if " says " in text)
+        said = next(text for text in headings(page) if PREDICTS in text)
     except Error as error:
         seen.sentences.append(str(error).splitlines()[0])
         return

@@ -29,7 +29,7 @@ def test_the_default_has_two_sides_of_trained_weights(page: Page) -> None:
     open_app(page, "compare")
     assert page.get_by_alt_text(CROP).count() == 2
     found = headings(page)
-    assert len([text for text in found if " says " in text]) == 2
+    assert len([text for text in found if " predicts: " in text]) == 2
     assert any(text.startswith("The prediction is") for text in found)
     assert "left=plain56-cifar10" in page.url
     assert "right=resnet56-cifar10" in page.url
@@ -157,4 +157,4 @@ def test_a_measure_travels_between_the_pages(page: Page) -> None:
     assert "measure=cam_mass" in page.url
     page.get_by_role("link", name="Inspect").click()
     settle(page)
-    assert any(text.startswith("The evidence for the class is strongest") for text in headings(page))
+    assert any(text.startswith("The evidence for cat is strongest") for text in headings(page))

@@ -49,7 +49,7 @@ def inspect_work(subject: Subject) -> Work:
         name="inspect",
         meaning=(
             "All that the first page shows of a ResNet-50: the four tensors, the gradient at each block's input through the"
-            " shortcut, through F and in all, every block's Grad-CAM, predictions and 15 measures a block (`inspect`), over one"
+            " shortcut, through F and in all, every block's Grad-CAM, predictions and 16 measures a block (`inspect`), over one"
             " forward pass and one backward pass of the top logit to the input of torchvision's network with frozen weights."
         ),
         limit=INSPECT_LIMIT,

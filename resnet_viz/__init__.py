@@ -16,7 +16,7 @@ Glossary (He et al. 2015, https://arxiv.org/abs/1512.03385, and 2016, https://ar
     plain       the same layers without a shortcut
     N, C, H, W  images, channels, height, width
 
-Reading order: nets/blocks.py, nets/zoo.py, images/, analyses/capture.py, analyses/inspection.py, figures/block_map.py.
+Reading order: nets/blocks.py, nets/zoo.py, images/, analyses/capture.py, analyses/inspection.py, figures/block/block_map.py.
 """
 
 from resnet_viz import figures

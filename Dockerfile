@@ -20,8 +20,9 @@ RUN grep -E '^torch(vision)?[<=>]' requirements.txt > /tmp/torch.txt \
 RUN grep -v '^-e ' requirements.txt > /tmp/libraries.txt \
     && pip install -r /tmp/libraries.txt
 COPY resnet_viz resnet_viz
-RUN pip install -e ".${EXTRAS}"
 COPY app app
+# An editable install finds those packages alone that are there when it is made.
+RUN pip install -e ".${EXTRAS}"
 COPY assets assets
 # The weights are those of their cards, or there is no image; the readiness route checks them again at every start.
 RUN mkdir /weights \

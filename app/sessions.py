@@ -10,8 +10,6 @@ from app.settings import settings
 
 Farewell = Callable[[str], None]
 
-# In seconds. A network that fails for a moment costs nobody their pictures; Streamlit waits as long for a browser to come back.
-
 _farewells: list[Farewell] = []
 _leaving: dict[str, threading.Timer] = {}
 _lock = threading.Lock()

@@ -57,7 +57,8 @@ def _table(inspection: Inspection) -> str:
     table = known.rename(columns={name: meaning.symbol for name, meaning in MEANINGS.items()})
     sentences = "".join(
         f"<dt><b>{escape(meaning.symbol)}</b> ({escape(meaning.unit)})</dt><dd>{escape(meaning.sentence)}</dd>"
-        for meaning in MEANINGS.values()
+        for name, meaning in MEANINGS.items()
+        if name in known
     )
     numbers = table.to_html(float_format=lambda value: f"{value:.4g}", border=0)
     return f'<h2>Every measure</h2><div class="scroll">{numbers}</div><dl>{sentences}</dl>'

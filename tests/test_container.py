@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,7 +103,7 @@ def test_one_file_serves_cpu_and_cuda() -> None:
 
 def test_the_index_of_pytorch_is_asked_for_torch_and_torchvision_alone() -> None:
     (command,) = [text for text in stages()[0].all("RUN") if "/tmp/torch.txt" in text]  # noqa: S108 - a path in the image
-    words = shlex.split(command[: command.index(">")])
+    words = shlex.split(command[: command.index(" > ")])
     assert words[:2] == ["grep", "-E"]
     requirements = ["torch>=2.13", "torchvision==0.28", "torchmetrics>=1.9", "torchcam<1"]
     found = subprocess.run(words[:3], input="\n".join(requirements), capture_output=True, text=True, check=True)  # noqa: S603
@@ -116,6 +117,17 @@ def test_the_image_gets_what_it_needs_and_no_secrets() -> None:
     allowed = {rule.removeprefix("!").split("/")[0] for rule in rules if rule.startswith("!")}
     assert needed == allowed
     assert "**/secrets.toml" in rules
+
+
+def test_the_packages_are_there_before_they_are_installed() -> None:
+    build = stages()[0].instructions
+    install = next(place for place, (name, text) in enumerate(build) if name == "RUN" and "pip install -e" in text)
+    copied = {word for name, text in build[:install] if name == "COPY" for word in text.split()[:-1]}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    # An editable install finds no package that comes later.
+    packages = {pattern.rstrip("*") for pattern in project["tool"]["setuptools"]["packages"]["find"]["include"]}
+    assert packages == {"resnet_viz", "app"}
+    assert packages <= copied
 
 
 def test_compose_keeps_the_engine_inside_and_both_services_small() -> None:

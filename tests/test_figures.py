@@ -289,6 +289,11 @@ class TestChannelMosaic:
         block = residual.blocks[4]
         assert np.array_equal(channel_map(block, "residual", 5).data[0].z, block.residual[5])
 
+    def test_a_plain_blocks_layers_are_no_residual(self, residual: rv.Inspection, plain: rv.Inspection) -> None:
+        findings = [channel_mosaic(side.blocks[4], "residual").layout.meta["finding"] for side in (residual, plain)]
+        assert "strongest in the residual F(x) of block 2.1" in findings[0]
+        assert "strongest in the layers' output F(x) of block 2.1" in findings[1]
+
 
 class TestMeasuresByDepth:
     def test_lines_are_the_tables_columns(self, residual: rv.Inspection) -> None:

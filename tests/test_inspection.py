@@ -19,13 +19,15 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from resnet_viz.analyses.activations import activations
-from resnet_viz.analyses.inspection import REMOVALS, BlockInspection, Inspection, inspect
+from resnet_viz.analyses.inspection import BlockInspection, Inspection, inspect
 from resnet_viz.analyses.measures import MEANINGS
 from resnet_viz.nets.net import Net
 
 CIFAR = ("A", "B", "C", "plain")
 IMAGENET = ("resnet18", "resnet50")
 MAPS = ("identity", "residual", "sum", "output", "grad_identity", "grad_residual", "grad_input")
+# What takes passes of its own, which `ablation.sweep` makes.
+REMOVALS = ("logit_drop", "probability_drop")
 
 MakeImage = Callable[..., Image.Image]
 

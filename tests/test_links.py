@@ -28,7 +28,8 @@ HOSTILE = {
 }
 PAGES = ("", "gradients", "attribution", "compare")
 LESSON_FIELDS = (
-    "image", "model", "block", "channel", "line", "kernel_channels", "kernel_side", "sign", "source", "scales", "see", "change",
+    "image", "model", "block", "channel", "line", "from_channels", "from_side", "to_channels", "to_side", "sign", "source",
+    "scales", "see", "change",
     "signal", "depth", "norm", "branch", "seed", "look", "kind", "epoch", "steps", "rate", "order", "lift", "step", "left",
     "right", "width", "factor", "present",
 )  # fmt: skip

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from resnet_viz.analyses.capture import Tape
-from resnet_viz.analyses.inspection import REMOVALS
 from resnet_viz.analyses.measures import MEANINGS, ForkGradients, Measures, measure
 from resnet_viz.nets.blocks import BasicBlock, PlainBlock
+
+REMOVALS = ("logit_drop", "probability_drop")
 
 
 def row(*values: float) -> Tensor:

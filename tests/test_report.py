@@ -28,6 +28,13 @@ def test_the_report_is_one_file_without_addresses_to_load(inspection: rv.Inspect
     assert "untrained: random weights" in page
 
 
+def test_the_report_explains_the_measures_that_it_shows(inspection: rv.Inspection, tmp_path: Path) -> None:
+    page = rv.report(inspection.keeping(), tmp_path / "out.html").read_text()
+    assert f"<dt><b>{rv.MEANINGS['ratio'].symbol}</b>" in page
+    # What takes passes of its own was not measured.
+    assert rv.MEANINGS["logit_drop"].symbol not in page
+
+
 def test_labels_cannot_bring_markup_into_the_report(inspection: rv.Inspection, tmp_path: Path) -> None:
     hostile = tuple(p._replace(label="<script>alert(1)</script>") for p in inspection.predictions)
     page = rv.report(replace(inspection, predictions=hostile).keeping(), tmp_path / "out.html").read_text()

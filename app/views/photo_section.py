@@ -1,7 +1,6 @@
 """The photo with a frame around what the network sees of it, the network's input beside it, and which part that is."""
 
 import html
-from dataclasses import dataclass
 
 import streamlit as st
 from PIL import Image
@@ -21,15 +20,6 @@ FRAMING_HELP = (
 # The longer side may be so many times the shorter one before the choice is offered.
 SQUARE = 1.02
 HEIGHT, WIDEST = 140, 300
-
-
-@dataclass(frozen=True)
-class _Frame:
-    """Where the original and the network's square lie on their common canvas, as shares of it; `aspect` is width / height."""
-
-    aspect: float
-    photo: tuple[float, float, float, float]
-    square: tuple[float, float, float, float]
 
 
 def photo(result: rv.Inspection, subject: Subject, image: str) -> None:

@@ -21,8 +21,6 @@ from resnet_viz.nets.blocks import ShortcutKind
 from resnet_viz.nets.net import Head, Net, WeightsOrigin
 
 Precision = Literal["float32", "float16", "bfloat16", "float64"]
-# These measures take passes of their own.
-REMOVALS = ("logit_drop", "probability_drop")
 Record = TypeVar("Record", Tape, ForkGradients)
 
 

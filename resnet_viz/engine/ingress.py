@@ -1,6 +1,6 @@
 """The routes of an engine that is asked over HTTP, in front of an engine of the same process; any ASGI server can run them.
 
-POST   /jobs             a job as a message of wire.py -> frames.py, as a stream; who hangs up cancels
+POST   /jobs             a job as a message of wire.py -> frames of protocol.py, as a stream; who hangs up cancels
 DELETE /sessions         forgets the session that the header names; it stands in no address, which proxies write down
 GET    /models           the catalogue, and which weights are here
 GET    /ready            whether a small picture can be inspected; the only route that asks for no token

@@ -157,4 +157,4 @@ def test_a_measure_travels_between_the_pages(page: Page) -> None:
     assert "measure=cam_mass" in page.url
     page.get_by_role("link", name="Inspect").click()
     settle(page)
-    assert any(text.startswith("The evidence for the class is strongest") for text in headings(page))
+    assert any(text.startswith("The evidence for cat is strongest") for text in headings(page))

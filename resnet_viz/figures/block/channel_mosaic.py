@@ -29,7 +29,8 @@ def channel_mosaic(
     block: BlockInspection, term: Term, selected: int | None = None, theme: Theme = LIGHT, *, width: int = WIDTH
 ) -> go.Figure:
     """Draw every channel of a term, channel 0 at the top left, on one signed scale; the `selected` channel is framed."""
-    return mosaic(term_maps(block, term), f"the {term} of block {short(block.name)}", selected, theme, room=width)
+    name = f"the {term_name(block, term)} of block {short(block.name)}"
+    return mosaic(term_maps(block, term), name, selected, theme, room=width)
 
 
 def strongest_channel(block: BlockInspection, term: Term) -> int:

@@ -8,7 +8,7 @@ from resnet_viz.images.tiff_directory import count, number, numbers, read_direct
 _TAGS = {*range(256, 270), *range(271, 348), *range(512, 533)}  # the image's shape and storage, no description
 _WIDTH, _HEIGHT, _COMPRESSION, _ORIENTATION, _TILE_WIDTH, _TILE_HEIGHT, _XMP = 256, 257, 259, 274, 322, 323, 700
 _PLACES = ((273, 279), (324, 325))  # offsets and byte counts of strips, and of tiles
-_UNCOMPRESSED, _LZMA = 1, 34925  # a decoder of the latter allocates what the file asks for
+_LZMA = 34925  # a decoder of it allocates what the file asks for
 _MAX_VALUES = 200_000  # a tag's; the colours of a 16-bit palette, and one strip for each row of the largest image, are fewer
 _MAX_ALL_VALUES = 600_000
 

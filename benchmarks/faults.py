@@ -21,7 +21,6 @@ from playwright.sync_api import Page, sync_playwright
 # Started as a script, Python looks for imports in this folder: the repository's own modules are one above.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.browsers import PREDICTS
 from benchmarks.clients import Essence, Person, ask_in_turn, questions
 from benchmarks.deployments import running_app, running_engine
 from benchmarks.document import write_part

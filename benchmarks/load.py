@@ -23,7 +23,7 @@ import torch
 # Started as a script, Python looks for imports in this folder: the repository's own modules are one above.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.browsers import PREDICTS, READY
+from benchmarks.browsers import READY
 from benchmarks.clients import Essence, Person, ask_in_turn, crowd, questions
 from benchmarks.deployments import Site, is_the_peoples, local_site, processor_seconds, ray_site, with_children
 from benchmarks.document import write_part

@@ -33,7 +33,7 @@ def ship(name: str, net: nn.Module, data: Dataset, recipe: Recipe, curve: list[E
     net.load_state_dict(state)
     weights, parts = save(state), architecture(blueprint(name))
     logits = logits_of(net, data.test, size=task.evaluation)
-    test, train = score(logits, data.test.labels), evaluate(net, data.train, size=task.evaluation)
+    test, train = score(logits, data.test.labels), evaluate(net, data.train, recipe.precision, task.evaluation)
     card = {
         "name": name,
         "title": spec.title,
@@ -112,7 +112,7 @@ def _markdown(card: dict[str, Any]) -> str:
 
 {card["architecture"]}; {card["parameters"]:,} parameters. Trained by this project, MIT licence.
 
-**{card["test_accuracy"]:.2%}** of the {data["test"]:,} test images right (training images: {card["train_accuracy"]:.2%}),
+**{card["test_accuracy"]:.2%}** of the {data["test"]:,} test images right (training images: {card["train_accuracy"]:.2%}, in {recipe["precision"]}),
 measured in float32 at {size}x{size} pixels by
 
     {card["check"]}

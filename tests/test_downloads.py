@@ -197,7 +197,8 @@ class TestPage:
         wait_until(lambda: not threads())
         app.run()
         assert not app.exception
-        assert not app.info
+        # The weights are random: that perhaps no class fits is all that is said.
+        assert [info.value for info in app.info if "Perhaps none of the" not in info.value] == []
         assert not app.error
         assert app.query_params["model"] == "resnet18"
         assert app.query_params["image"] == "coffee-photo"

@@ -18,7 +18,7 @@ from safetensors.torch import save as save_safetensors
 
 import resnet_viz as rv
 from resnet_viz.engine.parsing import pool as pools
-from resnet_viz.engine.parsing.budget import Budget, NoRoomError
+from resnet_viz.engine.parsing.budget import MemoryBudget, NoRoomError
 from resnet_viz.engine.parsing.pool import ParsingPool
 from resnet_viz.engine.parsing.warm_process import KilledError, Limits, WarmProcess
 from resnet_viz.images import MAX_BYTES
@@ -192,7 +192,7 @@ def test_an_image_that_needs_more_memory_than_usual_gets_it(pool: ParsingPool, m
 
 
 def test_bytes_are_bounded_for_all_together_and_given_in_turn() -> None:
-    budget, order = Budget(100), []
+    budget, order = MemoryBudget(100), []
     holding, go_on = threading.Event(), threading.Event()
 
     def hold() -> None:

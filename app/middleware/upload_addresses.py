@@ -15,7 +15,7 @@ _ROUTE = re.compile(r"(?P<before>.*/_stcore/upload_file/)(?P<ticket>[^/]+)/(?P<f
 
 
 @dataclass(frozen=True)
-class Place:
+class UploadPlace:
     """Where an upload belongs: Streamlit's own address of it, its session and its file."""
 
     path: str
@@ -40,7 +40,7 @@ class UploadAddresses:
 
         vars(manager)["get_upload_urls"] = addresses
 
-    def place(self, path: str, *, takes: bool) -> Place | None:
+    def place(self, path: str, *, takes: bool) -> UploadPlace | None:
         """Return where an address leads to; None for one that was not handed out, or has taken its upload (`takes`) already."""
         found = _ROUTE.fullmatch(path)
         known = self._places.get(found["ticket"]) if found else None
@@ -49,7 +49,7 @@ class UploadAddresses:
         if takes:
             self._used[found["ticket"]] = None
         session, file = known
-        return Place(f"{found['before']}{session}/{file}", session, file)
+        return UploadPlace(f"{found['before']}{session}/{file}", session, file)
 
     def _address(self, endpoint: str, session: str) -> UploadFileUrlInfo:
         ticket, file = secrets.token_urlsafe(24), str(uuid4())

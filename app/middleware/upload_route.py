@@ -16,7 +16,7 @@ from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileMan
 
 from app.middleware.buckets import Buckets
 from app.middleware.limits import spoken
-from app.middleware.upload_addresses import Place, UploadAddresses, is_upload_route
+from app.middleware.upload_addresses import UploadAddresses, UploadPlace, is_upload_route
 from app.middleware.upload_room import Held, HeldFile, UploadRoom
 
 FULL = "This server holds as many uploads as it has room for: try again in a minute."
@@ -58,7 +58,7 @@ class UploadRoute:
         else:
             await self._app(scope, receive, send)
 
-    async def _take_in(self, place: Place, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _take_in(self, place: UploadPlace, scope: Scope, receive: Receive, send: Send) -> None:
         seconds = self._turns.take(place.session)
         announced = Headers(scope=scope).get("content-length", "0")
         if seconds:
@@ -69,7 +69,7 @@ class UploadRoute:
         else:
             await self._count(place, scope, receive, send)
 
-    async def _count(self, place: Place, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _count(self, place: UploadPlace, scope: Scope, receive: Receive, send: Send) -> None:
         upload = self._room.enter(place.session)
 
         async def counted() -> Message:

@@ -97,6 +97,11 @@ def click_point(page: Page, chart: str, point: int) -> None:
     settle(page)
 
 
+def alerts(page: Page) -> Locator:
+    """What the page says went wrong, or has to be known; not the hint that perhaps no class fits, which is of the picture."""
+    return page.locator("[data-testid='stAlert']").filter(has_not_text="Perhaps none of the")
+
+
 def overflow(page: Page) -> int:
     """By how many pixels the page is wider than the window."""
     width: int = page.evaluate("() => document.documentElement.scrollWidth - document.documentElement.clientWidth")

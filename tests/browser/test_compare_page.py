@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.screen import click_point, give, headings, headings_for_another_person, open_app, screenshot, settle
+from tests.browser.screen import alerts, click_point, give, headings, headings_for_another_person, open_app, screenshot, settle
 
 CROP = "Network input"
 SAME_DEPTH = "compare?left=plain20-cifar10&left_weights=none&right=resnet20-cifar10&image=cifar-cat"
@@ -34,7 +34,8 @@ def test_the_default_has_two_sides_of_trained_weights(page: Page) -> None:
     assert "left=plain56-cifar10" in page.url
     assert "right=resnet56-cifar10" in page.url
     assert "weights=none" not in page.url
-    expect(page.locator("[data-testid='stException'], .st-key-script-error, [data-testid='stAlert']")).to_have_count(0)
+    expect(page.locator("[data-testid='stException'], .st-key-script-error")).to_have_count(0)
+    expect(alerts(page)).to_have_count(0)
     screenshot(page, "compare-light")
 
 

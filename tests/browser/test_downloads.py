@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from resnet_viz.nets import imagenet
 from tests.browser.conftest import cleared, one_tab, running_app
-from tests.browser.screen import click_block, equation_heading, headings, open_app, overflow, screenshot, settle
+from tests.browser.screen import alerts, click_block, equation_heading, headings, open_app, overflow, screenshot, settle
 from tests.weights_server import Reply, WeightsServer, saved, weights_server
 
 ARRIVAL = 30_000
@@ -126,7 +126,7 @@ def test_the_network_opens_by_itself_and_work_goes_on_meanwhile(page: Page, scho
     expect(page.locator(".model")).to_contain_text("ResNet-18", timeout=ARRIVAL)
     settle(page)
     expect(progress(page)).to_have_count(0)
-    expect(page.locator("[data-testid='stAlert']")).to_have_count(0)
+    expect(alerts(page)).to_have_count(0)
     assert equation_heading(page).startswith("Block 2.1")
     assert all(part in page.url for part in ("model=resnet18", "image=coffee-photo", "block=layer2.1"))
     assert len(school.mirror.asked) == len(school.left()) == 1

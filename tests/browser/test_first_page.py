@@ -10,6 +10,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.screen import (
+    alerts,
     click_block,
     click_point,
     equation_heading,
@@ -118,7 +119,8 @@ PHOTOS = {"photo.jpg": "JPEG", "photo.jfif": "JPEG", "photo.jpe": "JPEG", "photo
 def test_whatever_a_phone_makes_is_opened(page: Page, name: str, kind: str) -> None:
     open_app(page)
     upload(page, name, phone_photo(kind))
-    expect(page.locator("[data-testid='stAlert'], [data-testid='stFileUploaderFileErrorMessage']")).to_have_count(0)
+    expect(alerts(page)).to_have_count(0)
+    expect(page.locator("[data-testid='stFileUploaderFileErrorMessage']")).to_have_count(0)
     assert len(picture_of(page.url)) == 64
 
 
@@ -149,7 +151,7 @@ def test_a_photo_can_be_pasted_and_text_gets_a_sentence(page: Page) -> None:
     page.locator("[data-testid='stChatInputTextArea']").fill("a cat, please")
     page.keyboard.press("Enter")
     settle(page)
-    expect(page.locator("[data-testid='stAlert']")).to_contain_text("That was text")
+    expect(alerts(page)).to_contain_text("That was text")
     assert page.get_by_alt_text("Network input").get_attribute("src") == after
 
 

@@ -11,7 +11,7 @@ class NoRoomError(RuntimeError):
     """There was not enough for too long."""
 
 
-class Budget:
+class MemoryBudget:
     """At most `total` bytes are out at a time; for threads."""
 
     def __init__(self, total: int, most_waiting: int = 64) -> None:

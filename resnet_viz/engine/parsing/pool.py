@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from resnet_viz.engine.parsing.budget import Budget, NoRoomError
+from resnet_viz.engine.parsing.budget import MemoryBudget, NoRoomError
 from resnet_viz.engine.parsing.warm_process import KilledError, Limits, Parsed, WarmProcess
 from resnet_viz.engine.store import EVERYBODY, Store
 from resnet_viz.images import MAX_BYTES, ImageError, open_image
@@ -53,7 +53,7 @@ class ParsingPool:
 
     def __init__(self, total: int = TOTAL) -> None:
         self._isolated = hasattr(os, "memfd_create")
-        self._budget = Budget(total)
+        self._budget = MemoryBudget(total)
         self._images, self._checkpoints = WarmProcess("images"), WarmProcess("checkpoints")
         self._opened: Store[Image.Image] = Store(KEPT_PIXELS, lambda image: image.width * image.height * 4)
 

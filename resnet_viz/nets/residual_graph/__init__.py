@@ -1,7 +1,6 @@
 """The residual blocks of any network, found in its graph and given places of their names.
 
-    network = find_blocks(module, (3, 224, 224))
-    blocks_of(network)["layer1.0"].shortcut_kind, network(pixels)
+`find_blocks(module, (3, 224, 224))` returns a network that computes the same, and `blocks_of` names its blocks.
 
 A residual block need not be known by its class: wherever a network adds a tensor to something that it computed from that same
 tensor, there is a fork, a shortcut, a residual branch and a sum (He et al. 2015, https://arxiv.org/abs/1512.03385, Fig. 2).

@@ -24,6 +24,8 @@ def measure_nodes(graph: fx.Graph, tree: nn.Module, pixels: Tensor) -> None:
 
 
 class _Meter(fx.Interpreter):
+    """Runs a graph and writes down what each node made and what that took."""
+
     def __init__(self, tree: nn.Module, graph: fx.Graph) -> None:
         super().__init__(tree, graph=graph)
         self._counter = _Counter()

@@ -23,7 +23,6 @@ CLASSES = 10
 # What is said once the browsers are open.
 READY = "ready"
 # What stands in the heading over the most probable classes.
-PREDICTS = " predicts: "
 # How nice browsers are, from 0 to 19: at 10 they get a tenth of a processor that everybody wants.
 PATIENCE = 10
 

@@ -9,6 +9,7 @@ import pytest
 import resnet_viz as rv
 from app.state import Selection
 from app.views import compare_pair as pair
+from resnet_viz.nets.zoo import DEFAULT_MODEL
 
 ROOT = Path(__file__).parents[1]
 CATALOGUE = {info.name: replace(info, here=False) for info in rv.list_models()}
@@ -52,7 +53,7 @@ class TestCompleted:
 
     def test_one_network_on_two_pictures_where_there_is_none(self) -> None:
         chosen = pair.completed(Selection(), cifar("resnet20"))
-        assert chosen.left == chosen.right == "resnet20-cifar10"
+        assert chosen.left == chosen.right == DEFAULT_MODEL
         assert chosen.right_image not in ("", chosen.image)
         assert pair.mode_of(chosen) == "pictures"
 
@@ -90,12 +91,12 @@ class TestModes:
 
     def test_without_a_pair_any_second_network_with_weights(self) -> None:
         here = cifar("resnet20", "resnet20b")
-        chosen = pair.in_mode(pair.completed(Selection(), here), "networks", here)
+        chosen = pair.in_mode(pair.completed(Selection(left="resnet20-cifar10"), here), "networks", here)
         assert {chosen.left, chosen.right} == {"resnet20-cifar10", "resnet20b-cifar10"}
 
     def test_without_a_second_network_the_same_one_and_no_random_weights(self) -> None:
         here = cifar("resnet20")
-        chosen = pair.in_mode(pair.completed(Selection(), here), "networks", here)
+        chosen = pair.in_mode(pair.completed(Selection(left="resnet20-cifar10"), here), "networks", here)
         assert chosen.left == chosen.right == "resnet20-cifar10"
         assert (chosen.left_weights, chosen.right_weights, chosen.right_image) == ("", "", "")
 

@@ -14,6 +14,7 @@ from resnet_viz.engine import downloads as downloads_module
 from resnet_viz.engine.downloads import Downloads, DownloadState
 from resnet_viz.nets import imagenet
 from resnet_viz.nets.official import best_weights, weights_file
+from resnet_viz.nets.zoo import DEFAULT_MODEL
 from tests.weights_server import Reply, WeightsServer, publish, saved, weights_server
 
 ROOT = Path(__file__).parents[1]
@@ -191,7 +192,7 @@ class TestPage:
         app.run()
         assert app.info[0].value.replace("\\", "") == "The weights of ResNet-18 are not on this machine yet."
         assert not server.asked
-        assert app.query_params["model"] == "resnet20-cifar10"
+        assert app.query_params["model"] == DEFAULT_MODEL
         assert app.query_params["image"] == "coffee-photo"
         self.press(app, "Download 47 MB")
         wait_until(lambda: not threads())
@@ -233,7 +234,7 @@ class TestPage:
         wait_until(lambda: not threads())
         app.run()
         assert "the connection was cut after 2 of 47 MB" in app.error[0].value.replace("\\", "")
-        assert app.query_params["model"] == "resnet20-cifar10"
+        assert app.query_params["model"] == DEFAULT_MODEL
         assert not list(tmp_path.iterdir())
         server.reply = whole
         self.press(app, "Try again")

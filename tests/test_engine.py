@@ -141,7 +141,9 @@ class TestAnswers:
         answered = [(seed, ticket) for seed, ticket in tickets if not cancelled(ticket)]
         assert {seed for seed, _ in answered} == set(range(8))
         for seed, ticket in answered:
-            found, alone = (table.select_dtypes("number") for table in (ticket.answer().table(), serial[seed]))
+            tables = (ticket.answer().table(), serial[seed])
+            # What a class loses without a block takes passes of its own: nobody has asked for it here.
+            found, alone = (table.select_dtypes("number").drop(columns=["logit_drop", "probability_drop"]) for table in tables)
             # What shares a pass is equal to rounding, which decides about a ReLU now and then.
             assert ((found - alone).abs() <= tolerance * alone.abs().max()).all(axis=None)
         engine.close()

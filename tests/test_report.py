@@ -43,7 +43,10 @@ def test_labels_cannot_bring_markup_into_the_report(inspection: rv.Inspection, t
 
 def test_the_command_prints_and_writes(tmp_path: Path) -> None:
     csv, html = tmp_path / "table.csv", tmp_path / "out.html"
-    result = CliRunner().invoke(app, ["inspect", str(SAMPLE), "--csv", str(csv), "--report", str(html), "--target", "dog"])
+    result = CliRunner().invoke(
+        app,
+        ["inspect", str(SAMPLE), "--csv", str(csv), "--report", str(html), "--target", "dog", "--model", "resnet20-cifar10"],
+    )
     assert result.exit_code == 0, result.output
     assert len(csv.read_text().splitlines()) == 10
     assert html.stat().st_size > 1e6

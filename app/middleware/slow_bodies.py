@@ -34,11 +34,14 @@ class SlowBodies:
                 # The body is there; what comes now is that the client goes.
                 return await receive()
             left = min(self._seconds, started + self._seconds + came / SLOWEST - self._clock())
+            # Pieces that are there at once give a timeout no chance to fire.
+            if left <= 0:
+                raise _too_slow()
             try:
-                async with asyncio.timeout(max(0.0, left)):
+                async with asyncio.timeout(left):
                     message = await receive()
             except TimeoutError as error:
-                raise HTTPException(408, TOO_SLOW, {"Connection": "close"}) from error
+                raise _too_slow() from error
             came += len(message.get("body", b""))
             more = message.get("more_body", False)
             return message
@@ -57,3 +60,7 @@ class SlowBodies:
             if answered or error.status_code != 408:
                 raise
             await PlainTextResponse(error.detail, error.status_code, error.headers)(scope, receive, send)
+
+
+def _too_slow() -> HTTPException:
+    return HTTPException(408, TOO_SLOW, {"Connection": "close"})

@@ -112,8 +112,8 @@ def _markdown(card: dict[str, Any]) -> str:
 
 {card["architecture"]}; {card["parameters"]:,} parameters. Trained by this project, MIT licence.
 
-**{card["test_accuracy"]:.2%}** of the {data["test"]:,} test images right (training images: {card["train_accuracy"]:.2%}, in {recipe["precision"]}),
-measured in float32 at {size}x{size} pixels by
+**{card["test_accuracy"]:.2%}** of the {data["test"]:,} test images right, measured in float32 at {size}x{size} pixels
+(training images: {card["train_accuracy"]:.2%}, in {recipe["precision"]}) by
 
     {card["check"]}
 

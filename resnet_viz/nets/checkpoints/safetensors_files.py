@@ -12,7 +12,7 @@ from resnet_viz.nets.checkpoints.errors import CheckpointError, damaged, shown
 from resnet_viz.nets.checkpoints.tensors import Storage, contiguous_strides, number_type, view_of
 from resnet_viz.nets.checkpoints.torch_files import at
 
-LARGEST_HEADER = 6 * 2**20
+LARGEST_HEADER = 3 * 2**20
 METADATA = "__metadata__"
 TYPES = {
     "F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64", "I32": "int32", "I16": "int16",

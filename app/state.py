@@ -12,7 +12,7 @@ import streamlit as st
 from app import query
 from resnet_viz.nets.zoo import DEFAULT_MODEL
 
-DEFAULT_SAMPLE = "cat-photo"
+DEFAULT_SAMPLE = "tortoiseshell-cat-photo"
 
 
 @dataclass(frozen=True)

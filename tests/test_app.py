@@ -24,7 +24,7 @@ def app() -> AppTest:
 def test_the_first_run_writes_the_whole_selection_into_the_url(app: AppTest) -> None:
     app.run()
     assert not app.exception
-    assert app.query_params["model"] == "resnet20-cifar10"
+    assert app.query_params["model"] == "resnet18-imagenette"
     assert app.query_params["block"].startswith("layer")
 
 
@@ -44,7 +44,7 @@ def test_a_bad_link_is_explained_and_replaced(app: AppTest) -> None:
     app.run()
     assert not app.exception
     assert "no network called resnet9000" in app.error[0].value.replace("\\", "")
-    assert app.query_params["model"] == "resnet20-cifar10"
+    assert app.query_params["model"] == "resnet18-imagenette"
 
 
 @pytest.mark.parametrize(("image", "unsure"), [("raccoon-photo", True), ("cifar-dog", False)])

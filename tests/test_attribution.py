@@ -269,7 +269,7 @@ def test_every_method_runs_on_bottlenecks_and_keeps_its_shapes(
 @pytest.mark.parametrize("method", ["integrated_gradients", "deep_lift"])
 def test_complete_methods_add_up_on_a_trained_network(make_image: MakeImage, method: str) -> None:
     options: dict[str, Any] = {"steps": 100} if method == "integrated_gradients" else {}
-    found = attribute(load(), make_image(), method, **options)
+    found = attribute(load("resnet20-cifar10"), make_image(), method, **options)
     assert found.relative_delta is not None
     assert found.relative_delta < 2e-3
 

@@ -75,7 +75,7 @@ def test_a_plain_block_has_no_share_of_an_identity(make_cifar: Callable[..., Net
 
 
 def test_totals_add_up_to_the_logits_difference_on_a_trained_network(make_image: MakeImage) -> None:
-    net, image = load(device="cpu"), make_image()
+    net, image = load("resnet20-cifar10", device="cpu"), make_image()
     coarse, fine = conductance(net, image, steps=16), conductance(net, image, steps=400)
     assert abs(fine.delta) < abs(coarse.delta)
     assert abs(fine.delta / fine.difference) < 0.02

@@ -24,7 +24,7 @@ MakeImage = Callable[..., Image.Image]
 
 @pytest.fixture(scope="module")
 def net() -> Net:
-    return load(device="cpu")
+    return load("resnet20-cifar10", device="cpu")
 
 
 @pytest.fixture(scope="module")

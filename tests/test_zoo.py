@@ -19,6 +19,7 @@ from resnet_viz.nets.blocks import blocks_of
 from resnet_viz.nets.cifar import CIFAR10_LABELS, CifarResNet
 from resnet_viz.nets.net import WeightsError
 from resnet_viz.nets.official import weights_file
+from resnet_viz.nets.photos import photo_network
 from resnet_viz.nets.zoo import ModelInfo, list_models, load
 from tests.weights_server import publish, saved
 
@@ -193,8 +194,8 @@ class TestShipped:
         assert net.weights.note == "trained on CIFAR-10, 91.2% of the test images right"
 
     def test_is_the_default(self, shipped: Path) -> None:
-        ship(shipped, "resnet20-cifar10", CifarResNet(20))
-        assert load(device="cpu").name == "resnet20-cifar10"
+        ship(shipped, "resnet18-imagenette", photo_network("resnet18-imagenette"))
+        assert load(device="cpu").name == "resnet18-imagenette"
 
     def test_missing(self) -> None:
         with pytest.raises(

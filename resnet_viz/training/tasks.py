@@ -73,7 +73,7 @@ IMAGENETTE = TrainingTask(
         "Eleven classes: any other subject gets one of the eleven names all the same. Under ImageNet's terms, for "
         "non-commercial research and education. Not for decisions."
     ),
-    evaluation=224,
+    evaluation=192,
     half=True,
     added=ADDED_LABEL,
 )

@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, Locator, Page
 from tests.servers import ARTIFACTS
 
 TIMEOUT = 60_000
+SMALL = "resnet20-cifar10"
 # For so many milliseconds nothing may have changed, with the page free to change: between a click and the start of
 # the script there is nothing else to see.
 QUIET = 150
@@ -34,9 +35,13 @@ RULES = {
 }
 
 
-def open_app(page: Page, query: str = "") -> None:
-    """Open the app and wait until it has drawn everything."""
-    page.goto(f"/{query}")
+def open_app(page: Page, query: str = "", model: str = SMALL) -> None:
+    """Open the app and wait until it has drawn everything.
+
+    Where the query names no network, the smallest one is taken, which answers fastest; "" leaves the app its default.
+    """
+    named = any(f"{name}=" in query for name in ("model", "left", "right")) or not model
+    page.goto(f"/{query}" if named else f"/{query}{'&' if '?' in query else '?'}model={model}")
     settle(page)
 
 

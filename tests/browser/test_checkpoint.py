@@ -14,7 +14,9 @@ from playwright.sync_api import Browser, Page, expect
 from torch import nn
 from torchvision.transforms._presets import ImageClassification
 
-from tests.browser.screen import give, headings, open_app, overflow, screenshot, settle
+from app.state import DEFAULT_SAMPLE
+from resnet_viz.nets.zoo import DEFAULT_MODEL
+from tests.browser.screen import alerts, give, headings, open_app, overflow, screenshot, settle
 
 SAMPLES = Path(__file__).parents[2] / "assets" / "samples"
 UPLOAD = "[data-testid='stFileUploaderDropzoneInput']"
@@ -55,7 +57,7 @@ def test_a_saved_resnet18_of_seven_classes_predicts_as_stock_torchvision_does(
     screenshot(page, "checkpoint-light")
     page.get_by_role("link", name="Inspect an image with it").click()
     settle(page)
-    picture = ImageClassification(crop_size=224)(Image.open(SAMPLES / "cat-photo.jpg").convert("RGB"))[None]
+    picture = ImageClassification(crop_size=224)(Image.open(SAMPLES / f"{DEFAULT_SAMPLE}.jpg").convert("RGB"))[None]
     with torch.no_grad():
         probabilities = stock(picture).softmax(1)[0]
     best = int(probabilities.argmax())
@@ -68,7 +70,7 @@ def test_a_saved_resnet18_of_seven_classes_predicts_as_stock_torchvision_does(
         other = context.new_page()
         other.goto(page.url)
         settle(other)
-        expect(other.locator("[data-testid='stAlert']")).to_contain_text("lives in the session of whoever brought it")
+        expect(alerts(other)).to_contain_text("lives in the session of whoever brought it")
 
 
 def test_labels_and_preprocessing_can_be_set(page: Page, stock: nn.Module, tmp_path: Path) -> None:
@@ -143,5 +145,5 @@ def test_a_forgotten_checkpoint_is_gone(page: Page, stock: nn.Module, tmp_path: 
     assert "model=checkpoint-" in page.url
     page.get_by_role("button", name="Remove this checkpoint").click()
     settle(page)
-    assert "model=resnet20-cifar10" in page.url
+    assert f"model={DEFAULT_MODEL}" in page.url
     expect(page.locator("body")).not_to_contain_text("mine.pth")

@@ -202,11 +202,11 @@ def test_a_text_file_called_jpg_gets_a_sentence_and_the_old_result_stays(page: P
 
 def test_a_model_whose_weights_are_away_says_so_and_offers_random_ones(page: Page) -> None:
     open_app(page, "?model=plain110-cifar10")
-    expect(page.locator("[data-testid='stAlert']")).to_contain_text("No trained weights")
+    expect(alerts(page)).to_contain_text("No trained weights")
     assert any("residual branches" in text for text in headings(page))
     page.get_by_role("button", name="with random weights").click()
     settle(page)
-    expect(page.locator("[data-testid='stAlert']")).to_contain_text("untrained: random weights")
+    expect(alerts(page)).to_contain_text("untrained: random weights")
     assert "model=plain110-cifar10" in page.url
     assert overflow(page) <= 0
     screenshot(page, "plain-110-untrained")

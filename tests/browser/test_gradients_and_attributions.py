@@ -129,7 +129,7 @@ def test_what_was_stopped_for_one_class_is_computed_for_another(page: Page) -> N
     page.goto("/attribution?model=resnet152&weights=none&view=gallery&methods=smoothgrad")
     page.locator("[class*='st-key-stoppable'] button").click(timeout=60_000)
     page.get_by_text("Resume").wait_for()
-    page.get_by_role("combobox", name="Explain").click()
+    page.get_by_role("combobox", name="Target class").click()
     page.get_by_role("option").nth(5).click()
     page.locator("[class*='st-key-stoppable'] button").click(timeout=60_000)
 

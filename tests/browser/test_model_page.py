@@ -91,5 +91,5 @@ def test_another_network_is_a_choice_away_and_in_the_link(page: Page) -> None:
 def test_an_unknown_network_gets_a_sentence_and_the_default_is_shown(page: Page) -> None:
     open_app(page, "model?model=nonsense")
     expect(page.locator("[data-testid='stAlert']")).to_contain_text("There is no network called nonsense")
-    assert any(text.startswith("ResNet-20 gets") for text in headings(page))
+    assert any(text.startswith("ResNet-18 Imagenette gets") for text in headings(page))
     expect(page.locator("[data-testid='stException'], .st-key-script-error")).to_have_count(0)

@@ -10,11 +10,11 @@ from tests.browser.test_lessons_track import TRACK
 
 FOLDER = Path(__file__).parent
 SHOTS = {
-    "first-page": ("?block=layer2.1", 1440, 1150, "light"),
-    "first-page-dark": ("?block=layer2.1", 1440, 1150, "dark"),
-    "first-page-phone": ("?block=layer2.1", 390, 844, "light"),
+    "first-page": ("?block=layer1.1", 1440, 1150, "light"),
+    "first-page-dark": ("?block=layer1.1", 1440, 1150, "dark"),
+    "first-page-phone": ("?block=layer1.1", 390, 844, "light"),
     "channels": ("?block=layer2.1&detail=channels&channel=3&term=sum", 1440, 1900, "light"),
-    "grad-cam": ("?block=layer3.2&detail=cam", 1440, 1900, "light"),
+    "grad-cam": ("?block=layer3.1&detail=cam", 1440, 1900, "light"),
     "gradients": ("gradients?block=layer2.1", 1440, 1250, "light"),
     "attribution": ("attribution", 1440, 1150, "light"),
     "attribution-dark": ("attribution?view=gallery", 1440, 1150, "dark"),
@@ -36,7 +36,7 @@ def main() -> None:
             dark = "dark" if scheme == "dark" else "light"
             context = browser.new_context(viewport={"width": width, "height": height}, base_url=url, color_scheme=dark)
             page = context.new_page()
-            open_app(page, query)
+            open_app(page, query, model="")
             page.wait_for_timeout(1000)
             page.screenshot(path=FOLDER / f"{name}.png")
             context.close()

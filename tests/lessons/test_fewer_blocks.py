@@ -124,5 +124,5 @@ def test_figures_say_what_was_lost(make_cifar: MakeNet, make_image: Callable[...
     assert lines.layout.meta["finding"] == "M: 90% right, 40% with one block removed"
     answers = rv.figures.answers([rv.ablate(make_cifar(), make_image(), {"layer1.0": 0.0})])
     best = rv.ablate(make_cifar(), make_image(), {"layer1.0": 0.0}).predictions[0]
-    assert answers.layout.meta["finding"] == f"Test A-8 says {best.label}"
+    assert answers.layout.meta["finding"] == f"Test A-8 predicts {best.label}"
     assert answers.data[0].x[0] == pytest.approx(100 * best.probability)

@@ -9,7 +9,7 @@ from resnet_viz.analyses.ablation import Ablation, AblationSweep
 from resnet_viz.figures.theme import LIGHT, PLAIN, SUM, Theme, finish, plain, short
 from resnet_viz.lessons.fewer_blocks import Change, Recorded
 
-WIDTH, HEIGHT, TOP = 640, 368, 60
+WIDTH, HEIGHT, TOP = 640, 356, 60
 GAP = 0.3  # between the bars of two blocks, as a share of a block's place
 MOST_WIDE_BARS = 12
 

@@ -117,13 +117,13 @@ def test_the_network_opens_by_itself_and_work_goes_on_meanwhile(page: Page, scho
     open_app(page, "?model=resnet18&image=coffee-photo&block=layer2.1")
     press(page, "Download 47 MB")
     expect(progress(page)).to_contain_text("of 47 MB", timeout=ARRIVAL)
-    assert any("ResNet-20" in text for text in page.locator(".model").all_inner_texts())
+    assert any("Imagenette" in text for text in page.locator(".model").all_inner_texts())
     click_block(page, "layer3.1")
     assert equation_heading(page).startswith("Block 3.1")
     expect(progress(page)).to_be_visible()
     screenshot(page, "download-running")
     school.mirror.released.set()
-    expect(page.locator(".model")).to_contain_text("ResNet-18", timeout=ARRIVAL)
+    expect(page.locator(".model")).to_contain_text("ResNet-18 · ImageNet", timeout=ARRIVAL)
     settle(page)
     expect(progress(page)).to_have_count(0)
     expect(alerts(page)).to_have_count(0)
@@ -133,7 +133,7 @@ def test_the_network_opens_by_itself_and_work_goes_on_meanwhile(page: Page, scho
 
 
 def test_cancel_leaves_nothing(page: Page, school: School) -> None:
-    open_app(page)
+    open_app(page, model="")
     before = headings(page)
     open_app(page, "?model=resnet50")
     press(page, "Download 103 MB")
@@ -172,9 +172,9 @@ def test_a_second_person_sees_the_first_ones_download(page: Page, school: School
         expect(progress(other)).to_contain_text("of 47 MB", timeout=ARRIVAL)
         press(page, "Cancel")
         school.mirror.released.set()
-        expect(other.locator(".model")).to_contain_text("ResNet-18", timeout=ARRIVAL)
+        expect(other.locator(".model")).to_contain_text("ResNet-18 · ImageNet", timeout=ARRIVAL)
     assert len(school.mirror.asked) == len(school.left()) == 1
-    assert any("ResNet-20" in text for text in page.locator(".model").all_inner_texts())
+    assert any("Imagenette" in text for text in page.locator(".model").all_inner_texts())
 
 
 def test_an_app_that_is_stopped_leaves_no_half_file(chromium: Browser, environment: dict[str, str], content: bytes) -> None:

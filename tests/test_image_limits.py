@@ -263,15 +263,12 @@ BUSY: dict[str, Callable[[int], bytes]] = {
 }
 
 
-def seconds_to_answer(data: bytes, times: int = 1) -> float:
-    """Return the processor time of the fastest of several tries."""
-    tries = []
-    for _ in range(times):
-        start = time.process_time()
-        with contextlib.suppress(ImageError):
-            open_image(data)
-        tries.append(time.process_time() - start)
-    return min(tries)
+def seconds_to_answer(data: bytes) -> float:
+    """Return the processor time until a file is opened or refused."""
+    start = time.process_time()
+    with contextlib.suppress(ImageError):
+        open_image(data)
+    return time.process_time() - start
 
 
 @pytest.mark.parametrize("name", BUSY)
@@ -285,7 +282,9 @@ def test_20_mb_of_anything_are_answered_within_2_seconds(name: str) -> None:
 def test_a_file_twice_as_large_takes_at_most_two_and_a_half_times_as_long(name: str) -> None:
     whole, half = BUSY[name](2_000_000), BUSY[name](1_000_000)
     noticeable = 0.02  # seconds: below, what is measured is the clock and the neighbours
-    assert seconds_to_answer(whole, 3) <= 2.5 * max(seconds_to_answer(half, 3), noticeable)
+    # In turn, so that a machine that is slower for a while is so for both.
+    tries = [(seconds_to_answer(whole), seconds_to_answer(half)) for _ in range(7)]
+    assert min(long for long, _ in tries) <= 2.5 * max(min(short for _, short in tries), noticeable)
 
 
 def test_strips_that_share_their_bytes_are_refused_for_that() -> None:

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from resnet_viz.nets.cifar import CIFAR10_LABELS, CIFAR10_MEAN, CIFAR10_STD
-from resnet_viz.nets.photos import ADDED_LABEL, IMAGENET_MEAN, IMAGENET_STD, IMAGENETTE_LABELS
-from resnet_viz.nets.zoo import CIFAR_TASK, PHOTO_TASK
+from resnet_viz.nets.cifar import CIFAR10_LABELS
+from resnet_viz.nets.photos import ADDED_LABEL, IMAGENETTE_LABELS
+from resnet_viz.nets.zoo import CIFAR_PREPROCESSING, CIFAR_TASK, PHOTO_PREPROCESSING, PHOTO_TASK
 from resnet_viz.training.recipe import CIFAR10_RECIPE, IMAGENETTE_RECIPE, Recipe
 
 Triple = tuple[float, float, float]
@@ -38,8 +38,8 @@ class TrainingTask:
 CIFAR10 = TrainingTask(
     name=CIFAR_TASK,
     labels=CIFAR10_LABELS,
-    mean=CIFAR10_MEAN,
-    std=CIFAR10_STD,
+    mean=CIFAR_PREPROCESSING.mean,
+    std=CIFAR_PREPROCESSING.std,
     side=32,
     test="test",
     archives=("cifar10-jpeg.tar.xz",),
@@ -53,13 +53,13 @@ CIFAR10 = TrainingTask(
         "Ten classes, and 32x32 pixels of anything: other subjects get one of the ten names all the same. For teaching, not "
         "for decisions."
     ),
-    evaluation=32,
+    evaluation=CIFAR_PREPROCESSING.crop,
 )
 IMAGENETTE = TrainingTask(
     name=PHOTO_TASK,
     labels=IMAGENETTE_LABELS,
-    mean=IMAGENET_MEAN,
-    std=IMAGENET_STD,
+    mean=PHOTO_PREPROCESSING.mean,
+    std=PHOTO_PREPROCESSING.std,
     side=160,
     test="val",
     archives=("photos160-train-a.tar", "photos160-train-b.tar", "photos160-val.tar"),
@@ -73,7 +73,7 @@ IMAGENETTE = TrainingTask(
         "Eleven classes: any other subject gets one of the eleven names all the same. Under ImageNet's terms, for "
         "non-commercial research and education. Not for decisions."
     ),
-    evaluation=192,
+    evaluation=PHOTO_PREPROCESSING.crop,
     half=True,
     added=ADDED_LABEL,
 )

@@ -33,6 +33,7 @@ from resnet_viz.analyses.gradients import Gradients, gradients
 from resnet_viz.analyses.inspection import BlockInspection, Inspection, Prediction, inspect
 from resnet_viz.analyses.measures import MEANINGS, Measures
 from resnet_viz.analyses.methods import METHODS
+from resnet_viz.analyses.path_gradients import PathGradients, PathLengths, PathSamples, path_gradients, path_samples
 from resnet_viz.images import ImageError, open_image
 from resnet_viz.nets.checkpoints.errors import CheckpointError
 from resnet_viz.nets.checkpoints.loading import load_checkpoint
@@ -59,6 +60,9 @@ __all__ = [
     "Measures",
     "ModelInfo",
     "Net",
+    "PathGradients",
+    "PathLengths",
+    "PathSamples",
     "Prediction",
     "Preprocessing",
     "WeightsError",
@@ -77,5 +81,7 @@ __all__ = [
     "load",
     "load_checkpoint",
     "open_image",
+    "path_gradients",
+    "path_samples",
     "report",
 ]

@@ -34,7 +34,7 @@ class Cut:
 # As many gradients go back at once; more take more memory and no less time.
 ROWS = 8
 
-# Gradients at the end of a piece, (rows, 1, C, H, W) -> gradients at the leaves that it starts from, by the number of their cut.
+# Gradients at the end of a piece, (rows, 1, C, H, W) -> gradients at the leaves it starts from, by the number of their cut.
 Back = Callable[[Tensor], dict[int, Tensor]]
 # A cut, the gradients at its leaf and the way back through its piece -> what arrives at earlier leaves.
 Passing = Callable[[Cut, Tensor, Back], dict[int, Tensor]]

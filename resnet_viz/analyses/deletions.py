@@ -76,9 +76,9 @@ def deletions(
 ) -> Deletions:
     """Remove up to `sets` random sets of blocks of every size, from none to all, and see what is left of the target.
 
-    The target is by default the predicted class. A size that has no more than `sets` sets has all of them. `on_pass(done, total)`
-    is called after each forward pass of several networks; what it raises cancels. ValueError for a class that the network does
-    not have, and for fewer sets than 1.
+    The target is by default the predicted class. A size that has no more than `sets` sets has all of them.
+    `on_pass(done, total)` is called after each forward pass of several networks; what it raises cancels. ValueError for a class
+    that the network does not have, and for fewer sets than 1.
     """
     if sets < 1:
         raise ValueError(f"{sets} sets of blocks show nothing: take 1 or more")

@@ -1,9 +1,9 @@
 """How much of the gradient comes through paths of each length? The unravelled view of a residual network, without sampling.
 
-A network of n blocks is a sum over 2^n paths: at every block a path takes the shortcut or the residual branch, and its length
-is the number of branches that it takes (Veit et al. 2016, https://arxiv.org/abs/1605.06431, section 3). With every branch scaled
-by t the gradient at the first block's input is a polynomial in t, and its coefficient k is what comes through exactly k
-branches. The coefficients are carried back together: behind a branch each of them moves up by one. Activations and the masks of
+A network of n blocks is a sum over 2^n paths: at every block a path takes the shortcut or the residual branch, and its
+length is the number of branches that it takes (Veit et al. 2016, https://arxiv.org/abs/1605.06431, section 3). With every
+branch scaled by t the gradient at the first block's input is a polynomial in t, and its coefficient k is what comes through
+exactly k branches. The coefficients are carried back together: behind a branch each of them moves up by one. Activations and the masks of
 the ReLUs are those of the whole network, so that all coefficients add up to its gradient.
 
 `path_samples` is the way of Veit et al. (section 5, figure 6): paths of each length drawn at random, one backward pass each.
@@ -37,8 +37,8 @@ SAMPLES = 16
 class PathLengths:
     """What comes through all paths of each length together; entry k is that of paths through exactly k branches.
 
-    `paths` counts them. `norms` are the L2 norms of the gradient through them, in units of the logit per unit of x; `shares` are
-    its projections on the whole gradient g, <g_k, g> / |g|^2, which add up to 1 (a share below 0 points against g).
+    `paths` counts them. `norms` are the L2 norms of the gradient through them, in units of the logit per unit of x; `shares`
+    are its projections on the whole gradient g, <g_k, g> / |g|^2, which add up to 1 (a share below 0 points against g).
     """
 
     model: str
@@ -134,8 +134,8 @@ def path_gradients(
 ) -> PathGradients:
     """Split the gradient at the first block's input by the number of residual branches that it came through.
 
-    The gradient is that of the target's logit, by default the predicted class's. Costs one forward pass and about n / 2 backward
-    passes for n blocks. A projection shortcut counts as the shortcut that it is; a plain block has one path, through its layers.
+    The gradient is that of the target's logit, by default the predicted class's. Costs one forward pass and about n / 2
+    backward passes for n blocks. A projection is the shortcut of its block; a plain block has one path, through its layers.
     `on_block(done, total)` is called after each block, from the last to the first; what it raises cancels.
 
     ValueError for a class that the network does not have.

@@ -95,9 +95,7 @@ def receptive_fields(
             on_block(done, total)
 
     maps = [_map(*found, probes, seed) for found in _outputs(net, x, step, 0, shortcuts_alone=False)]
-    shortcut_maps = [
-        _map(*found, probes, seed) for found in _outputs(net, x, step, len(net.blocks), shortcuts_alone=True)
-    ]
+    shortcut_maps = [_map(*found, probes, seed) for found in _outputs(net, x, step, len(net.blocks), shortcuts_alone=True)]
     widths = theoretical_widths(net, shortcuts_alone=False)
     shortcut_widths = theoretical_widths(net, shortcuts_alone=True)
     blocks = tuple(

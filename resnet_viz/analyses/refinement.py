@@ -78,14 +78,12 @@ class Refinement:
         return pd.DataFrame(rows).rename(columns={"name": "block"}).set_index("block")
 
 
-def refinement(
-    net: Net, image: Image.Image, target: int | str | None = None, *, on_pass: OnBlock | None = None
-) -> Refinement:
+def refinement(net: Net, image: Image.Image, target: int | str | None = None, *, on_pass: OnBlock | None = None) -> Refinement:
     """Compare every residual with the gradient of the loss, and measure the loss after each block.
 
-    The loss is the cross-entropy of the target, by default the predicted class: pass the true class where you know it. Costs one
-    forward and one backward pass, and a forward pass for each block, several together. `on_pass(done, total)` is called after
-    each of these; what it raises cancels. ValueError for a class that the network does not have.
+    The loss is the cross-entropy of the target, by default the predicted class: pass the true class where you know it. Costs
+    one forward and one backward pass, and a forward pass for each block, several together. `on_pass(done, total)` is called
+    after each of these; what it raises cancels. ValueError for a class that the network does not have.
     """
     chosen = None if target is None else net.class_index(target)
     x, twin = net.preprocess(image), net.twin()
@@ -96,9 +94,7 @@ def refinement(
         found = iter(torch.autograd.grad(loss, [tensor for tape in tapes for tensor in (tape.input, tape.sum)]))
     gradients = [(next(found), next(found)) for _ in tapes]
     losses = _losses(net, x, index, on_pass)
-    blocks = tuple(
-        _step(tape, *pair, after) for tape, pair, after in zip(tapes, gradients, losses[1:], strict=True)
-    )
+    blocks = tuple(_step(tape, *pair, after) for tape, pair, after in zip(tapes, gradients, losses[1:], strict=True))
     return Refinement(net.name, net.title, net.weights, index, net.labels[index], losses[0], blocks)
 
 

@@ -2,8 +2,8 @@
 
 A network is run with positive weights alone, on an image of ones, with every step that could hide a path made linear: maxima
 become means, activations hand on what they get. Then no two paths cancel and no gradient is cut, so that the pixels with a
-gradient are exactly those with a path. The image is a strip, long enough for most networks; a field that reaches its end is taken
-for the whole image. Computed in float64: the outermost pixels have paths by one weight of each layer.
+gradient are exactly those with a path. The image is a strip, long enough for most networks; a field that reaches its end is
+taken for the whole image. Computed in float64: the outermost pixels have paths by one weight of each layer.
 """
 
 import math

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from resnet_viz import assets
-from resnet_viz.lessons import fewer_blocks
+from resnet_viz.lessons import fewer_blocks, loss_landscape_recorded
 from resnet_viz.nets.net import WeightsError, pick_device
 from resnet_viz.nets.zoo import TRAINED, Spec, load, read_card
 from resnet_viz.training import cards
@@ -83,6 +83,23 @@ def fewer_blocks_command(name: Name, data: Data, pictures: int = 2_000) -> None:
     images, labels = test.images[every], test.labels[every]
     rows = fewer_blocks.measure(net, images, labels, on_batch=lambda done, total: typer.echo(f"{done} of {total}"))
     typer.echo(f"{name}: shipped to {fewer_blocks.write(name, len(labels), rows)}")
+
+
+@app.command("loss-landscape")
+def loss_landscape_command(name: Name, data: Data, runs: Runs = RUNS, points: int = 51, images: int = 300) -> None:
+    """Record the loss of some training images over the plane around a shipped network; resumes an interrupted recording."""
+    net, train = load(name), load_dataset(data, _task(name)).train
+    # They stand class by class: every so many take as many of each.
+    every = slice(None, None, max(1, len(train.labels) // images))
+    chosen, labels = train.images[every], train.labels[every]
+    about = f"every {every.step}th training image of {train.task.name}"
+
+    def tell(done: int, total: int) -> None:
+        if done % points == 0:
+            typer.echo(f"{done} of {total} points")
+
+    path = loss_landscape_recorded.record(net, chosen, labels, about, points, runs, on_point=tell)
+    typer.echo(f"{name}: shipped to {path}")
 
 
 def _make(name: str, images: Dataset, runs: Path, epochs: int | None) -> None:

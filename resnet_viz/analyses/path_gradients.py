@@ -3,8 +3,8 @@
 A network of n blocks is a sum over 2^n paths: at every block a path takes the shortcut or the residual branch, and its
 length is the number of branches that it takes (Veit et al. 2016, https://arxiv.org/abs/1605.06431, section 3). With every
 branch scaled by t the gradient at the first block's input is a polynomial in t, and its coefficient k is what comes through
-exactly k branches. The coefficients are carried back together: behind a branch each of them moves up by one. Activations and the masks of
-the ReLUs are those of the whole network, so that all coefficients add up to its gradient.
+exactly k branches. The coefficients are carried back together: behind a branch each of them moves up by one. Activations and
+the masks of the ReLUs are those of the whole network, so that all coefficients add up to its gradient.
 
 `path_samples` is the way of Veit et al. (section 5, figure 6): paths of each length drawn at random, one backward pass each.
 """

@@ -109,7 +109,7 @@ def filter_normalised(weights: Tensor, generator: torch.Generator) -> Tensor:
     return drawn * factors.view(-1, *[1] * (weights.ndim - 1))
 
 
-def around_image(
+def loss_landscape(
     net: Net,
     image: Image.Image,
     target: int | str | None = None,

@@ -26,6 +26,15 @@ from resnet_viz.nets.zoo import blueprint
 BATCH = 100
 
 
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """The images that the loss is measured on, uint8 (N, 3, H, W), their labels, int64 (N,), and what they are."""
+
+    images: Tensor
+    labels: Tensor
+    about: str
+
+
 @dataclass(frozen=True)
 class Recipe:
     """What a recording is of; two recordings with the same recipe are the same.
@@ -45,9 +54,7 @@ class Recipe:
 
 def record(
     net: Net,
-    images: Tensor,
-    labels: Tensor,
-    measured_on: str,
+    chosen: Chosen,
     points: int,
     runs: Path,
     *,
@@ -57,18 +64,17 @@ def record(
 ) -> Path:
     """Measure the plane, going on where an earlier run stopped, and write the recording beside the others.
 
-    Images uint8 (N, 3, H, W) as the network sees them, labels int64 (N,). ValueError for a number of points without a middle,
-    and where the earlier run had another recipe.
+    ValueError for a number of points without a middle, and where the earlier run had another recipe.
     """
     check_points(points)
-    data = hashlib.sha256(images.numpy().tobytes() + labels.numpy().tobytes()).hexdigest()
-    recipe = Recipe(net.name, net.title, _weights_digest(net), points, seed, len(labels), measured_on, data)
+    data = hashlib.sha256(chosen.images.numpy().tobytes() + chosen.labels.numpy().tobytes()).hexdigest()
+    recipe = Recipe(net.name, net.title, _weights_digest(net), points, seed, len(chosen.labels), chosen.about, data)
     begun = runs / f"loss-landscape-{net.name}.csv"
     known = _begun(begun, recipe)
-    batches = [normalised(net.preprocessing, batch).to(net.device) for batch in images.split(BATCH)]
+    batches = [normalised(net.preprocessing, batch).to(net.device) for batch in chosen.images.split(BATCH)]
     with begun.open("a", newline="") as file:
         writer = csv.writer(file)
-        for point in walk(net, seed, points, batches, labels.to(net.device), known):
+        for point in walk(net, seed, points, batches, chosen.labels.to(net.device), known):
             writer.writerow(point)
             file.flush()
             known[point.row, point.column] = point

@@ -1,8 +1,8 @@
 """How alike are the gradients at two images that are a little apart? Shattered gradients, along a line of images.
 
 Balduzzi et al. 2017 (https://arxiv.org/abs/1702.08591, section 2, figure 1): in a deep plain network before training, gradients
-at neighbouring inputs resemble white noise, in a residual network they stay correlated over a distance. Here the line leads from
-the mean colour to a person's own image, and the gradient is that of one logit. The autocorrelation at a lag of l points is
+at neighbouring inputs resemble white noise, in a residual network they stay correlated over a distance. Here the line leads
+from the mean colour to a person's own image, and the gradient is that of one logit. The autocorrelation at a lag of l points is
 
     R(l) = mean_i <g_i - m, g_(i+l) - m> / mean_i |g_i - m|^2,    m the mean of all g_i
 

@@ -91,14 +91,14 @@ def loss_landscape_command(name: Name, data: Data, runs: Runs = RUNS, points: in
     net, train = load(name), load_dataset(data, _task(name)).train
     # They stand class by class: every so many take as many of each.
     every = slice(None, None, max(1, len(train.labels) // images))
-    chosen, labels = train.images[every], train.labels[every]
     about = f"every {every.step}th training image of {train.task.name}"
+    chosen = loss_landscape_recorded.Chosen(train.images[every], train.labels[every], about)
 
     def tell(done: int, total: int) -> None:
         if done % points == 0:
             typer.echo(f"{done} of {total} points")
 
-    path = loss_landscape_recorded.record(net, chosen, labels, about, points, runs, on_point=tell)
+    path = loss_landscape_recorded.record(net, chosen, points, runs, on_point=tell)
     typer.echo(f"{name}: shipped to {path}")
 
 

@@ -92,9 +92,10 @@ def field_widths(fields: ReceptiveFields, selected: str, theme: Theme = LIGHT) -
                 hovertemplate=f"block %{{x}}<br>{name}: %{{y:.0f}} pixels<extra></extra>",
             )
         )
-    fig.add_hline(
-        y=fields.side, line={"color": theme.muted, "width": 1}, annotation_text="image", annotation_font_color=theme.muted
-    )
+    fig.add_hline(y=fields.side, line={"color": theme.muted, "width": 1})
+    # Unlike a line's, an annotation's place on a logarithmic axis is given as a power of ten.
+    place = {"x": 1, "xref": "paper", "xanchor": "right", "y": math.log10(fields.side), "yanchor": "bottom"}
+    fig.add_annotation(text="image", showarrow=False, font={"color": theme.muted}, **place)
     fig.add_vline(x=names.index(short(selected)), line={"color": theme.text, "width": 1, "dash": "dash"})
     known = [value for _, values, _, _ in lines for value in values]
     fig.update_layout(

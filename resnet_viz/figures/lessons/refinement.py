@@ -42,7 +42,7 @@ def refinement_cosines(found: Refinement, theme: Theme = LIGHT) -> go.Figure:
         fig,
         theme,
         finding=finding,
-        how_to_read="Above 0 a small step along F(x) makes the loss smaller. A block that changes shapes has no bar for its input.",
+        how_to_read="Above 0 a small step along F(x) makes the loss smaller. A block that changes shapes has one bar only.",
         alt=f"{finding}. Cosine with the gradient at the sum by block: {spoken}.",
     )
 

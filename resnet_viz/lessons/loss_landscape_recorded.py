@@ -136,16 +136,14 @@ def _begun(path: Path, recipe: Recipe) -> dict[tuple[int, int], Point]:
     if not path.exists():
         path.write_text(f"{first}\n")
         return {}
-    lines = path.read_text().splitlines()
+    # A last line without its end was cut off in the middle of a number: that point is measured again.
+    lines = path.read_text().rpartition("\n")[0].splitlines()
     if lines[:1] != [first]:
         raise ValueError(
             f"{path} is a run with other settings, another network or other images: take these again, or delete the file"
         )
-    rows = [row for row in csv.reader(lines[1:]) if len(row) == len(Point._fields)]
-    # The last line may have been cut off in the middle of a number: it is measured again.
-    whole = rows if path.read_text().endswith("\n") else rows[:-1]
-    path.write_text("\n".join([first, *(",".join(row) for row in whole)]) + "\n")
-    points = [Point(int(row), int(column), float(loss), float(error)) for row, column, loss, error in whole]
+    path.write_text("\n".join(lines) + "\n")
+    points = [Point(int(row), int(column), float(loss), float(error)) for row, column, loss, error in csv.reader(lines[1:])]
     return {(point.row, point.column): point for point in points}
 
 

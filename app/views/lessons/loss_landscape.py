@@ -18,7 +18,7 @@ from resnet_viz.figures.lessons.loss_landscape import View
 from resnet_viz.lessons import loss_landscape_recorded as recorded
 from resnet_viz.lessons.loss_landscape import SPAN
 
-SEEN = {"recorded": "Recorded on training images", "live": "Now, for one image"}
+SEEN = {"recorded": "Training images", "live": "One image"}
 VIEWS: dict[View, str] = {"contours": "Contours", "surface": "Surface"}
 PAIR = ("plain56-cifar10", "resnet56-cifar10")
 SIDES = (9, 15, 21)
@@ -39,7 +39,7 @@ def body() -> str:
     """What is recorded of both networks, or the plane around a chosen one while it is computed."""
     with lesson.doing():
         see = lesson.value("see", "recorded", list(SEEN))
-        st.segmented_control("Loss", list(SEEN), format_func=SEEN.__getitem__, required=True, **lesson.bound("see", see))
+        st.segmented_control("Loss of", list(SEEN), format_func=SEEN.__getitem__, required=True, **lesson.bound("see", see))
         view = cast("View", lesson.value("view", "contours", list(VIEWS)))
         st.segmented_control("Show as", list(VIEWS), format_func=VIEWS.__getitem__, required=True, **lesson.bound("view", view))
         wanted = _wanted() if see == "live" else None
@@ -72,11 +72,9 @@ def _wanted() -> Wanted:
     image = own_picture.picker()
     network = subject.network_picker()
     side = lesson.value("points", 9, SIDES)
-    st.segmented_control(
-        "Points", SIDES, format_func=lambda count: f"{count} × {count}", required=True, **lesson.bound("points", side)
-    )
+    st.selectbox("Points", SIDES, format_func=lambda count: f"{count} × {count}", width=110, **lesson.bound("points", side))
     seed = lesson.value("seed", 0, range(MOST_SEEDS + 1))
-    st.number_input("Seed", 0, MOST_SEEDS, width=110, help="Two other directions.", **lesson.bound("seed", seed))
+    st.number_input("Seed", 0, MOST_SEEDS, width=100, help="Two other directions.", **lesson.bound("seed", seed))
     return Wanted(network, image, side, seed)
 
 

@@ -56,8 +56,8 @@ def _sentence(lengths: rv.PathLengths) -> str:
     mean = sum(k * float(share) for k, share in enumerate(lengths.shares))
     return (
         f"{lengths.title} has 2^{n} = {sum(lengths.paths):,} paths through its {n} blocks, and the average path goes through"
-        f" {n / 2:.1f} residual branches. Weighted by its share of the gradient it goes through {mean:.1f}. The paths through"
-        f" {first} to {last} branches are {counted:.0%} of all paths and carry {carried:.0%} of the gradient."
+        f" {n / 2:.1f} residual branches; weighted by their share of the gradient, paths go through {mean:.1f}. The paths"
+        f" through {first} to {last} branches are {counted:.0%} of all paths and carry {carried:.0%} of the gradient."
     )
 
 

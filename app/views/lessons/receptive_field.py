@@ -46,8 +46,8 @@ def _sentence(found: rv.ReceptiveFields, name: str) -> str:
     if not block.shortcut_effective:
         return f"{sees}. Without a shortcut, everything that it sees comes through its layers."
     return (
-        f"{sees}. Along the shortcuts alone it sees {block.shortcut_effective:.0f}: what the stem sees, because a shortcut hands"
-        " each position on by itself. Everything beyond that is brought in by residual branches."
+        f"{sees}. Along the shortcuts alone it sees {block.shortcut_effective:.0f}: what the stem sees, because a shortcut"
+        " hands each position on by itself. Everything beyond that is brought in by residual branches."
     )
 
 

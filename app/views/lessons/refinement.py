@@ -47,16 +47,20 @@ def _target(labels: tuple[str, ...]) -> int | None:
 
 
 def _sentence(found: rv.Refinement) -> str:
-    known = [block for block in found.blocks if not math.isnan(block.cosine_sum)]
-    half = len(known) // 2
-    early, late = known[:half] or known, known[half:]
     steps = list(zip(found.losses, found.losses[1:], found.blocks, strict=False))
     before, after, block = min(steps, key=lambda step: step[1] - step[0])
+    known = [step for step in found.blocks if not math.isnan(step.cosine_input)]
+    half = len(known) // 2
+    compared = ""
+    if half:
+        early, late = known[:half], known[half:]
+        compared = (
+            f"In the earlier blocks F(x) has on average {_mean(early, 'ratio'):.0%} of the norm of its input and a cosine of"
+            f" {_mean(early, 'cosine_input'):+.3f} with the negative gradient there, in the later ones"
+            f" {_mean(late, 'ratio'):.0%} and {_mean(late, 'cosine_input'):+.3f}. "
+        )
     return (
-        f"In the first half of the blocks F(x) has on average {_mean(early, 'ratio'):.0%} of the norm of its input and a cosine of"
-        f" {_mean(early, 'cosine_sum'):+.3f} with the negative gradient, in the second half {_mean(late, 'ratio'):.0%} and"
-        f" {_mean(late, 'cosine_sum'):+.3f}. Block {short(block.name)} lowers the loss of {found.target_label} most, from"
-        f" {before:.2f} to {after:.2f}."
+        f"{compared}Block {short(block.name)} lowers the loss of {found.target_label} most, from {before:.2f} to {after:.2f}."
     )
 
 

@@ -1,4 +1,4 @@
-"""Shattered gradients: how alike the gradients at neighbouring images are, plain against residual, before and after training."""
+"""How alike the gradients at neighbouring images are: plain against residual networks, before and after training."""
 
 from typing import cast
 

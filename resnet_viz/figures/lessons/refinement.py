@@ -24,7 +24,7 @@ def refinement_cosines(found: Refinement, theme: Theme = LIGHT) -> go.Figure:
                 x=names,
                 y=[None if math.isnan(value) else value for value in values],
                 name=name,
-                marker={"color": colour, "cornerradius": 3, "pattern": {"shape": pattern, "fgcolor": theme.surface, "size": 6}},
+                marker={"color": colour, "cornerradius": 3, "pattern": _pattern(pattern, theme)},
                 hovertemplate=f"block %{{x}}<br>{name}: %{{y:.3f}}<extra></extra>",
             )
         )
@@ -37,13 +37,15 @@ def refinement_cosines(found: Refinement, theme: Theme = LIGHT) -> go.Figure:
     )
     _lay_out(fig)
     finding = _down(found)
-    spoken = ", ".join(f"{name} {block.cosine_sum:.3f}" for name, block in zip(names, found.blocks, strict=True))
+    spoken = ", ".join(
+        f"{name} {block.cosine_input:.3f} and {block.cosine_sum:.3f}" for name, block in zip(names, found.blocks, strict=True)
+    )
     return finish(
         fig,
         theme,
         finding=finding,
         how_to_read="Above 0 a small step along F(x) makes the loss smaller. A block that changes shapes has one bar only.",
-        alt=f"{finding}. Cosine with the gradient at the sum by block: {spoken}.",
+        alt=f"{finding}. Cosine with the gradient at the input and at the sum by block: {spoken}.",
     )
 
 
@@ -71,7 +73,7 @@ def refinement_losses(found: Refinement, theme: Theme = LIGHT) -> go.Figure:
     )
     _lay_out(fig)
     falls = sum(after < before for before, after in zip(found.losses, found.losses[1:], strict=False))
-    finding = f"The loss falls after {falls} of {len(found.blocks)} blocks, from {found.initial:.2g} to {found.losses[-1]:.2g}"
+    finding = f"The loss falls in {falls} of {len(found.blocks)} blocks, from {found.initial:.2g} to {found.losses[-1]:.2g}"
     spoken = ", ".join(f"{name} {loss:.3g}" for name, loss in zip(names, found.losses, strict=True))
     return finish(
         fig,
@@ -83,15 +85,19 @@ def refinement_losses(found: Refinement, theme: Theme = LIGHT) -> go.Figure:
 
 
 def _down(found: Refinement) -> str:
-    known = [block for block in found.blocks if not math.isnan(block.cosine_sum)]
+    known = [block for block in found.blocks if not math.isnan(block.cosine_input)]
     if not known:
-        return f"{found.title} is plain: no block adds an F(x) to its input"
-    down = [block for block in known if block.cosine_sum > 0]
-    steepest = max(known, key=lambda block: block.cosine_sum)
+        return f"{found.title} has no block that adds F(x) to its own input"
+    down = [block for block in known if block.cosine_input > 0]
+    steepest = max(known, key=lambda block: block.cosine_input)
     return (
-        f"{len(down)} of {len(known)} residuals point down the loss, that of block {short(steepest.name)} most"
-        f" (cosine {steepest.cosine_sum:.2f})"
+        f"At their input {len(down)} of {len(known)} residuals point down the loss, that of block {short(steepest.name)} most"
+        f" (cosine {steepest.cosine_input:.2f})"
     )
+
+
+def _pattern(shape: str, theme: Theme) -> dict[str, object]:
+    return {"shape": shape, "fillmode": "overlay", "fgcolor": theme.surface, "size": 6}
 
 
 def _blocks_axis(title: str = "block") -> dict[str, object]:

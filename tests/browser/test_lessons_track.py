@@ -27,6 +27,11 @@ TRACK: dict[str, tuple[str, tuple[str, ...]]] = {
     "degradation": (CHOICE, ("ArrowRight", "Space")),
     "one-residual": (SLIDER, ("ArrowRight",)),
     "toy": (SLIDER, ("ArrowLeft",)),
+    "paths": (CHOICE, ("ArrowRight", "Space")),
+    "receptive-field": ("", ("ArrowDown",)),
+    "refinement": (SECOND, ("End", "Enter")),
+    "shattered-gradients": (CHOICE, ("ArrowRight", "Space")),
+    "loss-landscape": (CHOICE, ("ArrowRight", "Space")),
 }
 
 

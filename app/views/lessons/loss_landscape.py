@@ -38,17 +38,19 @@ class Wanted:
 def body() -> str:
     """What is recorded of both networks, or the plane around a chosen one while it is computed."""
     with lesson.doing():
-        see = lesson.value("see", "recorded", list(SEEN))
-        st.segmented_control("Loss of", list(SEEN), format_func=SEEN.__getitem__, required=True, **lesson.bound("see", see))
+        # What can be shown at once stands first.
+        kinds = ["recorded", "live"] if recorded.recorded_models() else ["live", "recorded"]
+        see = lesson.value("see", kinds[0], kinds)
+        st.segmented_control("Loss of", kinds, format_func=SEEN.__getitem__, required=True, **lesson.bound("see", see))
         view = cast("View", lesson.value("view", "contours", list(VIEWS)))
         st.segmented_control("Show as", list(VIEWS), format_func=VIEWS.__getitem__, required=True, **lesson.bound("view", view))
         wanted = _wanted() if see == "live" else None
     # The plane before must not stay below the progress of this one.
     above, below = st.container(), st.empty()
     with above:
-        found = _recorded() if wanted is None else _live(wanted)
+        found, missing = _recorded() if wanted is None else _live(wanted)
     if not found:
-        return "There is no loss landscape to show yet."
+        return " ".join(missing)
     draw = rv.figures.loss_contours if view == "contours" else rv.figures.loss_surface
     figure = draw(found, show.theme())
     with below.container():
@@ -57,15 +59,17 @@ def body() -> str:
     return _sentence(found)
 
 
-def _recorded() -> list[rv.Landscape]:
+def _recorded() -> tuple[list[rv.Landscape], list[str]]:
     """The recordings that are here; of those that are not, how to make them."""
-    found = []
+    found, missing = [], []
     for model in PAIR:
         try:
             found.append(recorded.read(model))
         except rv.WeightsError as error:
-            st.info(show.escape(str(error)), icon=":material/info:")
-    return found
+            missing.append(str(error))
+    if found and missing:
+        st.caption(show.escape(" ".join(missing)))
+    return found, missing
 
 
 def _wanted() -> Wanted:
@@ -78,7 +82,7 @@ def _wanted() -> Wanted:
     return Wanted(network, image, side, seed)
 
 
-def _live(wanted: Wanted) -> list[rv.Landscape] | None:
+def _live(wanted: Wanted) -> tuple[list[rv.Landscape], list[str]]:
     drawn = count()
 
     def preview(loss: Array) -> None:
@@ -89,7 +93,8 @@ def _live(wanted: Wanted) -> list[rv.Landscape] | None:
     network, options = wanted.network, {"points": wanted.points, "seed": wanted.seed}
     key: Hashable = ("loss landscape", network.model, wanted.image, wanted.points, wanted.seed)
     ask = [lambda: results.submit(network, "loss landscape", wanted.image, None, "loss landscape", **options)]
-    return cast("list[rv.Landscape] | None", waiting.long("point", key, ask, network, preview))
+    answers = waiting.long("point", key, ask, network, preview)
+    return cast("list[rv.Landscape]", answers or []), ["Stopped before the whole plane was computed."]
 
 
 def _sentence(found: list[rv.Landscape]) -> str:

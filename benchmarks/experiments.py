@@ -33,8 +33,8 @@ def _paths(subject: Subject) -> Work:
         name="path gradients",
         meaning=(
             f"The gradient at the first block of a {net.title} by the number of residual branches that it came through"
-            f" (`path_gradients`, from the image): {blocks + 1} coefficients, about {blocks // 2} backward passes. Relative to one"
-            " forward and one backward pass."
+            f" (`path_gradients`, from the image): {blocks + 1} coefficients, about {blocks // 2} backward passes. Relative to"
+            " one forward and one backward pass."
         ),
         limit=PATHS_LIMIT,
         bare=_bare(subject),

@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ import resnet_viz as rv
 from resnet_viz.analyses.capture import capture
 from resnet_viz.analyses.path_gradients import PathLengths, PathSamples, path_samples
 from resnet_viz.engine.wire import decode, encode
+from resnet_viz.figures.lessons.path_gradients import carrying
+from resnet_viz.figures.theme import GRADIENT, PLAIN
 from resnet_viz.nets.net import Net
 from tests.own_networks import Blocks, Down, PreActivation, Scaled, Shared
 
@@ -172,6 +175,27 @@ def test_progress_is_reported_and_hooks_are_gone(
         path_samples(net, image, samples=0)
     with pytest.raises(ValueError, match="target 99 is outside"):
         rv.path_gradients(net, image, 99)
+
+
+def test_figures_say_which_lengths_carry_the_gradient(make_cifar: MakeNet, make_image: MakeImage) -> None:
+    net, image = make_cifar("A", depth=14), make_image()
+    lengths, samples = rv.path_gradients(net, image).lengths, path_samples(net, image, samples=3)
+    figure = rv.figures.path_shares(lengths, samples)
+    paths, gradient, sampled = figure.data
+    assert list(paths.y) == [count / 64 for count in (1, 6, 15, 20, 15, 6, 1)]
+    np.testing.assert_allclose(gradient.y, lengths.shares)
+    assert (paths.marker.color, gradient.marker.color) == (PLAIN, GRADIENT)
+    np.testing.assert_allclose(sampled.error_y.array, 2 * samples.errors)
+    made_up = replace(lengths, shares=np.array([0.02, 0.4, 0.3, 0.25, 0.03, 0, 0]))
+    assert carrying(made_up) == (1, 3, pytest.approx(0.95))
+    assert rv.figures.path_shares(made_up).layout.meta["finding"].startswith("Paths through 1 to 3 of 6 branches carry 95%")
+    # A part that points against the gradient is made up for by others.
+    assert carrying(replace(lengths, shares=np.array([-0.5, 0.5, 0.5, 0.5, 0, 0, 0]))) == (1, 2, 1.0)
+    single = rv.figures.single_paths(samples)
+    assert len(single.data[0].x) == 21
+    np.testing.assert_allclose(single.data[1].y, samples.norms.mean(1))
+    plain = rv.path_gradients(make_cifar("plain"), image).lengths
+    assert "has no shortcuts" in rv.figures.path_shares(plain).layout.meta["finding"]
 
 
 def test_results_travel(make_cifar: MakeNet, make_image: MakeImage) -> None:

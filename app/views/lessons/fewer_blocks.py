@@ -15,6 +15,8 @@ from resnet_viz.figures.theme import short
 from resnet_viz.lessons import fewer_blocks
 from resnet_viz.lessons.fewer_blocks import Recorded
 
+# Of all sizes together: each set of removed blocks is a forward pass.
+MOST_SETS = 110
 SEEN = {
     "each": "Each block in turn",
     "several": "Several at once",
@@ -146,8 +148,8 @@ def _seen(found: dict[Subject, AblationSweep], image: str) -> None:
 
 
 def _deletions(network: Subject, image: str, target: int) -> rv.Deletions:
-    view = f"deletions {network.model}"
-    return cast("rv.Deletions", waiting.answer(network, "pass", "deletions", image, target, view))
+    view, sets = f"deletions {network.model}", max(MOST_SETS // len(results.block_names(network)), 3)
+    return cast("rv.Deletions", waiting.answer(network, "pass", "deletions", image, target, view, sets=sets))
 
 
 def _recorded(models: list[str]) -> list[Recorded]:

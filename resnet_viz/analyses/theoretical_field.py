@@ -7,6 +7,7 @@ taken for the whole image. Computed in float64: the outermost pixels have paths 
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -27,7 +28,7 @@ POINTWISE = frozenset(
         "sigmoid", "sigmoid_", "tanh", "tanh_", "softplus", "hardtanh", "hardtanh_", "hardswish", "hardsigmoid", "layer_norm",
     }
 )  # fmt: skip
-POOLS = {"max_pool2d": F.avg_pool2d, "adaptive_max_pool2d": F.adaptive_avg_pool2d}
+POOLS: dict[str, Callable[..., Tensor]] = {"max_pool2d": F.avg_pool2d, "adaptive_max_pool2d": F.adaptive_avg_pool2d}
 
 
 def theoretical_widths(net: Net, *, shortcuts_alone: bool) -> tuple[float, ...]:

@@ -7,7 +7,7 @@ from PIL import Image, ImageOps
 import resnet_viz as rv
 from app import parsers
 from resnet_viz.figures.attribution.backdrop import Backdrop
-from resnet_viz.figures.pictures import data_url
+from resnet_viz.figures.data_urls import data_url
 
 # Twice what is shown of them: screens have up to two pixels for each of a page's.
 THUMBNAIL, ORIGINAL, SMALL = 112, 600, 448

@@ -28,7 +28,7 @@ from resnet_viz.nets.curves import read_curves
 from resnet_viz.nets.zoo import blueprint
 from resnet_viz.settings import EngineSettings
 
-Shown = TypeVar("Shown", Preview, Ground)
+Encoded = TypeVar("Encoded", Preview, Ground)
 
 PICTURES_BYTES, PICTURES_SHARE = 64 * 2**20, 8 * 2**20
 MOST_OWN_PICTURES = 12
@@ -239,14 +239,14 @@ def _pictures() -> Store[Preview | Ground]:
     return Store(PICTURES_BYTES, lambda picture: picture.nbytes, PICTURES_SHARE)
 
 
-def _shown(image: str, key: str, make: Callable[[], Shown]) -> Shown:
+def _shown(image: str, key: str, make: Callable[[], Encoded]) -> Encoded:
     """A picture that is made once; an upload's is forgotten with its session."""
     owner = EVERYBODY if image in samples() else session()
     found = _pictures().get(key, owner)
     if found is None:
         found = make()
         _pictures().put(key, found, owner)
-    return cast("Shown", found)
+    return cast("Encoded", found)
 
 
 def _button_picture(name: str, picture: Preview) -> str:

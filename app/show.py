@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 import streamlit as st
 from PIL import Image
 
-from resnet_viz.figures.pictures import data_url
+from resnet_viz.figures.data_urls import data_url
 from resnet_viz.figures.theme import DARK, LIGHT, Theme
 from resnet_viz.nets.labels import visible
 

@@ -22,8 +22,8 @@ POLL, PREVIEW_EVERY = 0.05, 1.0
 # Seconds until there is a sign of life, and how long an answer must be going to take for its progress to be worth a flicker.
 SIGN_AFTER, LONG = 0.3, 1.0
 
-Answer = TypeVar("Answer")
-Preview = Callable[[Array], None]
+Found = TypeVar("Found")
+ShowPartial = Callable[[Array], None]
 
 
 class NoWeightsError(LookupError):
@@ -39,7 +39,7 @@ class NoWeightsError(LookupError):
 SENTENCES = (NoWeightsError, MissingImageError, rv.ImageError, EngineError, middleware.TooOftenError, ValueError)
 
 
-def first_good(attempts: Iterable[Selection], ask: Callable[[Selection], Answer]) -> tuple[Selection, Answer] | None:
+def first_good(attempts: Iterable[Selection], ask: Callable[[Selection], Found]) -> tuple[Selection, Found] | None:
     """Return the first selection that can be had and its answer, with a complaint if there was one before it."""
     for attempt in attempts:
         try:
@@ -122,7 +122,7 @@ def long(
     key: Hashable,
     asks: Sequence[Callable[[], Ticket]],
     subject: Subject | None = None,
-    preview: Preview | None = None,
+    preview: ShowPartial | None = None,
 ) -> list[Any] | None:
     """Ask for something long, one after the other, with progress and a button that stops it.
 
@@ -156,7 +156,7 @@ class _Stoppable:
     """Progress with a button that stops, and under it the map so far."""
 
     def __init__(
-        self, place: DeltaGenerator, what: str, key: Hashable, title: str, count: int, preview: Preview | None
+        self, place: DeltaGenerator, what: str, key: Hashable, title: str, count: int, preview: ShowPartial | None
     ) -> None:
         self._place, self._what, self._key, self._title, self._count, self._preview = place, what, key, title, count, preview
         self._bar: DeltaGenerator | None = None

@@ -12,7 +12,7 @@ from resnet_viz.nets.zoo import load
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
+class ExampleRun:
     """`stock` is torchvision's own network with the weights of `net`; `x` is `image` after preprocessing, (1, 3, 224, 224)."""
 
     net: Net
@@ -27,7 +27,7 @@ class Subject:
         return {name: self.stock.get_submodule(name) for name in self.net.blocks}
 
 
-def make_subject(name: str = "resnet50", seed: int = 0) -> Subject:
+def make_subject(name: str = "resnet50", seed: int = 0) -> ExampleRun:
     """Build the networks on the CPU; the picture is as large as the preprocessing would make it: only the crop is left."""
     net = load(name, weights=None, device="cpu", seed=seed)
     stock: nn.Module = get_model(name, weights=None)
@@ -35,7 +35,7 @@ def make_subject(name: str = "resnet50", seed: int = 0) -> Subject:
     stock.eval().requires_grad_(requires_grad=False)
     image = picture(net.preprocessing.resize, seed)
     x = net.preprocess(image)
-    return Subject(net, stock, image, x, int(stock(x).argmax()))
+    return ExampleRun(net, stock, image, x, int(stock(x).argmax()))
 
 
 def picture(size: int, seed: int = 0) -> Image.Image:

@@ -21,7 +21,7 @@ from resnet_viz.analyses import trust
 from resnet_viz.analyses.context import Explained
 from resnet_viz.analyses.inspection import inspect_batch
 from resnet_viz.engine import job_types
-from resnet_viz.engine.job_types import KINDS, Kind, Task
+from resnet_viz.engine.job_types import JOB_TYPES, JobType, Task
 from resnet_viz.engine.jobs import BusyError, EngineError, Job, JobCancelledError, Ticket
 from resnet_viz.engine.local import LocalEngine
 from resnet_viz.engine.models import Models
@@ -80,7 +80,7 @@ class Gate:
 @pytest.fixture
 def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
     made = Gate()
-    monkeypatch.setitem(KINDS, "gate", Kind(made.run))
+    monkeypatch.setitem(JOB_TYPES, "gate", JobType(made.run))
     yield made
     made.open.set()
 
@@ -380,7 +380,7 @@ class TestFailures:
         def fail(_: Task) -> Number:
             raise ZeroDivisionError("secret")
 
-        monkeypatch.setitem(KINDS, "gate", Kind(fail))
+        monkeypatch.setitem(JOB_TYPES, "gate", JobType(fail))
         with pytest.raises(EngineError, match="failed unexpectedly") as caught:
             engine.submit(gated(1), "a").answer()
         assert "secret" not in str(caught.value)
@@ -407,7 +407,7 @@ class TestFailures:
         def fail(_: Task) -> Number:
             raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes.")
 
-        monkeypatch.setitem(KINDS, "gate", Kind(fail))
+        monkeypatch.setitem(JOB_TYPES, "gate", JobType(fail))
         with pytest.raises(EngineError, match="not enough memory left"):
             engine.submit(gated(1), "a").answer()
 
@@ -468,7 +468,7 @@ class TestPasses:
         assert not together
 
     def test_large_pictures_share_one_on_a_gpu_alone(self, gate: Gate, engine: LocalEngine, together: list[int]) -> None:
-        large = Run(job(model="resnet18"), KINDS["inspection"])
+        large = Run(job(model="resnet18"), JOB_TYPES["inspection"])
         assert large.gains_by_company(torch.device("cuda"))
         assert not large.gains_by_company(torch.device("cpu"))
         engine.submit(gated(0), "a")
@@ -514,11 +514,11 @@ class TestWorkersThatBreak:
 
         large = Number(0, 2**40)
         kinds = {
-            "cut": Kind(gate.run, cut=fail),
-            "slim": Kind(lambda _: large, slim=fail),
-            "size": Kind(lambda _: Unmeasured()),
+            "cut": JobType(gate.run, cut=fail),
+            "slim": JobType(lambda _: large, slim=fail),
+            "size": JobType(lambda _: Unmeasured()),
         }
-        monkeypatch.setitem(KINDS, "broken", kinds[step])
+        monkeypatch.setitem(JOB_TYPES, "broken", kinds[step])
         gate.open.set()
         with pytest.raises(EngineError, match="broke off unexpectedly") as caught:
             engine.submit(job("broken", options=(("number", 1),)), "a").answer()
@@ -539,7 +539,7 @@ class TestWorkersThatBreak:
             with pytest.raises(EngineError, match="broke off unexpectedly"):
                 ticket.answer()
         monkeypatch.undo()
-        monkeypatch.setitem(KINDS, "gate", Kind(gate.run))
+        monkeypatch.setitem(JOB_TYPES, "gate", JobType(gate.run))
         gate.open.set()
         assert engine.submit(gated(3), "a").answer().value == 3
 
@@ -550,7 +550,7 @@ class TestWorkersThatBreak:
         stranded = engine.submit(gated(1), "a")
         until(lambda: not engine._threads[0].is_alive())
         monkeypatch.undo()
-        monkeypatch.setitem(KINDS, "gate", Kind(gate.run))
+        monkeypatch.setitem(JOB_TYPES, "gate", JobType(gate.run))
         gate.open.set()
         assert engine.ready()
         with pytest.raises(EngineError, match="broke off unexpectedly"):

@@ -32,7 +32,7 @@ from app.middleware.buckets import MOST_KEYS, Buckets
 from app.middleware.class_code import BROWSER, COOKIE, HOURS, ClassCode
 from app.middleware.file_names import LONGEST, NAMELESS, safe_name
 from app.middleware.hosts import is_own
-from app.middleware.limits import spoken
+from app.middleware.rate_limits import spoken
 from app.middleware.readiness import KEPT_SECONDS, Check, Probe, Readiness
 from app.middleware.tries import MOST_KEYS as MOST_ADDRESSES
 from app.middleware.tries import Tries

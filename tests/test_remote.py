@@ -15,7 +15,7 @@ import uvicorn
 
 from resnet_viz.analyses.conductance import BlockConductance, Conductance
 from resnet_viz.engine import connection, ingress, remote
-from resnet_viz.engine.job_types import KINDS, Kind, Task
+from resnet_viz.engine.job_types import JOB_TYPES, JobType, Task
 from resnet_viz.engine.jobs import AwayError, BusyError, EngineError, Job, JobCancelledError, Progress
 from resnet_viz.engine.local import LocalEngine
 from resnet_viz.engine.probe import EngineProbe
@@ -98,7 +98,7 @@ def engine(shared: Server) -> Iterator[RemoteEngine]:
 @pytest.fixture
 def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
     made = Gate()
-    monkeypatch.setitem(KINDS, "gate", Kind(made.run))
+    monkeypatch.setitem(JOB_TYPES, "gate", JobType(made.run))
     yield made
     made.open.set()
 
@@ -256,7 +256,7 @@ def test_an_unforeseen_error_tells_nothing(engine: RemoteEngine, monkeypatch: py
     def fail(_: Task) -> Conductance:
         raise KeyError("/a/secret/path")
 
-    monkeypatch.setitem(KINDS, "gate", Kind(fail))
+    monkeypatch.setitem(JOB_TYPES, "gate", JobType(fail))
     with pytest.raises(EngineError, match="failed unexpectedly") as caught:
         engine.submit(job("gate", 8), "a").answer()
     assert "secret" not in str(caught.value)

@@ -16,7 +16,7 @@ import yaml
 
 from resnet_viz.analyses.attribution import Attribution
 from resnet_viz.engine import haproxy, serving
-from resnet_viz.engine.job_types import KINDS
+from resnet_viz.engine.job_types import JOB_TYPES
 from resnet_viz.engine.jobs import EngineError, Job, JobCancelledError, Ticket
 from resnet_viz.engine.local import LocalEngine
 from resnet_viz.engine.remote import RemoteEngine
@@ -93,7 +93,7 @@ def endless(target: int = 0) -> Job:
 
 def same(kind: str, first: Any, second: Any) -> bool:
     """Whether two answers are bit for bit the same; the time that they took is not."""
-    written = [encode(_timeless(answer), KINDS[kind].answer) for answer in (first, second)]
+    written = [encode(_timeless(answer), JOB_TYPES[kind].answer) for answer in (first, second)]
     return written[0] == written[1]
 
 
@@ -126,7 +126,7 @@ def work() -> dict[psutil.Process, float]:
     return {process: (sum(process.cpu_times()[:2]) - used) / 0.5 for process, used in before.items()}
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in PRACTISED])
+@pytest.mark.parametrize("kind", [kind for kind in JOB_TYPES if kind not in PRACTISED])
 def test_every_kind_is_answered_as_here(engine: RemoteEngine, local: LocalEngine, kind: str) -> None:
     answer = engine.submit(job(kind), "a").answer()
     assert same(kind, answer, local.submit(job(kind), "a").answer())

@@ -22,7 +22,7 @@ from resnet_viz.analyses.conductance import conductance
 from resnet_viz.analyses.gradients import gradients
 from resnet_viz.analyses.inspection import Inspection
 from resnet_viz.engine.forms import WireError
-from resnet_viz.engine.job_types import KINDS
+from resnet_viz.engine.job_types import JOB_TYPES
 from resnet_viz.engine.jobs import BusyError, EngineError, Job, JobCancelledError, Progress
 from resnet_viz.engine.protocol import CATALOGUE, MOST_JOB_BYTES, Refusal, error_frame, error_of, progress_frame
 from resnet_viz.engine.wire import LONGEST_HEADER, decode, encode
@@ -141,14 +141,14 @@ def test_other_answers_come_back_bit_for_bit(make_cifar: Callable[..., Net], mak
         "conductance": conductance(net, image, steps=2),
     }
     for kind, answer in answers.items():
-        hint = KINDS[kind].answer
+        hint = JOB_TYPES[kind].answer
         assert encode(decode(encode(answer, hint), hint, MOST), hint) == encode(answer, hint)
-    table = decode(encode(answers["gradients"], KINDS["gradients"].answer), KINDS["gradients"].answer, MOST).parameters
+    table = decode(encode(answers["gradients"], JOB_TYPES["gradients"].answer), JOB_TYPES["gradients"].answer, MOST).parameters
     pd.testing.assert_frame_equal(table, answers["gradients"].parameters)
 
 
 def test_every_kind_says_what_it_answers_and_that_has_a_form() -> None:
-    for kind in KINDS.values():
+    for kind in JOB_TYPES.values():
         with pytest.raises(WireError, match="same version"):
             encode(object(), kind.answer)
 

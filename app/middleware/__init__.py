@@ -6,7 +6,7 @@ call is here.
 """
 
 from app.middleware.file_names import safe_name
-from app.middleware.limits import TooOftenError, admit
+from app.middleware.rate_limits import TooOftenError, admit
 from app.middleware.uploaded import let_go
 
 __all__ = ["TooOftenError", "admit", "let_go", "safe_name"]

@@ -25,7 +25,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from app.middleware.limits import spoken
+from app.middleware.rate_limits import spoken
 from app.middleware.readiness import READY
 from app.middleware.tries import TooManyTriesError, Tries
 

@@ -15,7 +15,7 @@ from streamlit.runtime import Runtime, get_instance
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 
 from app.middleware.buckets import Buckets
-from app.middleware.limits import spoken
+from app.middleware.rate_limits import spoken
 from app.middleware.upload_addresses import UploadAddresses, UploadPlace, is_upload_route
 from app.middleware.upload_room import Held, HeldFile, UploadRoom
 

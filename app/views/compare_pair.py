@@ -8,7 +8,7 @@ import resnet_viz as rv
 from app.state import Selection
 
 Mode = Literal["networks", "pictures", "both"]
-Models = Mapping[str, rv.ModelInfo]
+ModelInfos = Mapping[str, rv.ModelInfo]
 
 # He et al. 2015, section 4.2: at this depth the plain network trains worse than a shallow one, the residual one better.
 FAMOUS_DEPTH = 56
@@ -23,7 +23,7 @@ def mode_of(chosen: Selection) -> Mode:
     return "pictures" if same else "both"
 
 
-def completed(chosen: Selection, models: Models) -> Selection:
+def completed(chosen: Selection, models: ModelInfos) -> Selection:
     """Name both sides: a famous pair, or one network on two pictures where no pair has its trained weights on this machine."""
     if chosen.left and chosen.right:
         return chosen
@@ -36,7 +36,7 @@ def completed(chosen: Selection, models: Models) -> Selection:
     return replace(chosen, left=left, right=chosen.right or (residual if left != residual else plain))
 
 
-def in_mode(chosen: Selection, mode: Mode, models: Models) -> Selection:
+def in_mode(chosen: Selection, mode: Mode, models: ModelInfos) -> Selection:
     """Turn a selection that names its sides into one of the other kind, keeping what it can."""
     if mode == "pictures":
         picture = chosen.right_image or another_sample(chosen.image)
@@ -54,7 +54,7 @@ def swapped(chosen: Selection) -> Selection:
     return replace(chosen, left=chosen.right, right=chosen.left, **weights, **images)
 
 
-def suggested_pair(models: Models) -> tuple[str, str] | None:
+def suggested_pair(models: ModelInfos) -> tuple[str, str] | None:
     """Return a plain and a residual network of equal depth whose trained weights are here: 56 layers, or the deepest."""
     here = [info for info in models.values() if info.here]
     plains, residuals = ([info for info in here if (info.shortcut == "no shortcut") == plain] for plain in (True, False))
@@ -69,7 +69,7 @@ def another_sample(image: str) -> str:
     return next(sample for sample in OTHER_SAMPLES if sample != image)
 
 
-def _second_network(first: str, models: Models) -> str:
+def _second_network(first: str, models: ModelInfos) -> str:
     """Another network of the same task whose weights are here; the same one where there is none."""
     task = models[first].task if first in models else ""
     return next((info.name for info in models.values() if info.here and info.task == task and info.name != first), first)

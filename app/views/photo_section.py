@@ -10,7 +10,7 @@ from app import results, state
 from app.catalogue import Subject
 from app.pictures import Preview
 from app.state import Selection
-from resnet_viz.figures.pictures import data_url
+from resnet_viz.figures.data_urls import data_url
 
 FRAMINGS = {"crop": "Centre crop", "fit": "Whole photo"}
 FRAMING_HELP = (

@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from resnet_viz.analyses.activations import Array, array
-from resnet_viz.analyses.capture import OnBlock
 from resnet_viz.analyses.inspection import Inspection, Prediction, ranked
 from resnet_viz.nets.blocks import ResidualBlock, ShortcutKind, blocks_of
 from resnet_viz.nets.net import Head, Net, WeightsOrigin
+from resnet_viz.progress import OnProgress, ignore_progress
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,7 +152,9 @@ def ablation_sweep(net: Net, image: Image.Image, target: int | str | None = None
     return sweep(net, image, target).table()
 
 
-def sweep(net: Net, image: Image.Image, target: int | str | None = None, *, on_block: OnBlock | None = None) -> AblationSweep:
+def sweep(
+    net: Net, image: Image.Image, target: int | str | None = None, *, on_block: OnProgress | None = None
+) -> AblationSweep:
     """Remove each block's residual branch in turn, in one pass of a growing batch.
 
     What comes before a removed block is the same as in the whole network, so it is computed once: at each block the pictures
@@ -247,11 +249,11 @@ def _fade(block: ResidualBlock, scale: float) -> Iterator[RemovableHandle]:
     yield block.sum.register_forward_pre_hook(add)
 
 
-def _growing(twin: nn.Module, on_block: OnBlock | None) -> Iterator[RemovableHandle]:
+def _growing(twin: nn.Module, on_block: OnProgress | None) -> Iterator[RemovableHandle]:
     """Have every removable block hand on one picture more: the first one's, as it would be without the block's branch."""
     blocks = blocks_of(twin)
     for number, block in enumerate(blocks.values(), start=1):
-        yield from _branch_off(block, partial(on_block, number, len(blocks)) if on_block else _silent)
+        yield from _branch_off(block, partial(on_block, number, len(blocks)) if on_block else ignore_progress)
 
 
 def _branch_off(block: ResidualBlock, tell: Callable[[], None]) -> Iterator[RemovableHandle]:
@@ -269,10 +271,6 @@ def _branch_off(block: ResidualBlock, tell: Callable[[], None]) -> Iterator[Remo
         place = block.fork if block.shortcut_kind == "none" else block.sum
         yield place.register_forward_pre_hook(keep)
     yield block.relu.register_forward_hook(hand_on)
-
-
-def _silent() -> None:
-    """Report to nobody."""
 
 
 def _removal(net: Net, name: str, row: Array, index: int, logit: float, probabilities: tuple[float, float]) -> BlockRemoval:

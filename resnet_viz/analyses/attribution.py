@@ -1,7 +1,6 @@
 """Which pixels raise a class's logit? Ten methods under one roof, with what each adds up to."""
 
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -15,9 +14,7 @@ from resnet_viz.analyses.activations import Array, array
 from resnet_viz.analyses.context import explain
 from resnet_viz.analyses.methods import METHODS, Method
 from resnet_viz.nets.net import Net
-
-# (done, total, the map so far or None): what it raises cancels the attribution.
-OnProgress = Callable[[int, int, Array | None], None]
+from resnet_viz.progress import OnPartial
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +64,7 @@ def attribute(
     method: str = "integrated_gradients",
     target: int | str | None = None,
     *,
-    on_progress: OnProgress | None = None,
+    on_progress: OnPartial[Array] | None = None,
     **options: Any,  # noqa: ANN401 - each method's own, checked below
 ) -> Attribution:
     """Explain the logit of a class, by default the predicted one, by one of `resnet_viz.METHODS` on a twin of the network.

@@ -4,17 +4,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from resnet_viz.analyses.context import Explained, Tick
-from resnet_viz.analyses.method_options import BaselineOptions, NoOptions, Place, PlaceOptions, Result, WindowOptions
+from resnet_viz.analyses.context import Explained
+from resnet_viz.analyses.method_options import BaselineOptions, CamPlace, NoOptions, PlaceOptions, Result, WindowOptions
 from resnet_viz.nets.blocks import blocks_of
+from resnet_viz.progress import OnPartial
 
 # Where in a block each place is, as the block's sub-modules are named.
-PLACES: dict[Place, str] = {"residual": "residual", "shortcut": "shortcut", "output": "relu"}
+PLACES: dict[CamPlace, str] = {"residual": "residual", "shortcut": "shortcut", "output": "relu"}
 # How many windows wide those of Occlusion's first, coarse pass are: at the usual window four of them cover the picture.
 COARSE = 4
 
 
-def deep_lift(explained: Explained, options: BaselineOptions, tick: Tick) -> Result:
+def deep_lift(explained: Explained, options: BaselineOptions, tick: OnPartial[Tensor]) -> Result:
     """Shrikumar et al. 2017, the rescale rule; ValueError for a network of half precision."""
     from captum.attr import DeepLift  # noqa: PLC0415 - captum takes two seconds to import
 
@@ -29,7 +30,7 @@ def deep_lift(explained: Explained, options: BaselineOptions, tick: Tick) -> Res
     return Result(found.detach(), baseline)
 
 
-def guided_backprop(explained: Explained, _: NoOptions, tick: Tick) -> Result:
+def guided_backprop(explained: Explained, _: NoOptions, tick: OnPartial[Tensor]) -> Result:
     """Springenberg et al. 2014: a gradient that drops what is negative at every ReLU."""
     from captum.attr import GuidedBackprop  # noqa: PLC0415 - captum takes two seconds to import
 
@@ -38,7 +39,7 @@ def guided_backprop(explained: Explained, _: NoOptions, tick: Tick) -> Result:
     return Result(found.detach())
 
 
-def guided_grad_cam(explained: Explained, options: PlaceOptions, tick: Tick) -> Result:
+def guided_grad_cam(explained: Explained, options: PlaceOptions, tick: OnPartial[Tensor]) -> Result:
     """Selvaraju et al. 2017, section 3.2: Guided Backprop times Grad-CAM, enlarged bilinearly."""
     from captum.attr import GuidedGradCam  # noqa: PLC0415 - captum takes two seconds to import
 
@@ -49,7 +50,7 @@ def guided_grad_cam(explained: Explained, options: PlaceOptions, tick: Tick) -> 
     return Result(found.detach())
 
 
-def grad_cam(explained: Explained, options: PlaceOptions, tick: Tick) -> Result:
+def grad_cam(explained: Explained, options: PlaceOptions, tick: OnPartial[Tensor]) -> Result:
     """Selvaraju et al. 2017, equations 1 and 2, enlarged bilinearly."""
     from captum.attr import LayerGradCam  # noqa: PLC0415 - captum takes two seconds to import
 
@@ -62,7 +63,7 @@ def grad_cam(explained: Explained, options: PlaceOptions, tick: Tick) -> Result:
     return Result(large.expand(-1, 3, -1, -1) / 3, cells=cam.detach())
 
 
-def occlusion(explained: Explained, options: WindowOptions, tick: Tick) -> Result:
+def occlusion(explained: Explained, options: WindowOptions, tick: OnPartial[Tensor]) -> Result:
     """Zeiler and Fergus 2014: what a covered window costs the logit. A coarse pass first, so that there is something to see."""
     from captum.attr import Occlusion  # noqa: PLC0415 - captum takes two seconds to import
 

@@ -11,7 +11,7 @@ The block's input is forked into two nodes of the autograd graph, one a path, so
 shortcut's end and at the residual branch's end separately.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -19,8 +19,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from resnet_viz.nets.blocks import ResidualBlock, ShortcutKind, may_overwrite
-
-OnBlock = Callable[[int, int], None]
+from resnet_viz.progress import OnProgress
 
 
 @dataclass
@@ -52,7 +51,7 @@ class Tape:
 
 
 @contextmanager
-def capture(twin: nn.Module, on_block: OnBlock | None = None) -> Iterator[list[Tape]]:
+def capture(twin: nn.Module, on_block: OnProgress | None = None) -> Iterator[list[Tape]]:
     """Record every block of `twin` while the context is open; the list fills as blocks finish.
 
     `on_block(done, total)` is called after each block; what it raises stops the pass. Hooks are gone afterwards in any case.
@@ -76,7 +75,7 @@ def capture(twin: nn.Module, on_block: OnBlock | None = None) -> Iterator[list[T
 
 
 def _hook(
-    name: str, block: ResidualBlock, tapes: list[Tape], on_block: OnBlock | None, total: int
+    name: str, block: ResidualBlock, tapes: list[Tape], on_block: OnProgress | None, total: int
 ) -> Iterator[RemovableHandle]:
     plain = block.shortcut_kind == "none"
     made: dict[str, Tensor] = {}

@@ -6,7 +6,6 @@ to the logit's difference. At the sum, identity + residual, the change divides i
 residual, exactly.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,9 +19,7 @@ from resnet_viz.analyses.capture import Tape, capture
 from resnet_viz.analyses.context import Explained, explain
 from resnet_viz.analyses.methods import gauss_legendre
 from resnet_viz.nets.net import Net
-
-# (points done, points in all): what it raises cancels the sweep.
-OnPoint = Callable[[int, int], None]
+from resnet_viz.progress import OnProgress
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +81,7 @@ def conductance(
     *,
     baseline: Baseline = "black",
     seed: int = 0,
-    on_point: OnPoint | None = None,
+    on_point: OnProgress | None = None,
 ) -> Conductance:
     """Sweep the line from a baseline to the picture once and return every block's conductance for a class.
 

@@ -1,6 +1,6 @@
 """One picture, one class and a twin of the network, ready to be explained; and the way a long analysis reports and stops."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -12,9 +12,6 @@ from torch import Tensor, nn
 
 from resnet_viz.analyses.baselines import Baseline, baseline_tensor
 from resnet_viz.nets.net import Net
-
-# (done, total, what is known so far): what it raises cancels the analysis.
-Tick = Callable[[int, int, Tensor | None], None]
 
 # As many pixels a pass as make a processor fast: eight pictures take a tenth less each than four. A GPU takes more.
 CPU_PIXELS = 8 * 224 * 224
@@ -30,10 +27,6 @@ def smaller_passes(divisor: int) -> Iterator[None]:
         yield
     finally:
         _divisor.reset(token)
-
-
-def no_tick(_: int, __: int, ___: Tensor | None) -> None:
-    """Report to nobody."""
 
 
 @dataclass(frozen=True, eq=False)

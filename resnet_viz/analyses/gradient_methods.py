@@ -9,25 +9,26 @@ import torch
 from torch import Tensor
 
 from resnet_viz.analyses.baselines import noise_like
-from resnet_viz.analyses.context import Explained, Tick
+from resnet_viz.analyses.context import Explained
 from resnet_viz.analyses.method_options import NoiseOptions, NoOptions, PathOptions, Result, SampledPathOptions
+from resnet_viz.progress import OnPartial
 
 
-def saliency(explained: Explained, _: NoOptions, tick: Tick) -> Result:
+def saliency(explained: Explained, _: NoOptions, tick: OnPartial[Tensor]) -> Result:
     """Simonyan et al. 2013, section 3: the gradient, signed."""
     gradient = explained.gradient(explained.x)
     tick(1, 1, None)
     return Result(gradient)
 
 
-def input_x_gradient(explained: Explained, _: NoOptions, tick: Tick) -> Result:
+def input_x_gradient(explained: Explained, _: NoOptions, tick: OnPartial[Tensor]) -> Result:
     """Shrikumar et al. 2016: the gradient times the normalised picture."""
     gradient = explained.gradient(explained.x)
     tick(1, 1, None)
     return Result(gradient * explained.x)
 
 
-def integrated_gradients(explained: Explained, options: PathOptions, tick: Tick) -> Result:
+def integrated_gradients(explained: Explained, options: PathOptions, tick: OnPartial[Tensor]) -> Result:
     """Sundararajan et al. 2017, equation 1, by Gauss-Legendre quadrature; partial sums come from points of the whole line."""
     points = gauss_legendre(_enough("steps", options.steps))
     baseline = explained.baseline(options.baseline, options.seed)
@@ -43,7 +44,7 @@ def integrated_gradients(explained: Explained, options: PathOptions, tick: Tick)
     return Result(total * way, baseline)
 
 
-def smoothgrad(explained: Explained, options: NoiseOptions, tick: Tick) -> Result:
+def smoothgrad(explained: Explained, options: NoiseOptions, tick: OnPartial[Tensor]) -> Result:
     """Smilkov et al. 2017, section 3.1: the mean of the gradients of noisy copies."""
     deviation, generator = options.noise * explained.range, torch.Generator().manual_seed(options.seed)
     total = torch.zeros_like(explained.x)
@@ -54,7 +55,7 @@ def smoothgrad(explained: Explained, options: NoiseOptions, tick: Tick) -> Resul
     return Result(total / options.samples)
 
 
-def gradient_shap(explained: Explained, options: SampledPathOptions, tick: Tick) -> Result:
+def gradient_shap(explained: Explained, options: SampledPathOptions, tick: OnPartial[Tensor]) -> Result:
     """Lundberg and Lee 2017 as expected gradients (Erion et al. 2019, equation 3): random points instead of a fixed grid."""
     deviation, generator = options.noise * explained.range, torch.Generator().manual_seed(options.seed)
     baseline = explained.baseline(options.baseline, options.seed)

@@ -15,10 +15,11 @@ from torch import Tensor
 
 from resnet_viz.analyses.activations import Array, array
 from resnet_viz.analyses.cams import cam
-from resnet_viz.analyses.capture import OnBlock, Tape, capture
+from resnet_viz.analyses.capture import Tape, capture
 from resnet_viz.analyses.measures import ForkGradients, Measures, measure
 from resnet_viz.nets.blocks import ShortcutKind
 from resnet_viz.nets.net import Head, Net, WeightsOrigin
+from resnet_viz.progress import OnProgress
 
 Precision = Literal["float32", "float16", "bfloat16", "float64"]
 Record = TypeVar("Record", Tape, ForkGradients)
@@ -196,7 +197,7 @@ def inspect(
     image: Image.Image,
     target: int | str | None = None,
     *,
-    on_block: OnBlock | None = None,
+    on_block: OnProgress | None = None,
 ) -> Inspection:
     """Take a network apart on an image, block by block, in one forward and one backward pass.
 
@@ -212,7 +213,7 @@ def inspect_batch(
     images: Iterable[Image.Image],
     targets: Sequence[int | str | None],
     *,
-    on_block: OnBlock | None = None,
+    on_block: OnProgress | None = None,
 ) -> list[Inspection]:
     """Inspect several images, each for a target of its own, in one pass.
 

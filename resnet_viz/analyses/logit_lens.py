@@ -19,9 +19,9 @@ from torch.utils.hooks import RemovableHandle
 
 from resnet_viz.analyses.ablation import is_removable, probabilities
 from resnet_viz.analyses.activations import Array
-from resnet_viz.analyses.capture import OnBlock
 from resnet_viz.nets.blocks import ResidualBlock, blocks_of
 from resnet_viz.nets.net import Head, Net, WeightsOrigin
+from resnet_viz.progress import OnProgress, ignore_progress
 
 STEM = "stem"
 
@@ -64,7 +64,7 @@ class Lens:
         return self.places[last_other + 1]
 
 
-def lens(net: Net, image: Image.Image, *, on_block: OnBlock | None = None) -> Lens:
+def lens(net: Net, image: Image.Image, *, on_block: OnProgress | None = None) -> Lens:
     """Decode the logits after the stem and after each block, in one forward pass and the shortcuts behind each block.
 
     `on_block(done, total)` is called after each block; what it raises cancels.
@@ -87,10 +87,10 @@ def along_shortcut(block: ResidualBlock, x: Tensor) -> Tensor:
     return (x if block.downsample is None else block.downsample(x)).relu()
 
 
-def _reading(twin: nn.Module, stopped: list[Tensor], on_block: OnBlock | None) -> Iterator[RemovableHandle]:
+def _reading(twin: nn.Module, stopped: list[Tensor], on_block: OnProgress | None) -> Iterator[RemovableHandle]:
     blocks = blocks_of(twin)
     for number, block in enumerate(blocks.values(), start=1):
-        tell = partial(on_block, number, len(blocks)) if on_block else _silent
+        tell = partial(on_block, number, len(blocks)) if on_block else ignore_progress
         yield block.register_forward_hook(_passing(block, stopped, tell))
 
     def head(_: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor]:
@@ -107,7 +107,3 @@ def _passing(
         tell()
 
     return passing
-
-
-def _silent() -> None:
-    """Report to nobody."""

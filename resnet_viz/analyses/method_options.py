@@ -7,7 +7,7 @@ from torch import Tensor
 
 from resnet_viz.analyses.baselines import Baseline
 
-Place = Literal["residual", "shortcut", "output"]
+CamPlace = Literal["residual", "shortcut", "output"]
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class PlaceOptions:
     """Which block, by its name or the last one, and where in it: F(x), the shortcut's end, or the block's output."""
 
     block: str = ""
-    place: Place = "output"
+    place: CamPlace = "output"
 
 
 @dataclass(frozen=True)

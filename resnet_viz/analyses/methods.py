@@ -4,8 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from torch import Tensor
+
 from resnet_viz.analyses.captum_methods import deep_lift, grad_cam, guided_backprop, guided_grad_cam, occlusion
-from resnet_viz.analyses.context import Explained, Tick
+from resnet_viz.analyses.context import Explained
 from resnet_viz.analyses.gradient_methods import (
     gauss_legendre,
     gradient_shap,
@@ -24,6 +26,7 @@ from resnet_viz.analyses.method_options import (
     SampledPathOptions,
     WindowOptions,
 )
+from resnet_viz.progress import OnPartial
 
 __all__ = ["METHODS", "PER_UNIT", "UNITS", "Method", "gauss_legendre"]
 
@@ -48,7 +51,7 @@ class Method:
     source: str
     unit: str
     options: type[Any]
-    run: Callable[[Explained, Any, Tick], Result]
+    run: Callable[[Explained, Any, OnPartial[Tensor]], Result]
 
 
 METHODS: dict[str, Method] = {

@@ -13,17 +13,11 @@ from torch import Tensor, nn
 from resnet_viz.analyses.activations import Array
 from resnet_viz.analyses.attribution import Attribution, attribute
 from resnet_viz.analyses.baselines import Baseline
-from resnet_viz.analyses.context import Explained, explain, no_tick
+from resnet_viz.analyses.context import Explained, explain
 from resnet_viz.analyses.methods import METHODS
 from resnet_viz.nets.blocks import initialise
 from resnet_viz.nets.net import Net
-
-# (done, total): what it raises cancels.
-OnStep = Callable[[int, int], None]
-
-
-def no_step(_: int, __: int) -> None:
-    """Report to nobody."""
+from resnet_viz.progress import OnProgress, ignore_progress
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +89,7 @@ class Robustness:
 
 
 def robustness(
-    net: Net, image: Image.Image, attribution: Attribution, *, seed: int = 0, on_step: OnStep = no_step
+    net: Net, image: Image.Image, attribution: Attribution, *, seed: int = 0, on_step: OnProgress = ignore_progress
 ) -> Robustness:
     """Compute both metrics with their default samples."""
     first = infidelity(net, image, attribution, seed=seed)
@@ -113,7 +107,7 @@ def perturbation(
     *,
     baseline: Baseline = "blur",
     seed: int = 0,
-    on_step: OnStep = no_step,
+    on_step: OnProgress = ignore_progress,
 ) -> Perturbation:
     """Take the pixels away in the order of the map, highest first, and put them back in it; beside it a random order.
 
@@ -147,7 +141,7 @@ def randomisation(
     attribution: Attribution,
     *,
     seed: int = 0,
-    on_step: OnStep = no_step,
+    on_step: OnProgress = ignore_progress,
 ) -> Randomised:
     """Re-initialise the network layer by layer from the head down, and compare the map with that of the trained network.
 
@@ -218,7 +212,7 @@ def _sensitivity(explained: Explained, attribution: Attribution, samples: int, r
 
     # A bare tensor would be taken for a tuple of its images' channels, each with a norm of its own.
     def maps(inputs: Tensor | tuple[Tensor, ...]) -> tuple[Tensor]:
-        each = (method.run(replace(explained, x=x[None]), options, no_tick).attributions for x in _only(inputs))
+        each = (method.run(replace(explained, x=x[None]), options, ignore_progress).attributions for x in _only(inputs))
         with torch.enable_grad():  # captum switches gradients off
             return (torch.cat(list(each)),)
 

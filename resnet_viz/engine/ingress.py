@@ -24,7 +24,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from resnet_viz.engine.forms import WireError
-from resnet_viz.engine.job_types import KINDS
+from resnet_viz.engine.job_types import JOB_TYPES
 from resnet_viz.engine.jobs import EngineError, Job, Progress, Ticket
 from resnet_viz.engine.local import LocalEngine
 from resnet_viz.engine.protocol import (
@@ -196,7 +196,7 @@ async def _watch(ticket: Ticket) -> AsyncGenerator[bytes]:
 
 def _last_frame(ticket: Ticket) -> bytes:
     try:
-        return frame(ANSWER, encode(ticket.answer(), KINDS[ticket.job.kind].answer))
+        return frame(ANSWER, encode(ticket.answer(), JOB_TYPES[ticket.job.kind].answer))
     except Exception as error:  # noqa: BLE001 - becomes a frame
         return error_frame(error)
 

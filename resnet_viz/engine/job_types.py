@@ -29,9 +29,7 @@ from resnet_viz.lessons.super_resolution_training import Trials, train_all
 from resnet_viz.lessons.toy import ToyFit, fit
 from resnet_viz.nets.net import Net
 from resnet_viz.nets.zoo import CIFAR_PREPROCESSING
-
-# (done, total, the map so far or None): what it raises cancels.
-Report = Callable[[int, int, Array | None], None]
+from resnet_viz.progress import OnPartial
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +39,7 @@ class Task:
     job: Job
     open_net: Callable[[], Net]
     open_picture: Callable[[], Image.Image]
-    report: Report
+    report: OnPartial[Array]
     ask: Callable[[Job], Any]
 
     @cached_property
@@ -60,7 +58,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Kind:
+class JobType:
     """A kind of job.
 
     `run` computes the answer, `run_batch` those of several jobs on one network in one pass. `whole` is the job whose answer
@@ -198,24 +196,24 @@ def _found(task: Task) -> Attribution:
     return found
 
 
-KINDS: dict[str, Kind] = {
-    "inspection": Kind(_inspect, _inspect_batch, _without_block, _block_if_kept, _with_one_block),
-    "gradients": Kind(_gradients),
-    "attribution": Kind(_attribution),
-    "conductance": Kind(_conductance),
-    "perturbation": Kind(_perturbation),
-    "randomisation": Kind(_randomisation),
-    "robustness": Kind(_robustness),
-    "ablation": Kind(_ablation),
-    "ablation sweep": Kind(_ablation_sweep),
-    "lens": Kind(_lens),
-    "walk": Kind(_walk),
-    "orders": Kind(_orders),
-    "signal": Kind(_signal),
-    "matched": Kind(_matched),
-    "problem": Kind(_problem),
-    "residual image": Kind(_residual_image),
-    "super-resolution": Kind(_super_resolution),
-    "super-resolution training": Kind(_super_resolution_training),
-    "toy": Kind(_toy),
+JOB_TYPES: dict[str, JobType] = {
+    "inspection": JobType(_inspect, _inspect_batch, _without_block, _block_if_kept, _with_one_block),
+    "gradients": JobType(_gradients),
+    "attribution": JobType(_attribution),
+    "conductance": JobType(_conductance),
+    "perturbation": JobType(_perturbation),
+    "randomisation": JobType(_randomisation),
+    "robustness": JobType(_robustness),
+    "ablation": JobType(_ablation),
+    "ablation sweep": JobType(_ablation_sweep),
+    "lens": JobType(_lens),
+    "walk": JobType(_walk),
+    "orders": JobType(_orders),
+    "signal": JobType(_signal),
+    "matched": JobType(_matched),
+    "problem": JobType(_problem),
+    "residual image": JobType(_residual_image),
+    "super-resolution": JobType(_super_resolution),
+    "super-resolution training": JobType(_super_resolution_training),
+    "toy": JobType(_toy),
 }

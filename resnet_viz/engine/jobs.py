@@ -41,12 +41,13 @@ class JobCancelledError(Exception):
 
 @dataclass(frozen=True)
 class Job:
-    """One analysis of one picture by one network; jobs are equal where their answers are.
+    """One analysis of one image by one network. Two jobs are equal if their answers are.
 
-    `kind` is one of `resnet_viz.engine.job_types.KINDS`, `model` a network of the catalogue, `image` the SHA-256 of `data`, the
-    picture's bytes; `target` a class index, or None for the predicted one. `owner` names the session whose own checkpoint it is
-    about, and its settings; it is empty for the catalogue's networks. `framing` is the preprocessing's: which part of the
-    picture the network sees. A `public` picture ships with the app: what is computed of it is nobody's own.
+    `kind` is a key of `resnet_viz.engine.job_types.JOB_TYPES`, `model` a network of the catalogue, `image` the SHA-256 of `data`,
+    which are the image's bytes, and `target` a class index, or None for the predicted class. `owner` identifies the session that
+    uploaded the checkpoint, together with its settings; it is empty for the catalogue's networks. `framing` is the framing of the
+    preprocessing: which part of the image the network sees. A `public` image ships with the app, so any session may share its
+    results.
     """
 
     kind: str

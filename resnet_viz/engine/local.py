@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import torch
 
-from resnet_viz.engine.job_types import KINDS, Kind
+from resnet_viz.engine.job_types import JOB_TYPES, JobType
 from resnet_viz.engine.jobs import BusyError, EngineError, Job, JobCancelledError, Progress, Ticket, owner_of
 from resnet_viz.engine.models import Loader, Models, load_here
 from resnet_viz.engine.probe import EngineProbe
@@ -66,9 +66,9 @@ class LocalEngine:
 
     def submit(self, job: Job, session: str, view: str = "", net: Net | None = None) -> Ticket:
         """Take a job in, as of `Engine.submit`; `net` is the job's network where it is not one of the catalogue."""
-        kind = KINDS.get(job.kind)
+        kind = JOB_TYPES.get(job.kind)
         if kind is None:
-            raise ValueError(f"there is no kind of job {job.kind!r}: take one of {', '.join(KINDS)}")
+            raise ValueError(f"there is no kind of job {job.kind!r}: take one of {', '.join(JOB_TYPES)}")
         place, ticket = (session, view or job.kind), Ticket(job, session, self._progress, self._drop)
         with self._changed:
             older = self._latest.pop(place, None)
@@ -253,7 +253,7 @@ class LocalEngine:
             log.exception("the answer to %s by %s could not be handed over", run.job.kind, run.job.model)
             return EngineError(BROKEN)
 
-    def _kept(self, kind: Kind, job: Job, owner: str, answer: HasSize) -> Any:  # noqa: ANN401 - each kind's own result
+    def _kept(self, kind: JobType, job: Job, owner: str, answer: HasSize) -> Any:  # noqa: ANN401 - each kind's own result
         """What is kept of an answer: one person's may not push out everything else of theirs, nor anything everybody's."""
         most = self.settings.results // 4 if owner == EVERYBODY else self.settings.share // 2
         return answer if answer.nbytes <= most else kind.slim(answer, job)

@@ -16,7 +16,7 @@ from typing import Any
 
 from resnet_viz.engine.connection import UNREADABLE, Connection, CutError
 from resnet_viz.engine.forms import WireError
-from resnet_viz.engine.job_types import KINDS
+from resnet_viz.engine.job_types import JOB_TYPES
 from resnet_viz.engine.jobs import EngineError, Job, JobCancelledError, Progress, Ticket, owner_of
 from resnet_viz.engine.protocol import (
     ANSWER,
@@ -63,9 +63,9 @@ class RemoteEngine:
 
     def submit(self, job: Job, session: str, view: str = "") -> Ticket:
         """Take a job in, as of `Engine.submit`; where the engine has no room for it, the ticket says so."""
-        kind = KINDS.get(job.kind)
+        kind = JOB_TYPES.get(job.kind)
         if kind is None:
-            raise ValueError(f"there is no kind of job {job.kind!r}: take one of {', '.join(KINDS)}")
+            raise ValueError(f"there is no kind of job {job.kind!r}: take one of {', '.join(JOB_TYPES)}")
         place, ticket = (session, view or job.kind), Ticket(job, session, self._progress, self._drop)
         with self._lock:
             older = self._latest.pop(place, None)
@@ -150,7 +150,7 @@ class RemoteEngine:
             answer = error.with_traceback(None)
         else:
             # Also found by whoever names the block that came along unnamed.
-            self._store.put(KINDS[ticket.job.kind].whole(ticket.job), answer, owner_of(ticket.job, ticket.session))
+            self._store.put(JOB_TYPES[ticket.job.kind].whole(ticket.job), answer, owner_of(ticket.job, ticket.session))
         ticket.settle(answer)
 
     async def _answer(self, ticket: Ticket, errand: _Errand) -> Any:  # noqa: ANN401 - each kind's own result
@@ -159,7 +159,7 @@ class RemoteEngine:
         async with aclosing(self._connection.frames("/jobs", data, {SESSION_HEADER: ticket.session})) as frames:
             async for letter, payload in frames:
                 if letter == ANSWER:
-                    return await asyncio.to_thread(_read, payload, KINDS[ticket.job.kind].answer)
+                    return await asyncio.to_thread(_read, payload, JOB_TYPES[ticket.job.kind].answer)
                 if letter == ERROR:
                     raise error_of(_read(payload, Refusal))
                 if letter == PROGRESS:

@@ -15,7 +15,7 @@ from PIL import Image
 from resnet_viz.analyses.activations import Array
 from resnet_viz.analyses.context import smaller_passes
 from resnet_viz.engine.cancellation import InterruptibleNet
-from resnet_viz.engine.job_types import KINDS, Kind, Task
+from resnet_viz.engine.job_types import JOB_TYPES, JobType, Task
 from resnet_viz.engine.jobs import EngineError, Job, JobCancelledError, Progress, Ticket
 from resnet_viz.engine.models import Models
 from resnet_viz.images import ImageError, open_image
@@ -37,7 +37,7 @@ class Run:
     """A computation and everybody who waits for it; it is stopped when nobody does. `net` is None for the catalogue's."""
 
     job: Job
-    kind: Kind
+    kind: JobType
     net: Net | None = None
     tickets: list[Ticket] = field(default_factory=list)
     started: bool = False
@@ -107,7 +107,7 @@ class Worker:
         def ask(job: Job) -> Any:  # noqa: ANN401 - each kind's own result
             answer = self.recall(job, run)
             if answer is None:
-                answer = KINDS[job.kind].run(replace(task, job=job, report=silent))
+                answer = JOB_TYPES[job.kind].run(replace(task, job=job, report=silent))
                 self.keep(job, run, answer)
             return answer
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from resnet_viz.analyses.activations import Array
-from resnet_viz.figures.pictures import data_url
+from resnet_viz.figures.data_urls import data_url
 from resnet_viz.figures.theme import SIGNED, Theme, plain
 from resnet_viz.lessons.super_resolution import Picture
 

@@ -11,19 +11,19 @@ from resnet_viz.analyses.activations import Array
 from resnet_viz.figures.theme import Theme, rgb, signed_palette
 
 GAP = 1
-Pixels = NDArray[np.uint8]
+TilePixels = NDArray[np.uint8]
 
 
-def signed_pixels(values: Array, limit: float) -> Pixels:
+def signed_pixels(values: Array, limit: float) -> TilePixels:
     """Colour signed values of any shape, from -limit to limit, 0 in the middle; RGB is a new last axis."""
     palette = signed_palette()
     middle = len(palette) // 2
     index = np.rint(np.clip(values / limit, -1, 1) * middle).astype(np.int16) + middle
-    colours: Pixels = palette[index]
+    colours: TilePixels = palette[index]
     return colours
 
 
-def hatched(height: int, width: int, theme: Theme) -> Pixels:
+def hatched(height: int, width: int, theme: Theme) -> TilePixels:
     """A tile with diagonal strokes, RGB (height, width, 3): nothing is there."""
     rows, columns = np.indices((height, width))
     stroke = ((rows + columns) % 4 == 0)[..., None]

@@ -19,7 +19,7 @@ _TURNING = {*EXIF, *RAW_EXIF, *XMP, *RAW_XMP}
 _TURNED_BY_DECODER = {"AVIF", "HEIF"}  # their container says which way up they are, and decoders follow it: XMP is a leftover
 
 Pixels = NDArray[Any]
-Box = tuple[int, int, int, int]
+PixelBox = tuple[int, int, int, int]
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:
@@ -72,7 +72,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image if type(image) is Image.Image and image.mode == "RGB" else image.convert("RGB")
 
 
-def _bands(image: Image.Image) -> Iterator[Box]:
+def _bands(image: Image.Image) -> Iterator[PixelBox]:
     rows = max(1, _BAND_PIXELS // image.width)
     for top in range(0, image.height, rows):
         yield 0, top, image.width, min(top + rows, image.height)

@@ -24,7 +24,7 @@ from resnet_viz.nets.blocks import ResidualBlock, ZeroPad, blocks_of
 from resnet_viz.nets.net import Net
 
 # Which part of the equation a step belongs to.
-Part = Literal["identity", "residual", "sum", "output"]
+EquationPart = Literal["identity", "residual", "sum", "output"]
 BlockKind = Literal["BasicBlock", "Bottleneck"]
 
 
@@ -34,7 +34,7 @@ class Step:
 
     name: str
     operation: str
-    part: Part
+    part: EquationPart
     values: Array
 
     @property
@@ -84,7 +84,7 @@ class SourceLine:
 
 
 @dataclass(frozen=True)
-class Source:
+class ForwardCode:
     """A block's forward pass as torchvision writes it."""
 
     title: str
@@ -112,7 +112,7 @@ def walk(net: Net, image: Image.Image, block: str) -> Walk:
     return Walk(net.name, net.title, block, kind, plain, steps)
 
 
-def forward_source(kind: BlockKind) -> Source:
+def forward_source(kind: BlockKind) -> ForwardCode:
     """Read the forward pass of a block from the installed torchvision, each line with the step that it makes."""
     forward = getattr(torchvision_resnet, kind).forward
     texts, first = inspect.getsourcelines(forward)
@@ -121,7 +121,7 @@ def forward_source(kind: BlockKind) -> Source:
         SourceLine(first + number, text, makes.get(number, ""))
         for number, text in enumerate(textwrap.dedent("".join(texts)).rstrip().splitlines())
     )
-    return Source(f"torchvision.models.resnet.{kind}.forward", torchvision.__version__, lines)
+    return ForwardCode(f"torchvision.models.resnet.{kind}.forward", torchvision.__version__, lines)
 
 
 def _made_by_line(source: str) -> dict[int, str]:
@@ -207,7 +207,7 @@ def _ordinal(number: int) -> str:
     return {1: "", 2: "second"}.get(number, f"{number}th")
 
 
-def _part(name: str, block: ResidualBlock) -> Part:
+def _part(name: str, block: ResidualBlock) -> EquationPart:
     if name in ("sum", "output"):
         return "sum" if name == "sum" else "output"
     return "identity" if name in ("x", "identity") and block.shortcut_kind != "none" else "residual"

@@ -14,8 +14,6 @@ from resnet_viz.nets.costs import count_parameters, multiply_adds
 
 STAGES, SIDE, CHANNELS = 3, 32, 16
 
-Shape = tuple[int, int, int]
-
 
 @dataclass(frozen=True)
 class BlockCost:
@@ -26,7 +24,7 @@ class BlockCost:
 
     name: str
     stage: int
-    output: Shape
+    output: tuple[int, int, int]
     branch: int
     shortcut: int
     parameters: int

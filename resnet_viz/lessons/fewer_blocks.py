@@ -31,7 +31,7 @@ BATCH = 100
 Change = Literal["removed", "shuffled"]
 # The blocks that a picture passes, in their order.
 Plan = tuple[str, ...]
-Choice = TypeVar("Choice")
+Drawn = TypeVar("Drawn")
 
 
 @dataclass(frozen=True)
@@ -226,9 +226,9 @@ def _placed(whole: Plan, movable: Plan, order: Sequence[str]) -> Plan:
     return tuple(next(turn) if name in movable else name for name in whole)
 
 
-def _different(count: int, draw: Callable[[], Choice]) -> list[Choice]:
+def _different(count: int, draw: Callable[[], Drawn]) -> list[Drawn]:
     """Draw until so many differ."""
-    found: dict[Choice, None] = {}
+    found: dict[Drawn, None] = {}
     while len(found) < count:
         found[draw()] = None
     return list(found)

@@ -5,7 +5,6 @@ a 1x1 convolution with stride 2. `run` looks at both on real features, or on a p
 """
 
 import copy
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, cast
 
@@ -23,10 +22,10 @@ from resnet_viz.nets.costs import count_parameters
 from resnet_viz.nets.net import Net, WeightsError
 from resnet_viz.nets.twins import copy_tree
 from resnet_viz.nets.zoo import read_card
+from resnet_viz.progress import OnProgress
 
-Shape = tuple[int, int, int]
-Option = Literal["identity", "A", "B"]
-Step = Callable[[int, int], None]
+FeatureShape = tuple[int, int, int]
+MatchingOption = Literal["identity", "A", "B"]
 
 # The picture as an example of its own: 3 channels of 64x64 pixels become 6 of 32x32.
 PICTURE, PICTURE_SIDE, PICTURE_CHANNELS = "picture", 64, 6
@@ -40,8 +39,8 @@ ROUNDING = 1e-5
 class Offer:
     """What a shortcut makes of the input's shape: None, with the reason, where it cannot work on it."""
 
-    option: Option
-    output: Shape | None
+    option: MatchingOption
+    output: FeatureShape | None
     parameters: int
     fits: bool
     reason: str
@@ -51,8 +50,8 @@ class Offer:
 class Mismatch:
     """Two shapes, (C, H, W), that are to be added, and what each shortcut would do; `stride` is None where none fits."""
 
-    input: Shape
-    output: Shape
+    input: FeatureShape
+    output: FeatureShape
     stride: int | None
     offers: tuple[Offer, ...]
 
@@ -66,7 +65,7 @@ class Mismatch:
         """Whether the channels differ."""
         return self.input[0] != self.output[0]
 
-    def offer(self, option: Option) -> Offer:
+    def offer(self, option: MatchingOption) -> Offer:
         """What one shortcut would do."""
         return next(offer for offer in self.offers if offer.option == option)
 
@@ -120,7 +119,7 @@ class Matched:
         return self.zero_padded[0].size, self.input[0].size
 
 
-def mismatch(given: Shape, wanted: Shape) -> Mismatch:
+def mismatch(given: FeatureShape, wanted: FeatureShape) -> Mismatch:
     """Compare two shapes and try every shortcut on them; ValueError for what is no shape."""
     for shape in (given, wanted):
         if any(not 1 <= size <= LARGEST for size in shape):
@@ -130,7 +129,7 @@ def mismatch(given: Shape, wanted: Shape) -> Mismatch:
     return Mismatch(given, wanted, stride, offers)
 
 
-def run(net: Net, image: Image.Image, source: str, *, seed: int = 0, on_step: Step | None = None) -> Matched:
+def run(net: Net, image: Image.Image, source: str, *, seed: int = 0, on_step: OnProgress | None = None) -> Matched:
     """Send a block's input, or the picture itself, through both options.
 
     `on_step(done, total)` is called after each picture that the linear maps are fitted to; what it raises stops the run.
@@ -194,16 +193,16 @@ def accuracies(names: tuple[str, ...]) -> dict[str, float]:
     return found
 
 
-def _strided(shape: Shape, stride: int) -> tuple[int, int]:
+def _strided(shape: FeatureShape, stride: int) -> tuple[int, int]:
     return -(-shape[1] // stride), -(-shape[2] // stride)
 
 
-def _identity(given: Shape, wanted: Shape) -> Offer:
+def _identity(given: FeatureShape, wanted: FeatureShape) -> Offer:
     fits = given == wanted
     return Offer("identity", given, 0, fits, "the shapes are the same" if fits else f"{_x(given)} is not {_x(wanted)}")
 
 
-def _zero_pad(given: Shape, wanted: Shape, stride: int) -> Offer:
+def _zero_pad(given: FeatureShape, wanted: FeatureShape, stride: int) -> Offer:
     try:
         pad = ZeroPad(given[0], wanted[0], stride)
     except ValueError:
@@ -212,7 +211,7 @@ def _zero_pad(given: Shape, wanted: Shape, stride: int) -> Offer:
     return Offer("A", made, 0, made == wanted, _verdict(made, wanted))
 
 
-def _projection(given: Shape, wanted: Shape, stride: int) -> Offer:
+def _projection(given: FeatureShape, wanted: FeatureShape, stride: int) -> Offer:
     with torch.device("meta"):
         projection = _new_projection(given[0], wanted[0], stride)
         made = _shape(projection(torch.empty(1, *given)))
@@ -223,16 +222,16 @@ def _new_projection(channels: int, wider: int, stride: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(channels, wider, 1, stride, bias=False), nn.BatchNorm2d(wider)).eval()
 
 
-def _shape(features: Tensor) -> Shape:
+def _shape(features: Tensor) -> FeatureShape:
     channels, height, width = features.shape[1:]
     return channels, height, width
 
 
-def _verdict(made: Shape, wanted: Shape) -> str:
+def _verdict(made: FeatureShape, wanted: FeatureShape) -> str:
     return f"it makes {_x(made)}" if made == wanted else f"it makes {_x(made)}, not {_x(wanted)}"
 
 
-def _x(shape: Shape) -> str:
+def _x(shape: FeatureShape) -> str:
     return "×".join(map(str, shape))
 
 

@@ -23,8 +23,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from resnet_viz.analyses.activations import Array
+from resnet_viz.progress import OnProgress
 
-Step = Callable[[int, int], None]
 SignalKind = Literal["wave", "picture"]
 
 CHANNELS, DEEPEST, CLASSES, WAVE = 12, 110, 10, 256
@@ -92,7 +92,7 @@ def run(
     batch_norm: bool = True,
     branch: float = 1.0,
     seed: int = 0,
-    on_step: Step | None = None,
+    on_step: OnProgress | None = None,
 ) -> SignalThroughDepth:
     """Send a signal, (1, L) or (3, H, W), through both chains to every depth of `DEPTHS`, and the gradients back.
 

@@ -50,7 +50,7 @@ class SuperResolver(nn.Module):
         raise NotImplementedError
 
 
-class Plain(SuperResolver):
+class PlainChain(SuperResolver):
     """`depth` convolutions with a ReLU between each two."""
 
     def __init__(self, depth: int, channels: int) -> None:
@@ -68,7 +68,7 @@ class Plain(SuperResolver):
         return output
 
 
-class GlobalResidual(Plain):
+class GlobalResidual(PlainChain):
     """The same layers, whose output is the residual."""
 
     def forward(self, upsampled: Tensor, low: Tensor, factor: int) -> Tensor:
@@ -151,7 +151,7 @@ def multiply_adds(net: SuperResolver, factor: int) -> float:
 def _layers(name: str, depth: int, channels: int, factors: Sequence[int]) -> SuperResolver:
     if name == "shuffle":
         return PixelShuffle(factors)
-    return {"plain": Plain, "global": GlobalResidual, "blocks": ResidualBlocks}[name](depth, channels)
+    return {"plain": PlainChain, "global": GlobalResidual, "blocks": ResidualBlocks}[name](depth, channels)
 
 
 @torch.no_grad()

@@ -5,7 +5,6 @@ bicubic.
 """
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,9 +15,9 @@ from resnet_viz.analyses.activations import Array
 from resnet_viz.lessons.super_resolution import Picture, Problem, Quality, luminance, problem, quality
 from resnet_viz.lessons.super_resolution_nets import DESIGNS
 from resnet_viz.lessons.super_resolution_recorded import network
+from resnet_viz.progress import OnProgress, ignore_progress
 
 DETAIL = 60
-OnNetwork = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +44,7 @@ class Attempts:
         return self.problem.nbytes + sum(attempt.picture.nbytes for attempt in self.attempts)
 
 
-def super_resolve(image: Image.Image, factor: int, on_network: OnNetwork = lambda *_: None) -> Attempts:
+def super_resolve(image: Image.Image, factor: int, on_network: OnProgress = ignore_progress) -> Attempts:
     """Give a picture to every recorded network; raises what `problem` and `network` raise."""
     asked = problem(image, factor)
     attempts = []

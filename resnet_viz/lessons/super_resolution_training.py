@@ -6,7 +6,7 @@ networks see the same patches, and a run that was interrupted goes on as if it h
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -22,14 +22,13 @@ from resnet_viz.analyses.activations import Array
 from resnet_viz.images import open_image
 from resnet_viz.lessons.super_resolution import FACTORS, MULTIPLE, SIDE, Picture, Quality, degrade, luminance, psnr, ssim, view
 from resnet_viz.lessons.super_resolution_nets import DESIGNS, SuperResolver, build, multiply_adds, parameters
+from resnet_viz.progress import OnPartial
 
 TRAINING_PHOTOS = ("coffee-photo.jpg", "flower-photo.jpg", "pagoda-photo.jpg", "raccoon-photo.jpg", "rocket-photo.jpg")
 VALIDATION_PHOTOS = ("astronaut-photo.jpg", "cat-photo.jpg")
 # The middle of each validation photo that a curve is measured on.
 WINDOW = 120
 WARM_UP = 0.05
-# (done, total, what there is of the curves)
-OnStep = Callable[[int, int, Array | None], None]
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ class SuperResolutionRecipe:
 
 
 @dataclass(frozen=True, eq=False)
-class Photo:
+class TrainingPhoto:
     """Luminances / 255 of a photo: the target (H, W), and by factor the small one and that upsampled."""
 
     target: Tensor
@@ -121,7 +120,9 @@ class Training:
         self.seconds += time.perf_counter() - started
 
 
-def train_all(factor: int, depth: int = 12, steps: int = 300, rate: float = 1e-3, on_step: OnStep | None = None) -> Trials:
+def train_all(
+    factor: int, depth: int = 12, steps: int = 300, rate: float = 1e-3, on_step: OnPartial[Array] | None = None
+) -> Trials:
     """Train all four side by side in small, so that one can watch: batches of 4, one factor, the photos at one size.
 
     `on_step` hears of every step; its map is (points, 2 + networks): the step, and the PSNR of bicubic and of each in dB.
@@ -201,13 +202,13 @@ def moments_of(steps: int) -> list[int]:
 
 
 @cache
-def training_photos(heights: tuple[int, ...]) -> tuple[Photo, ...]:
+def training_photos(heights: tuple[int, ...]) -> tuple[TrainingPhoto, ...]:
     """The photos that are trained on, at each height of the shorter side."""
     return tuple(_photo(_scaled(name, height)) for name in TRAINING_PHOTOS for height in heights)
 
 
 @cache
-def validation_photos() -> tuple[Photo, ...]:
+def validation_photos() -> tuple[TrainingPhoto, ...]:
     """The photos that curves are measured on, as a lesson shows them."""
     return tuple(_photo(view(open_image(assets.SAMPLES_FOLDER / name))) for name in VALIDATION_PHOTOS)
 
@@ -268,10 +269,10 @@ def _scaled(name: str, height: int) -> Picture:
     return np.asarray(image.crop((0, 0, width, height)))
 
 
-def _photo(target: Picture) -> Photo:
+def _photo(target: Picture) -> TrainingPhoto:
     made = {factor: degrade(target, factor) for factor in FACTORS}
     low = {factor: _tensor(pictures[0]) for factor, pictures in made.items()}
-    return Photo(_tensor(target), low, {factor: _tensor(pictures[1]) for factor, pictures in made.items()})
+    return TrainingPhoto(_tensor(target), low, {factor: _tensor(pictures[1]) for factor, pictures in made.items()})
 
 
 def _tensor(picture: Picture) -> Tensor:

@@ -5,21 +5,18 @@ with it, so that there N need only learn sin(3x). Narrow networks gain much by t
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from resnet_viz.analyses.activations import Array
+from resnet_viz.progress import OnPartial, ignore_progress
 
 REACH, POINTS = 4.0, 161
 STEPS, FRAMES, RATE = 3000, 40, 4e-3
 # Wider layers would be multiplied in several threads.
 WIDTHS = (8, 16, 32)
 MOST_STEPS = 5000
-
-# (done, total, frames so far: (2, frames, points), what the network makes without and with the skip)
-OnStep = Callable[[int, int, Array | None], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +46,7 @@ class ToyFit:
         return self.without.nbytes + self.beside.nbytes
 
 
-def fit(width: int = 16, steps: int = STEPS, seed: int = 0, on_step: OnStep = lambda *_: None) -> ToyFit:
+def fit(width: int = 16, steps: int = STEPS, seed: int = 0, on_step: OnPartial[Array] = ignore_progress) -> ToyFit:
     """Fit both, a step of the one and a step of the other; ValueError for a width or a number of steps that is not offered."""
     if width not in WIDTHS:
         raise ValueError(f"A width of {width} is not one of {', '.join(map(str, WIDTHS))}: choose one of these.")

@@ -4,7 +4,7 @@ import atexit
 import hashlib
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
@@ -16,8 +16,7 @@ from urllib.request import Request, urlopen
 from uuid import uuid4
 
 from resnet_viz.nets.net import WeightsError
-
-OnProgress = Callable[[int, int], None]
+from resnet_viz.progress import OnProgress, ignore_progress
 
 CHUNK = 2**18
 TIMEOUT = 20.0
@@ -47,11 +46,7 @@ class WantedFile:
         return urlsplit(self.url).netloc.rpartition("@")[2]
 
 
-def unheard(_done: int, _total: int) -> None:
-    """Progress that nobody follows."""
-
-
-def download(wanted: WantedFile, on_progress: OnProgress = unheard) -> None:
+def download(wanted: WantedFile, on_progress: OnProgress = ignore_progress) -> None:
     """Bring a file to its target, in one step at the end; every other way out leaves nothing behind.
 
     `on_progress` gets the bytes that have arrived and how many there will be; what it raises cancels. Raises WeightsError with

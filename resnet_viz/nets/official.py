@@ -17,8 +17,9 @@ import torch
 from torch import nn
 from torchvision.models import WeightsEnum, get_model_weights
 
-from resnet_viz.nets.download import TIMEOUT, OnProgress, WantedFile, download, unheard
+from resnet_viz.nets.download import TIMEOUT, WantedFile, download
 from resnet_viz.nets.net import WeightsError
+from resnet_viz.progress import OnProgress, ignore_progress
 from resnet_viz.settings import SettingError, WeightsSettings
 
 LOG = logging.getLogger(__name__)
@@ -53,7 +54,7 @@ def weights_url(official: WeightsEnum) -> str:
     return f"{mirror.rstrip('/')}/{_name(official)}" if mirror else str(official.url)
 
 
-def fetch(official: WeightsEnum, on_progress: OnProgress = unheard, timeout: float = TIMEOUT) -> Path:
+def fetch(official: WeightsEnum, on_progress: OnProgress = ignore_progress, timeout: float = TIMEOUT) -> Path:
     """Return the file of official weights; where it is not here, or is not what its name says, it is downloaded.
 
     Whoever asks for the same file meanwhile waits for it. `on_progress` gets the bytes that have arrived and how many there

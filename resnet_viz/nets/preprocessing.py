@@ -21,7 +21,7 @@ LARGEST = 1024
 SHARPEST = 672
 
 Framing = Literal["crop", "fit"]
-Box = tuple[float, float, float, float]
+CropBox = tuple[float, float, float, float]
 
 
 class Preset(Protocol):
@@ -90,7 +90,7 @@ class Preprocessing:
         cropped: Image.Image = transforms.center_crop(resized, [self.crop])
         return cropped
 
-    def crop_box(self, size: tuple[int, int]) -> Box:
+    def crop_box(self, size: tuple[int, int]) -> CropBox:
         """Return what of a photo of this size (width, height) the network sees: left, top, right, bottom, in its pixels.
 
         The edges may lie between two pixels, and outside a fitted photo, where the mean colour is.
@@ -148,6 +148,6 @@ def _fitted(size: tuple[int, int], side: int) -> tuple[int, int]:
     return max(1, round(size[0] * side / longer)), max(1, round(size[1] * side / longer))
 
 
-def _inside(box: Box, size: tuple[int, int]) -> Box:
+def _inside(box: CropBox, size: tuple[int, int]) -> CropBox:
     """Keep rounding errors from reaching over the photo's edge, which Pillow refuses."""
     return max(0.0, box[0]), max(0.0, box[1]), min(float(size[0]), box[2]), min(float(size[1]), box[3])

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Precision = Literal["float32", "bfloat16"]
+TrainingPrecision = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Recipe:
     weight_decay: float = 5e-4
     padding: int = 4
     seed: int = 0
-    precision: Precision = "float32"
+    precision: TrainingPrecision = "float32"
     smallest_crop: float | None = None
     sizes: tuple[tuple[int, int], ...] = ()
     label_smoothing: float = 0.0

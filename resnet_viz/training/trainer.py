@@ -21,7 +21,7 @@ from torchvision.transforms.v2 import functional as transforms
 from resnet_viz.nets.blocks import blocks_of
 from resnet_viz.training.augmentation import padded_crop, resized_crop
 from resnet_viz.training.data import Dataset, Split
-from resnet_viz.training.recipe import Precision, Recipe
+from resnet_viz.training.recipe import Recipe, TrainingPrecision
 from resnet_viz.training.tasks import CIFAR10, TrainingTask
 
 GRADIENT_NORM_EVERY = 8
@@ -111,13 +111,13 @@ def learning_rate(recipe: Recipe, progress: float) -> float:
 
 
 @torch.no_grad()
-def evaluate(net: nn.Module, split: Split, precision: Precision = "float32", size: int | None = None) -> Score:
+def evaluate(net: nn.Module, split: Split, precision: TrainingPrecision = "float32", size: int | None = None) -> Score:
     """Score a split without augmentation, at its own size or resized to `size` pixels; leaves `net` in evaluation mode."""
     return score(logits_of(net, split, precision, size), split.labels)
 
 
 @torch.no_grad()
-def logits_of(net: nn.Module, split: Split, precision: Precision = "float32", size: int | None = None) -> Tensor:
+def logits_of(net: nn.Module, split: Split, precision: TrainingPrecision = "float32", size: int | None = None) -> Tensor:
     """Return the logits float32 (N, classes) of a split; leaves the network in evaluation mode."""
     net.eval()
     device = next(net.parameters()).device
@@ -143,13 +143,13 @@ def normalise(images: Tensor, task: TrainingTask = CIFAR10) -> Tensor:
     return ((images.float() / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
 
 
-def fastest_precision(net: nn.Module, side: int = 32, batch_size: int = 128) -> Precision:
+def fastest_precision(net: nn.Module, side: int = 32, batch_size: int = 128) -> TrainingPrecision:
     """Time a training step in each precision: bfloat16 is several times slower on processors without instructions for it."""
     trial = copy.deepcopy(net)  # a training step moves the batch norms' statistics
     device = next(trial.parameters()).device
     images = torch.zeros(batch_size, 3, side, side, device=device)
-    times: dict[Precision, float] = {}
-    for precision in get_args(Precision):
+    times: dict[TrainingPrecision, float] = {}
+    for precision in get_args(TrainingPrecision):
         for _ in range(2):
             start = time.perf_counter()
             with _autocast(device, precision):
@@ -215,7 +215,7 @@ def _train_epoch(run: TrainingState, split: Split, recipe: Recipe, epoch: int) -
     return loss_sum / seen, errors / seen, dict(zip(blocks, means, strict=True))
 
 
-def _autocast(device: torch.device, precision: Precision) -> torch.autocast:
+def _autocast(device: torch.device, precision: TrainingPrecision) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
 

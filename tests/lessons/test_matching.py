@@ -12,11 +12,11 @@ from torch.nn import functional as F
 
 import resnet_viz as rv
 from resnet_viz.engine import wire
-from resnet_viz.engine.job_types import KINDS
+from resnet_viz.engine.job_types import JOB_TYPES
 from resnet_viz.figures.lessons.matching import kept_and_zero, shapes, survivors
 from resnet_viz.figures.theme import IDENTITY, RESIDUAL
 from resnet_viz.lessons import matching
-from resnet_viz.lessons.matching import Shape, accuracies, mismatch, run, survival
+from resnet_viz.lessons.matching import FeatureShape, accuracies, mismatch, run, survival
 from resnet_viz.nets.blocks import ZeroPad
 
 
@@ -42,7 +42,7 @@ def small_gallery(monkeypatch: pytest.MonkeyPatch, gallery: list[Image.Image]) -
     ],
 )
 def test_s12_the_mismatch_is_named_and_what_fits_can_really_be_added(
-    *, given: Shape, wanted: Shape, spatial: bool, channels: bool, fitting: set[str]
+    *, given: FeatureShape, wanted: FeatureShape, spatial: bool, channels: bool, fitting: set[str]
 ) -> None:
     found = mismatch(given, wanted)
     assert (found.spatial, found.channels) == (spatial, channels)
@@ -184,7 +184,7 @@ def test_a_block_that_changes_no_shape_gets_a_sentence(
 
 
 def test_the_answer_travels(make_cifar: Callable[..., rv.Net], make_image: Callable[..., Image.Image]) -> None:
-    hint = KINDS["matched"].answer
+    hint = JOB_TYPES["matched"].answer
     for option in ("A", "B"):
         found = run(make_cifar(option), make_image(seed=9), "layer2.0")
         back = wire.decode(wire.encode(found, hint), hint, 10**8)

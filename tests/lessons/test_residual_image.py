@@ -10,7 +10,7 @@ from PIL import Image
 
 from resnet_viz.analyses.inspection import Inspection
 from resnet_viz.engine import wire
-from resnet_viz.engine.job_types import KINDS
+from resnet_viz.engine.job_types import JOB_TYPES
 from resnet_viz.figures.lessons.residual_image import residual_equation
 from resnet_viz.figures.lessons.residual_meaning import residual_meaning
 from resnet_viz.figures.theme import IDENTITY, RESIDUAL, SUM
@@ -54,7 +54,7 @@ def test_s02_the_equation_says_whether_it_holds(make_image: Callable[..., Image.
 
 def test_s02_it_travels_and_what_cannot_be_done_gets_a_sentence(make_image: Callable[..., Image.Image]) -> None:
     found = residual_image(make_image(60, 48), 2)
-    answer = KINDS["residual image"].answer
+    answer = JOB_TYPES["residual image"].answer
     assert np.array_equal(wire.decode(wire.encode(found, answer), answer, 2**22).sum, found.sum)
     with pytest.raises(ValueError, match="not one of 2, 3, 4"):
         residual_image(make_image(60, 48), 7)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from resnet_viz.engine import wire
-from resnet_viz.engine.job_types import KINDS
+from resnet_viz.engine.job_types import JOB_TYPES
 from resnet_viz.figures.lessons.signal import signal_depth, signal_panels
 from resnet_viz.figures.theme import IDENTITY, PLAIN
 from resnet_viz.lessons.signal import CHANNELS, CLASSES, DEPTHS, SignalThroughDepth, run, wave
@@ -137,7 +137,7 @@ def test_it_reports_every_two_layers_and_stops_where_that_raises() -> None:
 
 
 def test_the_answer_travels(through: SignalThroughDepth) -> None:
-    hint = KINDS["signal"].answer
+    hint = JOB_TYPES["signal"].answer
     back = wire.decode(wire.encode(through, hint), hint, 10**8)
     assert back.plain.maps.tobytes() == through.plain.maps.tobytes()
     assert back.nbytes == through.nbytes

@@ -16,7 +16,7 @@ from torchmetrics.functional.image import peak_signal_noise_ratio, structural_si
 
 from resnet_viz import assets
 from resnet_viz.engine import wire
-from resnet_viz.engine.job_types import KINDS
+from resnet_viz.engine.job_types import JOB_TYPES
 from resnet_viz.figures.lessons.super_resolution import problem_pictures, resolved_pictures
 from resnet_viz.figures.lessons.super_resolution_training import curves_so_far, super_resolution_curves
 from resnet_viz.figures.theme import IDENTITY, PLAIN, SUM
@@ -225,7 +225,7 @@ def test_s04_live_training_reports_and_measures_what_it_trained(trials: Trials) 
     assert by_name["plain"].psnr[0] < 15
     assert heard[1] == (0, 8, True)
     assert len(heard) == 1 + 8 * 4
-    answer = KINDS["super-resolution training"].answer
+    answer = JOB_TYPES["super-resolution training"].answer
     back = wire.decode(wire.encode(trials, answer), answer, 2**20)
     assert np.array_equal(back.trials[0].psnr, trials.trials[0].psnr)
 
@@ -354,7 +354,7 @@ def test_s04_every_network_gets_the_persons_picture(attempts: Attempts) -> None:
         # The same is added to each colour, so that luminance is what the network made, but for what is cut off and rounded.
         inside = (attempt.picture > 0).all(2) & (attempt.picture < 255).all(2)
         assert np.abs(grey(attempt.picture) - values)[inside].max() < 0.51
-    answer = KINDS["super-resolution"].answer
+    answer = JOB_TYPES["super-resolution"].answer
     back = wire.decode(wire.encode(attempts, answer), answer, 2**22)
     assert np.array_equal(back.attempts[1].picture, attempts.attempts[1].picture)
 
@@ -394,5 +394,5 @@ def test_the_smaller_side_decides_and_bytes_stay_bytes(cat: Image.Image) -> None
     assert found.target.shape == (48, 48, 3)
     assert {found.target.dtype, found.low.dtype, found.upsampled.dtype} == {np.dtype(np.uint8)}
     assert np.array_equal(degrade(found.target, 2)[1], found.upsampled)
-    answer = KINDS["problem"].answer
+    answer = JOB_TYPES["problem"].answer
     assert np.array_equal(wire.decode(wire.encode(found, answer), answer, 2**20).low, found.low)

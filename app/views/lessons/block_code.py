@@ -5,7 +5,7 @@ import streamlit as st
 from app import show
 from app.views.lessons import lesson, subject, walking
 from app.views.lessons.lesson import Lesson
-from resnet_viz.lessons.block_steps import Source, SourceLine, Walk, forward_source
+from resnet_viz.lessons.block_steps import ForwardCode, SourceLine, Walk, forward_source
 
 STYLE = """<style>
 .st-key-code-lines { gap: 0; border-left: 2px solid rgba(128, 128, 128, 0.35); padding-left: 0.5rem; }
@@ -40,7 +40,7 @@ def body() -> str:
     return f"Line {active.number}, {active.text.strip()}: {walking.sentence(walk, walk.step(active.makes))}"
 
 
-def _code(source: Source, walk: Walk, active: SourceLine) -> None:
+def _code(source: ForwardCode, walk: Walk, active: SourceLine) -> None:
     st.html(STYLE)
     st.caption(f"{show.escape(source.title)} as installed, torchvision {show.escape(source.version)}")
     with st.container(key="code-lines"):

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-Kind = Literal["images", "checkpoints"]
+FileKind = Literal["images", "checkpoints"]
 
 _SCRIPT = Path(__file__).with_name("child.py")
 _FOLDER = Path(__file__).parents[3]
@@ -53,7 +53,7 @@ class KilledError(RuntimeError):
 class WarmProcess:
     """Parses files in forks of one process; call `close` in the end."""
 
-    def __init__(self, kind: Kind) -> None:
+    def __init__(self, kind: FileKind) -> None:
         self._kind = kind
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None

@@ -15,7 +15,7 @@ from resnet_viz.analyses.inspection import BlockInspection, Inspection
 from resnet_viz.figures.attribution.backdrop import Photo, backdrop
 from resnet_viz.figures.attribution.overlay import Cells, tint
 from resnet_viz.figures.block.block_equation import Scale
-from resnet_viz.figures.pictures import data_url
+from resnet_viz.figures.data_urls import data_url
 from resnet_viz.figures.theme import LIGHT, Theme, finish, short
 
 WIDTH, GAP, TITLE, TOP = 1340, 8, 20, 44

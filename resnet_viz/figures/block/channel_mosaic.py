@@ -16,7 +16,7 @@ from resnet_viz.analyses.inspection import BlockInspection
 from resnet_viz.figures.block.block_equation import HOVER, term_maps, term_name
 from resnet_viz.figures.block.equation_words import Term
 from resnet_viz.figures.cells import STACKED
-from resnet_viz.figures.pictures import data_url
+from resnet_viz.figures.data_urls import data_url
 from resnet_viz.figures.theme import LIGHT, SIGNED, Theme, finish, rgb, short, signed_palette
 
 GAP = 1

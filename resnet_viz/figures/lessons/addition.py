@@ -10,7 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from resnet_viz.analyses.activations import Array
-from resnet_viz.figures.pictures import data_url
+from resnet_viz.figures.data_urls import data_url
 from resnet_viz.figures.theme import IDENTITY, LIGHT, RESIDUAL, SUM, Theme, finish, translucent
 from resnet_viz.figures.tiles import tiles
 from resnet_viz.lessons.addition import NextLayer, Vectors

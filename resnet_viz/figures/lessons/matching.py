@@ -10,13 +10,13 @@ import plotly.graph_objects as go
 from PIL import Image
 
 from resnet_viz.analyses.activations import Array
-from resnet_viz.figures.pictures import data_url
+from resnet_viz.figures.data_urls import data_url
 from resnet_viz.figures.theme import IDENTITY, LIGHT, RESIDUAL, Theme, finish, rgb, short
 from resnet_viz.figures.tiles import Pixels, signed_pixels, tiles
-from resnet_viz.lessons.matching import PICTURE, Matched, Mismatch, Option, Shape, Survival
+from resnet_viz.lessons.matching import PICTURE, FeatureShape, Matched, Mismatch, MatchingOption, Survival
 
 TOP, HEIGHT, WIDTH = 44, 470, 1080
-OPTIONS: dict[Option, str] = {"identity": "identity", "A": "option A: zeros", "B": "option B: projection"}
+OPTIONS: dict[MatchingOption, str] = {"identity": "identity", "A": "option A: zeros", "B": "option B: projection"}
 
 # A stack of channels: its greatest side, the step from one drawn channel to the next, and how many are drawn.
 SIDE, STEP, MOST_DRAWN = 0.72, 0.035, 6
@@ -189,7 +189,7 @@ def _bars(fig: go.Figure, a: Survival, b: Survival, theme: Theme) -> None:
 
 
 def _stack(
-    fig: go.Figure, x: float, y: float, shape: Shape, largest: int, colour: str, theme: Theme, zeros: float = 0.0
+    fig: go.Figure, x: float, y: float, shape: FeatureShape, largest: int, colour: str, theme: Theme, zeros: float = 0.0
 ) -> None:
     """Draw some channels behind one another, those of zeros, a share of them, dashed and empty; with the shape beside."""
     drawn = min(MOST_DRAWN, max(1, round(math.log2(shape[0])) if shape[0] > 1 else 1))

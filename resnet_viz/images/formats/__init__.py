@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from resnet_viz.images.formats import bmp, gif, heif, jpeg, png, tiff, webp
-from resnet_viz.images.formats.recognition import recognise
+from resnet_viz.images.formats.detection import recognise
 from resnet_viz.images.formats.stripped import Stripped
 
 STRIP: Final[dict[str, Callable[[bytes], Stripped]]] = {

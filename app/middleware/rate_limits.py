@@ -7,7 +7,7 @@ from app import sessions
 from app.middleware.buckets import Buckets
 from app.settings import settings
 
-Kind = Literal["upload", "computation"]
+LimitedAction = Literal["upload", "computation"]
 
 
 class TooOftenError(RuntimeError):
@@ -18,14 +18,14 @@ class TooOftenError(RuntimeError):
         self.seconds = seconds
 
 
-def admit(kind: Kind) -> None:
+def admit(kind: LimitedAction) -> None:
     """Count one more of this session's uploads or computations; TooOftenError with a sentence when there were too many.
 
     Call it before the work starts, and not for results that are there already.
     """
     seconds = _buckets()[kind].take(sessions.name())
     if seconds:
-        sentences: dict[Kind, str] = {
+        sentences: dict[LimitedAction, str] = {
             "upload": f"That was a lot of files in a short time. Wait {spoken(seconds)}, then give this one again.",
             "computation": f"That was a lot to compute in a short time. Wait {spoken(seconds)}, then try again.",
         }
@@ -40,5 +40,5 @@ def spoken(seconds: int) -> str:
 
 
 @cache
-def _buckets() -> dict[Kind, Buckets]:
+def _buckets() -> dict[LimitedAction, Buckets]:
     return {"upload": Buckets(settings().uploads_per_minute), "computation": Buckets(settings().computations_per_minute)}

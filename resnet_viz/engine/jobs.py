@@ -43,11 +43,11 @@ class JobCancelledError(Exception):
 class Job:
     """One analysis of one image by one network. Two jobs are equal if their answers are.
 
-    `kind` is a key of `resnet_viz.engine.job_types.JOB_TYPES`, `model` a network of the catalogue, `image` the SHA-256 of `data`,
-    which are the image's bytes, and `target` a class index, or None for the predicted class. `owner` identifies the session that
-    uploaded the checkpoint, together with its settings; it is empty for the catalogue's networks. `framing` is the framing of the
-    preprocessing: which part of the image the network sees. A `public` image ships with the app, so any session may share its
-    results.
+    `kind` is a key of `resnet_viz.engine.job_types.JOB_TYPES`, `model` a network of the catalogue, `image` the SHA-256 of
+    `data`, which are the image's bytes, and `target` a class index, or None for the predicted class. `owner` identifies the
+    session that uploaded the checkpoint, together with its settings; it is empty for the catalogue's networks. `framing` is the
+    framing of the preprocessing: which part of the image the network sees. A `public` image ships with the app, so any session
+    may share its results.
     """
 
     kind: str

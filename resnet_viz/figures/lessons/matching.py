@@ -12,8 +12,8 @@ from PIL import Image
 from resnet_viz.analyses.activations import Array
 from resnet_viz.figures.data_urls import data_url
 from resnet_viz.figures.theme import IDENTITY, LIGHT, RESIDUAL, Theme, finish, rgb, short
-from resnet_viz.figures.tiles import Pixels, signed_pixels, tiles
-from resnet_viz.lessons.matching import PICTURE, FeatureShape, Matched, Mismatch, MatchingOption, Survival
+from resnet_viz.figures.tiles import TilePixels, signed_pixels, tiles
+from resnet_viz.lessons.matching import PICTURE, FeatureShape, Matched, MatchingOption, Mismatch, Survival
 
 TOP, HEIGHT, WIDTH = 44, 470, 1080
 OPTIONS: dict[MatchingOption, str] = {"identity": "identity", "A": "option A: zeros", "B": "option B: projection"}
@@ -212,7 +212,7 @@ def _stack(
 
 
 def _sheet(fig: go.Figure, x: float, y: float, width: float, height: float, picture: Image.Image, colour: str) -> None:
-    # Pixels stay square where the browser would smooth them.
+    # TilePixels stay square where the browser would smooth them.
     times = max(1, round(UPSCALED / max(picture.size)))
     large = picture.resize((picture.width * times, picture.height * times), Image.Resampling.NEAREST)
     fig.add_layout_image(
@@ -239,7 +239,7 @@ def _canvas(fig: go.Figure, x: tuple[float, float], y: tuple[float, float]) -> N
     )
 
 
-def _shown(result: Matched, channel: int) -> Pixels:
+def _shown(result: Matched, channel: int) -> TilePixels:
     """A picture's colours, or one channel on the signed scale; RGB (H, W, 3)."""
     if result.source == PICTURE:
         return np.rint(np.moveaxis(result.input, 0, -1) * 255).astype(np.uint8)
@@ -247,7 +247,7 @@ def _shown(result: Matched, channel: int) -> Pixels:
     return signed_pixels(result.input[channel], limit)
 
 
-def _fade(pixels: Pixels, stride: int, theme: Theme) -> Image.Image:
+def _fade(pixels: TilePixels, stride: int, theme: Theme) -> Image.Image:
     faded = np.rint(pixels * (1 - FADED) + rgb(theme.surface) * FADED).astype(np.uint8)
     faded[::stride, ::stride] = pixels[::stride, ::stride]
     return Image.fromarray(faded)

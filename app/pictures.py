@@ -15,7 +15,7 @@ THUMBNAIL, ORIGINAL, SMALL = 112, 600, 448
 
 @dataclass(frozen=True)
 class Preview:
-    """The original: its size in pixels, (width, height), and its pictures as addresses that carry their bytes."""
+    """The original: its size in pixels, (width, height), and its images as addresses that carry their bytes."""
 
     size: tuple[int, int]
     original: str
@@ -57,6 +57,6 @@ class Ground:
 
 
 def _thumbnail(image: Image.Image) -> str:
-    """The middle of a picture; one with fewer pixels than that keeps its own, which the browser enlarges."""
+    """The middle of an image; one with fewer pixels than that keeps its own, which the browser enlarges."""
     side = min(THUMBNAIL, *image.size)
     return data_url(ImageOps.fit(image, (side, side)), "PNG" if side < THUMBNAIL / 2 else "JPEG")

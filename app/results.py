@@ -48,17 +48,17 @@ def samples() -> dict[str, Sample]:
 
 @st.cache_data(show_spinner=False)
 def sample_thumbnails() -> str:
-    """A style sheet that gives each sample's button its picture, in every gallery."""
+    """A style sheet that gives each sample's button its image, in every gallery."""
     return "\n".join(_button_picture(sample.id, Preview.of(sample.data)) for sample in samples().values())
 
 
 def own_thumbnails(names: Sequence[str]) -> str:
-    """The same for pictures of the person's own."""
+    """The same for images of the person's own."""
     return "\n".join(_button_picture(name, preview(name)) for name in names)
 
 
 def own_pictures(shown: str = "") -> list[str]:
-    """The uploads of this session that are still here, and the picture `shown` if a link brought it; the latest first."""
+    """The uploads of this session that are still here, and the image `shown` if a link brought it; the latest first."""
     names: list[str] = st.session_state.setdefault("own_pictures", [])
     if shown and shown not in samples() and shown not in names:
         names.insert(0, shown)
@@ -72,7 +72,7 @@ def preview(image: str) -> Preview:
 
 
 def ground(image: str, asked: Subject) -> Ground:
-    """What a network sees of a picture, to lie under maps; MissingImageError where it is not here."""
+    """What a network sees of an image, to lie under maps; MissingImageError where it is not here."""
     data, sha256 = _picture(image)
     return _shown(image, f"{sha256} {asked.preprocessing}", lambda: Ground.of(data, asked.preprocessing))
 
@@ -125,7 +125,7 @@ def curves() -> dict[str, pd.DataFrame]:
 
 
 def add_upload(data: bytes) -> str:
-    """Check an uploaded picture and keep its bytes; returns its SHA-256, raises rv.ImageError with a sentence."""
+    """Check an uploaded image and keep its bytes; returns its SHA-256, raises rv.ImageError with a sentence."""
     name = _uploads().add(data, session())
     names: list[str] = st.session_state.setdefault("own_pictures", [])
     st.session_state["own_pictures"] = [name, *(each for each in names if each != name)]
@@ -135,7 +135,7 @@ def add_upload(data: bytes) -> str:
 def submit(asked: Subject, kind: str, image: str, target: int | None, view: str = "", **options: Option) -> Ticket:
     """Ask the engine about a sample (by id) or an upload (by SHA-256); what is not an option of the kind gets a sentence later.
 
-    Raises MissingImageError when the picture is not here, EngineError or middleware.TooOftenError where the job is not taken.
+    Raises MissingImageError when the image is not here, EngineError or middleware.TooOftenError where the job is not taken.
     """
     data, sha256 = _picture(image)
     job = Job(
@@ -240,7 +240,7 @@ def _pictures() -> Store[Preview | Ground]:
 
 
 def _shown(image: str, key: str, make: Callable[[], Encoded]) -> Encoded:
-    """A picture that is made once; an upload's is forgotten with its session."""
+    """An image that is made once; an upload's is forgotten with its session."""
     owner = EVERYBODY if image in samples() else session()
     found = _pictures().get(key, owner)
     if found is None:

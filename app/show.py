@@ -92,7 +92,7 @@ def chart(
 
 
 def picture(image: Image.Image, alt: str, key: str, side: int) -> None:
-    """A picture `side` pixels wide without a chart around it: there at once, for what is replaced in a moment."""
+    """An image `side` pixels wide without a chart around it: there at once, for what is replaced in a moment."""
     source, style = data_url(image, "JPEG"), "image-rendering: pixelated; max-width: 100%"
     with st.container(key=key):
         st.html(f"<img src='{source}' alt='{html.escape(alt)}' width='{side}' style='{style}'>")

@@ -1,4 +1,4 @@
-"""Pictures that people upload: in memory alone, under the SHA-256 of their bytes, as long as somebody's session claims them.
+"""Images that people upload: in memory alone, under the SHA-256 of their bytes, as long as somebody's session claims them.
 
 A link to an upload works for whoever has the link, while there is room.
 """
@@ -21,7 +21,7 @@ class Uploads:
         self._held: Store[bytes] = Store(MOST_BYTES, len, SHARE_BYTES)
 
     def add(self, data: bytes, session: str) -> str:
-        """Check a picture and keep its bytes; returns its SHA-256, raises rv.ImageError with a sentence."""
+        """Check an image and keep its bytes; returns its SHA-256, raises rv.ImageError with a sentence."""
         parsers.open_image(data)
         name = digest(data)
         self._held.put(name, data, session)

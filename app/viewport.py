@@ -1,4 +1,4 @@
-"""How much room there is: a phone gets pictures one under the other, a larger window side by side.
+"""How much room there is: a phone gets images one under the other, a larger window side by side.
 
 A script on the page says so when the window is not what the server takes it for: at first it goes by the browser's name.
 """

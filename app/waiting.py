@@ -74,7 +74,7 @@ def unknown(model: str) -> str:
 
 
 def inspection(subject: Subject, image: str, target: int | None, block: str) -> rv.Inspection:
-    """Inspect a picture block by block; raises what `first_good` knows."""
+    """Inspect an image block by block; raises what `first_good` knows."""
     view = f"inspection {subject.field}"
     return cast("rv.Inspection", _ask(subject, "block", "inspection", image, target, view, block=block))
 

@@ -20,7 +20,7 @@ from resnet_viz.analyses.inspection import inspect
 
 CAPTURE_LIMIT, INSPECT_LIMIT, PATH_LIMIT, CONDUCTANCE_LIMIT, CAMS_LIMIT = 1.08, 1.25, 1.05, 1.15, 1.1
 ABLATION_LIMITS = {"resnet18": 3.3, "resnet50": 7.4}
-# A pass of 8 pictures takes the least time a picture on the processors that were measured.
+# A pass of 8 images takes the least time an image on the processors that were measured.
 BEST_BATCH, PATH_STEPS, CONDUCTANCE_STEPS = 8, 32, 16
 SELDOM = 10
 

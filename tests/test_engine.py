@@ -320,7 +320,7 @@ class TestCancelling:
         until(lambda: ticket.progress.ahead is None)
         time.sleep(0.1)
         ticket.cancel()
-        # However busy the machine is: a pass of one picture and what comes next took so long a moment ago.
+        # However busy the machine is: a pass of one image and what comes next took so long a moment ago.
         assert timed(engine, job(seed=1)) < 1 + pair
 
     def test_no_hook_is_left(self, engine: LocalEngine) -> None:

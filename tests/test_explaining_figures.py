@@ -85,7 +85,7 @@ def every_figure(net: rv.Net, image: Image.Image, theme: Theme) -> dict[str, go.
 
 
 def draws_something(figure: go.Figure) -> bool:
-    """Whether there is a picture, or a trace with numbers that are not all the same; a figure without traces has neither."""
+    """Whether there is an image, or a trace with numbers that are not all the same; a figure without traces has neither."""
     pictures = [trace.source for trace in figure.data if trace.type == "image"] + [each.source for each in figure.layout.images]
     if any(np.asarray(decoded(source)).std() > 0 for source in pictures):
         return True

@@ -21,7 +21,7 @@ def box(name: bytes, *content: bytes) -> bytes:
 
 @dataclass
 class Heif:
-    """A file of the items given by number: their kind, their size, and what they hold; item 1 is the picture."""
+    """A file of the items given by number: their kind, their size, and what they hold; item 1 is the image."""
 
     brand: bytes = b"heic"
     items: dict[int, tuple[bytes, tuple[int, int], bytes]] = field(default_factory=dict)
@@ -71,7 +71,7 @@ def bits(*values: tuple[int, int]) -> bytes:
 
 
 def still_header(width: int, height: int) -> bytes:
-    """Return the sequence header of a still AV1 image: profile 0, still picture, reduced header, level 0, 16 bits a side."""
+    """Return the sequence header of a still AV1 image: profile 0, still image, reduced header, level 0, 16 bits a side."""
     payload = bits((0, 3), (1, 1), (1, 1), (0, 5), (15, 4), (15, 4), (width - 1, 16), (height - 1, 16))
     return bytes([0x0A, len(payload)]) + payload
 

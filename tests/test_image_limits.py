@@ -148,7 +148,7 @@ def test_pillow_is_left_as_it_was_and_warnings_do_not_leak() -> None:
 
 
 def test_decoding_takes_no_more_memory_than_the_limits_reckon_with(tmp_path: Path) -> None:
-    """A plain picture compresses to a few bytes, so that anyone can send one: what counts is what it takes to decode."""
+    """A plain image compresses to a few bytes, so that anyone can send one: what counts is what it takes to decode."""
     pictures = {
         "WebP": saved(Image.new("RGBA", (2800, 2800)), "WEBP", lossless=True, method=0),
         "AVIF": saved(Image.new("RGBA", (2800, 2800)), "AVIF", speed=10),

@@ -42,7 +42,7 @@ OPTIONS: dict[str, tuple[tuple[str, Any], ...]] = {
     "residual image": (("factor", 2), ("flipped", False)),
     "super-resolution": (("factor", 2),),
 }
-# Without a picture or a network of the catalogue: they stay in the app's process.
+# Without an image or a network of the catalogue: they stay in the app's process.
 PRACTISED = ("super-resolution training", "toy")
 
 

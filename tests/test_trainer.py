@@ -1,4 +1,4 @@
-"""The trainer on 64 synthetic pictures: what it learns, what it writes, and that an interruption changes nothing."""
+"""The trainer on 64 synthetic images: what it learns, what it writes, and that an interruption changes nothing."""
 
 import copy
 import csv

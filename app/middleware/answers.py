@@ -12,7 +12,7 @@ HEADERS = {
     "Permissions-Policy": "camera=(self), microphone=(), geolocation=(), display-capture=()",
 }
 # Everything comes from this server. Streamlit writes styles into the page, the pages write a few scripts (keys, scrolling), and
-# charts and pictures are made of data and blobs. Nothing evaluates text as a program.
+# charts and images are made of data and blobs. Nothing evaluates text as a program.
 POLICY = {
     "default-src": "'self'",
     "script-src": "'self' 'unsafe-inline' 'wasm-unsafe-eval'",

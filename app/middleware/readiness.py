@@ -1,4 +1,4 @@
-"""The readiness route: whether this server can do its job, as the engine finds out by inspecting a small picture."""
+"""The readiness route: whether this server can do its job, as the engine finds out by inspecting a small image."""
 
 import logging
 import time

@@ -1,4 +1,4 @@
-"""The open block: its equation in pictures and numbers, and behind it channels, Grad-CAM, depth and the table."""
+"""The open block: its equation in images and numbers, and behind it channels, Grad-CAM, depth and the table."""
 
 import streamlit as st
 

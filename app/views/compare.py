@@ -1,4 +1,4 @@
-"""Compare: how do two networks, or one network on two pictures, differ block by block?"""
+"""Compare: how do two networks, or one network on two images, differ block by block?"""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -48,7 +48,7 @@ def _result() -> tuple[rv.Comparison, Selection]:
 
 def _attempts() -> Iterator[Selection]:
     wanted, last_good = state.selection(), st.session_state.get("last_good_comparison", Selection())
-    # Where only a network cannot be had, the picture still can.
+    # Where only a network cannot be had, the image still can.
     for attempt in (wanted, replace(last_good, image=wanted.image), last_good, Selection()):
         yield completed(attempt, results.models())
 
@@ -92,6 +92,6 @@ def _opened(pairs: tuple[BlockPair, ...], name: str, right: rv.Inspection) -> Bl
 
 
 def _truth(chosen: Selection) -> str | None:
-    """Return the class of the one picture that both sides saw, if it is a sample whose class is known."""
+    """Return the class of the one image that both sides saw, if it is a sample whose class is known."""
     sample = None if chosen.right_image else results.samples().get(chosen.image)
     return sample.label if sample else None

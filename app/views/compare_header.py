@@ -29,7 +29,7 @@ def header(result: rv.Comparison, chosen: Selection) -> None:
 
 
 def sides(result: rv.Comparison, chosen: Selection) -> None:
-    """Each side's network, the crop it saw and what it says; where both see the same picture, the ways to another one."""
+    """Each side's network, the crop it saw and what it says; where both see the same image, the ways to another one."""
     mode = mode_of(chosen)
     if mode == "pictures":
         _network_picker("Network", "both", chosen.left)

@@ -24,7 +24,7 @@ def mode_of(chosen: Selection) -> Mode:
 
 
 def completed(chosen: Selection, models: ModelInfos) -> Selection:
-    """Name both sides: a famous pair, or one network on two pictures where no pair has its trained weights on this machine."""
+    """Name both sides: a famous pair, or one network on two images where no pair has its trained weights on this machine."""
     if chosen.left and chosen.right:
         return chosen
     pair = suggested_pair(models)
@@ -65,7 +65,7 @@ def suggested_pair(models: ModelInfos) -> tuple[str, str] | None:
 
 
 def another_sample(image: str) -> str:
-    """Return a sample that is not this picture."""
+    """Return a sample that is not this image."""
     return next(sample for sample in OTHER_SAMPLES if sample != image)
 
 

@@ -1,4 +1,4 @@
-"""What differs between the sides: in words, on both block maps, by depth, in the open block's pictures, and in numbers."""
+"""What differs between the sides: in words, on both block maps, by depth, in the open block's images, and in numbers."""
 
 from collections.abc import Callable
 
@@ -59,7 +59,7 @@ def depth(result: rv.Comparison, chosen: Selection, measure: MapMeasure) -> None
 
 
 def equations(result: rv.Comparison, chosen: Selection) -> None:
-    """The open block of each side as an equation of pictures, one under the other."""
+    """The open block of each side as an equation of images, one under the other."""
     pair = result.pair(chosen.block)
     left, right = result.left.block(pair.left), result.right.block(pair.right)
     scale = chosen.scale if chosen.scale in SCALES else "shared"

@@ -1,4 +1,4 @@
-"""What every page about one network and one picture starts from: the pickers, the picture and its inspection."""
+"""What every page about one network and one image starts from: the pickers, the image and its inspection."""
 
 from dataclasses import replace
 
@@ -27,7 +27,7 @@ def draw(result: rv.Inspection, chosen: Selection) -> None:
 def inspection() -> tuple[rv.Inspection, Selection]:
     """The inspection that the URL asks for, or the last one that could be had, and the selection that it is of."""
     wanted, last_good = state.selection(), st.session_state.get("last_good", Selection())
-    # Where only the network cannot be had, the picture still can.
+    # Where only the network cannot be had, the image still can.
     attempts = (wanted, replace(last_good, image=wanted.image), last_good, Selection())
     answer = waiting.first_good(attempts, _inspect)
     if answer is None:

@@ -77,7 +77,7 @@ def _failure(awaited: Notice, download: DownloadState) -> None:
 
 
 def _arrive(awaited: Notice) -> None:
-    """Open what was asked for, with the picture that is on screen now."""
+    """Open what was asked for, with the image that is on screen now."""
     del st.session_state["awaited"]
     asked, image = awaited.asked, state.selection().image
     state.write(asked if asked.image == image else replace(asked, image=image, target="", channel=""))

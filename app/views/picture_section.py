@@ -1,4 +1,4 @@
-"""The top of the page: which network, which class, which picture, and what the network says about it."""
+"""The top of the page: which network, which class, which image, and what the network says about it."""
 
 import streamlit as st
 from streamlit.elements.widgets.chat import ChatInputValue
@@ -46,7 +46,7 @@ def notice() -> None:
 
 
 def picture(result: rv.Inspection, chosen: Selection) -> None:
-    """The photo and what the network sees of it, the most probable classes, and the ways to another picture."""
+    """The photo and what the network sees of it, the most probable classes, and the ways to another image."""
     subject = waiting.network(chosen.model, trained=chosen.trained, framing=chosen.framing)
     seen, says, other = st.columns([9, 7, 14], gap="medium")
     with seen:
@@ -69,7 +69,7 @@ def answer(result: rv.Inspection, key: str) -> None:
 
 
 def upload(field: str) -> None:
-    """Three ways to give a picture of one's own to a field of the selection."""
+    """Three ways to give an image of one's own to a field of the selection."""
     if not embedded.takes_uploads():
         return
     # A fresh key after each upload empties the widget, so that the same file can be given twice.
@@ -112,7 +112,7 @@ def upload_types() -> list[str]:
 
 
 def gallery(field: str, shown: str, key: str) -> None:
-    """The person's own pictures and the samples, for a field of the selection that shows one of them."""
+    """The person's own images and the samples, for a field of the selection that shows one of them."""
     own = results.own_pictures(shown)
     titles = {name: f"Your photo {len(own) - number}" for number, name in enumerate(own)}
     titles |= {sample.id: sample.title for sample in results.samples().values()}
@@ -146,7 +146,7 @@ def _target_picker(result: rv.Inspection, chosen: Selection) -> None:
 
 
 def _take(key: str, field: str) -> None:
-    """Take a picture from any of the three ways; what is no picture gets a sentence and changes nothing."""
+    """Take an image from any of the three ways; what is no image gets a sentence and changes nothing."""
     given = st.session_state[key]
     if given is None:
         return

@@ -157,7 +157,7 @@ def sweep(
 ) -> AblationSweep:
     """Remove each block's residual branch in turn, in one pass of a growing batch.
 
-    What comes before a removed block is the same as in the whole network, so it is computed once: at each block the pictures
+    What comes before a removed block is the same as in the whole network, so it is computed once: at each block the images
     that miss an earlier block go on beside the whole network's, and one more joins them that went along the shortcut alone.
     `on_block(done, total)` is called after each block; what it raises cancels. ValueError for a class that the network lacks.
     """
@@ -166,7 +166,7 @@ def sweep(
     with ExitStack() as hooks, torch.inference_mode():
         for handle in _growing(twin, on_block):
             hooks.callback(handle.remove)
-        # Convolutions of several pictures are a twentieth faster when the channels of a pixel lie together.
+        # Convolutions of several images are a twentieth faster when the channels of a pixel lie together.
         logits = array(twin(net.preprocess(image).contiguous(memory_format=torch.channels_last))[None])
     index = int(logits[0].argmax()) if chosen is None else chosen
     rows = np.full((len(net.blocks), logits.shape[1]), np.nan, np.float32)
@@ -250,7 +250,7 @@ def _fade(block: ResidualBlock, scale: float) -> Iterator[RemovableHandle]:
 
 
 def _growing(twin: nn.Module, on_block: OnProgress | None) -> Iterator[RemovableHandle]:
-    """Have every removable block hand on one picture more: the first one's, as it would be without the block's branch."""
+    """Have every removable block hand on one image more: the first one's, as it would be without the block's branch."""
     blocks = blocks_of(twin)
     for number, block in enumerate(blocks.values(), start=1):
         yield from _branch_off(block, partial(on_block, number, len(blocks)) if on_block else ignore_progress)

@@ -1,4 +1,4 @@
-"""What the picture is compared with: baselines in which nothing is to be seen.
+"""What the image is compared with: baselines in which nothing is to be seen.
 
 Sturmfels et al. 2020 (https://distill.pub/2020/attribution-baselines/) show how much depends on the choice.
 """
@@ -22,7 +22,7 @@ BLUR = 1 / 8
 def baseline_picture(kind: Baseline, seen: Image.Image, seed: int = 0) -> Image.Image:
     """Return the baseline for a network input, of the same size; ValueError for an unknown kind.
 
-    "mean colour" is the picture's own, "blur" a Gaussian of an eighth of its side, "noise" uniform and drawn from `seed`.
+    "mean colour" is the image's own, "blur" a Gaussian of an eighth of its side, "noise" uniform and drawn from `seed`.
     """
     if kind == "black":
         return Image.new("RGB", seen.size)

@@ -11,7 +11,7 @@ from resnet_viz.progress import OnPartial
 
 # Where in a block each place is, as the block's sub-modules are named.
 PLACES: dict[CamPlace, str] = {"residual": "residual", "shortcut": "shortcut", "output": "relu"}
-# How many windows wide those of Occlusion's first, coarse pass are: at the usual window four of them cover the picture.
+# How many windows wide those of Occlusion's first, coarse pass are: at the usual window four of them cover the image.
 COARSE = 4
 
 

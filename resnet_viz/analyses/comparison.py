@@ -74,7 +74,7 @@ class Comparison:
 
     @property
     def left_name(self) -> str:
-        """What tells the left side from the right: its network, or its picture where the networks are the same."""
+        """What tells the left side from the right: its network, or its image where the networks are the same."""
         return f"the left {self._what}" if _title(self.left) == _title(self.right) else _title(self.left)
 
     @property
@@ -112,7 +112,7 @@ class Comparison:
 
 
 def compare(left: Inspection, right: Inspection) -> Comparison:
-    """Set two inspections side by side: two networks on one picture, one network on two pictures, or both."""
+    """Set two inspections side by side: two networks on one image, one network on two images, or both."""
     pairs = pair_blocks([block.name for block in left.blocks], [block.name for block in right.blocks])
     return Comparison(left, right, pairs, _class_differences(left, right), _largest(left, right, pairs))
 

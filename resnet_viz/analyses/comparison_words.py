@@ -27,7 +27,7 @@ WORDINGS = {
 def sentences(comparison: Comparison, truth: str | None = None) -> tuple[str, ...]:
     """Say what differs, the predictions first, without full stops.
 
-    `truth` is the class of the picture that both sides saw, left out where they do not both know it.
+    `truth` is the class of the image that both sides saw, left out where they do not both know it.
     """
     known = all(truth in {p.label for p in side.predictions} for side in (comparison.left, comparison.right))
     verdicts = [_verdict(comparison, truth)] if truth is not None and known else []

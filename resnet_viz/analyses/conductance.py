@@ -1,6 +1,6 @@
 """What does each block carry of the logit? Conductance of all blocks from one sweep, divided between shortcut and branch.
 
-Dhamdhere et al. 2018 (https://arxiv.org/abs/1805.12233, equation 2): along the straight line from a baseline to the picture,
+Dhamdhere et al. 2018 (https://arxiv.org/abs/1805.12233, equation 2): along the straight line from a baseline to the image,
 the gradient of the logit at a layer times the layer's own change, added up. Taken at the whole of a block's output it adds up
 to the logit's difference. At the sum, identity + residual, the change divides into that of the identity and that of the
 residual, exactly.
@@ -83,7 +83,7 @@ def conductance(
     seed: int = 0,
     on_point: OnProgress | None = None,
 ) -> Conductance:
-    """Sweep the line from a baseline to the picture once and return every block's conductance for a class.
+    """Sweep the line from a baseline to the image once and return every block's conductance for a class.
 
     The points are those of captum's LayerConductance, whose result at a block's output this equals. By default the predicted
     class. ValueError for a class that the network does not have, fewer than one step, or an unknown baseline.

@@ -1,4 +1,4 @@
-"""One picture, one class and a twin of the network, ready to be explained; and the way a long analysis reports and stops."""
+"""One image, one class and a twin of the network, ready to be explained; and the way a long analysis reports and stops."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from resnet_viz.analyses.baselines import Baseline, baseline_tensor
 from resnet_viz.nets.net import Net
 
-# As many pixels a pass as make a processor fast: eight pictures take a tenth less each than four. A GPU takes more.
+# As many pixels a pass as make a processor fast: eight images take a tenth less each than four. A GPU takes more.
 CPU_PIXELS = 8 * 224 * 224
 GPU_FACTOR = 8
 _divisor = ContextVar("divisor", default=1)
@@ -21,7 +21,7 @@ _divisor = ContextVar("divisor", default=1)
 
 @contextmanager
 def smaller_passes(divisor: int) -> Iterator[None]:
-    """Let passes in this context take so many times fewer pictures than they would, at least one."""
+    """Let passes in this context take so many times fewer images than they would, at least one."""
     token = _divisor.set(divisor)
     try:
         yield
@@ -33,7 +33,7 @@ def smaller_passes(divisor: int) -> Iterator[None]:
 class Explained:
     """What every method is given: the twin may carry hooks, the network may not.
 
-    `x` is the picture as the network is given it, (1, 3, H, W); `target` a class index.
+    `x` is the image as the network is given it, (1, 3, H, W); `target` a class index.
     """
 
     net: Net
@@ -44,7 +44,7 @@ class Explained:
 
     @property
     def batch(self) -> int:
-        """How many pictures of this size go into one pass on this device."""
+        """How many images of this size go into one pass on this device."""
         return self._fitting(CPU_PIXELS)
 
     @property
@@ -59,7 +59,7 @@ class Explained:
 
     @property
     def range(self) -> float:
-        """How far apart the picture's lowest and highest normalised values are."""
+        """How far apart the image's lowest and highest normalised values are."""
         return (self.x.max() - self.x.min()).item()
 
     def logit(self, x: Tensor) -> Tensor:
@@ -68,7 +68,7 @@ class Explained:
         return logits[:, self.target]
 
     def gradient(self, x: Tensor) -> Tensor:
-        """(N, 3, H, W) -> each picture's own d logit / d x, of the same shape."""
+        """(N, 3, H, W) -> each image's own d logit / d x, of the same shape."""
         # Convolutions on a processor are some percent faster when the channels of a pixel lie together.
         points = x.detach().contiguous(memory_format=torch.channels_last).requires_grad_()
         return torch.autograd.grad(self._frugal(points)[:, self.target].sum(), points)[0].contiguous()
@@ -79,7 +79,7 @@ class Explained:
         return self.net.frugal_twin()
 
     def baseline(self, kind: Baseline, seed: int = 0) -> Tensor:
-        """Return a baseline for this picture, (1, 3, H, W)."""
+        """Return a baseline for this image, (1, 3, H, W)."""
         return baseline_tensor(self.net, kind, self.seen, seed)
 
     def difference(self, baseline: Tensor) -> float:
@@ -89,7 +89,7 @@ class Explained:
         return float(at_x - at_baseline)
 
     def chunks(self, count: int, size: int = 0, *, soon: bool = False) -> Iterator[slice]:
-        """Cut `count` pictures into passes of `size`, by default `batch`.
+        """Cut `count` images into passes of `size`, by default `batch`.
 
         Where a map is wanted `soon`, the first of several passes takes a twentieth.
         """
@@ -101,7 +101,7 @@ class Explained:
 
 
 def explain(net: Net, image: Image.Image, target: int | str | None = None) -> Explained:
-    """Prepare a picture; without a target the predicted class, which costs a forward pass."""
+    """Prepare an image; without a target the predicted class, which costs a forward pass."""
     seen, twin = net.preprocessing.seen(image), net.twin()
     x = net.preprocessing.normalise(seen).to(net.device)
     if target is not None:

@@ -22,7 +22,7 @@ def saliency(explained: Explained, _: NoOptions, tick: OnPartial[Tensor]) -> Res
 
 
 def input_x_gradient(explained: Explained, _: NoOptions, tick: OnPartial[Tensor]) -> Result:
-    """Shrikumar et al. 2016: the gradient times the normalised picture."""
+    """Shrikumar et al. 2016: the gradient times the normalised image."""
     gradient = explained.gradient(explained.x)
     tick(1, 1, None)
     return Result(gradient * explained.x)
@@ -59,7 +59,7 @@ def gradient_shap(explained: Explained, options: SampledPathOptions, tick: OnPar
     """Lundberg and Lee 2017 as expected gradients (Erion et al. 2019, equation 3): random points instead of a fixed grid."""
     deviation, generator = options.noise * explained.range, torch.Generator().manual_seed(options.seed)
     baseline = explained.baseline(options.baseline, options.seed)
-    # All at once, so that the numbers do not depend on how many pictures this device takes a pass.
+    # All at once, so that the numbers do not depend on how many images this device takes a pass.
     alphas = torch.rand((_enough("samples", options.samples), 1, 1, 1), generator=generator).to(explained.x.device)
     total = torch.zeros_like(explained.x)
     for chunk in explained.chunks(options.samples, soon=True):

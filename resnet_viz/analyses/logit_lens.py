@@ -70,7 +70,7 @@ def lens(net: Net, image: Image.Image, *, on_block: OnProgress | None = None) ->
     `on_block(done, total)` is called after each block; what it raises cancels.
     """
     twin = net.twin()
-    # A picture a place that has been passed, each as it would be without the branches since.
+    # An image a place that has been passed, each as it would be without the branches since.
     stopped: list[Tensor] = []
     with ExitStack() as hooks, torch.inference_mode():
         for handle in _reading(twin, stopped, on_block):

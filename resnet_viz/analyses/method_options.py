@@ -17,7 +17,7 @@ class NoOptions:
 
 @dataclass(frozen=True)
 class BaselineOptions:
-    """What the picture is compared with; `seed` is the noise's."""
+    """What the image is compared with; `seed` is the noise's."""
 
     baseline: Baseline = "black"
     seed: int = 0
@@ -25,14 +25,14 @@ class BaselineOptions:
 
 @dataclass(frozen=True)
 class PathOptions(BaselineOptions):
-    """How many points of the straight line from the baseline to the picture."""
+    """How many points of the straight line from the baseline to the image."""
 
     steps: int = 32
 
 
 @dataclass(frozen=True)
 class NoiseOptions:
-    """How many noisy copies; `noise` is their standard deviation as a share of the picture's range."""
+    """How many noisy copies; `noise` is their standard deviation as a share of the image's range."""
 
     samples: int = 24
     noise: float = 0.15
@@ -41,7 +41,7 @@ class NoiseOptions:
 
 @dataclass(frozen=True)
 class SampledPathOptions(NoiseOptions):
-    """Random points of lines from the baseline to noisy copies of the picture."""
+    """Random points of lines from the baseline to noisy copies of the image."""
 
     noise: float = 0.09
     baseline: Baseline = "black"
@@ -49,7 +49,7 @@ class SampledPathOptions(NoiseOptions):
 
 @dataclass(frozen=True)
 class WindowOptions(BaselineOptions):
-    """The side of the window and how far it moves, as shares of the picture's side."""
+    """The side of the window and how far it moves, as shares of the image's side."""
 
     window: float = 1 / 6
     stride: float = 1 / 12

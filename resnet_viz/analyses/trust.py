@@ -111,7 +111,7 @@ def perturbation(
 ) -> Perturbation:
     """Take the pixels away in the order of the map, highest first, and put them back in it; beside it a random order.
 
-    What is taken away shows the baseline. Batched: four curves of `steps` + 1 pictures. ValueError for fewer than one step.
+    What is taken away shows the baseline. Batched: four curves of `steps` + 1 images. ValueError for fewer than one step.
     """
     if steps < 1:
         raise ValueError(f"steps={steps} is too few: take 1 or more")
@@ -166,7 +166,7 @@ def infidelity(
     """Return captum's infidelity (Yeh et al. 2019, https://arxiv.org/abs/1901.09392, equation 1), with the best scaling.
 
     The mean squared difference between what the map predicts for a noisy copy, and what the logit does; 0 is best. `noise` is
-    the deviation as a share of the picture's range.
+    the deviation as a share of the image's range.
     """
     from captum.metrics import infidelity as captum_infidelity  # noqa: PLC0415 - captum takes two seconds to import
 
@@ -190,7 +190,7 @@ def infidelity(
 def sensitivity(
     net: Net, image: Image.Image, attribution: Attribution, samples: int = 8, radius: float = 0.02, seed: int = 0
 ) -> float:
-    """Return captum's max-sensitivity (Yeh et al. 2019, definition 3): how far the map moves when the picture hardly does.
+    """Return captum's max-sensitivity (Yeh et al. 2019, definition 3): how far the map moves when the image hardly does.
 
     |map(x + d) - map(x)| / |map(x)| at its largest over `samples` uniform d within `radius`, in normalised units.
     """

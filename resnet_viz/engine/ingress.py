@@ -3,7 +3,7 @@
 POST   /jobs             a job as a message of wire.py -> frames of protocol.py, as a stream; who hangs up cancels
 DELETE /sessions         forgets the session that the header names; it stands in no address, which proxies write down
 GET    /models           the catalogue, and which weights are here
-GET    /ready            whether a small picture can be inspected; the only route that asks for no token
+GET    /ready            whether a small image can be inspected; the only route that asks for no token
 """
 
 import asyncio
@@ -204,7 +204,7 @@ def _last_frame(ticket: Ticket) -> bytes:
 def _read(data: bytes) -> Job:
     job: Job = decode(data, Job, MOST_JOB_BYTES)
     if hashlib.sha256(job.data).hexdigest() != job.image:
-        # Else somebody could put another picture's answers in this one's place.
+        # Else somebody could put another image's answers in this one's place.
         raise WireError("The picture did not arrive as it was sent: send it again.")
     if job.owner:
         raise WireError("This engine knows the networks of the catalogue alone: analyse one of your own where you brought it.")

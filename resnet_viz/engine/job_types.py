@@ -49,7 +49,7 @@ class Task:
 
     @cached_property
     def image(self) -> Image.Image:
-        """The picture, checked when it is needed."""
+        """The image, checked when it is needed."""
         return self.open_picture()
 
     def step(self, done: int, total: int) -> None:
@@ -158,7 +158,7 @@ def _orders(task: Task) -> Orders:
 
 
 def _signal(task: Task) -> SignalThroughDepth:
-    """Through the picture if there is one, else the wave."""
+    """Through the image if there is one, else the wave."""
     options = dict(task.job.options)
     if not task.job.image:
         return through_depth("wave", wave(), on_step=task.step, **options)  # type: ignore[arg-type]  # checked there

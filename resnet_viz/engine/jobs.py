@@ -71,7 +71,7 @@ class Job:
 
 
 def owner_of(job: Job, session: str) -> str:
-    """Whom an answer belongs to: everybody where picture and network are everybody's, else the session."""
+    """Whom an answer belongs to: everybody where image and network are everybody's, else the session."""
     return EVERYBODY if job.public and not job.owner else session
 
 

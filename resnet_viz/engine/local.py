@@ -98,7 +98,7 @@ class LocalEngine:
         return list_models()
 
     def check(self) -> str:
-        """Inspect a small picture beside the queue, as of `Engine.check`; also see to it that every worker is alive."""
+        """Inspect a small image beside the queue, as of `Engine.check`; also see to it that every worker is alive."""
         with self._changed:
             if self._closed:
                 raise EngineError(STOPPING)

@@ -1,4 +1,4 @@
-"""Whether an engine can do its job, found out by doing it: the inspection of a small picture by a network that is shipped."""
+"""Whether an engine can do its job, found out by doing it: the inspection of a small image by a network that is shipped."""
 
 import logging
 import math
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 class EngineProbe:
-    """Inspects a grey picture with a network of the engine's, beside the queue, and goes by what it found for five seconds.
+    """Inspects a grey image with a network of the engine's, beside the queue, and goes by what it found for five seconds.
 
     The first time it also compares the weights of every shipped network with the SHA-256 of their cards.
     """

@@ -56,7 +56,7 @@ class Replica:
         return ingress(self._engine, ServingSettings.read().token, _leave_everywhere)
 
     async def check_health(self) -> None:
-        """Fail where a small picture cannot be inspected: Ray Serve replaces the replica."""
+        """Fail where a small image cannot be inspected: Ray Serve replaces the replica."""
         await asyncio.to_thread(self._engine.check)
 
     def leave(self, session: str) -> None:

@@ -1,4 +1,4 @@
-"""What a worker does with the runs it takes: the network, the picture, the analysis, and what to do when memory runs out."""
+"""What a worker does with the runs it takes: the network, the image, the analysis, and what to do when memory runs out."""
 
 import gc
 import hashlib
@@ -24,7 +24,7 @@ from resnet_viz.nets.zoo import CIFAR
 
 # What an analysis refuses with a sentence of its own.
 REFUSALS = (EngineError, ImageError, WeightsError, ValueError)
-# After the first try with passes of a quarter, a sixteenth and a sixty-fourth of the pictures.
+# After the first try with passes of a quarter, a sixteenth and a sixty-fourth of the images.
 RETRIES = 3
 
 Opener = Callable[[bytes], Image.Image]
@@ -52,7 +52,7 @@ class Run:
     def gains_by_company(self, device: torch.device) -> bool:
         """Whether a pass with others takes less time than one after the other.
 
-        On a processor with the CIFAR networks alone, whose pictures are so small that the interpreter takes most of the time.
+        On a processor with the CIFAR networks alone, whose images are so small that the interpreter takes most of the time.
         """
         return self.kind.run_batch is not None and (device.type != "cpu" or self.job.model in CIFAR)
 
@@ -84,7 +84,7 @@ class Worker:
         try:
             return _in_memory(lambda: run.kind.run(self._task(run, [run])))
         except (JobCancelledError, *REFUSALS) as error:
-            # Its frames hold tensors, and people's pictures.
+            # Its frames hold tensors, and people's images.
             return error.with_traceback(None)
         except Exception:
             log.exception("%s by %s failed", run.job.kind, run.job.model)
@@ -127,7 +127,7 @@ def _picture(job: Job, opener: Opener) -> Image.Image:
 
 
 def _in_memory(compute: Callable[[], Any]) -> Any:  # noqa: ANN401 - each kind's own result
-    """Compute; where memory runs out, again with ever fewer pictures a pass, and with a sentence in the end."""
+    """Compute; where memory runs out, again with ever fewer images a pass, and with a sentence in the end."""
     for attempt in range(RETRIES + 1):
         try:
             with smaller_passes(4**attempt):

@@ -13,7 +13,7 @@ from resnet_viz.figures.theme import Theme
 
 Domain = tuple[float, float]
 
-# A figure that has fewer pixels across than this puts its pictures one under the other.
+# A figure that has fewer pixels across than this puts its images one under the other.
 STACKED = 640
 
 

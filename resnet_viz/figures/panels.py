@@ -1,4 +1,4 @@
-"""Pictures and maps laid out by pixels on one figure: a box for each, with a coloured frame and a caption under it."""
+"""Images and maps laid out by pixels on one figure: a box for each, with a coloured frame and a caption under it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from resnet_viz.figures.data_urls import data_url
 from resnet_viz.figures.theme import SIGNED, Theme, plain
 from resnet_viz.lessons.super_resolution import Picture
 
-# An RGB picture (H, W, 3), or signed values (H, W).
+# An RGB image (H, W, 3), or signed values (H, W).
 Shown = Picture | Array | NDArray[np.int16]
 
 TOP, CAPTION = 44, 42
@@ -22,7 +22,7 @@ TOP, CAPTION = 44, 42
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """What stands at (left, top), `width` by `height` pixels: an RGB picture, or signed values on a scale up to ±`limit`.
+    """What stands at (left, top), `width` by `height` pixels: an RGB image, or signed values on a scale up to ±`limit`.
 
     `title` stands under it, and `note` in small type under that. A `sketch` is sent in fewer bytes, as a JPEG.
     """

@@ -1,4 +1,4 @@
-"""Channels side by side as one small picture, for figures that show several tensors at once."""
+"""Channels side by side as one small image, for figures that show several tensors at once."""
 
 import math
 from collections.abc import Collection

@@ -7,7 +7,7 @@ by one and moved batch norm and ReLU before each convolution:
     pre-activation       x' = x + F(x),        F = conv relu bn conv relu bn
 
 Both chains get the same convolutions and the same real features: what the network's first convolution and batch norm make of
-the picture, which is below 0 in places. Only with a shortcut that nothing stands in is x_L = x_0 + F_1 + ... + F_L (He et al.
+the image, which is below 0 in places. Only with a shortcut that nothing stands in is x_L = x_0 + F_1 + ... + F_L (He et al.
 2016, equation 4).
 """
 
@@ -48,7 +48,7 @@ class Trail:
 
 @dataclass(frozen=True, eq=False)
 class Orders:
-    """Both orders on the features of one picture, and what the last ReLU cuts in each block of the network itself.
+    """Both orders on the features of one image, and what the last ReLU cuts in each block of the network itself.
 
     `cut` is the share of the sum's entries below 0, float32 (blocks,), by `blocks`; a plain network's sum is its residual.
     """
@@ -74,7 +74,7 @@ class Orders:
 
 
 def orders(net: Net, image: Image.Image, seed: int = 0) -> Orders:
-    """Send a picture's features through both chains of 54 blocks, and through the network; weights are drawn from `seed`."""
+    """Send an image's features through both chains of 54 blocks, and through the network; weights are drawn from `seed`."""
     with torch.inference_mode():
         start, cut = _features_and_cuts(net, image)
         start = F.adaptive_avg_pool2d(start, (min(start.shape[2], LARGEST), min(start.shape[3], LARGEST)))
@@ -106,7 +106,7 @@ def _branch(x: Tensor, order: Order, first: Tensor, second: Tensor) -> Tensor:
 
 
 def _norm(x: Tensor) -> Tensor:
-    """Batch norm as at the start of training: by the picture's own statistics, weight 1 and bias 0."""
+    """Batch norm as at the start of training: by the image's own statistics, weight 1 and bias 0."""
     normed: Tensor = F.batch_norm(x, None, None, training=True)
     return normed
 

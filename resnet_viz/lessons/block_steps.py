@@ -1,4 +1,4 @@
-"""A residual block step by step: what each of its layers makes of the picture, and the line of code that says so.
+"""A residual block step by step: what each of its layers makes of the image, and the line of code that says so.
 
 The steps are those of He et al. 2015 (https://arxiv.org/abs/1512.03385, Fig. 2 and 5): convolution, batch norm and ReLU, again
 without the ReLU, the addition of the identity, and the last ReLU. The code is that of the torchvision that is installed, read

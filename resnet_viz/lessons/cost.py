@@ -17,7 +17,7 @@ STAGES, SIDE, CHANNELS = 3, 32, 16
 
 @dataclass(frozen=True)
 class BlockCost:
-    """A block's cost for one picture: multiply-adds of its residual branch and of its shortcut, and its parameters.
+    """A block's cost for one image: multiply-adds of its residual branch and of its shortcut, and its parameters.
 
     `output` is (C, H, W).
     """

@@ -1,9 +1,9 @@
-"""How many test pictures does a network still get right with blocks removed, or in another order?
+"""How many test images does a network still get right with blocks removed, or in another order?
 
 Veit et al. 2016 (https://arxiv.org/abs/1605.06431, sections 4.2 and 4.3) for any CIFAR-10 network of the catalogue, residual or
 plain. Only blocks that hand on the shape they were given are removed or change places, and places only within their stage, so
 that a residual network and its plain twin are asked the same. Removed blocks are gone with their layers. What is shipped in
-assets/lessons was measured on 2,000 of the test pictures, with 56 layers on 500 (`--pictures`), by
+assets/lessons was measured on 2,000 of the test images, with 56 layers on 500 (`--pictures`), by
 
     python -m resnet_viz.training fewer-blocks resnet20-cifar10 --data DATA
 """
@@ -29,7 +29,7 @@ MOST_PLANS = 150
 BATCH = 100
 
 Change = Literal["removed", "shuffled"]
-# The blocks that a picture passes, in their order.
+# The blocks that an image passes, in their order.
 Plan = tuple[str, ...]
 Drawn = TypeVar("Drawn")
 
@@ -38,7 +38,7 @@ Drawn = TypeVar("Drawn")
 class Measured:
     """What a network does with its blocks changed; `amount` is the number removed, or Kendall's tau of the order, 1 to -1.
 
-    `names` are the blocks removed, or all blocks in their new order; `accuracy` the share of pictures that it gets right.
+    `names` are the blocks removed, or all blocks in their new order; `accuracy` the share of images that it gets right.
     """
 
     change: Change
@@ -102,7 +102,7 @@ def measure(
 
 
 def outputs(net: Net, x: Tensor, plans: Sequence[Plan]) -> Iterator[tuple[Plan, Tensor]]:
-    """Run several plans on the same pictures and give each one's logits; what plans begin with in common is computed once."""
+    """Run several plans on the same images and give each one's logits; what plans begin with in common is computed once."""
     module = net.twin()
     stem = [getattr(module, name) for name in ("conv1", "bn1", "relu", "maxpool") if hasattr(module, name)]
     for layer in stem:

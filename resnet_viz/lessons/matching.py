@@ -1,7 +1,7 @@
 """Where shapes change: which mismatch it is, which shortcut mends it, and how much of the input survives the mending.
 
 Options A and B of He et al. 2015 (https://arxiv.org/abs/1512.03385, section 3.3): every second pixel and channels of zeros, or
-a 1x1 convolution with stride 2. `run` looks at both on real features, or on a picture's own three channels.
+a 1x1 convolution with stride 2. `run` looks at both on real features, or on an image's own three channels.
 """
 
 import copy
@@ -27,7 +27,7 @@ from resnet_viz.progress import OnProgress
 FeatureShape = tuple[int, int, int]
 MatchingOption = Literal["identity", "A", "B"]
 
-# The picture as an example of its own: 3 channels of 64x64 pixels become 6 of 32x32.
+# The image as an example of its own: 3 channels of 64x64 pixels become 6 of 32x32.
 PICTURE, PICTURE_SIDE, PICTURE_CHANNELS = "picture", 64, 6
 LARGEST = 4096
 
@@ -74,7 +74,7 @@ class Mismatch:
 class Survival:
     """Linear R2 of the input's values from a shortcut's output: of the pixels that the stride keeps, of the others, of all.
 
-    1 is all of the variance, 0 as good as the mean. The linear map has a constant, and is fitted to pictures of the gallery
+    1 is all of the variance, 0 as good as the mean. The linear map has a constant, and is fitted to images of the gallery
     other than the one that it is measured on.
     """
 
@@ -130,9 +130,9 @@ def mismatch(given: FeatureShape, wanted: FeatureShape) -> Mismatch:
 
 
 def run(net: Net, image: Image.Image, source: str, *, seed: int = 0, on_step: OnProgress | None = None) -> Matched:
-    """Send a block's input, or the picture itself, through both options.
+    """Send a block's input, or the image itself, through both options.
 
-    `on_step(done, total)` is called after each picture that the linear maps are fitted to; what it raises stops the run.
+    `on_step(done, total)` is called after each image that the linear maps are fitted to; what it raises stops the run.
     ValueError for a block that changes no shape.
     """
     shortcut, stride, wider = _shortcut(net, source, seed)
@@ -274,7 +274,7 @@ def _input_channels(block: nn.Module | None) -> int:
 
 @torch.no_grad()
 def _features(net: Net, image: Image.Image, source: str) -> Tensor:
-    """The input of a block for a picture, or the picture's own pixels from 0 to 1, (1, C, H, W), on the processor."""
+    """The input of a block for an image, or the image's own pixels from 0 to 1, (1, C, H, W), on the processor."""
     if source == PICTURE:
         square = transforms.center_crop(transforms.resize(upright_rgb(image), [PICTURE_SIDE]), [PICTURE_SIDE])
         pixels: Tensor = transforms.to_tensor(square)

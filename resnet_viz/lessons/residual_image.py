@@ -35,7 +35,7 @@ class ResidualImage:
 
     @property
     def sum_picture(self) -> Picture:
-        """The sum as a picture, cut off at 0 and 255."""
+        """The sum as an image, cut off at 0 and 255."""
         picture: Picture = np.rint(self.sum.clip(0, 255)).astype(np.uint8)
         return picture
 
@@ -46,7 +46,7 @@ class ResidualImage:
 
 
 def residual_image(image: Image.Image, factor: int, *, flipped: bool = False) -> ResidualImage:
-    """Take a picture's residual and add it to the input; ValueError for what `problem` refuses."""
+    """Take an image's residual and add it to the input; ValueError for what `problem` refuses."""
     asked = problem(image, factor)
     target, given = asked.target.astype(np.float32), asked.upsampled.astype(np.float32)
     residual, total, error = _add(target, given, flipped=flipped)

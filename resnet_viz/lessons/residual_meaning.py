@@ -1,6 +1,6 @@
 """One definition of a residual, what is actual minus what was predicted, for a line through points.
 
-For a picture the prediction is the input, and for a block of a network it is the identity: see `residual_image` and
+For an image the prediction is the input, and for a block of a network it is the identity: see `residual_image` and
 `resnet_viz.inspect`.
 """
 

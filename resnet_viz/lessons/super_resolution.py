@@ -1,6 +1,6 @@
 """Super-resolution as a problem: a target, what is left of it at low resolution, and that brought back to size by bicubic.
 
-Dong et al. 2014 (https://arxiv.org/abs/1501.00092) set it up like this. Pictures are 8-bit RGB; errors are measured on the
+Dong et al. 2014 (https://arxiv.org/abs/1501.00092) set it up like this. Images are 8-bit RGB; errors are measured on the
 luminance Y = 0.299 R + 0.587 G + 0.114 B in levels 0..255, without a border cut off.
 """
 
@@ -31,7 +31,7 @@ SSIM_C1, SSIM_C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 
 @dataclass(frozen=True)
 class Quality:
-    """How near a picture is to its target: PSNR in dB, infinite for the same picture, and SSIM, 1 for the same picture."""
+    """How near an image is to its target: PSNR in dB, infinite for the same image, and SSIM, 1 for the same image."""
 
     psnr: float
     ssim: float
@@ -57,16 +57,16 @@ class Problem:
 
 
 def problem(image: Image.Image, factor: int, side: int = SIDE) -> Problem:
-    """Make the problem of a picture; ValueError for a factor that is none of 2, 3 and 4 or a picture that is too small."""
+    """Make the problem of an image; ValueError for a factor that is none of 2, 3 and 4 or an image that is too small."""
     target = view(image, side)
     low, upsampled = degrade(target, factor)
     return Problem(factor, target, low, upsampled, quality(luminance(upsampled), luminance(target)))
 
 
 def view(image: Image.Image, side: int = SIDE) -> Picture:
-    """Return the middle of a picture as a square target, 8-bit RGB: its shorter side is brought down to `side` first.
+    """Return the middle of an image as a square target, 8-bit RGB: its shorter side is brought down to `side` first.
 
-    A smaller picture keeps its size, down to the next multiple of 12; ValueError under 24 pixels.
+    A smaller image keeps its size, down to the next multiple of 12; ValueError under 24 pixels.
     """
     image = upright_rgb(image)
     shorter = min(image.size)

@@ -1,10 +1,10 @@
 """Four small networks for super-resolution, which differ in one thing: what they hand on of their input.
 
-    plain    conv - ReLU - ... - conv: the whole picture has to come through every layer
+    plain    conv - ReLU - ... - conv: the whole image has to come through every layer
     global   the same layers, and the input is added at the end (Kim et al. 2016, https://arxiv.org/abs/1511.04587)
     blocks   the same number of layers as a chain of residual blocks (He et al. 2015), without an end-to-end skip
     shuffle  three layers at low resolution whose channels become pixels (Shi et al. 2016, https://arxiv.org/abs/1609.05158),
-             added to the bicubic picture
+             added to the bicubic image
 
 All see the luminance, values / 255, and none has batch norm. Weights are drawn as He et al. 2015
 (https://arxiv.org/abs/1502.01852) draw them, but the last layer of whatever is added to something starts at 0.
@@ -115,7 +115,7 @@ class PixelShuffle(SuperResolver):
         self.tails = nn.ModuleDict({str(factor): _conv(SHUFFLE_CHANNELS, factor**2) for factor in factors})
 
     def forward(self, upsampled: Tensor, low: Tensor, factor: int) -> Tensor:
-        """Bicubic picture + the channels as pixels."""
+        """Bicubic image + the channels as pixels."""
         features = self.body(self.head(low).relu()).relu()
         return upsampled + F.pixel_shuffle(self.tails[str(factor)](features), factor)
 

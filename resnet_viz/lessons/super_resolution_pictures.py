@@ -1,4 +1,4 @@
-"""A person's picture brought back to size by each of the recorded networks, beside bicubic and the target.
+"""A person's image brought back to size by each of the recorded networks, beside bicubic and the target.
 
 The networks see the luminance. What they change of it is added to red, green and blue alike, so that the colours stay those of
 bicubic.
@@ -22,7 +22,7 @@ DETAIL = 60
 
 @dataclass(frozen=True, eq=False)
 class Attempt:
-    """What a network makes of the low-resolution picture, 8-bit RGB (H, W, 3), how good that is, and what it took."""
+    """What a network makes of the low-resolution image, 8-bit RGB (H, W, 3), how good that is, and what it took."""
 
     name: str
     picture: Picture
@@ -45,7 +45,7 @@ class Attempts:
 
 
 def super_resolve(image: Image.Image, factor: int, on_network: OnProgress = ignore_progress) -> Attempts:
-    """Give a picture to every recorded network; raises what `problem` and `network` raise."""
+    """Give an image to every recorded network; raises what `problem` and `network` raise."""
     asked = problem(image, factor)
     attempts = []
     for number, name in enumerate(DESIGNS):
@@ -55,7 +55,7 @@ def super_resolve(image: Image.Image, factor: int, on_network: OnProgress = igno
 
 
 def worst_window(asked: Problem, side: int = DETAIL) -> tuple[int, int, int]:
-    """Return (top, left, side) of the square in which the upsampled picture's luminance is furthest from the target's."""
+    """Return (top, left, side) of the square in which the upsampled image's luminance is furthest from the target's."""
     error = np.square(luminance(asked.target) - luminance(asked.upsampled), dtype=np.float64)
     side = min(side, *error.shape)
     sums = np.zeros((error.shape[0] + 1, error.shape[1] + 1))

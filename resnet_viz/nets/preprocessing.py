@@ -1,6 +1,6 @@
 """From a PIL image to the tensor a network was trained on: resize the shorter side, crop the centre, normalise.
 
-The same arithmetic as torchvision's `ImageClassification` preset, with the cropped picture as a step of its own, because
+The same arithmetic as torchvision's `ImageClassification` preset, with the cropped image as a step of its own, because
 overlays belong on the pixels that the network saw. `crop_box` says which part of the photo that is, and `sharp` shows the same
 part with the photo's own pixels.
 """
@@ -50,7 +50,7 @@ class Preprocessing:
     framing: Framing = "crop"
 
     def __post_init__(self) -> None:
-        """Refuse what would give no picture, or one without end."""
+        """Refuse what would give no image, or one without end."""
         if not 1 <= self.crop <= self.resize <= LARGEST:
             raise ValueError(
                 f"resize {self.resize} and crop {self.crop} do not fit together: take 1 <= crop <= resize <= {LARGEST} pixels"
@@ -79,7 +79,7 @@ class Preprocessing:
         return red, green, blue
 
     def seen(self, image: Image.Image) -> Image.Image:
-        """Return the square picture that the network sees, `crop` x `crop` pixels, RGB.
+        """Return the square image that the network sees, `crop` x `crop` pixels, RGB.
 
         A PIL image of any mode is treated as `rv.open_image` treats a file; raises `rv.ImageError` where it cannot be used.
         """
@@ -136,7 +136,7 @@ class Preprocessing:
         return self.normalise(self.seen(image))
 
     def normalise(self, seen: Image.Image) -> Tensor:
-        """Turn the picture that `seen` returned into float32 (1, 3, crop, crop)."""
+        """Turn the image that `seen` returned into float32 (1, 3, crop, crop)."""
         scaled = transforms.to_tensor(seen)
         normalised: Tensor = transforms.normalize(scaled, list(self.mean), list(self.std))
         return normalised.unsqueeze(0)

@@ -76,7 +76,7 @@ def zoo_check_command(data: Data) -> None:
 
 @app.command("fewer-blocks")
 def fewer_blocks_command(name: Name, data: Data, pictures: int = 2_000) -> None:
-    """Measure a shipped network with blocks removed and in other orders on some test pictures; goes to assets/lessons."""
+    """Measure a shipped network with blocks removed and in other orders on some test images; goes to assets/lessons."""
     net, test = load(name), load_dataset(data, _task(name)).test
     # They stand class by class: every so many take as many of each.
     every = slice(None, None, max(1, len(test.labels) // pictures))

@@ -24,7 +24,7 @@ UPLOAD = "[data-testid='stFileUploaderDropzoneInput']"
 
 @pytest.fixture(scope="module")
 def stock() -> nn.Module:
-    """A stock ResNet-18 with 7 classes whose batch norms have seen pictures."""
+    """A stock ResNet-18 with 7 classes whose batch norms have seen images."""
     torch.manual_seed(0)
     net: nn.Module = torchvision.models.resnet18(num_classes=7)
     for layer in net.modules():

@@ -1,4 +1,4 @@
-"""The main job in a real browser: a picture goes in, every block opens, and a link brings the view back."""
+"""The main job in a real browser: an image goes in, every block opens, and a link brings the view back."""
 
 import io
 from pathlib import Path

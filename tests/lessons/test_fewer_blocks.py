@@ -56,7 +56,7 @@ def test_s10_a_residual_network_is_hurt_less_than_its_plain_twin() -> None:
     assert residual.mean("removed", 1) > plain.mean("removed", 1) + 0.3
     for record in (residual, plain):
         card = read_card(record.model)["test_accuracy"]
-        # Two thousand of the ten thousand pictures: three standard errors.
+        # Two thousand of the ten thousand images: three standard errors.
         assert record.intact == pytest.approx(card, abs=3 * (card * (1 - card) / record.pictures) ** 0.5)
         unmoved = [row.accuracy for row in record.shuffled if row.amount == 1]
         assert unmoved == [record.intact]

@@ -1,4 +1,4 @@
-"""S1: the problem, against torch and numpy by hand; S4 and S19: the four networks trained, recorded and on a picture."""
+"""S1: the problem, against torch and numpy by hand; S4 and S19: the four networks trained, recorded and on an image."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""The residual block, step by step, on a real picture (S5)."""
+"""The residual block, step by step, on a real image (S5)."""
 
 import streamlit as st
 

@@ -7,7 +7,7 @@ from resnet_viz.lessons.super_resolution import FACTORS
 
 
 def factor_picker(usual: int) -> int:
-    """How many times smaller the given picture is each way."""
+    """How many times smaller the given image is each way."""
     factor = lesson.value("factor", usual, FACTORS)
     st.segmented_control("Factor", FACTORS, format_func="×{}".format, required=True, **lesson.bound("factor", factor))
     return factor

@@ -136,7 +136,7 @@ def _seen(sweeps: list[AblationSweep]) -> None:
 
 
 def _recorded(models: list[str]) -> list[Recorded]:
-    """What was measured on test pictures, where it was of all of them."""
+    """What was measured on test images, where it was of all of them."""
     known = fewer_blocks.recorded_models()
     return [fewer_blocks.read(model) for model in models] if set(models) <= set(known) else []
 

@@ -46,7 +46,7 @@ def show_lesson(lesson: Lesson, track: tuple[Lesson, ...]) -> None:
 
 
 def go(lesson: Lesson | None) -> None:
-    """Open a lesson, or the list of all; what belongs to the one before is forgotten, but not the picture."""
+    """Open a lesson, or the list of all; what belongs to the one before is forgotten, but not the image."""
     kept = {name: value for name in (PRESENTING, "image") if (value := query.value(name)) is not None}
     st.query_params.from_dict(({LESSON: lesson.slug} if lesson else {}) | kept)
 

@@ -23,7 +23,7 @@ class Lesson:
 
     `rows` are those of the source that it shows, "S7"; `do` says in a sentence what to do. `body` draws the controls inside
     `with doing():`, what there is to see below them, and returns the sentence. `elsewhere` names the page where the same is
-    seen on any picture, and the changes of the selection that show it there.
+    seen on any image, and the changes of the selection that show it there.
     """
 
     slug: str
@@ -43,7 +43,7 @@ def doing() -> DeltaGenerator:
 
 
 def picture() -> str:
-    """The picture that a lesson works on: what the URL says, else the one of the other pages."""
+    """The image that a lesson works on: what the URL says, else the one of the other pages."""
     return query.value("image") or state.selection().image
 
 

@@ -1,4 +1,4 @@
-"""A picture for a lesson: one of the samples, or a photo of the person's own, given on the spot."""
+"""An image for a lesson: one of the samples, or a photo of the person's own, given on the spot."""
 
 import streamlit as st
 
@@ -10,7 +10,7 @@ from resnet_viz.images import MAX_BYTES
 
 
 def picker() -> str:
-    """The samples, and beside them a place to drop a photo; returns the picture's name."""
+    """The samples, and beside them a place to drop a photo; returns the image's name."""
     shown = subject.picture_picker()
     turn = f"lesson-upload-{st.session_state.setdefault('uploads', 0)}"
     with st.popover("Your own photo", icon=":material/add_photo_alternate:", key="lesson-own-photo"):

@@ -1,4 +1,4 @@
-"""One definition of a residual for statistics, pictures and networks (S20)."""
+"""One definition of a residual for statistics, images and networks (S20)."""
 
 import streamlit as st
 

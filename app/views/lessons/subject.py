@@ -1,4 +1,4 @@
-"""Which picture, network and block a lesson works on: pickers that keep their values in the URL."""
+"""Which image, network and block a lesson works on: pickers that keep their values in the URL."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,7 @@ BOTTLENECKS = ("resnet50",)
 
 
 def picture_picker() -> str:
-    """The samples, and the picture of the person's own where the link has one."""
+    """The samples, and the image of the person's own where the link has one."""
     shown, samples = lesson.picture(), results.samples()
     names = [*samples, *({shown} - samples.keys())]
     titles = {name: sample.title for name, sample in samples.items()}

@@ -16,7 +16,7 @@ LOOKS = {"whole": "The whole picture", "detail": "Where bicubic errs most"}
 
 
 def body() -> str:
-    """The given picture, the upsampled one and the target."""
+    """The given image, the upsampled one and the target."""
     with lesson.doing():
         image = own_picture.picker()
         factor = factor_picker(3)

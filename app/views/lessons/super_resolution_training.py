@@ -1,4 +1,4 @@
-"""Training it: four networks for super-resolution, recorded, on a person's picture, and live (S4, S19)."""
+"""Training it: four networks for super-resolution, recorded, on a person's image, and live (S4, S19)."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass

@@ -47,7 +47,7 @@ def attribution_map(
     """Draw the map over the photo and by itself with its sign, on a scale from -limit to limit.
 
     `photo` is the network's crop as `Preprocessing.sharp` returns it; without it the network's input lies under the map. The
-    two pictures stand side by side, or one under the other where `width` pixels leave no room for both.
+    two images stand side by side, or one under the other where `width` pixels leave no room for both.
     """
     values, chosen = drawn(attribution), limit or scale_of(attribution)
     method, (rows, columns) = METHODS[attribution.method], values.shape
@@ -154,7 +154,7 @@ def cam_places(
 
 
 def _two(width: int) -> list[Cell]:
-    """Two pictures side by side, the second with its colour bar, or one under the other."""
+    """Two images side by side, the second with its colour bar, or one under the other."""
     if width < STACKED:
         return make_cells((1,), 2, row_gap=0.02)
     return make_cells((1, 1), gap=0.03)

@@ -20,7 +20,7 @@ QUALITY = 80
 
 @dataclass(frozen=True)
 class Backdrop:
-    """A grey picture, `side` pixels square, as the bytes of an image file."""
+    """A grey image, `side` pixels square, as the bytes of an image file."""
 
     side: int
     kind: Literal["JPEG", "PNG"]
@@ -42,11 +42,11 @@ class Backdrop:
 
     @property
     def url(self) -> str:
-        """The picture as an address that carries its bytes."""
+        """The image as an address that carries its bytes."""
         return f"data:image/{self.kind.lower()};base64,{base64.b64encode(self.data).decode()}"
 
     def picture(self) -> Image.Image:
-        """Return the picture, mode L."""
+        """Return the image, mode L."""
         grey = Image.open(io.BytesIO(self.data)).convert("L")
         return grey if self.kind == "JPEG" else grey.resize((self.side, self.side), Image.Resampling.NEAREST)
 
@@ -67,7 +67,7 @@ def backdrop(photo: Photo, seen: NDArray[np.uint8]) -> Backdrop:
 
 
 def greyed(crop: Image.Image) -> Image.Image:
-    """Return a picture in greys of the middle, mode L."""
+    """Return an image in greys of the middle, mode L."""
     return crop.convert("L").point([round(level * GREY_SCALE + GREY_OFFSET) for level in range(256)])
 
 

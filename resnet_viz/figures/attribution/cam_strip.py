@@ -26,7 +26,7 @@ DENSITY = 2
 
 @dataclass(frozen=True)
 class _Tile:
-    """A block's place on the sheet: the left and upper edge of its picture, and its side, in pixels."""
+    """A block's place on the sheet: the left and upper edge of its image, and its side, in pixels."""
 
     block: BlockInspection
     left: int
@@ -102,7 +102,7 @@ def _layer(tile: _Tile, picture: Image.Image) -> dict[str, Any]:
 
 
 def _density(block: BlockInspection) -> float:
-    """Return the peak in logits per area, the whole picture's being 1."""
+    """Return the peak in logits per area, the whole image's being 1."""
     return float(block.cam.max()) * block.cam.size
 
 

@@ -21,7 +21,7 @@ COUNTED = "Point at a cell for its value; rows and columns count from 0 at the t
 
 
 def tint(grey: Image.Image, values: Array, limit: float, cells: Cells = "smooth") -> Image.Image:
-    """Lay values (H, W) over a grey picture of any size, enlarged to it: 0 and below stays grey, `limit` is full tint."""
+    """Lay values (H, W) over a grey image of any size, enlarged to it: 0 and below stays grey, `limit` is full tint."""
     ground = np.asarray(grey, np.float32)[..., None]
     strength = enlarge(np.clip(values / limit, 0, 1), grey.size, cells)[..., None] * MOST
     return Image.fromarray((ground * (1 - strength) + rgb(ATTRIBUTION).astype(np.float32) * strength).round().astype(np.uint8))

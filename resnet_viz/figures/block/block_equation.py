@@ -1,6 +1,6 @@
-"""A block as an equation of pictures: identity + residual = sum, then ReLU, then output.
+"""A block as an equation of images: identity + residual = sum, then ReLU, then output.
 
-Each picture is a true heatmap of the mean over channels, or of one channel; x and y are columns and rows of the feature map.
+Each image is a true heatmap of the mean over channels, or of one channel; x and y are columns and rows of the feature map.
 The four share one scale centred on 0, unless each is asked to fill its own. They stand in a row, or one under the other where
 there is no room for a row.
 """
@@ -28,7 +28,7 @@ HOVER = "row %{y}, column %{x}<br><b>%{z:.4~g}</b><extra></extra>"
 
 
 def terms_of(block: BlockInspection) -> tuple[Term, ...]:
-    """Name the pictures of a block's equation: a plain block has neither identity nor a sum of its own."""
+    """Name the images of a block's equation: a plain block has neither identity nor a sum of its own."""
     return ("residual", "output") if block.shortcut == "none" else ("identity", "residual", "sum", "output")
 
 

@@ -51,7 +51,7 @@ def block_map(
     """Draw the network as a chain; arcs are wide and strong where `measure` is large, the `selected` block is framed.
 
     `measure` is one of `measures_for(inspection)`, by default the first, or "ablation" with the sweep of the same network,
-    picture and class. `scale` is what `arc_scale` makes for several maps, by default the map's own. Raises ValueError for a
+    image and class. `scale` is what `arc_scale` makes for several maps, by default the map's own. Raises ValueError for a
     measure that the network cannot be drawn by.
     """
     chosen = measure or measures_for(inspection)[0]

@@ -1,4 +1,4 @@
-"""All channels of one tensor of a block as tiles of a single picture, and one channel as a true heatmap.
+"""All channels of one tensor of a block as tiles of a single image, and one channel as a true heatmap.
 
 The mosaic is one PNG, seven times smaller than a heatmap a channel; an invisible point on each tile, whose `customdata` is the
 channel, answers the mouse.
@@ -144,7 +144,7 @@ def _tiles(levels: NDArray[np.uint8], rows: int, columns: int) -> NDArray[np.uin
 
 
 def _png(pixels: NDArray[np.uint8], theme: Theme) -> str:
-    """Numbers of colours -> a picture with a palette, which makes the file a third of the size."""
+    """Numbers of colours -> an image with a palette, which makes the file a third of the size."""
     every = signed_palette()
     colours = every[np.rint(np.linspace(0, len(every) - 1, BETWEEN)).astype(int)]
     picture = Image.fromarray(pixels, "P")

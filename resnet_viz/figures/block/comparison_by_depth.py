@@ -1,4 +1,4 @@
-"""One measure of two networks, or of two pictures, against depth: a line a side, on the same axes.
+"""One measure of two networks, or of two images, against depth: a line a side, on the same axes.
 
 x is the block where both sides have the same ones, otherwise the relative depth from 0 (image) to 1 (classes).
 """

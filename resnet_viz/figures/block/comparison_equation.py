@@ -1,4 +1,4 @@
-"""A block's equation of pictures on the colour scale that it shares with a block beside it."""
+"""A block's equation of images on the colour scale that it shares with a block beside it."""
 
 import numpy as np
 import plotly.graph_objects as go

@@ -31,7 +31,7 @@ def finding(block: BlockInspection, pictures: Mapping[Term, Array], channel: int
 
 
 def reading(block: BlockInspection, pictures: Mapping[Term, Array], channel: int | None, limit: float | None) -> str:
-    """Say what a picture is and which colours it has: on one scale up to a limit, or each on its own."""
+    """Say what an image is and which colours it has: on one scale up to a limit, or each on its own."""
     what = "the mean over all channels" if channel is None else f"channel {channel}"
     sizes = "each on its own scale" if limit is None else f"all on one colour scale, ±{limit:.3g}"
     text = f"Each picture is {what}, {sizes}: red above 0, blue below, white at 0."
@@ -41,7 +41,7 @@ def reading(block: BlockInspection, pictures: Mapping[Term, Array], channel: int
 
 
 def cancelling(block: BlockInspection, pictures: Mapping[Term, Array]) -> str:
-    """Say that the channels of the residual cancel in the mean, where its picture shows much less of it than there is."""
+    """Say that the channels of the residual cancel in the mean, where its image shows much less of it than there is."""
     if block.shortcut == "none" or block.measures.ratio < TINY:
         return ""
     identity, residual = float(np.linalg.norm(pictures["identity"])), float(np.linalg.norm(pictures["residual"]))
@@ -56,7 +56,7 @@ def cancelling(block: BlockInspection, pictures: Mapping[Term, Array]) -> str:
 
 
 def notes(block: BlockInspection, pictures: Mapping[Term, Array], channel: int | None) -> dict[Term, str]:
-    """A number for each picture's caption, and what it is of."""
+    """A number for each image's caption, and what it is of."""
     of = "all channels" if channel is None else f"channel {channel}"
     small: dict[Term, str] = {}
     for term in pictures:

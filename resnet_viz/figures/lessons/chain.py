@@ -1,4 +1,4 @@
-"""Each block's correction to its input: x and F(x) as pictures and as arrows, and the logits decoded after each block.
+"""Each block's correction to its input: x and F(x) as images and as arrows, and the logits decoded after each block.
 
 The arrows are drawn to scale in the plane of the two tensors: |x| and |F(x)| are their lengths, the angle between them that of
 cos(x, F), so that the third side of the triangle is the sum.

@@ -1,4 +1,4 @@
-"""What networks lose with blocks removed or moved: one picture block by block, and many pictures by how much was changed."""
+"""What networks lose with blocks removed or moved: one image block by block, and many images by how much was changed."""
 
 import math
 from collections.abc import Sequence
@@ -70,7 +70,7 @@ def removal_bars(sweeps: Sequence[AblationSweep], theme: Theme = LIGHT) -> go.Fi
 
 
 def accuracy_lines(recorded: Sequence[Recorded], titles: Sequence[str], change: Change, theme: Theme = LIGHT) -> go.Figure:
-    """Draw the accuracy on test pictures by how many blocks are removed, or by how far their order is from the usual one.
+    """Draw the accuracy on test images by how many blocks are removed, or by how far their order is from the usual one.
 
     Lines are means, points every way of changing blocks that was measured.
     """

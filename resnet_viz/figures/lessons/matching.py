@@ -240,7 +240,7 @@ def _canvas(fig: go.Figure, x: tuple[float, float], y: tuple[float, float]) -> N
 
 
 def _shown(result: Matched, channel: int) -> TilePixels:
-    """A picture's colours, or one channel on the signed scale; RGB (H, W, 3)."""
+    """An image's colours, or one channel on the signed scale; RGB (H, W, 3)."""
     if result.source == PICTURE:
         return np.rint(np.moveaxis(result.input, 0, -1) * 255).astype(np.uint8)
     limit = float(np.abs(result.input).max()) or 1.0

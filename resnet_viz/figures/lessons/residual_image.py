@@ -1,4 +1,4 @@
-"""The residual image as an equation of pictures: target - input = residual, and input + residual beside it.
+"""The residual image as an equation of images: target - input = residual, and input + residual beside it.
 
 The residual is drawn as that of the luminance, in levels 0..255 on a scale centred on 0.
 """

@@ -1,4 +1,4 @@
-"""One definition three times: prediction + residual = actual for a line through points, a picture and a block of a network.
+"""One definition three times: prediction + residual = actual for a line through points, an image and a block of a network.
 
 A row a meaning and a column a term; blue is predicted, orange the residual and green what is actual.
 """

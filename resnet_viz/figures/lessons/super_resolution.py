@@ -1,6 +1,6 @@
-"""Super-resolution in pictures: the problem from small to target, and what each network makes of it beside bicubic.
+"""Super-resolution in images: the problem from small to target, and what each network makes of it beside bicubic.
 
-Pictures are squares of target pixels; a detail is the square in which bicubic errs most.
+Images are squares of target pixels; a detail is the square in which bicubic errs most.
 """
 
 import plotly.graph_objects as go
@@ -16,11 +16,11 @@ SMALL, BETWEEN = 178, 14
 
 
 def problem_pictures(problem: Problem, theme: Theme = LIGHT, *, detail: bool = False) -> go.Figure:
-    """Draw the small picture in its true proportion, the upsampled one and the target; or the detail of each."""
+    """Draw the small image in its true proportion, the upsampled one and the target; or the detail of each."""
     side = problem.target.shape[0]
     window = worst_window(problem) if detail else (0, 0, side)
     upsampled, target = _cut(problem.upsampled, window), _cut(problem.target, window)
-    # A window need not begin on a pixel of the small picture: the nearest one is shown.
+    # A window need not begin on a pixel of the small image: the nearest one is shown.
     top, left, length = (round(entry / problem.factor) for entry in window)
     low = _cut(problem.low, (top, left, length))
     small = LARGE if detail else LARGE / problem.factor
@@ -47,7 +47,7 @@ def problem_pictures(problem: Problem, theme: Theme = LIGHT, *, detail: bool = F
 
 
 def resolved_pictures(attempts: Attempts, theme: Theme = LIGHT) -> go.Figure:
-    """Draw bicubic, every network's picture and the target in a row, and under them the same detail of each."""
+    """Draw bicubic, every network's image and the target in a row, and under them the same detail of each."""
     problem = attempts.problem
     best = max(attempts.attempts, key=lambda attempt: attempt.quality.psnr)
     columns: list[tuple[str, Picture, Quality | None, str]] = [

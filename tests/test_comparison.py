@@ -187,11 +187,13 @@ class TestWords:
         assert f"The picture is of the class {truth}: {verdict}" in sentences(result, truth)
 
     def test_both_are_right(self) -> None:
-        assert "The picture is of the class cat: both are right" in sentences(compare(inspection(), inspection()), "cat")
+        assert "The class of the image is cat: both predictions are correct" in sentences(
+            compare(inspection(), inspection()), "cat"
+        )
 
     def test_a_class_that_one_side_does_not_know_is_not_judged(self) -> None:
         result = compare(inspection(), inspection(labels=("tabby", "dog", "ship")))
-        assert "The two networks know different classes, so that probabilities are not compared" in sentences(result)
+        assert "The two networks have different classes, so their probabilities are not compared" in sentences(result)
         assert not [sentence for sentence in sentences(result, "cat") if "of the class" in sentence]
 
 

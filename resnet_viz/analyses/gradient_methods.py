@@ -1,7 +1,7 @@
-"""Methods that are one gradient, or a sweep of gradients at many points.
+"""Methods that use one gradient, or a sweep of gradients at many points.
 
-The random numbers come from generators of their own: Captum draws them from the process's global state, which other people's
-analyses draw from as well.
+The random numbers come from separate generators: Captum draws them from the process's global state, which concurrent analyses
+of other sessions use as well.
 """
 
 import numpy as np
@@ -29,7 +29,7 @@ def input_x_gradient(explained: Explained, _: NoOptions, tick: OnPartial[Tensor]
 
 
 def integrated_gradients(explained: Explained, options: PathOptions, tick: OnPartial[Tensor]) -> Result:
-    """Sundararajan et al. 2017, equation 1, by Gauss-Legendre quadrature; partial sums come from points of the whole line."""
+    """Sundararajan et al. 2017, equation 1, by Gauss-Legendre quadrature; partial sums are spread over the line."""
     points = gauss_legendre(_enough("steps", options.steps))
     baseline = explained.baseline(options.baseline, options.seed)
     alphas, weights = (torch.from_numpy(values).float().to(explained.x.device) for values in points)
@@ -56,10 +56,10 @@ def smoothgrad(explained: Explained, options: NoiseOptions, tick: OnPartial[Tens
 
 
 def gradient_shap(explained: Explained, options: SampledPathOptions, tick: OnPartial[Tensor]) -> Result:
-    """Lundberg and Lee 2017 as expected gradients (Erion et al. 2019, equation 3): random points instead of a fixed grid."""
+    """Lundberg and Lee 2017, as expected gradients (Erion et al. 2019, equation 3): random points instead of a fixed grid."""
     deviation, generator = options.noise * explained.range, torch.Generator().manual_seed(options.seed)
     baseline = explained.baseline(options.baseline, options.seed)
-    # All at once, so that the numbers do not depend on how many images this device takes a pass.
+    # All at once, so that the numbers do not depend on how many images per pass this device takes.
     alphas = torch.rand((_enough("samples", options.samples), 1, 1, 1), generator=generator).to(explained.x.device)
     total = torch.zeros_like(explained.x)
     for chunk in explained.chunks(options.samples, soon=True):
@@ -77,12 +77,12 @@ def gauss_legendre(steps: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def spread_out(count: int) -> Tensor:
-    """Order 0 .. count - 1 so that every run of them is spread over the whole range: by multiples of the golden ratio."""
+    """Order 0 .. count - 1 by multiples of the golden ratio, so that every prefix is spread over the whole range."""
     places = (0.5 + torch.arange(count, dtype=torch.float64) * (5**0.5 - 1) / 2) % 1
     return places.argsort().argsort()
 
 
 def _enough(name: str, count: int) -> int:
     if count < 1:
-        raise ValueError(f"{name}={count} is too few: take 1 or more")
+        raise ValueError(f"{name}={count} is too few: choose 1 or more")
     return count

@@ -1,7 +1,7 @@
-"""Training the networks for super-resolution on patches of photos, all on the same patches, beside what bicubic reaches.
+"""Training the super-resolution networks on patches of photos, all on the same patches, with bicubic for comparison.
 
-Whatever is random in a step comes from a generator seeded by (seed, step), and the learning rate is a function of the step: two
-networks see the same patches, and a run that was interrupted goes on as if it had not been.
+Every random choice in a step comes from a generator seeded by (seed, step), and the learning rate is a function of the step.
+Therefore two networks get the same patches, and a resumed run gives the same result as an uninterrupted one.
 """
 
 import math
@@ -26,17 +26,17 @@ from resnet_viz.progress import OnPartial
 
 TRAINING_PHOTOS = ("coffee-photo.jpg", "flower-photo.jpg", "pagoda-photo.jpg", "raccoon-photo.jpg", "rocket-photo.jpg")
 VALIDATION_PHOTOS = ("astronaut-photo.jpg", "cat-photo.jpg")
-# The middle of each validation photo that a curve is measured on.
+# The size of the middle of each validation photo that a curve is measured on.
 WINDOW = 120
 WARM_UP = 0.05
 
 
 @dataclass(frozen=True)
 class SuperResolutionRecipe:
-    """Adam on the mean squared error; the rate rises in a straight line over 5 % of the steps, then falls as a cosine to 0.
+    """Adam on the mean squared error. The learning rate rises linearly over 5 % of the steps, then follows a cosine to 0.
 
-    `patch` is the side of a patch of the target in pixels, a multiple of 12, and each batch has one of the `factors`;
-    `heights` are the shorter sides that the training photos are brought to.
+    `patch` is the side of a target patch in pixels, a multiple of 12, and each batch uses one of the `factors`. `heights` are
+    the shorter sides that the training photos are scaled to.
     """
 
     depth: int = 20
@@ -50,7 +50,7 @@ class SuperResolutionRecipe:
     seed: int = 0
 
     def learning_rate(self, step: int) -> float:
-        """The rate of the step with this number, from 0."""
+        """The learning rate of the step with this number, from 0."""
         rising = max(1, round(WARM_UP * self.steps))
         if step < rising:
             return self.rate * (step + 1) / rising
@@ -59,7 +59,7 @@ class SuperResolutionRecipe:
 
 @dataclass(frozen=True, eq=False)
 class TrainingPhoto:
-    """Luminances / 255 of a photo: the target (H, W), and by factor the small one and that upsampled."""
+    """Luminances / 255 of a photo: the target (H, W), and per factor the low-resolution image and its upsampled version."""
 
     target: Tensor
     low: dict[int, Tensor]
@@ -68,9 +68,9 @@ class TrainingPhoto:
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """One network's way: PSNR in dB on the validation photos at each of the steps, and SSIM at the last.
+    """One network's progress: PSNR in dB on the validation photos at each of the steps, and SSIM at the last.
 
-    `multiply_adds` are those for one pixel of the target, `seconds` what the steps took.
+    `multiply_adds` are those for one pixel of the target; `seconds` is the time that the steps took.
     """
 
     name: str
@@ -83,7 +83,7 @@ class Trial:
 
 @dataclass(frozen=True, eq=False)
 class Trials:
-    """Networks trained side by side for one factor, and what bicubic alone reaches on the same photos."""
+    """Networks trained side by side for one factor, and the PSNR of bicubic interpolation on the same photos."""
 
     factor: int
     depth: int
@@ -98,7 +98,7 @@ class Trials:
 
 
 class Training:
-    """One network on its way: `advance` takes steps, `measure` says how far it is."""
+    """One network during training: `advance` takes steps, `measure` evaluates the network."""
 
     def __init__(self, name: str, recipe: SuperResolutionRecipe) -> None:
         self.name, self.recipe, self.step, self.seconds = name, recipe, 0, 0.0
@@ -123,10 +123,10 @@ class Training:
 def train_all(
     factor: int, depth: int = 12, steps: int = 300, rate: float = 1e-3, on_step: OnPartial[Array] | None = None
 ) -> Trials:
-    """Train all four side by side in small, so that one can watch: batches of 4, one factor, the photos at one size.
+    """Train all four side by side at a small scale that can be watched live: batches of 4, one factor, photos of one size.
 
-    `on_step` hears of every step; its map is (points, 2 + networks): the step, and the PSNR of bicubic and of each in dB.
-    ValueError for what is outside of what can be watched.
+    `on_step` is called after every step. Its partial result is (points, 2 + networks): the step, then the PSNR of bicubic and
+    of each network in dB. ValueError for settings outside the range for a live training.
     """
     _check(factor, depth, steps, rate)
     report = on_step or (lambda *_: None)
@@ -148,7 +148,7 @@ def train_all(
 
 
 def batch(recipe: SuperResolutionRecipe, step: int) -> tuple[int, Tensor, Tensor, Tensor]:
-    """Return the factor and the patches of a step, (N, 1, H, W): target, low and upsampled, turned and mirrored alike."""
+    """Return the factor and the patches of a step, (N, 1, H, W): target, low and upsampled, rotated and mirrored alike."""
     generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + step)
     photos = training_photos(recipe.heights)
 
@@ -176,7 +176,7 @@ def batch(recipe: SuperResolutionRecipe, step: int) -> tuple[int, Tensor, Tensor
 
 @torch.no_grad()
 def measure(net: SuperResolver, factor: int, window: int = WINDOW) -> Quality:
-    """PSNR in dB and SSIM of a network on the middle of the validation photos, which it was not trained on."""
+    """PSNR in dB and SSIM of a network on the middle of the validation photos, which are not part of its training set."""
     target, low, upsampled = _validation(factor, window)
     values = 255 * net(upsampled, low, factor).clamp(0, 1)
     return Quality(psnr(values, 255 * target), ssim(values, 255 * target))
@@ -195,7 +195,7 @@ def bicubic_psnr(factor: int) -> float:
 
 
 def moments_of(steps: int) -> list[int]:
-    """The steps before the last at which a curve is measured: often at first, then at equal distances."""
+    """The steps before the last at which a curve is measured: frequent at first, then equally spaced."""
     every = max(1, steps // 20)
     early = [moment for moment in (0, 5, 10, 25, 50) if moment < every]
     return [*early, *range(every, steps, every)]
@@ -203,13 +203,13 @@ def moments_of(steps: int) -> list[int]:
 
 @cache
 def training_photos(heights: tuple[int, ...]) -> tuple[TrainingPhoto, ...]:
-    """The photos that are trained on, at each height of the shorter side."""
+    """The training photos, at each height of the shorter side."""
     return tuple(_photo(_scaled(name, height)) for name in TRAINING_PHOTOS for height in heights)
 
 
 @cache
 def validation_photos() -> tuple[TrainingPhoto, ...]:
-    """The photos that curves are measured on, as a lesson shows them."""
+    """The validation photos, on which curves are measured, at the size that a lesson shows."""
     return tuple(_photo(view(open_image(assets.SAMPLES_FOLDER / name))) for name in VALIDATION_PHOTOS)
 
 
@@ -221,18 +221,18 @@ def prepare() -> None:
 
 def _check(factor: int, depth: int, steps: int, rate: float) -> None:
     if factor not in FACTORS:
-        raise ValueError(f"A factor of {factor} is not one of {', '.join(map(str, FACTORS))}: choose one of these.")
+        raise ValueError(f"The factor {factor} is not one of {', '.join(map(str, FACTORS))}: choose one of these.")
     if not 4 <= depth <= 20:
-        raise ValueError(f"{depth} layers cannot be trained while one watches: take 4 to 20.")
+        raise ValueError(f"{depth} layers take too long to train live. Choose 4 to 20.")
     if not 1 <= steps <= 1000:
-        raise ValueError(f"{steps} steps cannot be trained while one watches: take 1 to 1000.")
+        raise ValueError(f"{steps} steps cannot be trained live. Choose 1 to 1000.")
     if not 0 < rate <= 0.1:
-        raise ValueError(f"A learning rate of {rate:g} leads nowhere: take one above 0, up to 0.1.")
+        raise ValueError(f"A learning rate of {rate:g} is out of range. Choose one above 0, up to 0.1.")
 
 
 @torch.no_grad()
 def _psnrs(trainings: Sequence[Training], factor: int) -> list[float]:
-    """PSNR alone: a curve has many points, and SSIM takes longer than the networks."""
+    """PSNR alone: a curve has many points, and SSIM would take longer than the networks."""
     target, low, upsampled = _validation(factor, WINDOW)
     return [psnr(255 * training.net(upsampled, low, factor).clamp(0, 1), 255 * target) for training in trainings]
 
@@ -249,7 +249,7 @@ def _trial(training: Training, factor: int, curve: Sequence[float]) -> Trial:
 
 
 def _validation(factor: int, window: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Target, low and upsampled of the middle of the validation photos, (N, 1, H, W) / 255."""
+    """Target, low and upsampled version of the middle of the validation photos, (N, 1, H, W) / 255."""
     photos = validation_photos()
     start = (SIDE - window) // 2
     large, small = slice(start, start + window), slice(start // factor, (start + window) // factor)
@@ -261,7 +261,7 @@ def _validation(factor: int, window: int) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _scaled(name: str, height: int) -> Picture:
-    """A photo with its shorter side at `height`, cut to multiples of 12."""
+    """A photo with its shorter side scaled to `height`, cropped to multiples of 12."""
     image = open_image(assets.SAMPLES_FOLDER / name)
     size = [round(length * height / min(image.size)) for length in image.size]
     image = image.resize((size[0], size[1]), Image.Resampling.BICUBIC)

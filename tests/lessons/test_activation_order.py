@@ -89,8 +89,11 @@ def test_large_features_are_averaged_down(make_imagenet: Callable[[str], Net], m
 def test_figures_say_what_was_found(found: Orders) -> None:
     figure = rv.figures.order_curves(found, "missed", "before", 6)
     said = figure.layout.meta["finding"]
-    assert said.startswith(f"x₀ and the corrections miss {found.after.missed[6]:.0%} of the output with the ReLU last, 0% with")
+    assert said.startswith(
+        f"x₀ and the corrections differ from the output by {found.after.missed[6]:.0%} of the output with "
+        f"the ReLU last, 0% with"
+    )
     assert {trace.line.color for trace in figure.data} == {IDENTITY, SUM}
     assert max(figure.data[0].x) == 6
     bars = rv.figures.cut_bars(found)
-    assert f"the last ReLU cuts {found.cut.mean():.0%} of the entries" in bars.layout.meta["finding"]
+    assert f"the last ReLU zeroes {found.cut.mean():.0%} of the entries" in bars.layout.meta["finding"]

@@ -51,7 +51,7 @@ def test_s05_each_step_is_what_its_operation_makes(make_cifar: MakeNet, make_ima
 
 
 @pytest.mark.parametrize(
-    ("shortcut", "says"), [("A", "every second pixel of x, 16 channels of zeros"), ("B", "1×1 convolution")]
+    ("shortcut", "says"), [("A", "every second pixel of x and appends 16 channels of zeros"), ("B", "1×1 convolution")]
 )
 def test_s05_a_shortcut_that_changes_shapes_is_a_step_of_its_own(
     shortcut: str, says: str, make_cifar: MakeNet, make_image: MakeImage

@@ -42,7 +42,7 @@ def test_s02_with_the_other_sign_it_is_twice_the_input_less_the_target(make_imag
 def test_s02_the_equation_says_whether_it_holds(make_image: Callable[..., Image.Image]) -> None:
     right, flipped = (residual_image(make_image(60, 48), 2, flipped=sign) for sign in (False, True))
     figure, wrong = residual_equation(right), residual_equation(flipped)
-    assert "target − input: added to the input it gives the target, largest error 0" in figure.layout.title.text
+    assert "target − input: added to the input, it gives the target; largest error 0" in figure.layout.title.text
     assert "does not give the target" in wrong.layout.title.text
     assert f"largest error {flipped.error:.0f} of 255" in wrong.layout.title.text
     colours = [figure.layout[axis].linecolor for axis in ("xaxis", "xaxis2", "xaxis3", "xaxis4")]
@@ -95,7 +95,7 @@ def test_s20_statistics_picture_and_network_are_one_sum(
     figure = residual_meaning(line(2.0), picture, block)
     assert "prediction + residual = actual" in figure.layout.title.text
     texts = " ".join(note.text for note in figure.layout.annotations)
-    assert all(word in texts for word in ("In statistics", "In a picture", "In a network"))
+    assert all(word in texts for word in ("In statistics", "In an image", "In a network"))
     assert texts.count("largest error") == 3
     # Each column has one colour in all three rows.
     for axes, colour in ((("", 4, 10), IDENTITY), ((2, 5, 11), RESIDUAL), ((3, 6, 12), SUM)):

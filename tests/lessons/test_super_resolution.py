@@ -120,7 +120,7 @@ def test_s01_the_picture_of_the_problem(cat: Image.Image) -> None:
     found = problem(cat, 4)
     for figure in (problem_pictures(found), problem_pictures(found, detail=True)):
         assert f"PSNR of {found.quality.psnr:.1f} dB" in figure.layout.title.text
-        assert figure.layout.title.text.startswith("Of 16 pixels one is left")
+        assert figure.layout.title.text.startswith("Only 1 of every 16 pixels is kept")
         colours = [figure.layout[f"xaxis{axis}"].linecolor for axis in ("", 2, 3)]
         assert colours[1:] == [IDENTITY, SUM]
     whole = problem_pictures(found).layout
@@ -167,7 +167,7 @@ def test_s04_a_residual_block_adds_its_branch() -> None:
     assert torch.equal(block(x), F.relu(x + second(F.relu(first(x)))))
     with pytest.raises(ValueError, match="even number"):
         build("plain", 7, 3)
-    with pytest.raises(ValueError, match="take one of plain"):
+    with pytest.raises(ValueError, match="choose one of plain"):
         build("deep", 8, 3)
 
 
@@ -245,10 +245,10 @@ def test_s04_training_can_be_cancelled_and_leaves_the_global_generator_alone() -
     ("options", "sentence"),
     [
         ({"factor": 5}, "not one of 2, 3, 4"),
-        ({"factor": 2, "depth": 40}, "take 4 to 20"),
+        ({"factor": 2, "depth": 40}, "Choose 4 to 20"),
         ({"factor": 2, "depth": 5}, "even number"),
-        ({"factor": 2, "steps": 0}, "take 1 to 1000"),
-        ({"factor": 2, "rate": math.nan}, "leads nowhere"),
+        ({"factor": 2, "steps": 0}, "Choose 1 to 1000"),
+        ({"factor": 2, "rate": math.nan}, "is out of range"),
     ],
 )
 def test_s04_what_cannot_be_trained_gets_a_sentence(options: dict[str, float], sentence: str) -> None:
@@ -368,7 +368,7 @@ def test_s04_pictures_say_who_comes_nearest(attempts: Attempts) -> None:
         assert f"{attempt.quality.psnr:.2f} dB, SSIM {attempt.quality.ssim:.3f}" in captions
     assert figure.layout.xaxis3.linecolor == PLAIN
     worse = tuple(replace(attempt, quality=replace(attempt.quality, psnr=1.0)) for attempt in attempts.attempts)
-    assert "No network beats bicubic" in resolved_pictures(replace(attempts, attempts=worse)).layout.title.text
+    assert "No network is better than bicubic" in resolved_pictures(replace(attempts, attempts=worse)).layout.title.text
 
 
 def test_s04_curves_say_how_the_plain_network_ends(trials: Trials) -> None:

@@ -96,4 +96,4 @@ def test_s18_the_drawing_says_who_is_nearer(short: ToyFit) -> None:
     assert colours[1] == PLAIN
     assert {IDENTITY, RESIDUAL, SUM} <= set(colours)
     swapped = ToyFit(8, short.x, short.steps, short.x + short.beside, short.without - short.x)
-    assert "the skip does not help" in toy_fit(swapped).layout.title.text
+    assert "the skip connection does not help" in toy_fit(swapped).layout.title.text

@@ -1,4 +1,4 @@
-"""The frame around every lesson: question, what to do, what is seen, the sentence, and the way to the next one."""
+"""The layout of every lesson: the question, what to do, the figures, the finding, and the way to the next lesson."""
 
 from pathlib import Path
 
@@ -46,7 +46,7 @@ def show_lesson(lesson: Lesson, track: tuple[Lesson, ...]) -> None:
 
 
 def go(lesson: Lesson | None) -> None:
-    """Open a lesson, or the list of all; what belongs to the one before is forgotten, but not the image."""
+    """Open a lesson, or the list of all lessons. The previous lesson's values are removed from the URL; the image stays."""
     kept = {name: value for name in (PRESENTING, "image") if (value := query.value(name)) is not None}
     st.query_params.from_dict(({LESSON: lesson.slug} if lesson else {}) | kept)
 
@@ -56,13 +56,13 @@ def _head(lesson: Lesson, number: int, track: tuple[Lesson, ...], *, presenting:
         st.caption(f"Lesson {number + 1} of {len(track)} · {show.escape(lesson.title)}")
         st.button("All lessons", key="lesson-all", on_click=go, args=(None,), type="tertiary")
         st.button(
-            "Leave presenting" if presenting else "Present",
+            "Exit presentation" if presenting else "Present",
             key="lesson-present",
             icon=":material/present_to_all:",
             on_click=_present,
             args=(not presenting,),
             type="tertiary",
-            help="Large type for a class; arrow keys go on and back, and the link opens just this.",
+            help="Large type for a class. The arrow keys go to the next and previous lesson, and the link opens this view.",
         )
         before = track[number - 1] if number else None
         after = track[number + 1] if number + 1 < len(track) else None

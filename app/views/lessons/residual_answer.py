@@ -1,4 +1,4 @@
-"""The residual image of an image, for which two lessons ask the engine."""
+"""The residual image of an image, which two lessons request from the engine."""
 
 from typing import cast
 

@@ -232,7 +232,7 @@ class TestBlockEquation:
         half = block.residual[:8]
         balanced = replace(block, maps=replace(block.maps, residual=np.concatenate([half, -half])))
         told = block_equation(balanced).layout.meta["how_to_read"]
-        assert "cancel in the mean: its picture has 0 % of the norm of x's picture" in told
+        assert "cancel in the mean: its mean image has 0 % of the norm of x's mean image" in told
         assert "cancel" not in block_equation(balanced, 3).layout.meta["how_to_read"]
         alike = replace(block, maps=replace(block.maps, residual=np.broadcast_to(block.identity.mean(0), block.shape)))
         assert "cancel" not in block_equation(alike).layout.meta["how_to_read"]

@@ -88,7 +88,7 @@ class TestOneLogit:
 
     def test_a_logit_difference_is_refused_with_a_sentence(self, make_head: MakeHead, make_image: MakeImage) -> None:
         with pytest.raises(
-            ValueError, match="a logit difference needs two classes, but Test B-8 has only one. Use the objective 'logit'"
+            ValueError, match=r"a logit difference needs two classes, but Test B-8 has only one\. Use the objective 'logit'"
         ):
             rv.gradients(make_head(1), make_image(), objective="logit difference")
 

@@ -1,4 +1,4 @@
-"""Images and maps laid out by pixels on one figure: a box for each, with a coloured frame and a caption under it."""
+"""Images and maps positioned by pixels on one figure, each with a coloured frame and a caption below it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,9 +22,9 @@ TOP, CAPTION = 44, 42
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """What stands at (left, top), `width` by `height` pixels: an RGB image, or signed values on a scale up to ±`limit`.
+    """A panel at (left, top), `width` by `height` pixels: an RGB image, or signed values on a scale up to ±`limit`.
 
-    `title` stands under it, and `note` in small type under that. A `sketch` is sent in fewer bytes, as a JPEG.
+    `title` is drawn below it, and `note` in small type below that. A `sketch` is sent in fewer bytes, as a JPEG.
     """
 
     content: Shown
@@ -41,7 +41,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Sign:
-    """A sign such as + or = with its middle at (x, y) in pixels."""
+    """A sign such as + or = with its centre at (x, y) in pixels."""
 
     text: str
     x: float
@@ -49,7 +49,7 @@ class Sign:
 
 
 def lay_out(panels: Sequence[Panel], signs: Sequence[Sign], theme: Theme, size: tuple[int, int], unit: str = "") -> go.Figure:
-    """Draw panels and signs on `size` (width, height) pixels; a colour bar in `unit` stands beside the last signed panel."""
+    """Draw panels and signs on `size` (width, height) pixels, with a colour bar in `unit` next to the last signed panel."""
     fig = go.Figure()
     signed = [panel for panel in panels if panel.limit]
     for number, panel in enumerate(panels, start=1):
@@ -110,7 +110,7 @@ def _axes(panel: Panel, axis: str, size: tuple[int, int]) -> dict[str, Any]:
     down = [1 - (panel.top + panel.height) / size[1], 1 - panel.top / size[1]]
     return {
         f"xaxis{axis}": {"domain": across, "anchor": f"y{axis}", "range": [-0.5, width - 0.5], **still, **frame},
-        # go.Image would turn and tie the axes otherwise.
+        # go.Image would reverse and couple the axes otherwise.
         f"yaxis{axis}": {
             "domain": down,
             "anchor": f"x{axis}",

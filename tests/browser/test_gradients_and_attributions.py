@@ -96,7 +96,7 @@ def test_tiles_of_blocks_are_compared_on_one_scale_until_each_gets_its_own(page:
 
 def test_grad_cam_shows_the_places_of_its_block_on_one_scale(page: Page) -> None:
     open_app(page, "attribution?method=grad_cam&block=layer2.1")
-    assert any("at block 2.1, the shortcut brings" in text for text in headings(page))
+    assert any("at block 2.1, the shortcut carries" in text for text in headings(page))
     chart = page.locator(".st-key-scroll-places .js-plotly-plot")
     expect(chart).to_contain_text("residual branch")
     expect(chart).to_contain_text("after the addition")

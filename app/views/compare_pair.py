@@ -1,4 +1,4 @@
-"""Which two sides a comparison has: what the selection says, and a pair worth seeing where it says nothing."""
+"""The two sides of a comparison: as the selection says, or else a pair that is worth seeing."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -24,7 +24,7 @@ def mode_of(chosen: Selection) -> Mode:
 
 
 def completed(chosen: Selection, models: ModelInfos) -> Selection:
-    """Name both sides: a famous pair, or one network on two images where no pair has its trained weights on this machine."""
+    """Name both sides: a well-known pair, or one network on two images if no pair has trained weights on this machine."""
     if chosen.left and chosen.right:
         return chosen
     pair = suggested_pair(models)
@@ -37,7 +37,7 @@ def completed(chosen: Selection, models: ModelInfos) -> Selection:
 
 
 def in_mode(chosen: Selection, mode: Mode, models: ModelInfos) -> Selection:
-    """Turn a selection that names its sides into one of the other kind, keeping what it can."""
+    """Change a selection that names its sides to another kind of comparison, keeping what it can."""
     if mode == "pictures":
         picture = chosen.right_image or another_sample(chosen.image)
         return replace(chosen, left=chosen.right, left_weights=chosen.right_weights, right_image=picture)
@@ -48,18 +48,18 @@ def in_mode(chosen: Selection, mode: Mode, models: ModelInfos) -> Selection:
 
 
 def swapped(chosen: Selection) -> Selection:
-    """Turn a selection that names its sides around."""
+    """Swap the sides of a selection that names them."""
     images = {"image": chosen.right_image, "right_image": chosen.image} if chosen.right_image else {}
     weights = {"left_weights": chosen.right_weights, "right_weights": chosen.left_weights}
     return replace(chosen, left=chosen.right, right=chosen.left, **weights, **images)
 
 
 def suggested_pair(models: ModelInfos) -> tuple[str, str] | None:
-    """Return a plain and a residual network of equal depth whose trained weights are here: 56 layers, or the deepest."""
+    """Return a plain and a residual network of equal depth with trained weights on this machine: 56 layers, or the deepest."""
     here = [info for info in models.values() if info.here]
     plains, residuals = ([info for info in here if (info.shortcut == "no shortcut") == plain] for plain in (True, False))
     pairs = [(p, r) for p in plains for r in residuals if (p.depth, p.task) == (r.depth, r.task)]
-    # The shortcut with the fewest parameters comes first in the alphabet.
+    # The shortcut with the fewest parameters is first in the alphabet.
     best = min(pairs, key=lambda pair: (pair[0].depth != FAMOUS_DEPTH, -pair[0].depth, pair[1].shortcut), default=None)
     return None if best is None else (best[0].name, best[1].name)
 
@@ -70,6 +70,6 @@ def another_sample(image: str) -> str:
 
 
 def _second_network(first: str, models: ModelInfos) -> str:
-    """Another network of the same task whose weights are here; the same one where there is none."""
+    """Another network of the same task with weights on this machine; the same one if there is none."""
     task = models[first].task if first in models else ""
     return next((info.name for info in models.values() if info.here and info.task == task and info.name != first), first)

@@ -43,7 +43,7 @@ def saved(content: object) -> bytes:
 
 def bring(page: Page, path: Path, data: bytes) -> None:
     path.write_bytes(data)
-    page.get_by_text("Use a checkpoint of your own").click()
+    page.get_by_text("Open your own checkpoint").click()
     give(page, page.locator(UPLOAD).first, path)
 
 

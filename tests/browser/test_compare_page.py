@@ -77,7 +77,7 @@ def test_maps_of_one_length_stand_under_one_another_on_one_scale(page: Page) -> 
 def test_swap_turns_the_sides_and_keeps_the_block(page: Page) -> None:
     open_app(page, f"{SAME_DEPTH}&block=layer2.1")
     before = headings(page)
-    page.get_by_role("button", name="Swap the two sides").click()
+    page.get_by_role("button", name="Swap the sides").click()
     settle(page)
     assert "left=resnet20-cifar10" in page.url
     assert "right_weights=none" in page.url
@@ -114,12 +114,12 @@ def test_a_photo_of_ones_own_on_one_side(page: Page) -> None:
 
 def test_the_kind_of_comparison_can_be_changed(page: Page) -> None:
     open_app(page, SAME_DEPTH)
-    page.get_by_role("radio", name="One network on two pictures").click()
+    page.get_by_role("radio", name="One network, two images").click()
     settle(page)
     assert "right_image=" in page.url
     assert "left=resnet20-cifar10" in page.url
     assert len(set(crops(page))) == 2
-    page.get_by_role("radio", name="Two networks on one picture").click()
+    page.get_by_role("radio", name="Two networks, one image").click()
     settle(page)
     assert "right_image=" not in page.url
     assert "weights=none" not in page.url

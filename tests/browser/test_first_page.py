@@ -151,7 +151,7 @@ def test_a_photo_can_be_pasted_and_text_gets_a_sentence(page: Page) -> None:
     page.locator("[data-testid='stChatInputTextArea']").fill("a cat, please")
     page.keyboard.press("Enter")
     settle(page)
-    expect(alerts(page)).to_contain_text("That was text")
+    expect(alerts(page)).to_contain_text("The clipboard contained text")
     assert page.get_by_alt_text("Network input").get_attribute("src") == after
 
 

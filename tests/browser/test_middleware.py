@@ -109,7 +109,9 @@ def test_who_is_not_invited_reads_why(person: BrowserContext, provider: Provider
     page = person.new_page()
     open_app(page)
     sign_in(page)
-    expect(page.locator("[data-testid='stAlert']")).to_contain_text("<b>eve</b>@evil.example is not invited to this server")
+    expect(page.locator("[data-testid='stAlert']")).to_contain_text(
+        "<b>eve</b>@evil.example does not have access to this server"
+    )
     expect(page.locator(".js-plotly-plot")).to_have_count(0)
 
 
@@ -144,7 +146,7 @@ def assert_harmless(page: Page) -> None:
 
 def test_markup_in_file_names_and_labels_stays_text(page: Page, tmp_path: Path) -> None:
     open_app(page, "model")
-    page.get_by_text("Use a checkpoint of your own").click()
+    page.get_by_text("Open your own checkpoint").click()
     file = tmp_path / f"{EVIL.replace('/', '')}.safetensors"
     file.write_bytes((ASSETS / "weights" / "resnet20-cifar10.safetensors").read_bytes())
     give(page, page.locator(UPLOAD).first, file)

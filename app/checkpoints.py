@@ -1,4 +1,4 @@
-"""The checkpoints that people bring along: private to their session, bounded in memory, and gone when the session ends."""
+"""The checkpoints that people upload: private to their session, bounded in memory, and deleted when the session ends."""
 
 import threading
 from collections.abc import Sequence
@@ -20,9 +20,9 @@ MOST_BYTES = 2 * 2**30
 
 @dataclass(frozen=True)
 class Own:
-    """A checkpoint of this session, the name of its file, and the network it was made into by a wiring.
+    """A checkpoint of this session, the name of its file, and the network built from it with a wiring.
 
-    `revision` tells it from every other network that a session made, also of the same file.
+    `revision` distinguishes it from every other network of the session, also of the same file.
     """
 
     checkpoint: Checkpoint
@@ -33,7 +33,7 @@ class Own:
 
     @property
     def info(self) -> rv.ModelInfo:
-        """Its row of the catalogue."""
+        """Its row in the catalogue."""
         layout, blocks = self.checkpoint.layout, self.net.blocks
         kinds = {block.shortcut_kind for block in blocks.values()} - {"identity"}
         return rv.ModelInfo(
@@ -51,7 +51,7 @@ class Own:
         )
 
 
-# Those that are held, and those that somebody still works with after they were let go of, so that all stay within bounds.
+# The checkpoints that are held, and those still in use after they were released, so that the bounds cover all of them.
 _alive: WeakSet[Checkpoint] = WeakSet()
 _adding = threading.Lock()
 _revisions = count()
@@ -64,9 +64,9 @@ def own() -> dict[str, Own]:
 
 
 def add(data: bytes, file: str) -> str:
-    """Take a checkpoint in, at the cost of the session's oldest; returns its name.
+    """Add a checkpoint, which may remove the session's oldest; returns its name.
 
-    rv.CheckpointError with a sentence for what is none, and where the server has no room.
+    rv.CheckpointError with a sentence for an invalid file, and if the server has no room.
     """
     checkpoint = read_checkpoint(data, extractor=parsers.parsers().extract)
     net = replace(checkpoint.net(), title=f"Your {checkpoint.layout.title}")
@@ -78,8 +78,7 @@ def add(data: bytes, file: str) -> str:
         freed = held[making_room].checkpoint.nbytes if making_room else 0
         if sum(other.nbytes for other in _alive) - freed + checkpoint.nbytes > MOST_BYTES:
             raise rv.CheckpointError(
-                "This server holds as many checkpoints as it has room for: try again when somebody has finished, or start"
-                " ResNet Viz on a machine of your own."
+                "This server's memory for checkpoints is full. Try again later, or run ResNet Viz on your own machine."
             )
         held.pop(making_room, None)
         _alive.add(checkpoint)
@@ -88,7 +87,7 @@ def add(data: bytes, file: str) -> str:
 
 
 def configure(name: str, labels: Sequence[str], preprocessing: Preprocessing, wiring: Wiring) -> None:
-    """Make the network anew; rv.CheckpointError for the wrong number of labels, or too large a crop, which changes nothing."""
+    """Rebuild the network; rv.CheckpointError for the wrong number of labels or too large a crop, which changes nothing."""
     before = own()[name]
     chosen = None if wiring == before.checkpoint.wiring else wiring
     net = before.checkpoint.net(labels, preprocessing=preprocessing, wiring=chosen)
@@ -97,7 +96,7 @@ def configure(name: str, labels: Sequence[str], preprocessing: Preprocessing, wi
 
 
 def forget(name: str) -> None:
-    """Let go of a checkpoint."""
+    """Remove a checkpoint."""
     own().pop(name, None)
 
 

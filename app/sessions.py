@@ -1,4 +1,4 @@
-"""Who asks: a name for each session, and what is done some time after its browser has gone for good."""
+"""Sessions: a name for each, and what happens some time after its browser has gone."""
 
 import threading
 from collections.abc import Callable
@@ -16,7 +16,7 @@ _lock = threading.Lock()
 
 
 def name() -> str:
-    """The session's name, which nobody else has, and which stays when the browser comes back in time."""
+    """The session's name, which is unique, and which stays the same if the browser comes back in time."""
     found: str = st.session_state.setdefault("session", uuid4().hex)
     return found
 
@@ -27,7 +27,7 @@ def at_end(farewell: Farewell) -> None:
 
 
 def present(session: str) -> None:
-    """Note that a session's browser is there, or there again."""
+    """Note that a session's browser is connected, possibly again."""
     with _lock:
         timer = _leaving.pop(session, None)
     if timer is not None:
@@ -35,7 +35,7 @@ def present(session: str) -> None:
 
 
 def gone(session: str) -> None:
-    """Note that a session's browser has gone: unless it comes back in time, the session ends."""
+    """Note that a session's browser has disconnected; the session ends unless it comes back in time."""
     present(session)
     timer = threading.Timer(settings().session_grace_s, _end, (session,))
     timer.daemon = True

@@ -1,4 +1,4 @@
-"""How often a session may ask for what costs much: uploads, and computations that nobody has asked for yet."""
+"""How often a session may use what is expensive: uploads, and computations without a stored result."""
 
 from functools import cache
 from typing import Literal
@@ -11,7 +11,7 @@ LimitedAction = Literal["upload", "computation"]
 
 
 class TooOftenError(RuntimeError):
-    """A session asked for too much in a short time; the message is for the user, `seconds` is how long to wait."""
+    """A session requested too much in a short time; the message is for the user, `seconds` is the time to wait."""
 
     def __init__(self, sentence: str, seconds: int) -> None:
         super().__init__(sentence)
@@ -19,21 +19,21 @@ class TooOftenError(RuntimeError):
 
 
 def admit(kind: LimitedAction) -> None:
-    """Count one more of this session's uploads or computations; TooOftenError with a sentence when there were too many.
+    """Count one more of this session's uploads or computations; TooOftenError with a sentence if there were too many.
 
-    Call it before the work starts, and not for results that are there already.
+    Call it before the work starts, and not for results that are already there.
     """
     seconds = _buckets()[kind].take(sessions.name())
     if seconds:
         sentences: dict[LimitedAction, str] = {
-            "upload": f"That was a lot of files in a short time. Wait {spoken(seconds)}, then give this one again.",
-            "computation": f"That was a lot to compute in a short time. Wait {spoken(seconds)}, then try again.",
+            "upload": f"You uploaded many files in a short time. Wait {spoken(seconds)}, then upload this file again.",
+            "computation": f"You started many computations in a short time. Wait {spoken(seconds)}, then try again.",
         }
         raise TooOftenError(sentences[kind], seconds)
 
 
 def spoken(seconds: int) -> str:
-    """Write a time to wait as people say it."""
+    """Write a time to wait in words."""
     if seconds < 100:
         return f"{seconds} second{'' if seconds == 1 else 's'}"
     return f"{round(seconds / 60)} minutes"

@@ -108,7 +108,7 @@ class Comparison:
 
     @property
     def _what(self) -> str:
-        return "side" if np.array_equal(self.left.seen, self.right.seen) else "picture"
+        return "side" if np.array_equal(self.left.seen, self.right.seen) else "image"
 
 
 def compare(left: Inspection, right: Inspection) -> Comparison:

@@ -202,7 +202,7 @@ def test_a_text_file_called_jpg_gets_a_sentence_and_the_old_result_stays(page: P
 
 def test_a_model_whose_weights_are_away_says_so_and_offers_random_ones(page: Page) -> None:
     open_app(page, "?model=plain110-cifar10")
-    expect(alerts(page)).to_contain_text("No trained weights")
+    expect(alerts(page)).to_contain_text("does not include trained weights")
     assert any("The residual is largest" in text for text in headings(page))
     page.get_by_role("button", name="with random weights").click()
     settle(page)

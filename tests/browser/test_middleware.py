@@ -34,7 +34,7 @@ def test_a_link_opens_after_the_code_and_carries_nothing_secret(chromium: Browse
         page = context.new_page()
         page.goto("/?model=resnet20-cifar10&block=layer2.1&measure=cosine")
         enter(page, "red whale")
-        expect(page.get_by_role("alert")).to_contain_text("not the code of this class")
+        expect(page.get_by_role("alert")).to_contain_text("This code is not correct")
         enter(page, "Blue Whale")
         settle(page)
         assert "Block 2.1" in " ".join(headings(page))

@@ -50,7 +50,7 @@ def test_uploads_and_the_camera_work_with_the_policy(page: Page, refused: list[s
     with page.expect_response(_an_upload):
         page.get_by_role("button", name="Take Photo").click(timeout=30_000)
     settle(page)
-    expect(page.get_by_text("Something went wrong")).to_have_count(0)
+    expect(page.get_by_text("An unexpected error occurred")).to_have_count(0)
     assert refused == []
 
 

@@ -19,7 +19,7 @@ def picture_picker() -> str:
     names = [*samples, *({shown} - samples.keys())]
     titles = {name: sample.title for name, sample in samples.items()}
     st.selectbox(
-        "Picture", names, format_func=lambda name: titles.get(name, "your image"), width=190, **lesson.bound("image", shown)
+        "Image", names, format_func=lambda name: titles.get(name, "your image"), width=190, **lesson.bound("image", shown)
     )
     return shown
 

@@ -146,7 +146,7 @@ class TestWords:
         neither = compare(inspection(), inspection())
         weights = compare(inspection(), replace(inspection(), weights=WeightsOrigin("untrained", "random")))
         assert (networks.left_name, networks.right_name) == ("Plain-8", "ResNet-8")
-        assert (pictures.left_name, pictures.right_name) == ("the left picture", "the right picture")
+        assert (pictures.left_name, pictures.right_name) == ("the left image", "the right image")
         assert (neither.left_name, neither.right_name) == ("the left side", "the right side")
         assert (weights.left_name, weights.right_name) == ("ResNet-8", "untrained ResNet-8")
 

@@ -90,8 +90,7 @@ def test_figures_say_what_was_found(found: Orders) -> None:
     figure = rv.figures.order_curves(found, "missed", "before", 6)
     said = figure.layout.meta["finding"]
     assert said.startswith(
-        f"x₀ and the corrections differ from the output by {found.after.missed[6]:.0%} of the output with "
-        f"the ReLU last, 0% with"
+        f"x₀ and the corrections differ from the output by {found.after.missed[6]:.0%} with the ReLU last, by 0% with"
     )
     assert {trace.line.color for trace in figure.data} == {IDENTITY, SUM}
     assert max(figure.data[0].x) == 6

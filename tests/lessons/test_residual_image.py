@@ -80,7 +80,7 @@ def test_s20_one_lifted_point_changes_every_residual() -> None:
     before, after = line(), line(4.0)
     assert np.flatnonzero(before.actual != after.actual).tolist() == [MOVED]
     assert (before.residual != after.residual).all()
-    with pytest.raises(ValueError, match="take a number"):
+    with pytest.raises(ValueError, match="choose a finite number"):
         line(float("nan"))
 
 

@@ -118,7 +118,7 @@ def test_the_seed_alone_decides_and_torch_is_left_as_it_was(picture: Tensor, thr
 def test_a_picture_of_one_colour_and_a_wrong_branch_get_sentences() -> None:
     with pytest.raises(ValueError, match="same colour everywhere"):
         run("picture", torch.ones(3, 8, 8))
-    with pytest.raises(ValueError, match="0 to 1"):
+    with pytest.raises(ValueError, match="between 0 and 1"):
         run("wave", wave(), branch=2.0)
 
 

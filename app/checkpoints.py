@@ -1,4 +1,4 @@
-"""The checkpoints that people upload: private to their session, bounded in memory, and deleted when the session ends."""
+"""The checkpoints that people upload: private to their browser, bounded in memory, and deleted with its last session."""
 
 import threading
 from collections.abc import Sequence
@@ -56,11 +56,20 @@ _alive: WeakSet[Checkpoint] = WeakSet()
 _adding = threading.Lock()
 _revisions = count()
 _held: dict[str, dict[str, Own]] = {}
+_browsers: dict[str, str] = {}
 
 
 def own() -> dict[str, Own]:
-    """This session's checkpoints by name, the newest last."""
-    return _held.setdefault(sessions.name(), {})
+    """This session's checkpoints by name, the newest last.
+
+    A reload of the page starts a new session: it gets the checkpoints that an earlier session of the same browser still holds.
+    """
+    session = sessions.name()
+    if session not in _held:
+        browser = sessions.browser()
+        _held[session] = _of_browser(browser)
+        _browsers[session] = browser
+    return _held[session]
 
 
 def add(data: bytes, file: str) -> str:
@@ -96,7 +105,11 @@ def configure(name: str, labels: Sequence[str], preprocessing: Preprocessing, wi
 
 
 def forget(name: str) -> None:
-    """Remove a checkpoint."""
+    """Remove a checkpoint, also from earlier sessions of the same browser, which a reload would take it from again."""
+    browser = sessions.browser()
+    for session, other in list(_browsers.items()):
+        if browser and other == browser:
+            _held.get(session, {}).pop(name, None)
     own().pop(name, None)
 
 
@@ -104,8 +117,16 @@ def _revision() -> str:
     return f"{sessions.name()} {next(_revisions)}"
 
 
+def _of_browser(browser: str) -> dict[str, Own]:
+    """Return the checkpoints of the latest session of a browser, as networks of the current session."""
+    theirs = [session for session, other in list(_browsers.items()) if browser and other == browser and _held.get(session)]
+    found = dict(_held[theirs[-1]]) if theirs else {}
+    return {name: replace(each, revision=_revision()) for name, each in found.items()}
+
+
 def _leave(session: str) -> None:
     _held.pop(session, None)
+    _browsers.pop(session, None)
 
 
 sessions.at_end(_leave)

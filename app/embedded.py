@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-XSRF_COOKIE = "_streamlit_xsrf"
+from app.settings import XSRF_COOKIE
+
 WITHHELD = (
     "Files cannot be uploaded here: your browser does not send this server's cookies, because the app is shown inside "
     "another site or because cookies are blocked. Open the app in a new tab and upload your file there."

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import streamlit as st
 
-from app.settings import settings
+from app.settings import XSRF_COOKIE, settings
 
 Farewell = Callable[[str], None]
 
@@ -19,6 +19,11 @@ def name() -> str:
     """The session's name, which is unique, and which stays the same if the browser comes back in time."""
     found: str = st.session_state.setdefault("session", uuid4().hex)
     return found
+
+
+def browser() -> str:
+    """What is the same in all sessions of one browser, and known to it alone; empty without cookies."""
+    return st.context.cookies.get(XSRF_COOKIE, "")
 
 
 def at_end(farewell: Farewell) -> None:

@@ -20,6 +20,9 @@ from resnet_viz.settings import (
     web_address,
 )
 
+# What Streamlit names the cookie that shows an upload to come from its own page.
+XSRF_COOKIE = "_streamlit_xsrf"
+
 
 def _split(text: object) -> object:
     """Names and addresses are separated by commas or spaces; capital letters and a final dot make no difference."""

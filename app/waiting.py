@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any, TypeGuard, TypeVar, cast
 
 import numpy as np
@@ -70,8 +71,8 @@ def unknown(model: str) -> str:
     """Say why a network that a link names is not in the list."""
     if model.startswith("checkpoint-"):
         return (
-            "The checkpoint of this link is not in this session: a checkpoint is private to the browser that uploaded it, "
-            "and is removed some time after the page is closed. Upload it again on the Model page."
+            "The checkpoint of this link is not available here: a checkpoint can only be used in the browser that opened it, "
+            "and is removed shortly after its page is closed. Open it again on the Model page."
         )
     return f"There is no network called {query.shortened(model)}. Choose one from the list."
 
@@ -110,7 +111,7 @@ def begun(key: Hashable, ask: Callable[[], Ticket]) -> Iterator[Callable[[], Tic
     A stopped job is not submitted, and a failed one is submitted again in its place, which shows the reason.
     """
     ticket = None
-    if not _is_stopped(key):
+    if not is_stopped(key):
         with suppress(*SENTENCES):
             ticket = ask()
     try:
@@ -126,18 +127,17 @@ def long(
     asks: Sequence[Callable[[], Ticket]],
     subject: Subject | None = None,
     preview: ShowPartial | None = None,
+    resume: Callable[[], None] | None = None,
 ) -> list[Any] | None:
     """Submit long jobs one after the other, with progress and a button that stops them.
 
-    None while they are stopped; without an answer, the page ends with a sentence.
+    None while they are stopped, with the partial result on the page if `preview` draws one; without an answer, a sentence.
 
     `key` identifies the request: a new one is not stopped. `what` names its steps; `subject` is the network of the request, if
     it is one of the catalogue's; `preview` draws the partial map or curve.
     """
-    if _is_stopped(key):
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.caption("Stopped.")
-            st.button("Resume", on_click=st.session_state.pop, args=("stopped", None))
+    if is_stopped(key):
+        _show_stopped(key, preview, resume)
         return None
     place = st.empty()
     display = _Stoppable(place, what, key, subject.title if subject else "", len(asks), preview)
@@ -153,6 +153,35 @@ def long(
     finally:
         place.empty()
     return found
+
+
+def _show_stopped(key: Hashable, preview: ShowPartial | None, resume: Callable[[], None] | None) -> None:
+    """Say where it was stopped, with the button to go on, or to start again, and the partial result."""
+    kept: _Kept | None = st.session_state.get("partial")
+    kept = kept if kept is not None and kept.key == key else None
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(f"Stopped at {kept.what} {kept.done} of {kept.total}." if kept else "Stopped.")
+        st.button("Resume" if resume else "Start again", key="resume", on_click=_go_on, args=(resume,))
+    # A training draws its own curves.
+    if kept is not None and preview is not None and resume is None:
+        preview(kept.partial)
+
+
+def _go_on(resume: Callable[[], None] | None) -> None:
+    st.session_state.pop("stopped", None)
+    if resume is not None:
+        resume()
+
+
+@dataclass(frozen=True, eq=False)
+class _Kept:
+    """The latest partial result of what a session watches."""
+
+    key: Hashable
+    what: str
+    done: int
+    total: int
+    partial: Array
 
 
 class _Stoppable:
@@ -183,6 +212,8 @@ class _Stoppable:
             self._bar.progress(*_progress(self._title, self._what, progress))
         if self._preview and self._picture and self._is_news(progress.partial):
             self._drawn, self._drawn_at = progress.partial, time.monotonic()
+            what = self._what.rsplit(" ", 1)[-1]
+            st.session_state["partial"] = _Kept(self._key, what, progress.done, progress.total, progress.partial)
             with self._picture.container():
                 self._preview(progress.partial)
 
@@ -244,7 +275,8 @@ def _refuse(error: Exception) -> None:
         st.button("Try again", key=f"again-{hash(str(error))}", icon=":material/refresh:")
 
 
-def _is_stopped(key: Hashable) -> bool:
+def is_stopped(key: Hashable) -> bool:
+    """Whether this session's person has stopped what `key` identifies."""
     return bool(st.session_state.get("stopped") == key)
 
 

@@ -132,7 +132,7 @@ def _attribution(question: _Question) -> rv.Attribution | None:
 
     def preview(so_far: Array) -> None:
         st.markdown("#### Partial map")
-        st.caption("More passes are still being added.")
+        st.caption("The sum of the passes so far; the map is not finished.")
         # Streamlit counts everything that one run has drawn, also what it has replaced, so each map needs a key of its own.
         picture = rv.figures.attribution_so_far(question.ground.small, so_far, question.cells("exact"))
         show.picture(picture, "Partial map.", f"so-far-{next(drawn)}", viewport.room(ONE_MAP))

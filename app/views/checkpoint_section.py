@@ -18,7 +18,7 @@ CHECKPOINT_TYPES = ["safetensors", "pth", "pt", "th", "tar", "ckpt", "bin"]
 LABEL_TYPES = ["txt", "json", "csv"]
 KEEP, NUMBERS, CIFAR, IMAGENET, FILE = "unchanged", "numbers", "CIFAR-10", "ImageNet", "from a file"
 SAID = "as the checkpoint says"
-MOST_FACTS = 8
+MOST_FACTS, MOST_LABELS = 8, 10
 WIRINGS: dict[Wiring, str] = {
     "as saved": "as saved",
     "zero-pad": "shortcuts pad zeros (option A)",
@@ -55,7 +55,7 @@ def _upload() -> None:
     )
     st.caption(
         "The network is recognised from the names and shapes of the tensors. No code in the file is executed. Only your "
-        "session can use it; it is kept in memory and removed when you leave."
+        "browser can use it; it is kept in this server's memory and removed shortly after you close the page."
     )
 
 
@@ -80,6 +80,7 @@ def _settings(mine: Own) -> None:
     layout, used = mine.checkpoint.layout, mine.net.preprocessing
     st.markdown(f"**{show.escape(mine.file)}** is a {layout.title} with {layout.classes} classes; {mine.net.weights.note}.")
     _said(mine)
+    _confirm(mine)
     # Separate keys for every checkpoint: a value typed for one does not apply to another.
     with st.form(f"settings-{mine.net.name}", border=False):
         sizes = st.columns([1, 1, 2, 2])
@@ -137,7 +138,21 @@ def _apply(mine: Own, numbers: tuple[int, int, str, str], names: tuple[str, Uplo
     except (rv.CheckpointError, LabelsError, ValueError) as error:
         st.error(show.escape(str(error)), icon=":material/error:")
     else:
+        st.session_state["checkpoint_applied"] = mine.net.name
         st.rerun()
+
+
+def _confirm(mine: Own) -> None:
+    """Say what the settings are, and after a change that they apply now."""
+    used, labels = mine.net.preprocessing, mine.net.labels
+    shown = ", ".join(labels[:MOST_LABELS]) + (", …" if len(labels) > MOST_LABELS else "")
+    sentence = show.escape(
+        f"Class names: {shown}. Resize {used.resize}, crop {used.crop} pixels. Read as: {WIRINGS[mine.wiring]}."
+    )
+    if st.session_state.pop("checkpoint_applied", None) == mine.net.name:
+        st.success(f"Settings applied. {sentence}", icon=":material/check:")
+    else:
+        st.caption(sentence)
 
 
 def _three(text: str) -> tuple[float, float, float]:

@@ -24,9 +24,16 @@ def mode_of(chosen: Selection) -> Mode:
 
 
 def completed(chosen: Selection, models: ModelInfos) -> Selection:
-    """Name both sides: a well-known pair, or one network on two images if no pair has trained weights on this machine."""
+    """Name both sides: the network of the other pages and a related one, else a well-known pair, else one on two images."""
     if chosen.left and chosen.right:
         return chosen
+    if not chosen.left and not chosen.right and _comes_along(chosen, models):
+        weights = "" if chosen.trained else "none"
+        second = chosen.model if chosen.right_image else _second_network(chosen.model, models)
+        both = replace(chosen, left=chosen.model, left_weights=weights, right=second)
+        if second != chosen.model:
+            return both
+        return replace(both, right_weights=weights, right_image=chosen.right_image or another_sample(chosen.image))
     pair = suggested_pair(models)
     if chosen.right_image or pair is None:
         one = chosen.left or chosen.right or Selection().model
@@ -69,7 +76,21 @@ def another_sample(image: str) -> str:
     return next(sample for sample in OTHER_SAMPLES if sample != image)
 
 
+def _comes_along(chosen: Selection, models: ModelInfos) -> bool:
+    """Whether another page shows a network that was chosen there, and that can be compared."""
+    mine = models.get(chosen.model)
+    return mine is not None and chosen.model != Selection().model and (mine.here or not chosen.trained)
+
+
 def _second_network(first: str, models: ModelInfos) -> str:
-    """Another network of the same task with weights on this machine; the same one if there is none."""
-    task = models[first].task if first in models else ""
-    return next((info.name for info in models.values() if info.here and info.task == task and info.name != first), first)
+    """Another network of the same task with weights on this machine, if possible of the same depth; else the same one."""
+    mine = models.get(first)
+    others = [info for info in models.values() if mine and info.here and info.task == mine.task and info.name != first]
+    return min(others, key=lambda info: _unlike(info, mine), default=mine).name if mine else first
+
+
+def _unlike(info: rv.ModelInfo, mine: rv.ModelInfo | None) -> tuple[bool, bool]:
+    """Sort key: networks of the same depth first, of these the ones of the other kind."""
+    if mine is None:
+        return (True, True)
+    return (info.depth != mine.depth, (info.shortcut == "no shortcut") == (mine.shortcut == "no shortcut"))

@@ -8,7 +8,7 @@ from dataclasses import replace
 import streamlit as st
 
 from app import results, show, state
-from app.state import Notice
+from app.state import Notice, Selection
 from resnet_viz.engine.downloads import DownloadState
 
 EVERY_SECOND = 1.0
@@ -25,6 +25,17 @@ def random_instead(found: Notice) -> None:
     """The button that shows the network with random weights."""
     label = f"Open {results.models()[found.untrained].title} with random weights"
     st.button(label, on_click=state.change, kwargs=found.random_weights)
+
+
+def trained_instead(chosen: Selection) -> None:
+    """For a network shown with random weights: the button that opens its trained weights, or downloads them first."""
+    info = results.models().get(chosen.model)
+    if info is None or state.notice() is not None or _awaited() is not None:
+        return
+    if info.here and info.source in ("shipped", "official"):
+        st.button("Use the trained weights", on_click=state.change, kwargs={"model": chosen.model})
+    elif results.can_fetch(chosen.model):
+        offer(Notice("", chosen.model, replace(chosen, weights="trained", block="", target="", channel="")))
 
 
 def join(found: Notice) -> bool:

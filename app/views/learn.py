@@ -25,7 +25,8 @@ def _overview() -> None:
     st.html(layout.CSS)
     st.markdown("## Learn what a residual block does by trying it out")
     finished = sum(lesson.slug in done() for lesson in TRACK)
-    st.progress(finished / len(TRACK), f"{finished} of {len(TRACK)} lessons done in this session")
+    st.progress(finished / len(TRACK), f"{finished} of {len(TRACK)} lessons done")
+    st.caption("A lesson is done when you have changed one of its controls. This browser remembers it for a year.")
     with st.container(key="lesson-list"):
         for number, lesson in enumerate(TRACK, 1):
             _row(number, lesson)

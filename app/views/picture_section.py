@@ -23,6 +23,7 @@ def header(result: rv.Inspection, chosen: Selection) -> None:
         _target_picker(result, chosen)
     if not result.weights.trained:
         st.warning(f"{info.title} is {result.weights.note}. Nothing below was learned from data.", icon=":material/casino:")
+        download_section.trained_instead(chosen)
 
 
 def notice() -> None:

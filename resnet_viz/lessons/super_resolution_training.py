@@ -5,11 +5,12 @@ Therefore two networks get the same patches, and a resumed run gives the same re
 """
 
 import math
+import threading
 import time
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ from resnet_viz.analyses.activations import Array
 from resnet_viz.images import open_image
 from resnet_viz.lessons.super_resolution import FACTORS, MULTIPLE, SIDE, Picture, Quality, degrade, luminance, psnr, ssim, view
 from resnet_viz.lessons.super_resolution_nets import DESIGNS, SuperResolver, build, multiply_adds, parameters
-from resnet_viz.progress import OnPartial
+from resnet_viz.progress import OnPartial, ignore_progress
 
 TRAINING_PHOTOS = ("coffee-photo.jpg", "flower-photo.jpg", "pagoda-photo.jpg", "raccoon-photo.jpg", "rocket-photo.jpg")
 VALIDATION_PHOTOS = ("astronaut-photo.jpg", "cat-photo.jpg")
@@ -126,25 +127,56 @@ def train_all(
     """Train all four side by side at a small scale that can be watched live: batches of 4, one factor, photos of one size.
 
     `on_step` is called after every step. Its partial result is (points, 2 + networks): the step, then the PSNR of bicubic and
-    of each network in dB. ValueError for settings outside the range for a live training.
+    of each network in dB. A training that an exception of `on_step` stopped resumes there when it is called again in this
+    process, as long as it is one of the last few. ValueError for settings outside the range for a live training.
     """
     _check(factor, depth, steps, rate)
-    report = on_step or (lambda *_: None)
+    report = on_step or ignore_progress
     report(0, steps, None)
     recipe = SuperResolutionRecipe(depth, 16, (factor,), steps, batch=4, rate=rate, heights=(SIDE,))
-    trainings = [Training(name, recipe) for name in DESIGNS]
     moments = [*moments_of(steps), steps]
     given = bicubic_psnr(factor)
-    rows = [_psnrs(trainings, factor)]
-    for before, moment in pairwise(moments):
-        so_far = np.array([[at, given, *row] for at, row in zip(moments, rows, strict=False)], np.float32)
-        for step in range(before, moment):
-            for training in trainings:
-                report(step, steps, so_far)
+    trainings, rows = _take_paused(recipe) or ([Training(name, recipe) for name in DESIGNS], [])
+    rows = rows or [_psnrs(trainings, factor)]
+    try:
+        for moment in moments[len(rows) :]:
+            so_far = np.array([[at, given, *row] for at, row in zip(moments, rows, strict=False)], np.float32)
+            for training in _in_turn(trainings, moment):
+                report(training.step, steps, so_far)
                 training.advance()
-        rows.append(_psnrs(trainings, factor))
+            rows.append(_psnrs(trainings, factor))
+    except Exception:
+        _pause(recipe, trainings, rows)
+        raise
     trials = tuple(_trial(training, factor, [row[column] for row in rows]) for column, training in enumerate(trainings))
     return Trials(factor, depth, np.array(moments, np.float32), bicubic(factor), trials)
+
+
+def _in_turn(trainings: list[Training], until: int) -> Iterator[Training]:
+    """Each training in turn, those that are a step behind first, until all have taken `until` steps."""
+    while True:
+        behind = min(trainings, key=lambda training: training.step)
+        if behind.step == until:
+            return
+        yield behind
+
+
+# Trainings that were stopped, the latest last: four small networks each.
+MOST_PAUSED = 4
+_paused: OrderedDict[SuperResolutionRecipe, tuple[list[Training], list[list[float]]]] = OrderedDict()
+_pausing = threading.Lock()
+
+
+def _take_paused(recipe: SuperResolutionRecipe) -> tuple[list[Training], list[list[float]]] | None:
+    with _pausing:
+        return _paused.pop(recipe, None)
+
+
+def _pause(recipe: SuperResolutionRecipe, trainings: list[Training], rows: list[list[float]]) -> None:
+    with _pausing:
+        _paused[recipe] = trainings, rows
+        while len(_paused) > MOST_PAUSED:
+            _paused.popitem(last=False)
 
 
 def batch(recipe: SuperResolutionRecipe, step: int) -> tuple[int, Tensor, Tensor, Tensor]:

@@ -66,11 +66,14 @@ def test_a_saved_resnet18_of_seven_classes_predicts_as_stock_torchvision_does(
     shown = page.evaluate("() => document.querySelector('.st-key-scroll-predictions .js-plotly-plot').data[0].x")
     assert shown[0] == pytest.approx(100 * probabilities[best].item(), abs=1e-3)
     assert page.locator(".facts dt:has-text('max |x') + dd").inner_text() == "0"
+    page.reload()
+    settle(page)
+    expect(page.get_by_role("heading", name=f"Your ResNet-18 predicts: class {best}")).to_be_visible()
     with chromium.new_context(viewport={"width": 1440, "height": 900}) as context:
         other = context.new_page()
         other.goto(page.url)
         settle(other)
-        expect(alerts(other)).to_contain_text("lives in the session of whoever brought it")
+        expect(alerts(other)).to_contain_text("can only be used in the browser that opened it")
 
 
 def test_labels_and_preprocessing_can_be_set(page: Page, stock: nn.Module, tmp_path: Path) -> None:

@@ -119,16 +119,18 @@ def test_a_long_method_can_be_stopped_and_the_app_is_free_at_once(page: Page) ->
     stop = page.locator("[class*='st-key-stoppable'] button")
     stop.click(timeout=60_000)
     started = time.monotonic()
-    expect(page.get_by_text("Stopped.")).to_be_visible(timeout=10_000)
+    expect(page.get_by_text("Stopped at")).to_be_visible(timeout=10_000)
     settle(page)
     assert time.monotonic() - started < 4
-    page.get_by_text("Resume").wait_for()
+    page.get_by_role("button", name="Start again").wait_for()
+    # What was computed stays on the page, labelled.
+    expect(page.get_by_text("Partial map")).to_be_visible()
 
 
 def test_what_was_stopped_for_one_class_is_computed_for_another(page: Page) -> None:
     page.goto("/attribution?model=resnet152&weights=none&view=gallery&methods=smoothgrad")
     page.locator("[class*='st-key-stoppable'] button").click(timeout=60_000)
-    page.get_by_text("Resume").wait_for()
+    page.get_by_role("button", name="Start again").wait_for()
     page.get_by_role("combobox", name="Target class").click()
     page.get_by_role("option").nth(5).click()
     page.locator("[class*='st-key-stoppable'] button").click(timeout=60_000)

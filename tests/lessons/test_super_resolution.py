@@ -241,6 +241,26 @@ def test_s04_training_can_be_cancelled_and_leaves_the_global_generator_alone() -
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
+def test_a_stopped_training_resumes_where_it_stopped_with_the_same_result() -> None:
+    steps: list[int] = []
+
+    def stop(done: int, _: int, __: object) -> None:
+        steps.append(done)
+        if len(steps) == 11:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        train_all(3, depth=4, steps=6, on_step=stop)
+    assert steps[-1] == 2
+    resumed = train_all(3, depth=4, steps=6, on_step=stop)
+    assert steps[11:13] == [0, 2]
+    whole = train_all(3, depth=4, steps=6)
+    assert len(steps) == 2 + 4 * 6 + 1
+    for one, other in zip(resumed.trials, whole.trials, strict=True):
+        assert np.array_equal(one.psnr, other.psnr)
+        assert one.ssim == other.ssim
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [

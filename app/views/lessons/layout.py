@@ -4,9 +4,9 @@ from pathlib import Path
 
 import streamlit as st
 
-from app import query, show, waiting
+from app import query, results, show, waiting
 from app.state import Selection
-from app.views.lessons.lesson import LESSON, PRESENTING, Lesson, picture
+from app.views.lessons.lesson import LESSON, PRESENTING, Lesson, picture, remember_done
 
 CSS = Path(__file__).with_name("lessons.css")
 
@@ -43,6 +43,7 @@ def show_lesson(lesson: Lesson, track: tuple[Lesson, ...]) -> None:
         with st.container(key="lesson-sentence"):
             st.markdown(show.escape(sentence))
     _foot(lesson)
+    remember_done(each.slug for each in track)
 
 
 def go(lesson: Lesson | None) -> None:
@@ -81,7 +82,7 @@ def _head(lesson: Lesson, number: int, track: tuple[Lesson, ...], *, presenting:
 def _foot(lesson: Lesson) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="lesson-foot"):
         st.button(
-            f"Open this on the {lesson.page} page",
+            _opens(lesson),
             key="lesson-elsewhere",
             icon=":material/open_in_new:",
             on_click=_elsewhere,
@@ -90,6 +91,15 @@ def _foot(lesson: Lesson) -> None:
         st.caption(show.escape(lesson.sources))
     if st.session_state.pop("lesson_left_for", None):
         st.switch_page(st.session_state["pages"][lesson.page])
+
+
+def _opens(lesson: Lesson) -> str:
+    """Say what the button below a lesson opens: the networks, where the lesson names some, and the page."""
+    models = results.models()
+    titles = [
+        models[value].title for field, value in lesson.elsewhere if field in ("model", "left", "right") and value in models
+    ]
+    return f"Open {' and '.join(titles)} on the {lesson.page} page" if titles else f"Open the {lesson.page} page"
 
 
 def _present(presenting: bool) -> None:  # noqa: FBT001 - a button's callback

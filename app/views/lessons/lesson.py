@@ -1,7 +1,7 @@
 """What a lesson is, and how its controls keep their values in the URL."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -15,6 +15,7 @@ Value = TypeVar("Value", str, int, float)
 
 # The keys that the URL of a lesson has in addition to the lesson's own values.
 LESSON, PRESENTING = "lesson", "present"
+DONE_COOKIE, YEAR = "resnet_viz_lessons", 365 * 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -82,9 +83,19 @@ def change(**values: object) -> None:
 
 
 def done() -> set[str]:
-    """The lessons in which this session has changed something."""
-    found: set[str] = st.session_state.setdefault("lessons_done", set())
+    """The lessons in which something was changed, in this session or before in this browser, which keeps them in a cookie."""
+    if "lessons_done" not in st.session_state:
+        st.session_state["lessons_done"] = set(st.context.cookies.get(DONE_COOKIE, "").split(".")) - {""}
+    found: set[str] = st.session_state["lessons_done"]
     return found
+
+
+def remember_done(slugs: Iterable[str]) -> None:
+    """Have the browser keep the lessons that are done, for a year."""
+    kept = ".".join(slug for slug in slugs if slug in done())
+    if kept != st.context.cookies.get(DONE_COOKIE, ""):
+        script = f'document.cookie = "{DONE_COOKIE}={kept}; path=/; max-age={YEAR}; samesite=lax"'
+        st.html(f"<script>{script}</script>", unsafe_allow_javascript=True)
 
 
 def _changed(name: str, key: str) -> None:

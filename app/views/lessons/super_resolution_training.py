@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from typing import cast
 
@@ -89,16 +90,34 @@ def _live(factor: int, depth: int, steps: int, rate: str) -> Trials | Rows:
         st.session_state["lesson_rows"] = Rows(key, rows, steps)
         _draw(Rows(key, rows, steps), f"live-{next(drawn)}")
 
+    finished: tuple[Hashable, Trials] | None = st.session_state.get("lesson_trials")
+    if finished is not None and finished[0] == key:
+        return finished[1]
+    if st.session_state.get("lesson_started") != key and not waiting.is_stopped(key):
+        st.button("Start the training", type="primary", icon=":material/play_arrow:", on_click=_start, args=(key,))
+        return Rows(key, None, 0)
     options = {"factor": factor, "depth": depth, "steps": steps, "rate": RATES[rate]}
     ask = [lambda: results.practise("super-resolution training", "lesson training", **options)]
-    answers = waiting.long("Four networks, step", key, ask, preview=preview)
+    try:
+        answers = waiting.long("Four networks, step", key, ask, preview=preview, resume=partial(_start, key))
+    except BaseException:
+        # Whoever leaves while it runs starts it again on purpose; a script that is left ends with an exception.
+        st.session_state.pop("lesson_started", None)
+        raise
     if answers is not None:
+        st.session_state["lesson_trials"] = (key, answers[0])
         return cast("Trials", answers[0])
     kept: Rows | None = st.session_state.get("lesson_rows")
     return kept if kept is not None and kept.key == key else Rows(key, None, steps)
 
 
+def _start(key: Hashable) -> None:
+    st.session_state["lesson_started"] = key
+
+
 def _stopped(found: Rows) -> str:
+    if found.steps == 0:
+        return "The training takes about a minute; its curves are drawn while it runs."
     if found.rows is None:
         return "Stopped before the first result."
     _draw(found, "stopped")

@@ -165,7 +165,7 @@ def test_a_mistake_of_ours_ends_the_wait_too(file: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(downloads_module, "fetch", stumble)
     downloads = Downloads()
     downloads.start("resnet18", "Ada")
-    assert finished(downloads).failure.startswith("The download stopped unexpectedly")
+    assert finished(downloads).failure.startswith("The download failed unexpectedly")
     assert not file.exists()
 
 

@@ -229,9 +229,9 @@ def test_who_waits_in_too_long_a_queue_hears_so(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(pools, "PATIENCE", 0.05)
     made = ParsingPool(total=100)
     with made._budget.taking(100, 1):
-        with pytest.raises(rv.ImageError, match="try again in a minute"):
+        with pytest.raises(rv.ImageError, match="Try again in a minute"):
             made.open_image(file_of(noise(8, 8), "PNG"))
-        with pytest.raises(rv.CheckpointError, match="try again in a minute"):
+        with pytest.raises(rv.CheckpointError, match="Try again in a minute"):
             made.extract(saved({"a": torch.ones(1)}))
     made.close()
 

@@ -1,7 +1,7 @@
-"""The form in which a value of an annotated type travels: `lay` makes plain JSON of it, `take` makes the value again.
+"""How a value of an annotated type is sent: `lay` converts it to plain JSON, `take` converts it back.
 
-Both check what they get against the annotation, and raise WireError where it is something else. Arrays are put aside and named
-by a number. There is a form for what jobs and results are made of, and none for anything else.
+Both check the value against the annotation, and raise WireError if it does not match. Arrays are stored separately and
+referenced by a number. Only the types that jobs and results consist of are supported.
 """
 
 from collections.abc import Iterable
@@ -20,22 +20,22 @@ Value = TypeVar("Value")
 
 
 class WireError(ValueError):
-    """A message that is not what it should be; its own message is for the user."""
+    """A message that does not have the expected form; its own message is for the user."""
 
 
 class Form(Protocol):
-    """How one type travels."""
+    """How one type is sent."""
 
     def lay(self, value: Any, arrays: Arrays) -> Any:  # noqa: ANN401 - checked by each form
-        """Make JSON of a value."""
+        """Convert a value to JSON."""
 
     def take(self, tree: Any, arrays: Arrays) -> Any:  # noqa: ANN401 - checked by each form
-        """Make a value of JSON."""
+        """Convert JSON to a value."""
 
 
 @cache
 def form(hint: Any) -> Form:  # noqa: ANN401, PLR0911 - any annotation, a line a form
-    """Return the form of an annotation; TypeError where it has none."""
+    """Return the form of an annotation; TypeError if it has none."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
         return _OneOf(tuple(map(form, arguments)))
@@ -51,13 +51,13 @@ def form(hint: Any) -> Form:  # noqa: ANN401, PLR0911 - any annotation, a line a
     if isinstance(hint, type) and (is_dataclass(hint) or hasattr(hint, "_fields")):
         return _fields(hint)
     if hint not in _SIMPLE:
-        raise TypeError(f"{hint} has no form on the wire: add one, or make results of what has")
+        raise TypeError(f"{hint} has no form on the wire: add one, or build results from types that have one")
     return _SIMPLE[hint]
 
 
 @dataclass(frozen=True)
 class _Plain:
-    """What JSON has by itself: one of some types, and of some values where there are any."""
+    """A type that JSON has itself: one of some types, and possibly one of some values."""
 
     types: frozenset[type]
     values: frozenset[Any] = frozenset()
@@ -93,7 +93,7 @@ class _OneOf:
 
 @dataclass(frozen=True)
 class _Row:
-    """A tuple of any length whose entries have one form."""
+    """A tuple of any length with entries of one form."""
 
     entry: Form
 
@@ -142,7 +142,7 @@ class _Mapping:
 
 @dataclass(frozen=True)
 class _Array:
-    """An array of one type of number, in any shape."""
+    """An array of one number type, of any shape."""
 
     dtype: np.dtype[Any]
 
@@ -212,7 +212,8 @@ def _a(wanted: type[Value], value: object) -> Value:
 
 def _misfit(value: object, wanted: object) -> WireError:
     return WireError(
-        f"The message holds a {type(value).__name__} where {wanted} belongs: app and engine must run the same version."
+        f"The message contains a {type(value).__name__} where {wanted} was expected. The app and the engine must run the "
+        f"same version."
     )
 
 
@@ -224,7 +225,7 @@ _SIMPLE: dict[Any, Form] = {
     float: _Plain(frozenset({float, int})),
     bool: _Plain(frozenset({bool})),
     NoneType: _Plain(frozenset({NoneType})),
-    # What an option may be.
+    # The types of an option.
     Any: _Plain(frozenset({str, int, float, bool, NoneType})),
     bytes: _Bytes(),
     pd.DataFrame: _Table(),

@@ -1,4 +1,4 @@
-"""One file a format: each cuts a file down to what its pixels need, and tells the size it declares, in linear time.
+"""One module per format: each reduces a file to what its pixels need, and reports its declared size, in linear time.
 
 A function `strip(data)` returns a `Stripped`; it may raise IndexError, KeyError, ValueError or struct.error for a damaged file.
 """

@@ -6,7 +6,7 @@ import streamlit as st
 
 from app import query, results, show, waiting
 from app.state import Selection
-from app.views.lessons.lesson import LESSON, PRESENTING, Lesson, picture, remember_done, remember_done
+from app.views.lessons.lesson import LESSON, PRESENTING, Lesson, picture, remember_done
 
 CSS = Path(__file__).with_name("lessons.css")
 

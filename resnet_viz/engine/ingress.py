@@ -23,13 +23,10 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from resnet_viz.engine.forms import WireError
-from resnet_viz.engine.job_types import KINDS
 from resnet_viz.engine.jobs import EngineError, Job, Progress, Ticket
 from resnet_viz.engine.local import LocalEngine
 from resnet_viz.engine.protocol import (
     ANSWER,
-    CATALOGUE,
     LIFE,
     MOST_JOB_BYTES,
     SESSION_HEADER,
@@ -40,7 +37,7 @@ from resnet_viz.engine.protocol import (
     progress_frame,
 )
 from resnet_viz.engine.session_expiry import Silence
-from resnet_viz.engine.wire import decode, encode
+from resnet_viz.engine.wire import WireError, decode, encode
 from resnet_viz.nets.zoo import list_models
 
 READY = "/ready"
@@ -137,7 +134,7 @@ class _Routes:
 
     async def models(self, _: Request) -> Response:
         found = tuple(await asyncio.to_thread(list_models))
-        return Response(encode(found, CATALOGUE), media_type=BINARY)
+        return Response(encode(found), media_type=BINARY)
 
     async def ready(self, _: Request) -> Response:
         try:
@@ -196,7 +193,7 @@ async def _watch(ticket: Ticket) -> AsyncGenerator[bytes]:
 
 def _last_frame(ticket: Ticket) -> bytes:
     try:
-        return frame(ANSWER, encode(ticket.answer(), KINDS[ticket.job.kind].answer))
+        return frame(ANSWER, encode(ticket.answer()))
     except Exception as error:  # noqa: BLE001 - becomes a frame
         return error_frame(error)
 

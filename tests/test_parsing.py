@@ -161,6 +161,14 @@ def test_a_process_that_was_killed_is_replaced(process: WarmProcess) -> None:
     assert process.pid not in (0, first)
 
 
+def test_files_are_parsed_with_less_priority_than_pages_are_drawn(pool: ParsingPool) -> None:
+    parser = psutil.Process(pool._images.pid)
+    assert parser.nice() > psutil.Process().nice()
+    # Linux shares processors between sessions first: in another one, priority would count for nothing.
+    assert os.getsid(parser.pid) == os.getsid(0)
+    assert os.getpgid(parser.pid) != os.getpgid(0)
+
+
 def test_all_processes_end_with_the_pool() -> None:
     made = ParsingPool()
     made.start()

@@ -187,7 +187,8 @@ class TestConfusion:
         figure = confusion(COUNTS, LABELS)
         np.testing.assert_array_equal(figure.data[0].z, [[np.nan, 1, 1], [4, np.nan, 1], [0, 0, np.nan]])
         assert figure.layout.yaxis.autorange == "reversed"
-        texts = {(a.y, a.x): a.text for a in figure.layout.annotations}
+        numbers = figure.data[1]
+        texts = {(y, x): text for y, x, text in zip(numbers.y, numbers.x, numbers.text, strict=True)}
         assert texts["dog", "cat"] == "4"
         assert texts["ship", "cat"] == ""
         assert texts["ship", "ship"] == "<b>20</b>"

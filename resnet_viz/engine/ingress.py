@@ -1,9 +1,9 @@
 """The HTTP routes of an engine, in front of an engine in the same process; any ASGI server can run them.
 
-POST   /jobs             a job as a message of wire.py -> frames of protocol.py, as a stream; disconnecting cancels DELETE
-/sessions         forgets the session in the header; it is not part of any address, because proxies log addresses GET    /models
-the catalogue, and which weights are on the engine's machine GET    /ready            whether a small image can be inspected;
-the only route that needs no token
+POST   /jobs             a job as a message of wire.py -> frames of protocol.py, as a stream; disconnecting cancels
+DELETE /sessions         forgets the session in the header; it is not part of any address, because proxies log addresses
+GET    /models           the catalogue, and which weights are on the engine's machine
+GET    /ready            whether a small image can be inspected; the only route that needs no token
 """
 
 import asyncio
@@ -23,13 +23,10 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from resnet_viz.engine.forms import WireError
-from resnet_viz.engine.job_types import JOB_TYPES
 from resnet_viz.engine.jobs import EngineError, Job, Progress, Ticket
 from resnet_viz.engine.local import LocalEngine
 from resnet_viz.engine.protocol import (
     ANSWER,
-    CATALOGUE,
     LIFE,
     MOST_JOB_BYTES,
     SESSION_HEADER,
@@ -40,7 +37,7 @@ from resnet_viz.engine.protocol import (
     progress_frame,
 )
 from resnet_viz.engine.session_expiry import Silence
-from resnet_viz.engine.wire import decode, encode
+from resnet_viz.engine.wire import WireError, decode, encode
 from resnet_viz.nets.zoo import list_models
 
 READY = "/ready"
@@ -137,7 +134,7 @@ class _Routes:
 
     async def models(self, _: Request) -> Response:
         found = tuple(await asyncio.to_thread(list_models))
-        return Response(encode(found, CATALOGUE), media_type=BINARY)
+        return Response(encode(found), media_type=BINARY)
 
     async def ready(self, _: Request) -> Response:
         try:
@@ -196,7 +193,7 @@ async def _watch(ticket: Ticket) -> AsyncGenerator[bytes]:
 
 def _last_frame(ticket: Ticket) -> bytes:
     try:
-        return frame(ANSWER, encode(ticket.answer(), JOB_TYPES[ticket.job.kind].answer))
+        return frame(ANSWER, encode(ticket.answer()))
     except Exception as error:  # noqa: BLE001 - becomes a frame
         return error_frame(error)
 

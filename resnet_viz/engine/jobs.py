@@ -1,7 +1,11 @@
 """Jobs and tickets: how an analysis is requested from an engine and followed, the same wherever it runs.
 
->>> from resnet_viz.images import digest >>> job = Job("inspection", "resnet20-cifar10", digest(data), data=data) >>> ticket =
-engine.submit(job, session="a") >>> while not ticket.wait(0.1): ...     progress = ticket.progress >>> ticket.answer().title
+>>> from resnet_viz.images import digest
+>>> job = Job("inspection", "resnet20-cifar10", digest(data), data=data)
+>>> ticket = engine.submit(job, session="a")
+>>> while not ticket.wait(0.1):
+...     progress = ticket.progress
+>>> ticket.answer().title
 'ResNet-20'
 """
 

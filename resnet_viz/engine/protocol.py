@@ -53,15 +53,15 @@ def frame(letter: Letter, payload: bytes = b"") -> bytes:
 
 def progress_frame(progress: Progress) -> bytes:
     """Write the progress of a job."""
-    return frame(PROGRESS, encode(progress, Progress))
+    return frame(PROGRESS, encode(progress))
 
 
 def error_frame(error: BaseException) -> bytes:
     """Write an error with its sentence; the text of errors that are not meant for users is not sent."""
     for name, kind in _ERRORS.items():
         if isinstance(error, kind):
-            return frame(ERROR, encode(Refusal(name, str(error)), Refusal))
-    return frame(ERROR, encode(Refusal("EngineError", "The engine failed unexpectedly; its log says why."), Refusal))
+            return frame(ERROR, encode(Refusal(name, str(error))))
+    return frame(ERROR, encode(Refusal("EngineError", "The engine failed unexpectedly; its log says why.")))
 
 
 def error_of(refusal: Refusal) -> Exception:

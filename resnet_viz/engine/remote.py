@@ -15,7 +15,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from resnet_viz.engine.connection import UNREADABLE, Connection, CutError
-from resnet_viz.engine.forms import WireError
 from resnet_viz.engine.job_types import JOB_TYPES
 from resnet_viz.engine.jobs import EngineError, Job, JobCancelledError, Progress, Ticket, owner_of
 from resnet_viz.engine.protocol import (
@@ -29,7 +28,7 @@ from resnet_viz.engine.protocol import (
     error_of,
 )
 from resnet_viz.engine.store import Store
-from resnet_viz.engine.wire import decode, encode
+from resnet_viz.engine.wire import WireError, decode, encode
 from resnet_viz.nets.zoo import ModelInfo
 from resnet_viz.settings import EngineSettings
 
@@ -155,7 +154,7 @@ class RemoteEngine:
 
     async def _answer(self, ticket: Ticket, errand: _Errand) -> Any:  # noqa: ANN401 - each kind's own result
         """Send the job, follow the frames, and return the answer or raise the error in one of them."""
-        data = await asyncio.to_thread(encode, ticket.job, Job)
+        data = await asyncio.to_thread(encode, ticket.job)
         async with aclosing(self._connection.frames("/jobs", data, {SESSION_HEADER: ticket.session})) as frames:
             async for letter, payload in frames:
                 if letter == ANSWER:

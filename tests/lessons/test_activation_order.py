@@ -77,7 +77,7 @@ def test_the_same_seed_gives_the_same_curves_and_they_travel(make_cifar: MakeNet
     again = orders(make_cifar(), make_image())
     np.testing.assert_array_equal(again.before.correlation, found.before.correlation)
     assert len(found.after.negative) == DEEPEST + 1
-    back = decode(encode(found, Orders), Orders, 2**20)
+    back = decode(encode(found), Orders, 2**20)
     np.testing.assert_array_equal(back.after.missed, found.after.missed)
     assert found.nbytes == 4 * (6 * (DEEPEST + 1) + 3)
 

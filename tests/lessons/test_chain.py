@@ -54,7 +54,7 @@ def test_s17_the_last_block_says_what_the_network_says(make_imagenet: Callable[[
     found = lens(net, image)
     np.testing.assert_allclose(found.logits[-1], expected, atol=1e-5 * np.abs(expected).max())
     np.testing.assert_allclose(found.probabilities.sum(1), 1, atol=1e-5)
-    assert decode(encode(found, Lens), Lens, 2**22).labels == net.labels
+    assert decode(encode(found), Lens, 2**22).labels == net.labels
 
 
 def test_s17_the_correction_has_the_size_and_angle_of_f(residual: rv.Inspection) -> None:

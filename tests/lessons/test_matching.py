@@ -187,7 +187,7 @@ def test_the_answer_travels(make_cifar: Callable[..., rv.Net], make_image: Calla
     hint = JOB_TYPES["matched"].answer
     for option in ("A", "B"):
         found = run(make_cifar(option), make_image(seed=9), "layer2.0")
-        back = wire.decode(wire.encode(found, hint), hint, 10**8)
+        back = wire.decode(wire.encode(found), hint, 10**8)
         assert back.survives_b == found.survives_b
         assert back.zero_padded.tobytes() == found.zero_padded.tobytes()
 

@@ -55,7 +55,7 @@ def test_s02_the_equation_says_whether_it_holds(make_image: Callable[..., Image.
 def test_s02_it_travels_and_what_cannot_be_done_gets_a_sentence(make_image: Callable[..., Image.Image]) -> None:
     found = residual_image(make_image(60, 48), 2)
     answer = JOB_TYPES["residual image"].answer
-    assert np.array_equal(wire.decode(wire.encode(found, answer), answer, 2**22).sum, found.sum)
+    assert np.array_equal(wire.decode(wire.encode(found), answer, 2**22).sum, found.sum)
     with pytest.raises(ValueError, match="not one of 2, 3, 4"):
         residual_image(make_image(60, 48), 7)
     with pytest.raises(ValueError, match="at least 24"):

@@ -138,7 +138,7 @@ def test_it_reports_every_two_layers_and_stops_where_that_raises() -> None:
 
 def test_the_answer_travels(through: SignalThroughDepth) -> None:
     hint = JOB_TYPES["signal"].answer
-    back = wire.decode(wire.encode(through, hint), hint, 10**8)
+    back = wire.decode(wire.encode(through), hint, 10**8)
     assert back.plain.maps.tobytes() == through.plain.maps.tobytes()
     assert back.nbytes == through.nbytes
 

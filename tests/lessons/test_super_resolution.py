@@ -226,7 +226,7 @@ def test_s04_live_training_reports_and_measures_what_it_trained(trials: Trials) 
     assert heard[1] == (0, 8, True)
     assert len(heard) == 1 + 8 * 4
     answer = JOB_TYPES["super-resolution training"].answer
-    back = wire.decode(wire.encode(trials, answer), answer, 2**20)
+    back = wire.decode(wire.encode(trials), answer, 2**20)
     assert np.array_equal(back.trials[0].psnr, trials.trials[0].psnr)
 
 
@@ -375,7 +375,7 @@ def test_s04_every_network_gets_the_persons_picture(attempts: Attempts) -> None:
         inside = (attempt.picture > 0).all(2) & (attempt.picture < 255).all(2)
         assert np.abs(grey(attempt.picture) - values)[inside].max() < 0.51
     answer = JOB_TYPES["super-resolution"].answer
-    back = wire.decode(wire.encode(attempts, answer), answer, 2**22)
+    back = wire.decode(wire.encode(attempts), answer, 2**22)
     assert np.array_equal(back.attempts[1].picture, attempts.attempts[1].picture)
 
 
@@ -415,4 +415,4 @@ def test_the_smaller_side_decides_and_bytes_stay_bytes(cat: Image.Image) -> None
     assert {found.target.dtype, found.low.dtype, found.upsampled.dtype} == {np.dtype(np.uint8)}
     assert np.array_equal(degrade(found.target, 2)[1], found.upsampled)
     answer = JOB_TYPES["problem"].answer
-    assert np.array_equal(wire.decode(wire.encode(found, answer), answer, 2**20).low, found.low)
+    assert np.array_equal(wire.decode(wire.encode(found), answer, 2**20).low, found.low)

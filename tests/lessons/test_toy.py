@@ -79,7 +79,7 @@ def test_s18_it_can_be_watched_and_stopped() -> None:
 
 def test_s18_it_travels_and_what_is_not_offered_gets_a_sentence(short: ToyFit) -> None:
     answer = JOB_TYPES["toy"].answer
-    assert np.array_equal(wire.decode(wire.encode(short, answer), answer, 2**20).beside, short.beside)
+    assert np.array_equal(wire.decode(wire.encode(short), answer, 2**20).beside, short.beside)
     with pytest.raises(ValueError, match="not one of 8, 16, 32"):
         fit(9)
     with pytest.raises(ValueError, match=f"between {FRAMES} and"):

@@ -111,13 +111,14 @@ class WarmProcess:
         self._end()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            # Isolated from the environment, in its own process group, which ends as one.
+            # Isolated from the environment, in a group of its own, which ends as one; in the server's session, since Linux
+            # shares processors between sessions first, whatever the priority within each.
             command = [sys.executable, "-I", str(_SCRIPT), self._kind, str(_FOLDER), str(theirs.fileno())]
             self._process = subprocess.Popen(  # noqa: S603 - our own script
                 command,
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
-                start_new_session=True,
+                process_group=0,
                 env=os.environ | ONE_THREAD | LITTLE_MEMORY,
                 cwd="/",
             )

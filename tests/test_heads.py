@@ -121,7 +121,7 @@ class TestManyRightClasses:
         assert meta["finding"] == f"Test B-8 gives class 0 a probability of {single.predictions[0].probability:.1%}"
 
     def test_an_unknown_head_gets_a_sentence(self, make_head: MakeHead) -> None:
-        with pytest.raises(ValueError, match="head 'tanh' is unknown: take 'softmax', or 'sigmoid'"):
+        with pytest.raises(ValueError, match="head 'tanh' is unknown: choose 'softmax', or 'sigmoid'"):
             make_head(3, "tanh")
 
 

@@ -46,7 +46,7 @@ def test_figure_table_and_wire(make_cifar: MakeNet, make_image: MakeImage) -> No
     found = [rv.deletions(make_cifar(shortcut), image, target=1, sets=2) for shortcut in ("A", "plain")]
     kind: Any = rv.Deletions
     for each in found:
-        again: rv.Deletions = decode(encode(each, kind), kind, 2**22)
+        again: rv.Deletions = decode(encode(each), kind, 2**22)
         assert again.table().equals(each.table())
     figure = rv.figures.deletion_lines(found)
     assert [trace.line.color for trace in figure.data if trace.mode == "lines"] == [SUM, PLAIN]

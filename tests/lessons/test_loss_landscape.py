@@ -115,7 +115,7 @@ def test_what_was_not_recorded_or_is_damaged_gets_a_sentence(tmp_path: Path) -> 
 def test_figures_and_the_wire(make_cifar: MakeNet, make_image: MakeImage) -> None:
     found = rv.loss_landscape(make_cifar("A"), make_image(), points=3)
     kind: Any = rv.Landscape
-    again: rv.Landscape = decode(encode(found, kind), kind, 2**22)
+    again: rv.Landscape = decode(encode(found), kind, 2**22)
     np.testing.assert_array_equal(again.loss, found.loss)
     contours = rv.figures.loss_contours([found, found])
     drawn = [trace for trace in contours.data if trace.type == "contour"]

@@ -202,6 +202,6 @@ def test_results_travel(make_cifar: MakeNet, make_image: MakeImage) -> None:
     net, image = make_cifar("A", depth=8), make_image()
     for answer in (rv.path_gradients(net, image).lengths, path_samples(net, image, samples=2)):
         kind: Any = type(answer)
-        again: PathLengths | PathSamples = decode(encode(answer, kind), kind, 2**22)
+        again: PathLengths | PathSamples = decode(encode(answer), kind, 2**22)
         np.testing.assert_array_equal(again.norms, answer.norms)
         assert again.paths == answer.paths

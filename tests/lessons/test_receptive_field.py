@@ -130,7 +130,7 @@ def test_the_effective_width_counts_pixels() -> None:
 def test_figures_and_the_wire(make_cifar: MakeNet, make_image: MakeImage) -> None:
     found = rv.receptive_fields(make_cifar("A"), make_image(), probes=1)
     kind: Any = rv.ReceptiveFields
-    again: rv.ReceptiveFields = decode(encode(found, kind), kind, 2**22)
+    again: rv.ReceptiveFields = decode(encode(found), kind, 2**22)
     assert again.table().equals(found.table())
     maps = rv.figures.field_maps(found, "layer2.0")
     assert [trace.colorscale[-1][1][:8] for trace in maps.data] == ["rgba(230", "rgba(0,1"]

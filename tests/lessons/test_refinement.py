@@ -84,7 +84,7 @@ def test_small_branches_change_the_loss_as_expected(make_cifar: MakeNet, make_im
 def test_figures_and_the_wire(make_cifar: MakeNet, make_image: MakeImage) -> None:
     found = rv.refinement(make_cifar("A"), make_image())
     kind: Any = rv.Refinement
-    again: rv.Refinement = decode(encode(found, kind), kind, 2**22)
+    again: rv.Refinement = decode(encode(found), kind, 2**22)
     assert again.table().equals(found.table())
     bars = rv.figures.refinement_cosines(found)
     assert bars.data[0].y[1] is None

@@ -72,7 +72,7 @@ def rv_sample() -> str:
 def test_reach_figure_and_wire(make_cifar: MakeNet, make_image: MakeImage) -> None:
     found = rv.shattered_gradients(make_cifar("A"), make_image(), points=8)
     kind: Any = rv.Autocorrelation
-    again: rv.Autocorrelation = decode(encode(found, kind), kind, 2**22)
+    again: rv.Autocorrelation = decode(encode(found), kind, 2**22)
     np.testing.assert_array_equal(again.values, found.values)
     values = np.array([1, 0.75, 0.25])
     made_up = rv.Autocorrelation("plain9", "P", found.weights, 0, "cat", 3, np.array([0, 0.1, 0.2]), values)

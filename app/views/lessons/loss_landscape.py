@@ -45,7 +45,7 @@ def body() -> str:
         view = cast("View", lesson.value("view", "contours", list(VIEWS)))
         st.segmented_control("Show as", list(VIEWS), format_func=VIEWS.__getitem__, required=True, **lesson.bound("view", view))
         wanted = _wanted() if see == "live" else None
-    # The plane before must not stay below the progress of this one.
+    # The previous plane must not stay visible below the progress of this one.
     above, below = st.container(), st.empty()
     with above:
         found, missing = _recorded() if wanted is None else _live(wanted)
@@ -94,7 +94,7 @@ def _live(wanted: Wanted) -> tuple[list[rv.Landscape], list[str]]:
     key: Hashable = ("loss landscape", network.model, wanted.image, wanted.points, wanted.seed)
     ask = [lambda: results.submit(network, "loss landscape", wanted.image, None, "loss landscape", **options)]
     answers = waiting.long("point", key, ask, network, preview)
-    return cast("list[rv.Landscape]", answers or []), ["Stopped before the whole plane was computed."]
+    return cast("list[rv.Landscape]", answers or []), ["Stopped before all points were computed."]
 
 
 def _sentence(found: list[rv.Landscape]) -> str:

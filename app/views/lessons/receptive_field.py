@@ -55,7 +55,7 @@ LESSON = Lesson(
     slug="receptive-field",
     title="What a block sees",
     question="How much of the image does a block see?",
-    do="Go through the blocks with the keys up and down, and compare the two maps.",
+    do="Move through the blocks with the up and down keys, and compare the two maps.",
     rows=(),
     sources=(
         "Luo et al. 2016, Understanding the Effective Receptive Field in Deep Convolutional Neural Networks, arXiv 1701.04128."

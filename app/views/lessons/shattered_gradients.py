@@ -25,7 +25,7 @@ def body() -> str:
         )
     found = _ask(image, trained=trained == "yes")
     if found is None:
-        return "Stopped before there was anything to see."
+        return "Stopped before the first result."
     figure = rv.figures.gradient_autocorrelation(found, show.theme())
     show.heading(figure, level=5)
     show.chart(figure, "gradient-autocorrelation")

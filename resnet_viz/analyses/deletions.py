@@ -19,9 +19,9 @@ from torch import Tensor
 
 from resnet_viz.analyses.ablation import faded, is_removable, probabilities
 from resnet_viz.analyses.activations import Array
-from resnet_viz.analyses.capture import OnBlock
 from resnet_viz.analyses.context import batch_of
 from resnet_viz.nets.net import Net, WeightsOrigin
+from resnet_viz.progress import OnProgress
 
 SETS = 12
 
@@ -72,7 +72,7 @@ def deletions(
     sets: int = SETS,
     seed: int = 0,
     *,
-    on_pass: OnBlock | None = None,
+    on_pass: OnProgress | None = None,
 ) -> Deletions:
     """Remove up to `sets` random sets of blocks of every size, from none to all, and see what is left of the target.
 
@@ -96,7 +96,7 @@ def deletions(
     return Deletions(net.name, net.title, net.weights, index, label, best[0], removable, seed, rows)
 
 
-def logits_with(net: Net, x: Tensor, kept: Tensor, on_pass: OnBlock | None = None) -> Array:
+def logits_with(net: Net, x: Tensor, kept: Tensor, on_pass: OnProgress | None = None) -> Array:
     """Run (1, 3, H, W) through several versions of a network: `kept` (rows, blocks) is False where a branch is removed.
 
     Returns float32 (rows, classes). What cannot be removed, a plain block that changes shapes, must be kept.

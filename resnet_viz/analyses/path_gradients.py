@@ -22,9 +22,9 @@ from PIL import Image
 from torch import Tensor
 
 from resnet_viz.analyses.activations import Array
-from resnet_viz.analyses.capture import OnBlock
 from resnet_viz.analyses.cuts import Back, Cut, carry_back, count_paths, cutting
 from resnet_viz.nets.net import Net, WeightsOrigin
+from resnet_viz.progress import OnProgress
 
 Floats = NDArray[np.float64]
 # Beyond it integers of numpy overflow.
@@ -130,7 +130,7 @@ class PathSamples:
 
 
 def path_gradients(
-    net: Net, image: Image.Image, target: int | str | None = None, *, on_block: OnBlock | None = None
+    net: Net, image: Image.Image, target: int | str | None = None, *, on_block: OnProgress | None = None
 ) -> PathGradients:
     """Split the gradient at the first block's input by the number of residual branches that it came through.
 
@@ -168,7 +168,7 @@ def path_samples(
     samples: int = SAMPLES,
     seed: int = 0,
     *,
-    on_length: OnBlock | None = None,
+    on_length: OnProgress | None = None,
 ) -> PathSamples:
     """Draw `samples` paths of every length and carry the gradient back along each, as Veit et al. 2016 do.
 
@@ -207,7 +207,7 @@ class _Start:
     target: int
     value: Tensor
 
-    def reporting(self, on_block: OnBlock | None) -> Callable[[Cut], None] | None:
+    def reporting(self, on_block: OnProgress | None) -> Callable[[Cut], None] | None:
         if on_block is None:
             return None
         total = 1 + max(cut.block for cut in self.cuts)

@@ -18,9 +18,9 @@ from torch import Tensor
 
 from resnet_viz.analyses.activations import Array
 from resnet_viz.analyses.block_outputs import recorded_outputs
-from resnet_viz.analyses.capture import OnBlock
 from resnet_viz.analyses.theoretical_field import theoretical_widths
 from resnet_viz.nets.net import Net, WeightsOrigin
+from resnet_viz.progress import OnProgress
 
 # Of a Gaussian, what is further than two standard deviations from its middle in either direction (Luo et al., section 3).
 THRESHOLD = 1 - 0.9545
@@ -77,7 +77,7 @@ class ReceptiveFields:
 
 
 def receptive_fields(
-    net: Net, image: Image.Image, probes: int = PROBES, seed: int = 0, *, on_block: OnBlock | None = None
+    net: Net, image: Image.Image, probes: int = PROBES, seed: int = 0, *, on_block: OnProgress | None = None
 ) -> ReceptiveFields:
     """Measure how much of an image the middle of every block's output sees.
 

@@ -20,11 +20,12 @@ from torch import Tensor
 
 from resnet_viz.analyses.ablation import is_removable
 from resnet_viz.analyses.activations import at_least_float32
-from resnet_viz.analyses.capture import OnBlock, Tape, capture
+from resnet_viz.analyses.capture import Tape, capture
 from resnet_viz.analyses.deletions import logits_with
 from resnet_viz.analyses.objectives import Objective
 from resnet_viz.nets.blocks import ShortcutKind
 from resnet_viz.nets.net import Net, WeightsOrigin
+from resnet_viz.progress import OnProgress
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,9 @@ class Refinement:
         return pd.DataFrame(rows).rename(columns={"name": "block"}).set_index("block")
 
 
-def refinement(net: Net, image: Image.Image, target: int | str | None = None, *, on_pass: OnBlock | None = None) -> Refinement:
+def refinement(
+    net: Net, image: Image.Image, target: int | str | None = None, *, on_pass: OnProgress | None = None
+) -> Refinement:
     """Compare every residual with the gradient of the loss, and measure the loss after each block.
 
     The loss is the cross-entropy of the target, by default the predicted class: pass the true class where you know it. Costs
@@ -98,7 +101,7 @@ def refinement(net: Net, image: Image.Image, target: int | str | None = None, *,
     return Refinement(net.name, net.title, net.weights, index, net.labels[index], losses[0], blocks)
 
 
-def _losses(net: Net, x: Tensor, target: int, on_pass: OnBlock | None) -> list[float]:
+def _losses(net: Net, x: Tensor, target: int, on_pass: OnProgress | None) -> list[float]:
     """The loss before the first block and after each, with all later branches removed; a plain block is run if it has to be."""
     names = list(net.blocks)
     stays = torch.tensor([not is_removable(block) for block in net.blocks.values()])

@@ -9,7 +9,7 @@ Around a shipped network the loss of training images is recorded (see `loss_land
 one image can be computed at once, which says less: one image is not what a network was trained on.
 """
 
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -21,12 +21,10 @@ from torch.nn import functional as F
 
 from resnet_viz.analyses.activations import Array
 from resnet_viz.nets.net import Head, Net, WeightsOrigin
+from resnet_viz.progress import OnPartial
 
 SPAN = 1.0
 POINTS, MOST_POINTS = 15, 101
-
-# (done, total, the loss so far (points, points), NaN where it is not known yet): what it raises cancels.
-OnPoint = Callable[[int, int, Array | None], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +114,7 @@ def loss_landscape(
     points: int = POINTS,
     seed: int = 0,
     *,
-    on_point: OnPoint | None = None,
+    on_point: OnPartial[Array] | None = None,
 ) -> Landscape:
     """Compute the loss of one image over the plane around a network's weights, at `points` x `points` points.
 

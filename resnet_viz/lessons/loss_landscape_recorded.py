@@ -10,7 +10,6 @@ Every point is written down as soon as it is measured, so that an interrupted re
 import csv
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from resnet_viz.lessons.fewer_blocks import normalised
 from resnet_viz.lessons.loss_landscape import SPAN, Landscape, Point, check_points, guessing, walk
 from resnet_viz.nets.net import Net, WeightsError
 from resnet_viz.nets.zoo import blueprint
+from resnet_viz.progress import OnProgress
 
 BATCH = 100
 
@@ -60,7 +60,7 @@ def record(
     *,
     seed: int = 0,
     folder: Path = assets.LESSONS_FOLDER,
-    on_point: Callable[[int, int], None] | None = None,
+    on_point: OnProgress | None = None,
 ) -> Path:
     """Measure the plane, going on where an earlier run stopped, and write the recording beside the others.
 

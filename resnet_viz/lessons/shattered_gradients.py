@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from resnet_viz.analyses.capture import OnBlock
 from resnet_viz.analyses.context import batch_of
 from resnet_viz.nets.net import Net, WeightsOrigin
 from resnet_viz.nets.twins import copy_tree
+from resnet_viz.progress import OnProgress
 
 POINTS = 64
 # Farther points have few partners on the line.
@@ -67,7 +67,7 @@ def shattered_gradients(
     target: int | str | None = None,
     points: int = POINTS,
     *,
-    on_pass: OnBlock | None = None,
+    on_pass: OnProgress | None = None,
 ) -> Autocorrelation:
     """Take the gradient of the target's logit at `points` images from the mean colour to `image`, and correlate them.
 

@@ -67,7 +67,7 @@ class Landscape:
         return float((self.loss < self.guessing).mean())
 
 
-class Point(NamedTuple):
+class LandscapePoint(NamedTuple):
     """One point of the plane by its row and column, the mean loss and the share of images that are classified wrongly."""
 
     row: int
@@ -154,13 +154,13 @@ def guessing(classes: int, head: Head) -> float:
 
 def walk(
     net: Net, seed: int, points: int, batches: Sequence[Tensor], labels: Tensor, known: Container[tuple[int, int]] = ()
-) -> Iterator[Point]:
+) -> Iterator[LandscapePoint]:
     """Measure the plane point by point, row by row, without those that are known; images (N, 3, H, W) in batches."""
     plane, axis = Plane(net, seed), np.linspace(-SPAN, SPAN, points).tolist()
     for row, b in enumerate(axis):
         for column, a in enumerate(axis):
             if (row, column) not in known:
-                yield Point(row, column, *_measured(net, plane.at(a, b), batches, labels))
+                yield LandscapePoint(row, column, *_measured(net, plane.at(a, b), batches, labels))
 
 
 def _measured(net: Net, module: nn.Module, batches: Sequence[Tensor], labels: Tensor) -> tuple[float, float]:

@@ -64,10 +64,11 @@ def _sentence(lengths: rv.PathLengths) -> str:
 def _sampled_sentence(lengths: rv.PathLengths, samples: rv.PathSamples) -> str:
     away = abs(samples.estimates - lengths.shares)
     worst = int(away.argmax())
+    norms = samples.norms[worst]
     return (
-        f"With {samples.shares.shape[1]} random paths of each length the estimate is farthest off at {worst} branches:"
-        f" {samples.estimates[worst]:.0%} where the exact share is {lengths.shares[worst]:.0%}. Single paths differ a lot, and"
-        " a long path brings less than a short one; the middle lengths carry the gradient because there are so many of them."
+        f"With {len(norms)} random paths of each length the estimate is farthest off at {worst} branches:"
+        f" {samples.estimates[worst]:.0%}, where the exact share is {lengths.shares[worst]:.0%}. The gradients through single"
+        f" paths of that length have norms from {norms.min():.2g} to {norms.max():.2g}, so a small sample is uncertain."
     )
 
 

@@ -331,7 +331,7 @@ REFUSALS: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     "NaN": (lambda: changed(layer1__1__bn1__bias=torch.full((64,), torch.nan)), r"layer1\.1\.bn1\.bias holds NaN"),
     "infinity": (lambda: changed(fc__bias=torch.full((7,), torch.inf)), r"fc\.bias holds NaN or infinity"),
-    "negative variance": (lambda: changed(bn1__running_var=-torch.ones(64)), r"bn1\.running_var holds a negative variance"),
+    "negative variance": (lambda: changed(bn1__running_var=-torch.ones(64)), r"bn1\.running_var contains a negative variance"),
     "whole numbers": (lambda: changed(fc__bias=torch.ones(7, dtype=torch.int8)), r"fc\.bias holds int8"),
     "sparse": (lambda: changed(fc__weight=torch.zeros(7, 512).to_sparse()), r"fc\.weight cannot be used: it is sparse"),
     "two in one": (lambda: changed(linear__weight=torch.ones(7, 512)), r"fc\.weight and linear\.weight would both be"),

@@ -398,7 +398,7 @@ class TestLoad:
         with pytest.raises(WeightsError) as raised:
             self.load(trained)
         name = weights_file(trained).name
-        assert str(raised.value) == f"{name} is damaged or is not the file of ResNet-18: Remove it, and download it again."
+        assert str(raised.value) == f"{name} is damaged or is not the file of ResNet-18. Remove it, and download it again."
         assert not opened
 
     def test_a_folder_in_the_files_place(self, trained: WeightsEnum) -> None:

@@ -182,7 +182,7 @@ class TestOwnNetworks:
         network = find_blocks(OWN[kind](), (3, SIZE, SIZE))
         hidden = network.residual_findings.hidden
         assert len(hidden) == {"inner": 2, "response": 2, "around": 1, "fusion": 1}[kind]
-        reason = {"around": "leads past several blocks", "fusion": "joins two paths"}.get(kind, "")
+        reason = {"around": "skips several blocks", "fusion": "joins two paths"}.get(kind, "")
         assert reason in hidden[0].reason
 
     @pytest.mark.parametrize("kind", OWN)

@@ -200,8 +200,8 @@ class TestShipped:
     def test_missing(self) -> None:
         with pytest.raises(
             WeightsError,
-            match=r"^No trained weights of plain110-cifar10 are shipped with this copy: take another model, or look at it "
-            r"untrained \(weights=None\)\.$",
+            match=r"^This copy does not include trained weights of plain110-cifar10\. Choose another model, or load it with "
+            r"random weights \(weights=None\)\.$",
         ):
             load("plain110-cifar10")
 

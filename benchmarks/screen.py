@@ -102,6 +102,11 @@ def fit(page: Page, slug: str) -> Wait:
         open_app(page, f"learn?lesson={slug}&{rest.format(value)}")
         started = time.perf_counter()
         page.locator(".st-key-lesson-doing").get_by_role("radio", name=control, exact=True).click()
+        if slug == "training-it":
+            start = page.get_by_role("button", name="Start the training")
+            start.wait_for()
+            started = time.perf_counter()
+            start.click()
         _wait_for(page, "[class*='st-key-stoppable'] .js-plotly-plot .main-svg")
         shares.append((time.perf_counter() - started) / POINT_SECONDS)
         settle(page)

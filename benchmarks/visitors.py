@@ -150,5 +150,5 @@ def _view(messages: list[ForwardMsg], link: str, seconds: float) -> View:
             sentences.append(element.alert.body)
         elif what == "file_uploader":
             boxes[element.file_uploader.label] = element.file_uploader.id
-        broken |= what == "exception" or "Something went wrong here" in (element.alert.body if what == "alert" else "")
+        broken |= what == "exception" or "An unexpected error occurred" in (element.alert.body if what == "alert" else "")
     return View(tuple(sentences), boxes, link, broken, seconds)

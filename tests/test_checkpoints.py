@@ -1,4 +1,4 @@
-"""Everybody's own checkpoint: every naming habit gives the same logits, and every refusal is a sentence."""
+"""Checkpoints of any origin: every naming convention gives the same logits, and every refusal is a sentence."""
 
 import io
 import os
@@ -45,7 +45,7 @@ def stock(name: str = "resnet18", classes: int = 7) -> nn.Module:
 
 
 def lived_in(net: nn.Module, images: Tensor) -> None:
-    """Give the batch norms statistics of their own, as training does; leaves the network in evaluation mode."""
+    """Give the batch norms non-trivial statistics, as training does; leaves the network in evaluation mode."""
     norms = [layer for layer in net.modules() if isinstance(layer, nn.BatchNorm2d)]
     for norm in norms:
         norm.momentum = 1.0
@@ -289,7 +289,7 @@ def script() -> bytes:
 
 
 def changed(**tensors: Tensor | None) -> bytes:
-    """Save a ResNet-18 with tensors changed, or left out where they are None."""
+    """Save a ResNet-18 with tensors changed, or left out if None."""
     state = stock().state_dict() | {name.replace("__", "."): tensor for name, tensor in tensors.items()}
     return saved({name: tensor for name, tensor in state.items() if tensor is not None})
 

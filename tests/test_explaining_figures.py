@@ -1,4 +1,4 @@
-"""The figures of gradients and attributions: what they draw is the result, and their titles say what the numbers say."""
+"""The figures of gradients and attributions: they draw the result, and their titles agree with the numbers."""
 
 import base64
 import io
@@ -342,7 +342,7 @@ def test_the_area_is_the_mean_of_a_straight_line() -> None:
 
 
 class TestVerdicts:
-    """The headings of the checks of trust say what the numbers say, in words."""
+    """The headings of the trust checks agree with the numbers, in words."""
 
     @pytest.mark.parametrize(
         ("last", "words"),

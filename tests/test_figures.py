@@ -1,4 +1,4 @@
-"""Figures say what the result says: values, limits, identities and texts are checked against the arrays."""
+"""Figures agree with the result: values, limits, identities and texts are compared with the arrays."""
 
 import base64
 import io
@@ -45,7 +45,7 @@ def decoded(source: str) -> np.ndarray:
 
 
 def travelling(figure: go.Figure) -> str:
-    """The figure as it travels, without the letters that images and arrays are made of."""
+    """The figure as it is sent, without the letters that encode images and arrays."""
     return re.sub(r'"(data:image[^"]*|[A-Za-z0-9+/=]{40,})"', '""', figure.to_json()).lower().replace("channan", "")
 
 

@@ -1,4 +1,4 @@
-"""Official weights: fetched whole over a real connection or not at all, checked before use, and never twice at once."""
+"""Official weights: downloaded completely over a real connection or not at all, checked before use, never twice at once."""
 
 import errno
 import hashlib
@@ -32,7 +32,7 @@ SHORT = 0.3
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder for weights, which is not there yet."""
+    """The folder for weights, which does not exist yet."""
     path = tmp_path / "weights"
     monkeypatch.setenv("RESNET_VIZ_WEIGHTS_DIR", str(path))
     monkeypatch.delenv("RESNET_VIZ_WEIGHTS_URL", raising=False)
@@ -48,7 +48,7 @@ def server() -> Iterator[WeightsServer]:
 
 @pytest.fixture
 def weights(folder: Path, server: WeightsServer, monkeypatch: pytest.MonkeyPatch) -> WeightsEnum:
-    """Official weights, CONTENT, that `server` has and `folder` has not."""
+    """Official weights, CONTENT, on the `server` but not in the `folder`."""
     assert not folder.exists()
     return publish(monkeypatch, CONTENT, server.url)
 
@@ -58,7 +58,7 @@ def left_in(folder: Path) -> list[str]:
 
 
 def sentence_of(weights: WeightsEnum, timeout: float = 20) -> str:
-    """What a download that fails has to say, without the beginning that all of them share."""
+    """The message of a failed download, without its common beginning."""
     with pytest.raises(WeightsError) as raised:
         fetch(weights, timeout=timeout)
     beginning = f"{weights_file(weights).name} could not be downloaded: "

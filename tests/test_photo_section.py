@@ -1,4 +1,4 @@
-"""The photo with its frame, as markup: where the frame is, what is said, and nothing from outside as markup."""
+"""The photo with its frame, as markup: the position of the frame, the caption, and no markup from outside."""
 
 import io
 import re
@@ -17,7 +17,7 @@ from resnet_viz.nets.preprocessing import Framing, Preprocessing
 
 @dataclass(frozen=True)
 class SubjectOf:
-    """What the section asks of a subject."""
+    """The part of a subject that the section uses."""
 
     preprocessing: Preprocessing
 

@@ -1,4 +1,4 @@
-"""The report is one file that needs nothing else, and the command line says in sentences what went wrong."""
+"""The report is one self-contained file, and the command line explains errors in sentences."""
 
 import re
 from dataclasses import replace

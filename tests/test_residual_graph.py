@@ -101,7 +101,7 @@ def recorded(network: ResidualNetwork, pixels: Tensor) -> list[Tape]:
 
 
 def check_sums(network: ResidualNetwork, pixels: Tensor) -> None:
-    """What every block's places saw adds up, also after the pass, in which nothing was overwritten."""
+    """The tensors at every block's places add up, also after the pass, in which nothing was overwritten."""
     tapes = recorded(network, pixels)
     assert [tape.name for tape in tapes] == list(blocks_of(network))
     for tape in tapes:
@@ -220,7 +220,7 @@ class TestOwnNetworks:
 
 
 class TestModule:
-    """The user's module stays as it is, however it comes."""
+    """The user's module is not changed, in whatever form it is passed."""
 
     def test_mode_hooks_and_weights_are_left_alone(self, count_hooks: Callable[[nn.Module], int]) -> None:
         module = Blocks(Shared(), Scaled()).train()

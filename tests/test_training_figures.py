@@ -1,4 +1,4 @@
-"""Figures of how training went and what came of it: values, order, colours and findings against the numbers drawn."""
+"""Figures of the training and its results: values, order, colours and findings compared with the numbers drawn."""
 
 from itertools import pairwise
 from pathlib import Path

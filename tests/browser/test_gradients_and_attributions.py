@@ -1,4 +1,4 @@
-"""Gradients and attributions in the browser: what is shown, what a long method does, and what the delta says."""
+"""Gradients and attributions in the browser: the charts, a long method's progress, and the convergence delta."""
 
 import time
 
@@ -18,7 +18,7 @@ def shown_map(page: Page) -> str:
 
 
 def choose(page: Page, label: str, option: str) -> None:
-    """Take an option of a select box."""
+    """Choose an option of a select box."""
     page.get_by_role("combobox", name=label).click()
     page.get_by_role("option", name=option, exact=True).click()
     settle(page)

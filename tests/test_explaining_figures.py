@@ -360,7 +360,7 @@ class TestVerdicts:
 
     def test_a_constant_map_has_no_ranks(self) -> None:
         figure = figures.randomisation_steps(Randomised(("head", "layer1.0"), (None, None), constant=True))
-        assert figure.layout.meta["finding"] == "The map has the same value at every pixel, so it has no ranks to compare"
+        assert figure.layout.meta["finding"] == "The map has the same value at every pixel, so there are no ranks to compare"
         assert "nan" not in figure.to_json().lower()
         assert "1.0 not defined" in figure.layout.meta["alt"]
 

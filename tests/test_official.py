@@ -188,7 +188,7 @@ class TestFailure:
         server.reply = Reply(b"<html>sorry</html>", status=status)
         sentence = sentence_of(weights)
         assert sentence.startswith(f"127.0.0.1:{server.server_address[1]} answered {status} ")
-        assert sentence.endswith("Try again later, or put the file into the folder that RESNET_VIZ_WEIGHTS_DIR names.")
+        assert sentence.endswith("Try again later, or copy the file into the folder that RESNET_VIZ_WEIGHTS_DIR names.")
 
     @pytest.mark.parametrize(
         ("reply", "begins"),
@@ -214,7 +214,7 @@ class TestFailure:
 
     def test_silence_in_the_middle(self, weights: WeightsEnum, server: WeightsServer) -> None:
         server.reply = Reply(CONTENT, stop_after=1_000_000, then="wait")
-        assert sentence_of(weights, SHORT).endswith("fell silent after 1 of 2 MB. Check the network and try again.")
+        assert sentence_of(weights, SHORT).endswith("stopped sending after 1 of 2 MB. Check the network and try again.")
 
     def test_silence_from_the_beginning(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         with socket.create_server(("127.0.0.1", 0)) as deaf:
@@ -227,7 +227,7 @@ class TestFailure:
             port = closed.getsockname()[1]
         sentence = sentence_of(publish(monkeypatch, CONTENT, f"http://127.0.0.1:{port}"))
         assert sentence.startswith(f"127.0.0.1:{port} cannot be reached (")
-        assert "Check the network and try again, or put the file into the folder" in sentence
+        assert "Check the network and try again, or copy the file into the folder" in sentence
         assert not folder.exists()
 
     def test_no_web_server(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
@@ -251,7 +251,7 @@ class TestFailure:
             fetch(weights)
         assert str(raised.value) == (
             f"There is not enough space for {weights_file(weights).name} in {folder}: it needs 2 MB and 1 MB are free."
-            " Make room, or name another folder in RESNET_VIZ_WEIGHTS_DIR."
+            " Free some space, or name another folder in RESNET_VIZ_WEIGHTS_DIR."
         )
 
     @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")

@@ -292,7 +292,7 @@ class TestChannelMosaic:
     def test_a_plain_blocks_layers_are_no_residual(self, residual: rv.Inspection, plain: rv.Inspection) -> None:
         findings = [channel_mosaic(side.blocks[4], "residual").layout.meta["finding"] for side in (residual, plain)]
         assert "has the largest norm in the residual F(x) of block 2.1" in findings[0]
-        assert "strongest in the layers' output F(x) of block 2.1" in findings[1]
+        assert "has the largest norm in the layers' output F(x) of block 2.1" in findings[1]
 
 
 class TestMeasuresByDepth:

@@ -283,7 +283,7 @@ class TestOfficial:
             load("resnet18")
         message = str(raised.value)
         assert message.startswith(f"{RESNET18_FILE} could not be downloaded: ")
-        assert "put the file into the folder that RESNET_VIZ_WEIGHTS_DIR names" in message
+        assert "copy the file into the folder that RESNET_VIZ_WEIGHTS_DIR names" in message
         assert reason in message
         ship(shipped, "resnet20-cifar10", CifarResNet(20))
         assert load("resnet20-cifar10", device="cpu").weights.source == "shipped"

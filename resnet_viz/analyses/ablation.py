@@ -22,6 +22,7 @@ from torch.utils.hooks import RemovableHandle
 from resnet_viz.analyses.activations import Array, array
 from resnet_viz.analyses.capture import OnBlock
 from resnet_viz.analyses.inspection import Inspection, Prediction, ranked
+from resnet_viz.analyses.removals import does_not_grow, grows, without_branches
 from resnet_viz.nets.blocks import ResidualBlock, ShortcutKind, blocks_of
 from resnet_viz.nets.net import Head, Net, WeightsOrigin
 
@@ -157,15 +158,11 @@ def sweep(net: Net, image: Image.Image, target: int | str | None = None, *, on_b
 
     What comes before a removed block is the same as in the whole network, so it is computed once: at each block the pictures
     that miss an earlier block go on beside the whole network's, and one more joins them that went along the shortcut alone.
+    Where something leads past several blocks, the network runs once for each of them instead.
     `on_block(done, total)` is called after each block; what it raises cancels. ValueError for a class that the network lacks.
     """
     chosen = None if target is None else net.class_index(target)
-    twin = net.frugal_twin()
-    with ExitStack() as hooks, torch.inference_mode():
-        for handle in _growing(twin, on_block):
-            hooks.callback(handle.remove)
-        # Convolutions of several pictures are a twentieth faster when the channels of a pixel lie together.
-        logits = array(twin(net.preprocess(image).contiguous(memory_format=torch.channels_last))[None])
+    logits = _swept(net, net.preprocess(image), on_block)
     index = int(logits[0].argmax()) if chosen is None else chosen
     rows = np.full((len(net.blocks), logits.shape[1]), np.nan, np.float32)
     rows[[is_removable(block) for block in net.blocks.values()]] = logits[1:]
@@ -186,6 +183,23 @@ def sweep(net: Net, image: Image.Image, target: int | str | None = None, *, on_b
         rows,
         blocks,
     )
+
+
+def _swept(net: Net, x: Tensor, on_block: OnBlock | None) -> Array:
+    """Return the logits of the whole network, and those without each block that can be removed, (1 + blocks, classes)."""
+    twin = net.frugal_twin()
+    if grows(twin):
+        try:
+            with ExitStack() as hooks, torch.inference_mode():
+                for handle in _growing(twin, on_block):
+                    hooks.callback(handle.remove)
+                # Convolutions of several pictures are a twentieth faster when the channels of a pixel lie together.
+                return array(twin(x.contiguous(memory_format=torch.channels_last))[None])
+        except RuntimeError as error:
+            if not hasattr(twin, "residual_findings") or not does_not_grow(error):
+                raise
+    with torch.inference_mode():
+        return array(without_branches(net, x, [(), *((name,) for name in net.blocks)], on_block)[None])
 
 
 def is_removable(block: ResidualBlock) -> bool:
@@ -258,11 +272,11 @@ def _branch_off(block: ResidualBlock, tell: Callable[[], None]) -> Iterator[Remo
     without: list[Tensor] = []
 
     def keep(_: nn.Module, args: tuple[Tensor, ...]) -> None:
-        without[:] = [block.activated(args[0][:1])]
+        without[:] = [block.activated(block.layout.of_image(args[0], 0))]
 
     def hand_on(_: nn.Module, __: object, output: Tensor) -> Tensor:
         tell()
-        return torch.cat([output, without.pop()]) if without else output
+        return block.layout.joined([output, without.pop()]) if without else output
 
     if is_removable(block):
         # What the shortcut hands to the sum; in a plain block, what comes in.

@@ -19,6 +19,7 @@ from resnet_viz.analyses.baselines import Baseline
 from resnet_viz.analyses.capture import Tape, capture
 from resnet_viz.analyses.context import Explained, explain
 from resnet_viz.analyses.methods import gauss_legendre
+from resnet_viz.nets.layouts import Layout
 from resnet_viz.nets.net import Net
 
 # (points done, points in all): what it raises cancels the sweep.
@@ -30,7 +31,8 @@ class BlockConductance:
     """One block's conductance, float32 (C, H, W), in logits.
 
     `total` is at the output. `identity` and `residual` are the two shares at the sum; a plain block has no identity. `delta` is
-    the total's sum minus the logit's difference.
+    the total's sum minus the logit's difference. Tokens that are no patch of the image, such as a class token, are not in the
+    maps: `total_apart`, `identity_apart` and `residual_apart` are their sums.
     """
 
     name: str
@@ -38,15 +40,32 @@ class BlockConductance:
     identity: Array | None
     residual: Array
     delta: float
+    total_apart: float = 0.0
+    identity_apart: float = 0.0
+    residual_apart: float = 0.0
+
+    @property
+    def total_sum(self) -> float:
+        """The sum of the total over the maps and the tokens apart."""
+        return _sum(self.total) + self.total_apart
+
+    @property
+    def identity_sum(self) -> float:
+        """The sum of the identity's share over the maps and the tokens apart; 0 in a plain block."""
+        return self.identity_apart + (0.0 if self.identity is None else _sum(self.identity))
+
+    @property
+    def residual_sum(self) -> float:
+        """The sum of the residual's share over the maps and the tokens apart."""
+        return _sum(self.residual) + self.residual_apart
 
     @property
     def kink(self) -> float:
-        """What the last ReLU's kink makes of the difference: the total's sum minus that of the shares.
+        """What the last activation's kink makes of the difference: the total's sum minus that of the shares.
 
         Between two points of the line a sum may change its sign, where the output's change is not the gradient's.
         """
-        shares = _sum(self.residual) + (0.0 if self.identity is None else _sum(self.identity))
-        return _sum(self.total) - shares
+        return self.total_sum - (self.residual_sum + self.identity_sum)
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,20 +123,21 @@ def conductance(
             if on_point is not None:
                 on_point(chunk.stop, steps + 1)
         difference = explained.difference(start)
-    blocks = tuple(_block(name, totals, difference) for name, totals in sweep.totals.items())
+    layouts = {name: block.layout for name, block in net.blocks.items()}
+    blocks = tuple(_block(name, layouts[name], totals, difference) for name, totals in sweep.totals.items())
     label = net.labels[explained.target]
     return Conductance(net.name, explained.target, label, baseline, steps, difference, blocks)
 
 
 @dataclass(frozen=True)
 class _Place:
-    """A place's tensors at some points of the line and the gradients there, (N, C, H, W) both."""
+    """A place's tensors at some points of the line and the gradients there, one entry of the first axis a point."""
 
     values: Tensor
     gradients: Tensor
 
     def steps(self, before: "_Place | None") -> Tensor:
-        """Gradient at a point times the change to the next, added up from the point before these, (1, C, H, W)."""
+        """Gradient at a point times the change to the next, added up from the point before these, (1, ...)."""
         change = self.values[1:] - self.values[:-1]
         found = torch.einsum("n...,n...->...", self.gradients[:-1], change)[None]
         return found if before is None else found + before.gradients * (self.values[:1] - before.values)
@@ -154,20 +174,31 @@ def _sweep_points(explained: Explained, x: Tensor, sweep: _Sweep) -> None:
 
 def _places(tape: Tape, at_output: Tensor, at_sum: Tensor) -> dict[str, _Place]:
     at_output, at_sum = at_least_float32(at_output), at_least_float32(at_sum)
-    places = {"output": _place(tape.output, at_output), "residual": _place(tape.residual, at_sum)}
+    places = {"output": _place(tape, tape.output, at_output), "residual": _place(tape, tape.residual, at_sum)}
     if tape.identity is not None:
-        places["identity"] = _place(tape.identity, at_sum)
+        places["identity"] = _place(tape, tape.identity, at_sum)
     return places
 
 
-def _place(values: Tensor, gradients: Tensor) -> _Place:
-    return _Place(at_least_float32(values.detach()), gradients)
+def _place(tape: Tape, values: Tensor, gradients: Tensor) -> _Place:
+    return _Place(tape.layout.images(at_least_float32(values.detach())), tape.layout.images(gradients))
 
 
-def _block(name: str, totals: dict[str, Tensor], difference: float) -> BlockConductance:
-    identity = array(totals["identity"]) if "identity" in totals else None
-    total = array(totals["output"])
-    return BlockConductance(name, total, identity, array(totals["residual"]), _sum(total) - difference)
+def _block(name: str, layout: Layout, totals: dict[str, Tensor], difference: float) -> BlockConductance:
+    native = {place: layout.native(values) for place, values in totals.items()}
+    maps = {place: array(layout.maps(values)) for place, values in native.items()}
+    apart = {place: _sum(array(layout.others(values))) for place, values in native.items() if layout.apart}
+    whole = _sum(maps["output"]) + apart.get("output", 0.0)
+    return BlockConductance(
+        name=name,
+        total=maps["output"],
+        identity=maps.get("identity"),
+        residual=maps["residual"],
+        delta=whole - difference,
+        total_apart=apart.get("output", 0.0),
+        identity_apart=apart.get("identity", 0.0),
+        residual_apart=apart.get("residual", 0.0),
+    )
 
 
 def _sum(values: Array) -> float:

@@ -18,6 +18,7 @@ from resnet_viz.analyses.capture import Tape, capture
 from resnet_viz.analyses.objectives import Objective, ObjectiveKind
 from resnet_viz.nets.blocks import ShortcutKind
 from resnet_viz.nets.net import Net, WeightsOrigin
+from resnet_viz.nets.parts import parts_of
 
 # What the fields of BlockGradients are called in tables.
 SHARED_NAMES = {
@@ -53,7 +54,8 @@ class BlockGradients:
 class Gradients:
     """The gradients of one objective: per block, and per parameter in a table with a row each.
 
-    `parameters` has the columns block ("stem", a block's name, "head"), parameter, norm (L2) and size (how many numbers).
+    `parameters` has the columns block ("stem", a block's name, "before" a block's name for layers between two blocks, "head"),
+    parameter, norm (L2) and size (how many numbers). Parameters that the network does not use have no row.
     """
 
     model: str
@@ -96,12 +98,15 @@ def gradients(
         value = chosen(logits)
         forks = [tape.to_shortcut for tape in tapes if tape.to_shortcut is not None]
         wanted = [*forks, *(tape.to_branch for tape in tapes), *(tape.input for tape in tapes), *parameters.values()]
-        found = iter(torch.autograd.grad(value.sum(), wanted))
+        # Some networks have parameters that they do not use in evaluation mode.
+        found = iter(torch.autograd.grad(value.sum(), wanted, allow_unused=True))
     at_shortcut = [None if tape.to_shortcut is None else next(found) for tape in tapes]
     at_branch = [next(found) for _ in tapes]
     at_input = [next(found) for _ in tapes]
     blocks = tuple(map(_block, tapes, at_shortcut, at_branch, at_input))
-    rows = [_row(name, next(found), [tape.name for tape in tapes]) for name in parameters]
+    parts = parts_of(net.module)
+    slopes = {name: next(found) for name in parameters}
+    rows = [_row(name, slope, parts.get(name, "")) for name, slope in slopes.items() if slope is not None]
     label = net.labels[chosen.target]
     return Gradients(net.name, net.title, net.weights, chosen, label, value.item(), blocks, pd.DataFrame(rows))
 
@@ -147,11 +152,8 @@ def _block(tape: Tape, shortcut: Tensor | None, branch: Tensor, total: Tensor) -
     )
 
 
-def _row(name: str, gradient: Tensor, blocks: list[str]) -> dict[str, object]:
-    inside = next((block for block in blocks if name.startswith(f"{block}.")), "")
-    place = inside or ("head" if name.startswith("fc.") else "stem")
-    parameter = name.removeprefix(f"{inside}.")
-    return {"block": place, "parameter": parameter, "norm": _norm(gradient), "size": gradient.numel()}
+def _row(name: str, gradient: Tensor, part: str) -> dict[str, object]:
+    return {"block": part, "parameter": name.removeprefix(f"{part}."), "norm": _norm(gradient), "size": gradient.numel()}
 
 
 def _norm(tensor: Tensor) -> float:

@@ -16,6 +16,10 @@ from resnet_viz.nets.costs import count_parameters, multiply_adds
 from resnet_viz.nets.residual_graph.network import GraphBlock
 
 
+# The activations that set to 0 what is negative.
+CUTTING = ("ReLU", "ReLU6")
+
+
 @dataclass(frozen=True)
 class Meaning:
     """How a measure is shown: a symbol for axes and tables, its unit, and a sentence."""
@@ -39,7 +43,7 @@ class Measures:
     identity_norm: float = _measure("|x|", "L2 norm", "Size of the identity: x, or what the shortcut makes of it.")
     residual_norm: float = _measure("|F|", "L2 norm", "Size of the residual branch's output F(x).")
     sum_norm: float = _measure("|x + F|", "L2 norm", "Size of identity + residual.")
-    output_norm: float = _measure("|output|", "L2 norm", "Size of what the block hands on, after its last ReLU.")
+    output_norm: float = _measure("|output|", "L2 norm", "Size of what the block hands on, after its last activation.")
     ratio: float = _measure("|F| / |x|", "ratio", "How large the correction is beside what it corrects.")
     cosine: float = _measure(
         "cos(x, F)", "-1 to 1", "Whether the correction points along the identity (1), across it (0) or against it (-1)."
@@ -48,7 +52,9 @@ class Measures:
         "std of F", "standard deviation", "Spread of the layer response after its last batch norm (He et al. 2015, Fig. 7)."
     )
     cut: float = _measure(
-        "zeroed by ReLU", "share of entries", "Share of the sum that is negative, so that the ReLU sets it to 0."
+        "zeroed by ReLU",
+        "share of entries",
+        "Share of the sum that is negative, so that the ReLU sets it to 0; none where no ReLU follows.",
     )
     grad_identity_norm: float = _measure(
         "|g shortcut|", "logit per unit of x", "Size of the gradient that reaches the block's input through the shortcut."
@@ -67,7 +73,7 @@ class Measures:
     )
     cam_mass: float = _measure("Grad-CAM mass", "logits", "Sum of the block's Grad-CAM over all pixels, after its ReLU.")
     parameters: int = _measure("parameters", "count", "Trainable numbers of the block, shortcut included.")
-    multiply_adds: int = _measure("multiply-adds", "count", "Multiply-adds of the block's convolutions for this image.")
+    multiply_adds: int = _measure("multiply-adds", "count", "Multiply-adds of the block's layers for this image.")
     logit_drop: float = _measure(
         "logit lost without F",
         "logits",
@@ -115,7 +121,7 @@ def _sums(tape: Tape, grads: ForkGradients) -> Tensor:
             missing if identity is None else torch.dot(identity.flatten(), residual.flatten()),
             residual.mean(),
             # Compared into floats: booleans are summed as 64-bit integers, which takes twice as long.
-            torch.lt(total, 0, out=torch.empty_like(total)).mean(),
+            torch.lt(total, 0, out=torch.empty_like(total)).mean() if tape.block.activation in CUTTING else missing,
             missing if grads.identity is None else _norm(grads.identity),
             _norm(grads.residual),
             _norm(grads.input),

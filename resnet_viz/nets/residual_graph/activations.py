@@ -25,6 +25,10 @@ _WITH_NUMBERS: dict[str, tuple[Callable[..., nn.Module], dict[str, Any]]] = {
     "celu": (nn.CELU, {"alpha": 1.0}),
     "gelu": (nn.GELU, {"approximate": "none"}),
     "hardtanh": (nn.Hardtanh, {"min_val": -1.0, "max_val": 1.0}),
+    "maxpool2d": (
+        nn.MaxPool2d,
+        {"kernel_size": None, "stride": None, "padding": 0, "dilation": 1, "ceil_mode": False, "return_indices": False},
+    ),
 }
 # What returns tensors of its own that its gradient does not need: an activation behind it may overwrite them.
 _FRESH = {"conv2d", "conv1d", "conv3d", "linear", "batchnorm", "batchnorm2d", "groupnorm", "layernorm", "layernorm2d"}

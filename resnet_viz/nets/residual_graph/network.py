@@ -7,7 +7,9 @@ from typing import Any
 from torch import Tensor, fx, nn
 
 from resnet_viz.nets.blocks import Fork, ResidualBlock, ShortcutKind, Sum
+from resnet_viz.nets.layouts import Layout
 from resnet_viz.nets.residual_graph.finding import Hidden
+from resnet_viz.nets.residual_graph.sections import Section
 from resnet_viz.nets.residual_graph.tracing import TracerName
 
 
@@ -16,9 +18,11 @@ class BlockFacts:
     """What is known of a block from tracing one pass.
 
     `path` is the module that the addition stands in and `kind` that module's class; `shape` the sum's without the images,
-    (C, H, W), (H, W, C) or (tokens, C). `layers` and `parameters` are names in the network, shortcut included;
-    `multiply_adds` those of one image of the traced size. `input_used_elsewhere` says whether more than this block is computed
-    from its input.
+    (C, H, W), (H, W, C) or (tokens, C), `layout` tells which and `input_layout` that of the block's input. `activation` is the
+    class of the activation behind the sum, "" for none. `layers` and `parameters` are names in the network, shortcut included,
+    `branch_layers` those of the branch that compute; `multiply_adds` those of one image of the traced size.
+    `input_used_elsewhere` says whether more than this block is computed from its input, `ways_share` whether the shortcut begins
+    with a part of the branch.
     """
 
     name: str
@@ -27,10 +31,16 @@ class BlockFacts:
     path: str
     kind: str
     shape: tuple[int, ...]
+    layout: Layout
+    input_layout: Layout
+    input_shape: tuple[int, ...]
+    activation: str
     layers: tuple[str, ...]
+    branch_layers: tuple[str, ...]
     parameters: tuple[str, ...]
     parameter_count: int
     input_used_elsewhere: bool
+    ways_share: bool
     multiply_adds: int
 
 
@@ -39,13 +49,19 @@ class Findings:
     """What tracing found: by which tracer, one image's output shape, and the residual additions that are not shown as blocks.
 
     `exact` says whether the logits are the module's own bit for bit: where it adds with a factor (`alpha`), the multiplication
-    is an operation of its own here, which rounds once more.
+    is an operation of its own here, which rounds once more. `sections` are the parts that are no block. `chain` says whether
+    every block's input comes through the block before it, so that images may join the batch between blocks. `activations` are
+    the classes of those that have modules, `other_nonlinear` says in words what else is not linear.
     """
 
     tracer: TracerName
     output_shape: tuple[int, ...]
     hidden: tuple[Hidden, ...]
     exact: bool
+    sections: tuple[Section, ...]
+    chain: bool
+    activations: tuple[str, ...]
+    other_nonlinear: tuple[str, ...]
 
 
 class GraphBlock(ResidualBlock):
@@ -73,6 +89,26 @@ class GraphBlock(ResidualBlock):
     def input_used_elsewhere(self) -> bool:  # type: ignore[override]
         """Whether more than this block is computed from its input."""
         return self.facts.input_used_elsewhere
+
+    @property
+    def ways_share(self) -> bool:  # type: ignore[override]
+        """Whether the shortcut begins with a part of the branch."""
+        return self.facts.ways_share
+
+    @property
+    def layout(self) -> Layout:  # type: ignore[override]
+        """How the tensors of identity, residual, sum and output are laid out."""
+        return self.facts.layout
+
+    @property
+    def input_layout(self) -> Layout:  # type: ignore[override]
+        """How the block's input is laid out."""
+        return self.facts.input_layout
+
+    @property
+    def activation(self) -> str:  # type: ignore[override]
+        """The class of the activation behind the sum, "" where none follows."""
+        return self.facts.activation
 
     def name_at(self, _: str) -> str:
         """Return the name of the module that the block stands in."""

@@ -22,7 +22,7 @@ from torch.utils.hooks import RemovableHandle
 from resnet_viz.analyses.activations import Array, array
 from resnet_viz.analyses.capture import OnBlock
 from resnet_viz.analyses.inspection import Inspection, Prediction, ranked
-from resnet_viz.analyses.removals import does_not_grow, grows, without_branches
+from resnet_viz.analyses.removals import does_not_grow, is_chain, without_branches
 from resnet_viz.nets.blocks import ResidualBlock, ShortcutKind, blocks_of
 from resnet_viz.nets.net import Head, Net, WeightsOrigin
 
@@ -188,13 +188,15 @@ def sweep(net: Net, image: Image.Image, target: int | str | None = None, *, on_b
 def _swept(net: Net, x: Tensor, on_block: OnBlock | None) -> Array:
     """Return the logits of the whole network, and those without each block that can be removed, (1 + blocks, classes)."""
     twin = net.frugal_twin()
-    if grows(twin):
+    if is_chain(twin):
         try:
             with ExitStack() as hooks, torch.inference_mode():
                 for handle in _growing(twin, on_block):
                     hooks.callback(handle.remove)
                 # Convolutions of several pictures are a twentieth faster when the channels of a pixel lie together.
-                return array(twin(x.contiguous(memory_format=torch.channels_last))[None])
+                logits = array(twin(x.contiguous(memory_format=torch.channels_last))[None])
+            if len(logits) == 1 + sum(map(is_removable, net.blocks.values())):
+                return logits
         except RuntimeError as error:
             if not hasattr(twin, "residual_findings") or not does_not_grow(error):
                 raise

@@ -19,6 +19,7 @@ from resnet_viz.analyses.baselines import Baseline
 from resnet_viz.analyses.capture import Tape, capture
 from resnet_viz.analyses.context import Explained, explain
 from resnet_viz.analyses.methods import gauss_legendre
+from resnet_viz.analyses.removals import is_chain
 from resnet_viz.nets.layouts import Layout
 from resnet_viz.nets.net import Net
 
@@ -72,7 +73,9 @@ class BlockConductance:
 class Conductance:
     """Every block's conductance, first to last, for one class and one baseline.
 
-    `difference` is logit(image) - logit(baseline); `delta` that of the block that misses it by most.
+    `difference` is logit(image) - logit(baseline); `delta` that of the block that misses it by most. `whole` says whether all
+    of the network goes through every block: where something leads past blocks, these carry a part of the difference, and their
+    deltas are no error.
     """
 
     model: str
@@ -82,6 +85,7 @@ class Conductance:
     steps: int
     difference: float
     blocks: tuple[BlockConductance, ...]
+    whole: bool = True
 
     @property
     def delta(self) -> float:
@@ -126,7 +130,7 @@ def conductance(
     layouts = {name: block.layout for name, block in net.blocks.items()}
     blocks = tuple(_block(name, layouts[name], totals, difference) for name, totals in sweep.totals.items())
     label = net.labels[explained.target]
-    return Conductance(net.name, explained.target, label, baseline, steps, difference, blocks)
+    return Conductance(net.name, explained.target, label, baseline, steps, difference, blocks, whole=is_chain(net.module))
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,8 @@ class Gradients:
     """The gradients of one objective: per block, and per parameter in a table with a row each.
 
     `parameters` has the columns block ("stem", a block's name, "before" a block's name for layers between two blocks, "head"),
-    parameter, norm (L2) and size (how many numbers). Parameters that the network does not use have no row.
+    parameter, norm (L2), size (how many numbers) and layer (the class of the layer that holds it). Parameters that the network
+    does not use have no row.
     """
 
     model: str
@@ -106,7 +107,11 @@ def gradients(
     blocks = tuple(map(_block, tapes, at_shortcut, at_branch, at_input))
     parts = parts_of(net.module)
     slopes = {name: next(found) for name in parameters}
-    rows = [_row(name, slope, parts.get(name, "")) for name, slope in slopes.items() if slope is not None]
+    rows = [
+        _row(name, slope, parts.get(name, "")) | {"layer": type(twin.get_submodule(name.rpartition(".")[0])).__name__}
+        for name, slope in slopes.items()
+        if slope is not None
+    ]
     label = net.labels[chosen.target]
     return Gradients(net.name, net.title, net.weights, chosen, label, value.item(), blocks, pd.DataFrame(rows))
 
@@ -153,7 +158,8 @@ def _block(tape: Tape, shortcut: Tensor | None, branch: Tensor, total: Tensor) -
 
 
 def _row(name: str, gradient: Tensor, part: str) -> dict[str, object]:
-    return {"block": part, "parameter": name.removeprefix(f"{part}."), "norm": _norm(gradient), "size": gradient.numel()}
+    parameter = name if part in ("stem", "head") else name.removeprefix(f"{part}.")
+    return {"block": part, "parameter": parameter, "norm": _norm(gradient), "size": gradient.numel()}
 
 
 def _norm(tensor: Tensor) -> float:

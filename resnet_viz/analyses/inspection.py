@@ -41,7 +41,8 @@ class Prediction(NamedTuple):
 class BlockMaps:
     """One block's tensors, float32 (C, H, W); those of other layouts are seen as such maps (see `resnet_viz.nets.layouts`).
 
-    `sum` is identity + residual and `output` what its activation makes of it, both exactly. `grad_identity` and `grad_residual` are d logit / dx
+    `sum` is identity + residual and `output` what its activation makes of it, both exactly. `grad_identity` and
+    `grad_residual` are d logit / dx
     through the shortcut and through F, and add up to `grad_input`. A plain block has no shortcut: `identity` and
     `grad_identity` are None, `sum` is the residual. `precision` is the type of number that the network computes in.
     """
@@ -147,7 +148,8 @@ class Inspection:
     """What every block of a network does with one image.
 
     `seen` is the crop the network saw, uint8 (H, W, 3); `target` the class whose logit the gradients are of; `predictions`
-    hold every class, best first, and `head` says how their probabilities were made.
+    hold every class, best first, and `head` says how their probabilities were made. `ends` says in words what stands before the
+    first block and behind the last.
     """
 
     model: str
@@ -159,6 +161,7 @@ class Inspection:
     predictions: tuple[Prediction, ...]
     blocks: tuple[BlockInspection, ...]
     head: Head = "softmax"
+    ends: tuple[str, str] = ("stem conv", "average pooling, linear")
 
     @property
     def target_label(self) -> str:
@@ -264,6 +267,7 @@ def _inspection(
         predictions=ranked(net, logits),
         blocks=tuple(map(_block, tapes, gradients, measures)),
         head=net.head,
+        ends=("stem", "head") if hasattr(net.module, "residual_findings") else Inspection.ends,
     )
 
 

@@ -20,7 +20,7 @@ from torch.utils.hooks import RemovableHandle
 from resnet_viz.analyses.ablation import is_removable, probabilities
 from resnet_viz.analyses.activations import Array
 from resnet_viz.analyses.capture import OnBlock
-from resnet_viz.analyses.removals import does_not_grow, grows, without_branches
+from resnet_viz.analyses.removals import does_not_grow, is_chain, without_branches
 from resnet_viz.nets.blocks import ResidualBlock, blocks_of
 from resnet_viz.nets.net import Head, Net, WeightsOrigin
 
@@ -79,12 +79,14 @@ def _decoded(net: Net, x: Tensor, on_block: OnBlock | None) -> Tensor:
     """Return the logits after the stem and after each block, (blocks + 1, classes)."""
     twin = net.twin()
     with torch.inference_mode():
-        if grows(twin):
+        if is_chain(twin):
             try:
                 with ExitStack() as hooks:
                     for handle in _growing(twin, on_block):
                         hooks.callback(handle.remove)
-                    return twin(x).roll(-1, 0)
+                    logits: Tensor = twin(x)
+                if len(logits) == len(net.blocks) + 1:
+                    return logits.roll(-1, 0)
             except RuntimeError as error:
                 if not hasattr(twin, "residual_findings") or not does_not_grow(error):
                     raise

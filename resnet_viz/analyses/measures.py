@@ -15,7 +15,6 @@ from resnet_viz.analyses.capture import Tape
 from resnet_viz.nets.costs import count_parameters, multiply_adds
 from resnet_viz.nets.residual_graph.network import GraphBlock
 
-
 # The activations that set to 0 what is negative.
 CUTTING = ("ReLU", "ReLU6")
 

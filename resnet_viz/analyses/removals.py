@@ -18,14 +18,14 @@ from resnet_viz.nets.net import Net
 Removed = Collection[str]
 
 
-def grows(module: nn.Module) -> bool:
+def is_chain(module: nn.Module) -> bool:
     """Whether images may join the batch between two blocks of a network: it is a chain of blocks, nothing leads past them."""
     findings = getattr(module, "residual_findings", None)
     return findings is None or bool(findings.chain)
 
 
 def does_not_grow(error: RuntimeError) -> bool:
-    """Whether an error may come of a batch that grew, in a network that holds on to the number of images."""
+    """Whether an error may come of a batch that grew, in a network that holds on to the number of images that it began with."""
     return not isinstance(error, torch.OutOfMemoryError)
 
 

@@ -25,8 +25,8 @@ class Part:
     """The stem, a block, layers between two blocks, or the head of a network; all parts together are the whole network.
 
     `name` is "stem", "layer2.0", "before layer2.0" ... or "head"; `stage` and `shortcut` are the block's, None for the others.
-    Shapes are (C, H, W) or as the network holds its tensors, the head's output (classes,). `layers` are in words and in order, without batch norms, ReLUs and the shortcut's
-    own convolution; `parameters` and `multiply_adds`, those of one image, count everything.
+    Shapes are (C, H, W) or as the network holds its tensors, the head's output (classes,). `layers` are in words and in order,
+    without batch norms, ReLUs and the shortcut's own convolution; `parameters` and `multiply_adds`, those of one image, count everything.
     """
 
     name: str

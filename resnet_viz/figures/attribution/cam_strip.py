@@ -93,7 +93,7 @@ def _pictures(inspection: Inspection, tiles: list[_Tile], scale: Scale, photo: P
     largest = max(_density(tile.block) for tile in tiles) or 1.0
     for tile in tiles:
         limit = largest / tile.block.cam.size if scale == "shared" else float(tile.block.cam.max()) or 1.0
-        yield tint(small, tile.block.cam, limit, cells)
+        yield tint(small, tile.block.cam, limit, cells) if tile.block.spatial else small
 
 
 def _layer(tile: _Tile, picture: Image.Image) -> dict[str, Any]:
@@ -102,12 +102,16 @@ def _layer(tile: _Tile, picture: Image.Image) -> dict[str, Any]:
 
 
 def _density(block: BlockInspection) -> float:
-    """Return the peak in logits per area, the whole picture's being 1."""
+    """Return the peak in logits per area, the whole picture's being 1; 0 where positions have no place in the picture."""
+    if not block.spatial:
+        return 0.0
     return float(block.cam.max()) * block.cam.size
 
 
 def _caption(tile: _Tile, scale: Scale, theme: Theme) -> dict[str, Any]:
     size = f"sum {tile.block.measures.cam_mass:.2g}" if scale == "shared" else f"peak {tile.block.cam.max():.2g}"
+    if not tile.block.spatial:
+        size = "no map"
     return {
         "x": tile.left,
         "y": tile.top - 3,

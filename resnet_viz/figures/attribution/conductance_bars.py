@@ -4,12 +4,13 @@ import plotly.graph_objects as go
 
 from resnet_viz.analyses.conductance import BlockConductance, Conductance
 from resnet_viz.figures.block.block_equation import residual_name
+from resnet_viz.figures.block_names import brief
 from resnet_viz.figures.theme import IDENTITY, LIGHT, PLAIN, RESIDUAL, SUM, Theme, finish, short
 
 
 def conductance_bars(conductance: Conductance, theme: Theme = LIGHT) -> go.Figure:
-    """Draw one stack per block in logits: identity, residual and the last activation's part; a line at the logit's difference."""
-    names = [short(block.name) for block in conductance.blocks]
+    """Draw one stack per block in logits: identity, residual, the last activation's part; a line at the logit's difference."""
+    names = brief([block.name for block in conductance.blocks])
     plain = all(block.identity is None for block in conductance.blocks)
     fig = go.Figure()
     parts = [(residual_name(plain=plain), RESIDUAL, [block.residual_sum for block in conductance.blocks])]
@@ -48,11 +49,17 @@ def conductance_bars(conductance: Conductance, theme: Theme = LIGHT) -> go.Figur
         fig,
         theme,
         finding=finding,
-        how_to_read=f"Every block carries the whole difference between the {conductance.baseline} baseline and the picture;"
-        " the stack shows by which path. Grey is what neither path accounts for, because entries of the last activation switch"
-        " on or off on the way from the baseline to the image. Rings miss the dashed line by the error of the sum over steps.",
+        how_to_read=f"{_carried(conductance)}; the stack shows by which path. Grey is what neither path accounts for, because"
+        " entries of the last activation switch on or off on the way from the baseline to the image. Rings miss the dashed line by the error of the sum over steps.",
         alt=f"{finding}. Total by block in logits: {spoken}. Difference {conductance.difference:.2f}.",
     )
+
+
+def _carried(conductance: Conductance) -> str:
+    difference = f"the difference between the {conductance.baseline} baseline and the picture"
+    if conductance.whole:
+        return f"Every block carries the whole {difference.removeprefix('the ')}"
+    return f"A part of this network leads past the blocks, so that each of them may carry less than {difference}"
 
 
 def _finding(conductance: Conductance, *, plain: bool) -> str:

@@ -21,8 +21,8 @@ class BlockFacts:
     (C, H, W), (H, W, C) or (tokens, C), `layout` tells which and `input_layout` that of the block's input. `activation` is the
     class of the activation behind the sum, "" for none. `layers` and `parameters` are names in the network, shortcut included,
     `branch_layers` those of the branch that compute; `multiply_adds` those of one image of the traced size.
-    `input_used_elsewhere` says whether more than this block is computed from its input, `ways_share` whether the shortcut begins
-    with a part of the branch.
+    `input_used_elsewhere` says whether more than this block is computed from its input, `ways_share` whether the shortcut
+    begins with a part of the branch.
     """
 
     name: str

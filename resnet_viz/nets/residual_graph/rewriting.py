@@ -4,7 +4,7 @@ import operator
 
 from torch import fx, nn
 
-from resnet_viz.nets.residual_graph.activations import is_activation_module, mark_overwritable
+from resnet_viz.nets.residual_graph.activations import give_inputs_of_their_own, is_activation_module, mark_overwritable
 from resnet_viz.nets.residual_graph.finding import Addition, parameters_of
 from resnet_viz.nets.residual_graph.naming import stages
 from resnet_viz.nets.residual_graph.network import BlockFacts, GraphBlock
@@ -34,6 +34,7 @@ def place_blocks(graph: fx.Graph, tree: nn.Module, additions: list[Addition], na
         outputs[addition.node] = _name_output(graph, addition, last, place)
         watched |= {fork, addition.node, outputs[addition.node], *addition.node.all_input_nodes}
     _drop_unused(graph)
+    give_inputs_of_their_own(graph, tree)
     mark_overwritable(graph, tree, watched)
 
 

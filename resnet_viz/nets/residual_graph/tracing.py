@@ -164,6 +164,8 @@ def _leave_batch_open(graph: fx.Graph) -> None:
             continue
         sizes = list(node.args[1])
         unknown = [index for index, size in enumerate(sizes) if isinstance(size, fx.Node)]
+        if len(unknown) == 1 and -1 in sizes and isinstance(known := node.meta["val"].shape[sizes.index(-1)], int):
+            sizes[sizes.index(-1)] = known
         if len(unknown) == 1 and -1 not in sizes:
             sizes[unknown[0]] = -1
             node.args = (node.args[0], sizes)

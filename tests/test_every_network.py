@@ -1,4 +1,4 @@
-"""Every analysis on every kind of network: what it gives is compared with the network itself, or it says why there is nothing."""
+"""Every analysis on every kind of network: what it gives is compared with the network itself, or it says why it cannot."""
 
 import copy
 import functools

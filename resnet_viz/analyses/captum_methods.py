@@ -141,8 +141,8 @@ def _check_rules(explained: Explained) -> None:
         return
     if findings.other_nonlinear:
         raise ValueError(
-            f"DeepLift has no rule for {_listed(findings.other_nonlinear[:3])}, which {explained.net.title} has, so its map would"
-            " not add up to the logit's difference: take Integrated Gradients or GradientShap, which need no rules."
+            f"DeepLift has no rule for {_listed(findings.other_nonlinear[:3])}, which {explained.net.title} has, so its map"
+            " would not add up to the logit's difference: take Integrated Gradients or GradientShap, which need no rules."
         )
     for name in findings.activations:
         captum_rules.SUPPORTED_NON_LINEAR.setdefault(getattr(nn, name), captum_rules.nonlinear)

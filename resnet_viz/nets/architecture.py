@@ -26,7 +26,8 @@ class Part:
 
     `name` is "stem", "layer2.0", "before layer2.0" ... or "head"; `stage` and `shortcut` are the block's, None for the others.
     Shapes are (C, H, W) or as the network holds its tensors, the head's output (classes,). `layers` are in words and in order,
-    without batch norms, ReLUs and the shortcut's own convolution; `parameters` and `multiply_adds`, those of one image, count everything.
+    without batch norms, ReLUs and the shortcut's own convolution; `parameters` and `multiply_adds`, those of one image, count
+    everything.
     """
 
     name: str

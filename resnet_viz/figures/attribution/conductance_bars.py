@@ -50,9 +50,16 @@ def conductance_bars(conductance: Conductance, theme: Theme = LIGHT) -> go.Figur
         theme,
         finding=finding,
         how_to_read=f"{_carried(conductance)}; the stack shows by which path. Grey is what neither path accounts for, because"
-        " entries of the last activation switch on or off on the way from the baseline to the image. Rings miss the dashed line by the error of the sum over steps.",
+        " entries of the last activation switch on or off on the way from the baseline to the image."
+        f"{_missed(conductance)}",
         alt=f"{finding}. Total by block in logits: {spoken}. Difference {conductance.difference:.2f}.",
     )
+
+
+def _missed(conductance: Conductance) -> str:
+    if not conductance.whole:
+        return ""
+    return " Rings miss the dashed line by the error of the sum over steps."
 
 
 def _carried(conductance: Conductance) -> str:

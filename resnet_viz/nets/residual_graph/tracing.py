@@ -3,7 +3,8 @@
 torch.fx runs the module's Python code on stand-ins and keeps its layers as modules; it fails where the code asks a tensor for
 its shape or its values. torch.export runs it on tensors without memory, follows such code, and leaves only ATen's functions.
 Both change torch for every thread while they run: one trace at a time. Passes of other threads go on; beside torch.export,
-which switches oneDNN off for seconds, their results differ by rounding.
+which switches oneDNN off for seconds and on again, their results differ by rounding. It cannot stay on: with its kernels
+torch.export takes the number of images for fixed.
 """
 
 import threading

@@ -38,6 +38,19 @@ def parts(module: nn.Module) -> dict[str, tuple[str, ...]]:
     return found | {HEAD: sections[HEAD]}
 
 
+def require_known_layers(title: str, module: nn.Module) -> None:
+    """Refuse a network whose blocks were found in its graph where a lesson goes through the layers of ResNets by their names.
+
+    Raises:
+        ValueError: with a sentence that names what to take instead.
+    """
+    if isinstance(module, ResidualNetwork):
+        raise ValueError(  # noqa: TRY004 - what a person is told of a network that does not fit
+            f"This lesson goes through the layers of a ResNet by their names, and {title} was opened from its graph, in which"
+            " layers have other names: take a ResNet from the list. Every page outside the lessons works with it."
+        )
+
+
 def _part(name: str, blocks: list[str]) -> str:
     inside = next((block for block in blocks if name.startswith(f"{block}.")), "")
     return inside or (HEAD if name.startswith("fc.") else STEM)

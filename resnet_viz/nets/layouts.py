@@ -66,7 +66,7 @@ class Layout:
         """Return the tensor with one entry of the first axis for each image."""
         if self.axis:
             values = values.movedim(self.axis, 0)
-        return values if self.rows == 1 else values.unflatten(0, (-1, self.rows))
+        return values if self.rows == 1 else values.reshape(-1, self.rows, *values.shape[1:])
 
     def native(self, values: Tensor) -> Tensor:
         """Undo `images`."""
@@ -83,7 +83,8 @@ class Layout:
             return each.permute(0, 3, 1, 2)
         if self.kind == "tokens":
             patches = each[:, len(self.before) : each.shape[1] - len(self.after)]
-            return patches.unflatten(1, self._grid_of(patches.shape[1])).permute(0, 3, 1, 2)
+            cells = patches.reshape(len(patches), *self._grid_of(patches.shape[1]), patches.shape[2])
+            return cells.permute(0, 3, 1, 2)
         last = each.movedim(self.channels, -1)
         return last.reshape(len(last), 1, -1, last.shape[-1]).permute(0, 3, 1, 2)
 

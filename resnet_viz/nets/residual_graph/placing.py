@@ -53,7 +53,8 @@ def _channels_last(node: fx.Node, tree: nn.Module) -> bool:
         return True
     shapes = [other.meta["shape"] for other in node.graph.nodes if operation(other, tree) in ADDITIONS]
     telling = [shape for shape in shapes if shape is not None and len(shape) == 4 and len(set(shape[1:])) == 2]
-    return sum(shape[1] == shape[2] for shape in telling) > len(telling) / 2
+    last = [shape for shape in telling if shape[1] == shape[2]]
+    return len(last) > len(telling) / 2
 
 
 def _tokens(node: fx.Node, tree: nn.Module, images: int, axis: int) -> Layout:

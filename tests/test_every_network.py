@@ -187,7 +187,7 @@ class TestEveryAnalysis:
     def test_figures_and_wire(self, kind: str, opened: Opened, image: Image.Image) -> None:
         _, net = opened(kind)
         result = rv.inspect(net, image)
-        assert decode(encode(result, rv.Inspection), rv.Inspection, 2**26).blocks[0].activation == result.blocks[0].activation
+        assert decode(encode(result), rv.Inspection, 2**26).blocks[0].activation == result.blocks[0].activation
         conductance = rv.conductance(net, image, steps=2)
         gradients = rv.gradients(net, image)
         figures = [

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from resnet_viz.analyses.activations import Array, array, at_least_float32
 from resnet_viz.nets.blocks import blocks_of
-from resnet_viz.nets.layouts import Layout
+from resnet_viz.nets.layouts import TensorLayout
 from resnet_viz.nets.net import Net
 
 
@@ -38,8 +38,8 @@ def block_cams(net: Net, image: Image.Image, target: int | str | None = None) ->
     }
 
 
-def cam(output: Tensor, gradient: Tensor, layout: Layout) -> Tensor:
-    """A block's output and its gradient -> (N, H, W): the maps weighted by their mean gradients, and what is positive of it."""
+def cam(output: Tensor, gradient: Tensor, layout: TensorLayout) -> Tensor:
+    """A block's output and its gradient -> (N, H, W): the positive part of the maps' sum, weighted by their mean gradients."""
     weights = layout.maps(at_least_float32(gradient)).mean((2, 3))
     return torch.einsum("nc,nchw->nhw", weights, layout.maps(at_least_float32(output.detach()))).relu()
 

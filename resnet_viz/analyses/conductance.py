@@ -1,12 +1,11 @@
-"""What does each block carry of the logit? Conductance of all blocks from one sweep, divided between shortcut and branch.
+"""How much of the logit does each block carry? Conductance of all blocks from one sweep, divided into shortcut and branch.
 
-Dhamdhere et al. 2018 (https://arxiv.org/abs/1805.12233, equation 2): along the straight line from a baseline to the picture,
-the gradient of the logit at a layer times the layer's own change, added up. Taken at the whole of a block's output it adds up
-to the logit's difference. At the sum, identity + residual, the change divides into that of the identity and that of the
-residual, exactly.
+Dhamdhere et al. 2018 (https://arxiv.org/abs/1805.12233, equation 2): along the straight line from a baseline to the image, the
+gradient of the logit at a layer is multiplied by the layer's own change, and summed. Over all of a block's output this adds up
+to the difference of the logit. At the sum, identity + residual, the change divides exactly into that of the identity and that
+of the residual.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,20 +19,18 @@ from resnet_viz.analyses.capture import Tape, capture
 from resnet_viz.analyses.context import Explained, explain
 from resnet_viz.analyses.methods import gauss_legendre
 from resnet_viz.analyses.removals import is_chain
-from resnet_viz.nets.layouts import Layout
+from resnet_viz.nets.layouts import TensorLayout
 from resnet_viz.nets.net import Net
-
-# (points done, points in all): what it raises cancels the sweep.
-OnPoint = Callable[[int, int], None]
+from resnet_viz.progress import OnProgress
 
 
 @dataclass(frozen=True, eq=False)
 class BlockConductance:
     """One block's conductance, float32 (C, H, W), in logits.
 
-    `total` is at the output. `identity` and `residual` are the two shares at the sum; a plain block has no identity. `delta` is
-    the total's sum minus the logit's difference. Tokens that are no patch of the image, such as a class token, are not in the
-    maps: `total_apart`, `identity_apart` and `residual_apart` are their sums.
+    `total` is measured at the output; `identity` and `residual` are the two parts at the sum. A plain block has no identity.
+    `delta` is the total's sum minus the logit's difference. Tokens that are no patch of the image, such as a class token, are
+    not in the maps: `total_apart`, `identity_apart` and `residual_apart` are their sums.
     """
 
     name: str
@@ -62,9 +59,9 @@ class BlockConductance:
 
     @property
     def kink(self) -> float:
-        """What the last activation's kink makes of the difference: the total's sum minus that of the shares.
+        """The part of the difference due to the last activation: the total's sum minus that of the two parts.
 
-        Between two points of the line a sum may change its sign, where the output's change is not the gradient's.
+        Between two points of the line a sum may change its sign, and there the output's change does not follow the gradient.
         """
         return self.total_sum - (self.residual_sum + self.identity_sum)
 
@@ -73,9 +70,9 @@ class BlockConductance:
 class Conductance:
     """Every block's conductance, first to last, for one class and one baseline.
 
-    `difference` is logit(image) - logit(baseline); `delta` that of the block that misses it by most. `whole` says whether all
-    of the network goes through every block: where something leads past blocks, these carry a part of the difference, and their
-    deltas are no error.
+    `difference` is logit(image) - logit(baseline); `delta` is that of the block with the largest error. `whole` says whether
+    all of the network goes through every block: where a connection leads past blocks, each carries a part of the difference,
+    and its delta is not an error.
     """
 
     model: str
@@ -89,7 +86,7 @@ class Conductance:
 
     @property
     def delta(self) -> float:
-        """The largest miss of a block's total, with its sign."""
+        """The largest error of a block's total, with its sign."""
         return max((block.delta for block in self.blocks), key=abs)
 
     @property
@@ -107,15 +104,15 @@ def conductance(
     *,
     baseline: Baseline = "black",
     seed: int = 0,
-    on_point: OnPoint | None = None,
+    on_point: OnProgress | None = None,
 ) -> Conductance:
-    """Sweep the line from a baseline to the picture once and return every block's conductance for a class.
+    """Sweep the line from a baseline to the image once and return every block's conductance for a class (default: predicted).
 
-    The points are those of captum's LayerConductance, whose result at a block's output this equals. By default the predicted
-    class. ValueError for a class that the network does not have, fewer than one step, or an unknown baseline.
+    The points are those of captum's LayerConductance, and the result at a block's output equals its result. ValueError for a
+    class that the network does not have, fewer than one step, or an unknown baseline.
     """
     if steps < 1:
-        raise ValueError(f"steps={steps} is too few: take 1 or more")
+        raise ValueError(f"steps={steps} is too few: choose 1 or more")
     with torch.inference_mode(mode=False), torch.enable_grad():
         explained = explain(net, image, target)
         start = explained.baseline(baseline, seed)
@@ -135,24 +132,24 @@ def conductance(
 
 @dataclass(frozen=True)
 class _Place:
-    """A place's tensors at some points of the line and the gradients there, one entry of the first axis a point."""
+    """The tensors of a place at some points of the line, and the gradients there; the first axis has one entry per point."""
 
     values: Tensor
     gradients: Tensor
 
     def steps(self, before: "_Place | None") -> Tensor:
-        """Gradient at a point times the change to the next, added up from the point before these, (1, ...)."""
+        """Sum of gradient at a point times change to the next, continuing from the point before these, (1, ...)."""
         change = self.values[1:] - self.values[:-1]
         found = torch.einsum("n...,n...->...", self.gradients[:-1], change)[None]
         return found if before is None else found + before.gradients * (self.values[:1] - before.values)
 
     def last(self) -> "_Place":
-        """Return the last point alone, as a copy: a view would keep all of them alive."""
+        """Return the last point alone, as a copy; a view would keep all of them in memory."""
         return _Place(self.values[-1:].clone(), self.gradients[-1:].clone())
 
 
 class _Sweep:
-    """Adds up every place's steps, across the edges of passes too; `totals` by block and place."""
+    """Sums up the steps of every place, also across the boundary between two passes; `totals` by block and place."""
 
     def __init__(self) -> None:
         self.totals: dict[str, dict[str, Tensor]] = {}
@@ -188,7 +185,7 @@ def _place(tape: Tape, values: Tensor, gradients: Tensor) -> _Place:
     return _Place(tape.layout.images(at_least_float32(values.detach())), tape.layout.images(gradients))
 
 
-def _block(name: str, layout: Layout, totals: dict[str, Tensor], difference: float) -> BlockConductance:
+def _block(name: str, layout: TensorLayout, totals: dict[str, Tensor], difference: float) -> BlockConductance:
     native = {place: layout.native(values) for place, values in totals.items()}
     maps = {place: array(layout.maps(values)) for place, values in native.items()}
     apart = {place: _sum(array(layout.others(values))) for place, values in native.items() if layout.apart}

@@ -1,4 +1,4 @@
-"""What a network is made of, part by part: the stem, every block and the head, with shapes, layers and costs."""
+"""The architecture of a network, part by part: the stem, every block and the head, with shapes, layers and costs."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from resnet_viz.nets.net import Net
 from resnet_viz.nets.residual_graph.network import GraphBlock, ResidualNetwork
 from resnet_viz.nets.residual_graph.sections import HEAD, STEM
 
-COUNTER = "torch.utils.flop_counter.FlopCounterMode, halved: it counts a multiplication and an addition as two"
+COUNTER = "torch.utils.flop_counter.FlopCounterMode, halved, because it counts each multiplication and each addition"
 
 Shape = tuple[int, ...]
 
@@ -25,9 +25,9 @@ class Part:
     """The stem, a block, layers between two blocks, or the head of a network; all parts together are the whole network.
 
     `name` is "stem", "layer2.0", "before layer2.0" ... or "head"; `stage` and `shortcut` are the block's, None for the others.
-    Shapes are (C, H, W) or as the network holds its tensors, the head's output (classes,). `layers` are in words and in order,
-    without batch norms, ReLUs and the shortcut's own convolution; `parameters` and `multiply_adds`, those of one image, count
-    everything.
+    Shapes are (C, H, W) or as the network holds its tensors, the head's output (classes,). `layers` are described in words and
+    in order, without batch norms, ReLUs and the shortcut's own convolution; `parameters` and `multiply_adds`, for one image,
+    include everything.
     """
 
     name: str
@@ -41,10 +41,10 @@ class Part:
 
 
 def architecture(net: Net) -> tuple[Part, ...]:
-    """Take a network apart for an image of the size that it sees, from the stem to the head.
+    """Return the parts of a network for an image of its input size, from the stem to the head.
 
-    Multiply-adds are torch's own count (`COUNTER`), that of the convolutions and linear layers (He et al. 2015, Table 1,
-    "FLOPs"). Nothing is computed: a copy without memory runs on the meta device, or tracing has found all of it.
+    Multiply-adds are torch's own count (`COUNTER`) of the convolutions and linear layers (He et al. 2015, Table 1, "FLOPs").
+    Nothing is computed: a copy without memory runs on the meta device, or tracing has already found everything.
     """
     if isinstance(net.module, ResidualNetwork):
         return tuple(_traced(net.module))
@@ -97,7 +97,7 @@ def _in_words(module: nn.Module, paths: Iterable[str]) -> str:
 
 
 class _PartTracker(ModuleTracker):
-    """Says which part is running, by hooks on one network: torch's own tracker hooks every module of every thread."""
+    """Tracks which part is running, by hooks on one network: torch's own tracker hooks every module of every thread."""
 
     def __init__(self, blocks: dict[str, ResidualBlock]) -> None:
         super().__init__()

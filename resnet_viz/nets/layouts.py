@@ -17,7 +17,7 @@ LayoutKind = Literal["channels first", "channels last", "tokens", "row"]
 
 
 @dataclass(frozen=True)
-class Layout:
+class TensorLayout:
     """The layout of the tensors at one place of a network.
 
     `kind` is "channels first" (N, C, H, W), "channels last" (N, H, W, C), "tokens" (N, T, C) of which those between `before`
@@ -106,4 +106,4 @@ class Layout:
         return side, side
 
 
-CHANNELS_FIRST = Layout()
+CHANNELS_FIRST = TensorLayout()

@@ -27,7 +27,7 @@ def cam_overlay(
 ) -> go.Figure:
     """Draw the block's Grad-CAM over the photo; KeyError for an unknown block.
 
-    `photo` is the network's crop as `Preprocessing.sharp` returns it; without it the network's input lies under the map.
+    `photo` is the network's crop as `Preprocessing.sharp` returns it; without it, the network's input is the background.
     """
     inspected = inspection.block(block)
     drawn = inspected.cam if inspected.spatial else np.zeros((1, 1), np.float32)
@@ -49,11 +49,11 @@ def cam_overlay(
         overwrite=True,
     )
     label = inspection.target_label
-    finding = f'After block {short(block)} no location has positive evidence for "{label}"'
+    finding = f'After block {short(block)}, no location has positive evidence for "{label}"'
     if peak > 0:
-        finding = f'After block {short(block)} the evidence for "{label}" is strongest {_place(drawn)}'
+        finding = f'After block {short(block)}, the evidence for "{label}" is strongest {_place(drawn)}'
     if not inspected.spatial:
-        finding = f"Block {short(block)} has no map over the photo, for {inspected.note}"
+        finding = f"Block {short(block)} has no map over the photo, because {inspected.note}"
     return finish(
         fig,
         theme,

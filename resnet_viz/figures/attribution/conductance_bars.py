@@ -9,7 +9,7 @@ from resnet_viz.figures.theme import IDENTITY, LIGHT, PLAIN, RESIDUAL, SUM, Them
 
 
 def conductance_bars(conductance: Conductance, theme: Theme = LIGHT) -> go.Figure:
-    """Draw one stack per block in logits: identity, residual, the last activation's part; a line at the logit's difference."""
+    """Draw one stack per block in logits: identity, residual and the last activation's part; a line marks the difference."""
     names = brief([block.name for block in conductance.blocks])
     plain = all(block.identity is None for block in conductance.blocks)
     fig = go.Figure()
@@ -49,8 +49,8 @@ def conductance_bars(conductance: Conductance, theme: Theme = LIGHT) -> go.Figur
         fig,
         theme,
         finding=finding,
-        how_to_read=f"{_carried(conductance)}; the stack shows by which path. Grey is what neither path accounts for, because"
-        " entries of the last activation switch on or off on the way from the baseline to the image."
+        how_to_read=f"{_carried(conductance)}; the stack shows through which path. Grey is the part of neither path: entries of"
+        " the last activation switch on or off between the baseline and the image."
         f"{_missed(conductance)}",
         alt=f"{finding}. Total by block in logits: {spoken}. Difference {conductance.difference:.2f}.",
     )
@@ -71,14 +71,17 @@ def _carried(conductance: Conductance) -> str:
 
 def _finding(conductance: Conductance, *, plain: bool) -> str:
     if plain:
-        return f"Without shortcuts F carries all of {conductance.target_label}'s {conductance.difference:+.1f} logits"
+        return f"Without shortcuts, the layers carry all of {conductance.target_label}'s {conductance.difference:+.1f} logits"
     shares = [(_share(block), short(block.name)) for block in conductance.blocks]
     least, most = min(shares), max(shares)
-    return f"The shortcut carries most at block {most[1]} ({most[0]:.0%}) and least at {least[1]} ({least[0]:.0%})"
+    return (
+        f"The shortcut carries the largest part at block {most[1]} ({most[0]:.0%}) and the smallest at block {least[1]} "
+        f"({least[0]:.0%})"
+    )
 
 
 def _share(block: BlockConductance) -> float:
-    """Return the identity's part of both shares' sizes, 0 to 1."""
+    """Return the identity's share of both parts' absolute values, 0 to 1."""
     identity = abs(block.identity_sum)
     both = identity + abs(block.residual_sum)
     return identity / both if both else 0.0

@@ -13,13 +13,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, fx, nn
 
-from resnet_viz.nets.residual_graph.activations import give_modules
+from resnet_viz.nets.residual_graph.activation_modules import give_modules
+from resnet_viz.nets.residual_graph.block_naming import block_names
 from resnet_viz.nets.residual_graph.choosing import choose_blocks
 from resnet_viz.nets.residual_graph.copying import evaluation_copy, unwrapped
 from resnet_viz.nets.residual_graph.finding import Hidden, find_additions
 from resnet_viz.nets.residual_graph.functionalising import leave_inputs_alone, spell_out_additions, take_any_memory_format
 from resnet_viz.nets.residual_graph.measuring import measure_nodes
-from resnet_viz.nets.residual_graph.naming import block_names
 from resnet_viz.nets.residual_graph.network import BlockFacts, Findings, GraphBlock, ResidualNetwork
 from resnet_viz.nets.residual_graph.nonlinearities import activations_of, without_modules
 from resnet_viz.nets.residual_graph.operations import may_write, operation

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, fx, nn
 
 from resnet_viz.nets.blocks import Fork, ResidualBlock, ShortcutKind, Sum
-from resnet_viz.nets.layouts import Layout
+from resnet_viz.nets.layouts import TensorLayout
 from resnet_viz.nets.residual_graph.finding import Hidden
 from resnet_viz.nets.residual_graph.sections import Section
 from resnet_viz.nets.residual_graph.tracing import TracerName
@@ -31,8 +31,8 @@ class BlockFacts:
     path: str
     kind: str
     shape: tuple[int, ...]
-    layout: Layout
-    input_layout: Layout
+    layout: TensorLayout
+    input_layout: TensorLayout
     input_shape: tuple[int, ...]
     activation: str
     layers: tuple[str, ...]
@@ -96,12 +96,12 @@ class GraphBlock(ResidualBlock):
         return self.facts.ways_share
 
     @property
-    def layout(self) -> Layout:  # type: ignore[override]
+    def layout(self) -> TensorLayout:  # type: ignore[override]
         """How the tensors of identity, residual, sum and output are laid out."""
         return self.facts.layout
 
     @property
-    def input_layout(self) -> Layout:  # type: ignore[override]
+    def input_layout(self) -> TensorLayout:  # type: ignore[override]
         """How the block's input is laid out."""
         return self.facts.input_layout
 

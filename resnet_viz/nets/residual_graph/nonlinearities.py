@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from torch import fx, nn
 
-from resnet_viz.nets.residual_graph.activations import is_activation_module
+from resnet_viz.nets.residual_graph.activation_modules import is_activation_module
 from resnet_viz.nets.residual_graph.finding import data_inputs
 from resnet_viz.nets.residual_graph.operations import operation
 

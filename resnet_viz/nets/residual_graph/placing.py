@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from torch import fx, nn
 
-from resnet_viz.nets.layouts import Layout
+from resnet_viz.nets.layouts import TensorLayout
 from resnet_viz.nets.residual_graph.finding import data_inputs
 from resnet_viz.nets.residual_graph.operations import ADDITIONS, operation
 
@@ -15,20 +15,20 @@ _CHANNELS_LAST = {"linear", "layernorm", "nativelayernorm"}
 _WORDS = {"cls": "class", "dist": "distillation", "reg": "register", "tokens": "token"}
 
 
-def layout_of(node: fx.Node, tree: nn.Module, images: int) -> Layout:
+def layout_of(node: fx.Node, tree: nn.Module, images: int) -> TensorLayout:
     """Tell the layout of a node's tensors from a pass of so many images; nodes need what `measure_nodes` notes."""
     shape: tuple[int, ...] = node.meta["shape"]
     axis, rows = image_axis(shape, images) or (0, 1)
     if len(shape) == 4 and axis == 0:
         first = not _channels_last(node, tree)
         if rows == 1:
-            return Layout("channels first" if first else "channels last")
-        return Layout("row", rows=rows, channels=-3 if first else -1, note=_folded(rows))
+            return TensorLayout("channels first" if first else "channels last")
+        return TensorLayout("row", rows=rows, channels=-3 if first else -1, note=_folded(rows))
     if len(shape) == 3 and rows == 1:
         return _tokens(node, tree, images, axis)
     note = "its tensors hold one number per channel" if len(shape) == 2 else f"its tensors have {len(shape)} axes"
     channels = -1 if len(shape) < 5 else 1 - len(shape)
-    return Layout("row", axis=axis, rows=rows, channels=channels, note=_folded(rows) if rows > 1 else note)
+    return TensorLayout("row", axis=axis, rows=rows, channels=channels, note=_folded(rows) if rows > 1 else note)
 
 
 def image_axis(shape: tuple[int, ...], images: int) -> tuple[int, int] | None:
@@ -57,7 +57,7 @@ def _channels_last(node: fx.Node, tree: nn.Module) -> bool:
     return len(last) > len(telling) / 2
 
 
-def _tokens(node: fx.Node, tree: nn.Module, images: int, axis: int) -> Layout:
+def _tokens(node: fx.Node, tree: nn.Module, images: int, axis: int) -> TensorLayout:
     count = node.meta["shape"][1 - axis]
     before: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
@@ -74,8 +74,8 @@ def _tokens(node: fx.Node, tree: nn.Module, images: int, axis: int) -> Layout:
     if grid is None or patches < 2:
         what = "one token" if count == 1 else f"{count} tokens"
         note = f"it works on {what}, whose places in the image the network does not tell"
-        return Layout("row", axis=axis, note=note)
-    return Layout("tokens", grid, before, after, axis=axis)
+        return TensorLayout("row", axis=axis, note=note)
+    return TensorLayout("tokens", grid, before, after, axis=axis)
 
 
 def _ancestors(node: fx.Node) -> Iterator[fx.Node]:

@@ -4,9 +4,13 @@ import operator
 
 from torch import fx, nn
 
-from resnet_viz.nets.residual_graph.activations import give_inputs_of_their_own, is_activation_module, mark_overwritable
+from resnet_viz.nets.residual_graph.activation_modules import (
+    give_inputs_of_their_own,
+    is_activation_module,
+    mark_overwritable,
+)
+from resnet_viz.nets.residual_graph.block_naming import stages
 from resnet_viz.nets.residual_graph.finding import Addition, parameters_of
-from resnet_viz.nets.residual_graph.naming import stages
 from resnet_viz.nets.residual_graph.network import BlockFacts, GraphBlock
 from resnet_viz.nets.residual_graph.placing import layout_of
 from resnet_viz.nets.residual_graph.sections import layer_paths

@@ -226,7 +226,7 @@ def _legend(fig: go.Figure, places: list[Place], measure: MapMeasure) -> None:
     if not plain:
         lines.insert(0, ("identity x", {"color": IDENTITY, "width": 5}))
         kinds = dict.fromkeys(place.block.shortcut for place in places if place.block.shortcut in CHANGED)
-        words = dict.fromkeys(CHANGED_WORDS.get(kind, "shortcut changes shape") for kind in kinds or ("projection",))
+        words = dict.fromkeys(CHANGED_WORDS.get(kind, "shortcut changes shape") for kind in kinds)
         lines += [(word, {"color": IDENTITY, "width": 5, "dash": "dot"}) for word in words]
     for name, line in lines:
         fig.add_trace(go.Scatter(x=[None], y=[None], mode="lines", line=line, name=name, hoverinfo="skip"))

@@ -70,7 +70,7 @@ def measures_by_depth(inspection: Inspection, selected: str | None = None, theme
     fig.update_layout(
         **axes,
         shapes=lines,
-        annotations=[cell.title(panel.title, theme) for cell, panel in zip(places, PANELS, strict=True)],
+        annotations=[cell.title(_title(panel, table), theme) for cell, panel in zip(places, PANELS, strict=True)],
         width=1080,
         height=600,
         margin={"l": 0, "r": 0, "t": 84, "b": 0},
@@ -86,6 +86,13 @@ def measures_by_depth(inspection: Inspection, selected: str | None = None, theme
         "output.",
         alt=f"{finding}. Six charts by block: {', '.join(panel.title for panel in PANELS)}",
     )
+
+
+def _title(panel: MeasurePanel, table: pd.DataFrame) -> str:
+    """Return a panel's title, or why it is empty."""
+    if panel.columns == ("cut",) and table["cut"].isna().all():
+        return "No ReLU follows the sums"
+    return panel.title
 
 
 def _line(table: pd.DataFrame, names: list[str], name: str, cell: Cell, *, plain: bool) -> go.Scatter:

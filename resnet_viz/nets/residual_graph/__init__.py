@@ -12,17 +12,20 @@ import threading
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from resnet_viz.nets.residual_graph.activation_modules import give_modules
+from resnet_viz.nets.residual_graph.block_naming import block_names
 from resnet_viz.nets.residual_graph.choosing import choose_blocks
 from resnet_viz.nets.residual_graph.copying import evaluation_copy, unwrapped
 from resnet_viz.nets.residual_graph.finding import Hidden, find_additions
-from resnet_viz.nets.residual_graph.functionalising import leave_inputs_alone, spell_out_additions
+from resnet_viz.nets.residual_graph.functionalising import leave_inputs_alone, spell_out_additions, take_any_memory_format
 from resnet_viz.nets.residual_graph.measuring import measure_nodes
 from resnet_viz.nets.residual_graph.network import BlockFacts, Findings, GraphBlock, ResidualNetwork
-from resnet_viz.nets.residual_graph.operations import operation
+from resnet_viz.nets.residual_graph.nonlinearities import activations_of, without_modules
+from resnet_viz.nets.residual_graph.operations import may_write, operation
 from resnet_viz.nets.residual_graph.rewriting import place_blocks
+from resnet_viz.nets.residual_graph.sections import find_sections, is_chain
 from resnet_viz.nets.residual_graph.tracing import Logits, Trace, trace_with_export, trace_with_fx
 
 __all__ = ["BlockFacts", "Findings", "GraphBlock", "Hidden", "ResidualNetwork", "find_blocks"]
@@ -75,14 +78,33 @@ def _with_blocks(trace: Trace, pixels: Tensor) -> ResidualNetwork:
     graph, tree = trace.graph, trace.tree
     exact = not spell_out_additions(graph, tree)
     leave_inputs_alone(graph, tree)
+    take_any_memory_format(graph)
     give_modules(graph, tree)
     measure_nodes(graph, tree, pixels)
-    blocks, hidden = choose_blocks(find_additions(graph, tree))
+    _erase_dead_ends(graph)
+    blocks, hidden = choose_blocks(find_additions(graph, tree), IMAGES)
     if not blocks:
         raise NoResidualAdditionsError(_nothing_found(trace, hidden))
-    place_blocks(graph, tree, blocks, IMAGES)
-    last = next(node for node in reversed(graph.nodes) if node.op == "output").all_input_nodes[0]
-    return ResidualNetwork(tree, graph, Findings(trace.tracer, last.meta["shape"][1:], tuple(hidden), exact))
+    names = block_names(blocks, tree)
+    findings = Findings(
+        tracer=trace.tracer,
+        output_shape=next(reversed(graph.nodes)).all_input_nodes[0].meta["shape"][1:],
+        hidden=tuple(hidden),
+        exact=exact,
+        sections=find_sections(graph, tree, blocks, names, IMAGES),
+        chain=is_chain(graph, blocks),
+        activations=activations_of(graph, tree),
+        other_nonlinear=without_modules(graph, tree),
+    )
+    place_blocks(graph, tree, blocks, names, IMAGES)
+    return ResidualNetwork(tree, graph, findings)
+
+
+def _erase_dead_ends(graph: fx.Graph) -> None:
+    """Drop what the logits are not computed from, such as heads for training."""
+    for node in reversed(list(graph.nodes)):
+        if not node.users and node.op not in ("placeholder", "output") and not may_write(node):
+            graph.erase_node(node)
 
 
 def _example(module: nn.Module, shape: tuple[int, ...]) -> Tensor:

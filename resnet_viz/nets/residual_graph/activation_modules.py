@@ -13,6 +13,7 @@ _MODULES = (
     nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish, nn.Sigmoid, nn.Tanh, nn.Softplus,
     nn.Hardtanh, nn.Hardswish, nn.Hardsigmoid,
 )  # fmt: skip
+_POOLS = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)
 # Activations without parameters, by the name of their function.
 _PLAIN: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU, "relu6": nn.ReLU6, "selu": nn.SELU, "silu": nn.SiLU, "mish": nn.Mish, "sigmoid": nn.Sigmoid,
@@ -25,6 +26,10 @@ _WITH_NUMBERS: dict[str, tuple[Callable[..., nn.Module], dict[str, Any]]] = {
     "celu": (nn.CELU, {"alpha": 1.0}),
     "gelu": (nn.GELU, {"approximate": "none"}),
     "hardtanh": (nn.Hardtanh, {"min_val": -1.0, "max_val": 1.0}),
+    "maxpool2d": (
+        nn.MaxPool2d,
+        {"kernel_size": None, "stride": None, "padding": 0, "dilation": 1, "ceil_mode": False, "return_indices": False},
+    ),
 }
 # Operations that return new tensors that their gradient does not need: an activation after them may overwrite these.
 _FRESH = {"conv2d", "conv1d", "conv3d", "linear", "batchnorm", "batchnorm2d", "groupnorm", "layernorm", "layernorm2d"}
@@ -50,6 +55,21 @@ def give_modules(graph: fx.Graph, tree: nn.Module) -> None:
 def is_activation_module(node: fx.Node, tree: nn.Module) -> bool:
     """Whether a node calls an activation of torch.nn that has no parameters."""
     return node.op == "call_module" and type(tree.get_submodule(str(node.target))) in _MODULES
+
+
+def give_inputs_of_their_own(graph: fx.Graph, tree: nn.Module) -> None:
+    """Have what is not linear take a view of its input where others use that too.
+
+    Methods such as DeepLift and Guided Backprop replace the gradient at that input, of which the others' part would be lost.
+    """
+    for node in list(graph.nodes):
+        hooked = node.op == "call_module" and isinstance(tree.get_submodule(str(node.target)), (*_MODULES, *_POOLS))
+        if hooked and isinstance(node.args[0], fx.Node) and len(node.args[0].users) > 1:
+            source = node.args[0]
+            with graph.inserting_before(node):
+                view = graph.call_method("view_as", (source, source))
+            view.meta = {**source.meta, "multiply_adds": 0}
+            node.replace_input_with(source, view)
 
 
 def mark_overwritable(graph: fx.Graph, tree: nn.Module, watched: set[fx.Node]) -> None:

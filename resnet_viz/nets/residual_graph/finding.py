@@ -23,7 +23,8 @@ class Addition:
     """A residual addition: `shortcut` and `branch` are the nodes strictly between the fork and the addition on each path.
 
     `identity` and `residual` are the two arguments; `path` is the module that contains the addition. A node on both paths
-    belongs to the branch. `alike` says whether both paths have the same layers of the same sizes.
+    belongs to the branch. `alike` says whether both paths have the same layers of the same sizes, `both_learn` whether both
+    have parameters.
     """
 
     node: fx.Node
@@ -35,6 +36,7 @@ class Addition:
     path: str
     region: frozenset[fx.Node]
     alike: bool
+    both_learn: bool
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,7 @@ def _addition(node: fx.Node, order: dict[fx.Node, int], tree: nn.Module) -> Addi
         path=str(node.meta["path"]),
         region=frozenset(ways[identity] | branch),
         alike=_layers(ways[identity], order, tree) == _layers(branch, order, tree) != [],
+        both_learn=all(any(learned_numbers(node, tree) for node in way) for way in ways.values()),
     )
 
 

@@ -53,6 +53,19 @@ def spell_out_additions(graph: fx.Graph, tree: nn.Module) -> bool:
     return split
 
 
+def take_any_memory_format(graph: fx.Graph) -> None:
+    """Turn every `view` into a `reshape`, which does not ask how the numbers lie in memory: an analysis may lay them otherwise.
+
+    `view_as`, and a view as numbers of another type, stay.
+    """
+    for node in graph.nodes:
+        if node.op == "call_method" and node.target == "view":
+            if not any(isinstance(value, torch.dtype) for value in (*node.args, *node.kwargs.values())):
+                node.target = "reshape"
+        elif node.target is torch.ops.aten.view.default:
+            node.target = torch.ops.aten.reshape.default
+
+
 def _works_in_place(node: fx.Node, tree: nn.Module) -> bool:
     if node.op == "call_module":
         return bool(getattr(tree.get_submodule(str(node.target)), "inplace", False)) and operation(node, tree) not in IDLE

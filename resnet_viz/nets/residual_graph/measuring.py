@@ -9,18 +9,18 @@ from torch.utils.flop_counter import flop_registry
 
 
 def measure_nodes(graph: fx.Graph, tree: nn.Module, pixels: Tensor) -> None:
-    """Run a graph and store in every node's `meta`: `data`, `shape` and `multiply_adds`.
+    """Run a graph and store in every node's `meta`: `data`, `shape`, `size` and `multiply_adds`.
 
     `data` says whether it holds a tensor, or several, that depend on the image; `shape` is the shape of one such tensor, else
-    None; `multiply_adds` are those for one image, as counted by torch.
+    None; `size` the shape of any tensor; `multiply_adds` are those of all images, as counted by torch.
     """
-    # With gradients, as in the analyses: without them, attention may use another implementation.
+    # With gradients, as in the analyses: without them, attention uses another implementation, in which nothing is counted.
     with torch.enable_grad():
-        _Meter(tree, graph).run(pixels)
+        _Meter(tree, graph).run(pixels.clone().requires_grad_().mul(1))
     for node in graph.nodes:
         depends = node.op == "placeholder" or any(source.meta["data"] for source in node.all_input_nodes)
         node.meta["data"] = depends and node.meta["tensor"]
-        node.meta["shape"] = node.meta["shape"] if node.meta["data"] else None
+        node.meta["shape"] = node.meta["size"] if node.meta["data"] else None
 
 
 class _Meter(fx.Interpreter):
@@ -37,7 +37,7 @@ class _Meter(fx.Interpreter):
         several = isinstance(value, tuple | list) and any(isinstance(entry, Tensor) for entry in value)
         n.meta |= {
             "tensor": several or isinstance(value, Tensor),
-            "shape": tuple(value.shape) if isinstance(value, Tensor) else None,
+            "size": tuple(value.shape) if isinstance(value, Tensor) else None,
             "multiply_adds": self._counter.multiply_adds - before,
         }
         return value

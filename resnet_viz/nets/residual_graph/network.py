@@ -7,7 +7,9 @@ from typing import Any
 from torch import Tensor, fx, nn
 
 from resnet_viz.nets.blocks import Fork, ResidualBlock, ShortcutKind, Sum
+from resnet_viz.nets.layouts import TensorLayout
 from resnet_viz.nets.residual_graph.finding import Hidden
+from resnet_viz.nets.residual_graph.sections import Section
 from resnet_viz.nets.residual_graph.tracing import TracerName
 
 
@@ -16,9 +18,11 @@ class BlockFacts:
     """What is known about a block from tracing one pass.
 
     `path` is the module that contains the addition and `kind` that module's class; `shape` is the sum's shape without the image
-    axis, (C, H, W), (H, W, C) or (tokens, C). `layers` and `parameters` are names in the network, including the shortcut;
-    `multiply_adds` are those for one image of the traced size. `input_used_elsewhere` says whether other layers than this block
-    use its input.
+    axis, (C, H, W), (H, W, C) or (tokens, C); `layout` says which, and `input_layout` says it of the block's input.
+    `activation` is the class of the activation after the sum, "" for none. `layers` and `parameters` are names in the network,
+    including the shortcut, `branch_layers` the computing layers of the branch; `multiply_adds` are those for one image of the
+    traced size. `input_used_elsewhere` says whether other layers than this block use its input, `ways_share` whether the
+    shortcut begins with a part of the branch.
     """
 
     name: str
@@ -27,10 +31,16 @@ class BlockFacts:
     path: str
     kind: str
     shape: tuple[int, ...]
+    layout: TensorLayout
+    input_layout: TensorLayout
+    input_shape: tuple[int, ...]
+    activation: str
     layers: tuple[str, ...]
+    branch_layers: tuple[str, ...]
     parameters: tuple[str, ...]
     parameter_count: int
     input_used_elsewhere: bool
+    ways_share: bool
     multiply_adds: int
 
 
@@ -39,13 +49,19 @@ class Findings:
     """The result of tracing: the tracer, the output shape for one image, and the residual additions that are not blocks.
 
     `exact` says whether the logits equal the module's bit for bit: if the module adds with a factor (`alpha`), the
-    multiplication is a separate operation here, which rounds once more.
+    multiplication is a separate operation here, which rounds once more. `sections` are the parts that are not blocks. `chain`
+    says whether the input of every block comes through the block before it, so that images may join the batch between blocks.
+    `activations` are the classes of the activations that are modules, `other_nonlinear` names the other non-linear operations.
     """
 
     tracer: TracerName
     output_shape: tuple[int, ...]
     hidden: tuple[Hidden, ...]
     exact: bool
+    sections: tuple[Section, ...]
+    chain: bool
+    activations: tuple[str, ...]
+    other_nonlinear: tuple[str, ...]
 
 
 class GraphBlock(ResidualBlock):
@@ -73,6 +89,26 @@ class GraphBlock(ResidualBlock):
     def input_used_elsewhere(self) -> bool:  # type: ignore[override]
         """Whether other layers than this block use its input."""
         return self.facts.input_used_elsewhere
+
+    @property
+    def ways_share(self) -> bool:  # type: ignore[override]
+        """Whether the shortcut begins with a part of the branch."""
+        return self.facts.ways_share
+
+    @property
+    def layout(self) -> TensorLayout:  # type: ignore[override]
+        """How the tensors of identity, residual, sum and output are laid out."""
+        return self.facts.layout
+
+    @property
+    def input_layout(self) -> TensorLayout:  # type: ignore[override]
+        """How the block's input is laid out."""
+        return self.facts.input_layout
+
+    @property
+    def activation(self) -> str:  # type: ignore[override]
+        """The class of the activation behind the sum, "" where none follows."""
+        return self.facts.activation
 
     def name_at(self, _: str) -> str:
         """Return the name of the module that contains the block."""

@@ -73,5 +73,14 @@ def out_of_place(target: Target, op: str) -> Target | None:
     return None
 
 
+def may_write(node: fx.Node) -> bool:
+    """Whether a node changes memory that others look at, so that it counts although nobody uses its result."""
+    if node.meta.get("in_place") or "out" in node.kwargs or node.target is operator.setitem:
+        return True
+    if isinstance(node.target, OpOverload):
+        return bool(node.target._schema.is_mutable)  # noqa: SLF001 - the schema has no other name
+    return node.op in ("call_function", "call_method") and function_name(node.target).endswith("_")
+
+
 def _overwrites(name: str) -> bool:
     return name.endswith("_") and name[:-1] in SEPARABLE

@@ -3,7 +3,8 @@
 torch.fx runs the module's Python code on proxies and keeps its layers as modules; it fails if the code reads a tensor's shape
 or values. torch.export runs it on tensors without memory, can follow such code, and leaves only ATen's functions. Both change
 torch for every thread while they run: one trace at a time. Passes of other threads continue; while torch.export runs, which
-switches oneDNN off for seconds, their results differ by rounding.
+switches oneDNN off for seconds, their results differ by rounding. oneDNN cannot stay on: with its kernels, torch.export assumes
+a fixed number of images.
 """
 
 import threading
@@ -164,6 +165,8 @@ def _leave_batch_open(graph: fx.Graph) -> None:
             continue
         sizes = list(node.args[1])
         unknown = [index for index, size in enumerate(sizes) if isinstance(size, fx.Node)]
+        if len(unknown) == 1 and -1 in sizes and isinstance(known := node.meta["val"].shape[sizes.index(-1)], int):
+            sizes[sizes.index(-1)] = known
         if len(unknown) == 1 and -1 not in sizes:
             sizes[unknown[0]] = -1
             node.args = (node.args[0], sizes)

@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.contest import Row, Work, compete
 from benchmarks.document import write_part
+from benchmarks.experiments import experiment_works
 from benchmarks.sizes import mosaic_rows
 from benchmarks.subjects import make_subject
 from benchmarks.tables import Setting, as_markdown, as_text
@@ -32,7 +33,7 @@ def main() -> int:
     works = [make(subject) for make in (capture_work, inspect_work, cams_work, path_work)]
     works.append(ablation_work(subject))
     small = make_subject("resnet18")
-    works += [conductance_work(small), ablation_work(small)]
+    works += [conductance_work(small), ablation_work(small), *experiment_works(small)]
     rows = [row for work in works for row in _compete(work)]
     rows += mosaic_rows()
     print(as_text(rows))

@@ -8,6 +8,7 @@ from tests.browser.screen import complaints, headings, open_app, overflow, settl
 # For each lesson in its order: what is reached by the tabulator, nothing where a key works from everywhere, and the keys.
 DOING = ".st-key-lesson-doing"
 CHOICE, SLIDER, INPUT = (f"{DOING} {control}" for control in ("[role=radio]", "input[type=range]", "input"))
+TARGET = f"{DOING} .st-key-lesson_target input"
 SWITCH = f"{DOING} .st-key-lesson_switches button"
 TRACK: dict[str, tuple[str, tuple[str, ...]]] = {
     "problem": (CHOICE, ("Space",)),
@@ -27,6 +28,11 @@ TRACK: dict[str, tuple[str, tuple[str, ...]]] = {
     "degradation": (CHOICE, ("ArrowRight", "Space")),
     "one-residual": (SLIDER, ("ArrowRight",)),
     "toy": (SLIDER, ("ArrowLeft",)),
+    "paths": (CHOICE, ("ArrowRight", "Space")),
+    "receptive-field": ("", ("ArrowDown",)),
+    "refinement": (TARGET, ("ArrowDown", "ArrowDown", "Enter")),
+    "shattered-gradients": (CHOICE, ("ArrowRight", "Space")),
+    "loss-landscape": (CHOICE, ("ArrowRight", "Space")),
 }
 
 

@@ -15,6 +15,7 @@ from resnet_viz.analyses.conductance import Conductance, conductance
 from resnet_viz.analyses.gradients import Gradients, gradients
 from resnet_viz.analyses.inspection import Inspection, inspect, inspect_batch
 from resnet_viz.analyses.logit_lens import Lens, lens
+from resnet_viz.analyses.passage import Passage, passage
 from resnet_viz.engine.jobs import Job
 from resnet_viz.lessons.activation_order import Orders, orders
 from resnet_viz.lessons.block_steps import Walk, walk
@@ -151,6 +152,10 @@ def _lens(task: Task) -> Lens:
     return lens(task.net, task.image, on_block=task.step)
 
 
+def _passage(task: Task) -> Passage:
+    return passage(task.net, task.image, on_block=task.step)
+
+
 def _walk(task: Task) -> Walk:
     return walk(task.net, task.image, str(task.job.option("block")))
 
@@ -209,6 +214,7 @@ KINDS: dict[str, Kind] = {
     "ablation": Kind(_ablation),
     "ablation sweep": Kind(_ablation_sweep),
     "lens": Kind(_lens),
+    "passage": Kind(_passage),
     "walk": Kind(_walk),
     "orders": Kind(_orders),
     "signal": Kind(_signal),

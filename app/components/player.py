@@ -68,15 +68,13 @@ def player(
     on_wanted: Callable[[], None],
     on_open: Callable[[str], None],
     hides: str,
+    chart: str,
 ) -> None:
     """Show the controls; `identity` tells one network and picture from another.
 
     `on_wanted` is called when somebody wants the film, `on_open` with the block at which it was stopped. While the stage is
     open the container with the key `hides` is not shown. `chart` is the key of the block map.
     """
-
-    def wanted() -> None:
-        on_wanted()
 
     def opening() -> None:
         name = st.session_state["player"].opened
@@ -86,8 +84,14 @@ def player(
 
     _mount_player(
         key="player",
-        data={"identity": identity, "stops": [asdict(stop) for stop in stops], "opened": opened, "hides": hides, "chart": chart},
-        on_wanted_change=wanted,
+        data={
+            "identity": identity,
+            "stops": [asdict(stop) for stop in stops],
+            "opened": opened,
+            "hides": hides,
+            "chart": chart,
+        },
+        on_wanted_change=on_wanted,
         on_opened_change=opening,
     )
 

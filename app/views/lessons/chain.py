@@ -14,7 +14,6 @@ from resnet_viz.analyses.logit_lens import Lens
 from resnet_viz.figures.lessons.chain import angle
 from resnet_viz.figures.theme import short
 
-
 MAP, BELOW = "chain-map", "chain-below"
 
 

@@ -14,7 +14,7 @@ from app.state import Selection
 Value = TypeVar("Value", str, int, float)
 
 # What the URL of a lesson holds beside the lesson's own values.
-LESSON, PRESENTING = "lesson", "present"
+LESSON, PRESENTING, ROUTE = "lesson", "present", "route"
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ class Player {
   build() {
     this.root.querySelector(".player")?.remove();
     const box = this.root.appendChild(element("div", "player"));
+    this.style = box.appendChild(element("style"));
     const bar = box.appendChild(element("div", "player-bar"));
     this.button = bar.appendChild(element("button", "player-play"));
     this.button.type = "button";
@@ -177,8 +178,8 @@ class Player {
 
   // While the stage is open it stands for the equation of the page.
   hide(hidden) {
+    this.style.textContent = `:root[data-playing] .st-key-${this.data.hides} { display: none; }`;
     document.documentElement.toggleAttribute("data-playing", hidden);
-    document.querySelectorAll(`.st-key-${this.data.hides}`).forEach(each => each.classList.toggle("player-hidden", hidden));
   }
 
   // The page below, and its address, follow once the signal stands still.

@@ -23,24 +23,29 @@ class Spots {
 
   update(data, tell) {
     this.tell = tell;
-    const before = JSON.stringify(this.data?.places);
+    const layout = JSON.stringify([data.places, data.tiles]);
     this.data = data;
     this.chosen = data.chosen;
     this.group.setAttribute("aria-label", data.about);
-    if (JSON.stringify(data.places) !== before) this.build();
+    if (layout !== this.layout) {
+      this.layout = layout;
+      this.places = data.places ?? laidOut(data.tiles);
+      this.build();
+    }
     this.watch();
     this.place();
   }
 
   build() {
     const focused = this.group.contains(document.activeElement) ? document.activeElement.dataset.name : null;
-    this.group.replaceChildren(...this.data.places.map(spot => {
+    this.group.replaceChildren(...this.places.map(spot => {
       const button = element("button", "spot");
       button.type = "button";
       button.dataset.name = spot.name;
       button.setAttribute("aria-label", spot.label);
       return button;
     }));
+    this.buttons = new Map([...this.group.children].map(button => [button.dataset.name, button]));
     if (focused !== null) this.button(focused)?.focus();
   }
 
@@ -69,7 +74,7 @@ class Spots {
   }
 
   choose(name) {
-    if (!this.data.places.some(spot => spot.name === name)) return;
+    if (!this.places.some(spot => spot.name === name)) return;
     this.chosen = name;
     this.place();
     document.dispatchEvent(new CustomEvent("viz-chosen", { detail: { chart: this.data.chart, name } }));
@@ -112,7 +117,7 @@ class Spots {
     this.layer.hidden = !axes;
     if (!axes) return;
     let found = false;
-    for (const spot of this.data.places) {
+    for (const spot of this.places) {
       const [left, right] = [axes.x(spot.x0), axes.x(spot.x1)].sort((a, b) => a - b);
       const [top, bottom] = [axes.y(spot.y0), axes.y(spot.y1)].sort((a, b) => a - b);
       const box = { left: `${left}px`, top: `${top}px`, width: `${right - left}px`, height: `${bottom - top}px` };
@@ -135,9 +140,10 @@ class Spots {
   }
 
   move(event) {
+    const columns = this.data.tiles?.columns ?? 1;
     const buttons = [...this.group.children], here = buttons.indexOf(event.target);
     const steps = {
-      ArrowLeft: -1, ArrowRight: 1, ArrowUp: -this.data.columns, ArrowDown: this.data.columns,
+      ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns,
       Home: -here, End: buttons.length - 1 - here,
     };
     if (here < 0 || !(event.key in steps) || event.altKey || event.ctrlKey || event.metaKey) return;
@@ -151,7 +157,7 @@ class Spots {
   }
 
   button(name) {
-    return [...this.group.children].find(button => button.dataset.name === name);
+    return this.buttons.get(name);
   }
 
   remove() {
@@ -162,6 +168,13 @@ class Spots {
     this.layer.remove();
     delete this.root.spots;
   }
+}
+
+function laidOut({ count, columns, width, height, gap, label }) {
+  return Array.from({ length: count }, (_, number) => {
+    const x = (number % columns) * (width + gap), y = Math.floor(number / columns) * (height + gap);
+    return { name: String(number), label: `${label} ${number}`, x0: x - 1, x1: x + width, y0: y - 1, y1: y + height };
+  });
 }
 
 function element(kind, name) {

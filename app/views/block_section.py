@@ -6,7 +6,7 @@ import resnet_viz as rv
 from app import results, show, state, viewport
 from app.catalogue import Subject
 from app.components.links import links
-from app.components.spots import Spot, spots
+from app.components.spots import Tiles, spots
 from app.state import Selection
 from app.views import cells_picker
 from app.views.measure_table import measure_table
@@ -14,7 +14,7 @@ from app.views.removals import with_removals
 from resnet_viz.figures.attribution.backdrop import FEWEST as PIXELATED
 from resnet_viz.figures.attribution.cam_overlay import BAR as COLOURBAR
 from resnet_viz.figures.block.block_equation import Scale, term_name, terms_of
-from resnet_viz.figures.block.channel_mosaic import columns_of, strongest_channel, tile_frames
+from resnet_viz.figures.block.channel_mosaic import GAP, columns_of, strongest_channel
 from resnet_viz.figures.block.equation_words import Term
 from resnet_viz.figures.theme import short
 
@@ -131,8 +131,8 @@ def _tiles(block: rv.BlockInspection, term: Term, channel: int | None, chosen: S
     theme, room = show.theme(), viewport.room(TILES)
     what = ("mosaic", block.name, term, theme, room)
     mosaic = results.chart(subject, chosen.image, what, lambda: rv.figures.channel_mosaic(block, term, None, theme, width=room))
-    places = tile_frames(block.shape, room)
-    opening = [Spot(str(each.channel), f"Open channel {each.channel}", each.x0, each.x1, each.y0, each.y1) for each in places]
+    count, height, width = block.shape
+    places = Tiles(count, columns_of(count, room), width, height, GAP, "Open channel")
     show.heading(mosaic, level=4)
     show.chart(
         mosaic,
@@ -141,10 +141,9 @@ def _tiles(block: rv.BlockInspection, term: Term, channel: int | None, chosen: S
         over=lambda: spots(
             "mosaic",
             f"Channels of {term_name(block, term)}",
-            opening,
+            places,
             "" if channel is None else str(channel),
             lambda name: state.change(channel=name),
-            columns=columns_of(block.shape[0], room),
         ),
     )
 

@@ -5,7 +5,6 @@ channel, answers the mouse.
 """
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import plotly.graph_objects as go
@@ -40,23 +39,6 @@ def strongest_channel(block: BlockInspection, term: Term) -> int:
     return int(np.linalg.norm(maps.reshape(len(maps), -1), axis=1).argmax())
 
 
-@dataclass(frozen=True)
-class TileFrame:
-    """Where a channel's tile is in a mosaic, in the mosaic's coordinates, which count pixels of the maps."""
-
-    channel: int
-    x0: float
-    x1: float
-    y0: float
-    y1: float
-
-
-def tile_frames(shape: tuple[int, int, int], room: int = WIDTH) -> tuple[TileFrame, ...]:
-    """Say where the mosaic of maps (C, H, W) has each tile, for what is laid over it."""
-    columns = columns_of(shape[0], room)
-    return tuple(_frame_of(channel, shape, columns) for channel in range(shape[0]))
-
-
 def columns_of(count: int, room: int = WIDTH) -> int:
     """Return how many tiles stand in a row: a power of two, like the numbers of channels, so that rows are full."""
     columns = 2 ** math.ceil(math.log2(1.2 * math.sqrt(count)))
@@ -86,8 +68,8 @@ def mosaic(
     fig = go.Figure(go.Image(source=_png(pixels, theme), hoverinfo="skip"))
     fig.add_trace(_targets(maps, columns, shown))
     if selected is not None:
-        frame = _frame_of(selected, (count, height, width), columns)
-        corners = {"x0": frame.x0, "y0": frame.y0, "x1": frame.x1, "y1": frame.y1}
+        top, left = selected // columns * (height + GAP), selected % columns * (width + GAP)
+        corners = {"x0": left - 1, "y0": top - 1, "x1": left + width, "y1": top + height}
         fig.add_shape(type="rect", **corners, line={"color": "white", "width": 6})
         fig.add_shape(type="rect", **corners, line={"color": "black", "width": 3})
     still = {"visible": False, "constrain": "domain"}
@@ -146,12 +128,6 @@ def channel_map(block: BlockInspection, term: Term, channel: int, theme: Theme =
         how_to_read=f"Red above 0, blue below, ±{limit:.3g}.",
         alt=f"{finding}, mean {values.mean():.3g}.",
     )
-
-
-def _frame_of(channel: int, shape: tuple[int, int, int], columns: int) -> TileFrame:
-    _, height, width = shape
-    top, left = channel // columns * (height + GAP), channel % columns * (width + GAP)
-    return TileFrame(channel, left - 1, left + width, top - 1, top + height)
 
 
 def _levels(maps: Array, limit: float) -> NDArray[np.uint8]:

@@ -57,7 +57,7 @@ def is_up_to_date() -> bool:
 def picture(result: rv.Inspection, chosen: Selection) -> None:
     """The photo and what the network sees of it, the most probable classes, and the ways to another picture."""
     subject = waiting.network(chosen.model, trained=chosen.trained, framing=chosen.framing)
-    seen, says, other = st.columns([9, 7, 14], gap="medium")
+    seen, says, other = st.columns([8, 6, 16], gap="medium")
     with seen:
         photo_section.photo(result, subject, chosen.image)
         photo_section.framing(chosen.image, chosen)
@@ -127,7 +127,7 @@ def gallery(field: str, shown: str, key: str) -> None:
     titles = {name: f"Your photo {len(own) - number}" for number, name in enumerate(own)}
     titles |= {sample.id: sample.title for sample in results.samples().values()}
     hints = {sample.id: f"{sample.title} · {sample.description}" for sample in results.samples().values()}
-    with st.container(horizontal=True, key=key, gap="xsmall"):
+    with st.container(horizontal=True, key=key, gap="xxsmall"):
         for name, title in titles.items():
             st.button(
                 title,

@@ -11,13 +11,14 @@ import resnet_viz as rv
 from app import results, show, state, waiting
 from app.catalogue import Subject
 from app.charts import Chart
+from app.components.overview import overview
 from app.components.spots import spots
 from app.state import Selection
 from app.views import block_section, current, picture_section, play_section
 from app.views.removals import removals
 from resnet_viz.analyses.ablation import AblationSweep
 from resnet_viz.figures.block.chain_layout import focus_of
-from resnet_viz.figures.block.map_measures import MapMeasure, measures_for, name_of
+from resnet_viz.figures.block.map_measures import MapMeasure, arc_heights, measures_for, name_of
 from resnet_viz.figures.block.removal_words import which_matters_most
 
 MAP, EQUATION = "block-map", "open-block"
@@ -75,6 +76,7 @@ def _block_map(result: rv.Inspection, chosen: Selection, subject: Subject) -> tu
             **state.bound("measure", wanted),
         )
     places = play_section.spots_of(result)
+    overview(MAP, places, arc_heights(result, drawn, sweep), figure.natural, chosen.block, _open)
     box = show.chart(
         figure,
         MAP,

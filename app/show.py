@@ -93,7 +93,8 @@ def chart(
     options: dict[str, Any] = {"width": width, "theme": None, "config": CONFIG, "alt": drawn.alt, "key": key}
     if on_click is not None:
         options |= {"selection_mode": "points", "on_select": partial(_clicked, key, on_click)}
-    with st.container(key=f"scroll-{key}") as box:
+    box = st.container(key=f"scroll-{key}")
+    with box:
         _width(key, key, drawn, least)
         st.plotly_chart(drawn.drawn, **options)
         if over is not None:

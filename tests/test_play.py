@@ -15,6 +15,7 @@ from app.views.lessons.track import TRACK
 from resnet_viz.analyses.inspection import inspect
 from resnet_viz.analyses.passage import passage
 from resnet_viz.figures.block.block_equation import block_equation
+from resnet_viz.figures.block.block_map import block_frames
 from resnet_viz.figures.theme import signed_palette
 from resnet_viz.nets.net import Net
 
@@ -46,7 +47,7 @@ def test_values_arrive_bit_for_bit() -> None:
 
 def test_the_arc_of_a_stop_is_that_of_the_map(make_cifar: Callable[..., Net], make_image: Callable[..., Image.Image]) -> None:
     inspected = inspect(make_cifar("B"), make_image())
-    stop = play_section._stop(inspected, 1)
+    stop = play_section.stop(inspected.blocks[1], block_frames(inspected)[1])
     numbers = dict(stop.numbers)
     measures = inspected.blocks[1].measures
     assert float(numbers["|F| / |x|"]) == pytest.approx(measures.ratio, abs=5e-4)

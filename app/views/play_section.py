@@ -14,7 +14,7 @@ from app.components.spots import Spot
 from resnet_viz.analyses.logit_lens import Lens
 from resnet_viz.analyses.passage import BlockPassage, Passage
 from resnet_viz.figures.block.block_equation import TERM_COLOURS, term_name, terms_of
-from resnet_viz.figures.block.block_map import block_frames
+from resnet_viz.figures.block.block_map import BlockFrame, block_frames
 from resnet_viz.figures.block.equation_words import signed
 from resnet_viz.figures.theme import PLAIN, short, signed_palette
 
@@ -33,7 +33,7 @@ def play(
     identity = results.identity(subject, image)
     player(
         identity,
-        [_stop(result, number) for number in range(len(result.blocks))],
+        [stop(block, at) for block, at in zip(result.blocks, block_frames(result), strict=True)],
         opened,
         on_wanted=lambda: st.session_state.update({WANTED: identity}),
         on_open=on_open,
@@ -71,16 +71,8 @@ def scene(block: BlockPassage, decoded: tuple[tuple[str, float], ...]) -> Scene:
     return Scene(terms, max(float(np.abs(picture).max()) for picture in terms) or 1.0, decoded)
 
 
-def _decoded(decoded: Lens | None, place: int) -> tuple[tuple[str, float], ...]:
-    if decoded is None:
-        return ()
-    shares = decoded.probabilities[place]
-    best = np.argsort(-shares, kind="stable")[:DECODED]
-    return tuple((decoded.labels[index], float(shares[index])) for index in best)
-
-
-def _stop(result: rv.Inspection, number: int) -> Stop:
-    block, at = result.blocks[number], block_frames(result)[number]
+def stop(block: rv.BlockInspection, at: BlockFrame) -> Stop:
+    """A block that the signal comes to: its terms, its numbers, and its arc on the map."""
     plain = block.shortcut == "none"
     terms = tuple(
         Term(
@@ -97,3 +89,11 @@ def _stop(result: rv.Inspection, number: int) -> Stop:
         numbers += [("|x + F|", f"{m.sum_norm:.4g}"), ("|F| / |x|", f"{m.ratio:.3f}"), ("cos(x, F)", signed(m.cosine))]
     numbers.append(("ReLU zeroes", f"{100 * m.cut:.0f} %"))
     return Stop(block.name, short(block.name), terms, tuple(numbers), at.start, at.end, at.line, at.top)
+
+
+def _decoded(decoded: Lens | None, place: int) -> tuple[tuple[str, float], ...]:
+    if decoded is None:
+        return ()
+    shares = decoded.probabilities[place]
+    best = np.argsort(-shares, kind="stable")[:DECODED]
+    return tuple((decoded.labels[index], float(shares[index])) for index in best)

@@ -49,8 +49,8 @@ class Chart:
             meta["finding"],
             meta["how_to_read"],
             meta["alt"],
-            int(layout.width or 0),
-            int(height),
+            round(layout.width or 0),
+            round(height),
             meta.get("focus"),
             Drawn(json.loads(text), len(text)),
         )
@@ -69,7 +69,7 @@ class Drawn(BaseFigure):  # type: ignore[misc]  # plotly is untyped
 
     def __init__(self, ready: dict[str, Any], length: int) -> None:
         # BaseFigure's own constructor would check and copy everything.
-        vars(self).update(ready=ready, length=length)
+        self.__dict__.update(ready=ready, length=length)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figure as plain lists, dictionaries, numbers and texts."""

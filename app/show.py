@@ -12,7 +12,7 @@ from PIL import Image
 from streamlit.delta_generator import DeltaGenerator
 
 from app.charts import Chart
-from resnet_viz.figures.pictures import data_url
+from resnet_viz.figures.data_urls import data_url
 from resnet_viz.figures.theme import DARK, LIGHT, Theme
 from resnet_viz.nets.labels import visible
 
@@ -20,7 +20,7 @@ Width = Literal["stretch", "content"]
 
 CONFIG = {"displaylogo": False, "displayModeBar": False, "showSendToCloud": False}
 
-# The chart is drawn after this script runs: wait for it, for two seconds at the most.
+# The chart is drawn after this script runs, so the script waits for it, for two seconds at most.
 SCROLL = """<script>
 (function scroll(left) {{
   const box = document.querySelector(".st-key-scroll-{key}");
@@ -36,7 +36,7 @@ def theme() -> Theme:
 
 
 def product(facts: str) -> None:
-    """The product's name, and under it what the page is about, as plain text."""
+    """The product's name, and below it the subject of the page, as plain text."""
     st.html(f"<h1 class='product'>ResNet Viz</h1><p class='model'>{html.escape(visible(facts))}</p>")
 
 
@@ -59,7 +59,7 @@ def facts(rows: Mapping[str, str]) -> None:
 
 
 def facts_in_line(about: str, rows: Mapping[str, str]) -> None:
-    """What the facts are about, and names above their values, side by side as far as there is room, as plain text."""
+    """What the facts are about, and names above their values, side by side as space permits, as plain text."""
     cells = "".join(f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd></div>" for name, value in rows.items())
     st.html(f"<p class='facts-about'>{html.escape(about)}</p><dl class='facts facts-in-line'>{cells}</dl>")
 
@@ -82,12 +82,12 @@ def chart(
     over: Callable[[], None] | None = None,
     focus: float | None = None,
 ) -> DeltaGenerator:
-    """The chart without its title, which `heading` shows and the figure loses; `on_click` gets a clicked point's `customdata`.
+    """The chart without its title, which `heading` shows; `on_click` is called with the `customdata` of the clicked point.
 
-    Where the window is narrower than the figure's natural width the chart keeps it and scrolls, to `focus` or, without one, to
-    the figure's own: a place from 0 (left end) to 1 (right end). With `least` it is never wider than that, and shrinks to so
-    many pixels before it scrolls. `over` draws what lies over the chart and scrolls with it. Returns the box that
-    scrolls, for what stands `under` the chart.
+    If the window is narrower than the figure's natural width, the chart keeps its width and scrolls to `focus`, or to the
+    figure's own focus: a position from 0 (left end) to 1 (right end). With `least`, it is never wider than the natural width,
+    and shrinks to `least` pixels before it scrolls. `over` draws what lies over the chart and scrolls with it. Returns the box
+    that scrolls, for what stands `under` the chart.
     """
     drawn = figure if isinstance(figure, Chart) else Chart.of(figure)
     options: dict[str, Any] = {"width": width, "theme": None, "config": CONFIG, "alt": drawn.alt, "key": key}
@@ -114,7 +114,7 @@ def under(box: DeltaGenerator, above: str, figure: Chart, key: str) -> None:
 
 
 def picture(image: Image.Image, alt: str, key: str, side: int) -> None:
-    """A picture `side` pixels wide without a chart around it: there at once, for what is replaced in a moment."""
+    """An image `side` pixels wide without a chart around it, for immediate display before it is replaced."""
     source, style = data_url(image, "JPEG"), "image-rendering: pixelated; max-width: 100%"
     with st.container(key=key):
         st.html(f"<img src='{source}' alt='{html.escape(alt)}' width='{side}' style='{style}'>")
@@ -127,7 +127,7 @@ def photo(url: str, alt: str, side: int, *, pixelated: bool = False) -> None:
 
 
 def escape(text: str) -> str:
-    """Make text plain in Markdown: labels and file names come from outside."""
+    """Escape text for Markdown: labels and file names come from outside."""
     return "".join(f"\\{letter}" if letter in r"\`*_{}[]()<>#+-.!|$~:" else letter for letter in visible(text))
 
 

@@ -18,12 +18,12 @@ from app.components.mounting import component
 _mount_player = component("player")
 _mount_film = component("film")
 
-# Where the player finds what it moves beside its own stage.
-Values = NDArray[np.float32]
+# The mean over a tensor's channels, (H, W).
+Means = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Term:
+class ShownTerm:
     """A picture of a block's equation: the name under it, its colour, and the operator before it ("" for the first)."""
 
     name: str
@@ -40,7 +40,7 @@ class Stop:
 
     name: str
     title: str
-    terms: tuple[Term, ...]
+    terms: tuple[ShownTerm, ...]
     numbers: tuple[tuple[str, str], ...]
     start: float
     end: float
@@ -55,7 +55,7 @@ class Scene:
     `decoded` are (class, probability) after the block, the likeliest first; empty where the network cannot be decoded.
     """
 
-    pictures: tuple[Values, ...]
+    pictures: tuple[Means, ...]
     limit: float
     decoded: tuple[tuple[str, float], ...]
 

@@ -1,7 +1,7 @@
-"""Inspect: what does each residual block do with this picture? The first page.
+"""Inspect: what does each residual block do with this image? The first page.
 
-The picture's part is drawn anew with every change of the picture or the network; the blocks' part, below it, draws itself alone
-when another block, measure or channel is opened.
+The image's part is redrawn when the image or the network changes. The blocks' part, below it, redraws itself alone when another
+block, measure or channel is opened.
 """
 
 import streamlit as st

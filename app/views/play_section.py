@@ -9,7 +9,7 @@ import streamlit as st
 import resnet_viz as rv
 from app import results, waiting
 from app.catalogue import Subject
-from app.components.player import Scene, Stop, Term, film, player
+from app.components.player import Scene, ShownTerm, Stop, film, player
 from app.components.spots import Spot
 from resnet_viz.analyses.logit_lens import Lens
 from resnet_viz.analyses.passage import BlockPassage, Passage
@@ -75,7 +75,7 @@ def stop(block: rv.BlockInspection, at: BlockFrame) -> Stop:
     """A block that the signal comes to: its terms, its numbers, and its arc on the map."""
     plain = block.shortcut == "none"
     terms = tuple(
-        Term(
+        ShownTerm(
             term_name(block, term),
             PLAIN if plain else TERM_COLOURS[term],
             "" if place == 0 else OPERATORS["output" if plain else term],

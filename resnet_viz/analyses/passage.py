@@ -11,9 +11,10 @@ from PIL import Image
 from torch import Tensor
 
 from resnet_viz.analyses.activations import Array, array
-from resnet_viz.analyses.capture import OnBlock, Tape, capture
+from resnet_viz.analyses.capture import Tape, capture
 from resnet_viz.nets.blocks import ShortcutKind
 from resnet_viz.nets.net import Net
+from resnet_viz.progress import OnProgress
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,10 +51,10 @@ class Passage:
         return sum(block.nbytes for block in self.blocks)
 
 
-def passage(net: Net, image: Image.Image, *, on_block: OnBlock | None = None) -> Passage:
+def passage(net: Net, image: Image.Image, *, on_block: OnProgress | None = None) -> Passage:
     """Follow the image through the network; the means are those of `inspect`'s maps, bit for bit.
 
-    `on_block(done, total)` is called after each block; what it raises cancels.
+    `on_block(done, total)` is called after each block; an exception that it raises cancels.
     """
     twin = net.twin()
     # As in an inspection: a pass without gradients may take other kernels, which round differently.

@@ -15,7 +15,7 @@ CLASS = "class"
 
 
 @dataclass(frozen=True)
-class Stop:
+class ClassStop:
     """A lesson of the route by its slug, the minutes that it takes, what to show, and what to ask the class."""
 
     slug: str
@@ -25,42 +25,42 @@ class Stop:
 
 
 STOPS = (
-    Stop(
+    ClassStop(
         "adding",
         3,
         "Start with the smallest example: type two short vectors and add them, then concatenate them. The sum keeps the length,"
         " the concatenation does not.",
         "What must be true of two tensors before they can be added?",
     ),
-    Stop(
+    ClassStop(
         "residual-image",
         3,
         "Show the blurred input, the target, and the residual between them. Flip the sign of the residual and let the class see"
         " the sum go wrong.",
         "If the input is almost the target already, what is left for the network to learn?",
     ),
-    Stop(
+    ClassStop(
         "block",
         4,
-        "Go through one block step by step, from the convolution to the addition and the last ReLU. Stop at the sum: the"
+        "Go through one block step by step, from the convolution to the addition and the last ReLU. ClassStop at the sum: the"
         " printed error of identity + residual is 0.",
         "Which step would you have to change so that the block returns its input unchanged?",
     ),
-    Stop(
+    ClassStop(
         "chain",
         5,
         "Press Play (or the space bar) and let the signal pass through all blocks without a word. Then play it again and stop"
         " where the predicted class changes.",
         "After which block is the answer settled, and what do the later blocks still do?",
     ),
-    Stop(
+    ClassStop(
         "degradation",
         4,
         "Compare the error curves of the plain networks with 20 and 56 layers, then switch to the residual networks. The deeper"
         " plain network is worse on its own training set, so overfitting is not the reason.",
         "Would a deeper network have to be worse? What could its extra layers do in the best case?",
     ),
-    Stop(
+    ClassStop(
         "fewer-blocks",
         1,
         "Close by switching off one block of the trained network: the prediction usually stays. Do the same in the"

@@ -58,7 +58,7 @@ class Chart:
     @property
     def nbytes(self) -> int:
         """Memory in bytes, roughly."""
-        return OBJECTS * self.drawn.length
+        return OBJECTS * int(self.drawn.length)
 
 
 class Drawn(BaseFigure):  # type: ignore[misc]  # plotly is untyped

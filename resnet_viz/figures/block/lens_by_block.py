@@ -14,7 +14,7 @@ from resnet_viz.figures.block.chain_layout import LEFT, RIGHT, natural_width, pl
 from resnet_viz.figures.theme import LIGHT, PLAIN, SUM, Theme, finish, plain, short
 
 LINES = 4
-HEIGHT, TOP, BOTTOM = 104, 24, 8
+HEIGHT, TOP, BOTTOM = 104, 24, 4
 SYMBOLS = ("circle", "square", "diamond", "x")
 STEM = LEFT * 0.6
 # Names at the right end stand at least so far apart, as a share of the chart's height.
@@ -84,7 +84,7 @@ def _grid(width: int, theme: Theme) -> Iterator[dict[str, Any]]:
 def _ticks(theme: Theme) -> Iterator[dict[str, Any]]:
     for height in (0, 0.5, 1):
         text, font = f"{height:.0%}", {"color": theme.muted, "size": 11}
-        place = {"x": 8, "y": height, "xanchor": "left", "yanchor": "bottom"}
+        place = {"x": 8, "y": height, "xanchor": "left", "yanchor": "top" if height == 1 else "bottom"}
         yield {"text": text, "showarrow": False, "font": font, **place}
 
 

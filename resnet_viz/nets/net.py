@@ -40,7 +40,7 @@ class Net:
 
     `head` says how logits become probabilities: by the softmax, where exactly one class is right, or each by its own sigmoid,
     where any number of them may be (`dataclasses.replace(net, head="sigmoid")`). A single logit is always a sigmoid: the
-    probability of the one class that it is for.
+    probability of the one class that it is for. `notes` are sentences about what was chosen, left out or changed to open it.
     """
 
     name: str
@@ -50,6 +50,7 @@ class Net:
     preprocessing: Preprocessing
     weights: WeightsOrigin
     head: Head = "softmax"
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Give a single logit its sigmoid: its softmax is 1 whatever the image."""

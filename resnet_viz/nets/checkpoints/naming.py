@@ -57,6 +57,11 @@ RENAMINGS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     )
 )
 
+# Stems of several convolutions, and shortcuts whose pool counts as a layer, as timm writes ResNet-C and -D.
+DEEP_STEM = re.compile(r"(?:^|\.)conv1\.[2-9]\.weight$")
+POOLED_SHORTCUT = re.compile(r"\.downsample\.2\.")
+COUNTED_SHORTCUT = re.compile(r"\.downsample\.([12])\.")
+
 # The four or three stages, whatever they are called, and whether they count from 0, 1 or 2.
 STAGE = re.compile(r"^(?:layer|stage_?|stages\.|conv)(\d+)(?:_x)?\.(?:block)?(\d+)\.(?=[a-z])")
 
@@ -64,7 +69,13 @@ STAGE = re.compile(r"^(?:layer|stage_?|stages\.|conv)(\d+)(?:_x)?\.(?:block)?(\d
 def torchvision_names(names: list[str]) -> dict[str, str]:
     """Map torchvision's names to those given, leaving out counters; ValueError names two that mean the same tensor."""
     found: dict[str, str] = {}
-    wanted = {name: _renamed(PREFIXES.sub("", name)) for name in names if not COUNTERS.search(name)}
+    deep = any(map(DEEP_STEM.search, names))
+    wanted = {name: _renamed(PREFIXES.sub("", name), deep=deep) for name in names if not COUNTERS.search(name)}
+    if any(map(POOLED_SHORTCUT.search, wanted.values())):
+        wanted = {
+            name: COUNTED_SHORTCUT.sub(lambda match: f".downsample.{int(match[1]) - 1}.", renamed)
+            for name, renamed in wanted.items()
+        }
     first = _first_of_stages(wanted.values())
     for name, renamed in wanted.items():
         official = STAGE.sub(lambda match: _stage_name(match, *first), renamed)
@@ -74,7 +85,9 @@ def torchvision_names(names: list[str]) -> dict[str, str]:
     return found
 
 
-def _renamed(name: str) -> str:
+def _renamed(name: str, *, deep: bool) -> str:
+    if deep and name.startswith("conv1."):
+        return name
     for pattern, replacement in RENAMINGS:
         name = pattern.sub(replacement, name)
     return name

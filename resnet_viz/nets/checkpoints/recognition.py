@@ -5,8 +5,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from resnet_viz.nets.checkpoints.errors import CheckpointError, shape_text, shown
+from resnet_viz.nets.checkpoints.fitting import NORM, expected_shapes
 from resnet_viz.nets.checkpoints.layouts import Layout, find_layout
 from resnet_viz.nets.checkpoints.naming import torchvision_names
+from resnet_viz.nets.checkpoints.ordering import names_by_order
 from resnet_viz.nets.checkpoints.parts import CheckpointPart, NamedTensor
 
 COUNTER = ".num_batches_tracked"
@@ -18,11 +20,10 @@ BESIDE = re.compile(
     r"|(?:train|val|valid|validation|test)_\w+)(?:\.|$)",
     re.IGNORECASE,
 )
-CONVOLUTION_BIAS = re.compile(r"^(conv1|layer\d+\.\d+\.(?:conv\d|downsample\.0))\.bias$")
+CONVOLUTION_BIAS = re.compile(r"^(conv1|conv1\.[036]|layer\d+\.\d+\.(?:conv\d|downsample\.0))\.bias$")
 # The tensors whose shapes tell the architecture: what they claim is checked against the file first.
 DEFINING = ("conv1.weight", "fc.weight", "layer1.0.conv1.weight", "layer1.0.conv2.weight")
 BLOCK = re.compile(r"^layer\d+\.\d+")
-NORM = ("weight", "bias", "running_mean", "running_var")
 LAST_CONVOLUTION = re.compile(r"^layer(\d+)\.(\d+)\.conv(\d+)\.weight$")
 
 
@@ -41,14 +42,26 @@ class Recognised:
 
 
 def recognise(part: CheckpointPart) -> Recognised:
-    """Return the network that a part's tensors are of; CheckpointError names the first tensor that does not fit."""
+    """Return the network that a part's tensors are of, by their names, or else by their order and shapes.
+
+    CheckpointError names the first tensor that does not fit.
+    """
     try:
-        names = torchvision_names(list(part.inside))
+        return _recognised(part, torchvision_names(list(part.inside)))
     except ValueError as error:
-        raise CheckpointError(
-            f"The checkpoint has several layers where a supported network has one: {error}. Stems and heads of several layers"
-            f" are not supported yet. {FROM_CODE}"
-        ) from error
+        by_name = CheckpointError(
+            f"The checkpoint has several layers where a supported network has one: {error}. {FROM_CODE}"
+        )
+        by_name.__cause__ = error
+    except CheckpointError as error:
+        by_name = error
+    names = names_by_order({name: tensor.shape for name, tensor in part.inside.items()})
+    if names is None:
+        raise by_name
+    return _recognised(part, names)
+
+
+def _recognised(part: CheckpointPart, names: Mapping[str, str]) -> Recognised:
     tensors = {official: part.inside[name] for official, name in names.items()}
     outside = dict(part.outside)
     if "fc.weight" not in tensors:
@@ -59,15 +72,19 @@ def recognise(part: CheckpointPart) -> Recognised:
             tensors[name].check()
     layout = find_layout({name: tensor.shape for name, tensor in tensors.items()})
     _check_blocks(tensors)
-    expected = {name: tuple(tensor.shape) for name, tensor in next(iter(layout.wirings.values()))().state_dict().items()}
-    surplus = {name: tensors.pop(name) for name in list(tensors) if name not in expected} | outside
+    try:
+        expected = expected_shapes(layout.plan)
+    except KeyError as error:
+        raise CheckpointError(_missing(str(error.args[0]))) from error
+    used = {*expected, *(name for name in tensors if name.endswith(COUNTER))}
+    surplus = {name: tensors.pop(name) for name in list(tensors) if name not in used} | outside
     ignored = [tensor.name for name, tensor in surplus.items() if _is_beside(name, tensor)]
-    _check(tensors, biases, expected)
+    _check(tensors, biases, expected, layout)
     unexpected = next((tensor for name, tensor in surplus.items() if not _is_beside(name, tensor)), None)
     if unexpected is not None:
         raise CheckpointError(
-            f"The checkpoint has a layer that no supported architecture has ({shown(unexpected.name)}). Supported:"
-            f" torchvision's ResNets, ResNeXts and Wide ResNets, and CIFAR ResNets of depth 6n + 2. {FROM_CODE}"
+            f"The checkpoint has a layer that no supported architecture has ({shown(unexpected.name)}). The nearest is"
+            f" {layout.title}. {FROM_CODE}"
         )
     return Recognised(part, layout, tensors, biases, tuple(ignored))
 
@@ -123,24 +140,27 @@ def _check_blocks(tensors: Mapping[str, NamedTensor]) -> None:
 
 
 def _check(
-    tensors: Mapping[str, NamedTensor], biases: Mapping[str, NamedTensor], expected: Mapping[str, tuple[int, ...]]
+    tensors: Mapping[str, NamedTensor],
+    biases: Mapping[str, NamedTensor],
+    expected: Mapping[str, tuple[int, ...]],
+    layout: Layout,
 ) -> None:
     """Refuse, by its name in the file, the first tensor that does not fit."""
     for key, wanted in expected.items():
-        if key.endswith(COUNTER) or (key == "fc.bias" and key not in tensors):
+        if key == "fc.bias" and key not in tensors:
             continue
         if key not in tensors:
             raise CheckpointError(_missing(key))
-        _check_shape(tensors[key], wanted)
+        _check_shape(tensors[key], wanted, layout)
     for layer, bias in biases.items():
-        _check_shape(bias, expected.get(f"{layer}.weight", ())[:1])
+        _check_shape(bias, expected.get(f"{layer}.weight", ())[:1], layout)
 
 
-def _check_shape(tensor: NamedTensor, wanted: tuple[int, ...]) -> None:
+def _check_shape(tensor: NamedTensor, wanted: tuple[int, ...], layout: Layout) -> None:
     if tensor.shape != wanted:
         raise CheckpointError(
-            f"The tensor {shown(tensor.name)} has the shape {shape_text(tensor.shape)} where a supported network has"
-            f" {shape_text(wanted)}. {FROM_CODE}"
+            f"The tensor {shown(tensor.name)} has the shape {shape_text(tensor.shape)} where {layout.title}, the nearest"
+            f" supported network, has {shape_text(wanted)}. {FROM_CODE}"
         )
     tensor.check()
 

@@ -15,6 +15,10 @@ from resnet_viz.nets.preprocessing import Preprocessing
 
 MOST_PER_SESSION = 2
 MOST_BYTES = 2 * 2**30
+FULL = (
+    "This server holds as many checkpoints as it has room for: try again when somebody has finished, or start ResNet Viz on a"
+    " machine of your own."
+)
 
 
 @dataclass(frozen=True)
@@ -122,8 +126,9 @@ def _wait(waiting: Pending) -> None:
         return
     with _adding:
         others = sum(_weight(other) for session, other in _pending.items() if session != sessions.name())
-        if others + _weight(waiting) + sum(other.nbytes for other in _alive) <= MOST_BYTES:
-            _pending[sessions.name()] = waiting
+        if others + _weight(waiting) + sum(other.nbytes for other in _alive) > MOST_BYTES:
+            raise rv.CheckpointError(FULL)
+        _pending[sessions.name()] = waiting
 
 
 def _weight(waiting: Pending) -> int:
@@ -139,10 +144,7 @@ def _take_in(checkpoint: Checkpoint, file: str, architecture: str | None) -> str
     with _adding:
         freed = held[making_room].checkpoint.nbytes if making_room else 0
         if sum(other.nbytes for other in _alive) - freed + checkpoint.nbytes > MOST_BYTES:
-            raise rv.CheckpointError(
-                "This server holds as many checkpoints as it has room for: try again when somebody has finished, or start"
-                " ResNet Viz on a machine of your own."
-            )
+            raise rv.CheckpointError(FULL)
         held.pop(making_room, None)
         _alive.add(checkpoint)
     read_as = architecture or checkpoint.layout.name(checkpoint.decide().chosen)

@@ -48,14 +48,15 @@ def test_a_network_gives_its_own_logits_or_is_asked_about(case: str) -> None:
     reference = lived_in(Network(ways, bottleneck=bottleneck), photos())
     x = photos(count=8)
     expected = reference(x).detach()
-    try:
-        net = rv.load_checkpoint(saved(reference.state_dict()), preprocessing=CIFAR, device="cpu")
-    except rv.CheckpointError as error:
-        assert error.candidates
-        assert any(candidate.endswith(case) for candidate in error.candidates) or case in ("bottlenecks", "basic blocks")
+    checkpoint = read_checkpoint(saved(reference.state_dict()))
+    verdict = checkpoint.decide(CIFAR)
+    if verdict.candidates:
+        usual = case in ("bottlenecks", "basic blocks")
+        assert any(name.endswith(case) or (usual and name == checkpoint.layout.title) for name in verdict.candidates)
     else:
+        found = checkpoint.net(preprocessing=CIFAR, device="cpu").module(x)
         spread = (expected - expected.mean(1, keepdim=True)).norm()
-        assert (net.module(x) - expected).norm() / spread < 0.03, net.weights.note
+        assert (found - expected).norm() / spread < 0.05, verdict.sentence
 
 
 @pytest.mark.parametrize("case", [case for case in WAYS if case not in ("bottlenecks", "basic blocks")])
@@ -92,7 +93,9 @@ def test_norms_that_saw_nothing_decide_nothing() -> None:
     first, *others = caught.value.candidates
     assert first == "CIFAR ResNet-8 B of 0.5 times the width"
     assert "CIFAR ResNet-8 B of 0.5 times the width, GELU" in others
-    assert rv.load_checkpoint(saved(Network().state_dict()), architecture=first).title == "CIFAR ResNet-8 B of 0.5 times the width"
+    assert (
+        rv.load_checkpoint(saved(Network().state_dict()), architecture=first).title == "CIFAR ResNet-8 B of 0.5 times the width"
+    )
 
 
 def test_an_unknown_architecture_is_refused_with_those_that_fit() -> None:
@@ -104,5 +107,8 @@ def test_an_unknown_architecture_is_refused_with_those_that_fit() -> None:
 def test_what_was_decided_stands_on_the_network() -> None:
     reference = lived_in(Network(Ways(activation=F.gelu)), photos())
     net = rv.load_checkpoint(saved(reference.state_dict()), preprocessing=CIFAR, device="cpu")
-    assert "read as CIFAR ResNet-8 B of 0.5 times the width, GELU, which its batch norms tell from every other network" in net.weights.note
+    assert (
+        "read as CIFAR ResNet-8 B of 0.5 times the width, GELU, which its batch norms tell from every other network"
+        in net.weights.note
+    )
     assert all(isinstance(block.relu, nn.GELU) for block in net.blocks.values())

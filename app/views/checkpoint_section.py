@@ -117,7 +117,7 @@ def _settings(mine: Own) -> None:
         architecture = names[2].selectbox(
             "Read as",
             choices,
-            help="The tensors fit each of these. Chosen at first is the one that the batch norms' statistics tell from the others.",
+            help="The tensors fit each of these. Chosen at first is the one that the batch norms tell from the others.",
         )
         applied = st.form_submit_button("Apply", type="primary")
     if applied:

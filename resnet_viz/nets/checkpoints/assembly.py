@@ -4,6 +4,7 @@ What the shapes leave open (strides, pooling, activations) starts as He et al. 2
 with the stride in the 3x3 convolution; `options` changes it.
 """
 
+import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,13 +13,25 @@ from functools import cached_property
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from resnet_viz.nets.blocks import BasicBlock, Bottleneck, ResidualBlock
+from resnet_viz.nets.checkpoints.variant_blocks import (
+    PreActivationBlock,
+    SqueezedBasicBlock,
+    SqueezedBottleneck,
+    SqueezeExcitation,
+)
 
 Shape = tuple[int, ...]
 BLOCK = re.compile(r"^layer(\d+)\.(\d+)\.")
 DEEP_STEM = re.compile(r"^conv1\.(\d+)\.weight$")
 RUNNING = ".running_mean"
+GROUPS = 32
+# Layers of a head by their numbers in it.
+HEAD = re.compile(r"^fc\.(\d+)\.weight$")
+# Of red, green and blue, as Pillow turns photos grey.
+LUMA = (0.299, 0.587, 0.114)
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,9 +57,26 @@ class Plan:
         return "layer1.0.conv3.weight" in self.shapes
 
     @property
+    def features(self) -> int:
+        """How many channels the last stage returns."""
+        return self.out_channels(f"layer{len(self.blocks)}.{self.blocks[-1] - 1}.conv{3 if self.bottleneck else 2}")
+
+    @cached_property
+    def head(self) -> tuple[str, ...]:
+        """Names of the head's linear layers and norms in order; empty where it has none."""
+        if "fc.weight" in self.shapes:
+            return ("fc",)
+        return tuple(f"fc.{number}" for number in sorted(int(match[1]) for match in map(HEAD.match, self.shapes) if match))
+
+    @property
+    def headless(self) -> bool:
+        """Whether there is no classification layer."""
+        return not self.head
+
+    @property
     def classes(self) -> int:
-        """How many logits the network has."""
-        return self.shapes["fc.weight"][0]
+        """How many logits the network has; without a head the channels of the last stage stand in for them."""
+        return self.features if self.headless else self.shapes[f"{self.head[-1]}.weight"][0]
 
     @property
     def channels(self) -> int:
@@ -61,8 +91,29 @@ class Plan:
     @cached_property
     def stem(self) -> tuple[str, ...]:
         """Names of the stem's convolutions in order."""
-        numbers = sorted(int(match[1]) for name, shape in self.shapes.items() if (match := DEEP_STEM.match(name)) and len(shape) == 4)
+        numbers = sorted(
+            int(match[1]) for name, shape in self.shapes.items() if (match := DEEP_STEM.match(name)) and len(shape) == 4
+        )
         return tuple(f"conv1.{number}" for number in numbers) or ("conv1",)
+
+    @cached_property
+    def statistics(self) -> bool:
+        """Whether the norms keep the statistics of training, as batch norms do."""
+        return any(name.endswith(RUNNING) and not name.startswith("fc.") for name in self.shapes)
+
+    @cached_property
+    def preactivation(self) -> bool:
+        """Whether norm and activation stand before each convolution: the norms then have the channels that it reads."""
+        place = next((f"layer{stage}.0" for stage in range(1, len(self.blocks) + 1) if self._widens(f"layer{stage}.0")), None)
+        return place is not None and self.shapes.get(f"{place}.bn1.weight") == (self._read_by(place),)
+
+    def _widens(self, block: str) -> bool:
+        """Whether the block's first convolution returns another number of channels than it reads."""
+        weight = self.shapes.get(f"{block}.conv1.weight", ())
+        return len(weight) == 4 and weight[0] != weight[1]
+
+    def _read_by(self, block: str) -> int:
+        return self.shapes[f"{block}.conv1.weight"][1]
 
     @property
     def projects(self) -> bool:
@@ -75,7 +126,10 @@ class Plan:
 
 
 class CheckpointResNet(nn.Module):
-    """A ResNet of any shapes on the meta device: (N, channels, H, W) -> logits (N, classes)."""
+    """A ResNet of any shapes on the meta device: (N, channels, H, W) -> logits (N, classes).
+
+    A network of grey images turns colour grey.
+    """
 
     def __init__(self, plan: Plan) -> None:
         super().__init__()
@@ -90,8 +144,9 @@ class CheckpointResNet(nn.Module):
                     blocks.append(block)
                     channels = plan.out_channels(f"layer{stage}.{index}.conv{3 if plan.bottleneck else 2}")
                 self.add_module(f"layer{stage}", nn.Sequential(*blocks))
-            self.avgpool = nn.AdaptiveAvgPool2d(1)
-            self.fc = nn.Linear(channels, plan.classes)
+            both = bool(plan.head) and plan.shapes[f"{plan.head[0]}.weight"][-1] == 2 * channels
+            self.avgpool = BothPoolings() if both else nn.AdaptiveAvgPool2d(1)
+            self.fc = _head(plan)
 
     def _stem(self, plan: Plan) -> None:
         small = len(plan.stem) == 1 and plan.shapes["conv1.weight"][-1] == 3
@@ -101,9 +156,11 @@ class CheckpointResNet(nn.Module):
         else:
             steps: list[nn.Module] = []
             for layer in layers[:-1]:
-                steps += [layer, nn.BatchNorm2d(layer.out_channels), nn.ReLU()]
+                steps += [layer, norm(plan, layer.out_channels), nn.ReLU()]
             self.conv1 = nn.Sequential(*steps, layers[-1])
-        self.bn1 = nn.BatchNorm2d(layers[-1].out_channels)
+        self.bn1 = norm(plan, plan.features if plan.preactivation else layers[-1].out_channels)
+        if plan.preactivation and "bn1.weight" not in plan.shapes:
+            self.bn1 = nn.Identity()
         self.relu: nn.Module = nn.ReLU()
         self.maxpool: nn.Module = nn.Identity() if small else nn.MaxPool2d(3, 2, 1)
 
@@ -119,9 +176,15 @@ class CheckpointResNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, channels, H, W) -> logits (N, classes)."""
-        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        if self.plan.channels == 1 and x.shape[1] == 3:
+            red, green, blue = LUMA
+            x = red * x[:, :1] + green * x[:, 1:2] + blue * x[:, 2:]
+        x = self.conv1(x)
+        x = self.maxpool(x if self.plan.preactivation else self.relu(self.bn1(x)))
         for stage in self.stages:
             x = stage(x)
+        if self.plan.preactivation and not isinstance(self.bn1, nn.Identity):
+            x = self.relu(self.bn1(x))
         logits: Tensor = self.fc(self.avgpool(x).flatten(1))
         return logits
 
@@ -136,18 +199,67 @@ def convolution(plan: Plan, name: str, stride: int = 1, inputs: int | None = Non
     return nn.Conv2d(per_group * groups, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
 
 
-def _block(plan: Plan, name: str, channels: int, stride: int) -> BasicBlock | Bottleneck:
-    kind = Bottleneck if plan.bottleneck else BasicBlock
-    block = kind(channels, 64, stride)
+def norm(plan: Plan, channels: int) -> nn.Module:
+    """Return a batch norm, or a group norm of 32 groups where the norms keep no statistics."""
+    return nn.BatchNorm2d(channels) if plan.statistics else nn.GroupNorm(math.gcd(GROUPS, channels), channels)
+
+
+def _block(plan: Plan, name: str, channels: int, stride: int) -> ResidualBlock:
+    block = _empty_block(plan, name, channels, stride)
     strided = "conv2" if plan.bottleneck else "conv1"
     inputs = channels
     for number in range(1, 4 if plan.bottleneck else 3):
         key = f"conv{number}"
         layer = convolution(plan, f"{name}.{key}", stride if key == strided else 1, inputs)
+        block.add_module(f"bn{number}", norm(plan, inputs if plan.preactivation else layer.out_channels))
         inputs = layer.out_channels
-        setattr(block, key, layer)
-        setattr(block, f"bn{number}", nn.BatchNorm2d(inputs))
+        block.add_module(key, layer)
     if f"{name}.downsample.0.weight" in plan.shapes:
         projection = convolution(plan, f"{name}.downsample.0", stride)
-        block.downsample = nn.Sequential(projection, nn.BatchNorm2d(projection.out_channels))
+        after = [norm(plan, projection.out_channels)] if f"{name}.downsample.1.weight" in plan.shapes else []
+        block.downsample = nn.Sequential(projection, *after)
+    if f"{name}.se.0.weight" in plan.shapes:
+        shapes = (plan.shapes[f"{name}.se.0.weight"], plan.shapes[f"{name}.se.1.weight"])
+        block.add_module("se", SqueezeExcitation(*shapes, bias=f"{name}.se.0.bias" in plan.shapes))
     return block
+
+
+def _empty_block(plan: Plan, name: str, channels: int, stride: int) -> ResidualBlock:
+    """Return a block whose layers are still to be put in."""
+    if plan.preactivation:
+        block: ResidualBlock = PreActivationBlock(3 if plan.bottleneck else 2)
+        block.stride = stride  # type: ignore[assignment]  # as torchvision's blocks keep it
+        return block
+    squeezed = f"{name}.se.0.weight" in plan.shapes
+    if plan.bottleneck:
+        return (SqueezedBottleneck if squeezed else Bottleneck)(channels, 64, stride)
+    return (SqueezedBasicBlock if squeezed else BasicBlock)(channels, 64, stride)
+
+
+class BothPoolings(nn.Module):
+    """The maximum of each channel, then the average of each, as fastai's heads read them."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, 2 C, 1, 1)."""
+        return torch.cat([F.adaptive_max_pool2d(x, 1), F.adaptive_avg_pool2d(x, 1)], 1)
+
+
+def _head(plan: Plan) -> nn.Module:
+    """Return a linear layer, several layers with ReLUs in the gaps of their numbers, or nothing."""
+    if plan.headless:
+        return nn.Identity()
+    if plan.head == ("fc",):
+        return nn.Linear(plan.shapes["fc.weight"][1], plan.classes)
+    layers: list[nn.Module] = []
+    waits = False
+    for number in range(int(plan.head[-1].rpartition(".")[2]) + 1):
+        shape = plan.shapes.get(f"fc.{number}.weight")
+        if shape is None:
+            layers.append(nn.ReLU() if waits else nn.Identity())
+            waits = False
+        elif len(shape) == 2:
+            layers.append(nn.Linear(shape[1], shape[0], bias=f"fc.{number}.bias" in plan.shapes))
+            waits = True
+        else:
+            layers.append(nn.BatchNorm1d(shape[0]))
+    return nn.Sequential(*layers)

@@ -1,9 +1,9 @@
 """What the batch norms of a checkpoint remember, against what they see when the network runs in one way or another.
 
 Each batch norm holds the mean and variance that its input had in training (Ioffe and Szegedy 2015,
-https://arxiv.org/abs/1502.03167, algorithm 2). Sample photos run through the network; each norm's input is compared with what it
-remembers and then set to exactly that, so that a difference tells about the layers between two norms alone: neither the scale of
-the input nor a wrong layer further up hides it.
+https://arxiv.org/abs/1502.03167, algorithm 2). Sample photos run through the network; each norm's input is compared with what
+it remembers and then set to exactly that, so that a difference tells about the layers between two norms alone: neither the
+scale of the input nor a wrong layer further up hides it.
 """
 
 from collections.abc import Sequence
@@ -34,7 +34,9 @@ class _StopError(Exception):
 def remembers(module: nn.Module) -> bool:
     """Whether any norm holds other statistics than those that it begins with, mean 0 and variance 1."""
     norms = _norms(module)
-    return any(bool((norm.get_buffer("running_var") != 1).any() or (norm.get_buffer("running_mean") != 0).any()) for norm in norms)
+    return any(
+        bool((norm.get_buffer("running_var") != 1).any() or (norm.get_buffer("running_mean") != 0).any()) for norm in norms
+    )
 
 
 @torch.no_grad()
@@ -76,7 +78,9 @@ def nuisances(module: nn.Module, images: Tensor, usual: Sequence[Tensor]) -> lis
     height, width = images.shape[-2:]
     inner = images[:, :, height // 4 : height - height // 4, width // 4 : width - width // 4]
     zoomed = F.interpolate(inner, size=(height, width), mode="bilinear")
-    others = [differences(module, other) for other in (0.8 * images, 1.5 * images - 0.5 * blurred, (images + blurred) / 2, zoomed)]
+    others = [
+        differences(module, other) for other in (0.8 * images, 1.5 * images - 0.5 * blurred, (images + blurred) / 2, zoomed)
+    ]
     found = []
     for index, base in enumerate(usual):
         moved = torch.stack([(other[index] - base).flatten() for other in others], 1)
@@ -100,7 +104,9 @@ def sample_images(preprocessing: Preprocessing, channels: int = 3) -> Tensor:
     if small:
         # Half of each photo, at twice the size, is another image.
         crop = preprocessing.crop
-        tensors += [preprocessing.normalise(half) for photo in photos if min(photo.size) > 2 * crop for half in _halves(photo, crop)]
+        tensors += [
+            preprocessing.normalise(half) for photo in photos if min(photo.size) > 2 * crop for half in _halves(photo, crop)
+        ]
     # Of larger images the middle says enough.
     tensors = [center_crop(tensor, [min(preprocessing.crop, LARGEST)] * 2) for tensor in tensors]
     every = max(1, len(tensors) // (SMALL_IMAGES if small else LARGE_IMAGES))

@@ -15,13 +15,20 @@ def expected_shapes(plan: Plan) -> dict[str, Shape]:
     for index, layer in enumerate(plan.stem):
         channels = _convolution(plan, found, layer, channels)
         number = int(layer.rpartition(".")[2]) if "." in layer else 0
-        _norm(found, "bn1" if index == len(plan.stem) - 1 else f"conv1.{number + 1}", channels)
+        if index < len(plan.stem) - 1:
+            _norm(plan, found, f"conv1.{number + 1}", channels)
+        elif not plan.preactivation:
+            _norm(plan, found, "bn1", channels)
     for stage, count in enumerate(plan.blocks, 1):
         for number in range(count):
             channels = _block(plan, found, f"layer{stage}.{number}", channels, widens=number == 0)
-    found["fc.weight"] = (plan.classes, channels)
-    found["fc.bias"] = (plan.classes,)
-    return found
+    if plan.preactivation and "bn1.weight" in plan.shapes:
+        _norm(plan, found, "bn1", channels)
+    if plan.head == ("fc",):
+        found |= {"fc.weight": (plan.classes, channels), "fc.bias": (plan.classes,)}
+    # Layers of a longer head, and of squeeze and excitation, were taken because they fit.
+    taken = (name for name in plan.shapes if (name.startswith("fc.") and name.count(".") == 2) or ".se." in name)
+    return found | {name: plan.shapes[name] for name in taken}
 
 
 def _block(plan: Plan, found: dict[str, Shape], name: str, channels: int, *, widens: bool) -> int:
@@ -36,10 +43,13 @@ def _block(plan: Plan, found: dict[str, Shape], name: str, channels: int, *, wid
     inputs = channels
     for number in range(1, last + 1):
         grouped = plan.bottleneck and number == 2
+        before = inputs
         inputs = _convolution(plan, found, f"{name}.conv{number}", inputs, outputs if number == last else None, grouped=grouped)
-        _norm(found, f"{name}.bn{number}", inputs)
+        _norm(plan, found, f"{name}.bn{number}", before if plan.preactivation else inputs)
     if f"{projection}.weight" in plan.shapes:
-        _norm(found, f"{name}.downsample.1", _convolution(plan, found, projection, channels))
+        returned = _convolution(plan, found, projection, channels)
+        if not plan.preactivation or f"{name}.downsample.1.weight" in plan.shapes:
+            _norm(plan, found, f"{name}.downsample.1", returned)
     return inputs
 
 
@@ -54,5 +64,10 @@ def _convolution(
     return found[key][0]
 
 
-def _norm(found: dict[str, Shape], layer: str, channels: int) -> None:
-    found |= {f"{layer}.{part}": (channels,) for part in NORM}
+def norm_parts(plan: Plan) -> tuple[str, ...]:
+    """Return what each norm holds."""
+    return NORM if plan.statistics else NORM[:2]
+
+
+def _norm(plan: Plan, found: dict[str, Shape], layer: str, channels: int) -> None:
+    found |= {f"{layer}.{part}": (channels,) for part in norm_parts(plan)}

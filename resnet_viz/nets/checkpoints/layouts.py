@@ -69,9 +69,7 @@ class Layout:
         """Return the usual network first, then all that differ from it in one answer."""
         found = [self.usual]
         for question, axis in enumerate(self.questions):
-            found += [
-                (*self.usual[:question], answer, *self.usual[question + 1 :]) for answer in range(1, len(axis.options))
-            ]
+            found += [(*self.usual[:question], answer, *self.usual[question + 1 :]) for answer in range(1, len(axis.options))]
         return found
 
     def answers(self, architecture: str) -> tuple[int, ...]:
@@ -103,6 +101,8 @@ def find_layout(shapes: Shapes) -> Layout:
     """
     first = next((name for name in ("conv1.weight", "conv1.0.weight") if name in shapes), "conv1.weight")
     for name, dimensions in ((first, 4), ("fc.weight", 2), ("layer1.0.conv1.weight", 4), ("layer1.0.conv2.weight", 4)):
+        if name == "fc.weight" and name not in shapes:
+            continue
         if name not in shapes:
             raise CheckpointError(
                 f"The checkpoint lacks the tensor {name} (in torchvision's naming). Its names begin with"
@@ -113,11 +113,6 @@ def find_layout(shapes: Shapes) -> Layout:
                 f"The tensor {name} (in torchvision's naming) has the shape {shape_text(shapes[name])}, where a ResNet has"
                 f" {dimensions} dimensions."
             )
-    if shapes["fc.weight"][0] > MOST_CLASSES:
-        raise CheckpointError(
-            f"The checkpoint's classification layer has {shapes['fc.weight'][0]:,} classes; at most {MOST_CLASSES:,} are"
-            " supported."
-        )
     plan = Plan.of(shapes)
     most = MOST_BLOCKS.get(len(plan.blocks))
     if most is None:
@@ -129,12 +124,16 @@ def find_layout(shapes: Shapes) -> Layout:
             f"The checkpoint names {sum(plan.blocks):,} blocks; the largest supported network of {len(plan.blocks)} stages has"
             f" {most}."
         )
+    if not plan.headless and plan.classes > MOST_CLASSES:
+        raise CheckpointError(
+            f"The checkpoint's classification layer has {plan.classes:,} classes; at most {MOST_CLASSES:,} are supported."
+        )
     if plan.channels not in (1, 3):
         raise CheckpointError(
             f"The network takes images of {plan.channels} channels, and photos have 3: networks with 1 or 3 input channels are"
             " supported, because nothing says what the other channels would hold."
         )
-    small = len(plan.blocks) == len(STAGE_CHANNELS) or plan.shapes[first][-1] == 3 and len(plan.stem) == 1
+    small = len(plan.blocks) == len(STAGE_CHANNELS) or (plan.shapes[first][-1] == 3 and len(plan.stem) == 1)
     usual = CIFAR_PREPROCESSING if small else IMAGENET_PREPROCESSING
     if plan.channels == 1:
         usual = replace(usual, mean=GREY_MEAN, std=GREY_STD)
@@ -154,7 +153,7 @@ def _cifar_title(plan: Plan) -> str:
         option = " B"
     width = plan.shapes["layer1.0.conv1.weight"][0] / STAGE_CHANNELS[0]
     wide = "" if width == 1 else f" of {width:g} times the width"
-    kind = " of bottlenecks" if plan.bottleneck else ""
+    kind = (" of bottlenecks" if plan.bottleneck else "") + _extras(plan)
     return f"CIFAR ResNet-{depth}{option}{kind}{wide}"
 
 
@@ -166,7 +165,12 @@ def _title(plan: Plan) -> str:
     found = Architecture(f"ResNet-{plan.depth}", plan.depth, block, (first, second, third, fourth), groups, width)
     known = next((arch.title for arch in ARCHITECTURES.values() if replace(arch, title=found.title) == found), None)
     title = known or found.title + ("" if (groups, width) == (1, 64) else f", {groups}x{width}")
-    return title + (", deep stem" if len(plan.stem) > 1 else "")
+    return title + _extras(plan) + (", deep stem" if len(plan.stem) > 1 else "")
+
+
+def _extras(plan: Plan) -> str:
+    squeezed = any(".se.0." in name for name in plan.shapes)
+    return (" with pre-activation" if plan.preactivation else "") + (" with squeeze and excitation" if squeezed else "")
 
 
 def _normal(text: str) -> str:

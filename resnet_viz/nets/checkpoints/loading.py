@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from resnet_viz.nets.checkpoints.errors import CheckpointError
+from resnet_viz.nets.checkpoints.errors import CheckpointError, shown
 from resnet_viz.nets.checkpoints.facts import Facts
 from resnet_viz.nets.checkpoints.layouts import Layout, find_layout
 from resnet_viz.nets.checkpoints.reading import LIMIT, CheckpointFile, read_file
@@ -67,7 +67,7 @@ class Checkpoint:
     def decide(self, preprocessing: Preprocessing | None = None) -> Verdict:
         """Say which of the networks that fit these tensors its norms remember, and which of them they cannot tell apart.
 
-        Sample photos are prepared as `preprocessing` says, or on the scale of the usual ones that the first norm fits best.
+        Sample photos are prepared as `preprocessing` says, or on the usual scale that the first norm fits best.
         """
         if preprocessing not in self._verdicts:
             self._verdicts[preprocessing] = judge(self.layout, self._module, preprocessing)
@@ -107,7 +107,8 @@ class Checkpoint:
         if self.part:
             note.append(f"taken from {self.part}")
         module = self._module(chosen).to(pick_device(device))
-        names = tuple(labels or (f"class {index}" for index in range(layout.classes)))
+        kind = "channel" if layout.plan.headless else "class"
+        names = tuple(labels or (f"{kind} {index}" for index in range(layout.classes)))
         origin = WeightsOrigin("checkpoint", "; ".join(note))
         return Net(self.name, layout.title, module, names, used or layout.preprocessing, origin, notes=self.notes)
 
@@ -141,7 +142,8 @@ def load_checkpoint(
     """Load a checkpoint of one's own: safetensors, or what `torch.save` wrote; see `read_checkpoint` and `Checkpoint.net`.
 
     Several networks may fit the same tensors: with another stride, pool or activation. What the batch norms remember of
-    training decides between them. Where it does not, CheckpointError lists them in `candidates`, and `architecture` chooses one.
+    training decides between them. Where it does not, CheckpointError lists them in `candidates`, and `architecture` chooses
+    one.
     """
     return read_checkpoint(source, part).net(labels, preprocessing=preprocessing, architecture=architecture, device=device)
 
@@ -203,8 +205,14 @@ def _tensors(found: Recognised) -> dict[str, Tensor]:
         elif key in found.tensors:
             tensors[key] = found.tensors[key].values()
         else:
+            # Only a bias of the head may be missing.
             tensors[key] = torch.zeros(found.layout.classes)
     for layer, bias in found.biases.items():
+        if found.layout.plan.preactivation or not found.layout.plan.statistics:
+            raise CheckpointError(
+                f"The convolution {shown(bias.name.removesuffix('.bias'))} has a bias that no batch norm follows, which is not"
+                " supported. If you have the model's code, open it from Python with rv.from_module(model)."
+            )
         tensors[f"{_norm_after(layer, found.layout.plan.stem)}.running_mean"] -= bias.values()
     return tensors
 

@@ -1,9 +1,10 @@
 """What the shapes of a network leave open: its strides, pools, shortcuts and activations, as choices with names.
 
-Each choice changes a `CheckpointResNet` that was built as usual. The options were read in torchvision, timm, Caffe's and Keras's
-ResNets and the CIFAR networks of many repositories.
+Each choice changes a `CheckpointResNet` that was built as usual. The options were read in torchvision, timm, Caffe's and
+Keras's ResNets and the CIFAR networks of many repositories.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,8 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from resnet_viz.nets.blocks import BasicBlock, Bottleneck, Fork, PlainBlock, ResidualBlock, ZeroPad
+from resnet_viz.nets.blocks import BasicBlock, PlainBlock, ZeroPad
 from resnet_viz.nets.checkpoints.assembly import CheckpointResNet, Plan
+from resnet_viz.nets.checkpoints.variant_blocks import PreActivationBlock
 
 Change = Callable[[CheckpointResNet], None]
 
@@ -44,6 +46,8 @@ def open_questions(plan: Plan) -> tuple[Axis, ...]:
         Axis("the shortcuts", _shortcut_options(plan)),
         Axis("the last stages", _late_options() if shrinks else ()),
         Axis("the activation", _activation_options()),
+        Axis("the norms", () if plan.statistics else _norm_options()),
+        Axis("the projections", _projection_options(plan) if plan.preactivation else ()),
         Axis("the batch norms' epsilon", (Option("", _nothing), Option("epsilon 1e-3", partial(_set_epsilon, 1e-3)))),
     ]
     return tuple(axis for axis in axes if len(axis.options) > 1)
@@ -98,6 +102,8 @@ def _set_padding(padding: int, net: CheckpointResNet) -> None:
 
 def _stride_options(plan: Plan) -> tuple[Option, ...]:
     first = (Option("stride in the first 1x1 convolution", _stride_first),) if plan.bottleneck else ()
+    if plan.preactivation:
+        return (Option("", _nothing), *first)
     return (
         Option("", _nothing),
         *first,
@@ -108,8 +114,8 @@ def _stride_options(plan: Plan) -> tuple[Option, ...]:
 
 def _stride_first(net: CheckpointResNet) -> None:
     for block in net.residual_blocks:
-        if isinstance(block, Bottleneck):
-            block.conv1.stride, block.conv2.stride = block.conv2.stride, block.conv1.stride
+        first, second = block.get_submodule("conv1"), block.get_submodule("conv2")
+        first.stride, second.stride = second.stride, first.stride
 
 
 class AveragePool(nn.AvgPool2d):
@@ -137,7 +143,7 @@ class BlurPool(nn.Module):
 def _smooth(pool: type[AveragePool] | type[BlurPool], net: CheckpointResNet) -> None:
     """Let a pool behind the activation make the map smaller, in the blocks and, as timm has it, in the stem."""
     for block in net.residual_blocks:
-        key, after = ("conv2", "relu2") if isinstance(block, Bottleneck) else ("conv1", "relu1")
+        key, after = ("conv2", "relu2") if net.plan.bottleneck else ("conv1", "relu1")
         layer = block.get_submodule(key)
         if isinstance(layer, nn.Conv2d) and layer.stride[0] == 2:
             layer.stride = (1, 1)
@@ -158,7 +164,7 @@ def _shortcut_options(plan: Plan) -> tuple[Option, ...]:
         Option("zero-pad, zeros first", partial(_pad, 1, 1)),
         Option("zero-pad, average pool", partial(_pad, None, 2)),
         Option("zero-pad, average pool, zeros last", partial(_pad, 0, 2)),
-        Option("no shortcut", _drop_shortcuts),
+        *(() if plan.preactivation else (Option("no shortcut", _drop_shortcuts),)),
     )
 
 
@@ -166,9 +172,10 @@ def _pool_before_projection(net: CheckpointResNet) -> None:
     for block in net.residual_blocks:
         if isinstance(block.downsample, nn.Sequential):
             projection = block.downsample[0]
+            after = block.downsample[1] if len(block.downsample) > 1 else nn.Identity()
             if isinstance(projection, nn.Conv2d) and projection.stride[0] == 2:
                 projection.stride = (1, 1)
-                block.downsample = PooledProjection(projection, block.downsample[1])
+                block.downsample = PooledProjection(projection, after)
 
 
 class PooledProjection(nn.Module):
@@ -230,13 +237,13 @@ def _plain(block: BasicBlock) -> PlainBlock:
 def _late_options() -> tuple[Option, ...]:
     return (
         Option("", _nothing),
-        Option("stride 1 in the last stage", partial(_dilate, 1, False)),
-        Option("dilated last stage", partial(_dilate, 1, True)),
-        Option("dilated last two stages", partial(_dilate, 2, True)),
+        Option("stride 1 in the last stage", partial(_dilate, 1, dilated=False)),
+        Option("dilated last stage", partial(_dilate, 1, dilated=True)),
+        Option("dilated last two stages", partial(_dilate, 2, dilated=True)),
     )
 
 
-def _dilate(stages: int, dilated: bool, net: CheckpointResNet) -> None:  # noqa: FBT001 - a partial of two plain values
+def _dilate(stages: int, net: CheckpointResNet, *, dilated: bool) -> None:
     """Take the stride out of the last stages; dilated 3x3 convolutions see as much of the image as before."""
     dilation = 1
     for stage in net.stages[-stages:]:
@@ -279,9 +286,37 @@ def _activate(make: Callable[[], nn.Module], net: CheckpointResNet) -> None:
                 setattr(module, name, make())
 
 
+def _norm_options() -> tuple[Option, ...]:
+    others = (16, 8, 4, 1)
+    return (
+        Option("GroupNorm of 32 groups", _nothing),
+        *(Option(f"GroupNorm of {groups} group{'s' * (groups > 1)}", partial(_set_groups, groups)) for groups in others),
+        Option("norms without running statistics", partial(_set_groups, 0)),
+    )
+
+
+def _set_groups(groups: int, net: CheckpointResNet) -> None:
+    """Set the groups of all norms; 0 makes a group of each channel, which for one image is a batch norm without statistics."""
+    for layer in net.modules():
+        if isinstance(layer, nn.GroupNorm):
+            layer.num_groups = math.gcd(groups, layer.num_channels) if groups else layer.num_channels
+
+
+def _projection_options(plan: Plan) -> tuple[Option, ...]:
+    if not plan.projects:
+        return ()
+    return (Option("", _nothing), Option("projection of the block's input", _project_input))
+
+
+def _project_input(net: CheckpointResNet) -> None:
+    for block in net.residual_blocks:
+        if isinstance(block, PreActivationBlock):
+            block.projects_input = True
+
+
 def _set_epsilon(epsilon: float, net: CheckpointResNet) -> None:
     for layer in net.modules():
-        if isinstance(layer, nn.BatchNorm2d):
+        if isinstance(layer, nn.BatchNorm2d | nn.GroupNorm):
             layer.eps = epsilon
 
 

@@ -7,7 +7,7 @@ block with or without a 1x1 convolution from its input to its output. Only one w
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from os.path import commonprefix
+from itertools import pairwise
 
 Shape = tuple[int, ...]
 NUMBER = re.compile(r"(\d+)")
@@ -15,6 +15,8 @@ COUNTER = "num_batches_tracked"
 # A stem has one to three convolutions.
 STEMS = (1, 3, 2)
 MOST_LAYERS = 2000
+# Norms that are looked at for a convolution: all of its block, and some more.
+NEAREST = 8
 
 
 @dataclass(eq=False)
@@ -59,7 +61,7 @@ def names_by_order(shapes: Mapping[str, Shape]) -> dict[str, str] | None:
         return None
     # In the order of the alphabet a stem may stand last.
     convolutions = convolutions[start:] + convolutions[:start]
-    if not _give_norms(convolutions, [name for name in names if _is_norm(name, shapes)], shapes):
+    if not _give_norms(convolutions, _norms(names, shapes), shapes):
         return None
     for length in STEMS:
         stem = convolutions[:length]
@@ -77,30 +79,42 @@ def _is_convolution(name: str, shape: Shape) -> bool:
     return name.endswith(".weight") and len(shape) == 4 and shape[2] == shape[3]
 
 
-def _is_norm(name: str, shapes: Mapping[str, Shape]) -> bool:
-    return name.endswith(".running_mean") and f"{name.removesuffix('running_mean')}weight" in shapes
+def _norms(names: Sequence[str], shapes: Mapping[str, Shape]) -> list[str]:
+    """Return the norms in order: what keeps statistics, or, where nothing does, what has a flat weight and a bias."""
+    kept = [name.removesuffix(".running_mean") for name in names if name.endswith(".running_mean")]
+    if not kept:
+        kept = [name.removesuffix(".weight") for name in names if name.endswith(".weight") and len(shapes[name]) == 1]
+        kept = [name for name in kept if f"{name}.bias" in shapes]
+    return [name for name in kept if f"{name}.weight" in shapes and len(shapes[f"{name}.weight"]) == 1]
 
 
-def _give_norms(convolutions: Sequence[_Layer], statistics: Sequence[str], shapes: Mapping[str, Shape]) -> bool:
-    """Give each convolution the next norm of its channels, that nearest in the tree of names; False where one has none."""
-    free = [name.removesuffix(".running_mean") for name in statistics]
+def _give_norms(convolutions: Sequence[_Layer], norms: Sequence[str], shapes: Mapping[str, Shape]) -> bool:
+    """Give each convolution the next norm of its channels, that nearest in the tree of names; False where one has none.
+
+    Norms that are left may belong to a head.
+    """
+    free = list(norms)
     for layer in convolutions:
-        near = [norm for norm in free[:8] if shapes[f"{norm}.weight"] == (layer.outputs,)]
-        far = [norm for norm in free if shapes[f"{norm}.weight"] == (layer.outputs,)] if not near else near
-        if not far:
+        fitting = [norm for norm in free if shapes[f"{norm}.weight"] == (layer.outputs,)][:NEAREST]
+        if not fitting:
             return False
-        layer.norm = max(far, key=lambda norm: (_shared(norm, layer.name), -free.index(norm)))
+        layer.norm = max(fitting, key=lambda norm: (_shared(norm, layer.name), -free.index(norm)))
         free.remove(layer.norm)
-    return not free
+    return True
 
 
 def _shared(first: str, second: str) -> int:
     """How many modules two names stand in together."""
-    return len(commonprefix([first.split(".")[:-1], second.split(".")[:-1]]))
+    shared = 0
+    for mine, other in zip(first.split(".")[:-1], second.split(".")[:-1], strict=False):
+        if mine != other:
+            break
+        shared += 1
+    return shared
 
 
 def _is_stem(stem: Sequence[_Layer]) -> bool:
-    following = all(layer.reads(before.outputs) for before, layer in zip(stem, stem[1:], strict=False))
+    following = all(layer.reads(before.outputs) for before, layer in pairwise(stem))
     return stem[0].kernel > 1 and following and all(layer.kernel == 3 for layer in stem[1:])
 
 

@@ -1,4 +1,4 @@
-"""What is said about the networks that fit a checkpoint: which it is and how clearly, or which of them a person has to choose."""
+"""What is said about the networks that fit a checkpoint: which it is and how clearly, or that a person has to choose."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -35,9 +35,7 @@ class Verdict:
     candidates: tuple[str, ...] = ()
 
 
-def judge(
-    layout: Layout, build: Callable[[Sequence[int]], nn.Module], preprocessing: Preprocessing | None = None
-) -> Verdict:
+def judge(layout: Layout, build: Callable[[Sequence[int]], nn.Module], preprocessing: Preprocessing | None = None) -> Verdict:
     """Decide between the networks of a layout by what the norms remember; `build` makes one of them with its weights."""
     usual = build(layout.usual)
     if not remembers(usual):
@@ -67,9 +65,9 @@ def _first_surprise(network: nn.Module, preprocessing: Preprocessing) -> float:
 def _nothing_remembered(layout: Layout, preprocessing: Preprocessing) -> Verdict:
     candidates = tuple(layout.name(chosen) for chosen in layout.neighbours())
     sentence = (
-        f"The tensors fit {candidates[0]} and {len(candidates) - 1} variants of it ({_listed(candidates[1:])}), and its norms hold"
-        f" no statistics of training images that would tell them apart: choose one with architecture={candidates[0]!r} or"
-        " another of these names."
+        f"The tensors fit {candidates[0]} and {len(candidates) - 1} variants of it. Its norms hold no statistics of training"
+        f" images that would tell them apart: choose one with architecture={candidates[0]!r} or another of the error's"
+        " candidates."
     )
     return Verdict(layout.usual, preprocessing, sentence, candidates)
 

@@ -274,7 +274,7 @@ WIDE: dict[str, Callable[[State], State]] = {
 
 @pytest.mark.parametrize("case", WIDE)
 @pytest.mark.parametrize("last_norm", [True, False])
-def test_wide_and_pre_activation_networks_are_opened(case: str, last_norm: bool) -> None:
+def test_wide_and_pre_activation_networks_are_opened(case: str, last_norm: bool) -> None:  # noqa: FBT001 - a parameter
     reference = lived_in(Wide(last_norm=last_norm), noise())
     data = saved(WIDE[case](dict(reference.state_dict())))
     title = read_checkpoint(data).layout.title

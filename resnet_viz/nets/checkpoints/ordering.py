@@ -15,8 +15,6 @@ COUNTER = "num_batches_tracked"
 # A stem has one to three convolutions.
 STEMS = (1, 3, 2)
 MOST_LAYERS = 2000
-# Norms that are looked at for a convolution: all of its block, and some more.
-NEAREST = 8
 
 
 @dataclass(eq=False)
@@ -89,18 +87,25 @@ def _norms(names: Sequence[str], shapes: Mapping[str, Shape]) -> list[str]:
 
 
 def _give_norms(convolutions: Sequence[_Layer], norms: Sequence[str], shapes: Mapping[str, Shape]) -> bool:
-    """Give each convolution the next norm of its channels, that nearest in the tree of names; False where one has none.
+    """Give each convolution the first norm of its channels that is nearest in the tree of names; False where one has none.
 
-    Norms that are left may belong to a head.
+    Those that stand closest together are matched first. Norms that are left may belong to a head.
     """
-    free = list(norms)
-    for layer in convolutions:
-        fitting = [norm for norm in free if shapes[f"{norm}.weight"] == (layer.outputs,)][:NEAREST]
-        if not fitting:
-            return False
-        layer.norm = max(fitting, key=lambda norm: (_shared(norm, layer.name), -free.index(norm)))
-        free.remove(layer.norm)
-    return True
+    under: dict[tuple[str, ...], list[str]] = {}
+    for norm in norms:
+        parents = tuple(norm.split(".")[:-1])
+        for depth in range(len(parents) + 1):
+            under.setdefault(parents[:depth], []).append(norm)
+    used: set[str] = set()
+    for depth in range(max(map(len, under), default=0), -1, -1):
+        for layer in convolutions:
+            parents = tuple(layer.name.split(".")[:-1])
+            if layer.norm or len(parents) < depth:
+                continue
+            near = under[parents[:depth]] = [norm for norm in under.get(parents[:depth], []) if norm not in used]
+            layer.norm = next((norm for norm in near if shapes[f"{norm}.weight"] == (layer.outputs,)), "")
+            used.add(layer.norm)
+    return all(layer.norm for layer in convolutions)
 
 
 def _shared(first: str, second: str) -> int:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from resnet_viz.nets.checkpoints.assembly import Plan
 from resnet_viz.nets.checkpoints.errors import CheckpointError, shape_text, shown
@@ -34,6 +34,7 @@ class Recognised:
     """A part that fits a supported network: tensors by torchvision's names, and what was left out or is to be folded.
 
     `biases` are those of convolutions, by the convolution's name. `ignored` names tensors that are no part of the network.
+    `by_order` says that the names were none that are known, and order and shapes decided.
     """
 
     part: CheckpointPart
@@ -41,6 +42,7 @@ class Recognised:
     tensors: Mapping[str, NamedTensor]
     biases: Mapping[str, NamedTensor]
     ignored: tuple[str, ...]
+    by_order: bool = False
 
 
 def recognise(part: CheckpointPart) -> Recognised:
@@ -58,7 +60,7 @@ def recognise(part: CheckpointPart) -> Recognised:
     names = names_by_order({name: tensor.shape for name, tensor in part.inside.items()})
     if names is None:
         raise by_name
-    return _recognised(part, names)
+    return replace(_recognised(part, names), by_order=True)
 
 
 def _recognised(part: CheckpointPart, names: Mapping[str, str]) -> Recognised:

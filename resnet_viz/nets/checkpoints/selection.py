@@ -76,6 +76,8 @@ def _notes(chosen: Recognised, others: Sequence[CheckpointPart]) -> list[str]:
             f"The network was read from {_label(chosen.part)}. The file also holds {listed(map(_label, others))}; choose it"
             f" with part={shown(others[0].label)!r}."
         )
+    if chosen.by_order:
+        notes.append("The names of its tensors are unknown here: its layers were matched by their order and shapes.")
     if chosen.ignored:
         notes.append(f"Not part of the network and left out: {listed(chosen.ignored)}.")
     if chosen.biases:

@@ -61,7 +61,7 @@ def outcome(net: Net, scale: str) -> str:
 
 
 def rescaled(state: dict[str, Tensor], net: Net, mean: Tensor, std: Tensor) -> dict[str, Tensor]:
-    """Let the first convolution take pixels on another scale; exact but for zeros at the border, which mean another grey there."""
+    """Let the first convolution take pixels on another scale; exact but at the border, where zeros mean another grey."""
     own_mean, own_std = torch.tensor(net.preprocessing.mean), torch.tensor(net.preprocessing.std)
     weight = state["conv1.weight"]
     factor, shift = std / own_std, (mean - own_mean) / own_std

@@ -82,7 +82,8 @@ def accuracy(net: Net, images: Mapping[str, Iterable[Source]] | str | Path) -> A
     unknown = [label for label in groups if label not in net.labels]
     if unknown:
         raise ValueError(
-            f"{net.title} has no class {unknown[0]!r}: call the groups or folders by its labels, {', '.join(net.labels[:10])} ..."
+            f"{net.title} has no class {unknown[0]!r}: name the groups or folders after its labels,"
+            f" {', '.join(net.labels[:10])} ..."
         )
     answers: list[Answer] = []
     batch: list[tuple[str, str, torch.Tensor]] = []

@@ -1,4 +1,4 @@
-"""The checkpoints that people bring along: private to their session, bounded in memory, and gone when the session ends."""
+"""The checkpoints that people upload: private to their browser, bounded in memory, and deleted with its last session."""
 
 import threading
 from collections.abc import Sequence
@@ -15,17 +15,14 @@ from resnet_viz.nets.preprocessing import Preprocessing
 
 MOST_PER_SESSION = 2
 MOST_BYTES = 2 * 2**30
-FULL = (
-    "This server holds as many checkpoints as it has room for: try again when somebody has finished, or start ResNet Viz on a"
-    " machine of your own."
-)
+FULL = "This server's memory for checkpoints is full. Try again later, or run ResNet Viz on your own machine."
 
 
 @dataclass(frozen=True)
 class Own:
     """A checkpoint of this session, the name of its file, and the architecture that it was read as.
 
-    `revision` tells it from every other network that a session made, also of the same file.
+    `revision` distinguishes it from every other network of the session, also of the same file.
     """
 
     checkpoint: Checkpoint
@@ -36,7 +33,7 @@ class Own:
 
     @property
     def info(self) -> rv.ModelInfo:
-        """Its row of the catalogue."""
+        """Its row in the catalogue."""
         layout, blocks = self.checkpoint.layout, self.net.blocks
         kinds = {block.shortcut_kind for block in blocks.values()} - {"identity"}
         return rv.ModelInfo(
@@ -68,17 +65,26 @@ class Pending:
     candidates: tuple[str, ...]
 
 
-# Those that are held, and those that somebody still works with after they were let go of, so that all stay within bounds.
+# The checkpoints that are held, and those still in use after they were released, so that the bounds cover all of them.
 _alive: WeakSet[Checkpoint] = WeakSet()
 _adding = threading.Lock()
 _revisions = count()
 _held: dict[str, dict[str, Own]] = {}
 _pending: dict[str, Pending] = {}
+_browsers: dict[str, str] = {}
 
 
 def own() -> dict[str, Own]:
-    """This session's checkpoints by name, the newest last."""
-    return _held.setdefault(sessions.name(), {})
+    """This session's checkpoints by name, the newest last.
+
+    A reload of the page starts a new session: it gets the checkpoints that an earlier session of the same browser still holds.
+    """
+    session = sessions.name()
+    if session not in _held:
+        browser = sessions.browser()
+        _held[session] = _of_browser(browser)
+        _browsers[session] = browser
+    return _held[session]
 
 
 def pending() -> Pending | None:
@@ -87,9 +93,9 @@ def pending() -> Pending | None:
 
 
 def add(data: bytes, file: str, part: str | None = None) -> str:
-    """Take a checkpoint in, at the cost of the session's oldest; returns its name.
+    """Add a checkpoint, which may remove the session's oldest; returns its name.
 
-    rv.CheckpointError with a sentence for what is none, and where the server has no room. Where several networks fit, its
+    rv.CheckpointError with a sentence for an invalid file, and if the server has no room. If several networks fit, its
     `candidates` are those, and the file waits in `pending` until `choose` is called.
     """
     _pending.pop(sessions.name(), None)
@@ -154,7 +160,7 @@ def _take_in(checkpoint: Checkpoint, file: str, architecture: str | None) -> str
 
 
 def configure(name: str, labels: Sequence[str], preprocessing: Preprocessing, architecture: str) -> None:
-    """Make the network anew; rv.CheckpointError for the wrong number of labels, or too large a crop, which changes nothing."""
+    """Rebuild the network; rv.CheckpointError for the wrong number of labels or too large a crop, which changes nothing."""
     before = own()[name]
     net = before.checkpoint.net(labels, preprocessing=preprocessing, architecture=architecture)
     check_memory(net)
@@ -166,7 +172,11 @@ def configure(name: str, labels: Sequence[str], preprocessing: Preprocessing, ar
 
 
 def forget(name: str) -> None:
-    """Let go of a checkpoint."""
+    """Remove a checkpoint, also from earlier sessions of the same browser, which a reload would take it from again."""
+    browser = sessions.browser()
+    for session, other in list(_browsers.items()):
+        if browser and other == browser:
+            _held.get(session, {}).pop(name, None)
     own().pop(name, None)
 
 
@@ -174,9 +184,17 @@ def _revision() -> str:
     return f"{sessions.name()} {next(_revisions)}"
 
 
+def _of_browser(browser: str) -> dict[str, Own]:
+    """Return the checkpoints of the latest session of a browser, as networks of the current session."""
+    theirs = [session for session, other in list(_browsers.items()) if browser and other == browser and _held.get(session)]
+    found = dict(_held[theirs[-1]]) if theirs else {}
+    return {name: replace(each, revision=_revision()) for name, each in found.items()}
+
+
 def _leave(session: str) -> None:
     _held.pop(session, None)
     _pending.pop(session, None)
+    _browsers.pop(session, None)
 
 
 sessions.at_end(_leave)

@@ -9,18 +9,18 @@ import plotly.graph_objects as go
 import streamlit as st
 from PIL import Image
 
-from resnet_viz.figures.pictures import data_url
+from resnet_viz.figures.data_urls import data_url
 from resnet_viz.figures.theme import DARK, LIGHT, Theme
 from resnet_viz.nets.labels import visible
 
 Width = Literal["stretch", "content"]
 
-# What stays of the top margin in pixels once the title is gone.
+# The rest of the top margin in pixels without the title.
 EDGE, PANEL_TITLES = 4, (30, 46)
 
 CONFIG = {"displaylogo": False, "displayModeBar": False, "showSendToCloud": False}
 
-# The chart is drawn after this script runs: wait for it, for two seconds at the most.
+# The chart is drawn after this script runs, so the script waits for it, for two seconds at most.
 SCROLL = """<script>
 (function scroll(left) {{
   const box = document.querySelector(".st-key-scroll-{key}");
@@ -36,7 +36,7 @@ def theme() -> Theme:
 
 
 def product(facts: str) -> None:
-    """The product's name, and under it what the page is about, as plain text."""
+    """The product's name, and below it the subject of the page, as plain text."""
     st.html(f"<h1 class='product'>ResNet Viz</h1><p class='model'>{html.escape(visible(facts))}</p>")
 
 
@@ -49,7 +49,7 @@ def facts(rows: Mapping[str, str]) -> None:
 
 
 def facts_in_line(about: str, rows: Mapping[str, str]) -> None:
-    """What the facts are about, and names above their values, side by side as far as there is room, as plain text."""
+    """What the facts are about, and names above their values, side by side as space permits, as plain text."""
     cells = "".join(f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd></div>" for name, value in rows.items())
     st.html(f"<p class='facts-about'>{html.escape(about)}</p><dl class='facts facts-in-line'>{cells}</dl>")
 
@@ -69,11 +69,11 @@ def chart(
     least: int | None = None,
     on_click: Callable[[str], None] | None = None,
 ) -> None:
-    """The chart without its title, which `heading` shows and the figure loses; `on_click` gets a clicked point's `customdata`.
+    """The chart without its title, which `heading` shows; `on_click` is called with the `customdata` of the clicked point.
 
-    Where the window is narrower than the figure's natural width the chart keeps it and scrolls, to `meta["focus"]` if the
-    figure has one: a place from 0 (left end) to 1 (right end). With `least` it is never wider than that, and shrinks to so many
-    pixels before it scrolls.
+    If the window is narrower than the figure's natural width, the chart keeps its width and scrolls to `meta["focus"]`, if set:
+    a position from 0 (left end) to 1 (right end). With `least`, it is never wider than the natural width, and shrinks to
+    `least` pixels before it scrolls.
     """
     layout = figure.layout
     spare = layout.margin.t - _panel_titles(figure)
@@ -92,7 +92,7 @@ def chart(
 
 
 def picture(image: Image.Image, alt: str, key: str, side: int) -> None:
-    """A picture `side` pixels wide without a chart around it: there at once, for what is replaced in a moment."""
+    """An image `side` pixels wide without a chart around it, for immediate display before it is replaced."""
     source, style = data_url(image, "JPEG"), "image-rendering: pixelated; max-width: 100%"
     with st.container(key=key):
         st.html(f"<img src='{source}' alt='{html.escape(alt)}' width='{side}' style='{style}'>")
@@ -105,12 +105,12 @@ def photo(url: str, alt: str, side: int, *, pixelated: bool = False) -> None:
 
 
 def escape(text: str) -> str:
-    """Make text plain in Markdown: labels and file names come from outside."""
+    """Escape text for Markdown: labels and file names come from outside."""
     return "".join(f"\\{letter}" if letter in r"\`*_{}[]()<>#+-.!|$~:" else letter for letter in visible(text))
 
 
 def _panel_titles(figure: go.Figure) -> int:
-    """The pixels that titles above panels need, of one line or two."""
+    """The pixels that titles above panels need, for one line or two."""
     titles = [note.text for note in figure.layout.annotations if note.yref == "paper" and note.y is not None and note.y >= 1]
     if not titles:
         return EDGE

@@ -27,7 +27,7 @@ class Person:
 
 
 def questions(model: str, *, trained: bool, pictures: int, targets: int, side: int) -> list[Job]:
-    """Inspections of seeded pictures, `side` pixels square, for each of the first classes."""
+    """Inspections of seeded images, `side` pixels square, for each of the first classes."""
     jobs = []
     for seed in range(pictures):
         file = io.BytesIO()
@@ -41,9 +41,9 @@ def questions(model: str, *, trained: bool, pictures: int, targets: int, side: i
 class Essence:
     """What tells one answer from all others: a digest of what must be the same to the bit, and its numbers.
 
-    `logits` are in the order of classes, `measures` (blocks, measures and maps). The digest leaves numbers out: pictures
+    `logits` are in the order of classes, `measures` (blocks, measures and maps). The digest leaves numbers out: images
     that share a pass differ in the last digits, and where such a digit decides about a ReLU a gradient norm differs by up to
-    1 %. Another picture's or class's differ by far more.
+    1 %. Another image's or class's differ by far more.
     """
 
     digest: str

@@ -11,7 +11,7 @@ from torch import Tensor, nn, no_grad, zeros
 from torchcam.methods import GradCAM as TorchcamGradCAM
 from torchlens.backends.torch.wrappers import wrap_torch
 
-from benchmarks.subjects import Subject
+from benchmarks.subjects import ExampleRun
 
 
 def torchlens_wrap() -> None:
@@ -20,31 +20,31 @@ def torchlens_wrap() -> None:
     torchlens.trace(nn.ReLU(), zeros(1))
 
 
-def torchlens_trace(subject: Subject) -> object:
+def torchlens_trace(subject: ExampleRun) -> object:
     """Log every operation."""
     with no_grad():
         return torchlens.trace(subject.stock, subject.x)
 
 
-def torchlens_extract(subject: Subject) -> object:
+def torchlens_extract(subject: ExampleRun) -> object:
     """Save the places of the four tensors; "iadd" is torchvision's addition, which is no module."""
     with no_grad():
         return torchlens.extract(subject.stock, subject.x, [*_places(subject), "iadd"])
 
 
-def captum_activations_at_once(subject: Subject) -> object:
+def captum_activations_at_once(subject: ExampleRun) -> object:
     """Hand captum every place in a list."""
     with no_grad():
         return LayerActivation(subject.stock, list(_places(subject).values())).attribute(subject.x)
 
 
-def captum_activations_in_a_loop(subject: Subject) -> object:
+def captum_activations_in_a_loop(subject: ExampleRun) -> object:
     """Ask captum for one place after the other."""
     with no_grad():
         return [LayerActivation(subject.stock, place).attribute(subject.x) for place in _places(subject).values()]
 
 
-def captum_grad_cam_in_a_loop(subject: Subject) -> object:
+def captum_grad_cam_in_a_loop(subject: ExampleRun) -> object:
     """Ask captum for one block's Grad-CAM after the other."""
     x = _input(subject)
     return [
@@ -53,30 +53,30 @@ def captum_grad_cam_in_a_loop(subject: Subject) -> object:
     ]
 
 
-def grad_cam_in_a_loop(subject: Subject) -> object:
+def grad_cam_in_a_loop(subject: ExampleRun) -> object:
     """Ask pytorch-grad-cam for one block's Grad-CAM after the other."""
     return [_grad_cam(subject, [block]) for block in subject.stock_blocks.values()]
 
 
-def grad_cam_at_once(subject: Subject) -> object:
+def grad_cam_at_once(subject: ExampleRun) -> object:
     """Hand pytorch-grad-cam every block as a target layer."""
     return _grad_cam(subject, list(subject.stock_blocks.values()))
 
 
-def torchcam_at_once(subject: Subject) -> object:
+def torchcam_at_once(subject: ExampleRun) -> object:
     """Hand torchcam every block as a target layer."""
     with TorchcamGradCAM(subject.stock, list(subject.stock_blocks)) as extractor:
         scores = subject.stock(_input(subject))
         return extractor(subject.target, scores, normalized=False)
 
 
-def captum_path(subject: Subject, steps: int, batch: int | None = None) -> object:
+def captum_path(subject: ExampleRun, steps: int, batch: int | None = None) -> object:
     """Ask captum for integrated gradients, by default with all steps in one pass."""
     method = IntegratedGradients(subject.stock)
     return method.attribute(subject.x, target=subject.target, n_steps=steps, internal_batch_size=batch)
 
 
-def captum_conductance_in_a_loop(subject: Subject, steps: int) -> object:
+def captum_conductance_in_a_loop(subject: ExampleRun, steps: int) -> object:
     """Ask captum for one block's conductance after the other."""
     return [
         LayerConductance(subject.stock, block).attribute(subject.x, target=subject.target, n_steps=steps)
@@ -84,17 +84,17 @@ def captum_conductance_in_a_loop(subject: Subject, steps: int) -> object:
     ]
 
 
-def _grad_cam(subject: Subject, blocks: list[nn.Module]) -> object:
+def _grad_cam(subject: ExampleRun, blocks: list[nn.Module]) -> object:
     with GradCAM(model=subject.stock, target_layers=blocks) as cam:
         return cam(_input(subject), targets=[ClassifierOutputTarget(subject.target)])
 
 
-def _input(subject: Subject) -> Tensor:
+def _input(subject: ExampleRun) -> Tensor:
     # The weights are frozen: the input asks for the gradient, which costs less than asking for all the weights' gradients.
     return subject.x.detach().requires_grad_()
 
 
-def _places(subject: Subject) -> dict[str, nn.Module]:
+def _places(subject: ExampleRun) -> dict[str, nn.Module]:
     """The modules of torchvision's network whose outputs are a residual, an output or a projected identity."""
     places: dict[str, nn.Module] = {}
     for name, block in subject.stock_blocks.items():

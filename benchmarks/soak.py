@@ -1,4 +1,4 @@
-"""Does anything pile up? 500 inspections of different pictures by 20 sessions through the local engine: `make soak`.
+"""Does anything pile up? 500 inspections of different images by 20 sessions through the local engine: `make soak`.
 
 Resident memory has to be flat once the store of answers is full, and hooks, threads, files and answers have to be gone in the
 end. Exits with status 1 where that fails.
@@ -63,7 +63,7 @@ def main() -> int:
 
 
 def soak() -> Soaked:
-    """Let the sessions ask in turn, a picture each that nobody asked about before, and leave."""
+    """Let the sessions ask in turn, an image each that nobody asked about before, and leave."""
     process, before = psutil.Process(), threading.active_count()
     files = _files(process)
     engine = LocalEngine(EngineSettings(), ["cpu"])

@@ -3,7 +3,7 @@
     python benchmarks/throughput.py                      # resnet20-cifar10 and resnet50, one thread and two
     python benchmarks/throughput.py --device cuda
 
-Each with passes of 1, 2, 4 and 8 pictures. Only what a worker does is timed: from the decoded picture to the answer, the whole
+Each with passes of 1, 2, 4 and 8 images. Only what a worker does is timed: from the decoded image to the answer, the whole
 inspection. Run it on a machine that does nothing else, with the MALLOC_* variables of the Makefile. Weights are drawn at random
 where the trained ones are not here: they take the same time.
 """
@@ -51,7 +51,7 @@ class Throughput:
 
 
 def measure(net: Net, image: Image.Image, batch: int) -> Throughput:
-    """Inspect the same picture for some seconds, several times."""
+    """Inspect the same image for some seconds, several times."""
     for _ in range(WARM_UP):
         _pass(net, image, batch)
     rates = sorted(_rate(net, image, batch) for _ in range(ROUNDS))
@@ -73,7 +73,7 @@ def _pass(net: Net, image: Image.Image, batch: int) -> None:
 
 
 def _settings(device: str) -> Iterator[tuple[int, int]]:
-    """Threads and pictures a pass."""
+    """Threads and images a pass."""
     yield from product((1, 2) if device == "cpu" else (torch.get_num_threads(),), (1, 2, 4, 8))
 
 

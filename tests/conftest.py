@@ -1,4 +1,4 @@
-"""What several test files share: seeded pictures, networks in which nothing is trivially 0 or 1, and independent references."""
+"""What several test files share: seeded images, networks in which nothing is trivially 0 or 1, and independent references."""
 
 import functools
 import threading
@@ -23,7 +23,7 @@ from resnet_viz.nets.zoo import CIFAR_PREPROCESSING, load
 
 @pytest.fixture(scope="session")
 def make_image() -> Callable[..., Image.Image]:
-    """Return `make_image(width=32, height=32, seed=0)`, an RGB picture of coloured noise."""
+    """Return `make_image(width=32, height=32, seed=0)`, an RGB image of coloured noise."""
 
     def make(width: int = 32, height: int = 32, seed: int = 0) -> Image.Image:
         pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""Servers by their real commands, each on a port of its own: for tests, benchmarks and the pictures of the documentation."""
+"""Servers by their real commands, each on a port of its own: for tests, benchmarks and the images of the documentation."""
 
 import os
 import signal

@@ -48,7 +48,7 @@ def weights(net: Net, target: int) -> np.ndarray:
 
 
 def at(net: Net, image: Image.Image, baseline: Baseline = "black") -> tuple[np.ndarray, np.ndarray]:
-    """The picture and a baseline as the network is given them."""
+    """The image and a baseline as the network is given them."""
     seen = net.preprocessing.seen(image)
     given = (seen, baseline_picture(baseline, seen))
     x, ground = (net.preprocessing.normalise(picture)[0].numpy() for picture in given)
@@ -208,7 +208,7 @@ class TestAgainstCaptum:
                 found: Tensor = captum.attr.Occlusion(module).attribute(x, *sizes, ground, target=1)
             return found
 
-        # Differences of two logits, which a batch rounds differently than a single picture.
+        # Differences of two logits, which a batch rounds differently than a single image.
         self.compare(resnet, make_image(64, 64), "occlusion", reference, rounding=1e-5, window=window, stride=stride)
 
 

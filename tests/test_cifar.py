@@ -50,7 +50,7 @@ class TestSize:
 
     @pytest.mark.parametrize("shortcut", ["D", "a", "", None])
     def test_other_shortcuts_raise(self, shortcut: Any) -> None:
-        with pytest.raises(ValueError, match="is unknown: take 'A', 'B', 'C' or 'plain'"):
+        with pytest.raises(ValueError, match="is unknown: choose 'A', 'B', 'C' or 'plain'"):
             CifarResNet(20, shortcut)
 
 

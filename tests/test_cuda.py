@@ -119,7 +119,7 @@ def test_memory_comes_back(image: Image.Image) -> None:
 
 
 def test_an_engine_that_runs_out_of_memory_tries_again_with_smaller_passes(image: Image.Image) -> None:
-    """The process may take a few hundred megabytes of the card alone: a pass of many pictures does not fit into them."""
+    """The process may take a few hundred megabytes of the card alone: a pass of many images does not fit into them."""
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     _, total = torch.cuda.mem_get_info()

@@ -332,7 +332,7 @@ class TestPredictions:
         self, target: int | str, make_cifar: Callable[..., Net], make_image: MakeImage
     ) -> None:
         done: list[int] = []
-        with pytest.raises(ValueError, match=r"is outside Test A-8's classes: take 0 to 9|has no class"):
+        with pytest.raises(ValueError, match=r"is outside Test A-8's classes: choose 0 to 9|has no class"):
             inspect(make_cifar(), make_image(), target, on_block=lambda at, _: done.append(at))
         assert done == []
 

@@ -43,7 +43,7 @@ def server() -> Iterator[Server]:
         yield found
 
 
-@pytest.mark.parametrize(("place", "field"), enumerate(field.name for field in fields(Selection)))
+@pytest.mark.parametrize(("place", "field"), list(enumerate(field.name for field in fields(Selection))))
 def test_every_field_of_the_selection_may_hold_anything(server: Server, place: int, field: str) -> None:
     for number, (kind, value) in enumerate(HOSTILE.items()):
         page = PAGES[(place + number) % len(PAGES)]

@@ -173,7 +173,7 @@ class TestFailure:
     @pytest.mark.parametrize("stop_after", [0, 700_000, 1_499_999])
     def test_a_cut_connection(self, stop_after: int, weights: WeightsEnum, server: WeightsServer) -> None:
         server.reply = Reply(CONTENT, stop_after=stop_after)
-        assert sentence_of(weights) == f"the connection was cut after {stop_after / 1e6:.0f} of 2 MB. Try again."
+        assert sentence_of(weights) == f"the connection was interrupted after {stop_after / 1e6:.0f} of 2 MB. Try again."
 
     def test_the_next_try_starts_anew(self, weights: WeightsEnum, server: WeightsServer) -> None:
         server.reply = Reply(CONTENT, stop_after=1000)
@@ -204,13 +204,13 @@ class TestFailure:
     def test_something_else(self, reply: Reply, begins: bytes, weights: WeightsEnum, server: WeightsServer) -> None:
         server.reply = reply
         sentence = sentence_of(weights)
-        assert "was something else and was thrown away" in sentence
+        assert "sent a different file, which was discarded" in sentence
         digest, promised = hashlib.sha256(begins).hexdigest()[:8], hashlib.sha256(CONTENT).hexdigest()[:8]
         assert f"begins with {digest}, not {promised}" in sentence
 
     def test_more_promised_than_there_is(self, weights: WeightsEnum, server: WeightsServer) -> None:
         server.reply = Reply(CONTENT, length=len(CONTENT) + 1_000_000)
-        assert sentence_of(weights) == "the connection was cut after 2 of 2 MB. Try again."
+        assert sentence_of(weights) == "the connection was interrupted after 2 of 2 MB. Try again."
 
     def test_silence_in_the_middle(self, weights: WeightsEnum, server: WeightsServer) -> None:
         server.reply = Reply(CONTENT, stop_after=1_000_000, then="wait")
@@ -250,7 +250,7 @@ class TestFailure:
         with pytest.raises(WeightsError) as raised:
             fetch(weights)
         assert str(raised.value) == (
-            f"There is no room for {weights_file(weights).name} in {folder}: it needs 2 MB and 1 MB are free."
+            f"There is not enough space for {weights_file(weights).name} in {folder}: it needs 2 MB and 1 MB are free."
             " Make room, or name another folder in RESNET_VIZ_WEIGHTS_DIR."
         )
 
@@ -398,7 +398,7 @@ class TestLoad:
         with pytest.raises(WeightsError) as raised:
             self.load(trained)
         name = weights_file(trained).name
-        assert str(raised.value) == f"{name} is damaged or is not the file of ResNet-18: remove it, and fetch it again."
+        assert str(raised.value) == f"{name} is damaged or is not the file of ResNet-18: Remove it, and download it again."
         assert not opened
 
     def test_a_folder_in_the_files_place(self, trained: WeightsEnum) -> None:

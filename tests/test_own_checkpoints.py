@@ -32,9 +32,10 @@ def checkpoints(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return module
 
 
-def enter(module: ModuleType, session: dict[str, object]) -> None:
-    """Go on as the person whose session this is."""
-    module.sessions.st = SimpleNamespace(session_state=session)
+def enter(module: ModuleType, session: dict[str, object], browser: str = "") -> None:
+    """Go on as the person whose session this is, with the browser's cookie."""
+    cookies = {"_streamlit_xsrf": browser} if browser else {}
+    module.sessions.st = SimpleNamespace(session_state=session, context=SimpleNamespace(cookies=cookies))
 
 
 def wait_for(met: Callable[[], bool]) -> None:
@@ -75,6 +76,22 @@ def test_a_session_holds_two_and_lets_the_oldest_go(checkpoints: ModuleType) -> 
     assert first not in checkpoints.own()
 
 
+def test_a_reload_keeps_the_checkpoint_for_the_same_browser_alone(checkpoints: ModuleType) -> None:
+    before: dict[str, object] = {}
+    enter(checkpoints, before, "a")
+    name = add(checkpoints, file(0), "mine.pth")
+    revision = checkpoints.own()[name].revision
+    for other in ("b", ""):
+        enter(checkpoints, {}, other)
+        assert checkpoints.own() == {}
+    enter(checkpoints, {}, "a")
+    assert checkpoints.own()[name].file == "mine.pth"
+    assert checkpoints.own()[name].revision != revision
+    checkpoints.forget(name)
+    enter(checkpoints, before, "a")
+    assert checkpoints.own() == {}
+
+
 def test_the_same_file_is_held_once(checkpoints: ModuleType) -> None:
     add(checkpoints, file(0), "a.pth")
     add(checkpoints, file(0), "b.pth")
@@ -84,7 +101,7 @@ def test_the_same_file_is_held_once(checkpoints: ModuleType) -> None:
 def test_a_full_server_says_so_and_what_was_held_stays(checkpoints: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     name = add(checkpoints, file(0), "a.pth")
     monkeypatch.setattr(checkpoints, "MOST_BYTES", checkpoints.own()[name].checkpoint.nbytes + 1)
-    with pytest.raises(rv.CheckpointError, match="as many checkpoints as it has room for"):
+    with pytest.raises(rv.CheckpointError, match="memory for checkpoints is full"):
         add(checkpoints, file(1), "b.pth")
     assert list(checkpoints.own()) == [name]
 

@@ -170,7 +170,7 @@ class TestFit:
         assert (255, 255, 255) in set(seen.get_flattened_data())
 
     def test_an_unknown_framing_is_refused(self) -> None:
-        with pytest.raises(ValueError, match="take 'crop' or 'fit'"):
+        with pytest.raises(ValueError, match="choose 'crop' or 'fit'"):
             replace(CIFAR_PREPROCESSING, framing="squash")  # type: ignore[arg-type]
 
 

@@ -1,4 +1,4 @@
-"""The trainer on 64 synthetic pictures: what it learns, what it writes, and that an interruption changes nothing."""
+"""The trainer on 64 synthetic images: what it learns, what it writes, and that an interruption changes nothing."""
 
 import copy
 import csv
@@ -188,7 +188,7 @@ class TestResume:
     def test_another_recipe_is_refused(self, change: dict[str, Any], data: Dataset, tmp_path: Path) -> None:
         with pytest.raises(StoppedError):
             train(fresh(), data, RECIPE, tmp_path, stop_after(1))
-        with pytest.raises(ValueError, match=r"checkpoint\.pt was trained by another recipe .* remove it to start again"):
+        with pytest.raises(ValueError, match=r"checkpoint\.pt was trained with another recipe .* Remove it to start again"):
             train(fresh(), data, replace(RECIPE, **change), tmp_path)
 
     def test_a_half_written_checkpoint_is_ignored(

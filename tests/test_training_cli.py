@@ -1,4 +1,4 @@
-"""The commands that make and check the zoo, on 40 synthetic pictures; what they write goes into a folder of the test's."""
+"""The commands that make and check the zoo, on 40 synthetic images; what they write goes into a folder of the test's."""
 
 import json
 from dataclasses import replace

@@ -116,8 +116,8 @@ class TestTrainingCurves:
             ("resnet20", "resnet56 plain20", "ResNet-56 ends with less training error than ResNet-20: 4.1% against 9.1%"),
             ("resnet20", "resnet20b plain20", "ResNet-20 ends with less test error than Plain-20: 13.4% against 14.2%"),
             ("resnet20b", "resnet20", "ResNet-20 B ends with less test error than ResNet-20: 13.0% against 13.4%"),
-            ("resnet56", "plain20", "ResNet-56 ends at 4.1% error on training images, 11.0% on test images"),
-            ("resnet20", "", "ResNet-20 ends at 9.1% error on training images, 13.4% on test images"),
+            ("resnet56", "plain20", "ResNet-56 ends with an error of 4.1% on training images and 11.0% on test images"),
+            ("resnet20", "", "ResNet-20 ends with an error of 9.1% on training images and 13.4% on test images"),
         ],
     )
     def test_finding(self, chosen: str, others: str, finding: str, family: dict[str, pd.DataFrame]) -> None:
@@ -171,7 +171,7 @@ class TestGradientNorms:
 
     def test_without_norms(self, family: dict[str, pd.DataFrame]) -> None:
         bare = family["plain20-cifar10"][["epoch", "train_error", "test_error"]]
-        with pytest.raises(ValueError, match="the curve of Plain-20 holds no gradient norms"):
+        with pytest.raises(ValueError, match="the curve of Plain-20 has no gradient norms"):
             gradient_norms(bare, "Plain-20")
 
 
@@ -187,7 +187,8 @@ class TestConfusion:
         figure = confusion(COUNTS, LABELS)
         np.testing.assert_array_equal(figure.data[0].z, [[np.nan, 1, 1], [4, np.nan, 1], [0, 0, np.nan]])
         assert figure.layout.yaxis.autorange == "reversed"
-        texts = {(a.y, a.x): a.text for a in figure.layout.annotations}
+        numbers = figure.data[1]
+        texts = {(y, x): text for y, x, text in zip(numbers.y, numbers.x, numbers.text, strict=True)}
         assert texts["dog", "cat"] == "4"
         assert texts["ship", "cat"] == ""
         assert texts["ship", "ship"] == "<b>20</b>"

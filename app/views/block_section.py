@@ -1,4 +1,4 @@
-"""The open block: its equation in pictures and numbers, and behind it channels, Grad-CAM, depth and the table."""
+"""The open block: its equation in images and numbers, and below it channels, Grad-CAM, measures by depth and the table."""
 
 import streamlit as st
 
@@ -17,11 +17,11 @@ from resnet_viz.figures.theme import short
 DETAILS = {"channels": "All channels", "cam": "Grad-CAM", "depth": "Every block by depth", "numbers": "Table"}
 # Shares of a wide page: the mosaic and one of its channels, and Grad-CAM.
 TILES, ONE, HALF = 0.62, 0.36, 0.47
-SCALES = {"shared": "One scale for all", "each": "Each its own scale"}
+SCALES = {"shared": "Common scale", "each": "Separate scales"}
 
 
 def equation(result: rv.Inspection, chosen: Selection) -> None:
-    """Identity + residual = sum -> ReLU -> output, for the mean over channels or for one of them."""
+    """Identity + residual = sum -> ReLU -> output, for the mean over channels or for one channel."""
     block = result.block(chosen.block)
     channel = _channel(block, chosen)
     scale: Scale = "each" if chosen.scale == "each" else "shared"
@@ -46,16 +46,16 @@ def equation(result: rv.Inspection, chosen: Selection) -> None:
 
 
 def details(result: rv.Inspection, chosen: Selection) -> None:
-    """One of four ways to look closer."""
+    """One of four detailed views."""
     detail = chosen.detail if chosen.detail in DETAILS else "channels"
     st.segmented_control(
-        "Look closer", list(DETAILS), format_func=lambda name: DETAILS[name], required=True, **state.bound("detail", detail)
+        "Details", list(DETAILS), format_func=lambda name: DETAILS[name], required=True, **state.bound("detail", detail)
     )
     {"channels": _channels, "cam": cam, "depth": _depth, "numbers": _numbers}[detail](result, chosen)
 
 
 def _channel(block: rv.BlockInspection, chosen: Selection) -> int | None:
-    """Return the channel asked for, or None for the mean where there is none of that number."""
+    """Return the chosen channel, or None for the mean if the block has no such channel."""
     return chosen.channel_index if chosen.channel_index in range(block.shape[0]) else None
 
 
@@ -106,7 +106,7 @@ def _channels(result: rv.Inspection, chosen: Selection) -> None:
         show.heading(mosaic, level=4)
         show.chart(mosaic, "mosaic", least=viewport.least(TILES), on_click=lambda channel: state.change(channel=channel))
     with one:
-        # Where none is chosen the strongest is an example of what a click opens.
+        # If no channel is chosen, the strongest one shows what a click opens.
         drawn = strongest_channel(block, term) if channel is None else channel
         figure = rv.figures.channel_map(block, term, drawn, show.theme(), width=one_width)
         show.heading(figure, level=4)
@@ -114,7 +114,7 @@ def _channels(result: rv.Inspection, chosen: Selection) -> None:
 
 
 def cam(result: rv.Inspection, chosen: Selection, *, level: int = 4) -> None:
-    """Grad-CAM after the open block, and beside it the photo in colour."""
+    """Grad-CAM after the open block, and next to it the photo in colour."""
     subject = waiting.network(chosen.model, trained=chosen.trained, framing=chosen.framing)
     ground, drawn = results.ground(chosen.image, subject), cells_picker.cells_of(chosen, "smooth")
     figure = rv.figures.cam_overlay(
@@ -127,7 +127,7 @@ def cam(result: rv.Inspection, chosen: Selection, *, level: int = 4) -> None:
     with over:
         show.chart(figure, "cam", least=viewport.least(HALF))
     with beside:
-        alt, few = "The network's input with the photo's own pixels", ground.large.side < PIXELATED
+        alt, few = "The network's input at the resolution of the photo", ground.large.side < PIXELATED
         show.photo(ground.colour, alt, viewport.room(HALF) - COLOURBAR, pixelated=few)
 
 
@@ -140,11 +140,11 @@ def _depth(result: rv.Inspection, chosen: Selection) -> None:
 def _numbers(result: rv.Inspection, chosen: Selection) -> None:
     st.markdown(f"#### Every measure of the {len(result.blocks)} blocks")
     st.caption(
-        f"Block {short(chosen.block)} is open above. Point at a column's name for its meaning and unit. In the file blocks are"
-        " named by their modules, layer2.0 for block 2.0."
+        f"Block {short(chosen.block)} is open above. Point at a column's name for its meaning and unit. In the file, blocks "
+        f"have the names of their modules: layer2.0 is block 2.0."
     )
     table = with_removals(
         waiting.network(chosen.model, trained=chosen.trained, framing=chosen.framing), chosen.image, result
     ).table()
     measure_table(table)
-    st.download_button("Download as CSV", table.to_csv(), f"{result.model}-blocks.csv", "text/csv")
+    st.download_button("Download CSV", table.to_csv(), f"{result.model}-blocks.csv", "text/csv")

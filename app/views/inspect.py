@@ -1,4 +1,4 @@
-"""Inspect: what does each residual block do with this picture? The first page."""
+"""Inspect: what does each residual block do with this image? The first page."""
 
 import streamlit as st
 

@@ -1,4 +1,4 @@
-"""The top of the page: which network, which class, which picture, and what the network says about it."""
+"""The top of the page: the network, the class, the image, and the network's predictions."""
 
 import streamlit as st
 from streamlit.elements.widgets.chat import ChatInputValue
@@ -22,11 +22,14 @@ def header(result: rv.Inspection, chosen: Selection) -> None:
         network_picker.network_picker(chosen)
         _target_picker(result, chosen)
     if not result.weights.trained:
-        st.warning(f"{info.title} is {result.weights.note}. Nothing below was learned.", icon=":material/casino:")
+        st.warning(f"{info.title} is {result.weights.note}. Nothing below was learned from data.", icon=":material/casino:")
+        download_section.trained_instead(chosen)
+    elif result.weights.source == "checkpoint":
+        st.caption(show.escape(f"{info.title}: {result.weights.note}."))
 
 
 def notice() -> None:
-    """What went wrong last, with the way out, and the download that is waited for."""
+    """The last error, with a way out of it, and the download in progress."""
     found = state.notice()
     if found is not None and found.away:
         away_section.wait(found)
@@ -46,7 +49,7 @@ def notice() -> None:
 
 
 def picture(result: rv.Inspection, chosen: Selection) -> None:
-    """The photo and what the network sees of it, the most probable classes, and the ways to another picture."""
+    """The photo and the network's crop of it, the most probable classes, and the controls for another image."""
     subject = waiting.network(chosen.model, trained=chosen.trained, framing=chosen.framing)
     seen, says, other = st.columns([9, 7, 14], gap="medium")
     with seen:
@@ -60,7 +63,7 @@ def picture(result: rv.Inspection, chosen: Selection) -> None:
 
 
 def answer(result: rv.Inspection, key: str) -> None:
-    """The most probable classes, all that there are, and a hint where perhaps none fits."""
+    """The most probable classes, the list of all classes, and a hint if perhaps none fits."""
     figure = rv.figures.predictions(result, 4, show.theme())
     st.markdown(f"##### {show.escape(figure.layout.meta['finding'])}")
     show.chart(figure, key)
@@ -69,10 +72,10 @@ def answer(result: rv.Inspection, key: str) -> None:
 
 
 def upload(field: str) -> None:
-    """Three ways to give a picture of one's own to a field of the selection."""
+    """Three ways to provide an image for a field of the selection."""
     if not embedded.takes_uploads():
         return
-    # A fresh key after each upload empties the widget, so that the same file can be given twice.
+    # A new key after each upload empties the widget, so that the same file can be uploaded twice.
     turn = f"{field}-{st.session_state.setdefault('uploads', 0)}"
     key, pasted, shot = f"upload-{turn}", f"paste-{turn}", f"camera-{turn}"
     st.file_uploader(
@@ -95,16 +98,16 @@ def upload(field: str) -> None:
             width=230,
         )
         camera = st.toggle("Camera", key=f"use-camera-{field}")
-        st.caption("Your photo stays in this server's memory.")
+        st.caption("Your photo is kept in this server's memory only.")
     if camera:
         st.camera_input("Take a photo", key=shot, on_change=_take, args=(shot, field), label_visibility="collapsed", width=480)
 
 
 def upload_types() -> list[str]:
-    """Return the endings that a file picker accepts.
+    """Return the file extensions that a file picker accepts.
 
-    Safari converts HEIC photos to JPEG where a page does not ask for HEIC, which makes the upload work in the same way and
-    faster to decode, so a page in Safari does not ask for it.
+    Safari converts HEIC photos to JPEG if a page does not accept HEIC. The upload then works in the same way and is faster to
+    decode, so a page in Safari does not accept it.
     """
     agent = st.context.headers.get("User-Agent", "")
     converts = "Safari/" in agent and "Chrome/" not in agent  # every browser on a phone of Apple's is Safari inside
@@ -112,7 +115,7 @@ def upload_types() -> list[str]:
 
 
 def gallery(field: str, shown: str, key: str) -> None:
-    """The person's own pictures and the samples, for a field of the selection that shows one of them."""
+    """The person's own images and the samples, for a field of the selection that shows one of them."""
     own = results.own_pictures(shown)
     titles = {name: f"Your photo {len(own) - number}" for number, name in enumerate(own)}
     titles |= {sample.id: sample.title for sample in results.samples().values()}
@@ -146,7 +149,7 @@ def _target_picker(result: rv.Inspection, chosen: Selection) -> None:
 
 
 def _take(key: str, field: str) -> None:
-    """Take a picture from any of the three ways; what is no picture gets a sentence and changes nothing."""
+    """Accept an image from any of the three ways; an invalid one gets a sentence and changes nothing."""
     given = st.session_state[key]
     if given is None:
         return
@@ -168,5 +171,5 @@ def _file(given: UploadedFile | ChatInputValue) -> UploadedFile:
     if isinstance(given, UploadedFile):
         return given
     if not given.files:
-        raise rv.ImageError("That was text: paste a picture, or drop a file above.")
+        raise rv.ImageError("The clipboard contained text, not an image. Paste an image, or drop a file above.")
     return given.files[0]

@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from resnet_viz.analyses.capture import OnBlock, Tape, capture
+from resnet_viz.analyses.capture import Tape, capture
 from resnet_viz.nets.blocks import ShortcutKind
 from resnet_viz.nets.net import Net
+from resnet_viz.progress import OnProgress
 
 Array = NDArray[np.float32]
 
@@ -39,7 +40,7 @@ class Activations:
     logits: Array
 
 
-def activations(net: Net, image: Image.Image, *, on_block: OnBlock | None = None) -> Activations:
+def activations(net: Net, image: Image.Image, *, on_block: OnProgress | None = None) -> Activations:
     """Run one forward pass and keep the four tensors of every block (He et al. 2015, equations 1 and 2)."""
     x = net.preprocess(image)
     twin = net.twin()

@@ -33,7 +33,7 @@ def block_cams(net: Net, image: Image.Image, target: int | str | None = None) ->
 
 
 def cam(output: Tensor, gradient: Tensor) -> Tensor:
-    """(N, C, H, W) twice -> (N, H, W): the maps weighted by their mean gradients, and what of the sum is positive."""
+    """(N, C, H, W) twice -> (N, H, W): the positive part of the sum of the maps, weighted by their mean gradients."""
     weights = at_least_float32(gradient).mean((2, 3))
     return torch.einsum("nc,nchw->nhw", weights, at_least_float32(output.detach())).relu()
 

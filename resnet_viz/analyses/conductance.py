@@ -1,12 +1,11 @@
-"""What does each block carry of the logit? Conductance of all blocks from one sweep, divided between shortcut and branch.
+"""How much of the logit does each block carry? Conductance of all blocks from one sweep, divided into shortcut and branch.
 
-Dhamdhere et al. 2018 (https://arxiv.org/abs/1805.12233, equation 2): along the straight line from a baseline to the picture,
-the gradient of the logit at a layer times the layer's own change, added up. Taken at the whole of a block's output it adds up
-to the logit's difference. At the sum, identity + residual, the change divides into that of the identity and that of the
-residual, exactly.
+Dhamdhere et al. 2018 (https://arxiv.org/abs/1805.12233, equation 2): along the straight line from a baseline to the image, the
+gradient of the logit at a layer is multiplied by the layer's own change, and summed. Over all of a block's output this adds up
+to the difference of the logit. At the sum, identity + residual, the change divides exactly into that of the identity and that
+of the residual.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,17 +19,15 @@ from resnet_viz.analyses.capture import Tape, capture
 from resnet_viz.analyses.context import Explained, explain
 from resnet_viz.analyses.methods import gauss_legendre
 from resnet_viz.nets.net import Net
-
-# (points done, points in all): what it raises cancels the sweep.
-OnPoint = Callable[[int, int], None]
+from resnet_viz.progress import OnProgress
 
 
 @dataclass(frozen=True, eq=False)
 class BlockConductance:
     """One block's conductance, float32 (C, H, W), in logits.
 
-    `total` is at the output. `identity` and `residual` are the two shares at the sum; a plain block has no identity. `delta` is
-    the total's sum minus the logit's difference.
+    `total` is measured at the output; `identity` and `residual` are the two parts at the sum. A plain block has no identity.
+    `delta` is the total's sum minus the logit's difference.
     """
 
     name: str
@@ -41,9 +38,9 @@ class BlockConductance:
 
     @property
     def kink(self) -> float:
-        """What the last ReLU's kink makes of the difference: the total's sum minus that of the shares.
+        """The part of the difference due to the last ReLU: the total's sum minus that of the two parts.
 
-        Between two points of the line a sum may change its sign, where the output's change is not the gradient's.
+        Between two points of the line a sum may change its sign, and there the output's change does not follow the gradient.
         """
         shares = _sum(self.residual) + (0.0 if self.identity is None else _sum(self.identity))
         return _sum(self.total) - shares
@@ -53,7 +50,7 @@ class BlockConductance:
 class Conductance:
     """Every block's conductance, first to last, for one class and one baseline.
 
-    `difference` is logit(image) - logit(baseline); `delta` that of the block that misses it by most.
+    `difference` is logit(image) - logit(baseline); `delta` is that of the block with the largest error.
     """
 
     model: str
@@ -66,7 +63,7 @@ class Conductance:
 
     @property
     def delta(self) -> float:
-        """The largest miss of a block's total, with its sign."""
+        """The largest error of a block's total, with its sign."""
         return max((block.delta for block in self.blocks), key=abs)
 
     @property
@@ -84,15 +81,15 @@ def conductance(
     *,
     baseline: Baseline = "black",
     seed: int = 0,
-    on_point: OnPoint | None = None,
+    on_point: OnProgress | None = None,
 ) -> Conductance:
-    """Sweep the line from a baseline to the picture once and return every block's conductance for a class.
+    """Sweep the line from a baseline to the image once and return every block's conductance for a class (default: predicted).
 
-    The points are those of captum's LayerConductance, whose result at a block's output this equals. By default the predicted
-    class. ValueError for a class that the network does not have, fewer than one step, or an unknown baseline.
+    The points are those of captum's LayerConductance, and the result at a block's output equals its result. ValueError for a
+    class that the network does not have, fewer than one step, or an unknown baseline.
     """
     if steps < 1:
-        raise ValueError(f"steps={steps} is too few: take 1 or more")
+        raise ValueError(f"steps={steps} is too few: choose 1 or more")
     with torch.inference_mode(mode=False), torch.enable_grad():
         explained = explain(net, image, target)
         start = explained.baseline(baseline, seed)
@@ -111,24 +108,24 @@ def conductance(
 
 @dataclass(frozen=True)
 class _Place:
-    """A place's tensors at some points of the line and the gradients there, (N, C, H, W) both."""
+    """The tensors of a place at some points of the line, and the gradients there, both (N, C, H, W)."""
 
     values: Tensor
     gradients: Tensor
 
     def steps(self, before: "_Place | None") -> Tensor:
-        """Gradient at a point times the change to the next, added up from the point before these, (1, C, H, W)."""
+        """Sum of gradient at a point times change to the next, continuing from the point before these, (1, C, H, W)."""
         change = self.values[1:] - self.values[:-1]
         found = torch.einsum("n...,n...->...", self.gradients[:-1], change)[None]
         return found if before is None else found + before.gradients * (self.values[:1] - before.values)
 
     def last(self) -> "_Place":
-        """Return the last point alone, as a copy: a view would keep all of them alive."""
+        """Return the last point alone, as a copy; a view would keep all of them in memory."""
         return _Place(self.values[-1:].clone(), self.gradients[-1:].clone())
 
 
 class _Sweep:
-    """Adds up every place's steps, across the edges of passes too; `totals` by block and place."""
+    """Sums up the steps of every place, also across the boundary between two passes; `totals` by block and place."""
 
     def __init__(self) -> None:
         self.totals: dict[str, dict[str, Tensor]] = {}

@@ -1,4 +1,4 @@
-"""The main job: everything the first page shows, in one forward and one backward pass."""
+"""The main analysis: everything that the first page shows, in one forward and one backward pass."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -15,19 +15,20 @@ from torch import Tensor
 
 from resnet_viz.analyses.activations import Array, array
 from resnet_viz.analyses.cams import cam
-from resnet_viz.analyses.capture import OnBlock, Tape, capture
+from resnet_viz.analyses.capture import Tape, capture
 from resnet_viz.analyses.measures import ForkGradients, Measures, measure
 from resnet_viz.nets.blocks import ShortcutKind
 from resnet_viz.nets.net import Head, Net, WeightsOrigin
+from resnet_viz.progress import OnProgress
 
 Precision = Literal["float32", "float16", "bfloat16", "float64"]
 Record = TypeVar("Record", Tape, ForkGradients)
 
 
 class Prediction(NamedTuple):
-    """A class, its logit, and its probability: the softmax of the logits, or the logit's sigmoid (see `Net.head`).
+    """A class, its logit, and its probability: the softmax of the logits, or the sigmoid of the logit (see `Net.head`).
 
-    A network with a single logit has one prediction: the class that the logit is for, probable or not.
+    A network with a single logit has one prediction: the class of the logit, whatever its probability.
     """
 
     label: str
@@ -40,9 +41,9 @@ class Prediction(NamedTuple):
 class BlockMaps:
     """One block's tensors, float32 (C, H, W).
 
-    `sum` is identity + residual and `output` its ReLU, both exactly. `grad_identity` and `grad_residual` are d logit / dx
+    `sum` is exactly identity + residual, and `output` exactly its ReLU. `grad_identity` and `grad_residual` are d logit / dx
     through the shortcut and through F, and add up to `grad_input`. A plain block has no shortcut: `identity` and
-    `grad_identity` are None, `sum` is the residual. `precision` is the type of number that the network computes in.
+    `grad_identity` are None, and `sum` is the residual. `precision` is the number type that the network computes in.
     """
 
     identity: Array | None
@@ -61,7 +62,7 @@ class BlockMaps:
 
     @property
     def error(self) -> float:
-        """The largest entry of |identity + residual - sum|, added up in the network's own precision."""
+        """The largest entry of |identity + residual - sum|, computed in the network's own precision."""
         made = self.residual if self.identity is None else self.identity + self.residual
         rounded = torch.from_numpy(made).to(getattr(torch, self.precision)).to(torch.from_numpy(made).dtype).numpy()
         return float(np.abs(rounded - self.sum).max())
@@ -121,16 +122,16 @@ class BlockInspection:
     @property
     def _maps(self) -> BlockMaps:
         if self.maps is None:
-            raise ValueError(f"the maps of {self.name} were dropped by Inspection.keeping(): inspect the image again")
+            raise ValueError(f"the maps of {self.name} were dropped by Inspection.keeping(). Inspect the image again")
         return self.maps
 
 
 @dataclass(frozen=True, eq=False)
 class Inspection:
-    """What every block of a network does with one image.
+    """What every block of a network computes for one image.
 
-    `seen` is the crop the network saw, uint8 (H, W, 3); `target` the class whose logit the gradients are of; `predictions`
-    hold every class, best first, and `head` says how their probabilities were made.
+    `seen` is the crop that the network received, uint8 (H, W, 3). The gradients are those of the logit of `target`.
+    `predictions` contain every class, most probable first, and `head` says how the probabilities were computed.
     """
 
     model: str
@@ -155,14 +156,14 @@ class Inspection:
         return maps + self.seen.nbytes + sum(block.cam.nbytes for block in self.blocks)
 
     def block(self, name: str) -> BlockInspection:
-        """Return the block of that name; KeyError names those there are."""
+        """Return the block of that name; KeyError lists the available ones."""
         for block in self.blocks:
             if block.name == name:
                 return block
         raise KeyError(f"{self.title} has no block {name!r}; it has {', '.join(block.name for block in self.blocks)}")
 
     def most_changed(self) -> str:
-        """Name the block whose residual is largest beside its identity; of a plain network, the strongest response."""
+        """Name the block whose residual is largest relative to its identity; for a plain network, the strongest response."""
 
         def size(block: BlockInspection) -> float:
             return block.measures.response_std if block.shortcut == "none" else block.measures.ratio
@@ -172,7 +173,7 @@ class Inspection:
     def table(self) -> pd.DataFrame:
         """Return one row per block with every scalar measure; `resnet_viz.MEANINGS` documents the columns and their units.
 
-        What the target loses without each block is NaN until `AblationSweep.added_to` has added it.
+        The decrease of the target without each block is NaN until `AblationSweep.added_to` has added it.
         """
         rows = [
             {"block": block.name, "stage": block.stage, "shortcut": block.shortcut} | asdict(block.measures)
@@ -182,11 +183,11 @@ class Inspection:
 
     @property
     def has_removals(self) -> bool:
-        """Whether the measures say what the target loses without each block."""
+        """Whether the measures include the decrease of the target without each block."""
         return any(not math.isnan(block.measures.logit_drop) for block in self.blocks)
 
     def keeping(self, *names: str) -> "Inspection":
-        """Return a small copy: all scalars and Grad-CAMs, but the maps of the named blocks alone."""
+        """Return a small copy: all scalars and Grad-CAMs, but only the maps of the named blocks."""
         blocks = tuple(block if block.name in names else replace(block, maps=None) for block in self.blocks)
         return replace(self, blocks=blocks)
 
@@ -196,13 +197,13 @@ def inspect(
     image: Image.Image,
     target: int | str | None = None,
     *,
-    on_block: OnBlock | None = None,
+    on_block: OnProgress | None = None,
 ) -> Inspection:
-    """Take a network apart on an image, block by block, in one forward and one backward pass.
+    """Inspect an image block by block, in one forward and one backward pass.
 
-    `target` is a class index or label, by default the predicted class. `on_block(done, total)` is called after each block
-    of the forward pass; what it raises cancels the inspection. Runs on a twin: no hook touches `net`, and threads may
-    inspect different images at the same time. Raises ValueError for a class that the network does not have.
+    `target` is a class index or label, by default the predicted class. `on_block(done, total)` is called after each block of
+    the forward pass; an exception that it raises cancels the inspection. Everything runs on a twin: no hook touches `net`, and
+    threads may inspect different images at the same time. Raises ValueError for a class that the network does not have.
     """
     return inspect_batch(net, [image], [target], on_block=on_block)[0]
 
@@ -212,16 +213,16 @@ def inspect_batch(
     images: Iterable[Image.Image],
     targets: Sequence[int | str | None],
     *,
-    on_block: OnBlock | None = None,
+    on_block: OnProgress | None = None,
 ) -> list[Inspection]:
-    """Inspect several images, each for a target of its own, in one pass.
+    """Inspect several images, each for its own target, in one pass.
 
-    In evaluation mode no image has to do with another: each gets what it would get alone, to rounding. Images are cropped
-    one after the other, so that an iterator never holds two large ones. Otherwise as `inspect`.
+    In evaluation mode, the images of a batch do not affect one another: each result equals that of the image alone, up to
+    rounding. Images are cropped one at a time, so that an iterator never holds two large ones. Otherwise as `inspect`.
     """
     chosen = [None if target is None else net.class_index(target) for target in targets]
     twin, seen = net.twin(), [net.preprocessing.seen(image) for image in images]
-    # Also where the caller has switched gradients off.
+    # Also if the caller has switched gradients off.
     with torch.inference_mode(mode=False), torch.enable_grad(), capture(twin, on_block) as tapes:
         x = torch.cat([net.preprocessing.normalise(each) for each in seen]).to(net.device)
         logits = twin(x.requires_grad_())
@@ -255,7 +256,7 @@ def _gradients(tapes: list[Tape], logit: Tensor) -> list[ForkGradients]:
     shortcuts = [tape.to_shortcut for tape in tapes if tape.to_shortcut is not None]
     branches = [tape.to_branch for tape in tapes]
     inputs = [tape.input for tape in tapes]
-    # A block's output is often the next block's input, whose gradient is there already.
+    # A block's output is often the next block's input, whose gradient is already computed.
     handed_on = [tape.output is after.input for tape, after in pairwise(tapes)] + [False]
     outputs = [tape.output for tape, next_input in zip(tapes, handed_on, strict=True) if not next_input]
     grads = iter(torch.autograd.grad(logit, [*shortcuts, *branches, *inputs, *outputs]))
@@ -268,7 +269,7 @@ def _gradients(tapes: list[Tape], logit: Tensor) -> list[ForkGradients]:
 
 
 def _one(tapes: list[Tape], gradients: list[ForkGradients], number: int) -> tuple[list[Tape], list[ForkGradients]]:
-    """Return what belongs to one image of a batch, as copies: a view would keep everybody's tensors alive."""
+    """Return the part of one image of a batch, as copies; views would keep the tensors of the whole batch in memory."""
     if len(tapes[0].sum) == 1:
         return tapes, gradients
     return [_picked(tape, number) for tape in tapes], [_picked(grads, number) for grads in gradients]
@@ -281,7 +282,7 @@ def _picked(record: Record, number: int) -> Record:
 
 
 def ranked(net: Net, logits: Tensor) -> tuple[Prediction, ...]:
-    """Name every class for logits (classes,), the likeliest first."""
+    """List every class for logits (classes,), most probable first."""
     order = logits.argsort(descending=True).tolist()
     values, shares = logits.tolist(), net.probabilities(logits).tolist()
     return tuple(Prediction(net.labels[i], i, values[i], shares[i]) for i in order)

@@ -1,4 +1,4 @@
-"""What a network is made of, part by part: the stem, every block and the head, with shapes, layers and costs."""
+"""The architecture of a network, part by part: the stem, every block and the head, with shapes, layers and costs."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from resnet_viz.nets.blocks import ResidualBlock, ShortcutKind, blocks_of
 from resnet_viz.nets.costs import count_parameters
 from resnet_viz.nets.net import Net
 
-COUNTER = "torch.utils.flop_counter.FlopCounterMode, halved: it counts a multiplication and an addition as two"
+COUNTER = "torch.utils.flop_counter.FlopCounterMode, halved, because it counts each multiplication and each addition"
 
 Shape = tuple[int, ...]
 
@@ -22,9 +22,9 @@ Shape = tuple[int, ...]
 class Part:
     """The stem, a block or the head of a network; all parts together are the whole network.
 
-    `name` is "stem", "layer2.0" ... or "head"; `stage` and `shortcut` are the block's, None for stem and head. Shapes are
-    (C, H, W), the head's output (classes,). `layers` are in words and in order, without batch norms, ReLUs and the shortcut's
-    own convolution; `parameters` and `multiply_adds`, those of one image, count everything.
+    `name` is "stem", "layer2.0" ... or "head"; `stage` and `shortcut` are the block's, None for stem and head. Shapes are (C,
+    H, W), the head's output (classes,). `layers` are described in words and in order, without batch norms, ReLUs and the
+    shortcut's own convolution; `parameters` and `multiply_adds`, for one image, include everything.
     """
 
     name: str
@@ -38,10 +38,10 @@ class Part:
 
 
 def architecture(net: Net) -> tuple[Part, ...]:
-    """Take a network apart for an image of the size that it sees, from the stem to the head.
+    """Return the parts of a network for an image of its input size, from the stem to the head.
 
-    Multiply-adds are torch's own count (`COUNTER`), that of the convolutions and linear layers (He et al. 2015, Table 1,
-    "FLOPs"). Nothing is computed: a copy without memory runs on the meta device.
+    Multiply-adds are torch's own count (`COUNTER`) of the convolutions and linear layers (He et al. 2015, Table 1, "FLOPs").
+    Nothing is computed: a copy without memory runs on the meta device.
     """
     twin = net.twin().to("meta")
     blocks = blocks_of(twin)
@@ -60,7 +60,7 @@ def architecture(net: Net) -> tuple[Part, ...]:
 
 
 class _PartTracker(ModuleTracker):
-    """Says which part is running, by hooks on one network: torch's own tracker hooks every module of every thread."""
+    """Tracks which part is running, by hooks on one network: torch's own tracker hooks every module of every thread."""
 
     def __init__(self, blocks: dict[str, ResidualBlock]) -> None:
         super().__init__()

@@ -14,7 +14,7 @@ from tests.servers import app_command, free_port, running
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 # The driver looks at stack traces, for which Chromium would read every script a second time: two seconds a page.
 SCRIPTS = "--js-flags=--no-enable-lazy-source-positions"
-# Chromium's own green picture with a clock, in place of a camera, and nobody has to allow it.
+# Chromium's own green image with a clock, in place of a camera, and nobody has to allow it.
 CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", SCRIPTS, *CAMERA]
 

@@ -103,7 +103,7 @@ def click_point(page: Page, chart: str, point: int) -> None:
 
 
 def alerts(page: Page) -> Locator:
-    """What the page says went wrong, or has to be known; not the hint that perhaps no class fits, which is of the picture."""
+    """What the page says went wrong, or has to be known; not the hint that perhaps no class fits, which is of the image."""
     return page.locator("[data-testid='stAlert']").filter(has_not_text="Perhaps none of the")
 
 
@@ -120,7 +120,7 @@ def complaints(page: Page) -> list[str]:
 
 
 def screenshot(page: Page, name: str) -> None:
-    """Keep a picture of the whole page as an artefact, where RESNET_VIZ_SCREENSHOTS asks for pictures."""
+    """Keep an image of the whole page as an artefact, where RESNET_VIZ_SCREENSHOTS asks for images."""
     if "RESNET_VIZ_SCREENSHOTS" not in os.environ:
         return
     width = page.viewport_size["width"] if page.viewport_size else 1440

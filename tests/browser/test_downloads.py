@@ -151,7 +151,7 @@ def test_a_cut_connection_and_a_lie_about_the_content(page: Page, school: School
     open_app(page, "?model=resnet50")
     press(page, "Download 103 MB")
     alert = page.locator("[data-testid='stAlert']")
-    expect(alert).to_contain_text("the connection was cut after 5 of 47 MB. Try again.", timeout=ARRIVAL)
+    expect(alert).to_contain_text("the connection was interrupted after 5 of 47 MB. Try again.", timeout=ARRIVAL)
     assert not school.left()
     screenshot(page, "download-cut")
     school.mirror.reply = Reply(school.content)

@@ -50,7 +50,7 @@ def test_uploads_and_the_camera_work_with_the_policy(page: Page, refused: list[s
     with page.expect_response(_an_upload):
         page.get_by_role("button", name="Take Photo").click(timeout=30_000)
     settle(page)
-    expect(page.get_by_text("Something went wrong")).to_have_count(0)
+    expect(page.get_by_text("An unexpected error occurred")).to_have_count(0)
     assert refused == []
 
 
@@ -62,7 +62,7 @@ def test_a_file_that_was_removed_is_gone(page: Page, refused: list[str]) -> None
     answers: list[int] = []
     page.on("response", lambda answer: answers.append(answer.status) if answer.request.method == "DELETE" else None)
     open_app(page, "model")
-    page.get_by_text("Use a checkpoint of your own").click()
+    page.get_by_text("Open your own checkpoint").click()
     page.locator(UPLOAD).first.set_input_files({"name": "a.pth", "mimeType": "application/x", "buffer": b"no checkpoint"})
     settle(page)
     assert refused == []

@@ -51,7 +51,7 @@ def test_s05_each_step_is_what_its_operation_makes(make_cifar: MakeNet, make_ima
 
 
 @pytest.mark.parametrize(
-    ("shortcut", "says"), [("A", "every second pixel of x, 16 channels of zeros"), ("B", "1×1 convolution")]
+    ("shortcut", "says"), [("A", "every second pixel of x and appends 16 channels of zeros"), ("B", "1×1 convolution")]
 )
 def test_s05_a_shortcut_that_changes_shapes_is_a_step_of_its_own(
     shortcut: str, says: str, make_cifar: MakeNet, make_image: MakeImage
@@ -74,7 +74,7 @@ def test_s05_a_bottleneck_has_three_convolutions(make_imagenet: Callable[[str], 
     found = walk(make_imagenet("resnet50"), make_image(64, 64), "layer1.1")
     sizes = [step.operation[:3] for step in found.steps if step.name.startswith("conv")]
     assert sizes == ["1×1", "3×3", "1×1"]
-    back = decode(encode(found, Walk), Walk, 2**24)
+    back = decode(encode(found), Walk, 2**24)
     np.testing.assert_array_equal(back.step("sum").values, found.step("sum").values)
 
 

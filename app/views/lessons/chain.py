@@ -1,4 +1,4 @@
-"""The network as a chain of blocks, each a correction to its input; what it would say after each (S9, S17)."""
+"""The network as a chain of blocks, each a correction to its input, and its prediction after each block (S9, S17)."""
 
 from typing import cast
 
@@ -14,7 +14,7 @@ from resnet_viz.figures.theme import short
 
 
 def body() -> str:
-    """The block map, the open block's correction, and the logits decoded after each block."""
+    """The block map, the correction by the open block, and the logits decoded after each block."""
     with lesson.doing():
         image = subject.picture_picker()
         network = subject.network_picker(lambda name: not subject.is_plain(name))
@@ -24,7 +24,7 @@ def body() -> str:
     result = waiting.inspection(network, image, None, block)
     decoded = cast("Lens", waiting.answer(network, "block", "lens", image, None, "lens"))
     figure = rv.figures.block_map(result, "ratio", block, show.theme())
-    # The colours are named beside the arrows below: the room of the legend is theirs.
+    # The colours are explained beside the arrows below, which need the space of the legend.
     below = figure.layout.margin.b
     figure.update_layout(showlegend=False, height=figure.layout.height - below, margin={"b": 0})
     show.chart(figure, "chain-map", on_click=lambda chosen: lesson.change(block=chosen))
@@ -46,15 +46,19 @@ def _sentence(result: rv.Inspection, decoded: Lens, block: str) -> str:
     now, answer = decoded.leaders[place], decoded.leaders[-1]
     last = place == len(decoded.places) - 1
     first = (
-        f"Block {short(block)} is no answer of its own but a correction: F(x) is {m.ratio:.0%} the size of x,"
-        f" {angle(result.block(block)):.0f}° from it."
+        f"Block {short(block)} corrects its input: F(x) has {m.ratio:.0%} of the norm of x, at an angle of "
+        f"{angle(result.block(block)):.0f}° to it."
     )
     if last:
         before = float(shares[place - 1, answer])
-        return f"{first} It is the last: {decoded.labels[answer]} goes from {before:.0%} to {float(shares[-1, answer]):.0%}."
+        return (
+            f"{first} This is the last block: the probability of {decoded.labels[answer]} goes from {before:.0%} to "
+            f"{float(shares[-1, answer]):.0%}."
+        )
     return (
-        f"{first} If the network stopped correcting here it would say {decoded.labels[now]} ({float(shares[place, now]):.0%});"
-        f" at the end it predicts {decoded.labels[answer]} ({float(shares[-1, answer]):.0%})."
+        f"{first} Without the later corrections, the network would predict {decoded.labels[now]} "
+        f"({float(shares[place, now]):.0%}). With all of them it predicts {decoded.labels[answer]} "
+        f"({float(shares[-1, answer]):.0%})."
     )
 
 
@@ -62,7 +66,7 @@ LESSON = Lesson(
     slug="chain",
     title="A chain of corrections",
     question="What is the residual when a network classifies?",
-    do="Click a block of the chain, or go along it with the keys up and down.",
+    do="Click a block of the chain, or move along it with the up and down keys.",
     rows=("S9", "S17"),
     sources=(
         "He et al. 2015, arXiv 1512.03385. Decoding after each block: nostalgebraist 2020, the logit lens; Veit et al. 2016,"

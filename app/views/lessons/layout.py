@@ -1,12 +1,12 @@
-"""The frame around every lesson: question, what to do, what is seen, the sentence, and the way to the next one."""
+"""The layout of every lesson: the question, what to do, the figures, the finding, and the way to the next lesson."""
 
 from pathlib import Path
 
 import streamlit as st
 
-from app import query, show, waiting
+from app import query, results, show, waiting
 from app.state import Selection
-from app.views.lessons.lesson import LESSON, PRESENTING, Lesson, picture
+from app.views.lessons.lesson import LESSON, PRESENTING, Lesson, picture, remember_done
 
 CSS = Path(__file__).with_name("lessons.css")
 
@@ -43,10 +43,11 @@ def show_lesson(lesson: Lesson, track: tuple[Lesson, ...]) -> None:
         with st.container(key="lesson-sentence"):
             st.markdown(show.escape(sentence))
     _foot(lesson)
+    remember_done(each.slug for each in track)
 
 
 def go(lesson: Lesson | None) -> None:
-    """Open a lesson, or the list of all; what belongs to the one before is forgotten, but not the picture."""
+    """Open a lesson, or the list of all lessons. The previous lesson's values are removed from the URL; the image stays."""
     kept = {name: value for name in (PRESENTING, "image") if (value := query.value(name)) is not None}
     st.query_params.from_dict(({LESSON: lesson.slug} if lesson else {}) | kept)
 
@@ -56,13 +57,13 @@ def _head(lesson: Lesson, number: int, track: tuple[Lesson, ...], *, presenting:
         st.caption(f"Lesson {number + 1} of {len(track)} · {show.escape(lesson.title)}")
         st.button("All lessons", key="lesson-all", on_click=go, args=(None,), type="tertiary")
         st.button(
-            "Leave presenting" if presenting else "Present",
+            "Exit presentation" if presenting else "Present",
             key="lesson-present",
             icon=":material/present_to_all:",
             on_click=_present,
             args=(not presenting,),
             type="tertiary",
-            help="Large type for a class; arrow keys go on and back, and the link opens just this.",
+            help="Large type for a class. The arrow keys go to the next and previous lesson, and the link opens this view.",
         )
         before = track[number - 1] if number else None
         after = track[number + 1] if number + 1 < len(track) else None
@@ -81,7 +82,7 @@ def _head(lesson: Lesson, number: int, track: tuple[Lesson, ...], *, presenting:
 def _foot(lesson: Lesson) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="lesson-foot"):
         st.button(
-            f"Open this on the {lesson.page} page",
+            _opens(lesson),
             key="lesson-elsewhere",
             icon=":material/open_in_new:",
             on_click=_elsewhere,
@@ -90,6 +91,15 @@ def _foot(lesson: Lesson) -> None:
         st.caption(show.escape(lesson.sources))
     if st.session_state.pop("lesson_left_for", None):
         st.switch_page(st.session_state["pages"][lesson.page])
+
+
+def _opens(lesson: Lesson) -> str:
+    """Say what the button below a lesson opens: the networks, where the lesson names some, and the page."""
+    models = results.models()
+    titles = [
+        models[value].title for field, value in lesson.elsewhere if field in ("model", "left", "right") and value in models
+    ]
+    return f"Open {' and '.join(titles)} on the {lesson.page} page" if titles else f"Open the {lesson.page} page"
 
 
 def _present(presenting: bool) -> None:  # noqa: FBT001 - a button's callback

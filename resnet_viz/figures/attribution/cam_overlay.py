@@ -27,7 +27,7 @@ def cam_overlay(
 ) -> go.Figure:
     """Draw the block's Grad-CAM over the photo; KeyError for an unknown block.
 
-    `photo` is the network's crop as `Preprocessing.sharp` returns it; without it the network's input lies under the map.
+    `photo` is the network's crop as `Preprocessing.sharp` returns it; without it, the network's input is the background.
     """
     inspected = inspection.block(block)
     rows, columns = inspected.cam.shape
@@ -48,9 +48,9 @@ def cam_overlay(
         overwrite=True,
     )
     label = inspection.target_label
-    finding = f'After block {short(block)} no location has positive evidence for "{label}"'
+    finding = f'After block {short(block)}, no location has positive evidence for "{label}"'
     if peak > 0:
-        finding = f'After block {short(block)} the evidence for "{label}" is strongest {_place(inspected.cam)}'
+        finding = f'After block {short(block)}, the evidence for "{label}" is strongest {_place(inspected.cam)}'
     return finish(
         fig,
         theme,

@@ -9,7 +9,7 @@ from resnet_viz.figures.theme import IDENTITY, LIGHT, PLAIN, RESIDUAL, SUM, Them
 
 
 def conductance_bars(conductance: Conductance, theme: Theme = LIGHT) -> go.Figure:
-    """Draw one stack per block in logits: identity, residual and the last ReLU's part; a line at the logit's difference."""
+    """Draw one stack per block in logits: identity, residual and the last ReLU's part; a line marks the logit's difference."""
     names = [short(block.name) for block in conductance.blocks]
     plain = all(block.identity is None for block in conductance.blocks)
     fig = go.Figure()
@@ -49,23 +49,27 @@ def conductance_bars(conductance: Conductance, theme: Theme = LIGHT) -> go.Figur
         fig,
         theme,
         finding=finding,
-        how_to_read=f"Every block carries the whole difference between the {conductance.baseline} baseline and the picture;"
-        " the stack shows by which path. Grey is what neither path accounts for, because entries of the last ReLU switch on or"
-        " off on the way from the baseline to the image. Rings miss the dashed line by the error of the sum over steps.",
+        how_to_read=f"Every block carries the whole difference between the {conductance.baseline} baseline and the image; "
+        f"the stack shows through which path. Grey is the part of neither path: entries of the last ReLU switch "
+        f"on or off between the baseline and the image. The distance of a ring from the dashed line is the error "
+        f"of the sum over steps.",
         alt=f"{finding}. Total by block in logits: {spoken}. Difference {conductance.difference:.2f}.",
     )
 
 
 def _finding(conductance: Conductance, *, plain: bool) -> str:
     if plain:
-        return f"Without shortcuts F carries all of {conductance.target_label}'s {conductance.difference:+.1f} logits"
+        return f"Without shortcuts, the layers carry all of {conductance.target_label}'s {conductance.difference:+.1f} logits"
     shares = [(_share(block), short(block.name)) for block in conductance.blocks]
     least, most = min(shares), max(shares)
-    return f"The shortcut carries most at block {most[1]} ({most[0]:.0%}) and least at {least[1]} ({least[0]:.0%})"
+    return (
+        f"The shortcut carries the largest part at block {most[1]} ({most[0]:.0%}) and the smallest at block {least[1]} "
+        f"({least[0]:.0%})"
+    )
 
 
 def _share(block: BlockConductance) -> float:
-    """Return the identity's part of both shares' sizes, 0 to 1."""
+    """Return the identity's share of both parts' absolute values, 0 to 1."""
     identity = 0.0 if block.identity is None else abs(_sum(block.identity))
     both = identity + abs(_sum(block.residual))
     return identity / both if both else 0.0

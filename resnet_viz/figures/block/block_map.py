@@ -48,10 +48,10 @@ def block_map(
     scale: ArcScale | None = None,
     ablation: AblationSweep | None = None,
 ) -> go.Figure:
-    """Draw the network as a chain; arcs are wide and strong where `measure` is large, the `selected` block is framed.
+    """Draw the network as a chain; arcs are wide and strong where `measure` is large, and the `selected` block is framed.
 
     `measure` is one of `measures_for(inspection)`, by default the first, or "ablation" with the sweep of the same network,
-    picture and class. `scale` is what `arc_scale` makes for several maps, by default the map's own. Raises ValueError for a
+    image and class. `scale` is the result of `arc_scale` for several maps, by default the map's own. Raises ValueError for a
     measure that the network cannot be drawn by.
     """
     chosen = measure or measures_for(inspection)[0]
@@ -73,7 +73,7 @@ def block_map(
     alt = f"Block map of {inspection.title}, {len(places)} blocks. {finding}. {_spoken(places, values, chosen)}"
     plain = places[0].block.shortcut == "none"
     finish(fig, theme, finding=finding, how_to_read=HOW_TO_READ_PLAIN if plain else HOW_TO_READ, alt=alt)
-    # Where a window too narrow for the whole chain should look.
+    # What a window that is too narrow for the whole chain should scroll to.
     focus = next((place.centre / width for place in places if place.block.name == selected), 0.0)
     return fig.update_layout(meta=fig.layout.meta | {"focus": focus})
 
@@ -102,7 +102,7 @@ def _box(x0: float, x1: float, y0: float, y1: float, fill: str, line: str, width
 
 
 def _line(places: list[Place], width: int) -> Iterator[dict[str, Any]]:
-    """The identity path: unbroken, dotted where a shortcut changes the shape, grey between the blocks of a plain network."""
+    """The identity path: solid, dotted where a shortcut changes the shape, grey between the blocks of a plain network."""
     x = 8.0
     for place in places:
         plain = place.block.shortcut == "none"
@@ -204,12 +204,12 @@ def _legend(fig: go.Figure, places: list[Place], measure: MapMeasure) -> None:
     for name, line in lines:
         fig.add_trace(go.Scatter(x=[None], y=[None], mode="lines", line=line, name=name, hoverinfo="skip"))
     ring = {"symbol": "circle-open", "size": 13, "color": SUM, "line": {"width": 2.5}}
-    name = "output, bar = share that the ReLU cuts" if plain else "sum, bar = share that the ReLU cuts"
+    name = "output, bar = share that the ReLU zeroes" if plain else "sum, bar = share that the ReLU zeroes"
     fig.add_trace(go.Scatter(x=[None], y=[None], mode="markers", marker=ring, name=name, hoverinfo="skip"))
 
 
 def _targets(places: list[Place], values: list[float], measure: MapMeasure) -> go.Scatter:
-    """Invisible squares, three a block, that the mouse can point at and click."""
+    """Invisible squares, three per block, that receive clicks and show the hover text."""
     rows = [(place, value, y) for place, value in zip(places, values, strict=True) for y in (70, 130, 200)]
     still = {"marker": {"opacity": 0}}
     return go.Scatter(
@@ -274,7 +274,7 @@ def _finding(inspection: Inspection, values: list[float], measure: MapMeasure) -
     if measure != "ablation":
         return f"{start} at block {most[1]} and least at {least[1]}"
     if most[0] <= 0:
-        return f"Without F(x) of any block the logit of {inspection.target_label} does not fall"
+        return f"The logit of {inspection.target_label} does not fall without F(x) of any block"
     rises = f"; without that of block {least[1]} it rises by {-least[0]:.2f}" if least[0] < 0 else ""
     return f"{start} of block {most[1]}, by {most[0]:.2f}{rises}"
 

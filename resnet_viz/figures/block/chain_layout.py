@@ -1,4 +1,4 @@
-"""Where each block of a network stands when the network is drawn as a chain, in pixels from left to right."""
+"""The position of each block of a network that is drawn as a chain, in pixels from left to right."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ WIDEST, NARROWEST, COMFORTABLE = 94.0, 62.0, 900
 
 @dataclass(frozen=True)
 class Place:
-    """A block's column of width `step` about `centre`; its arc goes from `start` to `end`, where the sum is."""
+    """A block's column of width `step` around `centre`; its arc goes from `start` to `end`, the position of the sum."""
 
     block: BlockInspection
     centre: float
@@ -18,17 +18,17 @@ class Place:
 
     @property
     def start(self) -> float:
-        """Where the residual branch leaves the line."""
+        """The position where the residual branch leaves the line."""
         return self.centre - 0.33 * self.step
 
     @property
     def end(self) -> float:
-        """Where it is added."""
+        """The position where it is added."""
         return self.centre + 0.3 * self.step
 
 
 def places_of(inspection: Inspection) -> list[Place]:
-    """Give every block its place: stages stand apart, and a deep network takes the width that its blocks need."""
+    """Give every block its position: stages are separated, and a deep network takes the width that its blocks need."""
     step = min(WIDEST, max(NARROWEST, COMFORTABLE / len(inspection.blocks)))
     places: list[Place] = []
     x = float(LEFT)

@@ -1,4 +1,4 @@
-"""The scalar measures of every block against depth, one panel a question, blocks from first to last along x."""
+"""The scalar measures of every block by depth, one panel per question, blocks from first to last along x."""
 
 import math
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ PANELS = (
     MeasurePanel("Does F point along x?", ("cosine",), "cos(x, F)"),
     MeasurePanel("How strongly does F respond?", ("response_std",), "standard deviation"),
     MeasurePanel("How does the gradient divide?", ("grad_identity_norm", "grad_residual_norm"), "L2 norm", "log"),
-    MeasurePanel("How much does the ReLU cut?", ("cut",), "share of entries"),
+    MeasurePanel("How much does the ReLU zero?", ("cut",), "share of entries"),
 )
 COLOURS = {
     "identity_norm": IDENTITY,
@@ -81,7 +81,8 @@ def measures_by_depth(inspection: Inspection, selected: str | None = None, theme
         fig,
         theme,
         finding=finding,
-        how_to_read="Blue circles are the identity path, diamonds the residual branch; blocks run from image to classes.",
+        how_to_read="Blue circles are the identity path, diamonds the residual branch. Blocks are ordered from input to "
+        "output.",
         alt=f"{finding}. Six charts by block: {', '.join(panel.title for panel in PANELS)}",
     )
 
@@ -104,7 +105,7 @@ def _finding(inspection: Inspection) -> str:
     table = inspection.table()
     if table["ratio"].isna().all():
         trend = table["response_std"]
-        return f"Without shortcuts the response of F goes from {trend.iloc[0]:.2f} to {trend.iloc[-1]:.2f}"
+        return f"Without shortcuts, the standard deviation of F(x) goes from {trend.iloc[0]:.2f} to {trend.iloc[-1]:.2f}"
     larger = int((table["ratio"] > 1).sum())
     against = int((table["cosine"] < 0).sum())
     return f"F is larger than x in {larger} of {len(table)} blocks, and points against it in {against}"

@@ -1,4 +1,4 @@
-"""The gradient at every block's input against depth, on a logarithmic scale: through the shortcut, through F, and in all."""
+"""The gradient at every block's input by depth, on a logarithmic scale: through the shortcut, through F, and the total."""
 
 import math
 
@@ -12,13 +12,13 @@ from resnet_viz.figures.theme import GRADIENT, IDENTITY, LIGHT, PLAIN, RESIDUAL,
 def gradient_flow(
     gradients: Gradients, beside: Gradients | None = None, selected: str | None = None, theme: Theme = LIGHT
 ) -> go.Figure:
-    """Draw the three norms by block, and another network's whole gradient `beside` them on the same scale.
+    """Draw the three norms by block, and another network's total gradient `beside` them on the same scale.
 
-    x is the block's place from first (0) to last (1), so that networks of different depth fit under one another.
+    x is the position of the block from first (0) to last (1), so that networks of different depth can be compared.
     """
     fig = go.Figure()
     plain = all(block.kind == "none" for block in gradients.blocks)
-    lines = [("in all", "total", GRADIENT, "circle", 3.0)]
+    lines = [("total", "total", GRADIENT, "circle", 3.0)]
     if not plain:
         lines += [
             ("through the shortcut", "shortcut", IDENTITY, "square", 2.0),
@@ -29,7 +29,7 @@ def gradient_flow(
         fig.add_trace(_line(gradients, values, name, {"color": colour, "width": width}, symbol))
     if beside is not None:
         values = [block.total for block in beside.blocks]
-        fig.add_trace(_line(beside, values, f"{_name(beside)}, in all", {"color": PLAIN, "width": 3, "dash": "dash"}, "x"))
+        fig.add_trace(_line(beside, values, f"{_name(beside)}, total", {"color": PLAIN, "width": 3, "dash": "dash"}, "x"))
     names = [short(block.name) for block in gradients.blocks]
     every = math.ceil(len(names) / 18)
     fig.update_layout(
@@ -56,7 +56,7 @@ def gradient_flow(
         theme,
         finding=finding,
         how_to_read="Read from right to left: the gradient starts at the classes and runs back to the image.",
-        alt=f"{finding}. Norm of the whole gradient by block: {spoken}.",
+        alt=f"{finding}. Norm of the total gradient by block: {spoken}.",
     )
 
 

@@ -1,4 +1,4 @@
-"""The gradient's norm at every parameter, bars grouped by block from image to classes, on a logarithmic scale."""
+"""The norm of the gradient of every parameter, bars grouped by block from input to output, on a logarithmic scale."""
 
 import math
 
@@ -8,12 +8,12 @@ from resnet_viz.analyses.gradients import Gradients
 from resnet_viz.figures.log_axis import log_axis
 from resnet_viz.figures.theme import GRADIENT, LIGHT, Theme, finish, short
 
-# One colour, for all are gradients; the hatching says what a parameter is, and can be told apart where shades can't.
+# One colour, because all are gradients; the hatching marks the kind of parameter and is visible without colours.
 KINDS = {"convolutions": "", "batch norms": "/", "head": "x"}
 
 
 def parameter_gradients(gradients: Gradients, theme: Theme = LIGHT) -> go.Figure:
-    """Draw a bar a parameter: the L2 norm divided by the root of how many numbers it holds, so that large ones compare."""
+    """Draw one bar per parameter: the L2 norm divided by the square root of its number of elements, for comparable sizes."""
     rows = gradients.parameters.assign(
         place=lambda table: table["block"].map(lambda name: short(str(name))),
         rms=lambda table: table["norm"] / table["size"] ** 0.5,
@@ -79,4 +79,4 @@ def _kind(block: str, parameter: str) -> str:
 
 def _finding(sizes: list[float], places: list[str], names: list[str]) -> str:
     known = [(size, f"{place} {name}") for size, place, name in zip(sizes, places, names, strict=True) if math.isfinite(size)]
-    return f"The gradient is largest at {max(known)[1]} and smallest at {min(known)[1]}"
+    return f"The gradient is largest for {max(known)[1]} and smallest for {min(known)[1]}"

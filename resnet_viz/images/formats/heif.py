@@ -1,11 +1,11 @@
-"""AVIF and HEIC: boxes that hold coded images and say how a picture is put together from them (ISO/IEC 23008-12)."""
+"""AVIF and HEIC: boxes that hold coded images and say how an image is put together from them (ISO/IEC 23008-12)."""
 
 from resnet_viz.images.formats import av1
 from resnet_viz.images.formats.boxes import Box, Items, children, read_items
 from resnet_viz.images.formats.stripped import Stripped, check_count
 from resnet_viz.images.limits import MAX_PIXELS
 
-_MAX_DECODED = 4 * MAX_PIXELS  # of a picture, its tiles, which reach over its edges, and the same again for transparency
+_MAX_DECODED = 4 * MAX_PIXELS  # of an image, its tiles, which reach over its edges, and the same again for transparency
 _MAX_CODED = 2 * MAX_PIXELS  # of one AV1 image, whose size inside may be a little larger than declared
 _LEAST_COST = 4_096  # pixels that take as long to decode as it takes to begin with an image
 _MAX_DEPTH = 4
@@ -47,7 +47,7 @@ def _still(data: bytes) -> tuple[bytes, Items]:
 
 
 def _checked_size(items: Items, file_bytes: int) -> tuple[int, int]:
-    """Return the picture's size; ValueError where what is decoded for it is far more than that."""
+    """Return the image's size; ValueError where what is decoded for it is far more than that."""
     used = sum(end - start for places in items.places.values() for start, end in places)
     check_count(used, file_bytes + _SPARE_BYTES, "bytes of coded images")
     pixels = 0

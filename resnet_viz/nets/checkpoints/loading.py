@@ -18,7 +18,7 @@ from resnet_viz.nets.checkpoints.verdicts import Verdict, judge
 from resnet_viz.nets.net import Net, WeightsOrigin, pick_device
 from resnet_viz.nets.preprocessing import Preprocessing
 
-# Pixels of the picture that shows whether a network computes numbers at all: five stages halve it once each.
+# Pixels of the image that shows whether a network computes numbers at all: five stages halve it once each.
 PROBE_SIZE = 64
 
 

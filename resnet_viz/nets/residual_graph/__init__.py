@@ -13,7 +13,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from resnet_viz.nets.residual_graph.activations import give_modules
+from resnet_viz.nets.residual_graph.activation_modules import give_modules
 from resnet_viz.nets.residual_graph.choosing import choose_blocks
 from resnet_viz.nets.residual_graph.copying import evaluation_copy, unwrapped
 from resnet_viz.nets.residual_graph.finding import Hidden, find_additions

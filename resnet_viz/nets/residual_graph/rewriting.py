@@ -4,9 +4,9 @@ import operator
 
 from torch import fx, nn
 
-from resnet_viz.nets.residual_graph.activations import is_activation_module, mark_overwritable
+from resnet_viz.nets.residual_graph.activation_modules import is_activation_module, mark_overwritable
+from resnet_viz.nets.residual_graph.block_naming import block_names, stages
 from resnet_viz.nets.residual_graph.finding import Addition, parameters_of
-from resnet_viz.nets.residual_graph.naming import block_names, stages
 from resnet_viz.nets.residual_graph.network import BlockFacts, GraphBlock
 from resnet_viz.nets.residual_graph.shortcuts import shortcut_kind
 

@@ -1,4 +1,4 @@
-"""Pictures as addresses that carry their own bytes, so that a figure or a style sheet needs no second request."""
+"""Images as data URLs, so that a figure or a style sheet needs no second request."""
 
 import base64
 import io
@@ -8,9 +8,9 @@ from PIL import Image
 
 
 def data_url(picture: Image.Image, kind: Literal["PNG", "JPEG"] = "PNG") -> str:
-    """Encode a picture as a data URL: PNG without loss, or JPEG of quality 80.
+    """Encode an image as a data URL: lossless PNG, or JPEG of quality 80.
 
-    A sheet of sixteen tiles of 92 pixels takes 23 ms so, and 230 ms at the highest compression, which saves 12% of the bytes.
+    A sheet of sixteen tiles of 92 pixels takes 23 ms, and 230 ms at the highest compression, which saves 12% of the bytes.
     """
     buffer = io.BytesIO()
     options = {"compress_level": 3} if kind == "PNG" else {"quality": 80}

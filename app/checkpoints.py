@@ -11,6 +11,7 @@ from app import middleware, parsers, sessions
 from resnet_viz.nets.checkpoints.loading import Checkpoint, read_checkpoint
 from resnet_viz.nets.costs import count_parameters
 from resnet_viz.nets.memory import check_memory
+from resnet_viz.nets.net import Head
 from resnet_viz.nets.preprocessing import Preprocessing
 
 MOST_PER_SESSION = 2
@@ -159,12 +160,14 @@ def _take_in(checkpoint: Checkpoint, file: str, architecture: str | None) -> str
     return checkpoint.name
 
 
-def configure(name: str, labels: Sequence[str], preprocessing: Preprocessing, architecture: str) -> None:
+def configure(
+    name: str, labels: Sequence[str], preprocessing: Preprocessing, architecture: str, head: Head = "softmax"
+) -> None:
     """Rebuild the network; rv.CheckpointError for the wrong number of labels or too large a crop, which changes nothing."""
     before = own()[name]
     net = before.checkpoint.net(labels, preprocessing=preprocessing, architecture=architecture)
     check_memory(net)
-    titled = replace(net, title=before.net.title)
+    titled = replace(net, title=before.net.title, head=head)
     if architecture == before.architecture:
         # What was decided, and how clearly, stays true of it.
         titled = replace(titled, weights=before.net.weights)

@@ -133,6 +133,9 @@ def test_settings_make_the_network_anew_and_wrong_ones_change_nothing(checkpoint
     net = checkpoints.own()[name].net
     assert net.preprocessing == preprocessing
     assert net.labels[3] == "name 3"
+    assert net.head == "softmax"
+    checkpoints.configure(name, net.labels, preprocessing, "CIFAR ResNet-8 B", "sigmoid")
+    assert checkpoints.own()[name].net.head == "sigmoid"
     assert net.title == before.net.title
 
 

@@ -10,6 +10,7 @@ from app.state import Selection
 from resnet_viz.nets.cifar import CIFAR10_LABELS
 from resnet_viz.nets.labels import LIMIT as LABELS_LIMIT
 from resnet_viz.nets.labels import LabelsError, parse_labels
+from resnet_viz.nets.net import Head
 from resnet_viz.nets.official import best_weights
 from resnet_viz.nets.preprocessing import LARGEST, Preprocessing
 
@@ -74,7 +75,9 @@ def _take(key: str) -> None:
 
 def _choice(waiting: Pending) -> None:
     """Offer the networks that fit a file where it does not tell them apart."""
-    st.info(show.escape(waiting.sentence.split(": choose one")[0].split(" Choose one")[0] + "."), icon=":material/help:")
+    st.info(
+        show.escape(waiting.sentence.split(": choose one")[0].split(" Choose one")[0].rstrip(".") + "."), icon=":material/help:"
+    )
     with st.form("checkpoint-choice", border=False):
         candidate = st.selectbox(f"Read {show.escape(waiting.file)} as", waiting.candidates)
         with st.container(horizontal=True):
@@ -120,9 +123,21 @@ def _settings(mine: Own) -> None:
             choices,
             help="The tensors fit each of these. The default is the one that the batch norms tell from the others.",
         )
+        several = st.checkbox(
+            "Several classes can be correct at once",
+            mine.net.head == "sigmoid",
+            disabled=layout.classes == 1,
+            help="Each probability is then the sigmoid of its own logit. Otherwise they are the softmax of all logits.",
+        )
         applied = st.form_submit_button("Apply", type="primary")
     if applied:
-        _apply(mine, (int(resize), int(crop), mean, std), (FILE if file else source, file), architecture)
+        _apply(
+            mine,
+            (int(resize), int(crop), mean, std),
+            (FILE if file else source, file),
+            architecture,
+            "sigmoid" if several else "softmax",
+        )
     with st.container(horizontal=True, vertical_alignment="center"):
         st.page_link(st.session_state["pages"]["Inspect"], label="Inspect an image with it", icon=":material/arrow_forward:")
         st.button("Remove this checkpoint", on_click=_forget, args=(mine.net.name,))
@@ -148,11 +163,13 @@ def _label_sources(mine: Own) -> list[str]:
     return [KEEP, *own, NUMBERS, *([known[classes]] if classes in known else [])]
 
 
-def _apply(mine: Own, numbers: tuple[int, int, str, str], names: tuple[str, UploadedFile | None], architecture: str) -> None:
+def _apply(
+    mine: Own, numbers: tuple[int, int, str, str], names: tuple[str, UploadedFile | None], architecture: str, head: Head
+) -> None:
     resize, crop, mean, std = numbers
     try:
         preprocessing = Preprocessing(resize, crop, _three(mean), _three(std), mine.net.preprocessing.interpolation)
-        checkpoints.configure(mine.net.name, _labels(mine, *names), preprocessing, architecture)
+        checkpoints.configure(mine.net.name, _labels(mine, *names), preprocessing, architecture, head)
     except (rv.CheckpointError, LabelsError, ValueError) as error:
         st.error(show.escape(str(error)), icon=":material/error:")
     else:

@@ -15,12 +15,13 @@ class PreActivationBlock(ResidualBlock):
 
     conv1: nn.Conv2d
     conv2: nn.Conv2d
-    downsample: nn.Module | None = None
+    downsample: nn.Module | None
 
     def __init__(self, layers: int) -> None:
         super().__init__()
         self._open()
         self.layers = layers
+        self.downsample = None
         self.projects_input = False
         for number in range(2, layers + 1):
             self.add_module(f"relu{number}", nn.ReLU())

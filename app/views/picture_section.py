@@ -27,6 +27,8 @@ def header(result: rv.Inspection, chosen: Selection) -> None:
     if not result.weights.trained:
         st.warning(f"{info.title} is {result.weights.note}. Nothing below was learned from data.", icon=":material/casino:")
         download_section.trained_instead(chosen)
+    elif result.weights.source == "checkpoint":
+        st.caption(show.escape(f"{info.title}: {result.weights.note}."))
 
 
 def notice() -> None:

@@ -1,6 +1,6 @@
-"""What looking into a network costs beside the bare pass, and what the peers take for the same work: `make bench`.
+"""The cost of an analysis relative to the bare pass, and the cost of the same work in other libraries: `make bench`.
 
-Prints ratios, never times, writes them to RESULTS.md beside this file, and exits with status 1 where a limit is broken.
+Prints ratios, never times, writes them to RESULTS.md in this folder, and exits with status 1 if a limit is exceeded.
 """
 
 import sys
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-# Started as a script, Python looks for imports in this folder: the repository's own modules are one above.
+# A script imports from its own folder: the repository's own modules are one folder above.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.contest import Row, Work, compete

@@ -24,6 +24,7 @@ analyses/inspection.py, figures/block/block_map.py.
 
 from resnet_viz import figures
 from resnet_viz.analyses.ablation import Ablation, ablate, ablation_sweep
+from resnet_viz.analyses.accuracy import Accuracy, Answer, accuracy
 from resnet_viz.analyses.activations import Activations, activations
 from resnet_viz.analyses.attribution import Attribution, attribute
 from resnet_viz.analyses.cams import block_cams
@@ -52,7 +53,9 @@ __all__ = [
     "MEANINGS",
     "METHODS",
     "Ablation",
+    "Accuracy",
     "Activations",
+    "Answer",
     "Attribution",
     "Autocorrelation",
     "BlockConductance",
@@ -80,6 +83,7 @@ __all__ = [
     "WeightsError",
     "ablate",
     "ablation_sweep",
+    "accuracy",
     "activations",
     "attribute",
     "block_cams",

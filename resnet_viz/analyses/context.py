@@ -45,15 +45,12 @@ class Explained:
     @property
     def batch(self) -> int:
         """How many images of this size go into one pass on this device."""
-        return self._fitting(CPU_PIXELS)
+        return batch_of(self.x)
 
     @property
     def kept_batch(self) -> int:
         """How many images go into one pass that keeps every block's tensors: half as many pixels."""
-        return self._fitting(CPU_PIXELS // 2)
-
-    def _fitting(self, pixels: int) -> int:
-        return batch_of(self.x, pixels)
+        return batch_of(self.x, CPU_PIXELS // 2)
 
     @property
     def range(self) -> float:

@@ -16,6 +16,7 @@ from resnet_viz.analyses.deletions import Deletions, deletions
 from resnet_viz.analyses.gradients import Gradients, gradients
 from resnet_viz.analyses.inspection import Inspection, inspect, inspect_batch
 from resnet_viz.analyses.logit_lens import Lens, lens
+from resnet_viz.analyses.passage import Passage, passage
 from resnet_viz.analyses.path_gradients import PathLengths, PathSamples, path_gradients, path_samples
 from resnet_viz.analyses.receptive_field import ReceptiveFields, receptive_fields
 from resnet_viz.analyses.refinement import Refinement, refinement
@@ -155,6 +156,10 @@ def _lens(task: Task) -> Lens:
     return lens(task.net, task.image, on_block=task.step)
 
 
+def _passage(task: Task) -> Passage:
+    return passage(task.net, task.image, on_block=task.step)
+
+
 def _walk(task: Task) -> Walk:
     return walk(task.net, task.image, str(task.job.option("block")))
 
@@ -252,6 +257,7 @@ JOB_TYPES: dict[str, JobType] = {
     "refinement": JobType(_refinement),
     "shattered gradients": JobType(_shattered_gradients),
     "loss landscape": JobType(_loss_landscape),
+    "passage": JobType(_passage),
     "walk": JobType(_walk),
     "orders": JobType(_orders),
     "signal": JobType(_signal),

@@ -13,6 +13,7 @@ from resnet_viz.figures.block.block_map import block_map
 from resnet_viz.figures.block.channel_mosaic import channel_map, channel_mosaic
 from resnet_viz.figures.block.comparison_by_depth import comparison_by_depth
 from resnet_viz.figures.block.comparison_equation import comparison_equation
+from resnet_viz.figures.block.lens_by_block import lens_by_block
 from resnet_viz.figures.block.measures_by_depth import measures_by_depth
 from resnet_viz.figures.block.predictions import predictions
 from resnet_viz.figures.gradients.gradient_flow import gradient_flow
@@ -64,6 +65,7 @@ __all__ = [
     "gradient_autocorrelation",
     "gradient_flow",
     "gradient_norms",
+    "lens_by_block",
     "lens_lines",
     "loss_contours",
     "loss_so_far",

@@ -1,4 +1,4 @@
-"""The whole track as a teacher walks it in front of a class: presenting, by keyboard alone, the first lesson to the last."""
+"""All lessons as a teacher shows them to a class: presenting, by keyboard alone, from the first lesson to the last."""
 
 from playwright.sync_api import Page, expect
 
@@ -37,7 +37,7 @@ TRACK: dict[str, tuple[str, tuple[str, ...]]] = {
 
 
 def reach(page: Page, selector: str, key: str = "Tab") -> None:
-    """Press a key until something that is meant has the focus."""
+    """Press a key until the intended element has the focus."""
     for _ in range(60):
         page.keyboard.press(key)
         if page.evaluate("selector => document.activeElement.matches(selector)", selector):

@@ -9,25 +9,26 @@ from weakref import WeakSet
 import resnet_viz as rv
 from app import middleware, parsers, sessions
 from resnet_viz.nets.checkpoints.loading import Checkpoint, read_checkpoint
-from resnet_viz.nets.checkpoints.wiring import Wiring
 from resnet_viz.nets.costs import count_parameters
 from resnet_viz.nets.memory import check_memory
+from resnet_viz.nets.net import Head
 from resnet_viz.nets.preprocessing import Preprocessing
 
 MOST_PER_SESSION = 2
 MOST_BYTES = 2 * 2**30
+FULL = "This server's memory for checkpoints is full. Try again later, or run ResNet Viz on your own machine."
 
 
 @dataclass(frozen=True)
 class Own:
-    """A checkpoint of this session, the name of its file, and the network built from it with a wiring.
+    """A checkpoint of this session, the name of its file, and the architecture that it was read as.
 
     `revision` distinguishes it from every other network of the session, also of the same file.
     """
 
     checkpoint: Checkpoint
     file: str
-    wiring: Wiring
+    architecture: str
     net: rv.Net
     revision: str
 
@@ -51,11 +52,26 @@ class Own:
         )
 
 
+@dataclass(frozen=True)
+class Pending:
+    """A file of this session that several networks fit: why a choice is needed, and what there is to choose.
+
+    `checkpoint` is None where the choice is between several networks in the file, which is then read again.
+    """
+
+    file: str
+    data: bytes
+    checkpoint: Checkpoint | None
+    sentence: str
+    candidates: tuple[str, ...]
+
+
 # The checkpoints that are held, and those still in use after they were released, so that the bounds cover all of them.
 _alive: WeakSet[Checkpoint] = WeakSet()
 _adding = threading.Lock()
 _revisions = count()
 _held: dict[str, dict[str, Own]] = {}
+_pending: dict[str, Pending] = {}
 _browsers: dict[str, str] = {}
 
 
@@ -72,13 +88,62 @@ def own() -> dict[str, Own]:
     return _held[session]
 
 
-def add(data: bytes, file: str) -> str:
+def pending() -> Pending | None:
+    """Return this session's file that waits for a choice."""
+    return _pending.get(sessions.name())
+
+
+def add(data: bytes, file: str, part: str | None = None) -> str:
     """Add a checkpoint, which may remove the session's oldest; returns its name.
 
-    rv.CheckpointError with a sentence for an invalid file, and if the server has no room.
+    rv.CheckpointError with a sentence for an invalid file, and if the server has no room. If several networks fit, its
+    `candidates` are those, and the file waits in `pending` until `choose` is called.
     """
-    checkpoint = read_checkpoint(data, extractor=parsers.parsers().extract)
-    net = replace(checkpoint.net(), title=f"Your {checkpoint.layout.title}")
+    _pending.pop(sessions.name(), None)
+    try:
+        checkpoint = read_checkpoint(data, part, extractor=parsers.parsers().extract)
+    except rv.CheckpointError as error:
+        if part is None:
+            _wait(Pending(file, data, None, str(error), error.candidates))
+        raise
+    try:
+        return _take_in(checkpoint, file, None)
+    except rv.CheckpointError as error:
+        _wait(Pending(file, b"", checkpoint, str(error), error.candidates))
+        raise
+
+
+def choose(candidate: str) -> str:
+    """Take the file that waits in as one of its candidates; returns its name. rv.CheckpointError as `add`."""
+    waiting = _pending[sessions.name()]
+    if waiting.checkpoint is None:
+        return add(waiting.data, waiting.file, candidate)
+    name = _take_in(waiting.checkpoint, waiting.file, candidate)
+    cancel()
+    return name
+
+
+def cancel() -> None:
+    """Let go of the file that waits for a choice."""
+    _pending.pop(sessions.name(), None)
+
+
+def _wait(waiting: Pending) -> None:
+    if not waiting.candidates:
+        return
+    with _adding:
+        others = sum(_weight(other) for session, other in _pending.items() if session != sessions.name())
+        if others + _weight(waiting) + sum(other.nbytes for other in _alive) > MOST_BYTES:
+            raise rv.CheckpointError(FULL)
+        _pending[sessions.name()] = waiting
+
+
+def _weight(waiting: Pending) -> int:
+    return len(waiting.data) + (waiting.checkpoint.nbytes if waiting.checkpoint else 0)
+
+
+def _take_in(checkpoint: Checkpoint, file: str, architecture: str | None) -> str:
+    net = checkpoint.net(architecture=architecture)
     check_memory(net)
     held = own()
     oldest = next(iter(held)) if len(held) >= MOST_PER_SESSION else ""
@@ -86,22 +151,27 @@ def add(data: bytes, file: str) -> str:
     with _adding:
         freed = held[making_room].checkpoint.nbytes if making_room else 0
         if sum(other.nbytes for other in _alive) - freed + checkpoint.nbytes > MOST_BYTES:
-            raise rv.CheckpointError(
-                "This server's memory for checkpoints is full. Try again later, or run ResNet Viz on your own machine."
-            )
+            raise rv.CheckpointError(FULL)
         held.pop(making_room, None)
         _alive.add(checkpoint)
-    held[checkpoint.name] = Own(checkpoint, middleware.safe_name(file), checkpoint.wiring, net, _revision())
+    read_as = architecture or checkpoint.layout.name(checkpoint.decide().chosen)
+    titled = replace(net, title=f"Your {checkpoint.layout.title}")
+    held[checkpoint.name] = Own(checkpoint, middleware.safe_name(file), read_as, titled, _revision())
     return checkpoint.name
 
 
-def configure(name: str, labels: Sequence[str], preprocessing: Preprocessing, wiring: Wiring) -> None:
+def configure(
+    name: str, labels: Sequence[str], preprocessing: Preprocessing, architecture: str, head: Head = "softmax"
+) -> None:
     """Rebuild the network; rv.CheckpointError for the wrong number of labels or too large a crop, which changes nothing."""
     before = own()[name]
-    chosen = None if wiring == before.checkpoint.wiring else wiring
-    net = before.checkpoint.net(labels, preprocessing=preprocessing, wiring=chosen)
+    net = before.checkpoint.net(labels, preprocessing=preprocessing, architecture=architecture)
     check_memory(net)
-    own()[name] = replace(before, wiring=wiring, net=replace(net, title=before.net.title), revision=_revision())
+    titled = replace(net, title=before.net.title, head=head)
+    if architecture == before.architecture:
+        # What was decided, and how clearly, stays true of it.
+        titled = replace(titled, weights=before.net.weights)
+    own()[name] = replace(before, architecture=architecture, net=titled, revision=_revision())
 
 
 def forget(name: str) -> None:
@@ -126,6 +196,7 @@ def _of_browser(browser: str) -> dict[str, Own]:
 
 def _leave(session: str) -> None:
     _held.pop(session, None)
+    _pending.pop(session, None)
     _browsers.pop(session, None)
 
 

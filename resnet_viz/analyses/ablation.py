@@ -241,8 +241,11 @@ def probabilities(logits: Array, head: Head) -> Array:
 
 
 @contextmanager
-def faded(twin: nn.Module, scales: Mapping[str, float]) -> Iterator[None]:
-    """Make the named blocks of a twin compute identity + scale F(x) while the context is open."""
+def faded(twin: nn.Module, scales: Mapping[str, float | Tensor]) -> Iterator[None]:
+    """Make the named blocks of a twin compute identity + scale F(x) while the context is open.
+
+    A scale is a number, or a tensor (N,) with one number for each image of the batch.
+    """
     blocks = blocks_of(twin)
     with ExitStack() as hooks:
         for name, scale in scales.items():
@@ -251,13 +254,14 @@ def faded(twin: nn.Module, scales: Mapping[str, float]) -> Iterator[None]:
         yield
 
 
-def _fade(block: ResidualBlock, scale: float) -> Iterator[RemovableHandle]:
+def _fade(block: ResidualBlock, factor: float | Tensor) -> Iterator[RemovableHandle]:
     inputs: list[Tensor] = []
 
     def fork(_: nn.Module, args: tuple[Tensor, ...]) -> None:
         inputs[:] = args
 
     def add(_: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        scale = factor.to(args[0].dtype).view(-1, *[1] * (args[0].ndim - 1)) if isinstance(factor, Tensor) else factor
         if block.shortcut_kind != "none":
             return args[0], scale * args[1]
         return (scale * args[0] + (1 - scale) * inputs.pop(),)

@@ -58,6 +58,13 @@ class Lens:
         """The most probable class after each place."""
         return tuple(int(index) for index in self.logits.argmax(1))
 
+    def lines(self, count: int) -> tuple[int, ...]:
+        """The classes worth a line: the network's answer, the others that lead somewhere, then the likeliest at the end."""
+        answer, peaks = self.leaders[-1], self.probabilities.max(0)
+        leading = sorted({*self.leaders} - {answer}, key=lambda index: -float(peaks[index]))
+        final = [int(index) for index in (-self.logits[-1]).argsort(kind="stable")]
+        return tuple(dict.fromkeys([answer, *leading, *final]))[:count]
+
     @property
     def settled(self) -> str:
         """The first place from which on the most probable class is the network's prediction."""

@@ -10,7 +10,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from resnet_viz.analyses.context import fitting
+from resnet_viz.analyses.context import batch_of
 from resnet_viz.nets.blocks import ResidualBlock, blocks_of
 from resnet_viz.nets.net import Net
 
@@ -37,7 +37,7 @@ def without_branches(
     `on_image(done, total)` is called after each pass; what it raises cancels.
     """
     twin = net.frugal_twin()
-    size, found = fitting(x), []
+    size, found = batch_of(x), []
     for start in range(0, len(removed), size):
         chunk = removed[start : start + size]
         with ExitStack() as hooks:

@@ -40,7 +40,7 @@ class Net:
 
     `head` says how logits become probabilities: by the softmax, if exactly one class is correct, or each by its own sigmoid, if
     any number of classes may be (`dataclasses.replace(net, head="sigmoid")`). A single logit always uses the sigmoid: the
-    probability of its one class.
+    probability of its one class. `notes` are sentences about what was chosen, left out or changed to open it.
     """
 
     name: str
@@ -50,6 +50,7 @@ class Net:
     preprocessing: Preprocessing
     weights: WeightsOrigin
     head: Head = "softmax"
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Use the sigmoid for a single logit: its softmax is 1 whatever the image."""

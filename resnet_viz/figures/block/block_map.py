@@ -6,6 +6,7 @@ point for the mouse, whose `customdata` is its name.
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import plotly.graph_objects as go
@@ -14,7 +15,7 @@ from plotly.colors import sample_colorscale
 from resnet_viz.analyses.ablation import AblationSweep
 from resnet_viz.analyses.inspection import BlockInspection, Inspection
 from resnet_viz.figures.block.block_equation import residual_name
-from resnet_viz.figures.block.chain_layout import PAD, RIGHT, Place, natural_width, places_of
+from resnet_viz.figures.block.chain_layout import PAD, RIGHT, Place, focus_of, natural_width, places_of
 from resnet_viz.figures.block.map_measures import (
     OF_THE_TARGET,
     STYLES,
@@ -45,6 +46,29 @@ HOW_TO_READ = (
 HOW_TO_READ_PLAIN = (
     "Read left to right: the image enters at the left. A plain network has no identity path: each arc replaces its input."
 )
+
+
+@dataclass(frozen=True)
+class BlockFrame:
+    """Where a block stands on its block map, in the map's coordinates: the frame around it, and its arc.
+
+    The arc is a cubic Bézier curve from (`start`, `line`) to (`end`, `line`), whose control points are as high as `top`.
+    """
+
+    name: str
+    x0: float
+    x1: float
+    y0: float
+    y1: float
+    start: float
+    end: float
+    line: float = LINE_Y
+    top: float = LINE_Y + ARC * 4 / 3
+
+
+def block_frames(inspection: Inspection) -> tuple[BlockFrame, ...]:
+    """Say where `block_map` draws each block, for what is laid over it."""
+    return tuple(_frame_of(place) for place in places_of(inspection))
 
 
 def block_map(
@@ -81,8 +105,7 @@ def block_map(
     plain = places[0].block.shortcut == "none"
     finish(fig, theme, finding=finding, how_to_read=HOW_TO_READ_PLAIN if plain else HOW_TO_READ, alt=alt)
     # What a window that is too narrow for the whole chain should scroll to.
-    focus = next((place.centre / width for place in places if place.block.name == selected), 0.0)
-    return fig.update_layout(meta=fig.layout.meta | {"focus": focus})
+    return fig.update_layout(meta=fig.layout.meta | {"focus": focus_of(inspection, selected or "")})
 
 
 def _bands(places: list[Place], theme: Theme) -> Iterator[dict[str, Any]]:
@@ -92,11 +115,16 @@ def _bands(places: list[Place], theme: Theme) -> Iterator[dict[str, Any]]:
         yield _box(left, right, 22, HEIGHT - 6, theme.surface, theme.surface)
 
 
+def _frame_of(place: Place) -> BlockFrame:
+    half = place.step / 2 - 2
+    return BlockFrame(place.block.name, place.centre - half, place.centre + half, 30, HEIGHT - 34, place.start, place.end)
+
+
 def _frame(places: list[Place], selected: str | None, theme: Theme) -> Iterator[dict[str, Any]]:
     for place in places:
         if place.block.name == selected:
-            half = place.step / 2 - 2
-            yield _box(place.centre - half, place.centre + half, 30, HEIGHT - 34, theme.raised, theme.text, 2)
+            at = _frame_of(place)
+            yield _box(at.x0, at.x1, at.y0, at.y1, theme.raised, theme.text, 2)
 
 
 def _box(x0: float, x1: float, y0: float, y1: float, fill: str, line: str, width: int = 0) -> dict[str, Any]:
@@ -129,8 +157,8 @@ def _segment(x0: float, x1: float, colour: str, dash: str) -> dict[str, Any]:
 def _arcs(places: list[Place], values: list[float], measure: MapMeasure, scale: ArcScale) -> Iterator[dict[str, Any]]:
     for place, value in zip(places, values, strict=True):
         strength = 0 if math.isnan(value) else abs(value) / scale.largest
-        x0, x1, top = place.start, place.end, LINE_Y + ARC * 4 / 3
-        path = f"M{x0},{LINE_Y} C{x0},{top} {x1},{top} {x1},{LINE_Y}"
+        at = _frame_of(place)
+        path = f"M{at.start},{at.line} C{at.start},{at.top} {at.end},{at.top} {at.end},{at.line}"
         line = {"color": _colour(place.block, value, measure), "width": 2.5 + scale.pixels * strength}
         yield {"type": "path", "path": path, "line": line, "opacity": 0.55 + 0.45 * strength, "layer": "below"}
 

@@ -1,10 +1,11 @@
-"""The residual blocks of any network, found in its graph and given places of their names.
+"""The residual blocks of any network, found in its graph and given named places.
 
 `find_blocks(module, (3, 224, 224))` returns a network that computes the same, and `blocks_of` names its blocks.
 
-A residual block need not be known by its class: wherever a network adds a tensor to something that it computed from that same
+A residual block is not identified by its class: wherever a network adds a tensor to something that it computed from that same
 tensor, there is a fork, a shortcut, a residual branch and a sum (He et al. 2015, https://arxiv.org/abs/1512.03385, Fig. 2).
-Reading order: copying.py, tracing.py, functionalising.py, activations.py, finding.py, choosing.py, rewriting.py, network.py.
+Reading order: copying.py, tracing.py, functionalising.py, activation_modules.py, finding.py, choosing.py, rewriting.py,
+network.py.
 """
 
 import threading
@@ -31,22 +32,22 @@ __all__ = ["BlockFacts", "Findings", "GraphBlock", "Hidden", "ResidualNetwork", 
 
 # Traces in two threads would undo each other's changes to torch, and compare passes of different kernels.
 _ONE_AT_A_TIME = threading.Lock()
-# Two images: a network that is traced for a single number of them shows it.
+# Two images, because a network that is traced for one fixed number of images fails on two.
 IMAGES = 2
 
 
 class NoResidualAdditionsError(ValueError):
-    """A network that adds nothing to something computed from it; the message names what it does instead."""
+    """A network without residual additions; the message names what it has instead."""
 
 
 def find_blocks(module: nn.Module, shape: tuple[int, ...]) -> ResidualNetwork:
-    """Trace a module for images of a shape (C, H, W) and return a network whose residual blocks have named places.
+    """Trace a module for images of a shape (C, H, W) and return a network with named places in its residual blocks.
 
-    Works on a copy in evaluation mode that shares the weights' memory; the module, its mode and its hooks stay as they are, and
-    its hooks do not run. The network's logits and input gradients are the module's own, bit for bit, and so are its parameters'
-    names. DataParallel and torch.compile are looked through; of an output with several parts, the logits are taken.
+    Works on a copy in evaluation mode that shares the weights' memory; the module, its mode and its hooks stay unchanged, and
+    its hooks do not run. The network's logits and input gradients equal the module's bit for bit, and its parameters have the
+    same names. DataParallel and torch.compile are unwrapped; of an output with several parts, the logits are used.
 
-    ValueError where the module cannot be run on such an image or cannot be traced, or has no residual additions.
+    ValueError if the module cannot be run on such an image, cannot be traced, or has no residual additions.
     """
     with _ONE_AT_A_TIME:
         return _find_blocks(unwrapped(module), shape)
@@ -110,27 +111,27 @@ def _example(module: nn.Module, shape: tuple[int, ...]) -> Tensor:
     """Return images of noise on the module's device and in its precision."""
     tensors = [*module.parameters(), *module.buffers()]
     if any(nn.parameter.is_lazy(tensor) for tensor in tensors):
-        raise ValueError(f"{type(module).__name__} has layers without weights yet: run it on an image once, then open it")
+        raise ValueError(f"{type(module).__name__} has layers without weights yet. Run it on an image once, then open it")
     like = next((tensor for tensor in tensors if tensor.is_floating_point()), torch.empty(0))
     noise = torch.randn(IMAGES, *shape, generator=torch.Generator().manual_seed(0))
     return noise.to(like.device, like.dtype)
 
 
 def _expected(module: nn.Module, pixels: Tensor) -> Tensor:
-    """Return the module's own logits in evaluation mode; ValueError where it does not run on such images."""
+    """Return the module's own logits in evaluation mode; ValueError if it does not run on such images."""
     try:
-        # Gradients as in the analyses: without, attention may take a way of its own that rounds differently.
+        # With gradients, as in the analyses: without them, attention may use another implementation that rounds differently.
         with torch.enable_grad():
             logits = Logits(evaluation_copy(module))(pixels.clone().requires_grad_())
     except Exception as error:
         size = "×".join(map(str, pixels.shape[1:]))
         raise ValueError(
-            f"{type(module).__name__} does not run on an image of {size} ({type(error).__name__}: {_first_line(error)}). If it"
-            " takes another size, hand over preprocessing=rv.Preprocessing(...) with it."
+            f"{type(module).__name__} does not run on an image of {size} ({type(error).__name__}: {_first_line(error)}). If "
+            f"it takes another size, also pass preprocessing=rv.Preprocessing(...)."
         ) from error
     if not isinstance(logits, Tensor):
         raise ValueError(  # noqa: TRY004 - what a person is told to expect of every module that cannot be opened
-            f"the logits of {type(module).__name__} are a {type(logits).__name__}: return a tensor (N, classes)"
+            f"the logits of {type(module).__name__} are a {type(logits).__name__}. Return a tensor (N, classes)"
         )
     return logits.detach()
 
@@ -149,9 +150,9 @@ def _nothing_found(trace: Trace, hidden: list[Hidden]) -> str:
     concatenations = sum(operation(node, trace.tree) in ("cat", "concat") for node in trace.graph.nodes)
     layers = sum(node.op == "call_module" for node in trace.graph.nodes)
     what = f"its graph has {layers} layers, {additions} additions and {concatenations} concatenations"
-    why = f", of which none is a block: {'; '.join(dict.fromkeys(each.reason for each in hidden))}" if hidden else ""
+    why = f", none of which is a block: {'; '.join(dict.fromkeys(each.reason for each in hidden))}" if hidden else ""
     return (
-        f"{name} has no residual additions: nowhere does it add a tensor to something that it computed from that same tensor"
+        f"{name} has no residual additions: it never adds a tensor to something that it computed from that same tensor"
         f" ({what}{why}). Open a network with skip connections that add."
     )
 

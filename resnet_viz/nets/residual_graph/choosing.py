@@ -1,4 +1,4 @@
-"""Which residual additions are blocks: of several that stand in one another the one that says what the network does."""
+"""Which residual additions are blocks: of several nested ones, the one that describes what the network does."""
 
 from collections.abc import Callable
 
@@ -34,11 +34,11 @@ def choose_blocks(additions: list[Addition], images: int) -> tuple[list[Addition
 
 def _entangled(addition: Addition, _: list[Addition]) -> str:
     apart = addition.identity is addition.fork or any(addition.fork in node.all_input_nodes for node in addition.shortcut)
-    return "" if apart else "both of its ways begin with the same operations"
+    return "" if apart else "both of its paths begin with the same operations"
 
 
 def _twofold(addition: Addition, _: list[Addition]) -> str:
-    return "both of its ways are the same layers, so neither is a shortcut" if addition.alike else ""
+    return "both of its paths have the same layers, so neither is a shortcut" if addition.alike else ""
 
 
 def _heads(addition: Addition, _: list[Addition]) -> str:
@@ -68,7 +68,7 @@ def _joins(addition: Addition, others: list[Addition]) -> str:
                 and first is not second
                 and _comes_before(first.node, second.fork, addition.region)
             ):
-                return "it leads past several blocks"
+                return "it skips several blocks"
     return ""
 
 

@@ -1,4 +1,4 @@
-"""One pass over a graph, node by node: every tensor's shape, and the multiply-adds behind it."""
+"""One pass over a graph, node by node: every tensor's shape, and the multiply-adds to compute it."""
 
 from typing import Any
 
@@ -9,12 +9,12 @@ from torch.utils.flop_counter import flop_registry
 
 
 def measure_nodes(graph: fx.Graph, tree: nn.Module, pixels: Tensor) -> None:
-    """Run a graph and note in every node's `meta`: `data`, `shape`, `size` and `multiply_adds`.
+    """Run a graph and store in every node's `meta`: `data`, `shape`, `size` and `multiply_adds`.
 
-    `data` says whether it holds a tensor, or several, that depend on the image; `shape` is that of one such tensor, else None;
-    `size` the shape of any tensor; `multiply_adds` are those of all images, as torch counts them.
+    `data` says whether it holds a tensor, or several, that depend on the image; `shape` is the shape of one such tensor, else
+    None; `size` the shape of any tensor; `multiply_adds` are those of all images, as counted by torch.
     """
-    # Gradients as in the analyses: without, attention takes a way of its own, in which nothing is counted.
+    # With gradients, as in the analyses: without them, attention uses another implementation, in which nothing is counted.
     with torch.enable_grad():
         _Meter(tree, graph).run(pixels.clone().requires_grad_().mul(1))
     for node in graph.nodes:
@@ -24,7 +24,7 @@ def measure_nodes(graph: fx.Graph, tree: nn.Module, pixels: Tensor) -> None:
 
 
 class _Meter(fx.Interpreter):
-    """Runs a graph and writes down what each node made and what that took."""
+    """Runs a graph and records the result and the cost of each node."""
 
     def __init__(self, tree: nn.Module, graph: fx.Graph) -> None:
         super().__init__(tree, graph=graph)
@@ -54,6 +54,6 @@ class _Counter(TorchDispatchMode):
         result = func(*args, **(kwargs or {}))
         count = flop_registry.get(func.overloadpacket)
         if count is not None:
-            # A multiplication and an addition are counted as two.
+            # A multiplication and an addition are counted separately.
             self.multiply_adds += count(*args, **(kwargs or {}), out_val=result) // 2
         return result

@@ -50,13 +50,13 @@ def _free_name(tree: nn.Module) -> str:
 
 
 def _activation_behind(addition: Addition, tree: nn.Module) -> fx.Node | None:
-    """Return the activation that alone is given the sum, if there is one."""
+    """Return the activation that is the only user of the sum, if there is one."""
     users = list(addition.node.users)
     return users[0] if len(users) == 1 and is_activation_module(users[0], tree) else None
 
 
 def _taken(tree: nn.Module, path: str) -> nn.Module:
-    """Take a module out of the tree: the block is its place now."""
+    """Remove a module from the tree, because it is now a place of the block."""
     owner, _, name = path.rpartition(".")
     module = tree.get_submodule(path)
     delattr(tree.get_submodule(owner), name)
@@ -98,7 +98,7 @@ def _facts(addition: Addition, last: fx.Node | None, tree: nn.Module, images: in
 
 
 def _split(graph: fx.Graph, addition: Addition, fork: fx.Node, place: str) -> None:
-    """Let each way of a block begin at an end of its own of the fork."""
+    """Let each path of a block begin at its own end of the fork."""
     with graph.inserting_after(fork):
         both = _data(graph.call_module(f"{place}.fork", (fork,)), fork)
     with graph.inserting_after(both):
@@ -113,7 +113,7 @@ def _split(graph: fx.Graph, addition: Addition, fork: fx.Node, place: str) -> No
 
 
 def _name_ends(graph: fx.Graph, addition: Addition, place: str) -> None:
-    """Give the ends of shortcut and branch, and the sum, their places."""
+    """Insert the places at the ends of shortcut and branch, and at the sum."""
     node = addition.node
     first, second = node.args
     identity, residual = (second, first) if first is addition.residual else (first, second)
@@ -128,7 +128,7 @@ def _name_ends(graph: fx.Graph, addition: Addition, place: str) -> None:
 
 
 def _name_output(graph: fx.Graph, addition: Addition, last: fx.Node | None, place: str) -> fx.Node:
-    """Give the output its place: the activation behind the sum, or a module that hands the sum on."""
+    """Insert the place of the output: the activation after the sum, or a module that passes the sum on."""
     if last is not None:
         last.target = f"{place}.output"
         return last
@@ -139,7 +139,7 @@ def _name_output(graph: fx.Graph, addition: Addition, last: fx.Node | None, plac
 
 
 def _data(node: fx.Node, like: fx.Node) -> fx.Node:
-    """Note what is known of a new node: it holds what another one does."""
+    """Record the facts of a new node, which are those of the node it replaces."""
     node.meta = {**like.meta, "multiply_adds": 0}
     return node
 

@@ -19,6 +19,7 @@ from resnet_viz.analyses.measures import CUTTING
 from resnet_viz.analyses.trust import perturbation, randomisation, robustness
 from resnet_viz.engine.wire import decode, encode
 from resnet_viz.figures.block_names import brief, fitted
+from resnet_viz.lessons import activation_order, addition, block_steps, fewer_blocks
 from resnet_viz.nets.architecture import architecture
 from resnet_viz.nets.net import Net
 from resnet_viz.nets.residual_graph.tracing import logits_of
@@ -370,3 +371,20 @@ class _Cut(torch.autograd.Function):
 class _Guided(nn.Module):
     def forward(self, x: Tensor) -> Any:
         return _Cut.apply(x)
+
+
+class TestLessons:
+    """Lessons that go through layers by their names say so."""
+
+    def test_sentences(self, opened: Opened, image: Image.Image) -> None:
+        _, net = opened("ViT")
+        block = next(iter(net.blocks))
+        calls: list[Callable[[], object]] = [
+            lambda: block_steps.walk(net, image, block),
+            lambda: addition.next_layer(net, block),
+            lambda: activation_order.orders(net, image),
+            lambda: fewer_blocks.movable_blocks(net),
+        ]
+        for call in calls:
+            with pytest.raises(ValueError, match=r"VisionTransformer was opened from its graph.*: take a ResNet from the list"):
+                call()

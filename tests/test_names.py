@@ -36,10 +36,11 @@ def test_no_two_modules_define_a_type_of_the_same_name() -> None:
 
 def test_a_lesson_has_one_stem() -> None:
     """What draws or shows a lesson is called like what computes it."""
-    computed, drawn, shown = (
+    lessons, analyses, drawn, shown = (
         {path.stem for path in (REPOSITORY / folder).glob("*.py")} - {"__init__"}
-        for folder in ("resnet_viz/lessons", "resnet_viz/figures/lessons", "app/views/lessons")
+        for folder in ("resnet_viz/lessons", "resnet_viz/analyses", "resnet_viz/figures/lessons", "app/views/lessons")
     )
+    computed = lessons | analyses
     pages = {stem for stem in shown if "LESSON = " in (REPOSITORY / f"app/views/lessons/{stem}.py").read_text()}
     assert drawn - PAGES_ON_OTHER_LESSONS <= computed
     assert pages - PAGES_ON_OTHER_LESSONS <= computed

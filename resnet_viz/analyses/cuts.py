@@ -18,14 +18,14 @@ from torch.utils.hooks import RemovableHandle
 
 from resnet_viz.nets.blocks import ResidualBlock, blocks_of
 
-Place = Literal["input", "identity", "residual"]
+CutPlace = Literal["input", "identity", "residual"]
 
 
 @dataclass(frozen=True, eq=False)
 class Cut:
     """One cut in block number `block`: `before` has the graph of its piece, `after` is the leaf with the same values."""
 
-    place: Place
+    place: CutPlace
     block: int
     before: Tensor
     after: Tensor
@@ -92,7 +92,7 @@ def count_paths(cuts: Sequence[Cut], value: Tensor) -> tuple[int, ...]:
 
 
 def _hook(number: int, block: ResidualBlock, cuts: list[Cut]) -> Iterator[RemovableHandle]:
-    def cut(place: Place, before: Tensor) -> Tensor:
+    def cut(place: CutPlace, before: Tensor) -> Tensor:
         after = before.detach().requires_grad_()
         cuts.append(Cut(place, number, before, after))
         return after
@@ -101,7 +101,7 @@ def _hook(number: int, block: ResidualBlock, cuts: list[Cut]) -> Iterator[Remova
         after = cut("input", args[0])
         return after, after
 
-    def end(place: Place) -> Callable[[nn.Module, Any, Tensor], Tensor]:
+    def end(place: CutPlace) -> Callable[[nn.Module, Any, Tensor], Tensor]:
         return lambda _, __, output: cut(place, output)
 
     yield block.fork.register_forward_hook(fork)

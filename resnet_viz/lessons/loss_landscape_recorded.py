@@ -36,7 +36,7 @@ class Chosen:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class LandscapeRecipe:
     """What a recording is of; two recordings with the same recipe are the same.
 
     `weights` is the SHA-256 of the network's parameters, `measured_on` says which images these are and `data` is their SHA-256.
@@ -68,7 +68,7 @@ def record(
     """
     check_points(points)
     data = hashlib.sha256(chosen.images.numpy().tobytes() + chosen.labels.numpy().tobytes()).hexdigest()
-    recipe = Recipe(net.name, net.title, _weights_digest(net), points, seed, len(chosen.labels), chosen.about, data)
+    recipe = LandscapeRecipe(net.name, net.title, _weights_digest(net), points, seed, len(chosen.labels), chosen.about, data)
     begun = runs / f"loss-landscape-{net.name}.csv"
     known = _begun(begun, recipe)
     batches = [normalised(net.preprocessing, batch).to(net.device) for batch in chosen.images.split(BATCH)]
@@ -93,7 +93,7 @@ def read(model: str, folder: Path = assets.LESSONS_FOLDER) -> Landscape:
         )
     try:
         found = json.loads(path.read_text())
-        recipe = Recipe(**found["recipe"])
+        recipe = LandscapeRecipe(**found["recipe"])
         loss, error = (_grid(found[name], recipe.points) for name in ("loss", "error"))
         net = blueprint(model)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error_found:
@@ -129,7 +129,7 @@ def _weights_digest(net: Net) -> str:
     return digest.hexdigest()
 
 
-def _begun(path: Path, recipe: Recipe) -> dict[tuple[int, int], Point]:
+def _begun(path: Path, recipe: LandscapeRecipe) -> dict[tuple[int, int], Point]:
     """Read the points that an earlier run has measured; the first line is its recipe."""
     path.parent.mkdir(parents=True, exist_ok=True)
     first = json.dumps(asdict(recipe))
@@ -147,7 +147,7 @@ def _begun(path: Path, recipe: Recipe) -> dict[tuple[int, int], Point]:
     return {(point.row, point.column): point for point in points}
 
 
-def _write(recipe: Recipe, known: dict[tuple[int, int], Point], folder: Path) -> Path:
+def _write(recipe: LandscapeRecipe, known: dict[tuple[int, int], Point], folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path, side = _file(recipe.model, folder), range(recipe.points)
     grids = {

@@ -21,7 +21,7 @@ from app.samples import Sample, read_samples
 from app.settings import settings
 from app.uploads import Uploads
 from resnet_viz.engine.downloads import Downloads
-from resnet_viz.engine.jobs import Engine, Job, Option, Ticket
+from resnet_viz.engine.jobs import Engine, Job, OptionValue, Ticket
 from resnet_viz.engine.local import LocalEngine
 from resnet_viz.engine.store import EVERYBODY, Store
 from resnet_viz.lessons import super_resolution_training
@@ -158,7 +158,7 @@ def add_upload(data: bytes) -> str:
     return name
 
 
-def submit(asked: Subject, kind: str, image: str, target: int | None, view: str = "", **options: Option) -> Ticket:
+def submit(asked: Subject, kind: str, image: str, target: int | None, view: str = "", **options: OptionValue) -> Ticket:
     """Submit a job about a sample (by id) or an upload (by SHA-256); an invalid option gets its sentence later.
 
     Raises MissingImageError if the image is not held, EngineError or middleware.TooOftenError if the job is not accepted.
@@ -182,7 +182,7 @@ def submit(asked: Subject, kind: str, image: str, target: int | None, view: str 
     return _admitted(engine().submit(job, session(), view))
 
 
-def practise(kind: str, view: str = "", **options: Option) -> Ticket:
+def practise(kind: str, view: str = "", **options: OptionValue) -> Ticket:
     """Submit an experiment of a lesson that builds its own networks and signals; it does not delay inspections."""
     job = Job(kind, model="", image="", options=tuple(sorted(options.items())), public=True)
     return _admitted(_workshop().submit(job, session(), view))

@@ -17,7 +17,7 @@ from app.show import escape
 from app.state import Selection
 from app.uploads import MissingImageError
 from resnet_viz.analyses.activations import Array
-from resnet_viz.engine.jobs import AwayError, EngineError, JobCancelledError, Option, Progress, Ticket
+from resnet_viz.engine.jobs import AwayError, EngineError, JobCancelledError, OptionValue, Progress, Ticket
 
 POLL, PREVIEW_EVERY = 0.05, 1.0
 # Seconds until progress is first shown, and how long an answer must still take for progress to be worth showing.
@@ -83,12 +83,14 @@ def inspection(subject: Subject, image: str, target: int | None, block: str) -> 
     return cast("rv.Inspection", _ask(subject, "block", "inspection", image, target, view, block=block))
 
 
-def attempt(subject: Subject, unit: str, kind: str, image: str, view: str, **options: Option) -> Any:  # noqa: ANN401 - each kind's own result
+def attempt(subject: Subject, unit: str, kind: str, image: str, view: str, **options: OptionValue) -> Any:  # noqa: ANN401 - each kind's own result
     """Ask and wait as `answer` does, for what a page can do without; raises what `first_good` knows."""
     return _ask(subject, unit, kind, image, None, view, **options)
 
 
-def answer(subject: Subject, unit: str, kind: str, image: str, target: int | None, view: str = "", **options: Option) -> Any:  # noqa: ANN401 - each kind's own result
+def answer(
+    subject: Subject, unit: str, kind: str, image: str, target: int | None, view: str = "", **options: OptionValue
+) -> Any:  # noqa: ANN401 - each kind's own result
     """Submit and wait, with progress in units such as "block"; without an answer, the page ends with a sentence."""
     try:
         return _ask(subject, unit, kind, image, target, view, **options)
@@ -97,7 +99,7 @@ def answer(subject: Subject, unit: str, kind: str, image: str, target: int | Non
         st.stop()
 
 
-def _ask(subject: Subject, unit: str, kind: str, image: str, target: int | None, view: str, **options: Option) -> Any:  # noqa: ANN401 - each kind's own result
+def _ask(subject: Subject, unit: str, kind: str, image: str, target: int | None, view: str, **options: OptionValue) -> Any:  # noqa: ANN401 - each kind's own result
     place = st.empty()
 
     def show(progress: Progress) -> None:

@@ -22,7 +22,7 @@ from resnet_viz.analyses.conductance import conductance
 from resnet_viz.analyses.gradients import gradients
 from resnet_viz.analyses.inspection import Inspection
 from resnet_viz.engine.job_types import JOB_TYPES
-from resnet_viz.engine.jobs import BusyError, EngineError, Job, JobCancelledError, Option, Progress
+from resnet_viz.engine.jobs import BusyError, EngineError, Job, JobCancelledError, OptionValue, Progress
 from resnet_viz.engine.protocol import CATALOGUE, MOST_JOB_BYTES, Refusal, error_frame, error_of, progress_frame
 from resnet_viz.engine.wire import ARRAY, WireError, decode, encode
 from resnet_viz.images import ImageError
@@ -57,7 +57,7 @@ class Everything:
     pixels: NDArray[np.uint8]
     pairs: tuple[Pair, ...]
     shape: tuple[int, str]
-    options: dict[str, Option]
+    options: dict[str, OptionValue]
     table: pd.DataFrame
 
 

@@ -18,7 +18,7 @@ from app.views import block_section, cells_picker, current, method_picker
 from app.views.block_section import SCALES
 from resnet_viz.analyses.activations import Array
 from resnet_viz.analyses.trust import Robustness
-from resnet_viz.engine.jobs import Option, Ticket
+from resnet_viz.engine.jobs import OptionValue, Ticket
 from resnet_viz.figures.attribution.overlay import Cells
 from resnet_viz.figures.block.block_equation import Scale
 
@@ -38,7 +38,7 @@ INFIDELITY = (
     " image and the change that the network shows, after the best scaling. 0 is best."
 )
 SENSITIVITY = "The largest change of the map, relative to its norm, when the image changes only minimally. 0 is best."
-Options = dict[str, Option]
+Options = dict[str, OptionValue]
 FAST = ("saliency", "input_x_gradient", "integrated_gradients", "smoothgrad", "deep_lift", "guided_backprop", "grad_cam")
 
 
@@ -77,7 +77,7 @@ class _Question:
         """The photo behind the maps."""
         return results.ground(self.chosen.image, self.subject)
 
-    def submit(self, kind: str, what: str, **given: Option) -> Ticket:
+    def submit(self, kind: str, what: str, **given: OptionValue) -> Ticket:
         """Request a kind of job for the target class."""
         return results.submit(self.subject, kind, self.chosen.image, self.result.target, what, **given)
 

@@ -20,7 +20,7 @@ from resnet_viz.engine.store import EVERYBODY
 from resnet_viz.nets.preprocessing import Framing
 from resnet_viz.nets.zoo import ModelInfo
 
-Option = str | int | float | bool | None
+OptionValue = str | int | float | bool | None
 
 
 class EngineError(RuntimeError):
@@ -54,18 +54,18 @@ class Job:
     model: str
     image: str
     target: int | None = None
-    options: tuple[tuple[str, Option], ...] = ()
+    options: tuple[tuple[str, OptionValue], ...] = ()
     trained: bool = True
     owner: str = ""
     framing: Framing = "crop"
     data: bytes = field(default=b"", repr=False, compare=False)
     public: bool = field(default=False, compare=False)
 
-    def option(self, name: str) -> Option:
+    def option(self, name: str) -> OptionValue:
         """Return an option, or None if it is not given."""
         return dict(self.options).get(name)
 
-    def without(self, *names: str) -> tuple[tuple[str, Option], ...]:
+    def without(self, *names: str) -> tuple[tuple[str, OptionValue], ...]:
         """Return the options except the named ones."""
         return tuple(pair for pair in self.options if pair[0] not in names)
 

@@ -24,7 +24,7 @@ _DECODER_ERRORS = (
 
 
 class ImageError(ValueError):
-    """An image that cannot be used; the message is one sentence that says what happened, why, and what to do next."""
+    """An image that cannot be used; the message says what happened, why, and what to do next."""
 
 
 def max_pixels(kind: str) -> int:

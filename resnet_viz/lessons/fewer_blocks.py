@@ -32,7 +32,7 @@ BATCH = 100
 
 Change = Literal["removed", "shuffled"]
 # The blocks that an image passes through, in order.
-Plan = tuple[str, ...]
+BlockOrder = tuple[str, ...]
 Drawn = TypeVar("Drawn")
 
 
@@ -45,7 +45,7 @@ class Measured:
 
     change: Change
     amount: float
-    names: Plan
+    names: BlockOrder
     accuracy: float
 
 
@@ -103,7 +103,7 @@ def measure(
     return tuple(rows)
 
 
-def outputs(net: Net, x: Tensor, plans: Sequence[Plan]) -> Iterator[tuple[Plan, Tensor]]:
+def outputs(net: Net, x: Tensor, plans: Sequence[BlockOrder]) -> Iterator[tuple[BlockOrder, Tensor]]:
     """Run several plans on the same images and return the logits of each; common beginnings of plans are computed once."""
     module = net.twin()
     stem = [getattr(module, name) for name in ("conv1", "bn1", "relu", "maxpool") if hasattr(module, name)]
@@ -112,24 +112,24 @@ def outputs(net: Net, x: Tensor, plans: Sequence[Plan]) -> Iterator[tuple[Plan, 
     yield from _descend(module, x, sorted(plans), 0)
 
 
-def removal_plans(net: Net, seed: int = 0) -> list[Plan]:
+def removal_plans(net: Net, seed: int = 0) -> list[BlockOrder]:
     """Every choice of blocks to leave out, among those that keep their input's shape; a sample of each number if too many."""
     whole, movable = tuple(net.blocks), movable_blocks(net)
     draw = random.Random(seed)  # noqa: S311 - a choice, not a secret
     counts = range(len(movable) + 1)
     all_of_them = 2 ** len(movable) <= MOST_PLANS
     share = max(1, MOST_PLANS // len(counts))
-    plans: list[Plan] = []
+    plans: list[BlockOrder] = []
     for count in counts:
         if all_of_them or math.comb(len(movable), count) <= share:
-            chosen: Iterable[Plan] = combinations(movable, count)
+            chosen: Iterable[BlockOrder] = combinations(movable, count)
         else:
             chosen = _different(share, lambda count=count: tuple(sorted(draw.sample(movable, count))))  # type: ignore[misc]
         plans += [tuple(name for name in whole if name not in gone) for gone in chosen]
     return plans
 
 
-def order_plans(net: Net, seed: int = 0) -> list[Plan]:
+def order_plans(net: Net, seed: int = 0) -> list[BlockOrder]:
     """Every order of the blocks within their stages; if there are too many, orders drawn with an increasing number of swaps."""
     whole, movable = tuple(net.blocks), movable_blocks(net)
     stages = [list(names) for _, names in groupby(movable, key=lambda name: name.split(".")[0])]
@@ -153,7 +153,7 @@ def movable_blocks(net: Net) -> tuple[str, ...]:
     return tuple(name for name, block in net.blocks.items() if _keeps_shape(block))
 
 
-def kendall_tau(whole: Plan, order: Plan) -> float:
+def kendall_tau(whole: BlockOrder, order: BlockOrder) -> float:
     """Rank correlation of an order with the original order: 1 if equal, -1 if reversed (Kendall 1938)."""
     places = [whole.index(name) for name in order]
     pairs = list(combinations(places, 2))
@@ -209,7 +209,7 @@ def _keeps_shape(block: ResidualBlock) -> bool:
     return layers[0].in_channels == layers[-1].out_channels and all(layer.stride == (1, 1) for layer in layers)
 
 
-def _descend(module: nn.Module, x: Tensor, plans: Sequence[Plan], done: int) -> Iterator[tuple[Plan, Tensor]]:
+def _descend(module: nn.Module, x: Tensor, plans: Sequence[BlockOrder], done: int) -> Iterator[tuple[BlockOrder, Tensor]]:
     finished = [plan for plan in plans if len(plan) == done]
     if finished:
         logits = module.get_submodule("fc")(module.get_submodule("avgpool")(x).flatten(1))
@@ -219,11 +219,11 @@ def _descend(module: nn.Module, x: Tensor, plans: Sequence[Plan], done: int) -> 
         yield from _descend(module, module.get_submodule(name)(x), list(group), done + 1)
 
 
-def _missing(whole: Plan, plan: Plan) -> Plan:
+def _missing(whole: BlockOrder, plan: BlockOrder) -> BlockOrder:
     return tuple(name for name in whole if name not in plan)
 
 
-def _placed(whole: Plan, movable: Plan, order: Sequence[str]) -> Plan:
+def _placed(whole: BlockOrder, movable: BlockOrder, order: Sequence[str]) -> BlockOrder:
     """The movable blocks in a new order; each takes the place of one of them."""
     turn = iter(order)
     return tuple(next(turn) if name in movable else name for name in whole)

@@ -41,7 +41,7 @@ app = typer.Typer(help=__doc__, no_args_is_help=False)
 
 
 @dataclass(frozen=True)
-class Point:
+class CurvePoint:
     """A row of a curve: the step, the seconds of CPU time so far, and PSNR (dB) and SSIM by factor."""
 
     step: int
@@ -81,11 +81,11 @@ def check_command() -> None:
 
 
 def run(
-    name: str, recipe: SuperResolutionRecipe, folder: Path, on_point: Callable[[str, Point], None] = lambda *_: None
-) -> tuple[Training, list[Point]]:
+    name: str, recipe: SuperResolutionRecipe, folder: Path, on_point: Callable[[str, CurvePoint], None] = lambda *_: None
+) -> tuple[Training, list[CurvePoint]]:
     """Train one network to the end of the recipe, resuming from its checkpoint in `folder`; returns it and its curve."""
     training, path = Training(name, recipe), folder / f"{name}.pt"
-    curve: list[Point] = []
+    curve: list[CurvePoint] = []
     spent = 0.0
     if path.exists():
         saved = torch.load(path, weights_only=True)
@@ -93,7 +93,7 @@ def run(
             raise ValueError(f"{path} was trained with another recipe ({saved['recipe']}). Remove it to start again")
         training.net.load_state_dict(saved["net"])
         training.optimizer.load_state_dict(saved["optimizer"])
-        curve = [Point(**row) for row in saved["curve"]]
+        curve = [CurvePoint(**row) for row in saved["curve"]]
         training.step, spent = curve[-1].step, curve[-1].seconds
     for moment in [*moments_of(recipe.steps), recipe.steps]:
         if curve and moment <= curve[-1].step:
@@ -104,13 +104,13 @@ def run(
         spent += time.process_time() - started
         found = {str(factor): measure(training.net, factor) for factor in recipe.factors}
         psnrs, ssims = ({factor: getattr(q, field) for factor, q in found.items()} for field in ("psnr", "ssim"))
-        curve.append(Point(moment, spent, psnrs, ssims))
+        curve.append(CurvePoint(moment, spent, psnrs, ssims))
         _save(training, curve, path)
         on_point(name, curve[-1])
     return training, curve
 
 
-def ship(training: Training, curve: list[Point], folder: Path = assets.LESSONS_FOLDER) -> dict[str, Any]:
+def ship(training: Training, curve: list[CurvePoint], folder: Path = assets.LESSONS_FOLDER) -> dict[str, Any]:
     """Write weights, card and curve; returns the card."""
     name, net, recipe = training.name, training.net, training.recipe
     weights = save({key: tensor.contiguous() for key, tensor in net.state_dict().items()})
@@ -155,7 +155,7 @@ def _hashes(photos: tuple[str, ...]) -> dict[str, str]:
     return {photo: hashlib.sha256((assets.SAMPLES_FOLDER / photo).read_bytes()).hexdigest() for photo in photos}
 
 
-def _save(training: Training, curve: list[Point], path: Path) -> None:
+def _save(training: Training, curve: list[CurvePoint], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     state = {
         "net": training.net.state_dict(),

@@ -23,9 +23,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
-Answer = dict[str, Any]
+ParserAnswer = dict[str, Any]
 # The file, the place for the result, and the requested part of the file, if there are several.
-Parser = Callable[[bytes, int, str | None], Answer]
+Parser = Callable[[bytes, int, str | None], ParserAnswer]
 
 LONGEST_SENTENCE, LONGEST_MESSAGE = 2000, 2**16
 NICENESS = 10
@@ -102,7 +102,7 @@ def _image_parser() -> Parser:
         except Exception:  # noqa: BLE001, S110 - whatever is wrong with it, the parser says so
             pass
 
-    def parse(data: bytes, taken: int, _: str | None) -> Answer:
+    def parse(data: bytes, taken: int, _: str | None) -> ParserAnswer:
         reserving = threading.Thread(target=reserve, args=(data, taken))
         # If little memory is left, there is none for a thread, and nothing to reserve either.
         with suppress(RuntimeError):
@@ -127,7 +127,7 @@ def _checkpoint_parser() -> Parser:
 
     torch.set_num_threads(1)
 
-    def parse(data: bytes, taken: int, part: str | None) -> Answer:
+    def parse(data: bytes, taken: int, part: str | None) -> ParserAnswer:
         try:
             found, place, rows = extract(data, part), 0, []
             for name, tensor in found.tensors.items():

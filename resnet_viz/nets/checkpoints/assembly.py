@@ -23,7 +23,7 @@ from resnet_viz.nets.checkpoints.variant_blocks import (
     SqueezeExcitation,
 )
 
-Shape = tuple[int, ...]
+TensorShape = tuple[int, ...]
 BLOCK = re.compile(r"^layer(\d+)\.(\d+)\.")
 DEEP_STEM = re.compile(r"^conv1\.(\d+)\.weight$")
 RUNNING = ".running_mean"
@@ -41,7 +41,7 @@ class Plan:
     `blocks` counts them by stage.
     """
 
-    shapes: Mapping[str, Shape]
+    shapes: Mapping[str, TensorShape]
     blocks: tuple[int, ...]
 
     @classmethod

@@ -1,16 +1,16 @@
 """Whether the layers of a checkpoint fit together: each convolution reads what the one before it returns."""
 
-from resnet_viz.nets.checkpoints.assembly import Plan, Shape
+from resnet_viz.nets.checkpoints.assembly import Plan, TensorShape
 
 NORM = ("weight", "bias", "running_mean", "running_var")
 
 
-def expected_shapes(plan: Plan) -> dict[str, Shape]:
+def expected_shapes(plan: Plan) -> dict[str, TensorShape]:
     """Return the shape that each tensor of a network has for its layers to fit together, by torchvision's names.
 
     Where a shape is free, as the width inside of a block is, it is the tensor's own. KeyError names a tensor that is missing.
     """
-    found: dict[str, Shape] = {}
+    found: dict[str, TensorShape] = {}
     channels = plan.channels
     for index, layer in enumerate(plan.stem):
         channels = _convolution(plan, found, layer, channels)
@@ -31,7 +31,7 @@ def expected_shapes(plan: Plan) -> dict[str, Shape]:
     return found | {name: plan.shapes[name] for name in taken}
 
 
-def _block(plan: Plan, found: dict[str, Shape], name: str, channels: int, *, widens: bool) -> int:
+def _block(plan: Plan, found: dict[str, TensorShape], name: str, channels: int, *, widens: bool) -> int:
     last = 3 if plan.bottleneck else 2
     projection = f"{name}.downsample.0"
     outputs: int | None = channels
@@ -54,7 +54,7 @@ def _block(plan: Plan, found: dict[str, Shape], name: str, channels: int, *, wid
 
 
 def _convolution(
-    plan: Plan, found: dict[str, Shape], layer: str, inputs: int, outputs: int | None = None, *, grouped: bool = False
+    plan: Plan, found: dict[str, TensorShape], layer: str, inputs: int, outputs: int | None = None, *, grouped: bool = False
 ) -> int:
     key = f"{layer}.weight"
     shape = plan.shapes[key]
@@ -69,5 +69,5 @@ def norm_parts(plan: Plan) -> tuple[str, ...]:
     return NORM if plan.statistics else NORM[:2]
 
 
-def _norm(plan: Plan, found: dict[str, Shape], layer: str, channels: int) -> None:
+def _norm(plan: Plan, found: dict[str, TensorShape], layer: str, channels: int) -> None:
     found |= {f"{layer}.{part}": (channels,) for part in norm_parts(plan)}

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from resnet_viz.nets.checkpoints.assembly import Shape
+from resnet_viz.nets.checkpoints.assembly import TensorShape
 from resnet_viz.nets.checkpoints.errors import CheckpointError, listed
 from resnet_viz.nets.checkpoints.parts import NamedTensor
 
@@ -21,7 +21,7 @@ class _Place:
     name: str
 
     @property
-    def shape(self) -> Shape:
+    def shape(self) -> TensorShape:
         return self.group[self.name].shape
 
 
@@ -75,7 +75,7 @@ def _sequence(places: list[_Place], channels: int) -> dict[tuple[int, str], _Pla
     return None
 
 
-def _leads(weights: Mapping[int, Shape], channels: int) -> bool:
+def _leads(weights: Mapping[int, TensorShape], channels: int) -> bool:
     """Whether linear layers and norms follow one another, the first of them reading so many channels."""
     for shape in weights.values():
         if len(shape) == 2 and shape[1] == channels:

@@ -17,7 +17,7 @@ from resnet_viz.nets.blocks import BasicBlock, PlainBlock, ZeroPad
 from resnet_viz.nets.checkpoints.assembly import CheckpointResNet, Plan
 from resnet_viz.nets.checkpoints.variant_blocks import PreActivationBlock
 
-Change = Callable[[CheckpointResNet], None]
+NetworkChange = Callable[[CheckpointResNet], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +25,7 @@ class Option:
     """One way to fill in what the tensors leave open: its name, "" for the usual way, and what it does to the network."""
 
     name: str
-    change: Change
+    change: NetworkChange
 
 
 @dataclass(frozen=True, eq=False)

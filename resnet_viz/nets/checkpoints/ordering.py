@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-Shape = tuple[int, ...]
+WeightShape = tuple[int, ...]
 NUMBER = re.compile(r"(\d+)")
 COUNTER = "num_batches_tracked"
 # A stem has one to three convolutions.
@@ -22,7 +22,7 @@ class _Layer:
     """A layer by its name, and the shape of its weight."""
 
     name: str
-    shape: Shape
+    shape: WeightShape
     norm: str = ""
 
     @property
@@ -44,7 +44,7 @@ class _Block:
     places: int = field(default=0)
 
 
-def names_by_order(shapes: Mapping[str, Shape]) -> dict[str, str] | None:
+def names_by_order(shapes: Mapping[str, WeightShape]) -> dict[str, str] | None:
     """Map torchvision's names to those given, by order and shape; None where they are no ResNet's.
 
     Names that have no place in it are kept as they are. Files of safetensors hold their tensors in the order of the alphabet:
@@ -73,11 +73,11 @@ def _natural(name: str) -> list[tuple[int, int | str]]:
     return [(0, int(part)) if part.isdigit() else (1, part) for part in NUMBER.split(name) if part]
 
 
-def _is_convolution(name: str, shape: Shape) -> bool:
+def _is_convolution(name: str, shape: WeightShape) -> bool:
     return name.endswith(".weight") and len(shape) == 4 and shape[2] == shape[3]
 
 
-def _norms(names: Sequence[str], shapes: Mapping[str, Shape]) -> list[str]:
+def _norms(names: Sequence[str], shapes: Mapping[str, WeightShape]) -> list[str]:
     """Return the norms in order: what keeps statistics, or, where nothing does, what has a flat weight and a bias."""
     kept = [name.removesuffix(".running_mean") for name in names if name.endswith(".running_mean")]
     if not kept:
@@ -86,7 +86,7 @@ def _norms(names: Sequence[str], shapes: Mapping[str, Shape]) -> list[str]:
     return [name for name in kept if f"{name}.weight" in shapes and len(shapes[f"{name}.weight"]) == 1]
 
 
-def _give_norms(convolutions: Sequence[_Layer], norms: Sequence[str], shapes: Mapping[str, Shape]) -> bool:
+def _give_norms(convolutions: Sequence[_Layer], norms: Sequence[str], shapes: Mapping[str, WeightShape]) -> bool:
     """Give each convolution the first norm of its channels that is nearest in the tree of names; False where one has none.
 
     Those that stand closest together are matched first. Norms that are left may belong to a head.
@@ -179,7 +179,7 @@ def _follow(convolutions: Sequence[_Layer], channels: int) -> bool:
     return True
 
 
-def _named(stem: Sequence[_Layer], blocks: Sequence[_Block], shapes: Mapping[str, Shape]) -> dict[str, str]:
+def _named(stem: Sequence[_Layer], blocks: Sequence[_Block], shapes: Mapping[str, WeightShape]) -> dict[str, str]:
     owners: dict[str, str] = {}
     for index, layer in enumerate(stem):
         last = index == len(stem) - 1

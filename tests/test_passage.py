@@ -7,11 +7,15 @@ import pytest
 import torch
 from PIL import Image
 
+import resnet_viz as rv
+from app.views.play_section import stop
 from resnet_viz.analyses.inspection import inspect
 from resnet_viz.analyses.passage import passage
 from resnet_viz.engine.job_types import JOB_TYPES
 from resnet_viz.engine.wire import decode, encode
+from resnet_viz.figures.block.block_map import BlockFrame
 from resnet_viz.nets.net import Net
+from tests.every_network import NETWORKS, SIZE
 
 
 @pytest.mark.parametrize("kind", ["A", "B", "plain"])
@@ -27,6 +31,21 @@ def test_the_pictures_are_those_of_an_inspection_bit_for_bit(
             maps = getattr(whole, term)
             if maps is not None:
                 assert getattr(block, term).tobytes() == maps.mean(0).tobytes(), (block.name, term)
+
+
+@pytest.mark.parametrize("kind", ["ViT", "pre-activation", "sequence first", "own"])
+def test_the_pictures_of_other_networks_are_those_of_their_inspection(
+    make_image: Callable[..., Image.Image], kind: str
+) -> None:
+    torch.manual_seed(0)
+    net = rv.from_module(NETWORKS[kind](), preprocessing=rv.Preprocessing(SIZE, SIZE, (0.5,) * 3, (0.5,) * 3))
+    image = make_image(40, 36)
+    for block, whole in zip(passage(net, image).blocks, inspect(net, image).blocks, strict=True):
+        for term in ("identity", "residual", "sum", "output"):
+            assert getattr(block, term).tobytes() == getattr(whole, term).mean(0).tobytes(), (block.name, term)
+        shown = stop(whole, BlockFrame(whole.name, 0, 1, 0, 1, 0, 1))
+        assert not any("nan" in value for name, value in shown.numbers if name.endswith("zeroes"))
+        assert shown.terms[-1].operator == (f"→ {whole.activation} →" if whole.activation else "=")
 
 
 def test_the_outputs_are_what_hooks_see_on_the_users_own_network(

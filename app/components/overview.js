@@ -47,7 +47,10 @@ class Overview {
   }
 
   look() {
-    const box = this.box;
+    const box = this.box, seen = box ? [box.scrollLeft, box.clientWidth, box.scrollWidth].join() : "";
+    // A page that nobody touches stays as it is.
+    if (seen === this.seen) return;
+    this.seen = seen;
     this.strip.hidden = !box || box.scrollWidth <= box.clientWidth + 1;
     if (this.strip.hidden) return;
     this.sight.style.left = `${100 * box.scrollLeft / box.scrollWidth}%`;

@@ -20,7 +20,7 @@ from resnet_viz.figures.theme import PLAIN, short, signed_palette
 
 WANTED = "film_wanted"
 DECODED = 3
-OPERATORS = {"residual": "+", "sum": "=", "output": "→ ReLU →"}
+OPERATORS = {"residual": "+", "sum": "="}
 
 
 def play(
@@ -74,11 +74,12 @@ def scene(block: BlockPassage, decoded: tuple[tuple[str, float], ...]) -> Scene:
 def stop(block: rv.BlockInspection, at: BlockFrame) -> Stop:
     """A block that the signal comes to: its terms, its numbers, and its arc on the map."""
     plain = block.shortcut == "none"
+    activation = f"→ {block.activation} →" if block.activation else "="
     terms = tuple(
         ShownTerm(
             term_name(block, term),
             PLAIN if plain else TERM_COLOURS[term],
-            "" if place == 0 else OPERATORS["output" if plain else term],
+            "" if place == 0 else activation if term == "output" else OPERATORS[term],
         )
         for place, term in enumerate(terms_of(block))
     )
@@ -87,7 +88,9 @@ def stop(block: rv.BlockInspection, at: BlockFrame) -> Stop:
     if not plain:
         numbers.insert(1, ("|x|", f"{m.identity_norm:.4g}"))
         numbers += [("|x + F|", f"{m.sum_norm:.4g}"), ("|F| / |x|", f"{m.ratio:.3f}"), ("cos(x, F)", signed(m.cosine))]
-    numbers.append(("ReLU zeroes", f"{100 * m.cut:.0f} %"))
+    # Not every activation has a part that it sets to 0.
+    if not np.isnan(m.cut):
+        numbers.append((f"{block.activation} zeroes", f"{100 * m.cut:.0f} %"))
     return Stop(block.name, short(block.name), terms, tuple(numbers), at.start, at.end, at.line, at.top)
 
 

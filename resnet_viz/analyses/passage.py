@@ -13,6 +13,7 @@ from torch import Tensor
 from resnet_viz.analyses.activations import Array, array
 from resnet_viz.analyses.capture import Tape, capture
 from resnet_viz.nets.blocks import ShortcutKind
+from resnet_viz.nets.layouts import TensorLayout
 from resnet_viz.nets.net import Net
 from resnet_viz.progress import OnProgress
 
@@ -64,11 +65,12 @@ def passage(net: Net, image: Image.Image, *, on_block: OnProgress | None = None)
 
 
 def _block(tape: Tape) -> BlockPassage:
-    identity = None if tape.identity is None else _mean(tape.identity)
-    return BlockPassage(tape.name, tape.shortcut, identity, _mean(tape.residual), _mean(tape.sum), _mean(tape.output))
+    identity = None if tape.identity is None else _mean(tape.identity, tape.layout)
+    residual, total, output = (_mean(tensor, tape.layout) for tensor in (tape.residual, tape.sum, tape.output))
+    return BlockPassage(tape.name, tape.shortcut, identity, residual, total, output)
 
 
-def _mean(tensor: Tensor) -> Array:
-    """The mean over channels of (1, C, H, W), as figures take it of an inspection's maps."""
-    mean: Array = array(tensor).mean(0)
+def _mean(tensor: Tensor, layout: TensorLayout) -> Array:
+    """The mean over channels of one image's tensor, as figures take it of an inspection's maps."""
+    mean: Array = array(layout.maps(tensor.detach())).mean(0)
     return mean

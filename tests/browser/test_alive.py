@@ -4,7 +4,7 @@ from typing import Any
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.screen import click_block, equation_heading, open_app, settle
+from tests.browser.screen import TIMEOUT, click_block, equation_heading, open_app, settle
 
 SAMPLE = "cifar-cat"
 MARKS = """() => [...document.querySelectorAll('.links-cell:not([hidden]), .links-ring:not([hidden])')].map(mark => {
@@ -29,6 +29,12 @@ def frames(page: Page) -> list[bytes]:
         lambda socket: socket.on("framereceived", lambda data: received.append(data if isinstance(data, bytes) else b"")),
     )
     return received
+
+
+def point(page: Page, place: dict[str, float]) -> None:
+    """Move the mouse there once the page has come to rest: scrolling takes the marks away."""
+    page.wait_for_timeout(500)
+    page.mouse.move(place["x"], place["y"], steps=3)
 
 
 def test_another_block_leaves_the_map_and_the_top_of_the_page_as_they_are(page: Page) -> None:
@@ -66,13 +72,12 @@ def test_the_same_block_can_be_opened_twice_from_the_map(page: Page) -> None:
 
 def test_a_cell_is_marked_in_every_map_and_in_the_photo(page: Page) -> None:
     open_app(page, f"?image={SAMPLE}&block=layer3.1&detail=cam")
-    place: dict[str, float] = page.evaluate(CELL, ["equation", 1, 2, 5])
-    page.mouse.move(place["x"], place["y"])
-    page.wait_for_function("() => document.querySelectorAll('.links-cell:not([hidden])').length >= 5")
+    point(page, page.evaluate(CELL, ["equation", 1, 2, 5]))
+    page.wait_for_function("() => document.querySelectorAll('.links-cell:not([hidden])').length >= 5", timeout=TIMEOUT)
     marks: list[dict[str, Any]] = page.evaluate(MARKS)
     assert {(mark["row"], mark["column"]) for mark in marks} == {(2, 5)}
     for number in range(4):
-        expected = page.evaluate(CELL, ["equation", number, 2, 5])
+        expected = page.evaluate(CELL.replace("plot.scrollIntoView({block: 'center'});", ""), ["equation", number, 2, 5])
         assert any(
             not mark["ring"] and abs(mark["x"] - expected["x"]) < 1.5 and abs(mark["y"] - expected["y"]) < 1.5 for mark in marks
         )
@@ -88,10 +93,10 @@ def test_a_place_of_the_photo_is_marked_in_the_maps(page: Page) -> None:
     photo = page.get_by_alt_text("Network input").bounding_box()
     assert photo is not None
     page.mouse.move(photo["x"] + 12.4 / 32 * photo["width"], photo["y"] + 21 / 32 * photo["height"])
-    page.wait_for_function("() => document.querySelectorAll('.links-cell:not([hidden])').length >= 4")
+    page.wait_for_function("() => document.querySelectorAll('.links-cell:not([hidden])').length >= 4", timeout=TIMEOUT)
     assert {(mark["row"], mark["column"]) for mark in page.evaluate(MARKS)} == {(5, 3)}
     page.mouse.move(5, 5)
-    page.wait_for_function("() => document.querySelectorAll('.links-cell:not([hidden])').length === 0")
+    page.wait_for_function("() => document.querySelectorAll('.links-cell:not([hidden])').length === 0", timeout=TIMEOUT)
 
 
 def test_pointing_at_a_tile_shows_its_channel_in_large(page: Page) -> None:
@@ -104,7 +109,7 @@ def test_pointing_at_a_tile_shows_its_channel_in_large(page: Page) -> None:
             return {x: box.x + xaxis._offset + xaxis.l2p(x[13]), y: box.y + yaxis._offset + yaxis.l2p(y[13])};
         }"""
     )
-    page.mouse.move(target["x"], target["y"])
+    point(page, target)
     expect(page.locator(".links-preview")).to_be_visible()
     expect(page.locator(".links-preview")).to_have_attribute("data-channel", "13")
     assert "channel=" not in page.url

@@ -73,7 +73,9 @@ def _nothing_remembered(layout: Layout, preprocessing: Preprocessing) -> Verdict
 
 
 def _doubtful(layout: Layout, preprocessing: Preprocessing, decision: Decision) -> Verdict:
-    candidates = tuple(map(layout.name, (decision.chosen, *(doubt.chosen for doubt in decision.doubts))))
+    # The usual network is always among them: what a file remembers may be none of the networks that are known here.
+    chosen = dict.fromkeys((decision.chosen, *(doubt.chosen for doubt in decision.doubts), layout.usual))
+    candidates = tuple(map(layout.name, chosen))
     largest = max(doubt.change for doubt in decision.doubts)
     sentence = (
         f"Several networks fit this checkpoint, and what its batch norms remember does not tell them apart: {candidates[0]}, or"

@@ -59,4 +59,4 @@ class Ground:
 def _thumbnail(image: Image.Image) -> str:
     """The middle of an image; one with fewer pixels keeps its own size, and the browser enlarges it."""
     side = min(THUMBNAIL, *image.size)
-    return data_url(ImageOps.fit(image, (side, side)), "PNG" if side < THUMBNAIL / 2 else "JPEG")
+    return data_url(ImageOps.fit(image, (side, side)), "PNG" if side < THUMBNAIL / 2 else "WEBP")

@@ -4,16 +4,18 @@ What is cached is created elsewhere: `samples`, `pictures`, `uploads`, `catalogu
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from typing import TypeVar, cast
 
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 import resnet_viz as rv
 from app import catalogue, checkpoints, middleware, parsers, sessions
 from app.catalogue import Subject
+from app.charts import Chart, Charts
 from app.pictures import Ground, Preview
 from app.samples import Sample, read_samples
 from app.settings import settings
@@ -25,6 +27,8 @@ from resnet_viz.engine.store import EVERYBODY, Store
 from resnet_viz.lessons import super_resolution_training
 from resnet_viz.nets.architecture import Part, architecture
 from resnet_viz.nets.curves import read_curves
+from resnet_viz.nets.receptive_field import CellCentres
+from resnet_viz.nets.receptive_field import cell_centres as centres_of
 from resnet_viz.nets.zoo import blueprint
 from resnet_viz.settings import EngineSettings
 
@@ -77,6 +81,22 @@ def ground(image: str, asked: Subject) -> Ground:
     return _shown(image, f"{sha256} {asked.preprocessing}", lambda: Ground.of(data, asked.preprocessing))
 
 
+def chart(asked: Subject, image: str, what: Hashable, make: Callable[[], go.Figure]) -> Chart:
+    """A figure about a network and a picture, made once; `what` must tell it from every other one of the two.
+
+    The same weights and pixels always give the same result, so that nothing of the result itself has to be compared.
+    """
+    owner = EVERYBODY if image in samples() and asked.own is None else session()
+    return _charts().get((identity(asked, image), what), make, owner)
+
+
+def identity(asked: Subject, image: str) -> str:
+    """Tell one network and picture from every other, by the weights and the pixels that they are."""
+    _, sha256 = _picture(image)
+    revision = asked.own.revision if asked.own else ""
+    return f"{asked.model} {revision} {asked.trained} {asked.preprocessing} {sha256}"
+
+
 def models() -> dict[str, rv.ModelInfo]:
     """This session's checkpoints and the catalogue, by name."""
     here = tuple(info.name for info in rv.list_models() if info.here)
@@ -94,6 +114,12 @@ def subject(name: str, *, trained: bool = True, field: str = "model", framing: s
     net = own.net if own else _blueprint(name)
     preprocessing = replace(net.preprocessing, framing="fit" if framing == "fit" else "crop")
     return Subject(name, info.title, net.labels, trained, preprocessing, field, own)
+
+
+def cell_centres(asked: Subject, side: int, cells: int) -> CellCentres:
+    """Where the cells of a map look at, in an input of `side` pixels."""
+    net = asked.own.net if asked.own else _blueprint(asked.model)
+    return centres_of(net.module, side, cells)
 
 
 def can_fetch(name: str) -> bool:
@@ -239,6 +265,11 @@ def _pictures() -> Store[Preview | Ground]:
     return Store(PICTURES_BYTES, lambda picture: picture.nbytes, PICTURES_SHARE)
 
 
+@st.cache_resource(show_spinner=False)
+def _charts() -> Charts:
+    return Charts()
+
+
 def _shown(image: str, key: str, make: Callable[[], Encoded]) -> Encoded:
     """An image that is encoded once; an upload's is removed with its session."""
     owner = EVERYBODY if image in samples() else session()
@@ -258,6 +289,7 @@ def _forget(session: str) -> None:
     """Remove what only an ended session used."""
     _uploads().forget(session)
     _pictures().forget(session)
+    _charts().forget(session)
     for each in {id(each): each for each in (engine(), local_engine(), _workshop())}.values():
         each.leave(session)
 

@@ -83,6 +83,11 @@ def inspection(subject: Subject, image: str, target: int | None, block: str) -> 
     return cast("rv.Inspection", _ask(subject, "block", "inspection", image, target, view, block=block))
 
 
+def attempt(subject: Subject, unit: str, kind: str, image: str, view: str, **options: Option) -> Any:  # noqa: ANN401 - each kind's own result
+    """Ask and wait as `answer` does, for what a page can do without; raises what `first_good` knows."""
+    return _ask(subject, unit, kind, image, None, view, **options)
+
+
 def answer(subject: Subject, unit: str, kind: str, image: str, target: int | None, view: str = "", **options: Option) -> Any:  # noqa: ANN401 - each kind's own result
     """Submit and wait, with progress in units such as "block"; without an answer, the page ends with a sentence."""
     try:

@@ -1,4 +1,4 @@
-"""What the contestants look at: a network with seeded random weights, ours and torchvision's, and one seeded image."""
+"""The input of the contestants: a network with seeded random weights, ours and torchvision's, and one seeded image."""
 
 from dataclasses import dataclass
 
@@ -28,7 +28,7 @@ class ExampleRun:
 
 
 def make_subject(name: str = "resnet50", seed: int = 0) -> ExampleRun:
-    """Build the networks on the CPU; the image is as large as the preprocessing would make it: only the crop is left."""
+    """Build the networks on the CPU; the image has the size after resizing, so that only the crop remains."""
     net = load(name, weights=None, device="cpu", seed=seed)
     stock: nn.Module = get_model(name, weights=None)
     stock.load_state_dict(net.module.state_dict())
@@ -39,7 +39,7 @@ def make_subject(name: str = "resnet50", seed: int = 0) -> ExampleRun:
 
 
 def picture(size: int, seed: int = 0) -> Image.Image:
-    """Draw a square RGB image whose spectrum falls as 1 / frequency, as that of photographs does."""
+    """Draw a square RGB image with a spectrum that falls as 1 / frequency, like that of photographs."""
     noise = np.random.default_rng(seed).standard_normal((size, size, 3))
     frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(size), np.fft.fftfreq(size)))
     frequency[0, 0] = np.inf

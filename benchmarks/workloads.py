@@ -1,4 +1,4 @@
-"""The works that are timed: what a bare pass is, what ours does, and what may be asked of the peers."""
+"""The works that are timed: the bare pass, our analysis, and the same from the peers."""
 
 import copy
 from dataclasses import replace
@@ -20,7 +20,7 @@ from resnet_viz.analyses.inspection import inspect
 
 CAPTURE_LIMIT, INSPECT_LIMIT, PATH_LIMIT, CONDUCTANCE_LIMIT, CAMS_LIMIT = 1.08, 1.25, 1.05, 1.15, 1.1
 ABLATION_LIMITS = {"resnet18": 3.3, "resnet50": 7.4}
-# A pass of 8 images takes the least time an image on the processors that were measured.
+# A pass of 8 images takes the least time per image on the CPUs that were measured.
 BEST_BATCH, PATH_STEPS, CONDUCTANCE_STEPS = 8, 32, 16
 SELDOM = 10
 
@@ -160,7 +160,7 @@ def _capture(subject: ExampleRun) -> list[Tape]:
 
 
 def _capture_peers(subject: ExampleRun) -> tuple[Contestant, ...]:
-    # TorchLens leaves marks on a model and wrappers on torch: the others must not pay for them.
+    # TorchLens leaves marks on a model and wrappers on torch, which must not slow the others.
     marked = replace(subject, stock=copy.deepcopy(subject.stock))
     return (
         Contestant(

@@ -1,4 +1,4 @@
-"""What several test files share: seeded images, networks in which nothing is trivially 0 or 1, and independent references."""
+"""Shared by several test files: seeded images, networks with nothing trivially 0 or 1, and independent references."""
 
 import functools
 import threading
@@ -130,7 +130,7 @@ class ReferenceBlock:
 
 
 class CifarReference:
-    """He et al. 2015, section 4.2, written once more: weights by name and functions, no modules."""
+    """He et al. 2015, section 4.2, implemented independently: weights by name and functions, no modules."""
 
     def __init__(self, module: nn.Module, option: str) -> None:
         self.state = module.state_dict()
@@ -176,7 +176,7 @@ class CifarReference:
 
 @pytest.fixture(scope="session")
 def cifar_reference() -> type[CifarReference]:
-    """Return the class, since test files cannot import from here."""
+    """Return the class, because test files cannot import from here."""
     return CifarReference
 
 
@@ -214,5 +214,5 @@ def residual(inspect_noise: Callable[..., Inspection]) -> Inspection:
 
 @pytest.fixture(scope="session")
 def plain(inspect_noise: Callable[..., Inspection]) -> Inspection:
-    """An inspection of its plain twin."""
+    """An inspection of a plain network of the same depth."""
     return inspect_noise("plain20-cifar10")

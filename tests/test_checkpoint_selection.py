@@ -1,4 +1,4 @@
-"""The network is found under any wrapper, prefix and head; what else is in the file is said; what fits twice is asked."""
+"""The network is found under any wrapper, prefix and head; other contents are reported; an ambiguous file raises a question."""
 
 import argparse
 import io
@@ -239,7 +239,7 @@ def test_what_does_not_fit_is_refused_by_name(case: str) -> None:
 
 
 def test_a_pickle_of_arrays_is_read_and_one_of_tensors_says_how_to_save_it() -> None:
-    """NumPy's arrays stand in a pickle as they are; torch's tensors stand there as files inside of it."""
+    """NumPy's arrays are stored inside a pickle; torch's tensors are stored as separate files of the archive."""
     assert_same_outputs(
         rv.load_checkpoint(pickle.dumps({k: v.numpy() for k, v in state().items()}), architecture=TITLE, device="cpu")
     )

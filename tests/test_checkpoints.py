@@ -1,4 +1,4 @@
-"""Everybody's own checkpoint: every naming habit gives the same logits, and every refusal is a sentence."""
+"""Checkpoints of any origin: every naming convention gives the same logits, and every refusal is a sentence."""
 
 import io
 import os
@@ -45,7 +45,7 @@ def stock(name: str = "resnet18", classes: int = 7) -> nn.Module:
 
 
 def lived_in(net: nn.Module, images: Tensor) -> None:
-    """Give the batch norms statistics of their own, as training does; leaves the network in evaluation mode."""
+    """Give the batch norms non-trivial statistics, as training does; leaves the network in evaluation mode."""
     norms = [layer for layer in net.modules() if isinstance(layer, nn.BatchNorm2d)]
     for norm in norms:
         norm.momentum = 1.0
@@ -273,7 +273,7 @@ def script() -> bytes:
 
 
 def changed(**tensors: Tensor | None) -> bytes:
-    """Save a ResNet-18 with tensors changed, or left out where they are None."""
+    """Save a ResNet-18 with tensors changed, or left out if None."""
     state = stock().state_dict() | {name.replace("__", "."): tensor for name, tensor in tensors.items()}
     return saved({name: tensor for name, tensor in state.items() if tensor is not None})
 
@@ -314,7 +314,7 @@ REFUSALS: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     "NaN": (lambda: changed(layer1__1__bn1__bias=torch.full((64,), torch.nan)), r"layer1\.1\.bn1\.bias holds NaN"),
     "infinity": (lambda: changed(fc__bias=torch.full((7,), torch.inf)), r"fc\.bias holds NaN or infinity"),
-    "negative variance": (lambda: changed(bn1__running_var=-torch.ones(64)), r"bn1\.running_var holds a negative variance"),
+    "negative variance": (lambda: changed(bn1__running_var=-torch.ones(64)), r"bn1\.running_var contains a negative variance"),
     "whole numbers": (lambda: changed(fc__bias=torch.ones(7, dtype=torch.int8)), r"fc\.bias holds int8"),
     "sparse": (lambda: changed(fc__weight=torch.zeros(7, 512).to_sparse()), r"fc\.weight cannot be used: it is sparse"),
     "two in one": (lambda: changed(linear__weight=torch.ones(7, 512)), r"fc\.weight and linear\.weight would both be"),

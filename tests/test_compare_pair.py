@@ -1,4 +1,4 @@
-"""Which two sides are compared when nobody has chosen: a pair whose weights are here, never random weights."""
+"""The two sides of a comparison if nobody has chosen: the network of the other pages, or a pair with trained weights."""
 
 import json
 from dataclasses import replace

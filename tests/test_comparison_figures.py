@@ -106,7 +106,7 @@ class TestComparisonByDepth:
         more = sum(value_of(left, measure) > value_of(right, measure) for left, right in pairs)  # type: ignore[arg-type]  # from the list above
         finding = comparison_by_depth(result, measure).layout.meta["finding"]  # type: ignore[arg-type]  # from the list above
         larger = "the left image than for the right" if more >= 5 else "the right image than for the left"
-        assert finding.endswith(f"is larger for {larger} picture in {max(more, 9 - more)} of 9 blocks")
+        assert finding.endswith(f"is larger for {larger} image in {max(more, 9 - more)} of 9 blocks")
 
     def test_the_same_twice_says_so(self, residual: rv.Inspection) -> None:
         finding = comparison_by_depth(rv.compare(residual, residual)).layout.meta["finding"]

@@ -1,4 +1,4 @@
-"""Downloads shared by everybody on a server: one thread a file, gone when it is over; and the page that waits for one."""
+"""Downloads shared by everybody on a server: one thread per file, removed at the end; and the page that waits for one."""
 
 import os
 import threading
@@ -32,7 +32,7 @@ def server() -> Iterator[WeightsServer]:
 
 @pytest.fixture
 def file(tmp_path: Path, server: WeightsServer, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where CONTENT, which `server` has, is to go."""
+    """The destination of CONTENT, which `server` has."""
     monkeypatch.setenv("RESNET_VIZ_WEIGHTS_DIR", str(tmp_path))
     return weights_file(publish(monkeypatch, CONTENT, server.url))
 

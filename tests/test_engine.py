@@ -1,4 +1,4 @@
-"""The local engine: shares, replaces, cancels, refuses, forgets; and every answer is the analysis's own."""
+"""The local engine: shares, replaces, cancels, refuses, forgets; and every answer equals that of the analysis."""
 
 import gc
 import hashlib
@@ -63,7 +63,7 @@ class Number:
 
 
 class Gate:
-    """A kind of job that waits until the test lets it go on, and notices when it is cancelled."""
+    """A type of job that waits until the test lets it continue, and notices when it is cancelled."""
 
     def __init__(self) -> None:
         self.begun: list[int] = []
@@ -98,7 +98,7 @@ def until(met: Callable[[], bool]) -> None:
 
 
 class TestAnswers:
-    """Each kind gives what the analysis gives."""
+    """Each type of job gives what its analysis gives."""
 
     def test_inspection(self, engine: LocalEngine, net: rv.Net) -> None:
         found = engine.submit(job(options=(("block", "layer2.1"),)), "a").answer()
@@ -164,7 +164,7 @@ def cancelled(ticket: Ticket) -> bool:
 
 
 class TestSharing:
-    """What several people ask is computed once."""
+    """What several people request is computed once."""
 
     def test_those_who_ask_meanwhile_share_one_run(self, engine: LocalEngine, gate: Gate) -> None:
         tickets = [engine.submit(gated(1), f"session {number}") for number in range(8)]
@@ -218,7 +218,7 @@ class TestSharing:
 
 
 class TestTurns:
-    """Who waits knows why; who asks anew replaces what they asked before."""
+    """Waiting people are told why; a new request replaces an older one of the same view."""
 
     def test_sessions_take_turns_and_see_their_place(self, engine: LocalEngine, gate: Gate) -> None:
         running = engine.submit(gated(0), "a")
@@ -296,7 +296,7 @@ def timed(engine: LocalEngine, asked: Job) -> float:
 
 
 class TestCancelling:
-    """A cancelled job frees its worker, in the middle of a pass too, and leaves nothing behind."""
+    """A cancelled job frees its worker, also in the middle of a pass, and leaves nothing behind."""
 
     @pytest.mark.parametrize(
         ("kind", "options"),
@@ -352,7 +352,7 @@ class TestCancelling:
 
 
 class TestFailures:
-    """What cannot be had is a sentence, and the next job works."""
+    """What is not available is a sentence, and the next job works."""
 
     def test_sentences_of_the_analyses_arrive(self, engine: LocalEngine) -> None:
         with pytest.raises(ValueError, match="target 77 is outside"):
@@ -413,7 +413,7 @@ class TestFailures:
 
 
 class TestPasses:
-    """A worker takes those along that wait for the same network, where that is faster."""
+    """A worker includes waiting jobs for the same network, if that is faster."""
 
     @pytest.fixture
     def together(self, monkeypatch: pytest.MonkeyPatch) -> list[int]:
@@ -481,7 +481,7 @@ class TestPasses:
 
 
 class TestModels:
-    """Networks are held up to a number."""
+    """At most a given number of networks is held."""
 
     def test_the_one_used_longest_ago_goes(self) -> None:
         loaded: list[str] = []
@@ -498,7 +498,7 @@ class TestModels:
 
 
 class TestWorkersThatBreak:
-    """What a run breaks is that run's: its people read a sentence, and the next ones get their answers."""
+    """An error affects only its own run: its people read a sentence, and the next jobs get their answers."""
 
     @pytest.mark.parametrize("step", ["cut", "slim", "size"])
     def test_an_error_while_an_answer_is_handed_over(

@@ -1,4 +1,4 @@
-"""The figures of gradients and attributions: what they draw is the result, and their titles say what the numbers say."""
+"""The figures of gradients and attributions: they draw the result, and their titles agree with the numbers."""
 
 import base64
 import io
@@ -342,7 +342,7 @@ def test_the_area_is_the_mean_of_a_straight_line() -> None:
 
 
 class TestVerdicts:
-    """The headings of the checks of trust say what the numbers say, in words."""
+    """The headings of the trust checks agree with the numbers, in words."""
 
     @pytest.mark.parametrize(
         ("last", "words"),
@@ -360,7 +360,7 @@ class TestVerdicts:
 
     def test_a_constant_map_has_no_ranks(self) -> None:
         figure = figures.randomisation_steps(Randomised(("head", "layer1.0"), (None, None), constant=True))
-        assert figure.layout.meta["finding"] == "The map has the same value at every pixel, so it has no ranks to compare"
+        assert figure.layout.meta["finding"] == "The map has the same value at every pixel, so there are no ranks to compare"
         assert "nan" not in figure.to_json().lower()
         assert "1.0 not defined" in figure.layout.meta["alt"]
 

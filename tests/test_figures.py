@@ -1,4 +1,4 @@
-"""Figures say what the result says: values, limits, identities and texts are checked against the arrays."""
+"""Figures agree with the result: values, limits, identities and texts are compared with the arrays."""
 
 import base64
 import io
@@ -45,7 +45,7 @@ def decoded(source: str) -> np.ndarray:
 
 
 def travelling(figure: go.Figure) -> str:
-    """The figure as it travels, without the letters that images and arrays are made of."""
+    """The figure as it is sent, without the letters that encode images and arrays."""
     return re.sub(r'"(data:image[^"]*|[A-Za-z0-9+/=]{40,})"', '""', figure.to_json()).lower().replace("channan", "")
 
 
@@ -291,8 +291,8 @@ class TestChannelMosaic:
 
     def test_a_plain_blocks_layers_are_no_residual(self, residual: rv.Inspection, plain: rv.Inspection) -> None:
         findings = [channel_mosaic(side.blocks[4], "residual").layout.meta["finding"] for side in (residual, plain)]
-        assert "strongest in the residual F(x) of block 2.1" in findings[0]
-        assert "strongest in the layers' output F(x) of block 2.1" in findings[1]
+        assert "has the largest norm in the residual F(x) of block 2.1" in findings[0]
+        assert "has the largest norm in the layers' output F(x) of block 2.1" in findings[1]
 
 
 class TestMeasuresByDepth:

@@ -1,4 +1,4 @@
-"""Heads of one to four classes, and of classes that may be right together: probabilities, targets and sentences."""
+"""Heads of one to four classes, and of classes that do not exclude one another: probabilities, targets and sentences."""
 
 import math
 from collections.abc import Callable
@@ -26,7 +26,7 @@ MakeHead = Callable[..., Net]
 
 @pytest.fixture
 def make_head(make_cifar: MakeNet) -> MakeHead:
-    """Return `make_head(classes)`, a small network with a head of so many logits."""
+    """Return `make_head(classes)`, a small network with a head of this many logits."""
 
     def make(classes: int, head: Head = "softmax") -> Net:
         net = make_cifar("B", depth=8)

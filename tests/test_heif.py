@@ -1,4 +1,4 @@
-"""AVIF and HEIC: what phones and browsers make opens; boxes that claim more than they hold are refused before decoding."""
+"""AVIF and HEIC: files of phones and browsers open; boxes that claim more than they contain are refused before decoding."""
 
 import io
 import struct
@@ -56,7 +56,7 @@ class Heif:
 
 
 def cause(data: bytes) -> str:
-    """Return why a file is refused before any decoder sees it."""
+    """Return why a file is refused before any decoder reads it."""
     with pytest.raises(ValueError, match=r"\w") as caught:
         formats.STRIP[formats.recognise(data)](data)
     assert "damaged" in refusal(data)

@@ -1,4 +1,4 @@
-"""What a small file may cost: refusals within 200 MB and 2 seconds, and checks whose time grows with the size alone."""
+"""The cost of a small file: refusals within 200 MB and 2 seconds, and checks in time proportional to the size."""
 
 import contextlib
 import struct

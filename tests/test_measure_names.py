@@ -1,4 +1,4 @@
-"""A measure that stands in two places has one value and one name there; blocks have one name on screen."""
+"""A measure that is shown in two places has one value and one name there; blocks have one name on screen."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""The doors: each by itself, and all of them in front of the real server, started by its real command."""
+"""Access control: each check by itself, and all of them in front of the real server, started by its real command."""
 
 import asyncio
 import json
@@ -47,7 +47,7 @@ MEGABYTE = 2**20
 
 
 class Clock:
-    """A clock that a test turns."""
+    """A clock that a test advances."""
 
     def __init__(self) -> None:
         self.now = 1000.0

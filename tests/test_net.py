@@ -1,4 +1,4 @@
-"""Net: twins, devices, classes and where weights come from."""
+"""Net: twins, devices, classes and the origin of weights."""
 
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError

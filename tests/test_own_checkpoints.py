@@ -1,4 +1,4 @@
-"""Checkpoints in the app: private to a session, bounded, and gone with it."""
+"""Checkpoints in the app: private to a browser, bounded, and removed with its last session."""
 
 import gc
 import importlib
@@ -33,7 +33,7 @@ def checkpoints(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def enter(module: ModuleType, session: dict[str, object], browser: str = "") -> None:
-    """Go on as the person whose session this is, with the browser's cookie."""
+    """Continue as the person with this session, with the browser's cookie."""
     cookies = {"_streamlit_xsrf": browser} if browser else {}
     module.sessions.st = SimpleNamespace(session_state=session, context=SimpleNamespace(cookies=cookies))
 

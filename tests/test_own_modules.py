@@ -167,7 +167,7 @@ class TestWords:
         assert not any(parameter.requires_grad for parameter in net.module.parameters())
 
     def test_number_of_labels(self) -> None:
-        with pytest.raises(ValueError, match=r"2 labels were given, but Blocks has 5 classes. Pass one label per class"):
+        with pytest.raises(ValueError, match=r"2 labels were given, but Blocks has 5 classes\. Pass one label per class"):
             rv.from_module(Blocks(Shared()), labels=["cat", "dog"], preprocessing=SMALL)
 
     def test_no_classifier(self) -> None:

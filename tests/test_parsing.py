@@ -1,4 +1,4 @@
-"""Files that would stop a server are stopped themselves, and everything else comes back as it is when parsed here."""
+"""Files that would stop a server are stopped, and all others give the same as when parsed in this process."""
 
 import io
 import os

@@ -1,4 +1,4 @@
-"""The engine elsewhere, over real HTTP and without Ray: what is refused, what is kept, and what happens when it goes away."""
+"""The engine on another server, over real HTTP and without Ray: refusals, stored answers, and a lost connection."""
 
 import socket
 import threading
@@ -37,7 +37,7 @@ def job(kind: str = "inspection", target: int | None = None, **options: Any) -> 
 
 
 class Gate:
-    """A kind of job that takes until it is opened."""
+    """A type of job that takes until it is released."""
 
     def __init__(self) -> None:
         self.open = threading.Event()
@@ -59,7 +59,7 @@ class Gate:
 
 
 class Server:
-    """The routes on a port of their own, which can be taken away and come back."""
+    """The routes on a port that can be closed and opened again."""
 
     def __init__(self, token: str = "") -> None:
         self.engine = LocalEngine(EngineSettings(queue=2), devices=["cpu"])
@@ -283,14 +283,14 @@ def test_nobody_there_gets_a_sentence_and_what_was_seen_stays(gate: Gate) -> Non
 
 
 def stream(*frames: bytes) -> bytes:
-    """An HTTP answer that breaks off."""
+    """An HTTP response that is cut off."""
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     return head + b"".join(b"%x\r\n%s\r\n" % (len(each), each) for each in frames)
 
 
 @pytest.fixture
 def scripted() -> Iterator[Callable[..., str]]:
-    """An engine that gives these answers, one a connection, and then no more; None never answers."""
+    """An engine that gives these answers, one per connection, and then no more; None never answers."""
     listening = socket.create_server(("127.0.0.1", 0))
     threads: list[threading.Thread] = []
     silent: list[socket.socket] = []

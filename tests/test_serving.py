@@ -1,4 +1,4 @@
-"""The engine on a real Ray Serve of two replicas: the same answers as here, and nobody notices when one of them dies."""
+"""The engine on a real Ray Serve with two replicas: the same answers as here, also when one of them dies."""
 
 import os
 import signal
@@ -92,7 +92,7 @@ def endless(target: int = 0) -> Job:
 
 
 def same(first: Any, second: Any) -> bool:
-    """Whether two answers are bit for bit the same; the time that they took is not."""
+    """Whether two answers are equal bit for bit, apart from the time that they took."""
     written = [encode(_timeless(answer)) for answer in (first, second)]
     return written[0] == written[1]
 

@@ -1,4 +1,4 @@
-"""Variables of the environment: what is read, what is refused with which sentence, and that the documentation lists each."""
+"""Variables of the environment: which are read, which values are refused, and that the documentation lists each."""
 
 import re
 import subprocess

@@ -11,11 +11,12 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Permissions-Policy": "camera=(self), microphone=(), geolocation=(), display-capture=()",
 }
-# Everything comes from this server. Streamlit writes styles into the page, the pages write a few scripts (keys, scrolling), and
-# charts and images are made of data and blobs. Nothing evaluates text as a program.
+# Everything comes from this server. Streamlit writes styles into the page, the pages write a few scripts (keys, scrolling), its
+# components' scripts come with the page and become blobs, and charts and images are made of data and blobs. Nothing evaluates
+# text as a program.
 POLICY = {
     "default-src": "'self'",
-    "script-src": "'self' 'unsafe-inline' 'wasm-unsafe-eval'",
+    "script-src": "'self' 'unsafe-inline' 'wasm-unsafe-eval' blob:",
     "style-src": "'self' 'unsafe-inline'",
     "img-src": "'self' data: blob:",
     "media-src": "'self' data: blob:",

@@ -2,6 +2,7 @@
 
 import gc
 import sys
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -16,6 +17,7 @@ from app.middleware.answers import Answers
 from app.middleware.class_code import ClassCode
 from app.middleware.hosts import AllowedHosts
 from app.middleware.slow_bodies import SlowBodies
+from app.middleware.static_files import Compressed, StaticFiles
 from app.middleware.upload_route import UploadRoute
 from app.middleware.wanted_view import WantedView
 from app.settings import check, settings
@@ -44,6 +46,7 @@ def _parsers() -> ParsingPool:
 
 
 _probe = readiness.Probe(readiness.Check(_engine))
+_files = Compressed()
 
 
 def routes() -> list[Route]:
@@ -74,6 +77,7 @@ def middleware() -> list[Middleware]:
         *layers,
         Middleware(WantedView, start=start),
         Middleware(UploadRoute, chosen.uploads_per_minute, chosen.upload_bytes),
+        Middleware(StaticFiles, start, _files),
     ]
 
 
@@ -83,6 +87,7 @@ async def lifespan(_: ASGIApp) -> AsyncIterator[None]:
     connections.bound_this_server(remove_unfinished)
     _import_pages()
     _parsers().start()
+    threading.Thread(target=_files.prepare, daemon=True).start()
     async with anyio.create_task_group() as started:
         started.start_soon(_probe.readiness)
         yield

@@ -239,7 +239,7 @@ def _strip(question: _Question) -> None:
             "Colours", list(SCALES), format_func=lambda name: SCALES[name], required=True, **state.bound("scale", scale)
         )
     show.chart(figure, "cam-strip", least=viewport.least(), on_click=lambda block: state.change(block=block))
-    block_section.cam(result, chosen)
+    block_section.cam(result, chosen, question.subject)
 
 
 def _conductance(question: _Question) -> None:

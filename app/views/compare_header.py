@@ -63,7 +63,7 @@ def _side(inspected: rv.Inspection, side: str, chosen: Selection, mode: Mode) ->
     with seen:
         photo_section.photo(inspected, subject, image)
     with says:
-        picture_section.answer(inspected, f"predictions-{side}")
+        picture_section.answer(inspected, f"predictions-{side}", subject, image)
         if not inspected.weights.trained:
             note = f"{inspected.title} is {inspected.weights.note}. The weights of this side are random, not trained."
             st.warning(show.escape(note), icon=":material/casino:")

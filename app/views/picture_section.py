@@ -6,12 +6,14 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 import resnet_viz as rv
 from app import embedded, middleware, results, show, state, waiting
+from app.catalogue import Subject
 from app.state import Selection
-from app.views import away_section, classes_section, download_section, network_picker, photo_section
+from app.views import away_section, classes_section, download_section, introduction, network_picker, photo_section
 from resnet_viz.images import MAX_BYTES
 
 OPENED = ["jpg", "jpeg", "jfif", "jpe", "pjpeg", "png", "webp", "avif", "hif", "gif", "bmp", "tif", "tiff"]
 CONVERTED = ["heic", "heif"]
+SHOWN = "notice_shown"
 
 
 def header(result: rv.Inspection, chosen: Selection) -> None:
@@ -19,6 +21,7 @@ def header(result: rv.Inspection, chosen: Selection) -> None:
     info = results.models()[chosen.model]
     with st.container(horizontal=True, vertical_alignment="bottom", key="header"):
         show.product(f"{info.title} · {info.task} · {info.params / 1e6:.2f} M parameters · {result.device}")
+        introduction.introduction()
         network_picker.network_picker(chosen)
         _target_picker(result, chosen)
     if not result.weights.trained:
@@ -31,6 +34,7 @@ def header(result: rv.Inspection, chosen: Selection) -> None:
 def notice() -> None:
     """The last error, with a way out of it, and the download in progress."""
     found = state.notice()
+    st.session_state[SHOWN] = found
     if found is not None and found.away:
         away_section.wait(found)
         return
@@ -48,24 +52,30 @@ def notice() -> None:
     download_section.waiting()
 
 
+def is_up_to_date() -> bool:
+    """Whether the page says already what went wrong last: what draws itself alone cannot say it."""
+    return state.notice() == st.session_state.get(SHOWN)
+
+
 def picture(result: rv.Inspection, chosen: Selection) -> None:
     """The photo and the network's crop of it, the most probable classes, and the controls for another image."""
     subject = waiting.network(chosen.model, trained=chosen.trained, framing=chosen.framing)
-    seen, says, other = st.columns([9, 7, 14], gap="medium")
+    seen, says, other = st.columns([8, 6, 16], gap="medium")
     with seen:
         photo_section.photo(result, subject, chosen.image)
         photo_section.framing(chosen.image, chosen)
     with says:
-        answer(result, "predictions")
+        answer(result, "predictions", subject, chosen.image)
     with other:
         upload("image")
         gallery("image", chosen.image, "gallery")
 
 
-def answer(result: rv.Inspection, key: str) -> None:
+def answer(result: rv.Inspection, key: str, subject: Subject, image: str) -> None:
     """The most probable classes, the list of all classes, and a hint if perhaps none fits."""
-    figure = rv.figures.predictions(result, 4, show.theme())
-    st.markdown(f"##### {show.escape(figure.layout.meta['finding'])}")
+    theme = show.theme()
+    figure = results.chart(subject, image, ("predictions", theme), lambda: rv.figures.predictions(result, 4, theme))
+    st.markdown(f"##### {show.escape(figure.finding)}")
     show.chart(figure, key)
     classes_section.classes(result)
     classes_section.hint(result)
@@ -120,7 +130,7 @@ def gallery(field: str, shown: str, key: str) -> None:
     titles = {name: f"Your photo {len(own) - number}" for number, name in enumerate(own)}
     titles |= {sample.id: sample.title for sample in results.samples().values()}
     hints = {sample.id: f"{sample.title} · {sample.description}" for sample in results.samples().values()}
-    with st.container(horizontal=True, key=key, gap="xsmall"):
+    with st.container(horizontal=True, key=key, gap="xxsmall"):
         for name, title in titles.items():
             st.button(
                 title,

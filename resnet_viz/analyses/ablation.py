@@ -21,6 +21,7 @@ from torch.utils.hooks import RemovableHandle
 
 from resnet_viz.analyses.activations import Array, array
 from resnet_viz.analyses.inspection import Inspection, Prediction, ranked
+from resnet_viz.analyses.removals import does_not_grow, is_chain, without_branches
 from resnet_viz.nets.blocks import ResidualBlock, ShortcutKind, blocks_of
 from resnet_viz.nets.net import Head, Net, WeightsOrigin
 from resnet_viz.progress import OnProgress, ignore_progress
@@ -160,15 +161,11 @@ def sweep(
 
     The layers before a removed block compute the same as in the whole network, so they run once. At each block, one more copy
     of the image joins the batch, the one that took the shortcut alone; the copies without an earlier block continue next to it.
-    `on_block(done, total)` is called after each block; an exception that it raises cancels. ValueError for an unknown class.
+    If a connection leads past several blocks, the network runs once for each of them instead. `on_block(done, total)` is called
+    after each block; an exception that it raises cancels. ValueError for an unknown class.
     """
     chosen = None if target is None else net.class_index(target)
-    twin = net.frugal_twin()
-    with ExitStack() as hooks, torch.inference_mode():
-        for handle in _growing(twin, on_block):
-            hooks.callback(handle.remove)
-        # Convolutions of several images are about 5 % faster in the channels-last memory format.
-        logits = array(twin(net.preprocess(image).contiguous(memory_format=torch.channels_last))[None])
+    logits = _swept(net, net.preprocess(image), on_block)
     index = int(logits[0].argmax()) if chosen is None else chosen
     rows = np.full((len(net.blocks), logits.shape[1]), np.nan, np.float32)
     rows[[is_removable(block) for block in net.blocks.values()]] = logits[1:]
@@ -189,6 +186,25 @@ def sweep(
         rows,
         blocks,
     )
+
+
+def _swept(net: Net, x: Tensor, on_block: OnProgress | None) -> Array:
+    """Return the logits of the whole network, and those without each block that can be removed, (1 + blocks, classes)."""
+    twin = net.frugal_twin()
+    if is_chain(twin):
+        try:
+            with ExitStack() as hooks, torch.inference_mode():
+                for handle in _growing(twin, on_block):
+                    hooks.callback(handle.remove)
+                # Convolutions of several images are about 5 % faster in the channels-last memory format.
+                logits = array(twin(x.contiguous(memory_format=torch.channels_last))[None])
+            if len(logits) == 1 + sum(map(is_removable, net.blocks.values())):
+                return logits
+        except RuntimeError as error:
+            if not hasattr(twin, "residual_findings") or not does_not_grow(error):
+                raise
+    with torch.inference_mode():
+        return array(without_branches(net, x, [(), *((name,) for name in net.blocks)], on_block)[None])
 
 
 def is_removable(block: ResidualBlock) -> bool:
@@ -225,8 +241,11 @@ def probabilities(logits: Array, head: Head) -> Array:
 
 
 @contextmanager
-def faded(twin: nn.Module, scales: Mapping[str, float]) -> Iterator[None]:
-    """Make the named blocks of a twin compute identity + scale F(x) while the context is open."""
+def faded(twin: nn.Module, scales: Mapping[str, float | Tensor]) -> Iterator[None]:
+    """Make the named blocks of a twin compute identity + scale F(x) while the context is open.
+
+    A scale is a number, or a tensor (N,) with one number for each image of the batch.
+    """
     blocks = blocks_of(twin)
     with ExitStack() as hooks:
         for name, scale in scales.items():
@@ -235,13 +254,14 @@ def faded(twin: nn.Module, scales: Mapping[str, float]) -> Iterator[None]:
         yield
 
 
-def _fade(block: ResidualBlock, scale: float) -> Iterator[RemovableHandle]:
+def _fade(block: ResidualBlock, factor: float | Tensor) -> Iterator[RemovableHandle]:
     inputs: list[Tensor] = []
 
     def fork(_: nn.Module, args: tuple[Tensor, ...]) -> None:
         inputs[:] = args
 
     def add(_: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        scale = factor.to(args[0].dtype).view(-1, *[1] * (args[0].ndim - 1)) if isinstance(factor, Tensor) else factor
         if block.shortcut_kind != "none":
             return args[0], scale * args[1]
         return (scale * args[0] + (1 - scale) * inputs.pop(),)
@@ -261,11 +281,11 @@ def _branch_off(block: ResidualBlock, tell: Callable[[], None]) -> Iterator[Remo
     without: list[Tensor] = []
 
     def keep(_: nn.Module, args: tuple[Tensor, ...]) -> None:
-        without[:] = [block.activated(args[0][:1])]
+        without[:] = [block.activated(block.layout.of_image(args[0], 0))]
 
     def hand_on(_: nn.Module, __: object, output: Tensor) -> Tensor:
         tell()
-        return torch.cat([output, without.pop()]) if without else output
+        return block.layout.joined([output, without.pop()]) if without else output
 
     if is_removable(block):
         # The shortcut's input to the sum; in a plain block, the block's input.

@@ -18,7 +18,7 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class BlockActivations:
-    """One block's tensors, float32 (C, H, W): `sum` is identity + residual, `output` its ReLU.
+    """One block's tensors, float32 (C, H, W): `sum` is identity + residual, `output` what its activation makes of it.
 
     A plain block has no shortcut: `identity` is None and `sum` is the residual.
     """
@@ -64,7 +64,7 @@ def at_least_float32(tensor: Tensor) -> Tensor:
 
 
 def _block(tape: Tape) -> BlockActivations:
-    identity = None if tape.identity is None else array(tape.identity)
-    return BlockActivations(
-        tape.name, tape.stage, tape.shortcut, identity, array(tape.residual), array(tape.sum), array(tape.output)
-    )
+    places = (tape.identity, tape.residual, tape.sum, tape.output)
+    identity, residual, total, output = (None if values is None else array(tape.layout.maps(values)) for values in places)
+    assert residual is not None and total is not None and output is not None  # noqa: S101, PT018 - for the type checker
+    return BlockActivations(tape.name, tape.stage, tape.shortcut, identity, residual, total, output)

@@ -19,14 +19,16 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from resnet_viz.nets.blocks import ResidualBlock, ShortcutKind, may_overwrite
+from resnet_viz.nets.layouts import TensorLayout
 from resnet_viz.progress import OnProgress
 
 
 @dataclass
 class Tape:
-    """The tensors of one block, (1, C, H, W) each, recorded while the twin runs.
+    """The tensors of one block as the network holds them, (N, C, H, W) or as `layout` says, recorded while the twin runs.
 
     `to_shortcut` and `to_branch` are the two ends of the fork. A plain block has neither `to_shortcut` nor `identity`.
+    `input_layout` is that of `input` and of the fork's ends, `layout` that of the rest.
     """
 
     name: str
@@ -43,6 +45,16 @@ class Tape:
     def stage(self) -> int:
         """The number of the stage: 2 for "layer2.0"."""
         return self.block.stage_of(self.name)
+
+    @property
+    def layout(self) -> TensorLayout:
+        """How identity, residual, sum and output are laid out."""
+        return self.block.layout
+
+    @property
+    def input_layout(self) -> TensorLayout:
+        """How the block's input and the fork's ends are laid out."""
+        return self.block.input_layout
 
     @property
     def shortcut(self) -> ShortcutKind:

@@ -18,6 +18,8 @@ from resnet_viz.analyses.baselines import Baseline
 from resnet_viz.analyses.capture import Tape, capture
 from resnet_viz.analyses.context import Explained, explain
 from resnet_viz.analyses.methods import gauss_legendre
+from resnet_viz.analyses.removals import is_chain
+from resnet_viz.nets.layouts import TensorLayout
 from resnet_viz.nets.net import Net
 from resnet_viz.progress import OnProgress
 
@@ -27,7 +29,8 @@ class BlockConductance:
     """One block's conductance, float32 (C, H, W), in logits.
 
     `total` is measured at the output; `identity` and `residual` are the two parts at the sum. A plain block has no identity.
-    `delta` is the total's sum minus the logit's difference.
+    `delta` is the total's sum minus the logit's difference. Tokens that are no patch of the image, such as a class token, are
+    not in the maps: `total_apart`, `identity_apart` and `residual_apart` are their sums.
     """
 
     name: str
@@ -35,22 +38,41 @@ class BlockConductance:
     identity: Array | None
     residual: Array
     delta: float
+    total_apart: float = 0.0
+    identity_apart: float = 0.0
+    residual_apart: float = 0.0
+
+    @property
+    def total_sum(self) -> float:
+        """The sum of the total over the maps and the tokens apart."""
+        return _sum(self.total) + self.total_apart
+
+    @property
+    def identity_sum(self) -> float:
+        """The sum of the identity's share over the maps and the tokens apart; 0 in a plain block."""
+        return self.identity_apart + (0.0 if self.identity is None else _sum(self.identity))
+
+    @property
+    def residual_sum(self) -> float:
+        """The sum of the residual's share over the maps and the tokens apart."""
+        return _sum(self.residual) + self.residual_apart
 
     @property
     def kink(self) -> float:
-        """The part of the difference due to the last ReLU: the total's sum minus that of the two parts.
+        """The part of the difference due to the last activation: the total's sum minus that of the two parts.
 
         Between two points of the line a sum may change its sign, and there the output's change does not follow the gradient.
         """
-        shares = _sum(self.residual) + (0.0 if self.identity is None else _sum(self.identity))
-        return _sum(self.total) - shares
+        return self.total_sum - (self.residual_sum + self.identity_sum)
 
 
 @dataclass(frozen=True, eq=False)
 class Conductance:
     """Every block's conductance, first to last, for one class and one baseline.
 
-    `difference` is logit(image) - logit(baseline); `delta` is that of the block with the largest error.
+    `difference` is logit(image) - logit(baseline); `delta` is that of the block with the largest error. `whole` says whether
+    all of the network goes through every block: where a connection leads past blocks, each carries a part of the difference,
+    and its delta is not an error.
     """
 
     model: str
@@ -60,6 +82,7 @@ class Conductance:
     steps: int
     difference: float
     blocks: tuple[BlockConductance, ...]
+    whole: bool = True
 
     @property
     def delta(self) -> float:
@@ -101,20 +124,21 @@ def conductance(
             if on_point is not None:
                 on_point(chunk.stop, steps + 1)
         difference = explained.difference(start)
-    blocks = tuple(_block(name, totals, difference) for name, totals in sweep.totals.items())
+    layouts = {name: block.layout for name, block in net.blocks.items()}
+    blocks = tuple(_block(name, layouts[name], totals, difference) for name, totals in sweep.totals.items())
     label = net.labels[explained.target]
-    return Conductance(net.name, explained.target, label, baseline, steps, difference, blocks)
+    return Conductance(net.name, explained.target, label, baseline, steps, difference, blocks, whole=is_chain(net.module))
 
 
 @dataclass(frozen=True)
 class _Place:
-    """The tensors of a place at some points of the line, and the gradients there, both (N, C, H, W)."""
+    """The tensors of a place at some points of the line, and the gradients there; the first axis has one entry per point."""
 
     values: Tensor
     gradients: Tensor
 
     def steps(self, before: "_Place | None") -> Tensor:
-        """Sum of gradient at a point times change to the next, continuing from the point before these, (1, C, H, W)."""
+        """Sum of gradient at a point times change to the next, continuing from the point before these, (1, ...)."""
         change = self.values[1:] - self.values[:-1]
         found = torch.einsum("n...,n...->...", self.gradients[:-1], change)[None]
         return found if before is None else found + before.gradients * (self.values[:1] - before.values)
@@ -151,20 +175,31 @@ def _sweep_points(explained: Explained, x: Tensor, sweep: _Sweep) -> None:
 
 def _places(tape: Tape, at_output: Tensor, at_sum: Tensor) -> dict[str, _Place]:
     at_output, at_sum = at_least_float32(at_output), at_least_float32(at_sum)
-    places = {"output": _place(tape.output, at_output), "residual": _place(tape.residual, at_sum)}
+    places = {"output": _place(tape, tape.output, at_output), "residual": _place(tape, tape.residual, at_sum)}
     if tape.identity is not None:
-        places["identity"] = _place(tape.identity, at_sum)
+        places["identity"] = _place(tape, tape.identity, at_sum)
     return places
 
 
-def _place(values: Tensor, gradients: Tensor) -> _Place:
-    return _Place(at_least_float32(values.detach()), gradients)
+def _place(tape: Tape, values: Tensor, gradients: Tensor) -> _Place:
+    return _Place(tape.layout.images(at_least_float32(values.detach())), tape.layout.images(gradients))
 
 
-def _block(name: str, totals: dict[str, Tensor], difference: float) -> BlockConductance:
-    identity = array(totals["identity"]) if "identity" in totals else None
-    total = array(totals["output"])
-    return BlockConductance(name, total, identity, array(totals["residual"]), _sum(total) - difference)
+def _block(name: str, layout: TensorLayout, totals: dict[str, Tensor], difference: float) -> BlockConductance:
+    native = {place: layout.native(values) for place, values in totals.items()}
+    maps = {place: array(layout.maps(values)) for place, values in native.items()}
+    apart = {place: _sum(array(layout.others(values))) for place, values in native.items() if layout.apart}
+    whole = _sum(maps["output"]) + apart.get("output", 0.0)
+    return BlockConductance(
+        name=name,
+        total=maps["output"],
+        identity=maps.get("identity"),
+        residual=maps["residual"],
+        delta=whole - difference,
+        total_apart=apart.get("output", 0.0),
+        identity_apart=apart.get("identity", 0.0),
+        residual_apart=apart.get("residual", 0.0),
+    )
 
 
 def _sum(values: Array) -> float:

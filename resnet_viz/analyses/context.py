@@ -45,17 +45,12 @@ class Explained:
     @property
     def batch(self) -> int:
         """How many images of this size go into one pass on this device."""
-        return self._fitting(CPU_PIXELS)
+        return batch_of(self.x)
 
     @property
     def kept_batch(self) -> int:
         """How many images go into one pass that keeps every block's tensors: half as many pixels."""
-        return self._fitting(CPU_PIXELS // 2)
-
-    def _fitting(self, pixels: int) -> int:
-        factor = 1 if self.x.device.type == "cpu" else GPU_FACTOR
-        most = max(1, min(64, pixels * factor // (self.x.shape[2] * self.x.shape[3])))
-        return max(1, most // _divisor.get())
+        return batch_of(self.x, CPU_PIXELS // 2)
 
     @property
     def range(self) -> float:
@@ -98,6 +93,13 @@ class Explained:
         while start < count:
             yield slice(start, stop)
             start, stop = stop, min(stop + size, count)
+
+
+def batch_of(x: Tensor, pixels: int = CPU_PIXELS) -> int:
+    """How many images of the size of `x` (N, 3, H, W) go into one pass of so many pixels on a processor, more on a GPU."""
+    factor = 1 if x.device.type == "cpu" else GPU_FACTOR
+    most = max(1, min(64, pixels * factor // (x.shape[2] * x.shape[3])))
+    return max(1, most // _divisor.get())
 
 
 def explain(net: Net, image: Image.Image, target: int | str | None = None) -> Explained:

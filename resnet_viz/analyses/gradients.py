@@ -18,6 +18,7 @@ from resnet_viz.analyses.capture import Tape, capture
 from resnet_viz.analyses.objectives import Objective, ObjectiveKind
 from resnet_viz.nets.blocks import ShortcutKind
 from resnet_viz.nets.net import Net, WeightsOrigin
+from resnet_viz.nets.parts import parts_of
 
 # The names of the fields of BlockGradients in tables.
 SHARED_NAMES = {
@@ -53,7 +54,9 @@ class BlockGradients:
 class Gradients:
     """The gradients of one objective: per block, and per parameter in a table with one row each.
 
-    `parameters` has the columns block ("stem", a block's name, or "head"), parameter, norm (L2) and size (number of elements).
+    `parameters` has the columns block ("stem", a block's name, "before" a block's name for layers between two blocks, or
+    "head"), parameter, norm (L2), size (number of elements) and layer (the class of the layer that owns it). Parameters that
+    the network does not use have no row.
     """
 
     model: str
@@ -96,12 +99,19 @@ def gradients(
         value = chosen(logits)
         forks = [tape.to_shortcut for tape in tapes if tape.to_shortcut is not None]
         wanted = [*forks, *(tape.to_branch for tape in tapes), *(tape.input for tape in tapes), *parameters.values()]
-        found = iter(torch.autograd.grad(value.sum(), wanted))
+        # Some networks have parameters that they do not use in evaluation mode.
+        found = iter(torch.autograd.grad(value.sum(), wanted, allow_unused=True))
     at_shortcut = [None if tape.to_shortcut is None else next(found) for tape in tapes]
     at_branch = [next(found) for _ in tapes]
     at_input = [next(found) for _ in tapes]
     blocks = tuple(map(_block, tapes, at_shortcut, at_branch, at_input))
-    rows = [_row(name, next(found), [tape.name for tape in tapes]) for name in parameters]
+    parts = parts_of(net.module)
+    slopes = {name: next(found) for name in parameters}
+    rows = [
+        _row(name, slope, parts.get(name, "")) | {"layer": type(twin.get_submodule(name.rpartition(".")[0])).__name__}
+        for name, slope in slopes.items()
+        if slope is not None
+    ]
     label = net.labels[chosen.target]
     return Gradients(net.name, net.title, net.weights, chosen, label, value.item(), blocks, pd.DataFrame(rows))
 
@@ -147,11 +157,9 @@ def _block(tape: Tape, shortcut: Tensor | None, branch: Tensor, total: Tensor) -
     )
 
 
-def _row(name: str, gradient: Tensor, blocks: list[str]) -> dict[str, object]:
-    inside = next((block for block in blocks if name.startswith(f"{block}.")), "")
-    place = inside or ("head" if name.startswith("fc.") else "stem")
-    parameter = name.removeprefix(f"{inside}.")
-    return {"block": place, "parameter": parameter, "norm": _norm(gradient), "size": gradient.numel()}
+def _row(name: str, gradient: Tensor, part: str) -> dict[str, object]:
+    parameter = name if part in ("stem", "head") else name.removeprefix(f"{part}.")
+    return {"block": part, "parameter": parameter, "norm": _norm(gradient), "size": gradient.numel()}
 
 
 def _norm(tensor: Tensor) -> float:

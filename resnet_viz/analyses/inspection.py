@@ -18,6 +18,7 @@ from resnet_viz.analyses.cams import cam
 from resnet_viz.analyses.capture import Tape, capture
 from resnet_viz.analyses.measures import ForkGradients, Measures, measure
 from resnet_viz.nets.blocks import ShortcutKind
+from resnet_viz.nets.layouts import CHANNELS_FIRST, TensorLayout
 from resnet_viz.nets.net import Head, Net, WeightsOrigin
 from resnet_viz.progress import OnProgress
 
@@ -39,9 +40,10 @@ class Prediction(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class BlockMaps:
-    """One block's tensors, float32 (C, H, W).
+    """One block's tensors, float32 (C, H, W); those of other layouts are seen as such maps (see `resnet_viz.nets.layouts`).
 
-    `sum` is exactly identity + residual, and `output` exactly its ReLU. `grad_identity` and `grad_residual` are d logit / dx
+    `sum` is exactly identity + residual, and `output` exactly its activation. `grad_identity` and `grad_residual` are d logit
+    / dx
     through the shortcut and through F, and add up to `grad_input`. A plain block has no shortcut: `identity` and
     `grad_identity` are None, and `sum` is the residual. `precision` is the number type that the network computes in.
     """
@@ -73,7 +75,10 @@ class BlockInspection:
     """One block: its scalars and Grad-CAM always, its maps unless they were dropped to save memory.
 
     `shape` is (C, H, W) of the sum. `cam` is Grad-CAM at the block's output (Selvaraju et al. 2017,
-    https://arxiv.org/abs/1610.02391, equation 2), (H, W), after ReLU, not normalised.
+    https://arxiv.org/abs/1610.02391, equation 2), (H, W), after ReLU, not normalised. `activation` is the class of the
+    activation behind the sum, "" where the sum is the output. `tokens_apart` names the tokens that are no patch of the image,
+    such as the class token: they count in the measures and are not in the maps. `note` says why the positions of the maps have
+    no place in the image, "" where they have one.
     """
 
     name: str
@@ -83,6 +88,19 @@ class BlockInspection:
     measures: Measures
     cam: Array
     maps: BlockMaps | None
+    activation: str = "ReLU"
+    tokens_apart: tuple[str, ...] = ()
+    note: str = ""
+
+    @property
+    def spatial(self) -> bool:
+        """Whether every position of the maps has its place in the image."""
+        return not self.note
+
+    @property
+    def activated(self) -> str:
+        """The activation in words, "no activation" where none follows the sum."""
+        return self.activation or "no activation"
 
     @property
     def identity(self) -> Array | None:
@@ -101,7 +119,7 @@ class BlockInspection:
 
     @property
     def output(self) -> Array:
-        """The sum after the last ReLU."""
+        """The sum after the activation, or the sum itself."""
         return self._maps.output
 
     @property
@@ -131,7 +149,8 @@ class Inspection:
     """What every block of a network computes for one image.
 
     `seen` is the crop that the network received, uint8 (H, W, 3). The gradients are those of the logit of `target`.
-    `predictions` contain every class, most probable first, and `head` says how the probabilities were computed.
+    `predictions` contain every class, most probable first, and `head` says how the probabilities were computed. `ends`
+    describes what stands before the first block and after the last.
     """
 
     model: str
@@ -143,6 +162,7 @@ class Inspection:
     predictions: tuple[Prediction, ...]
     blocks: tuple[BlockInspection, ...]
     head: Head = "softmax"
+    ends: tuple[str, str] = ("stem conv", "average pooling, linear")
 
     @property
     def target_label(self) -> str:
@@ -248,6 +268,7 @@ def _inspection(
         predictions=ranked(net, logits),
         blocks=tuple(map(_block, tapes, gradients, measures)),
         head=net.head,
+        ends=("stem", "head") if hasattr(net.module, "residual_findings") else Inspection.ends,
     )
 
 
@@ -264,21 +285,32 @@ def _gradients(tapes: list[Tape], logit: Tensor) -> list[ForkGradients]:
     at_branch = [next(grads) for _ in tapes]
     at_input = [next(grads) for _ in tapes]
     at_output = [at_input[number + 1] if next_input else next(grads) for number, next_input in enumerate(handed_on)]
-    cams = [cam(tape.output, gradient) for tape, gradient in zip(tapes, at_output, strict=True)]
+    cams = [cam(tape.output, gradient, tape.layout) for tape, gradient in zip(tapes, at_output, strict=True)]
     return list(map(ForkGradients, at_shortcut, at_branch, at_input, cams))
 
 
 def _one(tapes: list[Tape], gradients: list[ForkGradients], number: int) -> tuple[list[Tape], list[ForkGradients]]:
     """Return the part of one image of a batch, as copies; views would keep the tensors of the whole batch in memory."""
-    if len(tapes[0].sum) == 1:
+    if tapes[0].layout.count(tapes[0].sum) == 1:
         return tapes, gradients
-    return [_picked(tape, number) for tape in tapes], [_picked(grads, number) for grads in gradients]
+    pairs = list(zip(tapes, gradients, strict=True))
+    return [_picked(tape, tape, number) for tape, _ in pairs], [_picked(grads, tape, number) for tape, grads in pairs]
 
 
-def _picked(record: Record, number: int) -> Record:
-    tensors = {name: value for name, value in vars(record).items() if isinstance(value, Tensor)}
-    own = {name: value.detach()[number : number + 1].clone() for name, value in tensors.items()}
+def _picked(record: Record, tape: Tape, number: int) -> Record:
+    own: dict[str, Tensor] = {}
+    for name, value in vars(record).items():
+        if isinstance(value, Tensor):
+            own[name] = _layout_of(name, record, tape).of_image(value.detach(), number).clone()
     return replace(record, **own)  # type: ignore[arg-type]  # tensors take the place of tensors
+
+
+def _layout_of(name: str, record: Tape | ForkGradients, tape: Tape) -> TensorLayout:
+    """Return the layout of a field: gradients are at the block's input, and a Grad-CAM has one map an image."""
+    if name == "cam":
+        return CHANNELS_FIRST
+    at_input = isinstance(record, ForkGradients) or name in ("input", "to_shortcut", "to_branch")
+    return tape.input_layout if at_input else tape.layout
 
 
 def ranked(net: Net, logits: Tensor) -> tuple[Prediction, ...]:
@@ -289,25 +321,36 @@ def ranked(net: Net, logits: Tensor) -> tuple[Prediction, ...]:
 
 
 def _block(tape: Tape, grads: ForkGradients, measures: Measures) -> BlockInspection:
+    inside, before = tape.layout, tape.input_layout
     maps = BlockMaps(
-        identity=_maybe(tape.identity),
-        residual=array(tape.residual),
-        sum=array(tape.sum),
-        output=array(tape.output),
-        grad_identity=_maybe(grads.identity),
-        grad_residual=array(grads.residual),
-        grad_input=array(grads.input),
+        identity=None if tape.identity is None else _maps(tape.identity, inside),
+        residual=_maps(tape.residual, inside),
+        sum=_maps(tape.sum, inside),
+        output=_maps(tape.output, inside),
+        grad_identity=None if grads.identity is None else _maps(grads.identity, before),
+        grad_residual=_maps(grads.residual, before),
+        grad_input=_maps(grads.input, before),
         precision=_precision(tape.sum),
     )
     channels, height, width = maps.sum.shape
-    cam = array(grads.cam)
-    return BlockInspection(tape.name, tape.stage, tape.shortcut, (channels, height, width), measures, cam, maps)
+    return BlockInspection(
+        name=tape.name,
+        stage=tape.stage,
+        shortcut=tape.shortcut,
+        shape=(channels, height, width),
+        measures=measures,
+        cam=array(grads.cam),
+        maps=maps,
+        activation=tape.block.activation,
+        tokens_apart=inside.apart,
+        note=inside.note,
+    )
+
+
+def _maps(tensor: Tensor, layout: TensorLayout) -> Array:
+    return array(layout.maps(tensor.detach()))
 
 
 def _precision(tensor: Tensor) -> Precision:
     name = str(tensor.dtype).removeprefix("torch.")
     return next(known for known in get_args(Precision) if known == name)
-
-
-def _maybe(tensor: Tensor | None) -> Array | None:
-    return None if tensor is None else array(tensor)

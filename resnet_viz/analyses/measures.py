@@ -15,6 +15,9 @@ from resnet_viz.analyses.capture import Tape
 from resnet_viz.nets.costs import count_parameters, multiply_adds
 from resnet_viz.nets.residual_graph.network import GraphBlock
 
+# The activations that set to 0 what is negative.
+CUTTING = ("ReLU", "ReLU6")
+
 
 @dataclass(frozen=True)
 class Meaning:
@@ -39,7 +42,7 @@ class Measures:
     identity_norm: float = _measure("|x|", "L2 norm", "Norm of the identity: x, or the output of the shortcut.")
     residual_norm: float = _measure("|F|", "L2 norm", "Norm of the residual branch's output F(x).")
     sum_norm: float = _measure("|x + F|", "L2 norm", "Norm of identity + residual.")
-    output_norm: float = _measure("|output|", "L2 norm", "Norm of the block's output, after its last ReLU.")
+    output_norm: float = _measure("|output|", "L2 norm", "Norm of the block's output, after its last activation.")
     ratio: float = _measure("|F| / |x|", "ratio", "Norm of the correction relative to what it corrects.")
     cosine: float = _measure(
         "cos(x, F)", "-1 to 1", "Whether the correction points along the identity (1), across it (0) or against it (-1)."
@@ -50,7 +53,9 @@ class Measures:
         "Standard deviation of the layer response after its last batch norm (He et al. 2015, Fig. 7).",
     )
     cut: float = _measure(
-        "zeroed by ReLU", "share of entries", "Share of the sum that is negative, so that the ReLU sets it to 0."
+        "zeroed by ReLU",
+        "share of entries",
+        "Share of the sum that is negative, so that the ReLU sets it to 0; none where no ReLU follows.",
     )
     grad_identity_norm: float = _measure(
         "|g shortcut|", "logit per unit of x", "Norm of the gradient that reaches the block's input through the shortcut."
@@ -69,7 +74,7 @@ class Measures:
     )
     cam_mass: float = _measure("Grad-CAM mass", "logits", "Sum of the block's Grad-CAM over all pixels, after its ReLU.")
     parameters: int = _measure("parameters", "count", "Trainable parameters of the block, including its shortcut.")
-    multiply_adds: int = _measure("multiply-adds", "count", "Multiply-adds of the block's convolutions for this image.")
+    multiply_adds: int = _measure("multiply-adds", "count", "Multiply-adds of the block's layers for this image.")
     logit_drop: float = _measure(
         "logit lost without F",
         "logits",
@@ -117,7 +122,7 @@ def _sums(tape: Tape, grads: ForkGradients) -> Tensor:
             missing if identity is None else torch.dot(identity.flatten(), residual.flatten()),
             residual.mean(),
             # Compared as floats: booleans are summed as 64-bit integers, which takes twice as long.
-            torch.lt(total, 0, out=torch.empty_like(total)).mean(),
+            torch.lt(total, 0, out=torch.empty_like(total)).mean() if tape.block.activation in CUTTING else missing,
             missing if grads.identity is None else _norm(grads.identity),
             _norm(grads.residual),
             _norm(grads.input),

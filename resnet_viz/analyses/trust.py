@@ -1,6 +1,6 @@
 """Can an attribution be trusted? Deletion and insertion, randomised parameters, and the effect of small changes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,6 +17,8 @@ from resnet_viz.analyses.context import Explained, explain
 from resnet_viz.analyses.methods import METHODS
 from resnet_viz.nets.blocks import initialise
 from resnet_viz.nets.net import Net
+from resnet_viz.nets.parts import parts
+from resnet_viz.nets.residual_graph.sections import STEM
 from resnet_viz.progress import OnProgress, ignore_progress
 
 
@@ -146,15 +148,15 @@ def randomisation(
     """Re-initialise the network layer by layer from the head down, and compare the map with that of the trained network.
 
     The cascading check of Adebayo et al. 2018 (https://arxiv.org/abs/1810.03292, section 4.1) with Spearman's rank correlation
-    of absolute values: one step for the head and for each block. A map that hardly changes does not depend on the trained
-    weights.
+    of absolute values: one step for the head, for each block, and for the layers between two blocks. A map that hardly changes
+    does not depend on the trained weights.
     """
     drawn = replace(net, module=_with_own_weights(net.twin()))
-    layers = [("head", drawn.module.get_submodule("fc")), *reversed(drawn.blocks.items())]
+    layers = [(name, names) for name, names in reversed(parts(net.module).items()) if names and name != STEM]
     trained = np.abs(attribution.map)
     found = []
-    for done, (_, layer) in enumerate(layers, 1):
-        _reinitialise(layer, seed + done)
+    for done, (_, names) in enumerate(layers, 1):
+        _reinitialise(drawn.module, names, seed + done)
         again = attribute(drawn, image, attribution.method, attribution.target, **attribution.options)
         found.append(rank_correlation(trained, np.abs(again.map)))
         on_step(done, len(layers))
@@ -234,20 +236,27 @@ def _is_constant(values: Array) -> bool:
 
 def _with_own_weights(twin: nn.Module) -> nn.Module:
     """Give a twin copies of the shared weights, so that they can be changed."""
+    own: dict[int, nn.Parameter] = {}
     with torch.inference_mode(mode=False), torch.no_grad():
         for module in twin.modules():
             for name, parameter in list(module.named_parameters(recurse=False)):
-                setattr(module, name, nn.Parameter(parameter.clone(), requires_grad=False))
+                copy = own.setdefault(id(parameter), nn.Parameter(parameter.clone(), requires_grad=False))
+                own[id(copy)] = copy
+                setattr(module, name, copy)
     return twin
 
 
 @torch.no_grad()
-def _reinitialise(layer: nn.Module, seed: int) -> None:
-    """Re-initialise every parameter; those that `initialise` does not cover get normal values with their own moments."""
-    before = {name: parameter.clone() for name, parameter in layer.named_parameters()}
-    initialise(layer, seed)
+def _reinitialise(module: nn.Module, names: Sequence[str], seed: int) -> None:
+    """Re-initialise parameters; those that `initialise` does not cover get normal values with their own moments."""
+    parameters = {name: module.get_parameter(name) for name in names}
+    before = {name: parameter.clone() for name, parameter in parameters.items()}
+    owners = dict.fromkeys(name.rpartition(".")[0] for name in names)
+    # Only layers without layers of their own: what else a module holds may be in another part.
+    layers = (layer for layer in map(module.get_submodule, owners) if not next(layer.children(), None))
+    initialise(nn.ModuleList(layers), seed)
     generator = torch.Generator().manual_seed(seed)
-    for name, parameter in layer.named_parameters():
+    for name, parameter in parameters.items():
         if parameter.numel() > 1 and torch.equal(parameter, before[name]):
             drawn = torch.randn(parameter.shape, generator=generator)
             parameter.copy_(drawn * parameter.std().item() + parameter.mean().item())

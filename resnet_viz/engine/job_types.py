@@ -12,15 +12,22 @@ from resnet_viz.analyses.ablation import Ablation, AblationSweep, ablate, sweep
 from resnet_viz.analyses.activations import Array
 from resnet_viz.analyses.attribution import Attribution, attribute
 from resnet_viz.analyses.conductance import Conductance, conductance
+from resnet_viz.analyses.deletions import Deletions, deletions
 from resnet_viz.analyses.gradients import Gradients, gradients
 from resnet_viz.analyses.inspection import Inspection, inspect, inspect_batch
 from resnet_viz.analyses.logit_lens import Lens, lens
+from resnet_viz.analyses.passage import Passage, passage
+from resnet_viz.analyses.path_gradients import PathLengths, PathSamples, path_gradients, path_samples
+from resnet_viz.analyses.receptive_field import ReceptiveFields, receptive_fields
+from resnet_viz.analyses.refinement import Refinement, refinement
 from resnet_viz.engine.jobs import Job
 from resnet_viz.lessons.activation_order import Orders, orders
 from resnet_viz.lessons.block_steps import Walk, walk
+from resnet_viz.lessons.loss_landscape import Landscape, loss_landscape
 from resnet_viz.lessons.matching import Matched
 from resnet_viz.lessons.matching import run as match
 from resnet_viz.lessons.residual_image import ResidualImage, residual_image
+from resnet_viz.lessons.shattered_gradients import Autocorrelation, shattered_gradients
 from resnet_viz.lessons.signal import SignalThroughDepth, wave
 from resnet_viz.lessons.signal import run as through_depth
 from resnet_viz.lessons.super_resolution import Problem, problem
@@ -149,6 +156,10 @@ def _lens(task: Task) -> Lens:
     return lens(task.net, task.image, on_block=task.step)
 
 
+def _passage(task: Task) -> Passage:
+    return passage(task.net, task.image, on_block=task.step)
+
+
 def _walk(task: Task) -> Walk:
     return walk(task.net, task.image, str(task.job.option("block")))
 
@@ -190,6 +201,38 @@ def _toy(task: Task) -> ToyFit:
     return fit(on_step=task.report, **dict(task.job.options))  # type: ignore[arg-type]  # checked there
 
 
+def _path_lengths(task: Task) -> PathLengths:
+    """Without the coefficients, which are as large as the first block's input for every block."""
+    return path_gradients(task.net, task.image, task.job.target, on_block=task.step).lengths
+
+
+def _path_samples(task: Task) -> PathSamples:
+    options = dict(task.job.options)
+    return path_samples(task.net, task.image, task.job.target, on_length=task.step, **options)  # type: ignore[arg-type]  # checked there
+
+
+def _deletions(task: Task) -> Deletions:
+    options = dict(task.job.options)
+    return deletions(task.net, task.image, task.job.target, on_pass=task.step, **options)  # type: ignore[arg-type]  # checked there
+
+
+def _receptive_fields(task: Task) -> ReceptiveFields:
+    return receptive_fields(task.net, task.image, on_block=task.step)
+
+
+def _refinement(task: Task) -> Refinement:
+    return refinement(task.net, task.image, task.job.target, on_pass=task.step)
+
+
+def _shattered_gradients(task: Task) -> Autocorrelation:
+    return shattered_gradients(task.net, task.image, task.job.target, on_pass=task.step)
+
+
+def _loss_landscape(task: Task) -> Landscape:
+    options = dict(task.job.options)
+    return loss_landscape(task.net, task.image, task.job.target, on_point=task.report, **options)  # type: ignore[arg-type]  # checked there
+
+
 def _found(task: Task) -> Attribution:
     """The attribution with the same options, which is what these jobs evaluate."""
     found: Attribution = task.ask(replace(task.job, kind="attribution"))
@@ -207,6 +250,14 @@ JOB_TYPES: dict[str, JobType] = {
     "ablation": JobType(_ablation),
     "ablation sweep": JobType(_ablation_sweep),
     "lens": JobType(_lens),
+    "path lengths": JobType(_path_lengths),
+    "path samples": JobType(_path_samples),
+    "deletions": JobType(_deletions),
+    "receptive fields": JobType(_receptive_fields),
+    "refinement": JobType(_refinement),
+    "shattered gradients": JobType(_shattered_gradients),
+    "loss landscape": JobType(_loss_landscape),
+    "passage": JobType(_passage),
     "walk": JobType(_walk),
     "orders": JobType(_orders),
     "signal": JobType(_signal),

@@ -67,7 +67,7 @@ def plain(text: str) -> str:
 
 def short(block: str) -> str:
     """Turn "layer2.1" into "2.1", as the figures name blocks."""
-    return block.removeprefix("layer")
+    return block.removeprefix("layer") if block[5:6].isdigit() else block
 
 
 @cache

@@ -25,6 +25,7 @@ from torch.nn import functional as F
 from resnet_viz.analyses.activations import Array
 from resnet_viz.nets.blocks import blocks_of
 from resnet_viz.nets.net import Net
+from resnet_viz.nets.parts import require_known_layers
 
 DEEPEST = 54
 # Larger features are averaged down to this height and width: the question does not depend on the size.
@@ -76,6 +77,7 @@ class Orders:
 
 def orders(net: Net, image: Image.Image, seed: int = 0) -> Orders:
     """Send an image's features through both chains of 54 blocks, and the image through the network; `seed` sets the weights."""
+    require_known_layers(net.title, net.module)
     with torch.inference_mode():
         start, cut = _features_and_cuts(net, image)
         start = F.adaptive_avg_pool2d(start, (min(start.shape[2], LARGEST), min(start.shape[3], LARGEST)))

@@ -12,6 +12,7 @@ from torch import nn
 from resnet_viz.nets.architecture import architecture
 from resnet_viz.nets.blocks import ResidualBlock
 from resnet_viz.nets.net import Net
+from resnet_viz.nets.parts import require_known_layers
 
 LONGEST = 8
 
@@ -52,6 +53,7 @@ def next_layer(net: Net, block: str, *, times: int = 1) -> NextLayer:
 
     ValueError for a block that the network does not have.
     """
+    require_known_layers(net.title, net.module)
     names = list(net.blocks)
     if block not in names:
         raise ValueError(f"{net.title} has no block {block}. Choose one of {', '.join(names)}")

@@ -22,6 +22,7 @@ from torchvision.models import resnet as torchvision_resnet
 from resnet_viz.analyses.activations import Array, array
 from resnet_viz.nets.blocks import ResidualBlock, ZeroPad, blocks_of
 from resnet_viz.nets.net import Net
+from resnet_viz.nets.parts import require_known_layers
 
 # The part of the equation that a step belongs to.
 EquationPart = Literal["identity", "residual", "sum", "output"]
@@ -94,6 +95,7 @@ class ForwardCode:
 
 def walk(net: Net, image: Image.Image, block: str) -> Walk:
     """Run one forward pass and keep every tensor of one block; ValueError for a block that the network does not have."""
+    require_known_layers(net.title, net.module)
     twin = net.twin()
     blocks = blocks_of(twin)
     if block not in blocks:

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from resnet_viz import assets
 from resnet_viz.nets.blocks import ResidualBlock
 from resnet_viz.nets.net import Net, WeightsError
+from resnet_viz.nets.parts import require_known_layers
 from resnet_viz.nets.preprocessing import Preprocessing
 
 MOST_PLANS = 150
@@ -148,6 +149,7 @@ def order_plans(net: Net, seed: int = 0) -> list[Plan]:
 
 def movable_blocks(net: Net) -> tuple[str, ...]:
     """Name the blocks that output the shape of their input."""
+    require_known_layers(net.title, net.module)
     return tuple(name for name, block in net.blocks.items() if _keeps_shape(block))
 
 

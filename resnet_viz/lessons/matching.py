@@ -20,6 +20,7 @@ from resnet_viz.images import ImageError, open_image, upright_rgb
 from resnet_viz.nets.blocks import ZeroPad, initialise
 from resnet_viz.nets.costs import count_parameters
 from resnet_viz.nets.net import Net, WeightsError
+from resnet_viz.nets.parts import require_known_layers
 from resnet_viz.nets.twins import copy_tree
 from resnet_viz.nets.zoo import read_card
 from resnet_viz.progress import OnProgress
@@ -242,6 +243,7 @@ def _shortcut(net: Net, source: str, seed: int) -> tuple[nn.Sequential | None, i
         projection = _new_projection(3, PICTURE_CHANNELS, 2)
         initialise(projection, seed)
         return projection.requires_grad_(requires_grad=False), 2, PICTURE_CHANNELS
+    require_known_layers(net.title, net.module)
     block = net.blocks.get(source)
     made = block.downsample if block is not None else None
     if isinstance(made, ZeroPad):

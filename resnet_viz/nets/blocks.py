@@ -19,6 +19,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models import resnet as torchvision_resnet
 
+from resnet_viz.nets.layouts import CHANNELS_FIRST
+
 # "norm" is a single normalisation; "mixed" is several of these in one shortcut, or anything else.
 ShortcutKind = Literal["identity", "zero-pad", "projection", "pool", "norm", "mixed", "none"]
 
@@ -71,6 +73,12 @@ class ResidualBlock(nn.Module):
     sum: nn.Module
     # Whether other layers than this block use its input.
     input_used_elsewhere = False
+    # Whether the shortcut begins with a part of the branch, so that the branch cannot be left out alone.
+    ways_share = False
+    layout = CHANNELS_FIRST
+    input_layout = CHANNELS_FIRST
+    # The class of the activation behind the sum, "" for none.
+    activation = "ReLU"
 
     def _open(self) -> None:
         self.fork = Fork()

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from resnet_viz import assets
-from resnet_viz.lessons import fewer_blocks
+from resnet_viz.lessons import fewer_blocks, loss_landscape_recorded
+from resnet_viz.lessons.loss_landscape import check_points
 from resnet_viz.nets.net import WeightsError, pick_device
 from resnet_viz.nets.zoo import TRAINED, Spec, load, read_card
 from resnet_viz.training import cards
@@ -85,6 +86,31 @@ def fewer_blocks_command(name: Name, data: Data, pictures: int = 2_000) -> None:
     images, labels = test.images[every], test.labels[every]
     rows = fewer_blocks.measure(net, images, labels, on_batch=lambda done, total: typer.echo(f"{done} of {total}"))
     typer.echo(f"{name}: shipped to {fewer_blocks.write(name, len(labels), rows)}")
+
+
+@app.command("loss-landscape")
+def loss_landscape_command(name: Name, data: Data, runs: Runs = RUNS, points: int = 51, images: int = 300) -> None:
+    """Record the loss of some training images over the plane around a shipped network; resumes an interrupted recording."""
+    task = _task(name)
+    try:
+        check_points(points)
+        net, train = load(name), load_dataset(data, task).train
+    except (ValueError, OSError, WeightsError) as error:
+        raise typer.BadParameter(str(error)) from error
+    # They stand class by class: every so many take as many of each.
+    every = slice(None, None, max(1, len(train.labels) // max(1, images)))
+    about = f"every {every.step}th training image of {train.task.name}"
+    chosen = loss_landscape_recorded.Chosen(train.images[every], train.labels[every], about)
+
+    def tell(done: int, total: int) -> None:
+        if done % points == 0:
+            typer.echo(f"{done} of {total} points")
+
+    try:
+        path = loss_landscape_recorded.record(net, chosen, points, runs, folder=assets.LESSONS_FOLDER, on_point=tell)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    typer.echo(f"{name}: shipped to {path}")
 
 
 def _make(name: str, images: Dataset, runs: Path, epochs: int | None) -> None:

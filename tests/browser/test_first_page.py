@@ -1,4 +1,4 @@
-"""The main job in a real browser: an image goes in, every block opens, and a link brings the view back."""
+"""The main task in a real browser: upload an image, open every block, and restore the view from its link."""
 
 import io
 from pathlib import Path

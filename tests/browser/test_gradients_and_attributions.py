@@ -1,4 +1,4 @@
-"""Gradients and attributions in the browser: what is shown, what a long method does, and what the delta says."""
+"""Gradients and attributions in the browser: the charts, a long method's progress, and the convergence delta."""
 
 import time
 
@@ -18,7 +18,7 @@ def shown_map(page: Page) -> str:
 
 
 def choose(page: Page, label: str, option: str) -> None:
-    """Take an option of a select box."""
+    """Choose an option of a select box."""
     page.get_by_role("combobox", name=label).click()
     page.get_by_role("option", name=option, exact=True).click()
     settle(page)
@@ -117,6 +117,8 @@ def test_a_long_method_can_be_stopped_and_the_app_is_free_at_once(page: Page) ->
     for number in range(2):
         page.locator(f".st-key-so-far-{number} img").wait_for(timeout=60_000)
     stop = page.locator("[class*='st-key-stoppable'] button")
+    # Streamlit's own Stop, after which nothing could be resumed, is not shown.
+    assert page.get_by_role("button", name="Stop", exact=True).count() == 1
     stop.click(timeout=60_000)
     started = time.monotonic()
     expect(page.get_by_text("Stopped at")).to_be_visible(timeout=10_000)

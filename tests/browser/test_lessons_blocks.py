@@ -8,7 +8,7 @@ from tests.browser.screen import click_point, headings, open_app, overflow, sett
 
 
 def check_kept(page: Page) -> None:
-    """A reload of the link brings back what was said, without scrolling sideways."""
+    """A reload of the link restores the sentence, without horizontal scrolling."""
     before = said(page)
     assert arrives_again(page) == before
     assert overflow(page) <= 0

@@ -77,16 +77,20 @@ def test_four_networks_recorded_and_on_a_picture(page: Page) -> None:
 def test_live_training_draws_stops_and_goes_on(page: Page) -> None:
     open_app(page, "learn?lesson=training-it&see=recorded&depth=6&steps=600")
     page.locator(".st-key-lesson-doing").get_by_text("Train now", exact=True).click()
+    start = page.get_by_role("button", name="Start the training")
+    start.click(timeout=20_000)
     page.get_by_text("Step 0 of 600:").wait_for(timeout=20_000)
     page.locator("[class*='st-key-stop-'] button").click()
     settle(page)
     assert said(page).startswith("Stopped after")
+    page.get_by_role("button", name="Resume").wait_for()
     choose(page, "100")
+    start.click()
     page.locator(".st-key-lesson-sentence").get_by_text("After 100 steps").wait_for(timeout=120_000)
     settle(page)
-    after = said(page)
     assert fits_one_screen(page)
-    assert arrives_again(page) == after
+    # A link does not start a training.
+    assert arrives_again(page).startswith("The training takes about a minute")
 
 
 def test_the_toy_moves_through_its_training(page: Page) -> None:

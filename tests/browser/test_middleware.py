@@ -1,4 +1,4 @@
-"""The doors in a browser: the code of a class, a real sign-in, and text from outside that stays text."""
+"""Access control in a browser: the code of a class, a real sign-in, and text from outside that stays text."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -136,7 +136,7 @@ def test_the_page_to_sign_in_fits_every_window(chromium: Browser, school: Server
 
 
 def assert_harmless(page: Page) -> None:
-    """Nothing of the label or file name became an element, in the page or in a chart, and nothing of it ran."""
+    """Nothing in the label or the file name became an element, in the page or in a chart, and nothing was executed."""
     assert page.evaluate("() => window.hurt") is None
     assert page.locator("img[src='x'], img[onerror], svg a").count() == 0
     assert (

@@ -86,7 +86,7 @@ def test_an_upload_stays_in_the_gallery(page: Page) -> None:
     settle(page)
     assert source(page) != seen
     tile = page.locator(f".st-key-gallery-sample-{name} button").first
-    assert "data:image/jpeg" in tile.evaluate("button => getComputedStyle(button).backgroundImage")
+    assert "data:image/webp" in tile.evaluate("button => getComputedStyle(button).backgroundImage")
     tile.click()
     settle(page)
     assert source(page) == seen

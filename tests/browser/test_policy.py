@@ -1,4 +1,4 @@
-"""The policy that the app's answers carry: everything on the pages still works, and other sites get them only if they may."""
+"""The content security policy: everything on the pages still works, and other sites can embed them only if allowed."""
 
 import functools
 import http.server
@@ -19,7 +19,7 @@ PAGES = ("", "gradients", "attribution", "compare", "model", "learn", "questions
 
 @pytest.fixture
 def refused(page: Page) -> Iterator[list[str]]:
-    """What the browser refuses to do because of the policy, and errors of scripts."""
+    """What the browser blocks because of the policy, and errors of scripts."""
     said: list[str] = []
 
     def hear(message: ConsoleMessage) -> None:
@@ -71,7 +71,7 @@ def test_a_file_that_was_removed_is_gone(page: Page, refused: list[str]) -> None
 
 @pytest.fixture(scope="module")
 def other_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """A site of somebody else, and the folder that it shows."""
+    """Another site, and the folder that it serves."""
     folder = tmp_path_factory.mktemp("site")
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)

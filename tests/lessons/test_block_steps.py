@@ -153,7 +153,7 @@ def test_the_diagram_fills_the_active_step_and_every_step_answers_the_mouse(make
     mosaic = rv.figures.step_mosaic(found, "bn1", None, 150)
     assert mosaic.layout.height - mosaic.layout.margin.t <= 150
     norms = np.linalg.norm(found.step("bn1").values.reshape(32, -1), axis=1)
-    assert f"Channel {norms.argmax()} of 32 is strongest in bn1 in block 2.0" in mosaic.layout.meta["finding"]
+    assert f"Channel {norms.argmax()} of 32 has the largest norm in bn1 in block 2.0" in mosaic.layout.meta["finding"]
     one = rv.figures.step_map(found, "bn1", 5, 150)
     np.testing.assert_array_equal(one.data[0].z, found.step("bn1").values[5])
     with pytest.raises(ValueError, match="has channels 0 to 31, not 32"):

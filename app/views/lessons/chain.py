@@ -6,11 +6,15 @@ import streamlit as st
 
 import resnet_viz as rv
 from app import results, show, waiting
+from app.components.spots import spots
+from app.views import play_section
 from app.views.lessons import lesson, subject
 from app.views.lessons.lesson import Lesson
 from resnet_viz.analyses.logit_lens import Lens
 from resnet_viz.figures.lessons.chain import angle
 from resnet_viz.figures.theme import short
+
+MAP, BELOW = "chain-map", "chain-below"
 
 
 def body() -> str:
@@ -23,12 +27,19 @@ def body() -> str:
         subject.steps(names, block, "block")
     result = waiting.inspection(network, image, None, block)
     decoded = cast("Lens", waiting.answer(network, "block", "lens", image, None, "lens"))
-    figure = rv.figures.block_map(result, "ratio", block, show.theme())
+    figure = rv.figures.block_map(result, "ratio", theme=show.theme())
     # The colours are explained beside the arrows below, which need the space of the legend.
     below = figure.layout.margin.b
     figure.update_layout(showlegend=False, height=figure.layout.height - below, margin={"b": 0})
-    show.chart(figure, "chain-map", on_click=lambda chosen: lesson.change(block=chosen))
-    left, right = st.columns(2, gap="large")
+
+    def choose(chosen: str) -> None:
+        lesson.change(block=chosen)
+
+    places = play_section.spots_of(result)
+    show.chart(figure, MAP, over=lambda: spots(MAP, "Blocks of the network", places, block, choose))
+    play_section.play(network, image, result, block, choose, MAP, BELOW)
+    with st.container(key=BELOW):
+        left, right = st.columns(2, gap="large")
     with left:
         figure = rv.figures.correction(result.block(block), show.theme())
         show.heading(figure, level=5)
@@ -66,7 +77,7 @@ LESSON = Lesson(
     slug="chain",
     title="A chain of corrections",
     question="What is the residual when a network classifies?",
-    do="Click a block of the chain, or move along it with the up and down keys.",
+    do="Press Play to follow the signal, or click a block of the chain to see its correction.",
     rows=("S9", "S17"),
     sources=(
         "He et al. 2015, arXiv 1512.03385. Decoding after each block: nostalgebraist 2020, the logit lens; Veit et al. 2016,"

@@ -15,7 +15,14 @@ from resnet_viz.figures.theme import short
 from resnet_viz.lessons import fewer_blocks
 from resnet_viz.lessons.fewer_blocks import Recorded
 
-SEEN = {"each": "Each block in turn", "removed": "Many images, many blocks", "shuffled": "Blocks in another order"}
+# Of all sizes together: each set of removed blocks is a forward pass.
+MOST_SETS = 110
+SEEN = {
+    "each": "Each block in turn",
+    "several": "Several at once",
+    "removed": "Many images, many blocks",
+    "shuffled": "Blocks in another order",
+}
 
 
 def body() -> str:
@@ -35,7 +42,7 @@ def body() -> str:
         show.heading(figure, level=5)
         show.chart(figure, "answers")
     with right:
-        _seen(list(sweeps.values()))
+        _seen(sweeps, image)
     return _sentence(scales, ablations, list(sweeps.values()))
 
 
@@ -119,9 +126,10 @@ def _possible(scales: dict[str, float], sweep: AblationSweep) -> dict[str, float
     return {name: scale for name, scale in scales.items() if name in removable}
 
 
-def _seen(sweeps: list[AblationSweep]) -> None:
+def _seen(found: dict[Subject, AblationSweep], image: str) -> None:
+    sweeps = list(found.values())
     recorded = _recorded([sweep.model for sweep in sweeps])
-    kinds = list(SEEN) if recorded else ["each"]
+    kinds = list(SEEN) if recorded else ["each", "several"]
     chosen = lesson.value("see", "each", kinds)
     st.segmented_control(
         "See",
@@ -133,6 +141,10 @@ def _seen(sweeps: list[AblationSweep]) -> None:
     )
     if chosen == "each":
         figure = rv.figures.removal_bars(sweeps, show.theme())
+    elif chosen == "several":
+        target = sweeps[0].target
+        several = [_deletions(network, image, target) for network in found]
+        figure = rv.figures.deletion_lines(several, show.theme())
     else:
         titles = [results.models()[record.model].title for record in recorded]
         change: fewer_blocks.Change = "removed" if chosen == "removed" else "shuffled"
@@ -141,6 +153,11 @@ def _seen(sweeps: list[AblationSweep]) -> None:
     show.chart(figure, "fewer-blocks")
     if chosen == "each":
         st.caption(show.escape(which_matters_most(sweeps[0])))
+
+
+def _deletions(network: Subject, image: str, target: int) -> rv.Deletions:
+    view, sets = f"deletions {network.model}", max(MOST_SETS // len(results.block_names(network)), 3)
+    return cast("rv.Deletions", waiting.answer(network, "pass", "deletions", image, target, view, sets=sets))
 
 
 def _recorded(models: list[str]) -> list[Recorded]:

@@ -6,31 +6,45 @@ import streamlit as st
 
 from app import query, results, show, waiting
 from app.state import Selection
-from app.views.lessons.lesson import LESSON, PRESENTING, Lesson, picture, remember_done
+from app.views.lessons.lesson import LESSON, PRESENTING, ROUTE, Lesson, picture, remember_done
 
 CSS = Path(__file__).with_name("lessons.css")
 
-# Arrow keys turn the pages, unless somebody types or moves a control with them.
+# Arrow keys turn the pages, unless somebody types or moves a control with them. While presenting the keys of a clicker do too,
+# F fills the screen, and Escape leaves; the button that was pressed last is let go, so that the space bar does not press it.
 KEYS = """<script>
 window.lessonKeys?.abort();
 window.lessonKeys = new AbortController();
-addEventListener("keydown", event => {
-  if (event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
-  if (event.target.closest("input, textarea, select, [role=slider], [role=radio], [role=combobox], [role=listbox]")) return;
-  const way = {ArrowLeft: "previous", ArrowRight: "next"}[event.key];
-  document.querySelector(`.st-key-lesson-${way} button:not([disabled])`)?.click();
-}, {signal: window.lessonKeys.signal});
+(presenting => {
+  const press = name => document.querySelector(`.st-key-lesson-${name} button:not([disabled])`)?.click();
+  if (presenting && document.activeElement?.closest(".st-key-lesson-present")) document.activeElement.blur();
+  addEventListener("keydown", event => {
+    if (event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    if (event.target.closest("input, textarea, select, [role=slider], [role=radio], [role=combobox], [role=listbox]")) return;
+    const ways = {ArrowLeft: "previous", ArrowRight: "next"};
+    if (presenting) Object.assign(ways, {PageUp: "previous", PageDown: "next"});
+    if (ways[event.key]) {
+      if (event.key.startsWith("Page")) event.preventDefault();
+      press(ways[event.key]);
+    }
+    if (!presenting || event.repeat) return;
+    if (event.key === "Escape" && !document.documentElement.hasAttribute("data-playing")) press("present");
+    if (event.key.toLowerCase() === "f") {
+      if (document.fullscreenElement) document.exitFullscreen(); else document.documentElement.requestFullscreen();
+    }
+  }, {signal: window.lessonKeys.signal});
+})(%s);
 </script>"""
 
 
 def show_lesson(lesson: Lesson, track: tuple[Lesson, ...]) -> None:
-    """The whole page of a lesson."""
+    """The whole page of a lesson; Previous and Next go through the lessons of `track`."""
     number = track.index(lesson)
     presenting = st.query_params.get(PRESENTING) == "1"
     st.html(CSS)
     if presenting:
         st.html(f"<style>{CSS.with_name('presenting.css').read_text()}</style>")
-    st.html(KEYS, unsafe_allow_javascript=True)
+    st.html(KEYS % str(presenting).lower(), unsafe_allow_javascript=True)
     _head(lesson, number, track, presenting=presenting)
     st.markdown(f"## {show.escape(lesson.question)}")
     with st.container(key="lesson-do"):
@@ -48,7 +62,7 @@ def show_lesson(lesson: Lesson, track: tuple[Lesson, ...]) -> None:
 
 def go(lesson: Lesson | None) -> None:
     """Open a lesson, or the list of all lessons. The previous lesson's values are removed from the URL; the image stays."""
-    kept = {name: value for name in (PRESENTING, "image") if (value := query.value(name)) is not None}
+    kept = {name: value for name in (PRESENTING, "image", ROUTE) if (value := query.value(name)) is not None}
     st.query_params.from_dict(({LESSON: lesson.slug} if lesson else {}) | kept)
 
 
@@ -63,7 +77,7 @@ def _head(lesson: Lesson, number: int, track: tuple[Lesson, ...], *, presenting:
             on_click=_present,
             args=(not presenting,),
             type="tertiary",
-            help="Large type for a class. The arrow keys go to the next and previous lesson, and the link opens this view.",
+            help="Large type for a class: arrow keys and clickers turn the pages, F fills the screen, Escape leaves.",
         )
         before = track[number - 1] if number else None
         after = track[number + 1] if number + 1 < len(track) else None

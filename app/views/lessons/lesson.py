@@ -14,8 +14,7 @@ from app.state import Selection
 Value = TypeVar("Value", str, int, float)
 
 # The keys that the URL of a lesson has in addition to the lesson's own values.
-LESSON, PRESENTING = "lesson", "present"
-DONE_COOKIE, YEAR = "resnet_viz_lessons", 365 * 24 * 3600
+LESSON, PRESENTING, ROUTE = "lesson", "present", "route"
 DONE_COOKIE, YEAR = "resnet_viz_lessons", 365 * 24 * 3600
 
 

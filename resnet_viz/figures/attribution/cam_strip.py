@@ -15,6 +15,7 @@ from resnet_viz.analyses.inspection import BlockInspection, Inspection
 from resnet_viz.figures.attribution.backdrop import Photo, backdrop
 from resnet_viz.figures.attribution.overlay import Cells, tint
 from resnet_viz.figures.block.block_equation import Scale
+from resnet_viz.figures.block_names import brief
 from resnet_viz.figures.data_urls import data_url
 from resnet_viz.figures.theme import LIGHT, Theme, finish, short
 
@@ -51,13 +52,14 @@ def cam_strip(
     """
     tiles = list(_tiles(inspection, width))
     across, down = max(tile.left for tile in tiles) + tiles[0].side + GAP, tiles[-1].top + tiles[0].side + GAP
+    names = brief([block.name for block in inspection.blocks])
     pictures = _pictures(inspection, tiles, scale, photo, cells)
     fig = go.Figure(_targets(tiles))
     fig.update_layout(
         xaxis={"visible": False, "range": [0, across]},
         yaxis={"visible": False, "range": [down, 0]},
         images=[_layer(tile, picture) for tile, picture in zip(tiles, pictures, strict=True)],
-        annotations=[_caption(tile, scale, theme) for tile in tiles],
+        annotations=[_caption(tile, name, scale, theme) for tile, name in zip(tiles, names, strict=True)],
         shapes=[_frame(tile, theme) for tile in tiles if tile.block.name == selected],
         width=across,
         height=down + TOP,
@@ -93,7 +95,7 @@ def _pictures(inspection: Inspection, tiles: list[_Tile], scale: Scale, photo: P
     largest = max(_density(tile.block) for tile in tiles) or 1.0
     for tile in tiles:
         limit = largest / tile.block.cam.size if scale == "shared" else float(tile.block.cam.max()) or 1.0
-        yield tint(small, tile.block.cam, limit, cells)
+        yield tint(small, tile.block.cam, limit, cells) if tile.block.spatial else small
 
 
 def _layer(tile: _Tile, picture: Image.Image) -> dict[str, Any]:
@@ -102,16 +104,23 @@ def _layer(tile: _Tile, picture: Image.Image) -> dict[str, Any]:
 
 
 def _density(block: BlockInspection) -> float:
-    """Return the peak in logits per area, where the whole image has area 1."""
+    """Return the peak in logits per area, where the whole image has area 1; 0 if positions have no place in the image."""
+    if not block.spatial:
+        return 0.0
     return float(block.cam.max()) * block.cam.size
 
 
-def _caption(tile: _Tile, scale: Scale, theme: Theme) -> dict[str, Any]:
+def _caption(tile: _Tile, name: str, scale: Scale, theme: Theme) -> dict[str, Any]:
     size = f"sum {tile.block.measures.cam_mass:.2g}" if scale == "shared" else f"peak {tile.block.cam.max():.2g}"
+    if not tile.block.spatial:
+        size = "no map"
+    # The end of a long name tells blocks apart.
+    letters = tile.side // 6 - len(size) - 2
+    name = name if len(name) <= letters else f"…{name[1 - letters :]}"
     return {
         "x": tile.left,
         "y": tile.top - 3,
-        "text": f"<b>{short(tile.block.name)}</b> {size}",
+        "text": f"<b>{name}</b> {size}",
         "showarrow": False,
         "xanchor": "left",
         "yanchor": "bottom",

@@ -4,7 +4,8 @@ import plotly.graph_objects as go
 
 from resnet_viz.analyses.baselines import Baseline
 from resnet_viz.analyses.trust import Perturbation, PerturbationCurve, Randomised
-from resnet_viz.figures.theme import ATTRIBUTION, LIGHT, PLAIN, Theme, finish, plain, short
+from resnet_viz.figures.block_names import brief
+from resnet_viz.figures.theme import ATTRIBUTION, LIGHT, PLAIN, Theme, finish, plain
 
 # What replaces a removed pixel, by baseline.
 COVERS: dict[Baseline, str] = {
@@ -59,7 +60,7 @@ def randomisation_steps(steps: Randomised, theme: Theme = LIGHT) -> go.Figure:
 
     There is no point where a map is constant.
     """
-    names = [short(layer) for layer in steps.layers]
+    names = brief(steps.layers)
     hover = "re-initialised from the head down to %{x}<br>rank correlation %{y:.2f}<extra></extra>"
     fig = go.Figure(
         go.Scatter(

@@ -66,7 +66,7 @@ def block_equation(
     terms = terms_of(block)
     pictures = {term: _picture(term_maps(block, term), channel) for term in terms}
     limits = _limits(pictures, scale)
-    layout = layout_of(terms, width)
+    layout = layout_of(terms, width, block.activation)
     traces: list[go.Heatmap] = []
     axes: dict[str, dict[str, Any]] = {}
     for number, (term, place) in enumerate(zip(terms, layout.places, strict=True), start=1):

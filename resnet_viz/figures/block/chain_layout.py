@@ -43,3 +43,9 @@ def places_of(inspection: Inspection) -> list[Place]:
 def natural_width(places: list[Place]) -> int:
     """Return the width in pixels at which every block is readable; a narrower window scrolls."""
     return round(places[-1].centre + places[-1].step / 2 + PAD + GAP + RIGHT)
+
+
+def focus_of(inspection: Inspection, name: str) -> float:
+    """Where a block stands, from 0 (left end) to 1 (right end): there a window too narrow for the whole chain looks first."""
+    places = places_of(inspection)
+    return next((place.centre / natural_width(places) for place in places if place.block.name == name), 0.0)

@@ -39,6 +39,12 @@ def strongest_channel(block: BlockInspection, term: Term) -> int:
     return int(np.linalg.norm(maps.reshape(len(maps), -1), axis=1).argmax())
 
 
+def columns_of(count: int, room: int = WIDTH) -> int:
+    """Return how many tiles stand in a row: a power of two, like the numbers of channels, so that rows are full."""
+    columns: int = 2 ** math.ceil(math.log2(1.2 * math.sqrt(count)))
+    return max(1, columns // 2) if room < STACKED else columns
+
+
 def mosaic(
     maps: Array,
     name: str,
@@ -54,11 +60,7 @@ def mosaic(
     `highest` is the maximal height of the tiles in pixels and `room` their width: on a phone, rows are shorter.
     """
     count, height, width = maps.shape
-    # A power of two, like the numbers of channels, so that rows are full.
-    columns = 2 ** math.ceil(math.log2(1.2 * math.sqrt(count)))
-    phone = room < STACKED
-    if phone:
-        columns = max(1, columns // 2)
+    columns, phone = columns_of(count, room), room < STACKED
     rows = math.ceil(count / columns)
     end = limit or float(np.abs(maps).max()) or 1.0
     pixels = _tiles(_levels(maps, end), rows, columns)

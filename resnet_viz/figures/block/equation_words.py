@@ -34,10 +34,22 @@ def reading(block: BlockInspection, pictures: Mapping[Term, Array], channel: int
     """Say what an image shows and what its colours mean: on one scale up to a limit, or each on its own."""
     what = "the mean over all channels" if channel is None else f"channel {channel}"
     sizes = "each on its own scale" if limit is None else f"all on one colour scale, ±{limit:.3g}"
-    text = f"Each image is {what}, {sizes}: red is positive, blue negative, white 0."
+    text = f"Each image is {what}, {sizes}: red is positive, blue negative, white 0.{beside(block)}"
     if channel is not None:
         return f"{text} All numbers are of this channel."
     return f"{text} All numbers are of the {block.shape[0]} channels together. {cancelling(block, pictures)}".strip()
+
+
+def beside(block: BlockInspection) -> str:
+    """Say which tokens are not in the pictures, or that their positions have no place in the image; "" in most networks."""
+    if block.note:
+        return f" The positions stand in a row, for {block.note}."
+    if not block.tokens_apart:
+        return ""
+    if len(block.tokens_apart) == 1:
+        return f" Each cell is a patch of the image; the {block.tokens_apart[0]} is not drawn, but counts in the numbers."
+    names = f"{', '.join(block.tokens_apart[:-1])} and {block.tokens_apart[-1]}"
+    return f" Each cell is a patch of the image; {names} are not drawn, but count in the numbers."
 
 
 def cancelling(block: BlockInspection, pictures: Mapping[Term, Array]) -> str:
@@ -62,7 +74,7 @@ def notes(block: BlockInspection, pictures: Mapping[Term, Array], channel: int |
     for term in pictures:
         if term == "output":
             cut = block.measures.cut if channel is None else _cut(pictures)
-            small[term] = f"ReLU zeroes {_percent(cut)}"
+            small[term] = f"{block.activation} zeroes {_percent(cut)}" if not np.isnan(block.measures.cut) else _passed(block)
         elif term == "sum":
             cosine = block.measures.cosine if channel is None else _cosine(pictures)
             small[term] = "" if np.isnan(cosine) else f"cos(x, F) = {signed(cosine)}"
@@ -83,6 +95,11 @@ def alt(block: BlockInspection, pictures: Mapping[Term, Array], channel: int | N
 def signed(value: float) -> str:
     """Write a number with its sign, the minus as wide as the plus."""
     return f"{value:+.2f}".replace("-", "−")
+
+
+def _passed(block: BlockInspection) -> str:
+    """What stands between sum and output where it is no ReLU."""
+    return f"{block.activation} of the sum" if block.activation else "the sum itself"
 
 
 def _percent(share: float) -> str:

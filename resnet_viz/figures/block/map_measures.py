@@ -106,3 +106,10 @@ def map_values(inspection: Inspection, measure: MapMeasure, ablation: AblationSw
     if measure not in known:
         raise ValueError(f"{inspection.title} cannot be drawn by {measure!r}: choose one of {', '.join(known)}")
     return [value_of(block, measure) for block in inspection.blocks]
+
+
+def arc_heights(inspection: Inspection, measure: MapMeasure, ablation: AblationSweep | None = None) -> list[float]:
+    """Return the size of each block's measure, without its sign, as a share of the largest, from 0 to 1; 0 for NaN."""
+    values = [0.0 if math.isnan(value) else abs(value) for value in map_values(inspection, measure, ablation)]
+    largest = max(values, default=0.0) or 1.0
+    return [value / largest for value in values]

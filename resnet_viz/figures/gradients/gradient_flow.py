@@ -5,6 +5,7 @@ import math
 import plotly.graph_objects as go
 
 from resnet_viz.analyses.gradients import Gradients
+from resnet_viz.figures.block_names import brief
 from resnet_viz.figures.log_axis import log_axis
 from resnet_viz.figures.theme import GRADIENT, IDENTITY, LIGHT, PLAIN, RESIDUAL, Theme, finish, short
 
@@ -30,7 +31,8 @@ def gradient_flow(
     if beside is not None:
         values = [block.total for block in beside.blocks]
         fig.add_trace(_line(beside, values, f"{_name(beside)}, total", {"color": PLAIN, "width": 3, "dash": "dash"}, "x"))
-    names = [short(block.name) for block in gradients.blocks]
+    blocks = [block.name for block in gradients.blocks]
+    names = brief(blocks)
     every = math.ceil(len(names) / 18)
     fig.update_layout(
         xaxis={
@@ -44,8 +46,8 @@ def gradient_flow(
         yaxis={"title": {"text": "L2 norm of the gradient", "standoff": 14}, **log_axis(_values(gradients, beside))},
         overwrite=True,
     )
-    if selected is not None and short(selected) in names:
-        place = _places(gradients)[names.index(short(selected))]
+    if selected in blocks:
+        place = _places(gradients)[blocks.index(selected)]
         fig.add_vline(x=place, line={"color": theme.muted, "width": 1, "dash": "dot"})
     legend = {"orientation": "h", "x": 0, "y": -0.18, "yanchor": "top"}
     fig.update_layout(width=700, height=440, margin={"l": 0, "r": 8, "t": 44, "b": 0}, legend=legend, overwrite=True)

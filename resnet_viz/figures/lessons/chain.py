@@ -86,7 +86,7 @@ def lens_lines(lens: Lens, selected: str, theme: Theme = LIGHT) -> go.Figure:
         },
         yaxis={"title": {"text": "probability", "standoff": 12}, "tickformat": ".0%", "range": [-0.04, 1.06]},
         width=560,
-        height=HEIGHT + TOP + 26,
+        height=HEIGHT + TOP + 10,
         margin={"l": 0, "r": 8, "t": 66, "b": 0},
         legend=legend,
         overwrite=True,

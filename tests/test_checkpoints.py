@@ -298,7 +298,6 @@ REFUSALS: dict[str, tuple[Callable[[], bytes], str]] = {
     "a list": (lambda: saved([torch.ones(2)]), "No tensors"),
     "wrapped too deep": (deep_wrapping, "No tensors"),
     "missing": (lambda: changed(layer3__1__bn2__weight=None), r"lacks the tensor layer3\.1\.bn2\.weight"),
-    "no head": (lambda: changed(fc__weight=None), "no classification layer"),
     "no stem": (lambda: changed(conv1__weight=None), r"lacks the tensor conv1\.weight"),
     "unexpected": (
         lambda: changed(layer1__0__se__weight=torch.ones(3)),

@@ -14,7 +14,7 @@ MOST_NUMBERED = 64
 
 
 @dataclass(frozen=True)
-class _Place:
+class _HeadTensor:
     """Where a tensor is kept: in the network's names or beside them."""
 
     group: dict[str, NamedTensor]
@@ -38,7 +38,7 @@ def find_head(
         return
     channels = tensors[places[max(places)]].shape[0]
     found = [
-        _Place(group, name)
+        _HeadTensor(group, name)
         for group in (tensors, outside)
         for name, tensor in group.items()
         if not name.startswith(("layer", "conv1", "bn1")) and not ignored(name, tensor)
@@ -61,9 +61,9 @@ def find_head(
             tensors["fc.bias"] = place.group.pop(bias)
 
 
-def _sequence(places: list[_Place], channels: int) -> dict[tuple[int, str], _Place] | None:
+def _sequence(places: list[_HeadTensor], channels: int) -> dict[tuple[int, str], _HeadTensor] | None:
     """Return the tensors of several numbered layers that lead from the last stage to the logits, by number and part."""
-    groups: dict[str, dict[tuple[int, str], _Place]] = {}
+    groups: dict[str, dict[tuple[int, str], _HeadTensor]] = {}
     for place in places:
         match = NUMBERED.match(place.name)
         if match and int(match[2]) < MOST_NUMBERED:

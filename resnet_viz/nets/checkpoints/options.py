@@ -17,6 +17,8 @@ from resnet_viz.nets.blocks import BasicBlock, PlainBlock, ZeroPad
 from resnet_viz.nets.checkpoints.assembly import CheckpointResNet, Plan
 from resnet_viz.nets.checkpoints.variant_blocks import PreActivationBlock
 
+PADDING = "the padding of the stem"
+
 NetworkChange = Callable[[CheckpointResNet], None]
 
 
@@ -41,7 +43,7 @@ def open_questions(plan: Plan) -> tuple[Axis, ...]:
     shrinks = len(plan.blocks) > 1
     axes = [
         Axis("the stem", _stem_options(plan)),
-        Axis("the padding of the stem", _padding_options(plan)),
+        Axis(PADDING, _padding_options(plan)),
         Axis("where a block strides", _stride_options(plan) if shrinks else ()),
         Axis("the shortcuts", _shortcut_options(plan)),
         Axis("the last stages", _late_options() if shrinks else ()),

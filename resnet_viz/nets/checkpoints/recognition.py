@@ -60,7 +60,11 @@ def recognise(part: CheckpointPart) -> Recognised:
     names = names_by_order({name: tensor.shape for name, tensor in part.inside.items()})
     if names is None:
         raise by_name
-    return replace(_recognised(part, names), by_order=True)
+    try:
+        return replace(_recognised(part, names), by_order=True)
+    except CheckpointError:
+        # What does not fit by the names that people know says more.
+        raise by_name from None
 
 
 def _recognised(part: CheckpointPart, names: Mapping[str, str]) -> Recognised:

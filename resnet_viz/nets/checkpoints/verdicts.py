@@ -8,6 +8,7 @@ from torch import nn
 from resnet_viz.nets.checkpoints.deciding import Decision, Doubt, decide
 from resnet_viz.nets.checkpoints.evidence import differences, remembers, sample_images
 from resnet_viz.nets.checkpoints.layouts import Layout
+from resnet_viz.nets.checkpoints.options import PADDING
 from resnet_viz.nets.preprocessing import Preprocessing
 
 # Mean and deviation of the input, by what people call them: the usual one of the family comes first.
@@ -41,10 +42,15 @@ def judge(layout: Layout, build: Callable[[Sequence[int]], nn.Module], preproces
     if not remembers(usual):
         return _nothing_remembered(layout, preprocessing or layout.preprocessing)
     used, scale = (preprocessing, "") if preprocessing else _likely_scale(usual, layout.preprocessing)
-    decision = decide(build, [len(axis.options) for axis in layout.questions], sample_images(used))
+    # Where zero is black and not the mean colour, a border says as much about the scale in training as about the padding.
+    skipped = PADDING if not any(used.mean) else ""
+    sizes = [1 if axis.question == skipped else len(axis.options) for axis in layout.questions]
+    decision = decide(build, sizes, sample_images(used))
     if decision.doubts:
         return _doubtful(layout, used, decision)
-    return Verdict(decision.chosen, used, f"read as {layout.name(decision.chosen)}, {_how_clearly(layout, decision)}{scale}")
+    unjudged = f"; {skipped} is assumed, because images on this scale do not show it" if skipped else ""
+    sentence = f"read as {layout.name(decision.chosen)}, {_how_clearly(layout, decision)}{scale}{unjudged}"
+    return Verdict(decision.chosen, used, sentence)
 
 
 def _likely_scale(network: nn.Module, usual: Preprocessing) -> tuple[Preprocessing, str]:
@@ -73,7 +79,9 @@ def _nothing_remembered(layout: Layout, preprocessing: Preprocessing) -> Verdict
 
 
 def _doubtful(layout: Layout, preprocessing: Preprocessing, decision: Decision) -> Verdict:
-    candidates = tuple(map(layout.name, (decision.chosen, *(doubt.chosen for doubt in decision.doubts))))
+    # The usual network is always among them: what a file remembers may be none of the networks that are known here.
+    chosen = dict.fromkeys((decision.chosen, *(doubt.chosen for doubt in decision.doubts), layout.usual))
+    candidates = tuple(map(layout.name, chosen))
     largest = max(doubt.change for doubt in decision.doubts)
     sentence = (
         f"Several networks fit this checkpoint, and what its batch norms remember does not tell them apart: {candidates[0]}, or"

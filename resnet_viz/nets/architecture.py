@@ -1,7 +1,6 @@
 """What a network is made of, part by part: the stem, every block and the head, with shapes, layers and costs."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Self
 
 import torch
@@ -9,32 +8,16 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from torch.utils.module_tracker import ModuleTracker
 
-from resnet_viz.nets.blocks import ResidualBlock, ShortcutKind, blocks_of
+from resnet_viz.nets.blocks import ResidualBlock, blocks_of
 from resnet_viz.nets.costs import count_parameters
+from resnet_viz.nets.graph_parts import parts_of_graph
 from resnet_viz.nets.net import Net
+from resnet_viz.nets.parts import Part, words_of
+from resnet_viz.nets.residual_graph import ResidualNetwork
+
+__all__ = ["COUNTER", "Part", "architecture"]
 
 COUNTER = "torch.utils.flop_counter.FlopCounterMode, halved: it counts a multiplication and an addition as two"
-
-Shape = tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Part:
-    """The stem, a block or the head of a network; all parts together are the whole network.
-
-    `name` is "stem", "layer2.0" ... or "head"; `stage` and `shortcut` are the block's, None for stem and head. Shapes are
-    (C, H, W), the head's output (classes,). `layers` are in words and in order, without batch norms, ReLUs and the shortcut's
-    own convolution; `parameters` and `multiply_adds`, those of one image, count everything.
-    """
-
-    name: str
-    stage: int | None
-    shortcut: ShortcutKind | None
-    input: Shape
-    output: Shape
-    layers: str
-    parameters: int
-    multiply_adds: int
 
 
 def architecture(net: Net) -> tuple[Part, ...]:
@@ -43,6 +26,8 @@ def architecture(net: Net) -> tuple[Part, ...]:
     Multiply-adds are torch's own count (`COUNTER`), that of the convolutions and linear layers (He et al. 2015, Table 1,
     "FLOPs"). Nothing is computed: a copy without memory runs on the meta device.
     """
+    if isinstance(net.module, ResidualNetwork):
+        return parts_of_graph(net.module, (3, net.preprocessing.crop, net.preprocessing.crop))
     twin = net.twin().to("meta")
     blocks = blocks_of(twin)
     tracker = _PartTracker(blocks)
@@ -104,7 +89,7 @@ def _part(name: str, modules: list[nn.Module], ends: list[Tensor], flops: int) -
         shortcut=None if block is None else block.shortcut_kind,
         input=tuple(first.shape[1:]),
         output=tuple(last.shape[1:]),
-        layers=", ".join(filter(None, map(_words, _layers(modules)))),
+        layers=", ".join(filter(None, map(words_of, _layers(modules)))),
         parameters=sum(map(count_parameters, modules)),
         multiply_adds=flops // 2,
     )
@@ -115,15 +100,3 @@ def _layers(modules: list[nn.Module]) -> Iterable[nn.Module]:
         for name, layer in module.named_modules():
             if not name.startswith("downsample"):
                 yield layer
-
-
-def _words(layer: nn.Module) -> str:
-    if isinstance(layer, nn.Conv2d):
-        stride = f" stride {layer.stride[0]}" if layer.stride[0] > 1 else ""
-        groups = f" groups {layer.groups}" if layer.groups > 1 else ""
-        return f"{layer.kernel_size[0]}×{layer.kernel_size[1]} {layer.out_channels}{groups}{stride}"
-    if isinstance(layer, nn.MaxPool2d):
-        return f"max pool {layer.kernel_size}×{layer.kernel_size} stride {layer.stride}"
-    if isinstance(layer, nn.Linear):
-        return f"linear {layer.out_features}"
-    return "global average pooling" if isinstance(layer, nn.AdaptiveAvgPool2d) else ""

@@ -4,9 +4,9 @@ import atexit
 import hashlib
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import BinaryIO
@@ -32,7 +32,7 @@ class WantedFile:
     """A file on the web and the place it is wanted at.
 
     `sha256` is the hash in hex or its first digits; `size` is in bytes, as far as it is known beforehand; `timeout` is in
-    seconds without a byte.
+    seconds without a byte. `headers` go to the host of `url` alone, and not along to one that it names instead.
     """
 
     url: str
@@ -40,6 +40,7 @@ class WantedFile:
     sha256: str
     size: int
     timeout: float = TIMEOUT
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def host(self) -> str:
@@ -66,7 +67,9 @@ def download(wanted: WantedFile, on_progress: OnProgress = unheard) -> None:
 
 
 def _answer(wanted: WantedFile) -> HTTPResponse:
-    request = Request(wanted.url, headers={"User-Agent": "resnet-viz"})  # noqa: S310 - `official` checks the scheme
+    request = Request(wanted.url, headers={"User-Agent": "resnet-viz"})  # noqa: S310 - whoever names the address checks it
+    for name, value in wanted.headers.items():
+        request.add_unredirected_header(name, value)
     try:
         answer: HTTPResponse = urlopen(request, timeout=wanted.timeout)  # noqa: S310 - as above
     except HTTPError as error:

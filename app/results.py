@@ -12,7 +12,7 @@ import pandas as pd
 import streamlit as st
 
 import resnet_viz as rv
-from app import catalogue, checkpoints, middleware, parsers, sessions
+from app import catalogue, checkpoints, middleware, parsers, query, sessions, shown
 from app.catalogue import Subject
 from app.pictures import Ground, Preview
 from app.samples import Sample, read_samples
@@ -23,9 +23,12 @@ from resnet_viz.engine.jobs import Engine, Job, Option, Ticket
 from resnet_viz.engine.local import LocalEngine
 from resnet_viz.engine.store import EVERYBODY, Store
 from resnet_viz.lessons import super_resolution_training
+from resnet_viz.nets import outlines
 from resnet_viz.nets.architecture import Part, architecture
 from resnet_viz.nets.curves import read_curves
-from resnet_viz.nets.zoo import blueprint
+from resnet_viz.nets.families import timm
+from resnet_viz.nets.weights_folder import Places, weights_places
+from resnet_viz.nets.zoo import describe
 from resnet_viz.settings import EngineSettings
 
 Shown = TypeVar("Shown", Preview, Ground)
@@ -78,9 +81,11 @@ def ground(image: str, asked: Subject) -> Ground:
 
 
 def models() -> dict[str, rv.ModelInfo]:
-    """This session's checkpoints and the catalogue, by name."""
-    here = tuple(info.name for info in rv.list_models() if info.here)
-    return {name: mine.info for name, mine in checkpoints.own().items()} | _catalogue(here)
+    """The networks that a Python program shows, this session's checkpoints and the catalogue, by name."""
+    mine = {name: network.info for name, network in shown.networks().items()}
+    mine |= {name: each.info for name, each in checkpoints.own().items()}
+    known = mine | _catalogue(weights_places())
+    return known | {name: _described(name, weights_places()) for name in _named_in_the_address() if name not in known}
 
 
 def subject(name: str, *, trained: bool = True, field: str = "model", framing: str = "") -> Subject:
@@ -91,9 +96,12 @@ def subject(name: str, *, trained: bool = True, field: str = "model", framing: s
     info, own = models()[name], checkpoints.own().get(name)
     if trained and not info.here:
         raise rv.WeightsError(catalogue.why_missing(info))
-    net = own.net if own else _blueprint(name)
-    preprocessing = replace(net.preprocessing, framing="fit" if framing == "fit" else "crop")
-    return Subject(name, info.title, net.labels, trained, preprocessing, field, own)
+    there = shown.networks().get(name)
+    known = there or (own.net if own else outlines.outline(name))
+    preprocessing = replace(known.preprocessing, framing="fit" if framing == "fit" else "crop")
+    # A network that a program shows has the weights that it has there.
+    trained = trained or there is not None
+    return Subject(name, info.title, known.labels, trained, preprocessing, field, own, there.key if there else "")
 
 
 def can_fetch(name: str) -> bool:
@@ -103,7 +111,10 @@ def can_fetch(name: str) -> bool:
 
 def block_names(asked: Subject) -> tuple[str, ...]:
     """The names of a network's blocks, first to last."""
-    return tuple((asked.own.net if asked.own else _blueprint(asked.model)).blocks)
+    if asked.own:
+        return tuple(asked.own.net.blocks)
+    there = shown.networks().get(asked.model)
+    return there.blocks if there else _block_names(asked.model)
 
 
 @st.cache_resource(show_spinner=False)
@@ -114,7 +125,9 @@ def downloads() -> Downloads:
 
 def parts(name: str) -> tuple[Part, ...]:
     """What a network is made of, from stem to head; the weights of one of the catalogue need not be here."""
-    mine = checkpoints.own().get(name)
+    mine, there = checkpoints.own().get(name), shown.networks().get(name)
+    if there:
+        return there.parts
     return architecture(mine.net) if mine else _parts(name)
 
 
@@ -140,7 +153,7 @@ def submit(asked: Subject, kind: str, image: str, target: int | None, view: str 
     data, sha256 = _picture(image)
     job = Job(
         kind=kind,
-        model=asked.model,
+        model=asked.shown or asked.model,
         image=sha256,
         target=target,
         options=tuple(sorted(options.items())),
@@ -153,6 +166,8 @@ def submit(asked: Subject, kind: str, image: str, target: int | None, view: str 
     if asked.own:
         # Somebody's own network is nowhere but here.
         return _admitted(local_engine().submit(job, session(), view, asked.own.net))
+    if asked.shown:
+        return _admitted(shown.engine().submit(job, session(), view))
     return _admitted(engine().submit(job, session(), view))
 
 
@@ -213,20 +228,45 @@ def _picture(image: str) -> tuple[bytes, str]:
     return _uploads().get(image, session()), image
 
 
-@st.cache_data(show_spinner=False, ttl=60)
-def _catalogue(here: tuple[str, ...]) -> dict[str, rv.ModelInfo]:  # noqa: ARG001 - other weights here, another catalogue
+@st.cache_resource(show_spinner=False, ttl=60, max_entries=4)
+def _catalogue(places: Places) -> dict[str, rv.ModelInfo]:  # noqa: ARG001 - other weights here, another catalogue
     """Looked up again each minute, and when weights come or go here; those count that are where jobs go."""
     return catalogue.known_to(engine())
 
 
+def _named_in_the_address() -> list[str]:
+    """The networks of timm that the address names: it may name any, and lists offer some."""
+    named = (query.value(field) or "" for field in ("model", "left", "right"))
+    return [name for name in named if name.startswith(timm.PREFIX) and not _refusal(name)]
+
+
+def refusal(name: str) -> str:
+    """Say why a network of timm cannot be opened; empty where it can."""
+    return _refusal(name)
+
+
+@st.cache_data(show_spinner=False, max_entries=256)
+def _refusal(name: str) -> str:
+    try:
+        describe(name)
+    except (ValueError, rv.WeightsError) as error:
+        return str(error)
+    return ""
+
+
+@st.cache_data(show_spinner=False, ttl=60, max_entries=64)
+def _described(name: str, places: Places) -> rv.ModelInfo:  # noqa: ARG001 - as above
+    return describe(name)
+
+
 @st.cache_data(show_spinner=False, max_entries=64)
 def _parts(name: str) -> tuple[Part, ...]:
-    return architecture(_blueprint(name))
+    return outlines.parts(name)
 
 
-@st.cache_resource(show_spinner=False, max_entries=64)
-def _blueprint(name: str) -> rv.Net:
-    return blueprint(name)
+@st.cache_data(show_spinner=False, max_entries=64)
+def _block_names(name: str) -> tuple[str, ...]:
+    return outlines.block_names(name)
 
 
 @st.cache_resource(show_spinner=False)

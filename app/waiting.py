@@ -17,6 +17,8 @@ from app.state import Selection
 from app.uploads import MissingImageError
 from resnet_viz.analyses.activations import Array
 from resnet_viz.engine.jobs import AwayError, EngineError, JobCancelledError, Option, Progress, Ticket
+from resnet_viz.engine.shown import PREFIX as SHOWN
+from resnet_viz.nets.families.timm import PREFIX as TIMM
 
 POLL, PREVIEW_EVERY = 0.05, 1.0
 # Seconds until there is a sign of life, and how long an answer must be going to take for its progress to be worth a flicker.
@@ -68,6 +70,13 @@ def network(model: str, *, trained: bool, field: str = "model", framing: str = "
 
 def unknown(model: str) -> str:
     """Say why a network that a link names is not in the list."""
+    if model.startswith(SHOWN):
+        return (
+            "The network of this link was shown by a Python program that has ended, or has shown it under another name. Run"
+            " rv.show(net) again and open the address that it returns."
+        )
+    if model.startswith(TIMM):
+        return results.refusal(query.shortened(model))
     if model.startswith("checkpoint-"):
         return "The checkpoint of this link lives in the session of whoever brought it: bring yours on the Model page."
     return f"There is no network called {query.shortened(model)}: choose one from the list."

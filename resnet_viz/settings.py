@@ -56,6 +56,13 @@ class WeightsSettings(EnvironmentSettings):
         return web_address(address)
 
 
+class ShownSettings(EnvironmentSettings):
+    """How an app that `rv.show` started asks the program that started it; nobody else sets these."""
+
+    shown_url: str = setting("", "address at which the program answers", "nothing is shown")
+    shown_token: str = setting("", "what the app must send with each question", "nothing is sent")
+
+
 class EngineSettings(EnvironmentSettings):
     """How much an engine may take; a processor computes ImageNet's networks one image at a time, whatever `batch` is."""
 

@@ -11,6 +11,7 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from app import shown
 from app.middleware import connections, readiness, upload_route
 from app.middleware.answers import Answers
 from app.middleware.class_code import ClassCode
@@ -81,6 +82,7 @@ def middleware() -> list[Middleware]:
 async def lifespan(_: ASGIApp) -> AsyncIterator[None]:
     """Get ready while the server starts, so that the first person waits for nothing; leave no half file at its end."""
     connections.bound_this_server(remove_unfinished)
+    shown.end_with_the_program()
     _import_pages()
     _parsers().start()
     async with anyio.create_task_group() as started:

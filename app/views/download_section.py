@@ -17,7 +17,7 @@ EVERY_SECOND = 1.0
 def offer(found: Notice) -> None:
     """The button that downloads the weights which `found` is about; it says how much that is."""
     info = results.models()[found.untrained]
-    label = f"Download {info.size / 1e6:,.0f} MB"
+    label = f"Download {info.size / 1e6:,.0f} MB" if info.size else "Download the weights"
     st.button(label, icon=":material/download:", type="primary", on_click=_start, args=(found,))
 
 
@@ -62,7 +62,7 @@ def _progress(awaited: Notice, download: DownloadState) -> None:
     done, total = download.done / 1e6, download.total / 1e6
     with st.container(horizontal=True, vertical_alignment="center", key="download"):
         st.progress(
-            min(download.done / download.total, 1.0),
+            min(download.done / download.total, 1.0) if download.total else 0.0,
             f"Downloading the weights of {title}: {done:,.0f} of {total:,.0f} MB. It opens by itself when they are here.",
         )
         st.button("Cancel", on_click=_cancel, args=(awaited,))

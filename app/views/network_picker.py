@@ -10,19 +10,24 @@ STATES = {"official": "download, {:,.0f} MB", "untrained": "no trained weights"}
 
 
 def network_picker(chosen: Selection) -> None:
-    """Every network of the catalogue, and whether its weights are here."""
+    """Every network of the catalogue, family by family, and whether its weights are here; typing searches all of it."""
     models = results.models()
     st.selectbox(
         "Network",
         list(models),
         format_func=lambda name: described(models[name]),
         width=400,
-        help="A checkpoint of your own? Bring it on the Model page.",
+        help="Type to search. A checkpoint or a network of your own? The Model page says how to open it.",
         **state.bound("model", chosen.model),
     )
 
 
 def described(info: rv.ModelInfo) -> str:
     """A network's row in a list of networks."""
-    availability = "ready" if info.here else STATES[info.source].format(info.size / 1e6)
-    return f"{info.title} · {info.task} · {info.blocks} blocks · {info.params / 1e6:.2f} M · {availability}"
+    state = STATES[info.source] if info.size or info.source == "untrained" else "download"
+    availability = "ready" if info.here else state.format(info.size / 1e6)
+    # Of a network that no list offers nothing is known before it is opened.
+    blocks = [f"{info.blocks} blocks"] if info.blocks else []
+    params = [f"{info.params / 1e6:.2f} M"] if info.params else []
+    family = [info.family] if info.family and not info.title.startswith(info.family) and info.family != info.task else []
+    return " · ".join([info.title, *family, info.task, *blocks, *params, availability])

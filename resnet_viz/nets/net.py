@@ -60,6 +60,16 @@ class Net:
         if len(self.labels) == 1:
             object.__setattr__(self, "head", "sigmoid")
 
+    def __repr__(self) -> str:
+        """Say which network this is and what was assumed of it, and not every layer."""
+        sizes = f"{len(self.blocks)} blocks, {len(self.labels):,} classes, {self.preprocessing.crop} pixels"
+        return f"<Net {self.title}: {sizes}; {'; '.join(self.notes)}>"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Where the weights come from, and what was assumed of the network because it was not said."""
+        return tuple(self.weights.note.split("; "))
+
     @property
     def device(self) -> torch.device:
         """Where the weights are."""

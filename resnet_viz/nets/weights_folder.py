@@ -1,6 +1,7 @@
 """The folder of weights that were fetched: files whose names carry the first digits of their SHA-256."""
 
 import hashlib
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,11 +10,14 @@ from pathlib import Path
 
 import torch
 
+from resnet_viz import assets
 from resnet_viz.nets.download import OnProgress
 from resnet_viz.nets.net import WeightsError
 from resnet_viz.settings import SettingError, WeightsSettings
 
 TURN_SECONDS = 0.2
+
+Places = tuple[tuple[str, int], ...]
 
 _turns: dict[Path, threading.Lock] = {}
 
@@ -29,6 +33,17 @@ def weights_settings() -> WeightsSettings:
         return WeightsSettings.read()
     except SettingError as error:
         raise WeightsError(str(error)) from error
+
+
+def weights_places() -> Places:
+    """Return the folders in which weights may be, with the time of their last change: where none has, no file came or went."""
+    return tuple((str(folder), _changed(folder)) for folder in (assets.WEIGHTS_FOLDER, weights_folder(), hub_cache()))
+
+
+def hub_cache() -> Path:
+    """Return the folder in which huggingface_hub keeps what it fetched, without importing it: that takes a while."""
+    home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "huggingface"
+    return Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub").expanduser()
 
 
 def promised_hash(file: Path) -> str:
@@ -55,6 +70,13 @@ def turn(file: Path, on_progress: OnProgress) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _changed(folder: Path) -> int:
+    try:
+        return folder.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 @lru_cache(maxsize=32)

@@ -117,9 +117,3 @@ class HubRepository:
 
 def _host(url: str) -> str:
     return urlsplit(url).netloc.rpartition("@")[2]
-
-
-def cache_folder() -> Path:
-    """Return the folder in which huggingface_hub keeps what it fetched, without importing it: that takes a while."""
-    home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "huggingface"
-    return Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub").expanduser()

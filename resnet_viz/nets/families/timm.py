@@ -20,13 +20,13 @@ from torchvision.transforms import InterpolationMode
 
 from resnet_viz import assets
 from resnet_viz.nets.download import OnProgress, unheard
-from resnet_viz.nets.families.hub import HubRepository, cache_folder
+from resnet_viz.nets.families.hub import HubRepository
 from resnet_viz.nets.families.seeded import build_seeded
 from resnet_viz.nets.net import WeightsError
 from resnet_viz.nets.official import best_weights
 from resnet_viz.nets.preprocessing import LARGEST, Preprocessing
 from resnet_viz.nets.residual_graph import ResidualNetwork, find_blocks
-from resnet_viz.nets.weights_folder import weights_folder
+from resnet_viz.nets.weights_folder import hub_cache, weights_folder
 
 PREFIX = "timm/"
 RECORDS = assets.ARCHITECTURES_FOLDER / "timm.json"
@@ -118,7 +118,7 @@ def weights_size(record: TimmRecord) -> int:
 def names_here(names: Iterable[str]) -> frozenset[str]:
     """Return those of some networks whose weights are on this machine, from a look at each folder and not at each name."""
     held = [path.name.rsplit("-", 1)[0] for path in weights_folder().glob("timm-*")]
-    held += [path.name.removeprefix("models--").replace("--", "-") for path in cache_folder().glob("models--timm--*")]
+    held += [path.name.removeprefix("models--").replace("--", "-") for path in hub_cache().glob("models--timm--*")]
     likely = set(held)
     return frozenset(name for name in names if name.replace("/", "-") in likely and HubFile.of(name).are_here())
 

@@ -86,8 +86,8 @@ class HubRepository:
             headers = {name: value for name, value in build_hf_headers().items() if name.lower() == "authorization" and own}
             return WantedFile(found.location, target, digest, found.size or 0, timeout, headers)
         raise WeightsError(
-            f"{self.name} could not be downloaded: it has no file {' or '.join(self.files)}. Take other weights: rv.load names"
-            " the nearest ones for a name that timm does not know."
+            f"{self.name} could not be downloaded: it has no file {' or '.join(self.files)}. Take other weights of this"
+            " network: timm.list_pretrained() names them."
         )
 
     def _refuse(self, error: Exception, url: str) -> NoReturn:

@@ -19,6 +19,7 @@ from torch import nn
 from resnet_viz.engine.downloads import Downloads
 from resnet_viz.engine.models import load_here
 from resnet_viz.nets.families import timm
+from resnet_viz.nets.families.__main__ import timm_record_of
 from resnet_viz.nets.net import WeightsError
 from resnet_viz.nets.outlines import block_names, outline, parts
 from resnet_viz.nets.zoo import describe, list_models, load
@@ -159,6 +160,7 @@ class TestCatalogue:
     def test_a_record_is_what_is_found(self) -> None:
         name = min(timm.records(), key=lambda name: timm.records()[name].params)
         record = timm.records()[name]
+        assert timm_record_of(timm.skeleton(name), record.module) == record
         assert record.blocks == len(block_names(name))
         assert sum(part.parameters for part in parts(name)) == record.params
 

@@ -1,10 +1,19 @@
-"""Writes the records of torchvision's networks anew: `python -m resnet_viz.nets.families`, on the meta device, in minutes."""
+"""Writes the records anew, on the meta device, in minutes: `python -m resnet_viz.nets.families`.
+
+`python -m resnet_viz.nets.families timm NAME ...` adds networks of timm to those that lists offer.
+"""
+
+import json
+import sys
+from dataclasses import astuple
 
 from torch import nn
 from torchvision.models import list_models
 
+from resnet_viz.nets.blocks import blocks_of
+from resnet_viz.nets.costs import count_parameters
+from resnet_viz.nets.families import timm, torchvision
 from resnet_viz.nets.families.records import TORCHVISION, Record, write_records
-from resnet_viz.nets.families.torchvision import FAMILIES, crop_of, skeleton
 from resnet_viz.nets.graph_parts import parts_of_graph
 from resnet_viz.nets.residual_graph import ResidualNetwork
 
@@ -13,19 +22,46 @@ WITH_WEIGHTS = (nn.modules.conv._ConvNd, nn.Linear, nn.MultiheadAttention)  # no
 
 def record_of(network: ResidualNetwork, crop: int) -> Record:
     """Take a network apart."""
-    depth = sum(isinstance(layer, WITH_WEIGHTS) for layer in network.modules())
-    return Record(depth, parts_of_graph(network, (3, crop, crop)))
+    return Record(_depth(network), parts_of_graph(network, (3, crop, crop)))
 
 
-def main() -> None:
-    """Write the file."""
+def timm_record_of(network: ResidualNetwork, module: str) -> timm.TimmRecord:
+    """Say what lists say of a network of timm, which `module` of it defines."""
+    blocks = blocks_of(network)
+    kinds = {block.shortcut_kind for block in blocks.values()} - {"identity"}
+    shortcuts = ", ".join(sorted(kinds)) or "identity"
+    return timm.TimmRecord(module, count_parameters(network), len(blocks), _depth(network), shortcuts)
+
+
+def write_torchvision() -> None:
+    """Write the file of torchvision's families."""
     records: dict[str, Record] = {}
-    for family in FAMILIES:
+    for family in torchvision.FAMILIES:
         for name in list_models():
             if name.startswith(family) and name not in records:
-                records[name] = record_of(skeleton(name), crop_of(name))
+                records[name] = record_of(torchvision.skeleton(name), torchvision.crop_of(name))
     write_records(TORCHVISION, records)
 
 
+def add_timm(names: list[str]) -> None:
+    """Add networks of timm to the file, which stays in the order of modules and names."""
+    from timm.models import model_entrypoint  # noqa: PLC0415 - an extra
+
+    records = dict(timm.records())
+    for name in names:
+        module = model_entrypoint(name.removeprefix(timm.PREFIX).partition(".")[0]).__module__.rpartition(".")[2]
+        records[name] = timm_record_of(timm.skeleton(name), module)
+    order = sorted(records, key=lambda name: (records[name].module, name))
+    lines = (f"{json.dumps(name)}: {json.dumps(astuple(records[name]))}" for name in order)
+    timm.RECORDS.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+
+
+def _depth(network: ResidualNetwork) -> int:
+    return sum(isinstance(layer, WITH_WEIGHTS) for layer in network.modules())
+
+
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["timm"]:
+        add_timm(sys.argv[2:])
+    else:
+        write_torchvision()

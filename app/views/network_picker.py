@@ -24,8 +24,7 @@ def network_picker(chosen: Selection) -> None:
 
 def described(info: rv.ModelInfo) -> str:
     """A network's row in a list of networks."""
-    state = STATES[info.source] if info.size or info.source == "untrained" else "download"
-    availability = "ready" if info.here else state.format(info.size / 1e6)
+    availability = "ready" if info.here else STATES[info.source].format(info.size / 1e6) if info.size else "download"
     # Of a network that no list offers nothing is known before it is opened.
     blocks = [f"{info.blocks} blocks"] if info.blocks else []
     params = [f"{info.params / 1e6:.2f} M"] if info.params else []

@@ -27,7 +27,7 @@ def page() -> None:
         network_picker(chosen)
     picture_section.notice()
     checkpoint_section.section(chosen)
-    python_section.section(info)
+    python_section.section()
     if info.source == "shipped" and chosen.trained:
         card = card_section.read(info.name)
         facts_section.shipped(info, parts, card)

@@ -2,9 +2,6 @@
 
 import streamlit as st
 
-import resnet_viz as rv
-from app import show
-
 CODE = """import resnet_viz as rv
 
 rv.show(my_network)  # any torch.nn.Module with residual additions; returns the app's address"""
@@ -13,10 +10,8 @@ rv.show(net)"""
 ANY_OF_TIMM = """rv.show(rv.load("timm/resnet50d.ra2_in1k"))  # any name of timm"""
 
 
-def section(info: rv.ModelInfo) -> None:
-    """The lines, closed at first; what was assumed of a network that a program shows is said above them."""
-    if info.source == "module":
-        st.caption(show.escape(f"{info.title} was opened from Python: {info.note}. It is computed in that program."))
+def section() -> None:
+    """The lines, closed at first."""
     with st.expander("Open a network of your own from Python", icon=":material/code:"):
         st.caption(
             "In a notebook or a script, this starts the app on your network. Its blocks are found in its graph, whatever"

@@ -55,7 +55,7 @@ def from_module(
             f"images are assumed to be cropped to {USUAL.crop} pixels and normalised with ImageNet's mean and deviation"
         )
     if labels is None:
-        note.append("classes are numbered, for want of labels")
+        note.append("the classes are numbered because no labels were given")
     if halved:
         note.append(f"its {' and '.join(halved)} weights are computed in float32")
     return Net(title, title, network, names, chosen, WeightsOrigin("module", "; ".join(note)))

@@ -254,4 +254,4 @@ def _labels(said: Any) -> tuple[tuple[str, ...], list[str]]:  # noqa: ANN401 - a
     if subset is not None:
         names = tuple(each.partition(",")[0] for each in ImageNetInfo(subset).label_descriptions())
         return names, []
-    return tuple(f"class {index}" for index in range(count)), ["classes are numbered, for timm names none"]
+    return tuple(f"class {index}" for index in range(count)), ["the classes are numbered because timm names none"]

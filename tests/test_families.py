@@ -17,7 +17,7 @@ from resnet_viz.nets.families.seeded import build_seeded
 from resnet_viz.nets.net import WeightsError
 from resnet_viz.nets.official import best_weights, weights_file
 from resnet_viz.nets.outlines import block_names, outline, parts
-from resnet_viz.nets.zoo import describe, list_models, load
+from resnet_viz.nets.zoo import blueprint, describe, list_models, load
 from tests.weights_server import publish, saved
 
 # One of each family, small enough for every run; the others are for `make test-networks`.
@@ -63,7 +63,7 @@ class TestRecords:
 
     @pytest.mark.parametrize("name", ["mnasnet0_5", *(pytest.param(n, marks=pytest.mark.networks) for n in [*SMALL, *OTHERS])])
     def test_are_what_is_found_in_the_network(self, name: str) -> None:
-        assert record_of(torchvision.skeleton(name), torchvision.crop_of(name)) == torchvision_records()[name]
+        assert record_of(blueprint(name)) == torchvision_records()[name]
 
     def test_are_read_as_they_were_written(self, tmp_path: Path) -> None:
         file = tmp_path / "records.json"

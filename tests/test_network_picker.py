@@ -26,17 +26,17 @@ INFO = ModelInfo(
 @pytest.mark.parametrize(
     ("info", "row"),
     [
-        (INFO, "ResNet-50 · ImageNet · 16 blocks · 25.56 M · download, 102 MB"),
-        (replace(INFO, here=True), "ResNet-50 · ImageNet · 16 blocks · 25.56 M · ready"),
-        (replace(INFO, source="untrained"), "ResNet-50 · ImageNet · 16 blocks · 25.56 M · no trained weights"),
-        (replace(INFO, source="checkpoint", here=True), "ResNet-50 · ImageNet · 16 blocks · 25.56 M · ready"),
+        (INFO, "ResNet-50 · ImageNet · 16 blocks · 25.56 M parameters · download, 102 MB"),
+        (replace(INFO, here=True), "ResNet-50 · ImageNet · 16 blocks · 25.56 M parameters · ready"),
+        (replace(INFO, source="untrained"), "ResNet-50 · ImageNet · 16 blocks · 25.56 M parameters · no trained weights"),
+        (replace(INFO, source="checkpoint", here=True), "ResNet-50 · ImageNet · 16 blocks · 25.56 M parameters · ready"),
         (
             replace(INFO, title="Mine", task="5 classes", source="module", here=True, family="shown from Python"),
-            "Mine · shown from Python · 5 classes · 16 blocks · 25.56 M · ready",
+            "Mine · shown from Python · 5 classes · 16 blocks · 25.56 M parameters · ready",
         ),
         (
             replace(INFO, title="resnet50d", family="timm resnet"),
-            "resnet50d · timm resnet · ImageNet · 16 blocks · 25.56 M · download, 102 MB",
+            "resnet50d · timm resnet · ImageNet · 16 blocks · 25.56 M parameters · download, 102 MB",
         ),
         (replace(INFO, title="resnet50d", family="timm", blocks=0, params=0, size=0), "resnet50d · timm · ImageNet · download"),
     ],

@@ -302,11 +302,11 @@ class TestFailure:
 
     def test_something_else_arrives(self, hub: Hub) -> None:
         hub.lies = os.urandom(len(hub.files[FILE]))
-        assert "was something else and was thrown away" in sentence_of()
+        assert "sent a different file, which was discarded" in sentence_of()
 
     def test_a_cut_connection(self, hub: Hub) -> None:
         hub.stop_after = 100_000
-        assert "the connection was cut after 0 of" in sentence_of()
+        assert "the connection was interrupted after 0 of" in sentence_of()
 
     def test_no_room(self, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
         free: Any = SimpleNamespace(free=1000)

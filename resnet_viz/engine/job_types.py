@@ -1,4 +1,4 @@
-"""Every kind of job: which analysis it runs, and what of the answer each person gets."""
+"""Every type of job: which analysis it runs, and which part of the answer each person gets."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -12,15 +12,22 @@ from resnet_viz.analyses.ablation import Ablation, AblationSweep, ablate, sweep
 from resnet_viz.analyses.activations import Array
 from resnet_viz.analyses.attribution import Attribution, attribute
 from resnet_viz.analyses.conductance import Conductance, conductance
+from resnet_viz.analyses.deletions import Deletions, deletions
 from resnet_viz.analyses.gradients import Gradients, gradients
 from resnet_viz.analyses.inspection import Inspection, inspect, inspect_batch
 from resnet_viz.analyses.logit_lens import Lens, lens
+from resnet_viz.analyses.passage import Passage, passage
+from resnet_viz.analyses.path_gradients import PathLengths, PathSamples, path_gradients, path_samples
+from resnet_viz.analyses.receptive_field import ReceptiveFields, receptive_fields
+from resnet_viz.analyses.refinement import Refinement, refinement
 from resnet_viz.engine.jobs import Job
 from resnet_viz.lessons.activation_order import Orders, orders
 from resnet_viz.lessons.block_steps import Walk, walk
+from resnet_viz.lessons.loss_landscape import Landscape, loss_landscape
 from resnet_viz.lessons.matching import Matched
 from resnet_viz.lessons.matching import run as match
 from resnet_viz.lessons.residual_image import ResidualImage, residual_image
+from resnet_viz.lessons.shattered_gradients import Autocorrelation, shattered_gradients
 from resnet_viz.lessons.signal import SignalThroughDepth, wave
 from resnet_viz.lessons.signal import run as through_depth
 from resnet_viz.lessons.super_resolution import Problem, problem
@@ -29,19 +36,17 @@ from resnet_viz.lessons.super_resolution_training import Trials, train_all
 from resnet_viz.lessons.toy import ToyFit, fit
 from resnet_viz.nets.net import Net
 from resnet_viz.nets.zoo import CIFAR_PREPROCESSING
-
-# (done, total, the map so far or None): what it raises cancels.
-Report = Callable[[int, int, Array | None], None]
+from resnet_viz.progress import OnPartial
 
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """A job with all that it takes; `ask` answers another job that this one needs first."""
+    """A job with everything that it needs; `ask` returns the answer of another job that this one needs first."""
 
     job: Job
     open_net: Callable[[], Net]
     open_picture: Callable[[], Image.Image]
-    report: Report
+    report: OnPartial[Array]
     ask: Callable[[Job], Any]
 
     @cached_property
@@ -51,21 +56,21 @@ class Task:
 
     @cached_property
     def image(self) -> Image.Image:
-        """The picture, checked when it is needed."""
+        """The image, checked when it is needed."""
         return self.open_picture()
 
     def step(self, done: int, total: int) -> None:
-        """Report without a map."""
+        """Report without a partial result."""
         self.report(done, total, None)
 
 
 @dataclass(frozen=True)
-class Kind:
-    """A kind of job.
+class JobType:
+    """A type of job.
 
-    `run` computes the answer, `run_batch` those of several jobs on one network in one pass. `whole` is the job whose answer
-    contains this one's; `cut` takes that out of it, or returns None where it was dropped; `slim` drops what few will ask for
-    from an answer that is too large to be kept whole.
+    `run` computes the answer, `run_batch` the answers of several jobs on one network in one pass. `whole` is the job with the
+    answer that contains this one's; `cut` extracts it, or returns None if it was dropped; `slim` drops rarely needed parts from
+    an answer that is too large to be kept whole.
     """
 
     run: Callable[[Task], Any]
@@ -76,7 +81,7 @@ class Kind:
 
     @property
     def answer(self) -> Any:  # noqa: ANN401 - a type
-        """The type of the answer, as `run` says it."""
+        """The type of the answer, from the annotation of `run`."""
         return get_type_hints(self.run)["return"]
 
 
@@ -99,7 +104,7 @@ def _without_block(job: Job) -> Job:
 
 
 def _shown(answer: Inspection, job: Job) -> str:
-    """The block asked for, or the one that changes its input most."""
+    """The requested block, or the one that changes its input most."""
     block = str(job.option("block") or "")
     return block if block in {inspected.name for inspected in answer.blocks} else answer.most_changed()
 
@@ -138,7 +143,7 @@ def _robustness(task: Task) -> trust.Robustness:
 
 
 def _ablation(task: Task) -> Ablation:
-    """Options are blocks' names with their scales."""
+    """The options are names of blocks with their scales."""
     scales = {name: scale for name, scale in task.job.options if isinstance(scale, int | float)}
     return ablate(task.net, task.image, scales)
 
@@ -151,6 +156,10 @@ def _lens(task: Task) -> Lens:
     return lens(task.net, task.image, on_block=task.step)
 
 
+def _passage(task: Task) -> Passage:
+    return passage(task.net, task.image, on_block=task.step)
+
+
 def _walk(task: Task) -> Walk:
     return walk(task.net, task.image, str(task.job.option("block")))
 
@@ -160,7 +169,7 @@ def _orders(task: Task) -> Orders:
 
 
 def _signal(task: Task) -> SignalThroughDepth:
-    """Through the picture if there is one, else the wave."""
+    """Send the image through if there is one, else the wave."""
     options = dict(task.job.options)
     if not task.job.image:
         return through_depth("wave", wave(), on_step=task.step, **options)  # type: ignore[arg-type]  # checked there
@@ -192,30 +201,70 @@ def _toy(task: Task) -> ToyFit:
     return fit(on_step=task.report, **dict(task.job.options))  # type: ignore[arg-type]  # checked there
 
 
+def _path_lengths(task: Task) -> PathLengths:
+    """Without the coefficients, which are as large as the first block's input for every block."""
+    return path_gradients(task.net, task.image, task.job.target, on_block=task.step).lengths
+
+
+def _path_samples(task: Task) -> PathSamples:
+    options = dict(task.job.options)
+    return path_samples(task.net, task.image, task.job.target, on_length=task.step, **options)  # type: ignore[arg-type]  # checked there
+
+
+def _deletions(task: Task) -> Deletions:
+    options = dict(task.job.options)
+    return deletions(task.net, task.image, task.job.target, on_pass=task.step, **options)  # type: ignore[arg-type]  # checked there
+
+
+def _receptive_fields(task: Task) -> ReceptiveFields:
+    return receptive_fields(task.net, task.image, on_block=task.step)
+
+
+def _refinement(task: Task) -> Refinement:
+    return refinement(task.net, task.image, task.job.target, on_pass=task.step)
+
+
+def _shattered_gradients(task: Task) -> Autocorrelation:
+    return shattered_gradients(task.net, task.image, task.job.target, on_pass=task.step)
+
+
+def _loss_landscape(task: Task) -> Landscape:
+    options = dict(task.job.options)
+    return loss_landscape(task.net, task.image, task.job.target, on_point=task.report, **options)  # type: ignore[arg-type]  # checked there
+
+
 def _found(task: Task) -> Attribution:
-    """The attribution that the same options make, which is what these ask about."""
+    """The attribution with the same options, which is what these jobs evaluate."""
     found: Attribution = task.ask(replace(task.job, kind="attribution"))
     return found
 
 
-KINDS: dict[str, Kind] = {
-    "inspection": Kind(_inspect, _inspect_batch, _without_block, _block_if_kept, _with_one_block),
-    "gradients": Kind(_gradients),
-    "attribution": Kind(_attribution),
-    "conductance": Kind(_conductance),
-    "perturbation": Kind(_perturbation),
-    "randomisation": Kind(_randomisation),
-    "robustness": Kind(_robustness),
-    "ablation": Kind(_ablation),
-    "ablation sweep": Kind(_ablation_sweep),
-    "lens": Kind(_lens),
-    "walk": Kind(_walk),
-    "orders": Kind(_orders),
-    "signal": Kind(_signal),
-    "matched": Kind(_matched),
-    "problem": Kind(_problem),
-    "residual image": Kind(_residual_image),
-    "super-resolution": Kind(_super_resolution),
-    "super-resolution training": Kind(_super_resolution_training),
-    "toy": Kind(_toy),
+JOB_TYPES: dict[str, JobType] = {
+    "inspection": JobType(_inspect, _inspect_batch, _without_block, _block_if_kept, _with_one_block),
+    "gradients": JobType(_gradients),
+    "attribution": JobType(_attribution),
+    "conductance": JobType(_conductance),
+    "perturbation": JobType(_perturbation),
+    "randomisation": JobType(_randomisation),
+    "robustness": JobType(_robustness),
+    "ablation": JobType(_ablation),
+    "ablation sweep": JobType(_ablation_sweep),
+    "lens": JobType(_lens),
+    "path lengths": JobType(_path_lengths),
+    "path samples": JobType(_path_samples),
+    "deletions": JobType(_deletions),
+    "receptive fields": JobType(_receptive_fields),
+    "refinement": JobType(_refinement),
+    "shattered gradients": JobType(_shattered_gradients),
+    "loss landscape": JobType(_loss_landscape),
+    "passage": JobType(_passage),
+    "walk": JobType(_walk),
+    "orders": JobType(_orders),
+    "signal": JobType(_signal),
+    "matched": JobType(_matched),
+    "problem": JobType(_problem),
+    "residual image": JobType(_residual_image),
+    "super-resolution": JobType(_super_resolution),
+    "super-resolution training": JobType(_super_resolution_training),
+    "toy": JobType(_toy),
 }

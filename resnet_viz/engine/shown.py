@@ -20,6 +20,7 @@ from resnet_viz.nets.architecture import Part, architecture
 from resnet_viz.nets.costs import count_parameters
 from resnet_viz.nets.net import Net
 from resnet_viz.nets.preprocessing import Preprocessing
+from resnet_viz.nets.receptive_field import layers_are_centred
 from resnet_viz.nets.zoo import ModelInfo
 
 SHOWN = "/shown"
@@ -31,7 +32,8 @@ PREFIX = "shown/"
 class ShownNetwork:
     """What the app knows of a network; `key` names it in jobs, another one each time that it is shown.
 
-    `resize`, `crop`, `mean`, `std` and `interpolation` are its preprocessing's.
+    `resize`, `crop`, `mean`, `std` and `interpolation` are its preprocessing's; `centred` says whether its strided
+    layers are, as of `receptive_field`.
     """
 
     key: str
@@ -42,6 +44,7 @@ class ShownNetwork:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     interpolation: str
+    centred: bool
     blocks: tuple[str, ...]
     parts: tuple[Part, ...]
 
@@ -82,6 +85,7 @@ def shown_network(net: Net, name: str, key: str) -> ShownNetwork:
         mean=seen.mean,
         std=seen.std,
         interpolation=seen.interpolation.value,
+        centred=layers_are_centred(net.module),
         blocks=tuple(blocks),
         parts=parts,
     )

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
+from resnet_viz.nets import receptive_field
 from resnet_viz.nets.architecture import Part, architecture
-from resnet_viz.nets.families import timm
+from resnet_viz.nets.families import timm, torchvision
 from resnet_viz.nets.families.records import torchvision_records
 from resnet_viz.nets.official import best_weights
 from resnet_viz.nets.preprocessing import Preprocessing
@@ -33,6 +34,12 @@ def block_names(name: str) -> tuple[str, ...]:
     """Return the names of a network's blocks, first to last; one that nothing is recorded of is built without weights."""
     record = torchvision_records().get(name)
     return record.blocks if record else tuple(blueprint(name).blocks)
+
+
+def layers_are_centred(name: str) -> bool:
+    """Whether a network's strided layers are centred, as of `receptive_field`; it is built without weights for this."""
+    module = torchvision.without_weights(name) if name in torchvision_records() else blueprint(name).module
+    return receptive_field.layers_are_centred(module)
 
 
 def parts(name: str) -> tuple[Part, ...]:

@@ -1,45 +1,56 @@
-"""The parts that a network is made of, as tables show them, and layers in words."""
-
-from dataclasses import dataclass
+"""Which part of a network each parameter belongs to: the stem, a block, what stands between two blocks, or the head."""
 
 from torch import nn
 
-from resnet_viz.nets.blocks import ShortcutKind
+from resnet_viz.nets.blocks import blocks_of
+from resnet_viz.nets.residual_graph.network import GraphBlock, ResidualNetwork
+from resnet_viz.nets.residual_graph.sections import HEAD, STEM
 
-Shape = tuple[int, ...]
 
+def parts_of(module: nn.Module) -> dict[str, str]:
+    """Return the part of every parameter by the parameter's name, in the module's order; unused parameters are left out.
 
-@dataclass(frozen=True)
-class Part:
-    """The stem, a block, what lies between two blocks, or the head of a network; all parts together are the whole network.
-
-    `name` is "stem", "layer2.0" ... or "head", and a module's path for what lies between two blocks; `stage` and `shortcut` are
-    the block's, None for the others. Shapes are (C, H, W), or what a network has in its place, such as (H, W, C) or
-    (tokens, C); the head's output is (classes,). `layers` are in words and in order, without normalisations and activations,
-    and in a ResNet without the shortcut's own convolution; `parameters` and `multiply_adds`, those of one image, count
-    everything.
+    Parts are named as `resnet_viz.nets.residual_graph.sections` names them; a parameter of several belongs to the first.
     """
-
-    name: str
-    stage: int | None
-    shortcut: ShortcutKind | None
-    input: Shape
-    output: Shape
-    layers: str
-    parameters: int
-    multiply_adds: int
+    if not isinstance(module, ResidualNetwork):
+        return {name: _part(name, list(blocks_of(module))) for name, _ in module.named_parameters()}
+    found: dict[str, str] = {}
+    for part, parameters in parts(module).items():
+        for name in parameters:
+            found.setdefault(name, part)
+    return {name: found[name] for name, _ in module.named_parameters() if name in found}
 
 
-def words_of(layer: nn.Module) -> str:
-    """Say what a layer is: "3×3 64 stride 2"; empty for one that is not worth a word."""
-    if isinstance(layer, nn.Conv2d):
-        stride = f" stride {layer.stride[0]}" if layer.stride[0] > 1 else ""
-        groups = f" groups {layer.groups}" if layer.groups > 1 else ""
-        return f"{layer.kernel_size[0]}×{layer.kernel_size[1]} {layer.out_channels}{groups}{stride}"
-    if isinstance(layer, nn.MaxPool2d):
-        return f"max pool {layer.kernel_size}×{layer.kernel_size} stride {layer.stride}"
-    if isinstance(layer, nn.MultiheadAttention):
-        return f"attention {layer.num_heads} heads"
-    if isinstance(layer, nn.Linear):
-        return f"linear {layer.out_features}"
-    return "global average pooling" if isinstance(layer, nn.AdaptiveAvgPool2d) else ""
+def parts(module: nn.Module) -> dict[str, tuple[str, ...]]:
+    """Return every part's parameters by the part's name, from the stem to the head."""
+    if not isinstance(module, ResidualNetwork):
+        found: dict[str, tuple[str, ...]] = {STEM: (), **dict.fromkeys(blocks_of(module), ()), HEAD: ()}
+        for name, part in parts_of(module).items():
+            found[part] += (name,)
+        return found
+    sections = {section.name: section.parameters for section in module.residual_findings.sections}
+    found = {STEM: sections[STEM]}
+    for name, block in blocks_of(module).items():
+        if (between := f"before {name}") in sections:
+            found[between] = sections[between]
+        assert isinstance(block, GraphBlock)  # noqa: S101 - for the type checker
+        found[name] = block.facts.parameters
+    return found | {HEAD: sections[HEAD]}
+
+
+def require_known_layers(title: str, module: nn.Module) -> None:
+    """Refuse a network whose blocks were found in its graph where a lesson goes through the layers of ResNets by their names.
+
+    Raises:
+        ValueError: with a sentence that names what to take instead.
+    """
+    if isinstance(module, ResidualNetwork):
+        raise ValueError(  # noqa: TRY004 - what a person is told of a network that does not fit
+            f"This lesson goes through the layers of a ResNet by their names, and {title} was opened from its graph, in which"
+            " layers have other names: take a ResNet from the list. Every page outside the lessons works with it."
+        )
+
+
+def _part(name: str, blocks: list[str]) -> str:
+    inside = next((block for block in blocks if name.startswith(f"{block}.")), "")
+    return inside or (HEAD if name.startswith("fc.") else STEM)

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Protocol
 
 from resnet_viz.nets import imagenet
-from resnet_viz.nets.download import OnProgress
 from resnet_viz.nets.families import timm, torchvision
 from resnet_viz.nets.official import best_weights, fetch, weights_file, weights_size
+from resnet_viz.progress import OnProgress
 
 
 class RemoteWeights(Protocol):

@@ -30,10 +30,10 @@ CIFAR_TASK, PHOTO_TASK = "CIFAR-10", "Imagenette and cats"
 
 @dataclass(frozen=True)
 class Spec:
-    """A network that this project trains: what it is, and how it is built.
+    """A network that this project trains: its properties, and how it is built.
 
-    `build` takes a seed and returns the module with random weights, `skeleton` returns it on the meta device. `shortcut` is
-    He et al.'s option, "plain" for none.
+    `build` takes a seed and returns the module with random weights, `skeleton` returns it on the meta device. `shortcut` is an
+    option of He et al., or "plain" for none.
     """
 
     title: str
@@ -102,12 +102,12 @@ TRAINED = PHOTOS | CIFAR
 
 
 def read_card(name: str) -> dict[str, Any]:
-    """Return the model card of shipped weights; WeightsError where there is none, or none that says what it must."""
+    """Return the model card of shipped weights; WeightsError if there is none, or if it is incomplete."""
     path = assets.WEIGHTS_FOLDER / f"{name}.json"
     if not path.exists():
         raise WeightsError(
-            f"No trained weights of {name} are shipped with this copy: take another model, or look at it untrained"
-            " (weights=None)."
+            f"This copy does not include trained weights of {name}. Choose another model, or load it with random weights "
+            f"(weights=None)."
         )
     try:
         card: dict[str, Any] = json.loads(path.read_text())
@@ -115,4 +115,4 @@ def read_card(name: str) -> dict[str, Any]:
             return card
     except (ValueError, TypeError, KeyError):
         pass
-    raise WeightsError(f"{path.name} is damaged: restore the model card, which says what the weights beside it are.")
+    raise WeightsError(f"{path.name} is damaged. Restore this model card, which describes the weights next to it.")

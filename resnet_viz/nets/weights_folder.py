@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 
 from resnet_viz import assets
-from resnet_viz.nets.download import OnProgress
 from resnet_viz.nets.net import WeightsError
+from resnet_viz.progress import OnProgress
 from resnet_viz.settings import SettingError, WeightsSettings
 
 TURN_SECONDS = 0.2
@@ -57,7 +57,7 @@ def is_whole(file: Path) -> bool:
         found = file.stat()
         return _digest(file, found.st_mtime_ns, found.st_size).startswith(promised_hash(file))
     except OSError as error:
-        raise WeightsError(f"{file} cannot be read ({error.strerror or error}): make it readable, or remove it.") from error
+        raise WeightsError(f"{file} cannot be read ({error.strerror or error}). Make it readable, or remove it.") from error
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The catalogue: every network by name, what it is, and where its weights come from."""
+"""The catalogue: every network by name, its properties, and the origin of its weights."""
 
 import hashlib
 from dataclasses import dataclass, replace
@@ -58,8 +58,9 @@ DEFAULT_MODEL = "resnet18-imagenette"
 class ModelInfo:
     """A row of the catalogue.
 
-    `depth` counts layers with weights, `params` trainable numbers; `size` is the weights' size in bytes, about so for timm's;
-    `source` says where trained weights come from and `here` whether they are on this machine. `family` groups lists.
+    `depth` counts layers with weights, `params` trainable parameters; `size` is the size of the weights in bytes, estimated
+    for those of timm; `source` says where trained weights come from and `here` whether they are on this machine. `family`
+    groups lists.
     """
 
     name: str
@@ -97,16 +98,16 @@ def describe(name: str) -> ModelInfo:
 
 
 def load(name: str = DEFAULT_MODEL, weights: str | None = "trained", device: str | torch.device = "auto", seed: int = 0) -> Net:
-    """Load a network of the catalogue; `weights=None` draws random ones from `seed` and labels the network untrained.
+    """Load a network of the catalogue; `weights=None` draws random ones from `seed` and marks the network as untrained.
 
     Beside the names of `list_models`, "timm/" and any name that timm knows opens that network with its weights from the Hugging
     Face hub, such as "timm/resnet50d.ra2_in1k"; timm is the extra "timm".
 
-    Raises ValueError for an unknown name, device or `weights`, WeightsError when trained weights cannot be had.
+    Raises ValueError for an unknown name, device or `weights`, WeightsError if trained weights are not available.
     """
     _known(name)
     if weights not in ("trained", None):
-        raise ValueError(f"weights={weights!r} is unknown: leave it out for trained weights, or take None for random ones")
+        raise ValueError(f"weights={weights!r} is unknown: leave it out for trained weights, or use None for random ones")
     chosen = pick_device(device)
     make = _trained_net if name in TRAINED else _timm_net if timm.is_name(name) else _official_net
     net = make(name, weights, seed)
@@ -115,7 +116,7 @@ def load(name: str = DEFAULT_MODEL, weights: str | None = "trained", device: str
 
 
 def blueprint(name: str) -> Net:
-    """Return a network of the catalogue on the meta device, for what needs shapes alone; ValueError for an unknown name.
+    """Return a network of the catalogue on the meta device, for uses that need only shapes; ValueError for an unknown name.
 
     It has no weights and takes no memory for them.
     """

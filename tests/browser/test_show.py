@@ -88,7 +88,7 @@ def test_it_is_first_in_the_list(page: Page, address: str) -> None:
 def test_the_model_page_says_what_was_assumed_and_has_lines_to_copy(page: Page, address: str) -> None:
     base, _, query = address.partition("/?")
     open_page(page, f"{base}/model?{query}")
-    expect(page.get_by_text("the classes are numbered because no labels were given").first).to_be_visible()
+    expect(page.get_by_text("classes are numbered, because no labels were given").first).to_be_visible()
     expect(page.get_by_text("Each of the 3 blocks costs").first).to_be_visible()
     page.get_by_text("Open a network of your own from Python").click()
     expect(page.get_by_text("rv.show(my_network)").first).to_be_visible()

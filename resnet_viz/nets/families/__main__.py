@@ -10,19 +10,21 @@ from dataclasses import astuple
 from torch import nn
 from torchvision.models import list_models
 
+from resnet_viz.nets.architecture import architecture
 from resnet_viz.nets.blocks import blocks_of
 from resnet_viz.nets.costs import count_parameters
 from resnet_viz.nets.families import timm, torchvision
 from resnet_viz.nets.families.records import TORCHVISION, Record, write_records
-from resnet_viz.nets.graph_parts import parts_of_graph
+from resnet_viz.nets.net import Net
 from resnet_viz.nets.residual_graph import ResidualNetwork
+from resnet_viz.nets.zoo import blueprint
 
 WITH_WEIGHTS = (nn.modules.conv._ConvNd, nn.Linear, nn.MultiheadAttention)  # noqa: SLF001 - the one name of all convolutions
 
 
-def record_of(network: ResidualNetwork, crop: int) -> Record:
-    """Take a network apart."""
-    return Record(_depth(network), parts_of_graph(network, (3, crop, crop)))
+def record_of(net: Net) -> Record:
+    """Take a traced network apart."""
+    return Record(_depth(net.module), architecture(net))
 
 
 def timm_record_of(network: ResidualNetwork, module: str) -> timm.TimmRecord:
@@ -39,7 +41,7 @@ def write_torchvision() -> None:
     for family in torchvision.FAMILIES:
         for name in list_models():
             if name.startswith(family) and name not in records:
-                records[name] = record_of(torchvision.skeleton(name), torchvision.crop_of(name))
+                records[name] = record_of(blueprint(name))
     write_records(TORCHVISION, records)
 
 
@@ -56,7 +58,7 @@ def add_timm(names: list[str]) -> None:
     timm.RECORDS.write_text("{\n" + ",\n".join(lines) + "\n}\n")
 
 
-def _depth(network: ResidualNetwork) -> int:
+def _depth(network: nn.Module) -> int:
     return sum(isinstance(layer, WITH_WEIGHTS) for layer in network.modules())
 
 

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
 
-from resnet_viz.nets.download import BY_HAND, TIMEOUT, OnProgress, WantedFile, download
+from resnet_viz.nets.download import BY_HAND, TIMEOUT, WantedFile, download
 from resnet_viz.nets.net import WeightsError
 from resnet_viz.nets.weights_folder import is_whole, turn, weights_folder
+from resnet_viz.progress import OnProgress
 
 HASH_DIGITS = 16
 ENDINGS = (".safetensors", ".bin")

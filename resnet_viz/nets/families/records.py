@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from resnet_viz import assets
-from resnet_viz.nets.parts import Part
+from resnet_viz.nets.architecture import Part
 
 TORCHVISION = assets.ARCHITECTURES_FOLDER / "torchvision.json"
 

@@ -19,7 +19,6 @@ from torch import nn
 from torchvision.transforms import InterpolationMode
 
 from resnet_viz import assets
-from resnet_viz.nets.download import OnProgress, unheard
 from resnet_viz.nets.families.hub import HubRepository
 from resnet_viz.nets.families.seeded import build_seeded
 from resnet_viz.nets.net import WeightsError
@@ -27,6 +26,7 @@ from resnet_viz.nets.official import best_weights
 from resnet_viz.nets.preprocessing import LARGEST, Preprocessing
 from resnet_viz.nets.residual_graph import ResidualNetwork, find_blocks
 from resnet_viz.nets.weights_folder import hub_cache, weights_folder
+from resnet_viz.progress import OnProgress, ignore_progress
 
 PREFIX = "timm/"
 RECORDS = assets.ARCHITECTURES_FOLDER / "timm.json"
@@ -168,7 +168,7 @@ def load_trained(name: str) -> ResidualNetwork:
     The file is read by safetensors, or by torch.load with `weights_only`: nothing in it is run.
     """
     timm, shape = _timm(), _shape(name)
-    file = HubFile.of(name).fetch(unheard)
+    file = HubFile.of(name).fetch(ignore_progress)
     overlay = {"file": str(file)}
 
     def load() -> nn.Module:
@@ -178,7 +178,7 @@ def load_trained(name: str) -> ResidualNetwork:
         module = build_seeded(load, 0)
     except Exception as error:
         raise WeightsError(
-            f"{file.name} is damaged or is not the file of {_plain(name)}: remove it from {file.parent}, and fetch it again."
+            f"{file.name} is damaged or is not the file of {_plain(name)}. Remove it from {file.parent}, and download it again."
         ) from error
     return find_blocks(module, shape)
 

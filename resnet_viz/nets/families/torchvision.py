@@ -72,7 +72,7 @@ def crop_of(name: str) -> int:
 
 def skeleton(name: str) -> ResidualNetwork:
     """Build a network on the meta device, without memory for its weights, and find its blocks; a second for a large one."""
-    return find_blocks(_on_meta(name), (3, crop_of(name), crop_of(name)))
+    return find_blocks(without_weights(name), (3, crop_of(name), crop_of(name)))
 
 
 def build(name: str, seed: int) -> ResidualNetwork:
@@ -82,7 +82,7 @@ def build(name: str, seed: int) -> ResidualNetwork:
 
 def load_trained(name: str) -> ResidualNetwork:
     """Return a network with torchvision's default weights, fetched where they are not here; WeightsError with a sentence."""
-    module = _on_meta(name)
+    module = without_weights(name)
     load_official(module, best_weights(name), title_of(name))
     return _with_weights_of(module, name)
 
@@ -108,7 +108,8 @@ def _module(name: str) -> nn.Module:
     return module.eval()
 
 
-def _on_meta(name: str) -> nn.Module:
+def without_weights(name: str) -> nn.Module:
+    """Build torchvision's own module on the meta device."""
     # RegNet computes its widths with tensors, which needs numbers.
     place: AbstractContextManager[Any] = _WeightsOnMeta() if name.startswith("regnet_") else torch.device("meta")
     with place:

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from resnet_viz.engine.forms import WireError
 from resnet_viz.engine.jobs import EngineError
 from resnet_viz.engine.protocol import MOST_ANSWER_BYTES
 from resnet_viz.engine.shown import CATALOGUE, SHOWN, ShownNetwork
-from resnet_viz.engine.wire import decode
+from resnet_viz.engine.wire import WireError, decode
 from resnet_viz.settings import EngineSettings, ShownSettings
 
 if TYPE_CHECKING:

@@ -104,7 +104,7 @@ class TestDescription:
 
     def test_travels(self, own: Net) -> None:
         found = (shown_network(own, "shown/a", "shown/a#0"),)
-        assert decode(encode(found, CATALOGUE), CATALOGUE, MOST_ANSWER_BYTES) == found
+        assert decode(encode(found), CATALOGUE, MOST_ANSWER_BYTES) == found
 
 
 @pytest.mark.usefixtures("program")

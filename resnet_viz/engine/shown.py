@@ -95,7 +95,7 @@ def routes(engine: LocalEngine, token: str, shown: Callable[[], CATALOGUE]) -> S
     """Return the routes of an engine and the one that says which networks are shown, for those who send the token."""
 
     async def answer(_: Request) -> Response:
-        return Response(encode(shown(), CATALOGUE), media_type=BINARY)
+        return Response(encode(shown()), media_type=BINARY)
 
     app = ingress(engine, token)
     app.router.routes.append(Route(SHOWN, answer, methods=["GET"]))

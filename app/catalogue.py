@@ -13,7 +13,7 @@ class Subject:
     """A network as pages know it; the network itself is in the engine.
 
     `preprocessing` says which part of a photo it receives, `field` is the selection's field that names it, `own` the session's
-    own checkpoint.
+    own checkpoint; `shown` names it in the engine of the Python program that shows it.
     """
 
     model: str
@@ -23,6 +23,7 @@ class Subject:
     preprocessing: rv.Preprocessing
     field: str = "model"
     own: Own | None = None
+    shown: str = ""
 
 
 def known_to(engine: Engine) -> dict[str, rv.ModelInfo]:

@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 import resnet_viz as rv
-from app import catalogue, checkpoints, middleware, parsers, sessions
+from app import catalogue, checkpoints, middleware, parsers, query, sessions, shown
 from app.catalogue import Subject
 from app.charts import Chart, Charts
 from app.pictures import Ground, Preview
@@ -25,11 +25,14 @@ from resnet_viz.engine.jobs import Engine, Job, OptionValue, Ticket
 from resnet_viz.engine.local import LocalEngine
 from resnet_viz.engine.store import EVERYBODY, Store
 from resnet_viz.lessons import super_resolution_training
+from resnet_viz.nets import outlines
 from resnet_viz.nets.architecture import Part, architecture
 from resnet_viz.nets.curves import read_curves
-from resnet_viz.nets.receptive_field import CellCentres
+from resnet_viz.nets.families import timm
+from resnet_viz.nets.receptive_field import CellCentres, centres_where
 from resnet_viz.nets.receptive_field import cell_centres as centres_of
-from resnet_viz.nets.zoo import blueprint
+from resnet_viz.nets.weights_folder import Places, weights_places
+from resnet_viz.nets.zoo import describe
 from resnet_viz.settings import EngineSettings
 
 Encoded = TypeVar("Encoded", Preview, Ground)
@@ -98,9 +101,11 @@ def identity(asked: Subject, image: str) -> str:
 
 
 def models() -> dict[str, rv.ModelInfo]:
-    """This session's checkpoints and the catalogue, by name."""
-    here = tuple(info.name for info in rv.list_models() if info.here)
-    return {name: mine.info for name, mine in checkpoints.own().items()} | _catalogue(here)
+    """The networks that a Python program shows, this session's checkpoints and the catalogue, by name."""
+    mine = {name: network.info for name, network in shown.networks().items()}
+    mine |= {name: each.info for name, each in checkpoints.own().items()}
+    known = mine | _catalogue(weights_places())
+    return known | {name: _described(name, weights_places()) for name in _named_in_the_address() if name not in known}
 
 
 def subject(name: str, *, trained: bool = True, field: str = "model", framing: str = "") -> Subject:
@@ -111,15 +116,20 @@ def subject(name: str, *, trained: bool = True, field: str = "model", framing: s
     info, own = models()[name], checkpoints.own().get(name)
     if trained and not info.here:
         raise rv.WeightsError(catalogue.why_missing(info))
-    net = own.net if own else _blueprint(name)
-    preprocessing = replace(net.preprocessing, framing="fit" if framing == "fit" else "crop")
-    return Subject(name, info.title, net.labels, trained, preprocessing, field, own)
+    there = shown.networks().get(name)
+    known = there or (own.net if own else outlines.outline(name))
+    preprocessing = replace(known.preprocessing, framing="fit" if framing == "fit" else "crop")
+    # A network that a program shows has the weights that it has there.
+    trained = trained or there is not None
+    return Subject(name, info.title, known.labels, trained, preprocessing, field, own, there.key if there else "")
 
 
 def cell_centres(asked: Subject, side: int, cells: int) -> CellCentres:
     """Where the cells of a map look at, in an input of `side` pixels."""
-    net = asked.own.net if asked.own else _blueprint(asked.model)
-    return centres_of(net.module, side, cells)
+    there = shown.networks().get(asked.model)
+    if asked.own:
+        return centres_of(asked.own.net.module, side, cells)
+    return centres_where(side, cells, centred=there.centred if there else _layers_are_centred(asked.model))
 
 
 def can_fetch(name: str) -> bool:
@@ -129,7 +139,10 @@ def can_fetch(name: str) -> bool:
 
 def block_names(asked: Subject) -> tuple[str, ...]:
     """The names of a network's blocks, first to last."""
-    return tuple((asked.own.net if asked.own else _blueprint(asked.model)).blocks)
+    if asked.own:
+        return tuple(asked.own.net.blocks)
+    there = shown.networks().get(asked.model)
+    return there.blocks if there else _block_names(asked.model)
 
 
 @st.cache_resource(show_spinner=False)
@@ -140,7 +153,9 @@ def downloads() -> Downloads:
 
 def parts(name: str) -> tuple[Part, ...]:
     """The architecture of a network, from stem to head; the weights of a catalogue network are not needed."""
-    mine = checkpoints.own().get(name)
+    mine, there = checkpoints.own().get(name), shown.networks().get(name)
+    if there:
+        return there.parts
     return architecture(mine.net) if mine else _parts(name)
 
 
@@ -166,7 +181,7 @@ def submit(asked: Subject, kind: str, image: str, target: int | None, view: str 
     data, sha256 = _picture(image)
     job = Job(
         kind=kind,
-        model=asked.model,
+        model=asked.shown or asked.model,
         image=sha256,
         target=target,
         options=tuple(sorted(options.items())),
@@ -179,6 +194,8 @@ def submit(asked: Subject, kind: str, image: str, target: int | None, view: str 
     if asked.own:
         # A session's own network exists only in this process.
         return _admitted(local_engine().submit(job, session(), view, asked.own.net))
+    if asked.shown:
+        return _admitted(shown.engine().submit(job, session(), view))
     return _admitted(engine().submit(job, session(), view))
 
 
@@ -239,20 +256,50 @@ def _picture(image: str) -> tuple[bytes, str]:
     return _uploads().get(image, session()), image
 
 
-@st.cache_data(show_spinner=False, ttl=60)
-def _catalogue(here: tuple[str, ...]) -> dict[str, rv.ModelInfo]:  # noqa: ARG001 - other weights here, another catalogue
+@st.cache_resource(show_spinner=False, ttl=60, max_entries=4)
+def _catalogue(places: Places) -> dict[str, rv.ModelInfo]:  # noqa: ARG001 - other weights here, another catalogue
     """Refreshed each minute, and when weights on this machine change; the engine's weights count."""
     return catalogue.known_to(engine())
 
 
+def _named_in_the_address() -> list[str]:
+    """The networks of timm that the address names: it may name any, and lists offer some."""
+    named = (query.value(field) or "" for field in ("model", "left", "right"))
+    return [name for name in named if name.startswith(timm.PREFIX) and not _refusal(name)]
+
+
+def refusal(name: str) -> str:
+    """Say why a network of timm cannot be opened; empty where it can."""
+    return _refusal(name)
+
+
+@st.cache_data(show_spinner=False, max_entries=256)
+def _refusal(name: str) -> str:
+    try:
+        describe(name)
+    except (ValueError, rv.WeightsError) as error:
+        return str(error)
+    return ""
+
+
+@st.cache_data(show_spinner=False, ttl=60, max_entries=64)
+def _described(name: str, places: Places) -> rv.ModelInfo:  # noqa: ARG001 - as above
+    return describe(name)
+
+
 @st.cache_data(show_spinner=False, max_entries=64)
 def _parts(name: str) -> tuple[Part, ...]:
-    return architecture(_blueprint(name))
+    return outlines.parts(name)
 
 
-@st.cache_resource(show_spinner=False, max_entries=64)
-def _blueprint(name: str) -> rv.Net:
-    return blueprint(name)
+@st.cache_data(show_spinner=False, max_entries=64)
+def _layers_are_centred(name: str) -> bool:
+    return outlines.layers_are_centred(name)
+
+
+@st.cache_data(show_spinner=False, max_entries=64)
+def _block_names(name: str) -> tuple[str, ...]:
+    return outlines.block_names(name)
 
 
 @st.cache_resource(show_spinner=False)

@@ -18,6 +18,8 @@ from app.state import Selection
 from app.uploads import MissingImageError
 from resnet_viz.analyses.activations import Array
 from resnet_viz.engine.jobs import AwayError, EngineError, JobCancelledError, OptionValue, Progress, Ticket
+from resnet_viz.engine.shown import PREFIX as SHOWN
+from resnet_viz.nets.families.timm import PREFIX as TIMM
 
 POLL, PREVIEW_EVERY = 0.05, 1.0
 # Seconds until progress is first shown, and how long an answer must still take for progress to be worth showing.
@@ -69,6 +71,13 @@ def network(model: str, *, trained: bool, field: str = "model", framing: str = "
 
 def unknown(model: str) -> str:
     """Say why a network that a link names is not in the list."""
+    if model.startswith(SHOWN):
+        return (
+            "The network of this link was shown by a Python program that has ended, or has shown it under another name. Run"
+            " rv.show(net) again and open the address that it returns."
+        )
+    if model.startswith(TIMM):
+        return results.refusal(query.shortened(model))
     if model.startswith("checkpoint-"):
         return (
             "The checkpoint of this link is not available here: a checkpoint can only be used in the browser that opened it, "

@@ -48,6 +48,7 @@ from resnet_viz.nets.own_modules import from_module
 from resnet_viz.nets.preprocessing import Preprocessing
 from resnet_viz.nets.zoo import ModelInfo, list_models, load
 from resnet_viz.report import report
+from resnet_viz.showing import show
 
 __all__ = [
     "MEANINGS",
@@ -105,4 +106,5 @@ __all__ = [
     "refinement",
     "report",
     "shattered_gradients",
+    "show",
 ]

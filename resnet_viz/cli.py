@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from resnet_viz.analyses.inspection import inspect
+from resnet_viz.engine.allocator import ALLOCATOR
 from resnet_viz.images import ImageError, open_image
 from resnet_viz.nets.net import WeightsError
 from resnet_viz.nets.zoo import DEFAULT_MODEL, list_models, load
@@ -18,12 +19,6 @@ COLUMNS = ["shortcut", "ratio", "cosine", "response_std", "cut", "shortcut_share
 
 # The app that is installed together with this package, by `pip install` or as the repository.
 APP = Path(__file__).parents[1] / "app" / "main.py"
-# glibc returns large blocks to the system after each pass and requests them again: a quarter of the time of a ResNet-50.
-ALLOCATOR = {
-    "MALLOC_TRIM_THRESHOLD_": str(2**34),
-    "MALLOC_MMAP_THRESHOLD_": str(2**34),
-    "MALLOC_TOP_PAD_": str(2**28),
-}
 
 app = typer.Typer(help="What does each residual block of a ResNet do with an image?", no_args_is_help=True)
 

@@ -56,6 +56,13 @@ class WeightsSettings(EnvironmentSettings):
         return web_address(address)
 
 
+class ShownSettings(EnvironmentSettings):
+    """How an app that `rv.show` started asks the program that started it; nobody else sets these."""
+
+    shown_url: str = setting("", "address at which the program answers", "nothing is shown")
+    shown_token: str = setting("", "what the app must send with each question", "nothing is sent")
+
+
 class EngineSettings(EnvironmentSettings):
     """The limits of an engine; a CPU computes ImageNet networks one image at a time, whatever `batch` is."""
 

@@ -10,9 +10,8 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from resnet_viz.engine import downloads as downloads_module
 from resnet_viz.engine.downloads import Downloads, DownloadState
-from resnet_viz.nets import imagenet
+from resnet_viz.nets import imagenet, remote_weights
 from resnet_viz.nets.official import best_weights, weights_file
 from resnet_viz.nets.zoo import DEFAULT_MODEL
 from tests.weights_server import Reply, WeightsServer, publish, saved, weights_server
@@ -162,7 +161,7 @@ def test_a_mistake_of_ours_ends_the_wait_too(file: Path, monkeypatch: pytest.Mon
     def stumble(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(downloads_module, "fetch", stumble)
+    monkeypatch.setattr(remote_weights, "fetch", stumble)
     downloads = Downloads()
     downloads.start("resnet18", "Ada")
     assert finished(downloads).failure.startswith("The download failed unexpectedly")

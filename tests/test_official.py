@@ -21,9 +21,10 @@ from PIL import Image
 from torch import nn
 from torchvision.models import WeightsEnum
 
-from resnet_viz.nets import imagenet, official, zoo
+from resnet_viz.nets import imagenet, zoo
 from resnet_viz.nets.net import WeightsError
 from resnet_viz.nets.official import best_weights, fetch, load_official, weights_file, weights_size, weights_url
+from resnet_viz.nets.weights_folder import promised_hash
 from tests.weights_server import Reply, WeightsServer, publish, saved, weights_server
 
 CONTENT = os.urandom(1_500_000)
@@ -69,8 +70,8 @@ def sentence_of(weights: WeightsEnum, timeout: float = 20) -> str:
 class TestAddresses:
     @pytest.mark.parametrize("name", imagenet.ARCHITECTURES)
     def test_every_name_carries_a_hash(self, name: str) -> None:
-        assert len(official._promised_hash(weights_file(best_weights(name)))) == 8
-        assert int(official._promised_hash(weights_file(best_weights(name))), 16)
+        assert len(promised_hash(weights_file(best_weights(name)))) == 8
+        assert int(promised_hash(weights_file(best_weights(name))), 16)
 
     def test_sizes_are_bytes(self) -> None:
         assert weights_size(best_weights("resnet50")) == int(97.79 * 2**20)
@@ -153,12 +154,12 @@ class TestSuccess:
         stock = shake(torchvision.models.resnet18(weights=None), 3).eval()
         server.reply = Reply(saved(stock.state_dict()))
         made = publish(monkeypatch, server.reply.body, server.url)
-        assert not zoo._imagenet_info("resnet18").here
+        assert not zoo.describe("resnet18").here
         net = zoo.load("resnet18", device="cpu")
         x = made.transforms()(make_image(90, 70)).unsqueeze(0)
         with torch.inference_mode():
             assert torch.equal(net.module(net.preprocess(make_image(90, 70))), stock(x))
-        assert zoo._imagenet_info("resnet18").here
+        assert zoo.describe("resnet18").here
         zoo.load("resnet18", device="cpu")
         assert len(server.asked) == 1
         assert left_in(folder) == [weights_file(made).name]

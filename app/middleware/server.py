@@ -12,6 +12,7 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from app import shown
 from app.middleware import connections, readiness, upload_route
 from app.middleware.answers import Answers
 from app.middleware.class_code import ClassCode
@@ -85,6 +86,7 @@ def middleware() -> list[Middleware]:
 async def lifespan(_: ASGIApp) -> AsyncIterator[None]:
     """Prepare while the server starts, so that the first person does not wait; leave no partial file when it stops."""
     connections.bound_this_server(remove_unfinished)
+    shown.end_with_the_program()
     _import_pages()
     _parsers().start()
     threading.Thread(target=_files.prepare, daemon=True).start()

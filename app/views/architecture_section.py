@@ -15,7 +15,7 @@ ROW_PIXELS, MOST_ROWS = 35, 20
 
 def section(info: rv.ModelInfo, parts: Sequence[Part]) -> None:
     """The table, with the cost of the blocks as its heading."""
-    costs = sorted(part.multiply_adds / 1e6 for part in parts[1:-1])
+    costs = sorted(part.multiply_adds / 1e6 for part in parts if part.stage is not None)
     spread = f"{costs[0]:,.2f} to {costs[-1]:,.2f}" if costs[0] < costs[-1] else f"{costs[0]:,.2f}"
     size = parts[0].input[-1]
     st.markdown(f"### {show.escape(f'Each of the {len(costs)} blocks costs {spread} million multiply-adds')}")

@@ -17,7 +17,7 @@ EVERY_SECOND = 1.0
 def offer(found: Notice) -> None:
     """The button that downloads the weights of `found`, with their size."""
     info = results.models()[found.untrained]
-    label = f"Download {info.size / 1e6:,.0f} MB"
+    label = f"Download {info.size / 1e6:,.0f} MB" if info.size else "Download the weights"
     st.button(label, icon=":material/download:", type="primary", on_click=_start, args=(found,))
 
 
@@ -73,7 +73,7 @@ def _progress(awaited: Notice, download: DownloadState) -> None:
     done, total = download.done / 1e6, download.total / 1e6
     with st.container(horizontal=True, vertical_alignment="center", key="download"):
         st.progress(
-            min(download.done / download.total, 1.0),
+            min(download.done / download.total, 1.0) if download.total else 0.0,
             f"Downloading the weights of {title}: {done:,.0f} of {total:,.0f} MB. The network opens automatically when they "
             f"have arrived.",
         )

@@ -9,6 +9,7 @@ import resnet_viz as rv
 from app import show, state
 from app.state import Selection
 from resnet_viz.nets.architecture import Part
+from resnet_viz.nets.families import timm
 from resnet_viz.nets.published import published
 
 
@@ -35,6 +36,8 @@ def without_card(info: rv.ModelInfo, parts: Sequence[Part], chosen: Selection) -
         if info.source != "untrained":
             trained = {"model": info.name, "weights": "trained"}
             st.button(f"{info.title} with trained weights", on_click=state.change, kwargs=trained)
+    elif info.source == "official" and timm.is_name(info.name):
+        _of_timm(info, parts)
     elif info.source == "official":
         _official(info, parts)
     elif info.source == "untrained":
@@ -46,6 +49,16 @@ def without_card(info: rv.ModelInfo, parts: Sequence[Part], chosen: Selection) -
     else:
         _heading(info.title, f"{info.task}; {info.note}.")
         _strip(_sizes(info, parts))
+
+
+def _of_timm(info: rv.ModelInfo, parts: Sequence[Part]) -> None:
+    place = "on this machine" if info.here else f"not on this machine: {_megabytes(info)}to download, on the Inspect page"
+    _heading(info.title, f"timm's weights from the Hugging Face hub, {place}. Their accuracy was not measured here.")
+    _strip(_sizes(info, parts))
+
+
+def _megabytes(info: rv.ModelInfo) -> str:
+    return f"about {info.size / 1e6:,.0f} MB " if info.size else ""
 
 
 def _official(info: rv.ModelInfo, parts: Sequence[Part]) -> None:
@@ -63,11 +76,13 @@ def _official(info: rv.ModelInfo, parts: Sequence[Part]) -> None:
 
 def _sizes(info: rv.ModelInfo, parts: Sequence[Part]) -> dict[str, str]:
     kinds = {part.shortcut for part in parts if part.shortcut is not None}
+    depth = {"Layers with weights": str(info.depth)} if info.depth else {}
+    blocks = info.blocks or sum(part.stage is not None for part in parts)
     return {
         "Parameters": _count(sum(part.parameters for part in parts)),
         "Multiply-adds": _count(sum(part.multiply_adds for part in parts)),
-        "Layers with weights": str(info.depth),
-        "Blocks": str(info.blocks),
+        **depth,
+        "Blocks": str(blocks),
         "Shortcuts": ", ".join(sorted(kinds - {"identity"})) or "identity",
     }
 

@@ -12,6 +12,7 @@ from app.views import (
     checkpoint_section,
     facts_section,
     picture_section,
+    python_section,
     training_section,
 )
 from app.views.network_picker import network_picker
@@ -26,6 +27,7 @@ def page() -> None:
         network_picker(chosen)
     picture_section.notice()
     checkpoint_section.section(chosen)
+    python_section.section()
     if info.source == "shipped" and chosen.trained:
         card = card_section.read(info.name)
         facts_section.shipped(info, parts, card)

@@ -10,19 +10,23 @@ STATES = {"official": "download, {:,.0f} MB", "untrained": "no trained weights"}
 
 
 def network_picker(chosen: Selection) -> None:
-    """Every network of the catalogue, and whether its weights are available."""
+    """Every network of the catalogue, family by family, and whether its weights are available; typing searches all of it."""
     models = results.models()
     st.selectbox(
         "Network",
         list(models),
         format_func=lambda name: described(models[name]),
         width=400,
-        help="To use your own checkpoint, open it on the Model page.",
+        help="Type to search. To use your own checkpoint or network, open it on the Model page.",
         **state.bound("model", chosen.model),
     )
 
 
 def described(info: rv.ModelInfo) -> str:
     """A network's entry in a list of networks."""
-    availability = "ready" if info.here else STATES[info.source].format(info.size / 1e6)
-    return f"{info.title} · {info.task} · {info.blocks} blocks · {info.params / 1e6:.2f} M parameters · {availability}"
+    availability = "ready" if info.here else STATES[info.source].format(info.size / 1e6) if info.size else "download"
+    # The blocks and the size of a network that no list offers are unknown until it is opened.
+    blocks = [f"{info.blocks} blocks"] if info.blocks else []
+    params = [f"{info.params / 1e6:.2f} M parameters"] if info.params else []
+    family = [info.family] if info.family and not info.title.startswith(info.family) and info.family != info.task else []
+    return " · ".join([info.title, *family, info.task, *blocks, *params, availability])

@@ -1,13 +1,10 @@
-"""Downloads of official weights to this machine: one background thread per file, shared by everybody on the server."""
+"""Downloads of weights to this machine: one background thread per file, shared by everybody on the server."""
 
 import threading
 from dataclasses import dataclass, field, replace
 
-from torchvision.models import WeightsEnum
-
-from resnet_viz.nets.imagenet import ARCHITECTURES
 from resnet_viz.nets.net import WeightsError
-from resnet_viz.nets.official import best_weights, fetch, weights_size
+from resnet_viz.nets.remote_weights import RemoteWeights, remote_weights
 
 
 @dataclass(frozen=True)
@@ -21,7 +18,7 @@ class DownloadState:
 
 
 class Downloads:
-    """At most one download for each of the ten networks, however many people wait for it.
+    """At most one download for each network, however many people wait for it.
 
     A person is identified by a text. Somebody who leaves without cancelling keeps waiting: the file arrives for the next
     person.
@@ -33,14 +30,12 @@ class Downloads:
 
     def start(self, name: str, person: str) -> None:
         """Download a network's weights for a person, or let them wait with the others; ValueError for an unknown name."""
-        if name not in ARCHITECTURES:
-            raise ValueError(f"{name!r} has no official weights: take one of {', '.join(ARCHITECTURES)}")
+        weights = remote_weights(name)
         with self._lock:
             job = self._jobs.get(name)
             if job is None or job.state.finished:
-                official = best_weights(name)
-                job = self._jobs[name] = _Job(DownloadState(0, weights_size(official)))
-                threading.Thread(target=_run, args=(job, official), name=f"download-{name}", daemon=True).start()
+                job = self._jobs[name] = _Job(DownloadState(0, weights.size))
+                threading.Thread(target=_run, args=(job, weights), name=f"download-{name}", daemon=True).start()
             job.waiting.add(person)
 
     def state(self, name: str) -> DownloadState | None:
@@ -73,7 +68,7 @@ class _CancelledError(Exception):
     """Nobody waits for the download any more."""
 
 
-def _run(job: _Job, official: WeightsEnum) -> None:
+def _run(job: _Job, weights: RemoteWeights) -> None:
     def on_progress(done: int, total: int) -> None:
         if job.cancelled.is_set():
             raise _CancelledError
@@ -82,7 +77,7 @@ def _run(job: _Job, official: WeightsEnum) -> None:
 
     failure = "The download failed unexpectedly; the server's log says why. Try again."
     try:
-        fetch(official, on_progress)
+        weights.fetch(on_progress)
         failure = ""
     except WeightsError as error:
         failure = str(error)

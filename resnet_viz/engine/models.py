@@ -6,9 +6,8 @@ from collections.abc import Callable
 
 import torch
 
-from resnet_viz.nets.imagenet import ARCHITECTURES
 from resnet_viz.nets.net import Net, WeightsError
-from resnet_viz.nets.official import best_weights, weights_file
+from resnet_viz.nets.remote_weights import is_remote, remote_weights
 from resnet_viz.nets.zoo import load
 
 Loader = Callable[[str, bool, torch.device], Net]
@@ -16,8 +15,8 @@ Loader = Callable[[str, bool, torch.device], Net]
 
 def load_here(name: str, trained: bool, device: torch.device) -> Net:  # noqa: FBT001 - the job's words
     """Load a network of the catalogue; WeightsError if its weights are not on this machine: nothing is downloaded."""
-    if trained and name in ARCHITECTURES and not weights_file(best_weights(name)).exists():
-        raise WeightsError(f"The weights of {ARCHITECTURES[name].title} are not on this machine yet.")
+    if trained and is_remote(name) and not (weights := remote_weights(name)).are_here():
+        raise WeightsError(f"The weights of {weights.title} are not on this machine yet.")
     return load(name, device=device) if trained else load(name, weights=None, device=device)
 
 

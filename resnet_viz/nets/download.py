@@ -4,9 +4,9 @@ import atexit
 import hashlib
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import BinaryIO
@@ -31,7 +31,7 @@ class WantedFile:
     """A file on the web and its destination.
 
     `sha256` is the hash in hex or its first digits; `size` is in bytes, as far as it is known beforehand; `timeout` is in
-    seconds without a byte.
+    seconds without a byte. `headers` go to the host of `url` alone, and not along to one that it redirects to.
     """
 
     url: str
@@ -39,6 +39,7 @@ class WantedFile:
     sha256: str
     size: int
     timeout: float = TIMEOUT
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def host(self) -> str:
@@ -62,6 +63,8 @@ def download(wanted: WantedFile, on_progress: OnProgress = ignore_progress) -> N
 
 def _answer(wanted: WantedFile) -> HTTPResponse:
     request = Request(wanted.url, headers={"User-Agent": "resnet-viz"})  # noqa: S310 - `official` checks the scheme
+    for name, value in wanted.headers.items():
+        request.add_unredirected_header(name, value)
     try:
         answer: HTTPResponse = urlopen(request, timeout=wanted.timeout)  # noqa: S310 - as above
     except HTTPError as error:

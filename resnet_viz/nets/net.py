@@ -61,6 +61,12 @@ class Net:
         if len(self.labels) == 1:
             object.__setattr__(self, "head", "sigmoid")
 
+    def __repr__(self) -> str:
+        """Say which network this is and what was assumed of it, and not every layer."""
+        sizes = f"{len(self.blocks)} blocks, {len(self.labels):,} classes, {self.preprocessing.crop} pixels"
+        more = [note for note in self.notes if note not in self.weights.note]
+        return f"<Net {self.title}: {sizes}; {'; '.join([self.weights.note, *more])}>"
+
     @property
     def device(self) -> torch.device:
         """The device of the weights."""

@@ -49,7 +49,7 @@ def from_module(
     if labels is not None and len(labels) != shape[0]:
         raise ValueError(f"{len(labels)} labels were given, but {title} has {shape[0]} classes. Pass one label per class.")
     names = tuple(labels) if labels is not None else tuple(f"class {index}" for index in range(shape[0]))
-    note = ["opened from Python, its accuracy not measured here"]
+    note: list[str] = []
     if preprocessing is None:
         note.append(
             f"images are assumed to be cropped to {USUAL.crop} pixels and normalised with ImageNet's mean and deviation"
@@ -58,4 +58,5 @@ def from_module(
         note.append("classes are numbered, because no labels were given")
     if halved:
         note.append(f"its {' and '.join(halved)} weights are computed in float32")
-    return Net(title, title, network, names, chosen, WeightsOrigin("module", "; ".join(note)))
+    origin = WeightsOrigin("module", "; ".join(["opened from Python, its accuracy not measured here", *note]))
+    return Net(title, title, network, names, chosen, origin, notes=tuple(note))

@@ -29,9 +29,18 @@ def cell_centres(module: nn.Module, side: int, cells: int) -> CellCentres:
     A network whose strided layers are not centred (patches without padding) has them in the middle of the pixels that belong
     to a cell.
     """
+    return centres_where(side, cells, centred=layers_are_centred(module))
+
+
+def layers_are_centred(module: nn.Module) -> bool:
+    """Whether every layer that makes maps smaller looks at as much before a position as after it."""
+    return all(map(_is_centred, module.modules()))
+
+
+def centres_where(side: int, cells: int, *, centred: bool) -> CellCentres:
+    """Return the centres for a network of which it is known whether its layers are centred, as of `cell_centres`."""
     jump = side / cells
-    aligned = all(map(_is_centred, module.modules()))
-    return CellCentres(0.0 if aligned else (jump - 1) / 2, jump)
+    return CellCentres(0.0 if centred else (jump - 1) / 2, jump)
 
 
 def _is_centred(layer: nn.Module) -> bool:

@@ -1,46 +1,66 @@
 """The catalogue: every network by name, its properties, and the origin of its weights."""
 
 import hashlib
-import json
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache, partial
-from typing import Any
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from functools import cache, lru_cache
 
 import torch
 from safetensors.torch import load_file
 from torch import nn
+from torchvision.models import WeightsEnum
 
 from resnet_viz import assets
 from resnet_viz.nets import imagenet
-from resnet_viz.nets.cifar import CIFAR10_LABELS, CIFAR10_MEAN, CIFAR10_STD, CifarResNet, ShortcutOption
 from resnet_viz.nets.costs import count_parameters
+from resnet_viz.nets.families import timm, torchvision
+from resnet_viz.nets.families.records import torchvision_records
 from resnet_viz.nets.net import Net, Source, WeightsError, WeightsOrigin, pick_device
-from resnet_viz.nets.official import best_weights, load_official, weights_file
-from resnet_viz.nets.photos import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    IMAGENETTE_LABELS,
-    PHOTO_ARCHITECTURES,
-    photo_network,
-    photo_skeleton,
-)
+from resnet_viz.nets.official import best_weights, load_official, weights_file, weights_size
 from resnet_viz.nets.preprocessing import Preprocessing
+from resnet_viz.nets.remote_weights import official_labels, official_names, official_title
+from resnet_viz.nets.trained import (
+    CIFAR,
+    CIFAR_DEPTHS,
+    CIFAR_PREPROCESSING,
+    CIFAR_TASK,
+    PHOTO_PREPROCESSING,
+    PHOTO_TASK,
+    PHOTOS,
+    TRAINED,
+    Spec,
+    read_card,
+)
+
+__all__ = [
+    "CIFAR",
+    "CIFAR_DEPTHS",
+    "CIFAR_PREPROCESSING",
+    "CIFAR_TASK",
+    "DEFAULT_MODEL",
+    "PHOTOS",
+    "PHOTO_PREPROCESSING",
+    "PHOTO_TASK",
+    "TRAINED",
+    "ModelInfo",
+    "Spec",
+    "blueprint",
+    "describe",
+    "list_models",
+    "load",
+    "read_card",
+]
 
 DEFAULT_MODEL = "resnet18-imagenette"
-CIFAR_DEPTHS = (20, 32, 44, 56, 110)
-CIFAR_PREPROCESSING = Preprocessing(32, 32, CIFAR10_MEAN, CIFAR10_STD)
-# Of 160, 192 and 224 pixels the most accurate: 87.4, 88.8 and 87.4 % of all test images in bfloat16.
-PHOTO_PREPROCESSING = Preprocessing(192, 192, IMAGENET_MEAN, IMAGENET_STD)
-CIFAR_TASK, PHOTO_TASK = "CIFAR-10", "Imagenette and cats"
 
 
 @dataclass(frozen=True)
 class ModelInfo:
     """A row of the catalogue.
 
-    `depth` counts layers with weights, `params` trainable parameters; `size` is the size of the weights in bytes; `source` says
-    where trained weights come from and `here` whether they are on this machine.
+    `depth` counts layers with weights, `params` trainable parameters; `size` is the size of the weights in bytes, estimated
+    for those of timm; `source` says where trained weights come from and `here` whether they are on this machine. `family`
+    groups lists.
     """
 
     name: str
@@ -54,89 +74,34 @@ class ModelInfo:
     source: Source
     here: bool
     note: str
-
-
-@dataclass(frozen=True)
-class Spec:
-    """A network that this project trains: its properties, and how it is built.
-
-    `build` takes a seed and returns the module with random weights, `skeleton` returns it on the meta device. `shortcut` is an
-    option of He et al., or "plain" for none.
-    """
-
-    title: str
-    task: str
-    depth: int
-    blocks: int
-    shortcut: ShortcutOption
-    labels: tuple[str, ...]
-    preprocessing: Preprocessing
-    build: Callable[[int], nn.Module]
-    skeleton: Callable[[], nn.Module]
-
-
-def _cifar_specs() -> dict[str, Spec]:
-    kinds: tuple[tuple[str, str, ShortcutOption], ...] = (
-        ("resnet{}-cifar10", "ResNet-{}", "A"),
-        ("resnet{}b-cifar10", "ResNet-{} B", "B"),
-        ("resnet{}c-cifar10", "ResNet-{} C", "C"),
-        ("plain{}-cifar10", "Plain-{}", "plain"),
-    )
-    return {
-        name.format(depth): Spec(
-            title=title.format(depth),
-            task=CIFAR_TASK,
-            depth=depth,
-            blocks=(depth - 2) // 2,
-            shortcut=shortcut,
-            labels=CIFAR10_LABELS,
-            preprocessing=CIFAR_PREPROCESSING,
-            build=partial(_cifar_network, depth, shortcut),
-            skeleton=partial(_cifar_skeleton, depth, shortcut),
-        )
-        for name, title, shortcut in kinds
-        for depth in CIFAR_DEPTHS
-    }
-
-
-def _cifar_network(depth: int, shortcut: ShortcutOption, seed: int) -> nn.Module:
-    return CifarResNet(depth, shortcut, seed=seed)
-
-
-def _cifar_skeleton(depth: int, shortcut: ShortcutOption) -> nn.Module:
-    return CifarResNet(depth, shortcut).to("meta")
-
-
-def _photo_specs() -> dict[str, Spec]:
-    return {
-        name: Spec(
-            title=f"{arch.title} Imagenette",
-            task=PHOTO_TASK,
-            depth=arch.depth,
-            blocks=sum(arch.blocks),
-            shortcut="plain" if name.startswith("plain") else "B",
-            labels=IMAGENETTE_LABELS,
-            preprocessing=PHOTO_PREPROCESSING,
-            build=partial(photo_network, name),
-            skeleton=partial(photo_skeleton, name),
-        )
-        for name, arch in PHOTO_ARCHITECTURES.items()
-    }
-
-
-CIFAR = _cifar_specs()
-PHOTOS = _photo_specs()
-TRAINED = PHOTOS | CIFAR
+    family: str = ""
 
 
 def list_models() -> list[ModelInfo]:
-    """Every network of the catalogue; those whose trained weights are on this machine first."""
-    rows = [_trained_info(name) for name in TRAINED] + [_imagenet_info(name) for name in imagenet.ARCHITECTURES]
+    """Every network of the catalogue; those whose trained weights are on this machine first, then family by family.
+
+    Of timm, where it is installed, those of moderate size with ImageNet's classes are listed; `load` opens every name.
+    """
+    rows = [_trained_info(name) for name in TRAINED] + [_official_info(name) for name in official_names()]
+    if timm.is_installed():
+        here = timm.names_here(tuple(timm.records()))
+        rows += [_timm_info(name, here=name in here) for name in timm.records()]
     return sorted(rows, key=lambda row: not row.here)
+
+
+def describe(name: str) -> ModelInfo:
+    """Return a network's row, also of one of timm that the list leaves out; raises as `load` does for an unknown name."""
+    _known(name)
+    if timm.is_name(name):
+        return _timm_info(name, here=bool(timm.names_here((name,))))
+    return _trained_info(name) if name in TRAINED else _official_info(name)
 
 
 def load(name: str = DEFAULT_MODEL, weights: str | None = "trained", device: str | torch.device = "auto", seed: int = 0) -> Net:
     """Load a network of the catalogue; `weights=None` draws random ones from `seed` and marks the network as untrained.
+
+    Beside the names of `list_models`, "timm/" and any name that timm knows opens that network with its weights from the Hugging
+    Face hub, such as "timm/resnet50d.ra2_in1k"; timm is the extra "timm".
 
     Raises ValueError for an unknown name, device or `weights`, WeightsError if trained weights are not available.
     """
@@ -144,7 +109,8 @@ def load(name: str = DEFAULT_MODEL, weights: str | None = "trained", device: str
     if weights not in ("trained", None):
         raise ValueError(f"weights={weights!r} is unknown: leave it out for trained weights, or use None for random ones")
     chosen = pick_device(device)
-    net = _trained_net(name, weights, seed) if name in TRAINED else _imagenet_net(name, weights, seed)
+    make = _trained_net if name in TRAINED else _timm_net if timm.is_name(name) else _official_net
+    net = make(name, weights, seed)
     net.module.eval().requires_grad_(requires_grad=False).to(chosen)
     return net
 
@@ -159,30 +125,20 @@ def blueprint(name: str) -> Net:
     if name in TRAINED:
         spec = TRAINED[name]
         return Net(name, spec.title, spec.skeleton().eval(), spec.labels, spec.preprocessing, origin)
-    return _with_official_labels(name, imagenet.skeleton(name).eval(), origin)
-
-
-def read_card(name: str) -> dict[str, Any]:
-    """Return the model card of shipped weights; WeightsError if there is none, or if it is incomplete."""
-    path = assets.WEIGHTS_FOLDER / f"{name}.json"
-    if not path.exists():
-        raise WeightsError(
-            f"This copy does not include trained weights of {name}. Choose another model, or load it with random weights "
-            f"(weights=None)."
-        )
-    try:
-        card: dict[str, Any] = json.loads(path.read_text())
-        if isinstance(card["sha256"], str) and isinstance(card["test_accuracy"], float):
-            return card
-    except (ValueError, TypeError, KeyError):
-        pass
-    raise WeightsError(f"{path.name} is damaged. Restore this model card, which describes the weights next to it.")
+    if timm.is_name(name):
+        return _with_timms_labels(name, timm.skeleton(name), origin)
+    module = imagenet.skeleton(name) if name in imagenet.ARCHITECTURES else torchvision.skeleton(name)
+    return _with_official_labels(name, module.eval(), origin)
 
 
 def _known(name: str) -> None:
-    if name not in TRAINED and name not in imagenet.ARCHITECTURES:
+    if timm.is_name(name):
+        timm.configuration(name)
+    elif name not in TRAINED and name not in official_names():
+        nearest = get_close_matches(name, (*TRAINED, *official_names()), 3)
+        meant = f"; did you mean {' or '.join(map(repr, nearest))}?" if nearest else ""
         raise ValueError(
-            f"there is no model {name!r}; rv.list_models() names them, for example {DEFAULT_MODEL!r} or 'resnet50'"
+            f"there is no model {name!r}; rv.list_models() names them, for example {DEFAULT_MODEL!r} or 'resnet50'{meant}"
         )
 
 
@@ -200,19 +156,36 @@ def _trained_net(name: str, weights: str | None, seed: int) -> Net:
     return Net(name, spec.title, module, spec.labels, spec.preprocessing, origin)
 
 
-def _imagenet_net(name: str, weights: str | None, seed: int) -> Net:
+def _official_net(name: str, weights: str | None, seed: int) -> Net:
+    resnet = name in imagenet.ARCHITECTURES
     if weights is None:
-        return _with_official_labels(name, imagenet.build(name, seed=seed), _untrained(seed))
-    module, official = imagenet.skeleton(name), best_weights(name)
-    load_official(module, official, imagenet.ARCHITECTURES[name].title)
+        module = imagenet.build(name, seed=seed) if resnet else torchvision.build(name, seed)
+        return _with_official_labels(name, module, _untrained(seed))
+    official = best_weights(name)
+    if resnet:
+        module = imagenet.skeleton(name)
+        load_official(module, official, imagenet.ARCHITECTURES[name].title)
+    else:
+        module = torchvision.load_trained(name)
     origin = WeightsOrigin("official", f"torchvision {official.name}, trained on ImageNet")
     return _with_official_labels(name, module, origin)
 
 
 def _with_official_labels(name: str, module: nn.Module, origin: WeightsOrigin) -> Net:
     official = best_weights(name)
-    labels, title = tuple(official.meta["categories"]), imagenet.ARCHITECTURES[name].title
-    return Net(name, title, module, labels, Preprocessing.of(official.transforms()), origin)
+    return Net(name, official_title(name), module, official_labels(name), Preprocessing.of(official.transforms()), origin)
+
+
+def _timm_net(name: str, weights: str | None, seed: int) -> Net:
+    if weights is None:
+        return _with_timms_labels(name, timm.build(name, seed), _untrained(seed))
+    origin = WeightsOrigin("official", "; ".join(("timm's weights from the Hugging Face hub", *timm.configuration(name).notes)))
+    return _with_timms_labels(name, timm.load_trained(name), origin)
+
+
+def _with_timms_labels(name: str, module: nn.Module, origin: WeightsOrigin) -> Net:
+    found = timm.configuration(name)
+    return Net(name, found.title, module, found.labels, found.preprocessing, origin)
 
 
 def _untrained(seed: int) -> WeightsOrigin:
@@ -230,18 +203,50 @@ def _trained_info(name: str) -> ModelInfo:
         note, size, source = "no trained weights yet", 4 * params, "untrained"
     kind = "no shortcut" if spec.shortcut == "plain" else f"shortcut {spec.shortcut}"
     here = source == "shipped"
-    return ModelInfo(name, spec.title, spec.task, spec.depth, spec.blocks, kind, params, size, source, here, note)
+    title, task, depth, blocks = spec.title, spec.task, spec.depth, spec.blocks
+    return ModelInfo(name, title, task, depth, blocks, kind, params, size, source, here, note, family=spec.task)
 
 
-def _imagenet_info(name: str) -> ModelInfo:
-    arch, official = imagenet.ARCHITECTURES[name], best_weights(name)
-    here = weights_file(official).exists()
-    size = int(official.meta["_file_size"] * 2**20)
+def _official_info(name: str) -> ModelInfo:
+    official = best_weights(name)
+    return replace(_official_row(name, official), here=weights_file(official).exists())
+
+
+@lru_cache(maxsize=256)
+def _official_row(name: str, official: WeightsEnum) -> ModelInfo:
+    """Return a row as if the weights were not here."""
+    arch = imagenet.ARCHITECTURES.get(name)
     accuracy = official.meta["_metrics"]["ImageNet-1K"]["acc@1"]
-    note = f"{accuracy:.1f}% of the ImageNet validation images right"
-    params = int(official.meta["num_params"])
+    if arch:
+        depth, blocks, shortcuts = arch.depth, sum(arch.blocks), "shortcut B"
+    else:
+        record = torchvision_records()[name]
+        depth, blocks, shortcuts = record.depth, len(record.blocks), record.shortcuts
     return ModelInfo(
-        name, arch.title, "ImageNet", arch.depth, sum(arch.blocks), "shortcut B", params, size, "official", here, note
+        name=name,
+        title=official_title(name),
+        task="ImageNet",
+        depth=depth,
+        blocks=blocks,
+        shortcut=shortcuts,
+        params=int(official.meta["num_params"]),
+        size=weights_size(official),
+        source="official",
+        here=False,
+        note=f"{accuracy:.1f}% of the ImageNet validation images right",
+        family=arch.title.partition("-")[0] if arch else torchvision.family_of(name),
+    )
+
+
+def _timm_info(name: str, *, here: bool) -> ModelInfo:
+    record = timm.records().get(name)
+    title, family = name.removeprefix(timm.PREFIX), f"timm {record.module}" if record else "timm"
+    found = record or timm.UNRECORDED
+    size = timm.weights_size(found)
+    note = "accuracy not measured here"
+    task = "ImageNet" if record else f"{len(timm.configuration(name).labels):,} classes"
+    return ModelInfo(
+        name, title, task, found.depth, found.blocks, found.shortcuts, found.params, size, "official", here, note, family
     )
 
 

@@ -40,7 +40,7 @@ def network_picker(fits: Callable[[str], bool] = lambda _: True, also: tuple[str
 def block_picker(subject: Subject) -> str:
     """The blocks of a network. The default is the second one: it keeps the shape, and its input is a block's output."""
     names = results.block_names(subject)
-    shown = lesson.value("block", names[1], names)
+    shown = lesson.value("block", names[min(1, len(names) - 1)], names)
     st.selectbox("Block", names, format_func=short, width=110, **lesson.bound("block", shown))
     return shown
 

@@ -1,0 +1,60 @@
+"""What is known of a network before it is built: its blocks, its parts and their costs, as files that ship with the program."""
+
+import json
+from dataclasses import astuple, dataclass
+from functools import cache
+from pathlib import Path
+
+from resnet_viz import assets
+from resnet_viz.nets.architecture import Part
+
+TORCHVISION = assets.ARCHITECTURES_FOLDER / "torchvision.json"
+
+
+@dataclass(frozen=True)
+class Record:
+    """A network taken apart for an image of the size that it sees.
+
+    `depth` counts its layers with weights, those of shortcuts included; `shortcuts` are the kinds that its blocks have.
+    """
+
+    depth: int
+    parts: tuple[Part, ...]
+
+    @property
+    def blocks(self) -> tuple[str, ...]:
+        """The names of the blocks, first to last."""
+        return tuple(part.name for part in self.parts if part.stage is not None)
+
+    @property
+    def shortcuts(self) -> str:
+        """The kinds of shortcuts that its blocks have, in words."""
+        kinds = {part.shortcut for part in self.parts if part.shortcut}
+        return ", ".join(sorted(kinds - {"identity"})) or "identity"
+
+
+@cache
+def torchvision_records() -> dict[str, Record]:
+    """The records of torchvision's residual networks beside the ResNets, by name."""
+    return read_records(TORCHVISION)
+
+
+def read_records(path: Path) -> dict[str, Record]:
+    """Read a file that `write_records` wrote."""
+    content = json.loads(path.read_text())
+    return {name: Record(entry["depth"], tuple(map(_part, entry["parts"]))) for name, entry in content.items()}
+
+
+def write_records(path: Path, records: dict[str, Record]) -> None:
+    """Write records, a line each, so that a change shows which network it is about."""
+    lines = (f"{json.dumps(name)}: {json.dumps(_entry(record), separators=(',', ':'))}" for name, record in records.items())
+    path.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+
+
+def _entry(record: Record) -> dict[str, object]:
+    return {"depth": record.depth, "parts": [astuple(part) for part in record.parts]}
+
+
+def _part(values: list[object]) -> Part:
+    name, stage, shortcut, given, output, *rest = values
+    return Part(name, stage, shortcut, tuple(given), tuple(output), *rest)  # type: ignore[arg-type]  # as they were written

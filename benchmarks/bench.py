@@ -15,6 +15,7 @@ from benchmarks.contest import Row, Work, compete
 from benchmarks.document import write_part
 from benchmarks.sizes import mosaic_rows
 from benchmarks.subjects import make_subject
+from benchmarks.surveys import survey_work
 from benchmarks.tables import Setting, as_markdown, as_text
 from benchmarks.workloads import ablation_work, cams_work, capture_work, conductance_work, inspect_work, path_work
 
@@ -32,7 +33,7 @@ def main() -> int:
     works = [make(subject) for make in (capture_work, inspect_work, cams_work, path_work)]
     works.append(ablation_work(subject))
     small = make_subject("resnet18")
-    works += [conductance_work(small), ablation_work(small)]
+    works += [conductance_work(small), ablation_work(small), survey_work(small), survey_work(subject, images=16)]
     rows = [row for work in works for row in _compete(work)]
     rows += mosaic_rows()
     print(as_text(rows))

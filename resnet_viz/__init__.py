@@ -33,6 +33,11 @@ from resnet_viz.analyses.gradients import Gradients, gradients
 from resnet_viz.analyses.inspection import BlockInspection, Inspection, Prediction, inspect
 from resnet_viz.analyses.measures import MEANINGS, Measures
 from resnet_viz.analyses.methods import METHODS
+from resnet_viz.analyses.survey.comparison import SurveyComparison, compare_surveys
+from resnet_viz.analyses.survey.errors import SurveyError
+from resnet_viz.analyses.survey.files import open_survey, write_survey
+from resnet_viz.analyses.survey.result import Survey
+from resnet_viz.analyses.survey.running import SurveyProgress, survey
 from resnet_viz.images import ImageError, open_image
 from resnet_viz.nets.checkpoints.errors import CheckpointError
 from resnet_viz.nets.checkpoints.loading import load_checkpoint
@@ -61,6 +66,10 @@ __all__ = [
     "Net",
     "Prediction",
     "Preprocessing",
+    "Survey",
+    "SurveyComparison",
+    "SurveyError",
+    "SurveyProgress",
     "WeightsError",
     "ablate",
     "ablation_sweep",
@@ -68,6 +77,7 @@ __all__ = [
     "attribute",
     "block_cams",
     "compare",
+    "compare_surveys",
     "conductance",
     "figures",
     "from_module",
@@ -77,5 +87,8 @@ __all__ = [
     "load",
     "load_checkpoint",
     "open_image",
+    "open_survey",
     "report",
+    "survey",
+    "write_survey",
 ]

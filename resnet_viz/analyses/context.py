@@ -32,6 +32,13 @@ def smaller_passes(divisor: int) -> Iterator[None]:
         _divisor.reset(token)
 
 
+def images_per_pass(pixels: int, size: tuple[int, int], device: torch.device) -> int:
+    """Return how many images of a size, (height, width), go into a pass of so many pixels on a processor; a GPU takes more."""
+    factor = 1 if device.type == "cpu" else GPU_FACTOR
+    most = max(1, min(64, pixels * factor // (size[0] * size[1])))
+    return max(1, most // _divisor.get())
+
+
 def no_tick(_: int, __: int, ___: Tensor | None) -> None:
     """Report to nobody."""
 
@@ -60,9 +67,7 @@ class Explained:
         return self._fitting(CPU_PIXELS // 2)
 
     def _fitting(self, pixels: int) -> int:
-        factor = 1 if self.x.device.type == "cpu" else GPU_FACTOR
-        most = max(1, min(64, pixels * factor // (self.x.shape[2] * self.x.shape[3])))
-        return max(1, most // _divisor.get())
+        return images_per_pass(pixels, (self.x.shape[2], self.x.shape[3]), self.x.device)
 
     @property
     def range(self) -> float:

@@ -1,4 +1,5 @@
-"""The files that ship with the program: weights with their cards, training curves, sample photos, and what lessons recorded.
+"""The files that ship with the program: weights with their cards, training curves, sample photos,
+surveys, and what lessons recorded.
 
 All code finds them through this module. In the repository they are in the top-level folder `assets/`; setup.py copies them
 beside this file when a wheel is built.
@@ -18,3 +19,4 @@ WEIGHTS_FOLDER = ROOT / "weights"
 CURVES_FOLDER = ROOT / "curves"
 SAMPLES_FOLDER = ROOT / "samples"
 LESSONS_FOLDER = ROOT / "lessons"
+SURVEYS_FOLDER = ROOT / "surveys"

@@ -15,7 +15,11 @@ from resnet_viz.analyses.conductance import Conductance, conductance
 from resnet_viz.analyses.gradients import Gradients, gradients
 from resnet_viz.analyses.inspection import Inspection, inspect, inspect_batch
 from resnet_viz.analyses.logit_lens import Lens, lens
+from resnet_viz.analyses.receptive_field import ReceptiveField, receptive_field
+from resnet_viz.analyses.survey.parts import SurveyedPart
+from resnet_viz.analyses.survey.running import survey_part
 from resnet_viz.engine.jobs import Job
+from resnet_viz.images import open_image
 from resnet_viz.lessons.activation_order import Orders, orders
 from resnet_viz.lessons.block_steps import Walk, walk
 from resnet_viz.lessons.matching import Matched
@@ -43,6 +47,7 @@ class Task:
     open_picture: Callable[[], Image.Image]
     report: Report
     ask: Callable[[Job], Any]
+    open_bytes: Callable[[bytes], Image.Image] = open_image
 
     @cached_property
     def net(self) -> Net:
@@ -151,6 +156,16 @@ def _lens(task: Task) -> Lens:
     return lens(task.net, task.image, on_block=task.step)
 
 
+def _survey(task: Task) -> SurveyedPart:
+    """The job's data is a ZIP archive of some images of the survey."""
+    strongest = int(str(task.job.option("strongest") or 0))
+    return survey_part(task.net, task.job.data, strongest=strongest, opener=task.open_bytes, on_image=task.step)
+
+
+def _receptive_field(task: Task) -> ReceptiveField:
+    return receptive_field(task.net, str(task.job.option("block")))
+
+
 def _walk(task: Task) -> Walk:
     return walk(task.net, task.image, str(task.job.option("block")))
 
@@ -209,6 +224,8 @@ KINDS: dict[str, Kind] = {
     "ablation": Kind(_ablation),
     "ablation sweep": Kind(_ablation_sweep),
     "lens": Kind(_lens),
+    "survey": Kind(_survey),
+    "receptive field": Kind(_receptive_field),
     "walk": Kind(_walk),
     "orders": Kind(_orders),
     "signal": Kind(_signal),

@@ -26,7 +26,7 @@ from resnet_viz.analyses.survey.result import Survey
 
 MANIFEST, PEAKS = b"resnet_viz.survey", b"resnet_viz.peaks"
 MOST_METADATA = 512 * 2**20
-_STORED = {"values": np.float32, "images": np.int64, "rows": np.int32, "columns": np.int32}
+_STORED = {"values": np.float32, "images": np.int32, "rows": np.int32, "columns": np.int32}
 
 
 def write_survey(survey: Survey, path: str | os.PathLike[str]) -> Path:
@@ -158,8 +158,7 @@ def _unpacked(text: bytes, channels: int, k: int) -> Peaks:
         np.frombuffer(data[start : start + size], kind).reshape(channels, k)
         for start, size, kind in zip(starts, sizes, _STORED.values(), strict=False)
     ]
-    values, images, places_down, places_across = arrays
-    return Peaks(values, images, places_down.astype(np.int64), places_across.astype(np.int64))
+    return Peaks(*arrays)
 
 
 def _checked(file: pq.ParquetFile, most_images: int | None) -> tuple[Manifest, Peaks]:

@@ -7,13 +7,10 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-import numpy as np
 import torch
 
-from resnet_viz.analyses.measures import MEANINGS
 from resnet_viz.analyses.survey.errors import SurveyError
-from resnet_viz.analyses.survey.measuring import CONSTANT, MEASURED
-from resnet_viz.analyses.survey.peaks import Whole
+from resnet_viz.analyses.survey.measuring import MEASURED
 from resnet_viz.nets.net import Net
 
 FORMAT = 1
@@ -124,11 +121,6 @@ def weights_hash(net: Net) -> str:
         hasher.update(f"{name} {values.dtype} {tuple(values.shape)}\n".encode())
         hasher.update(memoryview(values.flatten().view(torch.uint8).numpy()))
     return hasher.hexdigest()
-
-
-def constants(manifest: Manifest) -> dict[str, Whole]:
-    """The measures that are the same for every image, one number a block."""
-    return {name: np.array([getattr(block, name) for block in manifest.blocks]) for name in MEANINGS if name in CONSTANT}
 
 
 def _version(name: str) -> str:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from resnet_viz.analyses.activations import Array, at_least_float32
 
-Whole = NDArray[np.int64]
+Whole = NDArray[np.int32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +32,7 @@ class Peaks:
     @classmethod
     def none(cls, channels: int, k: int) -> "Peaks":
         """Return what there is before the first image."""
-        empty = np.full((channels, k), -1, np.int64)
+        empty = np.full((channels, k), -1, np.int32)
         return cls(np.full((channels, k), -np.inf, np.float32), empty, empty, empty)
 
     @property
@@ -45,7 +45,7 @@ def merge(parts: Iterable[tuple[Peaks, int]]) -> Peaks:
     """Merge the peaks of several parts of a survey, each with the position of its first image; earlier images win ties."""
     merged: Peaks | None = None
     for peaks, first in parts:
-        moved = Peaks(peaks.values, np.where(peaks.images < 0, -1, peaks.images + first), peaks.rows, peaks.columns)
+        moved = Peaks(peaks.values, np.where(peaks.images < 0, -1, peaks.images + first).astype(np.int32), peaks.rows, peaks.columns)
         merged = moved if merged is None else _strongest(merged, moved)
     if merged is None:
         raise ValueError("there is nothing to merge: a survey has at least one part")
@@ -67,7 +67,7 @@ class PeakKeeper:
 
     def see(self, outputs: Sequence[Tensor], positions: Sequence[int]) -> None:
         """Look at every block's output, (N, C, H, W), of the images at these positions of the part."""
-        where = np.asarray(positions, np.int64)
+        where = np.asarray(positions, np.int32)
         for number, output in enumerate(outputs):
             self._blocks[number] = _seen(self._blocks[number], output.detach(), where)
 
@@ -86,7 +86,7 @@ def _seen(known: Peaks, output: Tensor, positions: Whole) -> Peaks:
     if not len(channels):
         return known
     places = output[torch.from_numpy(images), torch.from_numpy(channels)].flatten(1).argmax(1).cpu().numpy()
-    rows, columns, numbers = (np.full(largest.shape, -1, np.int64) for _ in range(3))
+    rows, columns, numbers = (np.full(largest.shape, -1, np.int32) for _ in range(3))
     rows[channels, images], columns[channels, images] = np.divmod(places, output.shape[3])
     numbers[channels, images] = positions[images]
     values = np.full(largest.shape, -np.inf, np.float32)

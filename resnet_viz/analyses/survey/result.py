@@ -1,7 +1,7 @@
 """A finished survey: what it is of, a row for each image, and the strongest images of each channel."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -107,6 +107,17 @@ class Survey:
         """The images that could not be used, by name, each with the sentence that says why."""
         found = self.images()
         return found.loc[found["error"].notna(), ["error"]]
+
+    def renamed(self, names: Sequence[str], images: str) -> "Survey":
+        """Return the survey with other names for its images, and other words for where they come from.
+
+        ValueError for another number of names, or names that are not unique.
+        """
+        if len(set(names)) != self.count or len(names) != self.count:
+            raise ValueError(f"{self.count:,} images need as many names, each of them once; {len(set(names)):,} were given")
+        rows = in_rows.read(self.rows, tuple(in_rows.SCHEMA.names))
+        renamed = rows.set_column(0, in_rows.SCHEMA.field("image"), pa.array(names, pa.string()))
+        return replace(self, manifest=replace(self.manifest, images=images), rows=renamed)
 
     def strongest(self, block: str, channel: int) -> pd.DataFrame:
         """Return the images that excite a channel of a block's output most, the strongest first.

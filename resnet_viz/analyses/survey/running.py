@@ -20,10 +20,11 @@ from resnet_viz.analyses.survey.classes import Labels
 from resnet_viz.analyses.survey.errors import SurveyError
 from resnet_viz.analyses.survey.files import Unfinished
 from resnet_viz.analyses.survey.manifest import Manifest, describe
-from resnet_viz.analyses.survey.parts import Part
+from resnet_viz.analyses.survey.parts import Part, SurveyedPart
 from resnet_viz.analyses.survey.passes import block_facts
 from resnet_viz.analyses.survey.result import Survey
-from resnet_viz.analyses.survey.sources import Item, Source, source_of
+from resnet_viz.analyses.survey.sources import Item, Opener, Source, source_of
+from resnet_viz.images import open_image
 from resnet_viz.nets.net import Net, pick_device
 
 STRONGEST = 9
@@ -92,6 +93,31 @@ def survey(
     return unfinished.finish()
 
 
+def survey_part(
+    net: Net,
+    archive: bytes,
+    *,
+    strongest: int = STRONGEST,
+    opener: Opener = open_image,
+    on_image: Callable[[int, int], None] | None = None,
+) -> SurveyedPart:
+    """Survey a small ZIP archive as one part of a larger survey, which `Survey.of_parts` puts together.
+
+    `on_image(done, total)` is called after every pass; what it raises stops the part. Raises as `survey` does.
+    """
+    source = source_of(archive, None, net.labels, opener)
+    surveyor = Surveyor(net, None, strongest)
+    side = net.preprocessing.crop
+    manifest = describe(net, (side, side), block_facts(net, (side, side)), strongest, source.title)
+    count = source.count or 0
+    builder = PartBuilder(net, manifest)
+    for batch in surveyor.batches(iter(source), surveyor.pass_size(manifest)):
+        builder.add(batch)
+        if on_image is not None:
+            on_image(len(builder), count)
+    return SurveyedPart(manifest.to_json(), builder.part())
+
+
 @dataclass(frozen=True)
 class Ready:
     """An image after it was opened: its input (1, 3, H, W), or the sentence that says why there is none."""
@@ -130,7 +156,7 @@ class Surveyor:
         total = source.count
         if on_progress is not None:
             on_progress(SurveyProgress(skipped, total, bad))
-        for batch in self._batches(items, self._pass_size(manifest)):
+        for batch in self.batches(items, self.pass_size(manifest)):
             builder.add(batch)
             skipped, bad = skipped + len(batch), bad + sum(ready.x is None for ready in batch)
             if on_progress is not None:
@@ -141,13 +167,14 @@ class Surveyor:
         if len(builder):
             yield builder.part()
 
-    def _pass_size(self, manifest: Manifest) -> int:
+    def pass_size(self, manifest: Manifest) -> int:
+        """Return how many images go into a pass."""
         if self.batch_size is not None:
             return self.batch_size
         height, width = manifest.size
         return images_per_pass(CPU_PIXELS // 2, (height, width), self.net.device)
 
-    def _batches(self, items: Iterator[Item], size: int) -> Iterator[list[Ready]]:
+    def batches(self, items: Iterator[Item], size: int) -> Iterator[list[Ready]]:
         """Open images in threads while the caller works: at most two batches are ahead."""
         waiting: deque[Future[Ready]] = deque()
         with ThreadPoolExecutor(DECODERS, "survey-decoder") as pool:

@@ -27,6 +27,11 @@ from resnet_viz.figures.lessons.residual_meaning import residual_meaning
 from resnet_viz.figures.lessons.super_resolution import problem_pictures, resolved_pictures
 from resnet_viz.figures.lessons.super_resolution_training import curves_so_far, super_resolution_curves
 from resnet_viz.figures.lessons.toy import toy_fit
+from resnet_viz.figures.survey.class_matrix import survey_matrix
+from resnet_viz.figures.survey.image_scatter import survey_scatter
+from resnet_viz.figures.survey.peak_photo import peak_photo
+from resnet_viz.figures.survey.quantile_bands import survey_by_depth
+from resnet_viz.figures.survey.separation_map import survey_separation
 from resnet_viz.figures.training.confusion import class_accuracy, confusion
 from resnet_viz.figures.training.training_curves import training_curves
 
@@ -58,6 +63,7 @@ __all__ = [
     "measures_by_depth",
     "order_curves",
     "parameter_gradients",
+    "peak_photo",
     "perturbation_curves",
     "predictions",
     "problem_pictures",
@@ -69,6 +75,10 @@ __all__ = [
     "step_map",
     "step_mosaic",
     "super_resolution_curves",
+    "survey_by_depth",
+    "survey_matrix",
+    "survey_scatter",
+    "survey_separation",
     "toy_fit",
     "training_curves",
 ]

@@ -48,11 +48,8 @@ def groups(survey: Survey, grouping: Grouping, most: int | None = None) -> dict[
 def quantiles(survey: Survey, measure: str, mask: NDArray[np.bool_] | None = None) -> pd.DataFrame:
     """Return the quantiles of a measure at each block, a row per block and a column per quantile; NaN where there are no values."""
     values = survey.measure(measure)
-    chosen = values if mask is None else values[mask]
-    return pd.DataFrame(
-        {quantile: _quantile(chosen, quantile) for quantile in QUANTILES},
-        index=pd.Index(survey.block_names, name="block"),
-    )
+    found = _quantiles(values if mask is None else values[mask], QUANTILES)
+    return pd.DataFrame(found.T, columns=list(QUANTILES), index=pd.Index(survey.block_names, name="block"))
 
 
 def separation(survey: Survey) -> pd.DataFrame:
@@ -92,7 +89,7 @@ def area_under_curve(positive: Array, negative: Array) -> float:
 def class_matrix(survey: Survey, measure: str, grouping: Grouping = "class", most: int = 30) -> pd.DataFrame:
     """Return the median of a measure for each class (rows) at each block (columns)."""
     values = survey.measure(measure)
-    medians = {name: _quantile(values[mask], 0.5) for name, mask in groups(survey, grouping, most).items()}
+    medians = {name: _quantiles(values[mask], (0.5,))[0] for name, mask in groups(survey, grouping, most).items()}
     return pd.DataFrame.from_dict(medians, orient="index", columns=list(survey.block_names))
 
 
@@ -133,13 +130,15 @@ def _mask(found: "pd.Series[bool]") -> NDArray[np.bool_]:
     return mask
 
 
-def _quantile(values: Array, quantile: float) -> Sequence[float]:
-    if not len(values):
-        return [float("nan")] * values.shape[1]
-    known = np.isfinite(values).any(0)
-    found = np.full(values.shape[1], np.nan)
-    found[known] = np.nanquantile(values[:, known], quantile, axis=0)
-    return list(found)
+def _quantiles(values: Array, wanted: Sequence[float]) -> NDArray[np.float64]:
+    """(images, blocks) -> (quantiles, blocks), of the values that are known."""
+    found = np.full((len(wanted), values.shape[1]), np.nan)
+    known = np.isfinite(values)
+    whole = known.all(0) & bool(len(values))
+    found[:, whole] = np.quantile(values[:, whole], wanted, axis=0)
+    for block in np.nonzero(~whole & known.any(0))[0]:
+        found[:, block] = np.quantile(values[known[:, block], block], wanted)
+    return found
 
 
 def _median(values: Array) -> float:

@@ -53,8 +53,11 @@ def class_accuracy(counts: Counts, labels: Sequence[str], theme: Theme = LIGHT) 
     )
 
 
-def confusion(counts: Counts, labels: Sequence[str], theme: Theme = LIGHT) -> go.Figure:
-    """Draw the confusion matrix, true classes down and predicted ones across; mistakes are coloured, what is right is not."""
+def confusion(counts: Counts, labels: Sequence[str], theme: Theme = LIGHT, *, images: str = "test images") -> go.Figure:
+    """Draw the confusion matrix, true classes down and predicted ones across; mistakes are coloured, what is right is not.
+
+    `images` says in words what was counted.
+    """
     mistakes = counts.astype(float)
     np.fill_diagonal(mistakes, np.nan)
     fig = go.Figure(
@@ -64,7 +67,7 @@ def confusion(counts: Counts, labels: Sequence[str], theme: Theme = LIGHT) -> go
             z=mistakes,
             zmin=0,
             # Numbers stay legible on the strongest colour.
-            zmax=1.4 * np.nanmax(mistakes),
+            zmax=1.4 * max(1.0, np.nanmax(mistakes, initial=0.0)),
             colorscale=[[0, theme.surface], [1, ATTRIBUTION]],
             showscale=False,
             xgap=1,
@@ -85,12 +88,13 @@ def confusion(counts: Counts, labels: Sequence[str], theme: Theme = LIGHT) -> go
         margin={"l": LEFT, "r": 0, "t": TOP, "b": BOTTOM},
         overwrite=True,
     )
-    finding = _mistake(counts, int(np.nanargmax(mistakes)), labels)
+    wrong = np.nan_to_num(mistakes)
+    finding = _mistake(counts, int(wrong.argmax()), labels) if wrong.any() else "Every prediction is right"
     return finish(
         fig,
         theme,
         finding=finding,
-        how_to_read="A row holds the test images of a class, a column what the network calls them; green ones are right.",
+        how_to_read=f"A row holds the {images} of a class, a column what the network calls them; green ones are right.",
         alt=f"{finding}. A confusion matrix of {len(labels)} classes.",
     )
 

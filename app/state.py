@@ -24,7 +24,8 @@ class Selection:
     networks, empty for the pair that the page suggests, and the right side's own image, empty for the same one. `framing` is
     "fit" where networks see the whole photo and not its centre; `cells` is how maps are drawn, empty for each one's usual way.
     `weights`, `left_weights` and `right_weights` are "none" for random ones. From `objective` on: what gradients are of and
-    beside, and which attribution is shown, by which method with which options; empty for the first choice.
+    beside, and which attribution is shown, by which method with which options; empty for the first choice. `survey` names a
+    survey of many images, `quantity` its measure that is shown, `group` how its images are grouped, `picked` one of them.
     """
 
     model: str = DEFAULT_MODEL
@@ -57,6 +58,10 @@ class Selection:
     noise: str = ""
     window: str = ""
     stride: str = ""
+    survey: str = ""
+    quantity: str = ""
+    group: str = ""
+    picked: str = ""
 
     @property
     def trained(self) -> bool:

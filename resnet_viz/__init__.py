@@ -35,7 +35,7 @@ from resnet_viz.analyses.measures import MEANINGS, Measures
 from resnet_viz.analyses.methods import METHODS
 from resnet_viz.analyses.survey.comparison import SurveyComparison, compare_surveys
 from resnet_viz.analyses.survey.errors import SurveyError
-from resnet_viz.analyses.survey.files import open_survey, write_survey
+from resnet_viz.analyses.survey.files import open_survey, survey_bytes, write_survey
 from resnet_viz.analyses.survey.result import Survey
 from resnet_viz.analyses.survey.running import SurveyProgress, survey
 from resnet_viz.images import ImageError, open_image
@@ -90,5 +90,6 @@ __all__ = [
     "open_survey",
     "report",
     "survey",
+    "survey_bytes",
     "write_survey",
 ]

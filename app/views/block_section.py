@@ -5,7 +5,7 @@ import streamlit as st
 import resnet_viz as rv
 from app import results, show, state, viewport, waiting
 from app.state import Selection
-from app.views import cells_picker
+from app.views import cells_picker, peaks_section
 from app.views.measure_table import measure_table
 from app.views.removals import with_removals
 from resnet_viz.figures.attribution.backdrop import FEWEST as PIXELATED
@@ -14,7 +14,13 @@ from resnet_viz.figures.block.block_equation import Scale, term_name, terms_of
 from resnet_viz.figures.block.channel_mosaic import strongest_channel
 from resnet_viz.figures.theme import short
 
-DETAILS = {"channels": "All channels", "cam": "Grad-CAM", "depth": "Every block by depth", "numbers": "Table"}
+DETAILS = {
+    "channels": "All channels",
+    "cam": "Grad-CAM",
+    "fires": "What makes a channel fire",
+    "depth": "Every block by depth",
+    "numbers": "Table",
+}
 # Shares of a wide page: the mosaic and one of its channels, and Grad-CAM.
 TILES, ONE, HALF = 0.62, 0.36, 0.47
 SCALES = {"shared": "One scale for all", "each": "Each its own scale"}
@@ -46,12 +52,14 @@ def equation(result: rv.Inspection, chosen: Selection) -> None:
 
 
 def details(result: rv.Inspection, chosen: Selection) -> None:
-    """One of four ways to look closer."""
+    """One of several ways to look closer."""
     detail = chosen.detail if chosen.detail in DETAILS else "channels"
     st.segmented_control(
         "Look closer", list(DETAILS), format_func=lambda name: DETAILS[name], required=True, **state.bound("detail", detail)
     )
-    {"channels": _channels, "cam": cam, "depth": _depth, "numbers": _numbers}[detail](result, chosen)
+    {"channels": _channels, "cam": cam, "fires": peaks_section.peaks, "depth": _depth, "numbers": _numbers}[detail](
+        result, chosen
+    )
 
 
 def _channel(block: rv.BlockInspection, chosen: Selection) -> int | None:

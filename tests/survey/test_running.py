@@ -93,7 +93,14 @@ class TestImages:
     def test_sub_folders_are_classes(self, make_net: Callable[[str], Net], tmp_path: Path) -> None:
         net = make_net("A")
         images = survey(net, folder_of(tmp_path, classes_of(6) | {"cat/notes.txt": b"no image"})).images()
-        assert list(images.index) == ["cat/000.png", "cat/003.png", "dog/001.png", "dog/004.png", "zebra/002.png", "zebra/005.png"]
+        assert list(images.index) == [
+            "cat/000.png",
+            "cat/003.png",
+            "dog/001.png",
+            "dog/004.png",
+            "zebra/002.png",
+            "zebra/005.png",
+        ]
         assert list(images["class"]) == ["cat", "cat", "dog", "dog", "zebra", "zebra"]
         known = images[images["class"] != "zebra"]
         assert list(known["correct"]) == [row["class"] == row["predicted"] for _, row in known.iterrows()]

@@ -45,7 +45,9 @@ def merge(parts: Iterable[tuple[Peaks, int]]) -> Peaks:
     """Merge the peaks of several parts of a survey, each with the position of its first image; earlier images win ties."""
     merged: Peaks | None = None
     for peaks, first in parts:
-        moved = Peaks(peaks.values, np.where(peaks.images < 0, -1, peaks.images + first).astype(np.int32), peaks.rows, peaks.columns)
+        moved = Peaks(
+            peaks.values, np.where(peaks.images < 0, -1, peaks.images + first).astype(np.int32), peaks.rows, peaks.columns
+        )
         merged = moved if merged is None else _strongest(merged, moved)
     if merged is None:
         raise ValueError("there is nothing to merge: a survey has at least one part")

@@ -34,7 +34,11 @@ def survey_matrix(survey: Survey, measure: str, grouping: Grouping = "class", th
             colorscale=SIGNED,
             xgap=1,
             ygap=1,
-            colorbar={"title": {"text": "from the block's median"}, "tickvals": [-1, 0, 1], "ticktext": ["lowest", "0", "highest"]},
+            colorbar={
+                "title": {"text": "from the block's median"},
+                "tickvals": [-1, 0, 1],
+                "ticktext": ["lowest", "0", "highest"],
+            },
             hovertemplate="%{y}, block %{x}<br>median %{customdata[0]:.4g}, over classes %{customdata[1]:.4g}<extra></extra>",
         )
     )
@@ -53,10 +57,10 @@ def survey_matrix(survey: Survey, measure: str, grouping: Grouping = "class", th
         overwrite=True,
     )
     finding = _finding(measure, [str(name) for name in table.index], blocks, values)
-    reading = (
-        f"A row is a class, a column a block; red is above and blue below the median of the classes in that block ({axis_of(measure)})."
+    reading = f"A row is a class, a column a block; red is above and blue below the median of the classes in that block ({axis_of(measure)})."
+    return finish(
+        fig, theme, finding=finding, how_to_read=reading, alt=f"{finding}. {len(classes)} classes by {len(blocks)} blocks."
     )
-    return finish(fig, theme, finding=finding, how_to_read=reading, alt=f"{finding}. {len(classes)} classes by {len(blocks)} blocks.")
 
 
 def _finding(measure: str, classes: list[str], blocks: list[str], values: NDArray[np.float64]) -> str:

@@ -14,9 +14,7 @@ WIDTH, HEIGHT = 1080, 420
 SYMBOLS = {"right": "circle", "wrong": "x", "class not known": "circle-open"}
 
 
-def survey_scatter(
-    survey: Survey, measure: str, block: str, picked: str | None = None, theme: Theme = LIGHT
-) -> go.Figure:
+def survey_scatter(survey: Survey, measure: str, block: str, picked: str | None = None, theme: Theme = LIGHT) -> go.Figure:
     """Draw every image; `customdata` of a point is the image's name, and the `picked` image is ringed."""
     images = usable(survey)
     values = survey.measure(measure)[:, survey.manifest.block_number(block)]
@@ -30,9 +28,7 @@ def survey_scatter(
     }
     predicted = np.array([plain(str(label)) for label in images["predicted"]])
     traces = [
-        _points(names[mask], values[mask], shares[mask], predicted[mask], group)
-        for group, mask in masks.items()
-        if mask.any()
+        _points(names[mask], values[mask], shares[mask], predicted[mask], group) for group, mask in masks.items() if mask.any()
     ]
     fig = go.Figure(traces)
     if picked is not None and picked in images.index:
@@ -80,9 +76,7 @@ def _points(
     )
 
 
-def _ring(
-    mask: NDArray[np.bool_], values: NDArray[np.float32], shares: NDArray[np.float64], theme: Theme
-) -> go.Scattergl:
+def _ring(mask: NDArray[np.bool_], values: NDArray[np.float32], shares: NDArray[np.float64], theme: Theme) -> go.Scattergl:
     marker = {"size": 16, "symbol": "circle-open", "color": theme.text, "line": {"width": 2}}
     return go.Scattergl(
         x=values[mask], y=shares[mask], mode="markers", marker=marker, hoverinfo="skip", showlegend=False, name="chosen image"

@@ -12,13 +12,24 @@ WHITE = "#FFFFFF"
 
 
 def peak_photo(
-    photo: Image.Image, field: ReceptiveField, row: int, column: int, value: float, name: str, theme: Theme = LIGHT
+    photo: Image.Image | str, field: ReceptiveField, row: int, column: int, value: float, name: str, theme: Theme = LIGHT
 ) -> go.Figure:
-    """Draw what the network sees of an image, `photo`, square; the cell is a solid frame, the receptive field a dashed one."""
+    """Draw what the network sees of an image, square; the cell is a solid frame, the receptive field a dashed one.
+
+    `photo` may be an address that carries the picture's bytes.
+    """
     height, width = field.input_size
     fig = go.Figure()
     fig.add_layout_image(
-        source=data_url(photo, "JPEG"), x=0, y=0, sizex=width, sizey=height, xref="x", yref="y", sizing="stretch", layer="below"
+        source=photo if isinstance(photo, str) else data_url(photo, "JPEG"),
+        x=0,
+        y=0,
+        sizex=width,
+        sizey=height,
+        xref="x",
+        yref="y",
+        sizing="stretch",
+        layer="below",
     )
     left, top, right, bottom = field.box(row, column)
     inside = field.cell(row, column)

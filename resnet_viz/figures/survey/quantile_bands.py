@@ -123,7 +123,9 @@ def _finding(tables: dict[str, pd.DataFrame], measure: str, grouping: Grouping) 
         block = str(pd.DataFrame(medians).pipe(lambda table: table.max(axis=1) - table.min(axis=1)).idxmax())
         at = {name: values[block] for name, values in medians.items() if block in values}
         low, high = min(at, key=at.__getitem__), max(at, key=at.__getitem__)
-        return f"{symbol} differs most between classes in block {short(block)}: {at[low]:.3g} for {low}, {at[high]:.3g} for {high}"
+        return (
+            f"{symbol} differs most between classes in block {short(block)}: {at[low]:.3g} for {low}, {at[high]:.3g} for {high}"
+        )
     values = next(iter(medians.values()))
     largest, smallest = str(values.idxmax()), str(values.idxmin())
     return (

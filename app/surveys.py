@@ -43,8 +43,8 @@ class Surveys:
         name = sha256(f"{session} {held.title} {held.survey.manifest.to_json()} {id(held)}".encode()).hexdigest()[:32]
         if not self._held.put(name, held, session):
             raise rv.SurveyError(
-                f"This survey takes {held.nbytes / 2**20:,.0f} MB of memory, more than the {SHARE_BYTES >> 20} MB that a person may"
-                " have on this server: open it in Python with rv.open_survey, or survey fewer images."
+                f"This survey takes {held.nbytes / 2**20:,.0f} MB of memory, more than the {SHARE_BYTES >> 20} MB that a"
+                " person may have on this server: open it in Python with rv.open_survey, or survey fewer images."
             )
         return name
 

@@ -28,7 +28,7 @@ class Uploads:
         return name
 
     def keep(self, data: bytes, session: str) -> str:
-        """Keep bytes that were not opened yet; returns their SHA-256. Whoever opens them gets the sentence for what is wrong."""
+        """Keep bytes that were not opened yet; returns their SHA-256. Opening them tells what is wrong."""
         name = digest(data)
         self._held.put(name, data, session)
         return name

@@ -23,8 +23,8 @@ def survey_work(subject: Subject, images: int = IMAGES) -> Work:
         name=f"survey, {subject.net.title}",
         meaning=(
             f"Every measure of every block of a {subject.net.title} for {images} JPEG files of {WIDTH}x{WIDTH} pixels, and the"
-            " nine strongest images of each channel (`survey`, with decoding and preprocessing), relative to forward and backward"
-            f" passes of torchvision's network from ready tensors, {BEST_BATCH} images per pass."
+            " nine strongest images of each channel (`survey`, with decoding and preprocessing), relative to forward and"
+            f" backward passes of torchvision's network from ready tensors, {BEST_BATCH} images per pass."
         ),
         limit=LIMIT,
         bare=Contestant("bare passes", "gradients at the inputs", lambda: _passes(subject, inputs, images)),

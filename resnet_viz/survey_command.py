@@ -9,7 +9,7 @@ import typer
 
 from resnet_viz.analyses.survey.comparison import SurveyComparison, compare_surveys
 from resnet_viz.analyses.survey.errors import SurveyError
-from resnet_viz.analyses.survey.files import open_survey, write_survey
+from resnet_viz.analyses.survey.files import open_survey
 from resnet_viz.analyses.survey.result import Survey
 from resnet_viz.analyses.survey.running import SurveyProgress, survey
 from resnet_viz.analyses.survey.statistics import quantiles, separation
@@ -70,15 +70,17 @@ def _here(net: Net, images: Path, out: Path | None, batch_size: int | None) -> S
 
 def _on_ray(net: Net, images: Path, out: Path | None, address: str, batch_size: int | None) -> Survey:
     try:
-        from resnet_viz.engine.ray_survey import survey_on_ray  # noqa: PLC0415 - its library is the extra "serve"
+        from resnet_viz.engine.ray_survey import Cluster, survey_on_ray  # noqa: PLC0415 - its library is the extra "cluster"
     except ImportError as error:
         raise SurveyError(
             "Ray Data is not installed, and --ray needs it: run `pip install 'resnet-viz[cluster]'`, or leave --ray out."
         ) from error
-    found = survey_on_ray(net, images, address=address, batch_size=batch_size)
-    if out is not None:
-        write_survey(found, out)
-    return found
+    line = ProgressLine()
+    cluster = Cluster(address, gpus=1.0 if net.device.type == "cuda" else 0.0)
+    try:
+        return survey_on_ray(net, images, cluster=cluster, batch_size=batch_size, out=out, on_progress=line)
+    finally:
+        line.end()
 
 
 class ProgressLine:
@@ -129,7 +131,7 @@ def _duration(seconds: float) -> str:
 def _summary(result: Survey) -> str:
     bad = result.bad
     lines = [f"{result.manifest.title}, {result.manifest.weights}: {result.count:,} images of {result.manifest.images}"]
-    if result.accuracy == result.accuracy:  # noqa: PLR0124 - NaN where no class is known
+    if result.accuracy == result.accuracy:
         known = int(result.images()["correct"].notna().sum())
         lines.append(f"{result.accuracy:.1%} of the {known:,} images whose class is known are predicted right.")
     lines += [f"Could not be used: {visible(str(name))}: {visible(row.error)}" for name, row in bad.head(10).iterrows()]

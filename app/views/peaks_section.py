@@ -1,4 +1,4 @@
-"""What makes a channel fire: the images of a survey that excite a channel most, with the place and its receptive field marked."""
+"""What makes a channel fire: the images of a survey that excite it most, with the place and its receptive field marked."""
 
 from typing import cast
 

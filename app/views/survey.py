@@ -9,6 +9,7 @@ from app.surveys import HeldSurvey, MissingSurveyError
 from app.views import picture_section, survey_images, survey_making, survey_sections
 from resnet_viz.analyses.measures import MEANINGS
 from resnet_viz.analyses.survey.measuring import MEASURED
+from resnet_viz.figures.survey.wording import images_in_words
 from resnet_viz.figures.theme import short
 from resnet_viz.nets.zoo import DEFAULT_MODEL
 
@@ -75,7 +76,7 @@ def _facts(found: rv.Survey) -> None:
     }
     show.facts_in_line("What was surveyed", rows)
     if len(bad):
-        with st.expander(f"{len(bad):,} images that could not be used", icon=":material/error:"):
+        with st.expander(f"{images_in_words(len(bad))} that could not be used", icon=":material/error:"):
             st.dataframe(bad, column_config={"error": st.column_config.TextColumn("why", width="large")})
 
 

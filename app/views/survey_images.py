@@ -1,4 +1,4 @@
-"""The images of a survey: every one as a point, the most and the least changed ones, the whole table, and the way to Inspect."""
+"""The images of a survey: every one as a point, the most and least changed ones, all in a table, and the way to Inspect."""
 
 from collections.abc import Sequence
 

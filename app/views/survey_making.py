@@ -68,8 +68,8 @@ def _form(chosen: Selection) -> None:
             key="survey-files",
         )
         st.caption(
-            f"Put more than 30 images into an archive: at most {MOST_IMAGES:,} images and {SHARE_BYTES >> 20} MB. Folders that have"
-            " the names of classes tell which predictions are right. Everything stays in this server's memory."
+            f"Put more than 30 images into an archive: at most {MOST_IMAGES:,} images and {SHARE_BYTES >> 20} MB. Folders"
+            " that have the names of classes tell which predictions are right. Everything stays in this server's memory."
         )
         asked = st.form_submit_button("Survey these images", type="primary")
     if asked and files:
@@ -88,8 +88,6 @@ def _take(files: Sequence[UploadedFile], chosen: Selection) -> None:
             _open(opened[0])
             return
         images = tuple(_kept(files))
-        if not images:
-            raise rv.SurveyError("There are no images in these files: choose images, or an archive of images.")
         title = middleware.safe_name(files[0].name) if len(files) == 1 else f"{len(images):,} uploaded images"
         st.session_state["survey_making"] = Making(chosen.model, chosen.trained, chosen.framing, images, title)
     except (rv.SurveyError, middleware.TooOftenError) as error:
@@ -113,10 +111,12 @@ def _kept(files: Sequence[UploadedFile]) -> Iterator[tuple[str, str, int]]:
         total += len(data)
         if len(taken) > MOST_IMAGES or total > SHARE_BYTES:
             raise rv.SurveyError(
-                f"These are more than {MOST_IMAGES:,} images or {SHARE_BYTES >> 20} MB, the most that are surveyed here: take fewer,"
-                " or use `resnet-viz survey` on a machine of your own."
+                f"These are more than {MOST_IMAGES:,} images or {SHARE_BYTES >> 20} MB, the most that are surveyed here: take"
+                " fewer, or use `resnet-viz survey` on a machine of your own."
             )
         yield unique, results.keep_image(data), len(data)
+    if not taken:
+        raise rv.SurveyError("There are no images in these files: choose images, or an archive of images.")
 
 
 def _contents(files: Sequence[UploadedFile]) -> Iterator[tuple[str, bytes]]:

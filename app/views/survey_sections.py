@@ -52,8 +52,8 @@ def mistakes(found: rv.Survey) -> None:
     """Which blocks tell wrong predictions from right ones, and which classes are mistaken for which."""
     if not found.images()["correct"].notna().any():
         st.caption(
-            "Nothing tells which predictions are right. Survey images in folders that have the names of classes to see which blocks"
-            " tell mistakes apart."
+            "Nothing tells which predictions are right. Survey images in folders that have the names of classes to see which"
+            " blocks tell mistakes apart."
         )
         return
     ranked = separation(found)

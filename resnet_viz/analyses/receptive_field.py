@@ -1,7 +1,7 @@
 """Which pixels can a place in a block's output depend on? The receptive field, found by differentiating a stand-in network.
 
-The stand-in has the same layers with random positive weights, neutral norms and average pools, so that no gradient is 0 but where
-there is no path. What a real gradient weighs most is smaller (Luo et al. 2016, https://arxiv.org/abs/1701.04128).
+The stand-in has the same layers with random positive weights, neutral norms and average pools, so that no gradient is 0 but
+where there is no path. What a real gradient weighs most is smaller (Luo et al. 2016, https://arxiv.org/abs/1701.04128).
 """
 
 from dataclasses import dataclass
@@ -20,8 +20,8 @@ Span = tuple[int, int]
 class ReceptiveField:
     """The receptive fields of a block's output: `map_size` is its (height, width), `input_size` the input's, in pixels.
 
-    `first_end` is where the field of the place (0, 0) ends, and `last_start` where that of the last place begins, (row, column);
-    every other place's field is one of these, moved by whole strides.
+    `first_end` is where the field of the place (0, 0) ends, and `last_start` where that of the last place begins, (row,
+    column); every other place's field is one of these, moved by whole strides.
     """
 
     block: str

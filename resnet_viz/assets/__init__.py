@@ -1,5 +1,4 @@
-"""The files that ship with the program: weights with their cards, training curves, sample photos,
-surveys, and what lessons recorded.
+"""The files that ship with the program: weights with their cards, curves, sample photos, surveys, and lessons' records.
 
 All code finds them through this module. In the repository they are in the top-level folder `assets/`; setup.py copies them
 beside this file when a wheel is built.

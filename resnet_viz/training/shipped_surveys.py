@@ -1,6 +1,7 @@
 """Make the surveys that ship with the program: `python -m resnet_viz.training.shipped_surveys CIFAR10/test`.
 
-One is of the first hundred CIFAR-10 test images of each class by ResNet-20, the other of the sample photos by the default network.
+One is of the first hundred CIFAR-10 test images of each class by ResNet-20, the other of the sample photos by the default
+network.
 """
 
 import argparse

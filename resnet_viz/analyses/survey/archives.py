@@ -1,7 +1,8 @@
 """Images in a ZIP or TAR archive, read one by one from where they are: nothing is extracted, no name in it is used as a path.
 
-An archive that a person did not make by packing images is refused with a sentence before anything of it is used: names that lead
-out of it, links and devices, archives inside archives, encryption, entries that overlap, and contents far larger than the file.
+An archive that a person did not make by packing images is refused with a sentence before anything of it is used: names that
+lead out of it, links and devices, archives inside archives, encryption, entries that overlap, and contents far larger than the
+file.
 """
 
 import bz2
@@ -30,7 +31,7 @@ NESTED = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".txz", ".tbz2", ".7z", 
 PACKED: dict[bytes, Callable[[BinaryIO], IO[bytes]]] = {
     b"\x1f\x8b": lambda file: cast("IO[bytes]", gzip.GzipFile(fileobj=file)),
     b"BZh": lambda file: cast("IO[bytes]", bz2.BZ2File(file)),
-    b"\xfd7zXZ": lambda file: cast("IO[bytes]", lzma.LZMAFile(file)),
+    b"\xfd7zXZ": lambda file: cast("IO[bytes]", lzma.LZMAFile(file)),  # noqa: SIM115 - whoever opened the file closes it
 }
 _DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError, KeyError,
             NotImplementedError, RuntimeError, OverflowError, UnicodeError)  # fmt: skip
@@ -168,8 +169,8 @@ def _check_name(name: str) -> None:
         )
     if ".." in parts or name.startswith(("/", "\\")) or (len(name) > 1 and name[1] == ":"):
         raise SurveyError(
-            f"This archive has an entry whose name leads out of it, {_quoted(name)}, so it is not used: pack the folder of images"
-            " itself, with names that start inside it."
+            f"This archive has an entry whose name leads out of it, {_quoted(name)}, so it is not used: pack the folder of"
+            " images itself, with names that start inside it."
         )
     if name.lower().endswith(NESTED):
         raise SurveyError(

@@ -114,8 +114,8 @@ def _misfit(x: Tensor | None, wanted: tuple[int, ...] | None) -> str:
         return ""
     if tuple(x.shape) != wanted:
         return (
-            f"This tensor has the shape {tuple(x.shape[1:])} and the first one {tuple(wanted[1:])}: give tensors of one shape, or"
-            " PIL images, which are brought to one size."
+            f"This tensor has the shape {tuple(x.shape[1:])} and the first one {tuple(wanted[1:])}: give tensors of one"
+            " shape, or PIL images, which are brought to one size."
         )
     if not bool(torch.isfinite(x).all()):
         return "This tensor holds NaN or infinite values, of which nothing can be measured: check how it was made."

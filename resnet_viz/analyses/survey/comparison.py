@@ -27,8 +27,8 @@ class SurveyComparison:
     def table(self) -> pd.DataFrame:
         """Return one row per block and measure: both medians, the mean difference (right - left), and the largest one.
 
-        `largest` has the sign of the difference and is that of the image `image`. Blocks are matched by name; those that only one
-        network has are left out.
+        `largest` has the sign of the difference and is that of the image `image`. Blocks are matched by name; those that only
+        one network has are left out.
         """
         return self._blocks.copy()
 
@@ -49,13 +49,13 @@ def compare_surveys(left: Survey, right: Survey) -> SurveyComparison:
     shared = [name for name in facts[0].index if name in facts[1].index]
     if not shared:
         raise SurveyError(
-            "These two surveys share no image, because images are matched by their names: compare surveys of the same folder, list"
-            " or archive."
+            "These two surveys share no image, because images are matched by their names: compare surveys of the same folder,"
+            " list or archive."
         )
     if not blocks:
         raise SurveyError(
-            f"{left.manifest.title} and {right.manifest.title} have no block of the same name: compare surveys by networks of the"
-            " same family."
+            f"{left.manifest.title} and {right.manifest.title} have no block of the same name: compare surveys by networks of"
+            " the same family."
         )
     return SurveyComparison(
         notes=tuple(_notes(left, right, len(shared), len(blocks))),

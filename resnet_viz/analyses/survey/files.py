@@ -26,7 +26,7 @@ from resnet_viz.analyses.survey.result import Survey
 
 MANIFEST, PEAKS = b"resnet_viz.survey", b"resnet_viz.peaks"
 MOST_METADATA = 512 * 2**20
-_STORED = {"values": np.float32, "images": np.int32, "rows": np.int32, "columns": np.int32}
+_STORED = {"activations": np.float32, "images": np.int32, "rows": np.int32, "columns": np.int32}
 
 
 def write_survey(survey: Survey, path: str | os.PathLike[str]) -> Path:
@@ -76,8 +76,8 @@ class Unfinished:
         for path in made.paths():
             if open_survey(path).manifest.fingerprint != manifest.fingerprint:
                 raise SurveyError(
-                    f"The unfinished survey in {made.folder} is by another network, or by other weights or preprocessing: finish it"
-                    " with those, or delete the folder."
+                    f"The unfinished survey in {made.folder} is by another network, or by other weights or preprocessing:"
+                    " finish it with those, or delete the folder."
                 )
             break
         return made

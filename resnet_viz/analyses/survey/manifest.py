@@ -35,7 +35,8 @@ class Manifest:
     """What a survey is of: the network with a hash of its weights, the preprocessing, the blocks and the versions.
 
     `weights` says where the weights come from, `sha256` is over the names, shapes and numbers of all tensors; `size` is
-    (height, width) of its inputs, `images` says where the images come from, `strongest` is how many images are kept for each channel.
+    (height, width) of its inputs, `images` says where the images come from, `strongest` is how many images are kept for each
+    channel.
     """
 
     network: str

@@ -20,11 +20,11 @@ Whole = NDArray[np.int32]
 class Peaks:
     """The strongest images of each channel, (channels, k) each, the strongest first.
 
-    `values` are activations of the block's output, `images` positions in the survey (-1 where there were fewer than k images),
+    `activations` are of the block's output, `images` positions in the survey (-1 where there were fewer than k images),
     `rows` and `columns` the place in the channel's map.
     """
 
-    values: Array
+    activations: Array
     images: Whole
     rows: Whole
     columns: Whole
@@ -46,7 +46,7 @@ def merge(parts: Iterable[tuple[Peaks, int]]) -> Peaks:
     merged: Peaks | None = None
     for peaks, first in parts:
         moved = Peaks(
-            peaks.values, np.where(peaks.images < 0, -1, peaks.images + first).astype(np.int32), peaks.rows, peaks.columns
+            peaks.activations, np.where(peaks.images < 0, -1, peaks.images + first).astype(np.int32), peaks.rows, peaks.columns
         )
         merged = moved if merged is None else _strongest(merged, moved)
     if merged is None:
@@ -55,8 +55,8 @@ def merge(parts: Iterable[tuple[Peaks, int]]) -> Peaks:
 
 
 def _strongest(first: Peaks, second: Peaks) -> Peaks:
-    values = np.concatenate([first.values, second.values], 1)
-    order = np.argsort(-values, axis=1, kind="stable")[:, : first.values.shape[1]]
+    values = np.concatenate([first.activations, second.activations], 1)
+    order = np.argsort(-values, axis=1, kind="stable")[:, : first.activations.shape[1]]
     joined = (np.concatenate([getattr(first, name), getattr(second, name)], 1) for name in ("images", "rows", "columns"))
     return Peaks(np.take_along_axis(values, order, 1), *(np.take_along_axis(each, order, 1) for each in joined))
 
@@ -76,15 +76,15 @@ class PeakKeeper:
     @property
     def peaks(self) -> Peaks:
         """The peaks so far, all blocks one after the other."""
-        arrays = ([getattr(block, name) for block in self._blocks] for name in ("values", "images", "rows", "columns"))
+        arrays = ([getattr(block, name) for block in self._blocks] for name in ("activations", "images", "rows", "columns"))
         return Peaks(*(np.concatenate(each) for each in arrays))
 
 
 def _seen(known: Peaks, output: Tensor, positions: Whole) -> Peaks:
-    # Only the largest values of all channels are looked for first, which is ten times faster than with their places: few of them
-    # enter the list after the first batches.
+    # Only the largest values of all channels are looked for first, which is ten times faster than with their places: few of
+    # them enter the list after the first batches.
     largest = at_least_float32(output).flatten(2).amax(-1).T.cpu().numpy()
-    channels, images = np.nonzero(largest > known.values[:, -1:])
+    channels, images = np.nonzero(largest > known.activations[:, -1:])
     if not len(channels):
         return known
     places = output[torch.from_numpy(images), torch.from_numpy(channels)].flatten(1).argmax(1).cpu().numpy()

@@ -71,8 +71,8 @@ class Survey:
     def table(self) -> pd.DataFrame:
         """Return one row per image and block with every scalar measure, under the names and in the units of `inspect`.
 
-        The index is (image, block), so that `table().loc["cat.jpg"]` is what `inspect` says about that image, to rounding. Images
-        that could not be used have no rows: `bad` lists them.
+        The index is (image, block), so that `table().loc["cat.jpg"]` is what `inspect` says about that image, to rounding.
+        Images that could not be used have no rows: `bad` lists them.
         """
         blocks = self.manifest.blocks
         names = self.image_names()
@@ -137,7 +137,7 @@ class Survey:
         return pd.DataFrame(
             {
                 "image": names.to_pylist(),
-                "value": self.peaks.values[line][known],
+                "value": self.peaks.activations[line][known],
                 "row": self.peaks.rows[line][known],
                 "column": self.peaks.columns[line][known],
             }

@@ -1,10 +1,10 @@
-"""The loop of a survey: images are opened while the passes run, bad ones are noted, and finished parts are kept as they come."""
+"""The loop of a survey: images are opened while the passes run, bad ones are noted, and finished parts are kept."""
 
 import copy
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -37,7 +37,7 @@ UNREADABLE = "This image could not be read ({}): check that it opens in an image
 
 @dataclass(frozen=True)
 class SurveyProgress:
-    """How far a survey is: `done` of `total` images, None where only reading them all tells, and how many of them were `bad`."""
+    """How far a survey is: `done` of `total` images, None where only reading them all tells; `bad` could not be used."""
 
     done: int
     total: int | None
@@ -63,9 +63,9 @@ def survey(
     `images` is a folder (whose sub-folders are classes), a ZIP or TAR archive, a list of paths, bytes or PIL images, a tensor
     (N, 3, H, W) of preprocessed inputs, or a data set of torch, with or without labels. `labels` is a class for each image of a
     list, or a mapping from sub-folders' names to classes. `batch_size` is images per pass, by default what suits the device;
-    "auto" is the device where the network is. With `out`, finished images are kept beside that Parquet file, so that memory does
-    not grow with their number and a survey that was interrupted goes on where it stopped; without it, everything stays in memory.
-    `strongest` is how many images are kept for each channel. What `on_progress` raises stops the survey.
+    "auto" is the device where the network is. With `out`, finished images are kept beside that Parquet file, so that memory
+    does not grow with their number and a survey that was interrupted goes on where it stopped; without it, everything stays in
+    memory. `strongest` is how many images are kept for each channel. What `on_progress` raises stops the survey.
 
     A bad image never stops it: the result lists each with a sentence. Gradients are of the predicted class, as with `inspect`.
 
@@ -81,8 +81,8 @@ def survey(
     first = next(iter(source), None)
     if first is None:
         raise SurveyError(
-            f"There are no images in {source.title}: give JPEG, PNG, WebP, AVIF, HEIC, GIF, BMP or TIFF files, or a data set with"
-            " at least one image."
+            f"There are no images in {source.title}: give JPEG, PNG, WebP, AVIF, HEIC, GIF, BMP or TIFF files, or a data set"
+            " with at least one image."
         )
     manifest = surveyor.manifest(source, first)
     if out is None:
@@ -147,11 +147,11 @@ class Surveyor:
         source: Source,
         manifest: Manifest,
         on_progress: OnProgress | None = None,
-        done: Iterator[tuple[str, bool]] = iter(()),
+        done: Iterable[tuple[str, bool]] = (),
     ) -> Iterator[Part]:
         """Survey the images that are not `done`, and yield them part by part."""
         items = iter(source)
-        skipped, bad = _skip(items, done)
+        skipped, bad = skip(items, done)
         builder, started = PartBuilder(self.net, manifest), time.monotonic()
         total = source.count
         if on_progress is not None:
@@ -207,15 +207,15 @@ def on_device(net: Net, device: str | torch.device) -> Net:
     return replace(net, module=copy.deepcopy(net.module).to(pick_device(device)))
 
 
-def _skip(items: Iterator[Item], done: Iterator[tuple[str, bool]]) -> tuple[int, int]:
+def skip(items: Iterator[Item], done: Iterable[tuple[str, bool]]) -> tuple[int, int]:
     """Pass over the images that are done; SurveyError where they are other ones."""
     skipped, bad = 0, 0
     for name, usable in done:
         item = next(islice(items, 1), None)
         if item is None or item.name != name:
             raise SurveyError(
-                f"The images have changed since this survey was interrupted: {name!r} was image {skipped + 1:,} and is not any more."
-                " Put the images back, or delete the folder of parts and start again."
+                f"The images have changed since this survey was interrupted: {name!r} was image {skipped + 1:,} and is not"
+                " any more. Put the images back, or delete the folder of parts and start again."
             )
         skipped, bad = skipped + 1, bad + (not usable)
     return skipped, bad

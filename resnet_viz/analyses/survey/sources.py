@@ -58,29 +58,23 @@ def source_of(images: Any, labels: Labels | None, classes: Sequence[str], opener
 
     `labels` is one label for each image, or a mapping from folders' names to classes. SurveyError for what is none of these.
     """
-    renamed = labels if isinstance(labels, Mapping) else None
+    names = ClassNames(classes, labels if isinstance(labels, Mapping) else None)
     given = None if isinstance(labels, Mapping) else labels
-    names = ClassNames(classes, renamed)
-    if isinstance(images, Image.Image) or _is_single_tensor(images):
-        return ListSource([images], given, names, opener)
-    if isinstance(images, (str, os.PathLike)):
-        return _of_path(Path(images), given, names, opener)
-    if isinstance(images, (bytes, bytearray, memoryview)):
-        data = bytes(images)
-        if archives.is_archive(BytesIO(data)):
-            return ArchiveSource(data, names, opener, title="an archive")
-        return ListSource([data], given, names, opener)
     if hasattr(images, "read") and hasattr(images, "seek"):
         images.seek(0)
-        return source_of(images.read(), labels, classes, opener)
-    if hasattr(images, "__getitem__") and hasattr(images, "__len__") and not isinstance(images, Mapping):
-        return ListSource(images, given, names, opener)
-    if isinstance(images, Iterable) and not isinstance(images, Mapping):
-        return ListSource(list(images), given, names, opener)
-    raise SurveyError(
-        f"a {type(images).__name__} holds no images that are known here: give a folder, a ZIP or TAR archive, a list of images, or"
-        " a data set"
-    )
+        images = images.read()
+    if isinstance(images, (str, os.PathLike)):
+        return _of_path(Path(images), given, names, opener)
+    if isinstance(images, (bytes, bytearray, memoryview)) and archives.is_archive(BytesIO(images)):
+        return ArchiveSource(bytes(images), names, opener, title="an archive")
+    if isinstance(images, (bytes, bytearray, memoryview, Image.Image)) or _is_single_tensor(images):
+        return ListSource([images], given, names, opener)
+    if isinstance(images, Mapping) or not (_is_indexed(images) or isinstance(images, Iterable)):
+        raise SurveyError(
+            f"a {type(images).__name__} holds no images that are known here: give a folder, a ZIP or TAR archive, a list of"
+            " images, or a data set"
+        )
+    return ListSource(images if _is_indexed(images) else list(images), given, names, opener)
 
 
 @dataclass(frozen=True)
@@ -116,7 +110,7 @@ class ArchiveSource:
     names: ClassNames
     opener: Opener
     title: str
-    limits: archives.Limits = archives.Limits()
+    limits: archives.Limits | None = None
 
     @property
     def count(self) -> int | None:
@@ -236,7 +230,8 @@ def _of_path(path: Path, labels: Sequence[Label] | None, names: ClassNames, open
     if path.is_dir():
         if labels is not None:
             raise SurveyError(
-                "labels in a list belong to images in a list: give a mapping from sub-folders' names to classes, or list the files"
+                "labels in a list belong to images in a list: give a mapping from sub-folders' names to classes, or list the"
+                " files"
             )
         return FolderSource(path, names, opener)
     if not path.is_file():
@@ -264,6 +259,10 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 def _is_image(name: str) -> bool:
     return Path(name).suffix.lower() in SUFFIXES
+
+
+def _is_indexed(images: object) -> bool:
+    return hasattr(images, "__getitem__") and hasattr(images, "__len__")
 
 
 def _is_single_tensor(images: object) -> bool:

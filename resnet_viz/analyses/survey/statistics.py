@@ -46,7 +46,7 @@ def groups(survey: Survey, grouping: Grouping, most: int | None = None) -> dict[
 
 
 def quantiles(survey: Survey, measure: str, mask: NDArray[np.bool_] | None = None) -> pd.DataFrame:
-    """Return the quantiles of a measure at each block, a row per block and a column per quantile; NaN where there are no values."""
+    """Return the quantiles of a measure at each block, a row per block and a column per quantile; NaN where none is known."""
     values = survey.measure(measure)
     found = _quantiles(values if mask is None else values[mask], QUANTILES)
     return pd.DataFrame(found.T, columns=list(QUANTILES), index=pd.Index(survey.block_names, name="block"))
@@ -56,8 +56,8 @@ def separation(survey: Survey) -> pd.DataFrame:
     """Rank blocks and measures by how well they tell wrong predictions from right ones.
 
     A row per block and measure, the best first. `auc` is the probability that the measure is larger for a wrong prediction than
-    for a right one, ties counted half (Mann and Whitney 1947, https://doi.org/10.1214/aoms/1177730491): 0.5 tells nothing, 0 and
-    1 tell everything. `right` and `wrong` are the medians. Empty where fewer than five images are right or wrong.
+    for a right one, ties counted half (Mann and Whitney 1947, https://doi.org/10.1214/aoms/1177730491): 0.5 tells nothing, 0
+    and 1 tell everything. `right` and `wrong` are the medians. Empty where fewer than five images are right or wrong.
     """
     found = groups(survey, "right or wrong")
     right, wrong = found.get("right"), found.get("wrong")

@@ -57,10 +57,12 @@ def survey_matrix(survey: Survey, measure: str, grouping: Grouping = "class", th
         overwrite=True,
     )
     finding = _finding(measure, [str(name) for name in table.index], blocks, values)
-    reading = f"A row is a class, a column a block; red is above and blue below the median of the classes in that block ({axis_of(measure)})."
-    return finish(
-        fig, theme, finding=finding, how_to_read=reading, alt=f"{finding}. {len(classes)} classes by {len(blocks)} blocks."
+    reading = (
+        "A row is a class, a column a block; red is above and blue below the median of the classes in that block"
+        f" ({axis_of(measure)})."
     )
+    alt = f"{finding}. {len(classes)} classes by {len(blocks)} blocks."
+    return finish(fig, theme, finding=finding, how_to_read=reading, alt=alt)
 
 
 def _finding(measure: str, classes: list[str], blocks: list[str], values: NDArray[np.float64]) -> str:
@@ -72,4 +74,5 @@ def _finding(measure: str, classes: list[str], blocks: list[str], values: NDArra
     block = int(relative.argmax())
     column = values[:, block]
     low, high = classes[int(column.argmin())], classes[int(column.argmax())]
-    return f"Block {blocks[block]} tells classes apart most by {symbol}: {column.max():.3g} for {high}, {column.min():.3g} for {low}"
+    ends = f"{column.max():.3g} for {high}, {column.min():.3g} for {low}"
+    return f"Block {blocks[block]} tells classes apart most by {symbol}: {ends}"

@@ -11,6 +11,8 @@ from resnet_viz.figures.survey.wording import axis_of, colour_of, images_in_word
 from resnet_viz.figures.theme import LIGHT, PLAIN, Theme, finish, plain, short
 
 WIDTH, HEIGHT = 1080, 420
+# Points that a browser draws in a moment; of more images, those at both ends of the measure and an even choice of the others.
+MOST_POINTS, EACH_END = 2500, 200
 SYMBOLS = {"right": "circle", "wrong": "x", "class not known": "circle-open"}
 
 
@@ -27,9 +29,9 @@ def survey_scatter(survey: Survey, measure: str, block: str, picked: str | None 
         "class not known": correct.isna().to_numpy(dtype=bool),
     }
     predicted = np.array([plain(str(label)) for label in images["predicted"]])
-    traces = [
-        _points(names[mask], values[mask], shares[mask], predicted[mask], group) for group, mask in masks.items() if mask.any()
-    ]
+    drawn = _drawn(values)
+    shown = {group: mask & drawn for group, mask in masks.items() if (mask & drawn).any()}
+    traces = [_points(names[mask], values[mask], shares[mask], predicted[mask], group) for group, mask in shown.items()]
     fig = go.Figure(traces)
     if picked is not None and picked in images.index:
         fig.add_trace(_ring(names == picked, values, shares, theme))
@@ -49,7 +51,7 @@ def survey_scatter(survey: Survey, measure: str, block: str, picked: str | None 
         fig,
         theme,
         finding=finding,
-        how_to_read="Each point is an image; click on one to see which it is and to inspect it.",
+        how_to_read="Each point is an image; click on one to see which it is and to inspect it." + _left_out(drawn),
         alt=f"{finding}. {images_in_words(len(names))} by {MEANINGS[measure].symbol} and probability.",
     )
 
@@ -60,8 +62,8 @@ def _points(
     shares: NDArray[np.float64],
     predicted: NDArray[np.str_],
     group: str,
-) -> go.Scattergl:
-    return go.Scattergl(
+) -> go.Scatter:
+    return go.Scatter(
         x=values,
         y=shares,
         customdata=names,
@@ -76,9 +78,25 @@ def _points(
     )
 
 
-def _ring(mask: NDArray[np.bool_], values: NDArray[np.float32], shares: NDArray[np.float64], theme: Theme) -> go.Scattergl:
+def _drawn(values: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which images are drawn."""
+    drawn = np.ones(len(values), bool)
+    if len(values) > MOST_POINTS:
+        between = np.argsort(values, kind="stable")[EACH_END:-EACH_END]
+        drawn[between] = False
+        drawn[between[:: -(-len(between) // (MOST_POINTS - 2 * EACH_END))]] = True
+    return drawn
+
+
+def _left_out(drawn: NDArray[np.bool_]) -> str:
+    if drawn.all():
+        return ""
+    return f" {drawn.sum():,} of {len(drawn):,} images are drawn: those at both ends, and an even choice of the others."
+
+
+def _ring(mask: NDArray[np.bool_], values: NDArray[np.float32], shares: NDArray[np.float64], theme: Theme) -> go.Scatter:
     marker = {"size": 16, "symbol": "circle-open", "color": theme.text, "line": {"width": 2}}
-    return go.Scattergl(
+    return go.Scatter(
         x=values[mask], y=shares[mask], mode="markers", marker=marker, hoverinfo="skip", showlegend=False, name="chosen image"
     )
 

@@ -1,4 +1,4 @@
-"""One measure of many images against depth: the median as a line, and the bands that hold half and nine tenths of the images."""
+"""One measure of many images against depth: the median as a line, and the bands that hold half and nine tenths of them."""
 
 import math
 from collections.abc import Iterator

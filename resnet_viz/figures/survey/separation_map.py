@@ -55,8 +55,8 @@ def survey_separation(survey: Survey, ranked: pd.DataFrame | None = None, theme:
         theme,
         finding=finding,
         how_to_read=(
-            "Each cell is the probability that a wrong prediction has the larger value than a right one: 0.5 (white) tells nothing,"
-            " 0 and 1 tell the two apart completely."
+            "Each cell is the probability that a wrong prediction has the larger value than a right one: 0.5 (white) tells"
+            " nothing, 0 and 1 tell the two apart completely."
         ),
         alt=f"{finding}. {len(rows)} measures by {len(blocks)} blocks.",
     )
@@ -69,6 +69,6 @@ def _finding(table: pd.DataFrame) -> str:
     way = "smaller" if best["auc"] < 0.5 else "larger"
     share = float(np.maximum(best["auc"], 1 - best["auc"]))
     return (
-        f"{MEANINGS[best['measure']].symbol} in block {short(best['block'])} tells wrong predictions from right ones best: it is"
-        f" {way} where wrong in {share:.0%} of all pairs"
+        f"{MEANINGS[best['measure']].symbol} in block {short(best['block'])} tells wrong predictions from right ones best: it"
+        f" is {way} where wrong in {share:.0%} of all pairs"
     )

@@ -175,6 +175,8 @@ class TestFigures:
         found = make([0, 0], [0, 0]).renamed(["<b>x</b>.png", "y.png"], "files")
         figure = figures.survey_scatter(found, "ratio", "layer1.0")
         assert "<b>" not in figure.layout.title.text
+        assert "<b>" not in figure.data[0].text[0]
+        assert figure.data[0].customdata[0] == "<b>x</b>.png"
 
     def test_ten_thousand_images(self, make: Make) -> None:
         found = make([0] * 10_000, [0] * 10_000)

@@ -67,14 +67,14 @@ def _points(
         x=values,
         y=shares,
         customdata=names,
-        text=predicted,
+        text=[f"{plain(name)}<br>predicted: {label}" for name, label in zip(names, predicted, strict=True)],
         mode="markers",
         name=group,
         marker={"color": colour_of("", group) if group != "class not known" else PLAIN, "size": 7, "symbol": SYMBOLS[group]},
         opacity=0.75,
         selected={"marker": {"opacity": 1}},
         unselected={"marker": {"opacity": 0.75}},
-        hovertemplate="%{customdata}<br>predicted: %{text}, %{y:.1%}<br>%{x:.4g}<extra></extra>",
+        hovertemplate="%{text}, %{y:.1%}<br>%{x:.4g}<extra></extra>",
     )
 
 

@@ -118,7 +118,7 @@ def described(progress: SurveyProgress, seconds: float, first: int = 0) -> str:
     if progress.total is not None and rate > 0:
         parts.append(f"{_duration((progress.total - progress.done) / rate)} left")
     if progress.bad:
-        parts.append(f"{progress.bad:,} bad ones")
+        parts.append(f"{progress.bad:,} unusable")
     return ", ".join(parts)
 
 

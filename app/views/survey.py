@@ -1,5 +1,7 @@
 """Survey: what does a network do with many images, block by block, and where do wrong predictions part from right ones?"""
 
+from dataclasses import replace
+
 import streamlit as st
 
 import resnet_viz as rv
@@ -19,8 +21,8 @@ DEFAULT_MEASURE = "ratio"
 def page() -> None:
     """The whole page, top to bottom; what cannot be had gets a sentence, and a survey that ships with the app is shown."""
     chosen = state.selection()
-    held, name = _held(chosen)
     state.write(chosen)
+    held, name = _held(chosen)
     found = held.survey
     with st.container(horizontal=True, vertical_alignment="bottom", key="header"):
         show.product(f"{found.manifest.title} · {found.count:,} images · {len(found.block_names)} blocks")
@@ -44,6 +46,7 @@ def _held(chosen: Selection) -> tuple[HeldSurvey, str]:
             return results.own_surveys().get(chosen.survey, results.session()), chosen.survey
         except MissingSurveyError as error:
             state.complain(str(error))
+            state.write(replace(chosen, survey=""))
     name = next(each for each in (chosen.survey, chosen.model, DEFAULT_MODEL) if each in shipped)
     return shipped[name], name
 

@@ -22,8 +22,8 @@ from resnet_viz.analyses.survey.sources import SUFFIXES
 from resnet_viz.engine.jobs import Ticket
 from resnet_viz.images import MAX_BYTES
 
-# Images and bytes of one job: few enough for others' jobs to come in between.
-JOB_IMAGES, JOB_BYTES = 32, 12 * 2**20
+# Images and bytes of one job: few enough for others' jobs to come in between; of many images more, so that jobs stay few.
+JOB_IMAGES, MOST_JOBS, JOB_BYTES = 32, 120, 12 * 2**20
 STRONGEST = 6
 ARCHIVES = ["zip", "tar", "tgz", "gz", "xz", "bz2"]
 LIMITS = archives.Limits(entries=MOST_IMAGES + 500, unpacked=SHARE_BYTES)
@@ -173,8 +173,9 @@ def _add(held: HeldSurvey) -> None:
 
 def _jobs(images: Sequence[tuple[str, str, int]]) -> Iterator[list[tuple[str, str, int]]]:
     job: list[tuple[str, str, int]] = []
+    most = max(JOB_IMAGES, -(-len(images) // MOST_JOBS))
     for image in images:
-        if job and (len(job) >= JOB_IMAGES or sum(size for _, _, size in job) + image[2] > JOB_BYTES):
+        if job and (len(job) >= most or sum(size for _, _, size in job) + image[2] > JOB_BYTES):
             yield job
             job = []
         job.append(image)

@@ -18,8 +18,8 @@ from resnet_viz.analyses.logit_lens import Lens, lens
 from resnet_viz.analyses.receptive_field import ReceptiveField, receptive_field
 from resnet_viz.analyses.survey.parts import SurveyedPart
 from resnet_viz.analyses.survey.running import survey_part
-from resnet_viz.engine.jobs import Job
-from resnet_viz.images import open_image
+from resnet_viz.engine.jobs import EngineError, Job
+from resnet_viz.images import digest, open_image
 from resnet_viz.lessons.activation_order import Orders, orders
 from resnet_viz.lessons.block_steps import Walk, walk
 from resnet_viz.lessons.matching import Matched
@@ -158,6 +158,8 @@ def _lens(task: Task) -> Lens:
 
 def _survey(task: Task) -> SurveyedPart:
     """The job's data is a ZIP archive of some images of the survey."""
+    if digest(task.job.data) != task.job.image:
+        raise EngineError("The images did not arrive as they were sent: load the page again.")
     strongest = int(str(task.job.option("strongest") or 0))
     return survey_part(task.net, task.job.data, strongest=strongest, opener=task.open_bytes, on_image=task.step)
 

@@ -42,7 +42,7 @@ def test_what_cannot_be_done_is_one_sentence(tmp_path: Path) -> None:
     ("progress", "seconds", "first", "words"),
     [
         (SurveyProgress(50, 250, 0), 10.0, 0, "50 of 250 images, 5.0 images/s, 40 s left"),
-        (SurveyProgress(1050, 4000, 2), 10.0, 1000, "1,050 of 4,000 images, 5.0 images/s, 9 min 50 s left, 2 bad ones"),
+        (SurveyProgress(1050, 4000, 2), 10.0, 1000, "1,050 of 4,000 images, 5.0 images/s, 9 min 50 s left, 2 unusable"),
         (SurveyProgress(100, None, 0), 50.0, 0, "100 images, 2.0 images/s"),
         (SurveyProgress(1, 40_000, 0), 1.0, 0, "1 of 40,000 images, 1.0 images/s, 11 h 6 min left"),
     ],

@@ -64,7 +64,8 @@ def _pick_survey(name: str) -> None:
 
 
 def _sentence_case(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    """Begin with a capital, but for the name of a file."""
+    return f"T{text[1:]}" if text.startswith("the ") else text
 
 
 def _facts(found: rv.Survey) -> None:

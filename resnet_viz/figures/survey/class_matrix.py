@@ -52,7 +52,7 @@ def survey_matrix(survey: Survey, measure: str, grouping: Grouping = "class", th
         },
         yaxis={"type": "category", "autorange": "reversed", "showgrid": False},
         width=WIDTH,
-        height=TOP + BOTTOM + max(3, len(classes)) * ROW,
+        height=TOP + BOTTOM + max(6, len(classes)) * ROW,
         margin={"l": LEFT, "r": 0, "t": TOP, "b": BOTTOM},
         overwrite=True,
     )

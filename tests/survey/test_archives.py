@@ -63,7 +63,7 @@ def bomb() -> bytes:
     return zip_of({f"{number}.bmp": bytes(25_000_000) for number in range(3)})
 
 
-READABLE = {
+READABLE: dict[str, Callable[[], bytes]] = {
     "zip": lambda: zip_of(classes_of(4)),
     "tar": lambda: tar_of(classes_of(4)),
     "tar.gz": lambda: tar_of(classes_of(4), "w:gz"),
@@ -73,7 +73,7 @@ READABLE = {
         classes_of(4) | {"__MACOSX/cat/._000.png": b"?", "cat/.DS_Store": b"?", "readme.txt": b"?"}
     ),
 }
-REFUSED = {
+REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "leads out": (lambda: zip_of({"../x.png": png(0)}), "leads out of it"),
     "absolute": (lambda: zip_of({"/tmp/x.png": png(0)}), "leads out of it"),  # noqa: S108 - never written
     "backslashes": (lambda: zip_of({"..\\x.png": png(0)}), "leads out of it"),

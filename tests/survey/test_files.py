@@ -53,7 +53,7 @@ def test_everything_comes_back(made: Survey, tmp_path: Path) -> None:
 def test_other_programs_can_read_it(made: Survey, tmp_path: Path) -> None:
     table = pd.read_parquet(write_survey(made, tmp_path / "s.parquet"))
     assert list(table["image"]) == ["image 0", "image 1", "image 2", "image 3"]
-    np.testing.assert_array_equal(np.stack(table["ratio"].dropna()), made.measure("ratio"))
+    np.testing.assert_array_equal(np.stack(table["ratio"].dropna().tolist()), made.measure("ratio"))
 
 
 def test_nothing_is_left_beside_the_file(made: Survey, tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def short_lists(made: Survey) -> bytes:
     return rewritten(data, rows.set_column(place, SCHEMA.field("ratio"), shorter))
 
 
-REFUSED = {
+REFUSED: dict[str, tuple[Callable[[Survey], bytes], str]] = {
     "empty": (lambda _: b"", "is no survey"),
     "text": (lambda _: b"PAR1 no parquet PAR1", "is no survey"),
     "cut off": (lambda made: survey_bytes(made)[:-100], "is no survey"),

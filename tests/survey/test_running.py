@@ -33,7 +33,7 @@ def make_net(make_cifar: Callable[..., Net], make_imagenet: Callable[[str], Net]
     return lambda kind: make_cifar(kind, depth=14) if len(kind) < 6 else make_imagenet(kind)
 
 
-def assert_same_rows(found: pd.DataFrame, wanted: pd.DataFrame) -> None:
+def assert_same_rows(found: Any, wanted: pd.DataFrame) -> None:
     assert list(found.columns) == list(wanted.columns)
     assert list(found["shortcut"]) == list(wanted["shortcut"])
     numbers = [each.drop(columns="shortcut").to_numpy(float) for each in (found, wanted)]
@@ -49,7 +49,7 @@ class TestEqualsInspect:
         assert len(table) == 5 * len(net.blocks)
         for number, image in enumerate(images):
             inspected = inspect(net, image)
-            assert_same_rows(table.loc[f"image {number}"], inspected.table())
+            assert_same_rows(table.xs(f"image {number}"), inspected.table())
             row = result.images().loc[f"image {number}"]
             assert row["predicted"] == inspected.predictions[0].label
             assert row["logit"] == pytest.approx(inspected.predictions[0].logit, rel=1e-4)
@@ -62,7 +62,7 @@ class TestEqualsInspect:
     def test_half_precision(self, make_cifar: Callable[..., Net]) -> None:
         net = make_cifar("A")
         half = replace(net, module=net.module.to(torch.bfloat16))
-        assert_same_rows(survey(half, [picture(0)]).table().loc["image 0"], inspect(half, picture(0)).table())
+        assert_same_rows(survey(half, [picture(0)]).table().xs("image 0"), inspect(half, picture(0)).table())
 
 
 class TestPeaks:
@@ -161,7 +161,7 @@ class TestBadImages:
         result = survey(make_net("A"), folder_of(tmp_path, files), batch_size=2)
         assert result.count == 5
         assert list(result.bad.index) == ["b.png", "c.png", "d.png"]
-        assert "empty" in result.bad.loc["d.png", "error"]
+        assert "empty" in str(result.bad.loc["d.png", "error"])
         assert result.image_names() == ["a.png", "e.png"]
         assert list(dict.fromkeys(result.table().index.get_level_values("image"))) == ["a.png", "e.png"]
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from resnet_viz.analyses.survey import rows as in_rows
 from resnet_viz.analyses.survey.errors import SurveyError
 from resnet_viz.analyses.survey.manifest import Manifest
+from resnet_viz.analyses.survey.measuring import MEASURED
 from resnet_viz.analyses.survey.parts import Part
 from resnet_viz.analyses.survey.peaks import Peaks, merge
 from resnet_viz.analyses.survey.result import Survey
@@ -154,7 +155,7 @@ def _unpacked(text: bytes, channels: int, k: int) -> Peaks:
     if len(data) != sum(sizes):
         raise ValueError("the peaks have another size than the manifest says")
     starts = np.cumsum([0, *sizes])
-    arrays = [
+    arrays: list[Any] = [
         np.frombuffer(data[start : start + size], kind).reshape(channels, k)
         for start, size, kind in zip(starts, sizes, _STORED.values(), strict=False)
     ]
@@ -193,7 +194,7 @@ def _as_stored() -> pa.Schema:
 def _check_lists(table: pa.Table, blocks: int) -> None:
     """Every image that could be used has a number for every block."""
     usable = int(table.column("error").null_count)
-    for name in in_rows.MEASURED:
+    for name in MEASURED:
         column = table.column(name).combine_chunks()
         if len(column) - column.null_count != usable or len(column.flatten()) != usable * blocks:
             raise SurveyError("This survey does not have a number for every block and image: make the survey again.")

@@ -132,26 +132,38 @@ def _version(name: str) -> str:
 
 
 def _checked(cls: type[Manifest], given: dict[str, Any]) -> Manifest:
-    blocks = tuple(_block(each) for each in given.pop("blocks"))
-    labels = tuple(map(str, given.pop("labels")))
-    tables = {name: {str(k): str(v) for k, v in given.pop(name).items()} for name in ("preprocessing", "versions")}
-    strongest = int(given.pop("strongest"))
-    height, width = (int(side) for side in given.pop("size"))
+    blocks = tuple(_block(each) for each in given["blocks"])
+    strongest = int(given["strongest"])
+    height, width = (int(side) for side in given["size"])
     if not blocks or not 0 <= strongest <= MOST_STRONGEST or sum(block.shape[0] for block in blocks) > MOST_CHANNELS:
         raise KeyError("blocks")
+    texts: dict[str, Any] = {
+        name: str(given[name]) for name in ("network", "title", "weights", "sha256", "head", "precision", "images")
+    }
     return cls(
-        **{name: str(value) for name, value in given.items()},
         blocks=blocks,
-        labels=labels,
+        labels=tuple(map(str, given["labels"])),
+        preprocessing=_texts(given["preprocessing"]),
+        versions=_texts(given["versions"]),
         strongest=strongest,
         size=(height, width),
-        **tables,
+        **texts,
     )
+
+
+def _texts(given: dict[str, Any]) -> dict[str, str]:
+    return {str(name): str(value) for name, value in given.items()}
 
 
 def _block(given: dict[str, Any]) -> BlockFacts:
     channels, height, width = (int(side) for side in given["shape"])
     if min(channels, height, width) < 1:
         raise KeyError("shape")
-    counts = {name: int(given[name]) for name in ("stage", "parameters", "multiply_adds")}
-    return BlockFacts(name=str(given["name"]), shortcut=str(given["shortcut"]), shape=(channels, height, width), **counts)
+    return BlockFacts(
+        name=str(given["name"]),
+        stage=int(given["stage"]),
+        shortcut=str(given["shortcut"]),
+        shape=(channels, height, width),
+        parameters=int(given["parameters"]),
+        multiply_adds=int(given["multiply_adds"]),
+    )

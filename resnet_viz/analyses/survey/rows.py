@@ -1,7 +1,7 @@
 """Parts of a survey as Arrow tables, a row per image: what Parquet files hold, and what results read column by column."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -31,7 +31,7 @@ SCHEMA = pa.schema(
 FACTS = tuple(name for name in SCHEMA.names if name not in MEASURED)
 
 # Rows in memory, or a Parquet file from which columns are read when they are asked for.
-Rows = pa.Table | Path
+Rows: TypeAlias = pa.Table | Path
 
 
 def to_table(part: Part, manifest: Manifest) -> pa.Table:

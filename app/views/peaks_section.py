@@ -1,6 +1,7 @@
 """What makes a channel fire: the images of a survey that excite it most, with the place and its receptive field marked."""
 
-from typing import cast
+from collections.abc import Sequence
+from typing import Any, cast
 
 import streamlit as st
 
@@ -52,16 +53,16 @@ def _heading(block: str, channel: int, count: int, held: HeldSurvey) -> str:
     return f"What makes channel {channel} of block {short(block)} fire, among {images}"
 
 
-def _photos(held: HeldSurvey, chosen: Selection, block: str, rows: list[object]) -> None:
+def _photos(held: HeldSurvey, chosen: Selection, block: str, rows: Sequence[Any]) -> None:
     # What the network saw when the survey was made.
     framing = held.survey.manifest.preprocessing.get("framing", "")
     subject = waiting.network(chosen.model, trained=chosen.trained, framing="fit" if framing == "fit" else "")
     field = cast("ReceptiveField", waiting.about_network(subject, "receptive field", "receptive field", block=block))
     with st.container(horizontal=True, gap="medium", key="peaks"):
         for number, row in enumerate(rows):
-            name, place = str(row.image), (int(row.row), int(row.column))  # type: ignore[attr-defined]  # a row of the table
+            name, place = str(row.image), (int(row.row), int(row.column))
             ground = results.ground(held.images[name], subject)
-            figure = rv.figures.peak_photo(ground.colour, field, *place, float(row.value), name, show.theme())  # type: ignore[attr-defined]
+            figure = rv.figures.peak_photo(ground.colour, field, *place, float(row.value), name, show.theme())
             with st.container(width=200, gap="xxsmall"):
                 show.chart(figure, f"peak-{number}", width="content")
                 st.caption(show.escape(figure.layout.meta["finding"]))

@@ -70,14 +70,13 @@ def table(held: HeldSurvey, measure: str, block: str) -> None:
 def _selectable(rows: pd.DataFrame, measure: str, key: str, height: int | None = None) -> None:
     meaning = MEANINGS[measure]
     columns = COLUMNS | {measure: st.column_config.NumberColumn(meaning.symbol, help=meaning.sentence, format="%.4g")}
-    options = {} if height is None else {"height": height}
     st.dataframe(
         rows,
         column_config=columns,
         key=f"{key}-{measure}",
         on_select=lambda: _pick_row(f"{key}-{measure}", [str(name) for name in rows.index]),
         selection_mode="single-row",
-        **options,
+        height="auto" if height is None else height,
     )
 
 

@@ -1,7 +1,5 @@
 """The charts of a survey: measures by depth, classes by block, and where wrong predictions part from right ones."""
 
-from typing import get_args
-
 import streamlit as st
 
 import resnet_viz as rv
@@ -23,7 +21,7 @@ RANKED = 12
 
 def depth(found: rv.Survey, chosen: Selection, measure: str, block: str) -> None:
     """A measure by depth, with bands."""
-    grouping = next((each for each in get_args(Grouping) if each == chosen.group), "all")
+    grouping: Grouping = next((each for each in GROUPS if each == chosen.group), "all")
     figure = rv.figures.survey_by_depth(found, measure, grouping, block, show.theme())
     with st.container(horizontal=True, vertical_alignment="bottom", key="survey-depth-head"):
         show.heading(figure)

@@ -17,6 +17,7 @@ import numpy as np
 import ray
 import ray.data
 import torch
+from PIL import Image
 
 from resnet_viz.analyses.survey.assembling import PartBuilder
 from resnet_viz.analyses.survey.classes import Labels, TrueClass
@@ -104,7 +105,8 @@ def parts_on_ray(
     ]
     if not rows:
         return
-    workers = cluster.workers or max(1, int(ray.cluster_resources().get("GPU" if cluster.gpus else "CPU", 1)))
+    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    workers = cluster.workers or max(1, int(resources.get("GPU" if cluster.gpus else "CPU", 1)))
     context = ray.data.DataContext.get_current()
     context.execution_options.preserve_order = True
     context.enable_progress_bars = False
@@ -180,4 +182,4 @@ class _Passes:
         sentence = str(batch["sentence"][number])
         if sentence:
             return Ready(item, None, sentence)
-        return Ready(item, self._surveyor.net.preprocessing.normalise(np.ascontiguousarray(batch["seen"][number])))
+        return Ready(item, self._surveyor.net.preprocessing.normalise(Image.fromarray(batch["seen"][number])))

@@ -2,7 +2,7 @@
 
 import re
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import FilePayload, Page, expect
 
 from resnet_viz.analyses.survey.files import survey_bytes
 from resnet_viz.analyses.survey.running import survey
@@ -20,9 +20,8 @@ def open_form(page: Page) -> None:
 
 
 def survey_files(page: Page, *files: tuple[str, bytes]) -> None:
-    page.locator(FORM).set_input_files(
-        [{"name": name, "mimeType": "application/octet-stream", "buffer": data} for name, data in files]
-    )
+    given: list[FilePayload] = [{"name": name, "mimeType": "application/octet-stream", "buffer": data} for name, data in files]
+    page.locator(FORM).set_input_files(given)
     page.wait_for_timeout(1500)
     settle(page)
     page.get_by_role("button", name="Survey these images").click()

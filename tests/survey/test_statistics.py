@@ -133,7 +133,7 @@ class TestComparison:
         left, right = (survey(make_cifar("A", seed=seed), images) for seed in (0, 1))
         found = compare_surveys(left, right)
         difference = right.measure("cosine") - left.measure("cosine")
-        row = found.table().loc[("layer2.0", "cosine")]
+        row = found.table().reset_index().set_index(["block", "measure"]).T[("layer2.0", "cosine")]
         assert row["mean_difference"] == pytest.approx(difference[:, 1].mean(), rel=1e-4)
         assert row["image"] == f"image {np.abs(difference[:, 1]).argmax()}"
         assert found.changed == int((left.images()["predicted"] != right.images()["predicted"]).sum())

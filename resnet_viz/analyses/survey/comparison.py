@@ -89,7 +89,8 @@ def _matrix(survey: Survey, measure: str, shared: list[str], blocks: list[str]) 
 
 def _predictions(left: pd.DataFrame, right: pd.DataFrame) -> pd.DataFrame:
     columns = ["predicted", "probability", "correct"]
-    joined = left[["class", *columns]].join(right[columns], lsuffix="_left", rsuffix="_right")
+    sides = [side[columns].add_suffix(end) for side, end in ((left, "_left"), (right, "_right"))]
+    joined = left[["class"]].join(sides)
     joined["changed"] = (joined["predicted_left"] != joined["predicted_right"]).to_numpy()
     return joined
 

@@ -135,7 +135,8 @@ def _quantiles(values: Array, wanted: Sequence[float]) -> NDArray[np.float64]:
     found = np.full((len(wanted), values.shape[1]), np.nan)
     known = np.isfinite(values)
     whole = known.all(0) & bool(len(values))
-    found[:, whole] = np.quantile(values[:, whole], wanted, axis=0)
+    if whole.any():
+        found[:, whole] = np.quantile(values[:, whole], wanted, axis=0)
     for block in np.nonzero(~whole & known.any(0))[0]:
         found[:, block] = np.quantile(values[known[:, block], block], wanted)
     return found

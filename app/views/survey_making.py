@@ -26,7 +26,7 @@ from resnet_viz.images import MAX_BYTES
 JOB_IMAGES, MOST_JOBS, JOB_BYTES = 32, 120, 12 * 2**20
 STRONGEST = 6
 ARCHIVES = ["zip", "tar", "tgz", "gz", "xz", "bz2"]
-LIMITS = archives.Limits(entries=MOST_IMAGES + 500, unpacked=SHARE_BYTES)
+LIMITS = archives.ArchiveLimits(entries=MOST_IMAGES + 500, unpacked=SHARE_BYTES)
 
 
 @dataclass(frozen=True)

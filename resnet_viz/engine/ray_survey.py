@@ -24,7 +24,7 @@ from resnet_viz.analyses.survey.classes import Labels, TrueClass
 from resnet_viz.analyses.survey.errors import SurveyError
 from resnet_viz.analyses.survey.files import Unfinished
 from resnet_viz.analyses.survey.manifest import Manifest
-from resnet_viz.analyses.survey.parts import Part
+from resnet_viz.analyses.survey.parts import SurveyPart
 from resnet_viz.analyses.survey.result import Survey
 from resnet_viz.analyses.survey.running import STRONGEST, OnProgress, Ready, Surveyor, SurveyProgress, skip
 from resnet_viz.analyses.survey.sources import FolderSource, Item, source_of
@@ -52,7 +52,7 @@ class Cluster:
 class WorkedPart:
     """A part and the process that made it."""
 
-    part: Part
+    part: SurveyPart
     process: int
 
 
@@ -85,7 +85,7 @@ def survey_on_ray(
     unfinished = None if out is None else Unfinished.begin(Path(out), manifest)
     items = iter(source)
     done, bad = (0, 0) if unfinished is None else skip(items, unfinished.names())
-    kept: list[Part] = []
+    kept: list[SurveyPart] = []
     for worked in parts_on_ray(surveyor, manifest, source.folder, items, where):
         done, bad = done + len(worked.part), bad + sum(map(bool, worked.part.sentences))
         kept.append(worked.part) if unfinished is None else unfinished.append(worked.part)
@@ -125,7 +125,7 @@ def parts_on_ray(
         )
     )
     for row in found.iter_rows():
-        part: Part = decode(row["part"], Part, MOST_PART_BYTES)
+        part: SurveyPart = decode(row["part"], SurveyPart, MOST_PART_BYTES)
         yield WorkedPart(part, int(row["process"]))
 
 
@@ -174,7 +174,7 @@ class _Passes:
         size = self._surveyor.pass_size(self._manifest)
         while group := list(islice(ready, size)):
             builder.add(group)
-        return {"part": [encode(builder.part(), Part)], "process": [os.getpid()]}
+        return {"part": [encode(builder.part(), SurveyPart)], "process": [os.getpid()]}
 
     def _ready(self, batch: dict[str, Any], number: int) -> Ready:
         label = TrueClass(str(batch["class"][number]), int(batch["index"][number]))

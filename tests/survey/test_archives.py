@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from resnet_viz.analyses.survey.archives import Limits, entries, is_archive
+from resnet_viz.analyses.survey.archives import ArchiveLimits, entries, is_archive
 from resnet_viz.analyses.survey.errors import SurveyError
 from resnet_viz.analyses.survey.running import survey
 from resnet_viz.nets.net import Net
@@ -95,7 +95,7 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
 }
 
 
-def read(data: bytes, limits: Limits | None = None) -> dict[str, bytes]:
+def read(data: bytes, limits: ArchiveLimits | None = None) -> dict[str, bytes]:
     return {name: content() for name, content in entries(data, limits)}
 
 
@@ -136,9 +136,9 @@ def test_an_entry_that_is_larger_than_it_says_is_one_bad_image(make_cifar: Calla
 
 def test_limits_of_whoever_reads() -> None:
     with pytest.raises(SurveyError, match="more than 3 entries"):
-        read(zip_of(classes_of(4)), Limits(entries=3))
+        read(zip_of(classes_of(4)), ArchiveLimits(entries=3))
     with pytest.raises(SurveyError, match="unpacks to"):
-        read(zip_of(classes_of(4)), Limits(unpacked=100))
+        read(zip_of(classes_of(4)), ArchiveLimits(unpacked=100))
 
 
 def test_equal_names_are_told_apart(make_cifar: Callable[..., Net], tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from resnet_viz import figures
 from resnet_viz.analyses.survey.comparison import compare_surveys
 from resnet_viz.analyses.survey.errors import SurveyError
 from resnet_viz.analyses.survey.measuring import MEASURED
-from resnet_viz.analyses.survey.parts import Part
+from resnet_viz.analyses.survey.parts import SurveyPart
 from resnet_viz.analyses.survey.peaks import Peaks
 from resnet_viz.analyses.survey.result import Survey
 from resnet_viz.analyses.survey.running import survey
@@ -42,7 +42,7 @@ def make(make_cifar: Callable[..., Net]) -> Make:
         measures = np.ones((count, blocks, len(MEASURED)), np.float32)
         measures[:, :, MEASURED.index("ratio")] = (np.arange(count) % 3)[:, None]
         measures[:, 0, MEASURED.index("ratio")] = np.arange(count)
-        part = Part(
+        part = SurveyPart(
             names=tuple(f"{number}.png" for number in range(count)),
             classes=tuple(manifest.labels[index] if index >= 0 else "" for index in true),
             class_indices=np.array(true, np.int64),

@@ -40,7 +40,7 @@ Content = Callable[[], bytes]
 
 
 @dataclass(frozen=True)
-class Limits:
+class ArchiveLimits:
     """How much an archive may hold; `unpacked` is in bytes, None for as much as fits the archive's own size."""
 
     entries: int = MOST_ENTRIES
@@ -60,12 +60,12 @@ def is_archive(file: BinaryIO) -> bool:
     return start[:4] in (b"PK\3\4", b"PK\5\6") or start[257:262] == b"ustar" or any(start.startswith(each) for each in PACKED)
 
 
-def entries(source: Path | bytes, limits: Limits | None = None) -> Iterator[tuple[str, Content]]:
+def entries(source: Path | bytes, limits: ArchiveLimits | None = None) -> Iterator[tuple[str, Content]]:
     """Yield every file's name and what reads its bytes, in the archive's order; SurveyError for an archive that is refused.
 
     What is read must be read before the next one is asked for, as a TAR archive is read from its start to its end.
     """
-    allowed = limits or Limits()
+    allowed = limits or ArchiveLimits()
     with _refusing_damage(), _opened(source) as file:
         if file.read(2) == b"PK":
             yield from _zip_entries(file, allowed)
@@ -79,7 +79,7 @@ def is_read_in_order(source: Path | bytes) -> bool:
         return file.read(2) != b"PK"
 
 
-def _zip_entries(file: BinaryIO, limits: Limits) -> Iterator[tuple[str, Content]]:
+def _zip_entries(file: BinaryIO, limits: ArchiveLimits) -> Iterator[tuple[str, Content]]:
     size = file.seek(0, 2)
     with zipfile.ZipFile(file) as archive:
         infos = archive.infolist()
@@ -89,7 +89,7 @@ def _zip_entries(file: BinaryIO, limits: Limits) -> Iterator[tuple[str, Content]
                 yield info.filename, lambda info=info: _read_zip(archive, info)  # type: ignore[misc]  # the loop's own
 
 
-def _check_zip(infos: list[zipfile.ZipInfo], directory: int, size: int, limits: Limits) -> None:
+def _check_zip(infos: list[zipfile.ZipInfo], directory: int, size: int, limits: ArchiveLimits) -> None:
     if len(infos) > limits.entries:
         raise SurveyError(_too_many(limits))
     unpacked = sum(info.file_size for info in infos)
@@ -121,7 +121,7 @@ def _read_zip(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
         return entry.read(MAX_BYTES + 1)
 
 
-def _tar_entries(file: BinaryIO, limits: Limits) -> Iterator[tuple[str, Content]]:
+def _tar_entries(file: BinaryIO, limits: ArchiveLimits) -> Iterator[tuple[str, Content]]:
     size = file.seek(0, 2)
     bounded = _Bounded(_unpacked(file), limits.most_bytes(size), size)
     with tarfile.open(fileobj=cast("IO[bytes]", bounded), mode="r|") as archive:
@@ -184,7 +184,7 @@ def _is_hidden(name: str) -> bool:
     return any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts)
 
 
-def _too_many(limits: Limits) -> str:
+def _too_many(limits: ArchiveLimits) -> str:
     return f"This archive has more than {limits.entries:,} entries: split it into several archives."
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from resnet_viz.analyses.survey.manifest import Manifest
 from resnet_viz.analyses.survey.measuring import MEASURED
-from resnet_viz.analyses.survey.parts import Part
+from resnet_viz.analyses.survey.parts import SurveyPart
 from resnet_viz.analyses.survey.passes import Passed, run_pass
 from resnet_viz.analyses.survey.peaks import PeakKeeper
 from resnet_viz.analyses.survey.sources import Item
@@ -65,7 +65,7 @@ class PartBuilder:
         if inputs:
             self._run(self.net.twin(), torch.cat(inputs), positions)
 
-    def part(self) -> Part:
+    def part(self) -> SurveyPart:
         """Return what was collected."""
         count, blocks = len(self._items), len(self.manifest.blocks)
         predicted = np.full(count, -1, np.int64)
@@ -75,7 +75,7 @@ class PartBuilder:
             predicted[positions], logits[positions] = passed.predicted, passed.logits
             probabilities[positions], measures[positions] = passed.probabilities, passed.measures
         keeper = self._keeper or PeakKeeper(self.manifest.channels, 0)
-        return Part(
+        return SurveyPart(
             names=tuple(item.name for item in self._items),
             classes=tuple(item.label.name for item in self._items),
             class_indices=np.array([item.label.index for item in self._items], np.int64),

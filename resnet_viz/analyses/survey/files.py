@@ -21,7 +21,7 @@ from resnet_viz.analyses.survey import rows as in_rows
 from resnet_viz.analyses.survey.errors import SurveyError
 from resnet_viz.analyses.survey.manifest import Manifest
 from resnet_viz.analyses.survey.measuring import MEASURED
-from resnet_viz.analyses.survey.parts import Part
+from resnet_viz.analyses.survey.parts import SurveyPart
 from resnet_viz.analyses.survey.peaks import Peaks, merge
 from resnet_viz.analyses.survey.result import Survey
 
@@ -98,7 +98,7 @@ class Unfinished:
             found = in_rows.read(path, ("image", "error"))
             yield from zip(found.column("image").to_pylist(), found.column("error").is_null().to_pylist(), strict=True)
 
-    def append(self, part: Part) -> None:
+    def append(self, part: SurveyPart) -> None:
         """Add a part."""
         path = self.folder / f"{len(self.paths()):06}.parquet"
         _write(path, self.manifest, part.peaks, iter([in_rows.to_table(part, self.manifest)]))

@@ -19,7 +19,7 @@ PACKAGES = ("resnet-viz", "torch", "torchvision", "numpy", "pillow", "pyarrow")
 
 
 @dataclass(frozen=True)
-class BlockFacts:
+class SurveyedBlock:
     """What is the same for every image: `shape` is (C, H, W) of the block's output."""
 
     name: str
@@ -48,7 +48,7 @@ class Manifest:
     labels: tuple[str, ...]
     preprocessing: dict[str, str]
     size: tuple[int, int]
-    blocks: tuple[BlockFacts, ...]
+    blocks: tuple[SurveyedBlock, ...]
     strongest: int
     images: str
     versions: dict[str, str]
@@ -94,7 +94,7 @@ class Manifest:
             ) from error
 
 
-def describe(net: Net, size: tuple[int, int], blocks: tuple[BlockFacts, ...], strongest: int, images: str) -> Manifest:
+def describe(net: Net, size: tuple[int, int], blocks: tuple[SurveyedBlock, ...], strongest: int, images: str) -> Manifest:
     """Write the manifest of a survey by this network in this environment; `size` is (height, width) of its inputs."""
     preprocessing = {name: str(value) for name, value in vars(net.preprocessing).items()}
     return Manifest(
@@ -155,11 +155,11 @@ def _texts(given: dict[str, Any]) -> dict[str, str]:
     return {str(name): str(value) for name, value in given.items()}
 
 
-def _block(given: dict[str, Any]) -> BlockFacts:
+def _block(given: dict[str, Any]) -> SurveyedBlock:
     channels, height, width = (int(side) for side in given["shape"])
     if min(channels, height, width) < 1:
         raise KeyError("shape")
-    return BlockFacts(
+    return SurveyedBlock(
         name=str(given["name"]),
         stage=int(given["stage"]),
         shortcut=str(given["shortcut"]),

@@ -10,7 +10,7 @@ from resnet_viz.analyses.survey.peaks import Peaks
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class SurveyPart:
     """Some images in a row: what they are, what the network predicts, and the measures of every block.
 
     `names` are unique in a survey; `classes` are the images' own classes ("" where nothing tells them) and `class_indices` the
@@ -45,7 +45,7 @@ class SurveyedPart:
     """A part together with its manifest: what one run hands over."""
 
     manifest_json: str
-    part: Part
+    part: SurveyPart
 
     @property
     def nbytes(self) -> int:

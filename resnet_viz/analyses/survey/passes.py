@@ -12,7 +12,7 @@ from resnet_viz.analyses.activations import Array
 from resnet_viz.analyses.capture import Tape, capture
 from resnet_viz.analyses.inspection import fork_gradients
 from resnet_viz.analyses.measures import block_multiply_adds
-from resnet_viz.analyses.survey.manifest import BlockFacts
+from resnet_viz.analyses.survey.manifest import SurveyedBlock
 from resnet_viz.analyses.survey.measuring import measure_batch
 from resnet_viz.analyses.survey.peaks import PeakKeeper
 from resnet_viz.nets.costs import count_parameters
@@ -46,7 +46,7 @@ def run_pass(net: Net, twin: nn.Module, x: Tensor, keeper: PeakKeeper | None, po
     return Passed(best.cpu().numpy(), chosen.float().cpu().numpy(), shares.cpu().numpy(), measure_batch(tapes, gradients))
 
 
-def block_facts(net: Net, size: tuple[int, int]) -> tuple[BlockFacts, ...]:
+def block_facts(net: Net, size: tuple[int, int]) -> tuple[SurveyedBlock, ...]:
     """Find what is the same for every image of this size in pixels, (height, width), with one forward pass."""
     twin = net.twin()
     with capture(twin) as tapes, torch.inference_mode():
@@ -54,7 +54,7 @@ def block_facts(net: Net, size: tuple[int, int]) -> tuple[BlockFacts, ...]:
     return tuple(_facts(tape) for tape in tapes)
 
 
-def _facts(tape: Tape) -> BlockFacts:
+def _facts(tape: Tape) -> SurveyedBlock:
     channels, height, width = tape.output.shape[1:]
     shape = (int(channels), int(height), int(width))
-    return BlockFacts(tape.name, tape.stage, tape.shortcut, shape, count_parameters(tape.block), block_multiply_adds(tape))
+    return SurveyedBlock(tape.name, tape.stage, tape.shortcut, shape, count_parameters(tape.block), block_multiply_adds(tape))

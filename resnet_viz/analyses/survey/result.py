@@ -13,7 +13,7 @@ from resnet_viz.analyses.measures import MEANINGS
 from resnet_viz.analyses.survey import rows as in_rows
 from resnet_viz.analyses.survey.manifest import Manifest
 from resnet_viz.analyses.survey.measuring import CONSTANT, MEASURED
-from resnet_viz.analyses.survey.parts import Part
+from resnet_viz.analyses.survey.parts import SurveyPart
 from resnet_viz.analyses.survey.peaks import Peaks, merge
 from resnet_viz.analyses.survey.rows import FACTS, Rows
 
@@ -30,7 +30,7 @@ class Survey:
     peaks: Peaks
 
     @classmethod
-    def of_parts(cls, manifest: Manifest, parts: Sequence[Part]) -> "Survey":
+    def of_parts(cls, manifest: Manifest, parts: Sequence[SurveyPart]) -> "Survey":
         """Put parts together, in their order."""
         firsts = np.cumsum([0, *(len(part) for part in parts)])
         peaks = [(part.peaks, int(first)) for part, first in zip(parts, firsts, strict=False)]

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from resnet_viz.analyses.activations import Array
 from resnet_viz.analyses.survey.manifest import Manifest
 from resnet_viz.analyses.survey.measuring import MEASURED
-from resnet_viz.analyses.survey.parts import Part
+from resnet_viz.analyses.survey.parts import SurveyPart
 
 # One list a row, with a number for each block; null for an image that could not be used.
 LISTS = pa.list_(pa.float32())
@@ -34,7 +34,7 @@ FACTS = tuple(name for name in SCHEMA.names if name not in MEASURED)
 Rows: TypeAlias = pa.Table | Path
 
 
-def to_table(part: Part, manifest: Manifest) -> pa.Table:
+def to_table(part: SurveyPart, manifest: Manifest) -> pa.Table:
     """Return a part as a table; what is not known, or could not be measured, is null."""
     bad = part.predicted < 0
     unknown = bad | (part.class_indices < 0)

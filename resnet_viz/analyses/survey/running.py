@@ -20,10 +20,10 @@ from resnet_viz.analyses.survey.classes import Labels
 from resnet_viz.analyses.survey.errors import SurveyError
 from resnet_viz.analyses.survey.files import Unfinished
 from resnet_viz.analyses.survey.manifest import Manifest, describe
-from resnet_viz.analyses.survey.parts import Part, SurveyedPart
+from resnet_viz.analyses.survey.parts import SurveyedPart, SurveyPart
 from resnet_viz.analyses.survey.passes import block_facts
 from resnet_viz.analyses.survey.result import Survey
-from resnet_viz.analyses.survey.sources import Item, Opener, Source, source_of
+from resnet_viz.analyses.survey.sources import ImageSource, Item, Opener, source_of
 from resnet_viz.images import open_image
 from resnet_viz.nets.net import Net, pick_device
 
@@ -135,7 +135,7 @@ class Surveyor:
     batch_size: int | None
     strongest: int
 
-    def manifest(self, source: Source, first: Item) -> Manifest:
+    def manifest(self, source: ImageSource, first: Item) -> Manifest:
         """Describe the survey; the first image tells the size of the inputs where they are tensors."""
         side = self.net.preprocessing.crop
         x = self._ready(first).x
@@ -144,11 +144,11 @@ class Surveyor:
 
     def parts(
         self,
-        source: Source,
+        source: ImageSource,
         manifest: Manifest,
         on_progress: OnProgress | None = None,
         done: Iterable[tuple[str, bool]] = (),
-    ) -> Iterator[Part]:
+    ) -> Iterator[SurveyPart]:
         """Survey the images that are not `done`, and yield them part by part."""
         items = iter(source)
         skipped, bad = skip(items, done)

@@ -38,7 +38,7 @@ class Item:
     open: Callable[[], Content]
 
 
-class Source(Protocol):
+class ImageSource(Protocol):
     """Images in a fixed order; `title` says what they are, `count` how many, None where only reading them all tells."""
 
     @property
@@ -53,7 +53,7 @@ class Source(Protocol):
         """Yield them."""
 
 
-def source_of(images: Any, labels: Labels | None, classes: Sequence[str], opener: Opener = open_image) -> Source:  # noqa: ANN401 - see below
+def source_of(images: Any, labels: Labels | None, classes: Sequence[str], opener: Opener = open_image) -> ImageSource:  # noqa: ANN401 - see below
     """Recognise what somebody gives as images: a folder, an archive, one image, a list of any of these, a tensor or a data set.
 
     `labels` is one label for each image, or a mapping from folders' names to classes. SurveyError for what is none of these.
@@ -110,7 +110,7 @@ class ArchiveSource:
     names: ClassNames
     opener: Opener
     title: str
-    limits: archives.Limits | None = None
+    limits: archives.ArchiveLimits | None = None
 
     @property
     def count(self) -> int | None:
@@ -226,7 +226,7 @@ class ListSource:
         raise SurveyError(f"A {type(content).__name__} is no image: give paths, bytes, PIL images or tensors (3, H, W).")
 
 
-def _of_path(path: Path, labels: Sequence[Label] | None, names: ClassNames, opener: Opener) -> Source:
+def _of_path(path: Path, labels: Sequence[Label] | None, names: ClassNames, opener: Opener) -> ImageSource:
     if path.is_dir():
         if labels is not None:
             raise SurveyError(

@@ -39,7 +39,7 @@ def peak_photo(
         _frame(inside, WHITE, 4),
         _frame(inside, ATTRIBUTION, 2),
     ]
-    hidden = {"visible": False, "fixedrange": True}
+    hidden = {"visible": False}
     fig.update_layout(
         xaxis={**hidden, "range": [0, width]},
         yaxis={**hidden, "range": [height, 0]},

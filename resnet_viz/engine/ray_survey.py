@@ -113,12 +113,12 @@ def parts_on_ray(
     blocks = max(1, -(-len(rows) // images))
     found = (
         ray.data.from_items(rows, override_num_blocks=blocks)
-        .map(_read, num_cpus=0.1)
-        .map(_Decoding(surveyor), num_cpus=0.5)
+        .map(read, num_cpus=0.1)
+        .map(Decoding(surveyor), num_cpus=0.5)
         .map_batches(
-            _Passes,
+            Passes,
             batch_size=images,
-            fn_constructor_args=(ray.put(surveyor), manifest),
+            fn_constructor_args=(surveyor, manifest),
             compute=ray.data.ActorPoolStrategy(min_size=1, max_size=workers),
             num_cpus=0 if cluster.gpus else cluster.cpus,
             num_gpus=cluster.gpus or None,
@@ -136,7 +136,7 @@ def begin(address: str) -> None:
         ray.init(None if address == LOCAL else address, include_dashboard=False, logging_level=logging.WARNING)
 
 
-def _read(row: dict[str, Any]) -> dict[str, Any]:
+def read(row: dict[str, Any]) -> dict[str, Any]:
     """A file's bytes, at most one more than an image may have; none where it cannot be read, which decoding says."""
     try:
         with Path(row["path"]).open("rb") as file:
@@ -146,12 +146,13 @@ def _read(row: dict[str, Any]) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class _Decoding:
+class Decoding:
     """Bytes to the picture that the network sees, as numbers 0..255; or the sentence for an image that cannot be used."""
 
     surveyor: Surveyor
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Decode one row."""
         data, side = row.pop("data"), self.surveyor.net.preprocessing.crop
         try:
             seen = np.asarray(self.surveyor.net.preprocessing.seen(open_image(data)))
@@ -160,15 +161,15 @@ class _Decoding:
         return row | {"seen": seen, "sentence": ""}
 
 
-class _Passes:
+class Passes:
     """An actor that holds the network and makes each batch of pictures a part."""
 
-    def __init__(self, surveyor: Any, manifest: Manifest) -> None:  # noqa: ANN401 - a reference that Ray looks up
+    def __init__(self, surveyor: Surveyor, manifest: Manifest) -> None:
         torch.set_num_threads(max(1, int(os.environ.get("OMP_NUM_THREADS", "1"))))
-        self._surveyor: Surveyor = ray.get(surveyor)
-        self._manifest = manifest
+        self._surveyor, self._manifest = surveyor, manifest
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Make a batch of decoded rows a part, as one row."""
         builder = PartBuilder(self._surveyor.net, self._manifest)
         ready = (self._ready(batch, number) for number in range(len(batch["name"])))
         size = self._surveyor.pass_size(self._manifest)

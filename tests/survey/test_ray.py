@@ -1,6 +1,7 @@
 """A survey on Ray with two local workers: the same table, also where one of them is killed."""
 
 import os
+import pickle
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,20 +20,42 @@ from tests.survey.pictures import classes_of, folder_of, png, zip_of
 pytest.importorskip("ray.data")
 
 import ray
+from ray import cloudpickle
 
-from resnet_viz.engine.ray_survey import Cluster, parts_on_ray, survey_on_ray
+from resnet_viz.analyses.survey.parts import SurveyPart
+from resnet_viz.engine.ray_survey import Cluster, Decoding, Passes, parts_on_ray, read, survey_on_ray
+from resnet_viz.engine.wire import decode
 
 TWO = Cluster(workers=2, cpus=0.5)
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
     ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False, object_store_memory=200 * 10**6)
     yield
     ray.shutdown()
 
 
+def test_the_stages_one_after_the_other(make_cifar: Callable[..., Net], tmp_path: Path) -> None:
+    """What Ray does with them, in this process: each is pickled, rows become batches of arrays."""
+    net, folder = make_cifar("A"), folder_of(tmp_path, classes_of(5) | {"dog/bad.png": b"no image"})
+    source = source_of(folder, None, net.labels)
+    surveyor = Surveyor(net, 2, 9)
+    manifest = surveyor.manifest(source, next(iter(source)))
+    decoding: Decoding = pickle.loads(cloudpickle.dumps(Decoding(surveyor)))  # noqa: S301 - our own
+    passes: Passes = pickle.loads(cloudpickle.dumps(Passes(surveyor, manifest)))  # noqa: S301 - our own
+    rows = [
+        {"path": str(folder / item.name), "name": item.name, "class": item.label.name, "index": item.label.index}
+        for item in source
+    ]
+    decoded = [decoding(read(row)) for row in rows]
+    batch = {name: np.array([row[name] for row in decoded]) for name in decoded[0]}
+    part = decode(passes(batch)["part"][0], SurveyPart, 2**24)
+    assert_same(Survey.of_parts(manifest, [part]), survey(net, folder))
+
+
 @pytest.mark.timeout(900)
+@pytest.mark.usefixtures("cluster")
 def test_the_same_table_also_where_a_worker_is_killed(make_cifar: Callable[..., Net], tmp_path: Path) -> None:
     net, folder = make_cifar("A"), folder_of(tmp_path / "images", classes_of(30) | {"dog/bad.png": b"no image"})
     wanted = survey(net, folder)

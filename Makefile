@@ -17,7 +17,7 @@ export MALLOC_TRIM_THRESHOLD_ := 17179869184
 export MALLOC_MMAP_THRESHOLD_ := 17179869184
 export MALLOC_TOP_PAD_ := 268435456
 
-.PHONY: help run test test-unit test-lowest test-browser test-networks quality format serve bench screen load faults soak siege docs gpu gpu-train screenshots zoo zoo-check clean
+.PHONY: help run test test-unit test-lowest test-browser test-networks quality format serve bench screen walk load faults soak siege docs gpu gpu-train screenshots zoo zoo-check clean
 
 help: ## List all targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -66,6 +66,10 @@ bench: $(VENV)/.dev ## Compare with the bare pass and with other libraries; writ
 
 screen: $(VENV)/.dev ## Measure waiting times in a real browser; writes benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/screen.py
+
+walk: export OMP_NUM_THREADS := 1
+walk: $(VENV)/.dev ## Let thirty sessions walk through the app for three minutes; writes benchmarks/RESULTS.md
+	$(BIN)/python benchmarks/walk.py
 
 load: export OMP_NUM_THREADS := 1
 load: $(VENV)/.dev ## Simulate thirty people for two minutes on each engine; writes benchmarks/RESULTS.md

@@ -1,4 +1,4 @@
-"""The networks as pages know them: what a page must know of one, and which there are where jobs go."""
+"""The networks as pages know them: what a page needs to know about one, and which ones the engine has."""
 
 from dataclasses import dataclass
 
@@ -10,10 +10,10 @@ from resnet_viz.engine.jobs import Engine, EngineError
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """A network as pages know it: the network itself is where the engine is.
+    """A network as pages know it; the network itself is in the engine.
 
-    `preprocessing` says which part of a photo it sees, `field` is the selection's field that names it, `own` the session's own
-    checkpoint.
+    `preprocessing` says which part of a photo it receives, `field` is the selection's field that names it, `own` the session's
+    own checkpoint.
     """
 
     model: str
@@ -26,7 +26,7 @@ class Subject:
 
 
 def known_to(engine: Engine) -> dict[str, rv.ModelInfo]:
-    """The catalogue by name, with the weights that an engine has; while it is away, what is here is the best guess."""
+    """The catalogue by name, with the weights that an engine has, or this machine's while the engine is unreachable."""
     try:
         found = engine.models()
     except EngineError:
@@ -42,9 +42,9 @@ def plain_twin(model: str) -> str:
 
 
 def can_download(info: rv.ModelInfo | None) -> bool:
-    """Whether the weights of a network can be brought from the web to where jobs go.
+    """Whether the weights of a network can be downloaded to where the engine runs.
 
-    They come to this machine, which is no use to an engine on another one, unless both have one folder.
+    They are downloaded to this machine, which does not help an engine on another one unless both share a folder.
     """
     shared = not settings().engine or settings().shared_weights
     return shared and info is not None and info.source == "official"
@@ -53,7 +53,13 @@ def can_download(info: rv.ModelInfo | None) -> bool:
 def why_missing(info: rv.ModelInfo) -> str:
     """Say why a network of the catalogue cannot be used with its trained weights, and what to do instead."""
     if info.source != "official":
-        return f"No trained weights of {info.title} are shipped with this copy: take another one, or look at random weights."
+        return (
+            f"This copy does not include trained weights of {info.title}. Choose another network, or open it with random "
+            f"weights."
+        )
     if not can_download(info):
-        return f"The engine does not have the weights of {info.title}: ask whoever runs it for them, or look at random weights."
+        return (
+            f"The engine does not have the weights of {info.title}. Ask its administrator to add them, or open it with "
+            f"random weights."
+        )
     return f"The weights of {info.title} are not on this machine yet."

@@ -1,4 +1,4 @@
-"""The checkpoints that people bring along: private to their session, bounded in memory, and gone when the session ends."""
+"""The checkpoints that people upload: private to their browser, bounded in memory, and deleted with its last session."""
 
 import threading
 from collections.abc import Sequence
@@ -9,31 +9,32 @@ from weakref import WeakSet
 import resnet_viz as rv
 from app import middleware, parsers, sessions
 from resnet_viz.nets.checkpoints.loading import Checkpoint, read_checkpoint
-from resnet_viz.nets.checkpoints.wiring import Wiring
 from resnet_viz.nets.costs import count_parameters
 from resnet_viz.nets.memory import check_memory
+from resnet_viz.nets.net import Head
 from resnet_viz.nets.preprocessing import Preprocessing
 
 MOST_PER_SESSION = 2
 MOST_BYTES = 2 * 2**30
+FULL = "This server's memory for checkpoints is full. Try again later, or run ResNet Viz on your own machine."
 
 
 @dataclass(frozen=True)
 class Own:
-    """A checkpoint of this session, the name of its file, and the network it was made into by a wiring.
+    """A checkpoint of this session, the name of its file, and the architecture that it was read as.
 
-    `revision` tells it from every other network that a session made, also of the same file.
+    `revision` distinguishes it from every other network of the session, also of the same file.
     """
 
     checkpoint: Checkpoint
     file: str
-    wiring: Wiring
+    architecture: str
     net: rv.Net
     revision: str
 
     @property
     def info(self) -> rv.ModelInfo:
-        """Its row of the catalogue."""
+        """Its row in the catalogue."""
         layout, blocks = self.checkpoint.layout, self.net.blocks
         kinds = {block.shortcut_kind for block in blocks.values()} - {"identity"}
         return rv.ModelInfo(
@@ -51,25 +52,98 @@ class Own:
         )
 
 
-# Those that are held, and those that somebody still works with after they were let go of, so that all stay within bounds.
+@dataclass(frozen=True)
+class Pending:
+    """A file of this session that several networks fit: why a choice is needed, and what there is to choose.
+
+    `checkpoint` is None where the choice is between several networks in the file, which is then read again.
+    """
+
+    file: str
+    data: bytes
+    checkpoint: Checkpoint | None
+    sentence: str
+    candidates: tuple[str, ...]
+
+
+# The checkpoints that are held, and those still in use after they were released, so that the bounds cover all of them.
 _alive: WeakSet[Checkpoint] = WeakSet()
 _adding = threading.Lock()
 _revisions = count()
 _held: dict[str, dict[str, Own]] = {}
+_pending: dict[str, Pending] = {}
+_browsers: dict[str, str] = {}
 
 
 def own() -> dict[str, Own]:
-    """This session's checkpoints by name, the newest last."""
-    return _held.setdefault(sessions.name(), {})
+    """This session's checkpoints by name, the newest last.
 
-
-def add(data: bytes, file: str) -> str:
-    """Take a checkpoint in, at the cost of the session's oldest; returns its name.
-
-    rv.CheckpointError with a sentence for what is none, and where the server has no room.
+    A reload of the page starts a new session: it gets the checkpoints that an earlier session of the same browser still holds.
     """
-    checkpoint = read_checkpoint(data, extractor=parsers.parsers().extract)
-    net = replace(checkpoint.net(), title=f"Your {checkpoint.layout.title}")
+    session = sessions.name()
+    if session not in _held:
+        browser = sessions.browser()
+        _held[session] = _of_browser(browser)
+        _browsers[session] = browser
+    return _held[session]
+
+
+def pending() -> Pending | None:
+    """Return this session's file that waits for a choice."""
+    return _pending.get(sessions.name())
+
+
+def add(data: bytes, file: str, part: str | None = None) -> str:
+    """Add a checkpoint, which may remove the session's oldest; returns its name.
+
+    rv.CheckpointError with a sentence for an invalid file, and if the server has no room. If several networks fit, its
+    `candidates` are those, and the file waits in `pending` until `choose` is called.
+    """
+    _pending.pop(sessions.name(), None)
+    try:
+        checkpoint = read_checkpoint(data, part, extractor=parsers.parsers().extract)
+    except rv.CheckpointError as error:
+        if part is None:
+            _wait(Pending(file, data, None, str(error), error.candidates))
+        raise
+    try:
+        return _take_in(checkpoint, file, None)
+    except rv.CheckpointError as error:
+        _wait(Pending(file, b"", checkpoint, str(error), error.candidates))
+        raise
+
+
+def choose(candidate: str) -> str:
+    """Take the file that waits in as one of its candidates; returns its name. rv.CheckpointError as `add`."""
+    waiting = _pending[sessions.name()]
+    if waiting.checkpoint is None:
+        return add(waiting.data, waiting.file, candidate)
+    name = _take_in(waiting.checkpoint, waiting.file, candidate)
+    cancel()
+    return name
+
+
+def cancel() -> None:
+    """Let go of the file that waits for a choice."""
+    _pending.pop(sessions.name(), None)
+
+
+def _wait(waiting: Pending) -> None:
+    if not waiting.candidates:
+        return
+    with _adding:
+        others = sum(_weight(other) for session, other in _pending.items() if session != sessions.name())
+        if others + _weight(waiting) + sum(other.nbytes for other in _alive) > MOST_BYTES:
+            raise rv.CheckpointError(FULL)
+        _pending[sessions.name()] = waiting
+
+
+def _weight(waiting: Pending) -> int:
+    return len(waiting.data) + (waiting.checkpoint.nbytes if waiting.checkpoint else 0)
+
+
+def _take_in(checkpoint: Checkpoint, file: str, architecture: str | None) -> str:
+    net = checkpoint.net(architecture=architecture)
     check_memory(net)
     held = own()
     oldest = next(iter(held)) if len(held) >= MOST_PER_SESSION else ""
@@ -77,27 +151,35 @@ def add(data: bytes, file: str) -> str:
     with _adding:
         freed = held[making_room].checkpoint.nbytes if making_room else 0
         if sum(other.nbytes for other in _alive) - freed + checkpoint.nbytes > MOST_BYTES:
-            raise rv.CheckpointError(
-                "This server holds as many checkpoints as it has room for: try again when somebody has finished, or start"
-                " ResNet Viz on a machine of your own."
-            )
+            raise rv.CheckpointError(FULL)
         held.pop(making_room, None)
         _alive.add(checkpoint)
-    held[checkpoint.name] = Own(checkpoint, middleware.safe_name(file), checkpoint.wiring, net, _revision())
+    read_as = architecture or checkpoint.layout.name(checkpoint.decide().chosen)
+    titled = replace(net, title=f"Your {checkpoint.layout.title}")
+    held[checkpoint.name] = Own(checkpoint, middleware.safe_name(file), read_as, titled, _revision())
     return checkpoint.name
 
 
-def configure(name: str, labels: Sequence[str], preprocessing: Preprocessing, wiring: Wiring) -> None:
-    """Make the network anew; rv.CheckpointError for the wrong number of labels, or too large a crop, which changes nothing."""
+def configure(
+    name: str, labels: Sequence[str], preprocessing: Preprocessing, architecture: str, head: Head = "softmax"
+) -> None:
+    """Rebuild the network; rv.CheckpointError for the wrong number of labels or too large a crop, which changes nothing."""
     before = own()[name]
-    chosen = None if wiring == before.checkpoint.wiring else wiring
-    net = before.checkpoint.net(labels, preprocessing=preprocessing, wiring=chosen)
+    net = before.checkpoint.net(labels, preprocessing=preprocessing, architecture=architecture)
     check_memory(net)
-    own()[name] = replace(before, wiring=wiring, net=replace(net, title=before.net.title), revision=_revision())
+    titled = replace(net, title=before.net.title, head=head)
+    if architecture == before.architecture:
+        # What was decided, and how clearly, stays true of it.
+        titled = replace(titled, weights=before.net.weights)
+    own()[name] = replace(before, architecture=architecture, net=titled, revision=_revision())
 
 
 def forget(name: str) -> None:
-    """Let go of a checkpoint."""
+    """Remove a checkpoint, also from earlier sessions of the same browser, which a reload would take it from again."""
+    browser = sessions.browser()
+    for session, other in list(_browsers.items()):
+        if browser and other == browser:
+            _held.get(session, {}).pop(name, None)
     own().pop(name, None)
 
 
@@ -105,8 +187,17 @@ def _revision() -> str:
     return f"{sessions.name()} {next(_revisions)}"
 
 
+def _of_browser(browser: str) -> dict[str, Own]:
+    """Return the checkpoints of the latest session of a browser, as networks of the current session."""
+    theirs = [session for session, other in list(_browsers.items()) if browser and other == browser and _held.get(session)]
+    found = dict(_held[theirs[-1]]) if theirs else {}
+    return {name: replace(each, revision=_revision()) for name, each in found.items()}
+
+
 def _leave(session: str) -> None:
     _held.pop(session, None)
+    _pending.pop(session, None)
+    _browsers.pop(session, None)
 
 
 sessions.at_end(_leave)

@@ -2,15 +2,16 @@
 
 import streamlit as st
 
-XSRF_COOKIE = "_streamlit_xsrf"
+from app.settings import XSRF_COOKIE
+
 WITHHELD = (
-    "Files cannot be uploaded here: your browser does not send this server's cookies, because the app is shown inside another"
-    " site or because cookies are blocked. Open the app in a tab of its own and upload your file there."
+    "Files cannot be uploaded here: your browser does not send this server's cookies, because the app is shown inside "
+    "another site or because cookies are blocked. Open the app in a new tab and upload your file there."
 )
 
 
 def takes_uploads() -> bool:
-    """Whether an upload from this page can succeed; where it cannot, say why, and offer the way out."""
+    """Whether an upload from this page can succeed; if not, say why, and offer a way out."""
     from_browser = "User-Agent" in st.context.headers
     if not from_browser or not st.get_option("server.enableXsrfProtection") or XSRF_COOKIE in st.context.cookies:
         return True

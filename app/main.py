@@ -1,6 +1,6 @@
 """ResNet Viz: `streamlit run app/main.py`.
 
-Streamlit imports this file once, for the server and its middleware, and runs it anew for every view.
+Streamlit imports this file once, for the server and its middleware, and runs it again for every view.
 """
 
 import streamlit as st

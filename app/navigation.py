@@ -1,4 +1,4 @@
-"""The frame around every view: page, style, navigation, and the door to sign in where there is one."""
+"""The frame around every view: page settings, style, navigation, and the sign-in page if sign-in is configured."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from app.views import attribution, compare, gradients, inspect, learn, model, qu
 
 
 def draw() -> None:
-    """One view, by its address."""
+    """One view, selected by its address."""
     pages = [
         st.Page(inspect.page, title="Inspect", url_path="inspect", default=True),
         st.Page(gradients.page, title="Gradients", url_path="gradients"),

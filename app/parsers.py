@@ -1,4 +1,4 @@
-"""Where uploads are parsed: not in this process, so that no file can stop it for everybody."""
+"""Uploads are parsed in other processes, so that no file can stop this one for everybody."""
 
 import streamlit as st
 from PIL import Image
@@ -13,5 +13,5 @@ def parsers() -> ParsingPool:
 
 
 def open_image(data: bytes) -> Image.Image:
-    """Open an image that somebody sent; rv.ImageError with a sentence where it is none. Not to be changed: others share it."""
+    """Open an uploaded image; rv.ImageError with a sentence if it is none. Do not modify the image: others share it."""
     return parsers().open_image(data)

@@ -1,4 +1,4 @@
-"""A photo as pages show it, encoded once: the original in small, and what lies under maps with the photo's own pixels."""
+"""A photo as pages show it, encoded once: a small original, and the background of maps with the photo's own pixels."""
 
 from dataclasses import dataclass
 
@@ -7,15 +7,15 @@ from PIL import Image, ImageOps
 import resnet_viz as rv
 from app import parsers
 from resnet_viz.figures.attribution.backdrop import Backdrop
-from resnet_viz.figures.pictures import data_url
+from resnet_viz.figures.data_urls import data_url
 
-# Twice what is shown of them: screens have up to two pixels for each of a page's.
+# Twice the size at which they are shown: screens have up to two pixels for each CSS pixel.
 THUMBNAIL, ORIGINAL, SMALL = 112, 600, 448
 
 
 @dataclass(frozen=True)
 class Preview:
-    """The original: its size in pixels, (width, height), and its pictures as addresses that carry their bytes."""
+    """The original: its size in pixels, (width, height), and its images as data URLs."""
 
     size: tuple[int, int]
     original: str
@@ -23,7 +23,7 @@ class Preview:
 
     @classmethod
     def of(cls, data: bytes) -> "Preview":
-        """Make it of a file; rv.ImageError with a sentence where that is no image."""
+        """Make it from a file; rv.ImageError with a sentence if that is not an image."""
         image = parsers.open_image(data)
         small = image.copy()
         small.thumbnail((ORIGINAL, ORIGINAL))
@@ -37,7 +37,7 @@ class Preview:
 
 @dataclass(frozen=True)
 class Ground:
-    """What the network saw of a photo: in grey, large and small, and in colour as an address that carries its bytes."""
+    """The network's crop of a photo: in grey, large and small, and in colour as a data URL."""
 
     large: Backdrop
     small: Backdrop
@@ -45,7 +45,7 @@ class Ground:
 
     @classmethod
     def of(cls, data: bytes, preprocessing: rv.Preprocessing) -> "Ground":
-        """Make it of a file; rv.ImageError with a sentence where that is no image."""
+        """Make it from a file; rv.ImageError with a sentence if that is not an image."""
         sharp = preprocessing.sharp(parsers.open_image(data))
         small = sharp if sharp.width <= SMALL else sharp.resize((SMALL, SMALL), Image.Resampling.BOX)
         return cls(Backdrop.of(sharp), Backdrop.of(small), data_url(sharp, "JPEG"))
@@ -57,6 +57,6 @@ class Ground:
 
 
 def _thumbnail(image: Image.Image) -> str:
-    """The middle of a picture; one with fewer pixels than that keeps its own, which the browser enlarges."""
+    """The middle of an image; one with fewer pixels keeps its own size, and the browser enlarges it."""
     side = min(THUMBNAIL, *image.size)
-    return data_url(ImageOps.fit(image, (side, side)), "PNG" if side < THUMBNAIL / 2 else "JPEG")
+    return data_url(ImageOps.fit(image, (side, side)), "PNG" if side < THUMBNAIL / 2 else "WEBP")

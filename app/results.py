@@ -1,19 +1,21 @@
 """Selection -> result: the only file with Streamlit's caches, all of them bounded, and the way from a page to the engine.
 
-What is cached is made elsewhere: `samples`, `pictures`, `uploads`, `catalogue`.
+What is cached is created elsewhere: `samples`, `pictures`, `uploads`, `catalogue`.
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from typing import TypeVar, cast
 
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 import resnet_viz as rv
 from app import catalogue, checkpoints, middleware, parsers, sessions
 from app.catalogue import Subject
+from app.charts import Chart, Charts
 from app.pictures import Ground, Preview
 from app.samples import Sample, read_samples
 from app.settings import settings
@@ -27,17 +29,19 @@ from resnet_viz.images import digest
 from resnet_viz.lessons import super_resolution_training
 from resnet_viz.nets.architecture import Part, architecture
 from resnet_viz.nets.curves import read_curves
+from resnet_viz.nets.receptive_field import CellCentres
+from resnet_viz.nets.receptive_field import cell_centres as centres_of
 from resnet_viz.nets.zoo import blueprint
 from resnet_viz.settings import EngineSettings
 
-Shown = TypeVar("Shown", Preview, Ground)
+Encoded = TypeVar("Encoded", Preview, Ground)
 
 PICTURES_BYTES, PICTURES_SHARE = 64 * 2**20, 8 * 2**20
 MOST_OWN_PICTURES = 12
 
 
 def session() -> str:
-    """The name of the session that asks, which has ended some time after its browser has gone."""
+    """The name of the current session, which ends some time after its browser has gone."""
     sessions.present(name := _connected(sessions.name()))
     return name
 
@@ -50,17 +54,17 @@ def samples() -> dict[str, Sample]:
 
 @st.cache_data(show_spinner=False)
 def sample_thumbnails() -> str:
-    """A style sheet that gives each sample's button its picture, in every gallery."""
+    """A style sheet that gives each sample's button its image, in every gallery."""
     return "\n".join(_button_picture(sample.id, Preview.of(sample.data)) for sample in samples().values())
 
 
 def own_thumbnails(names: Sequence[str]) -> str:
-    """The same for pictures of the person's own."""
+    """The same for the person's own images."""
     return "\n".join(_button_picture(name, preview(name)) for name in names)
 
 
 def own_pictures(shown: str = "") -> list[str]:
-    """The uploads of this session that are still here, and the picture `shown` if a link brought it; the latest first."""
+    """The uploads of this session that are still held, and the image `shown` if a link opened it; the latest first."""
     names: list[str] = st.session_state.setdefault("own_pictures", [])
     if shown and shown not in samples() and shown not in names:
         names.insert(0, shown)
@@ -68,15 +72,31 @@ def own_pictures(shown: str = "") -> list[str]:
 
 
 def preview(image: str) -> Preview:
-    """A sample (by id) or upload (by SHA-256) in small, with its size; MissingImageError where it is not here."""
+    """A sample (by id) or upload (by SHA-256) as a thumbnail, with its size; MissingImageError if it is not held."""
     data, sha256 = _picture(image)
     return _shown(image, sha256, lambda: Preview.of(data))
 
 
 def ground(image: str, asked: Subject) -> Ground:
-    """What a network sees of a picture, to lie under maps; MissingImageError where it is not here."""
+    """A network's crop of an image, as the background of maps; MissingImageError if it is not held."""
     data, sha256 = _picture(image)
     return _shown(image, f"{sha256} {asked.preprocessing}", lambda: Ground.of(data, asked.preprocessing))
+
+
+def chart(asked: Subject, image: str, what: Hashable, make: Callable[[], go.Figure]) -> Chart:
+    """A figure about a network and a picture, made once; `what` must tell it from every other one of the two.
+
+    The same weights and pixels always give the same result, so that nothing of the result itself has to be compared.
+    """
+    owner = EVERYBODY if image in samples() and asked.own is None else session()
+    return _charts().get((identity(asked, image), what), make, owner)
+
+
+def identity(asked: Subject, image: str) -> str:
+    """Tell one network and picture from every other, by the weights and the pixels that they are."""
+    _, sha256 = _picture(image)
+    revision = asked.own.revision if asked.own else ""
+    return f"{asked.model} {revision} {asked.trained} {asked.preprocessing} {sha256}"
 
 
 def models() -> dict[str, rv.ModelInfo]:
@@ -86,9 +106,9 @@ def models() -> dict[str, rv.ModelInfo]:
 
 
 def subject(name: str, *, trained: bool = True, field: str = "model", framing: str = "") -> Subject:
-    """What a page must know of a network; rv.WeightsError with a sentence where its weights are not here.
+    """What a page must know about a network; rv.WeightsError with a sentence if its weights are not available.
 
-    Official weights are not fetched here, where a page waits for them: see `downloads`.
+    Official weights are not downloaded here, where a page would wait for them: see `downloads`.
     """
     info, own = models()[name], checkpoints.own().get(name)
     if trained and not info.here:
@@ -98,8 +118,14 @@ def subject(name: str, *, trained: bool = True, field: str = "model", framing: s
     return Subject(name, info.title, net.labels, trained, preprocessing, field, own)
 
 
+def cell_centres(asked: Subject, side: int, cells: int) -> CellCentres:
+    """Where the cells of a map look at, in an input of `side` pixels."""
+    net = asked.own.net if asked.own else _blueprint(asked.model)
+    return centres_of(net.module, side, cells)
+
+
 def can_fetch(name: str) -> bool:
-    """Whether the weights of a network can be brought from the web to where jobs go."""
+    """Whether the weights of a network can be downloaded to where the engine runs."""
     return catalogue.can_download(models().get(name))
 
 
@@ -110,12 +136,12 @@ def block_names(asked: Subject) -> tuple[str, ...]:
 
 @st.cache_resource(show_spinner=False)
 def downloads() -> Downloads:
-    """Official weights on their way here, shared by everybody on this server."""
+    """The downloads of official weights, shared by everybody on this server."""
     return Downloads()
 
 
 def parts(name: str) -> tuple[Part, ...]:
-    """What a network is made of, from stem to head; the weights of one of the catalogue need not be here."""
+    """The architecture of a network, from stem to head; the weights of a catalogue network are not needed."""
     mine = checkpoints.own().get(name)
     return architecture(mine.net) if mine else _parts(name)
 
@@ -127,7 +153,7 @@ def curves() -> dict[str, pd.DataFrame]:
 
 
 def add_upload(data: bytes) -> str:
-    """Check an uploaded picture and keep its bytes; returns its SHA-256, raises rv.ImageError with a sentence."""
+    """Check an uploaded image and keep its bytes; returns its SHA-256, raises rv.ImageError with a sentence."""
     name = _uploads().add(data, session())
     names: list[str] = st.session_state.setdefault("own_pictures", [])
     st.session_state["own_pictures"] = [name, *(each for each in names if each != name)]
@@ -135,9 +161,9 @@ def add_upload(data: bytes) -> str:
 
 
 def submit(asked: Subject, kind: str, image: str, target: int | None, view: str = "", **options: Option) -> Ticket:
-    """Ask the engine about a sample (by id) or an upload (by SHA-256); what is not an option of the kind gets a sentence later.
+    """Submit a job about a sample (by id) or an upload (by SHA-256); an invalid option gets its sentence later.
 
-    Raises MissingImageError when the picture is not here, EngineError or middleware.TooOftenError where the job is not taken.
+    Raises MissingImageError if the image is not held, EngineError or middleware.TooOftenError if the job is not accepted.
     """
     data, sha256 = _picture(image)
     job = Job(
@@ -153,7 +179,7 @@ def submit(asked: Subject, kind: str, image: str, target: int | None, view: str 
         public=image in samples(),
     )
     if asked.own:
-        # Somebody's own network is nowhere but here.
+        # A session's own network exists only in this process.
         return _admitted(local_engine().submit(job, session(), view, asked.own.net))
     return _admitted(engine().submit(job, session(), view))
 
@@ -212,20 +238,20 @@ def own_surveys() -> Surveys:
 
 
 def practise(kind: str, view: str = "", **options: Option) -> Ticket:
-    """Ask for an experiment of a lesson that makes its own networks and signals; nobody's inspection waits for it."""
+    """Submit an experiment of a lesson that builds its own networks and signals; it does not delay inspections."""
     job = Job(kind, model="", image="", options=tuple(sorted(options.items())), public=True)
     return _admitted(_workshop().submit(job, session(), view))
 
 
 @st.cache_resource(show_spinner=False)
 def prepare_lessons() -> None:
-    """Have the slow imports of lessons done while nobody waits for them yet."""
+    """Do the slow imports of lessons before anybody waits for them."""
     threading.Thread(target=super_resolution_training.prepare, daemon=True).start()
 
 
 @st.cache_resource(show_spinner=False)
 def engine() -> Engine:
-    """Where jobs go: to the engine that RESNET_VIZ_ENGINE names, or into this process."""
+    """The engine for all jobs: the one at RESNET_VIZ_ENGINE, or one in this process."""
     if not settings().engine:
         return local_engine()
     from resnet_viz.engine.remote import RemoteEngine  # noqa: PLC0415 - its library is the extra "remote"
@@ -240,7 +266,7 @@ def local_engine() -> LocalEngine:
 
 
 def _admitted(ticket: Ticket) -> Ticket:
-    """Count what has to be computed; what is there already costs nothing."""
+    """Count jobs that have to be computed; results that are already there do not count."""
     if not ticket.finished:
         try:
             middleware.admit("computation")
@@ -257,12 +283,12 @@ def _workshop() -> LocalEngine:
 
 @st.cache_resource(show_spinner=False, scope="session", on_release=sessions.gone)
 def _connected(name: str) -> str:
-    """Kept by Streamlit as long as the session's browser is there."""
+    """Kept by Streamlit as long as the session's browser is connected."""
     return name
 
 
 def _picture(image: str) -> tuple[bytes, str]:
-    """Return the bytes and their SHA-256, which is an upload's name already."""
+    """Return the bytes and their SHA-256, which for an upload is its name."""
     if image in samples():
         return samples()[image].data, samples()[image].digest
     return _uploads().get(image, session()), image
@@ -270,7 +296,7 @@ def _picture(image: str) -> tuple[bytes, str]:
 
 @st.cache_data(show_spinner=False, ttl=60)
 def _catalogue(here: tuple[str, ...]) -> dict[str, rv.ModelInfo]:  # noqa: ARG001 - other weights here, another catalogue
-    """Looked up again each minute, and when weights come or go here; those count that are where jobs go."""
+    """Refreshed each minute, and when weights on this machine change; the engine's weights count."""
     return catalogue.known_to(engine())
 
 
@@ -294,14 +320,19 @@ def _pictures() -> Store[Preview | Ground]:
     return Store(PICTURES_BYTES, lambda picture: picture.nbytes, PICTURES_SHARE)
 
 
-def _shown(image: str, key: str, make: Callable[[], Shown]) -> Shown:
-    """A picture that is made once; an upload's is forgotten with its session."""
+@st.cache_resource(show_spinner=False)
+def _charts() -> Charts:
+    return Charts()
+
+
+def _shown(image: str, key: str, make: Callable[[], Encoded]) -> Encoded:
+    """An image that is encoded once; an upload's is removed with its session."""
     owner = EVERYBODY if image in samples() else session()
     found = _pictures().get(key, owner)
     if found is None:
         found = make()
         _pictures().put(key, found, owner)
-    return cast("Shown", found)
+    return cast("Encoded", found)
 
 
 def _button_picture(name: str, picture: Preview) -> str:
@@ -310,10 +341,11 @@ def _button_picture(name: str, picture: Preview) -> str:
 
 
 def _forget(session: str) -> None:
-    """Drop what only a session that has ended had."""
+    """Remove what only an ended session used."""
     _uploads().forget(session)
     own_surveys().forget(session)
     _pictures().forget(session)
+    _charts().forget(session)
     for each in {id(each): each for each in (engine(), local_engine(), _workshop())}.values():
         each.leave(session)
 

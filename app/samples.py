@@ -9,7 +9,7 @@ from resnet_viz.images import digest
 
 @dataclass(frozen=True)
 class Sample:
-    """An image that ships with the app; `label` is its class, None where no network of ours has one; `digest` its SHA-256."""
+    """An image that ships with the app; `label` is its class, None if no shipped network has it; `digest` its SHA-256."""
 
     id: str
     title: str

@@ -1,4 +1,4 @@
-"""Who asks: a name for each session, and what is done some time after its browser has gone for good."""
+"""Sessions: a name for each, and what happens some time after its browser has gone."""
 
 import threading
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import streamlit as st
 
-from app.settings import settings
+from app.settings import XSRF_COOKIE, settings
 
 Farewell = Callable[[str], None]
 
@@ -16,9 +16,14 @@ _lock = threading.Lock()
 
 
 def name() -> str:
-    """The session's name, which nobody else has, and which stays when the browser comes back in time."""
+    """The session's name, which is unique, and which stays the same if the browser comes back in time."""
     found: str = st.session_state.setdefault("session", uuid4().hex)
     return found
+
+
+def browser() -> str:
+    """What is the same in all sessions of one browser, and known to it alone; empty without cookies."""
+    return st.context.cookies.get(XSRF_COOKIE, "")
 
 
 def at_end(farewell: Farewell) -> None:
@@ -27,7 +32,7 @@ def at_end(farewell: Farewell) -> None:
 
 
 def present(session: str) -> None:
-    """Note that a session's browser is there, or there again."""
+    """Note that a session's browser is connected, possibly again."""
     with _lock:
         timer = _leaving.pop(session, None)
     if timer is not None:
@@ -35,7 +40,7 @@ def present(session: str) -> None:
 
 
 def gone(session: str) -> None:
-    """Note that a session's browser has gone: unless it comes back in time, the session ends."""
+    """Note that a session's browser has disconnected; the session ends unless it comes back in time."""
     present(session)
     timer = threading.Timer(settings().session_grace_s, _end, (session,))
     timer.daemon = True

@@ -1,4 +1,4 @@
-"""What whoever runs the app can set, from the environment: who may come in, how much a person may ask for, where jobs go.
+"""The settings of whoever runs the app, from the environment: access, limits per person, and the engine.
 
 `docs/operating.md` explains each. The variables of the library and the engine are in `resnet_viz/settings.py`.
 """
@@ -20,9 +20,12 @@ from resnet_viz.settings import (
     web_address,
 )
 
+# What Streamlit names the cookie that shows an upload to come from its own page.
+XSRF_COOKIE = "_streamlit_xsrf"
+
 
 def _split(text: object) -> object:
-    """Names and addresses stand between commas or spaces; capital letters and a closing dot make no difference."""
+    """Names and addresses are separated by commas or spaces; capital letters and a final dot make no difference."""
     if not isinstance(text, str):
         return text
     return tuple(part.lower().rstrip(".") for part in text.replace(",", " ").split())
@@ -32,40 +35,42 @@ Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
 
 class AppSettings(EnvironmentSettings):
-    """The settings of the app; limits of 0 are none."""
+    """The settings of the app; a limit of 0 means no limit."""
 
     allowed_hosts: Names = setting(
         (),
         "names that the server answers to, such as `viz.school.example, *.lab.example`; `*` is any",
         "the names of a local network",
     )
-    class_code: str = setting("", "the code of a class", "no code is asked for")
+    class_code: str = setting("", "the code of a class", "no code is required")
     code_tries_per_minute: int = setting(
-        20, "wrong codes from one address; ten times that from all of them; more have to wait", ge=0
+        20, "wrong codes per minute from one address, and ten times as many from all; further ones have to wait", ge=0
     )
     sign_in_emails: Names = setting(
         (),
         "addresses and domains that may sign in, such as `@school.example, anna@home.example`",
-        "everybody whom the provider knows",
+        "everybody with an account at the provider",
     )
-    uploads_per_minute: int = setting(30, "files from one session; 0 is no limit", ge=0)
-    computations_per_minute: int = setting(240, "computations that one session starts; 0 is no limit", ge=0)
+    uploads_per_minute: int = setting(30, "files per minute from one session; 0 is no limit", ge=0)
+    computations_per_minute: int = setting(240, "computations per minute that one session starts; 0 is no limit", ge=0)
     uploads_mb: int = setting(
         1024, "memory for all uploads while they arrive and until they are read, in MB; a session gets half", ge=0
     )
     frame_sites: Names = setting(
-        (), "sites that may show the app inside a page of theirs, such as `https://moodle.school.example`", "none"
+        (), "sites that may embed the app in their pages, such as `https://moodle.school.example`", "none"
     )
     session_grace_s: float = setting(
-        120.0, "seconds for which a session is kept whose browser has gone, in case it comes back", "120", ge=0
+        120.0, "seconds that a session is kept after its browser has gone, in case it comes back", "120", ge=0
     )
     metrics: bool = setting(False, "1 shows Streamlit's metrics at `/_stcore/metrics`", "they are not shown")  # noqa: FBT003
-    engine: str = setting("", "address of an engine on Ray Serve, such as `http://engine:8000`", "the app computes itself")
-    token: str = setting("", "what the app shows that engine; the same in both", "nothing is shown")
+    engine: str = setting(
+        "", "address of an engine on Ray Serve, such as `http://engine:8000`", "the app computes everything itself"
+    )
+    token: str = setting("", "shared secret of the app and that engine; the same in both", "no secret")
     shared_weights: bool = setting(
         False,  # noqa: FBT003
-        "1 says that the app and that engine have one folder of official weights, so that the app may download them",
-        "they have folders of their own",
+        "1 if the app and that engine share the folder of official weights, so that the app may download them",
+        "they have separate folders",
     )
 
     @field_validator("frame_sites")
@@ -88,16 +93,16 @@ class AppSettings(EnvironmentSettings):
 
 
 def settings() -> AppSettings:
-    """Return the app's settings; SettingError with a sentence for a value that cannot be used."""
+    """Return the app's settings; SettingError with a sentence for an invalid value."""
     return AppSettings.read()
 
 
 def check() -> None:
-    """Read all that a server reads later, so that a value that cannot be used stops its start; SettingError with a sentence."""
+    """Read everything that a server reads later, so that an invalid value stops its start; SettingError with a sentence."""
     for kind in (AppSettings, EngineSettings, WeightsSettings):
         kind.read()
     if settings().engine and find_spec("aiohttp") is None:
         raise SettingError(
-            f"RESNET_VIZ_ENGINE={settings().engine!r} names an engine elsewhere, and the package aiohttp, through which the app"
-            " asks it, is not installed: run `pip install aiohttp`."
+            f"RESNET_VIZ_ENGINE={settings().engine!r} names an engine on another server, but the package aiohttp, which the "
+            f"app needs to reach it, is not installed. Run `pip install aiohttp`."
         )

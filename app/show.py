@@ -3,24 +3,24 @@
 import html
 from collections.abc import Callable, Mapping
 from functools import partial
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import plotly.graph_objects as go
 import streamlit as st
 from PIL import Image
+from streamlit.delta_generator import DeltaGenerator
 
-from resnet_viz.figures.pictures import data_url
+from app.charts import Chart
+from resnet_viz.figures.data_urls import data_url
 from resnet_viz.figures.theme import DARK, LIGHT, Theme
 from resnet_viz.nets.labels import visible
 
 Width = Literal["stretch", "content"]
 
-# What stays of the top margin in pixels once the title is gone.
-EDGE, PANEL_TITLES = 4, (30, 46)
-
 CONFIG = {"displaylogo": False, "displayModeBar": False, "showSendToCloud": False}
 
-# The chart is drawn after this script runs: wait for it, for two seconds at the most.
+# The chart is drawn after this script runs, so the script waits for it, for two seconds at most.
 SCROLL = """<script>
 (function scroll(left) {{
   const box = document.querySelector(".st-key-scroll-{key}");
@@ -36,8 +36,18 @@ def theme() -> Theme:
 
 
 def product(facts: str) -> None:
-    """The product's name, and under it what the page is about, as plain text."""
+    """The product's name, and below it the subject of the page, as plain text."""
     st.html(f"<h1 class='product'>ResNet Viz</h1><p class='model'>{html.escape(visible(facts))}</p>")
+
+
+def skip_link(text: str, key: str) -> None:
+    """A link for the keyboard, seen while it has the focus, to the `skip_target` of that key."""
+    st.html(f"<a class='skip' href='#to-{key}'>{html.escape(text)}</a>")
+
+
+def skip_target(key: str) -> None:
+    """The place that a skip link leads to."""
+    st.html(f"<span class='skipped-to' id='to-{key}' tabindex='-1'></span>")
 
 
 def facts(rows: Mapping[str, str]) -> None:
@@ -49,50 +59,62 @@ def facts(rows: Mapping[str, str]) -> None:
 
 
 def facts_in_line(about: str, rows: Mapping[str, str]) -> None:
-    """What the facts are about, and names above their values, side by side as far as there is room, as plain text."""
+    """What the facts are about, and names above their values, side by side as space permits, as plain text."""
     cells = "".join(f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd></div>" for name, value in rows.items())
     st.html(f"<p class='facts-about'>{html.escape(about)}</p><dl class='facts facts-in-line'>{cells}</dl>")
 
 
-def heading(figure: go.Figure, *, level: int = 3) -> None:
+def heading(figure: go.Figure | Chart, *, level: int = 3) -> None:
     """The figure's finding, and how to read it."""
+    meta = figure if isinstance(figure, Chart) else SimpleNamespace(**figure.layout.meta)
     with st.container():
-        st.markdown(f"{'#' * level} {escape(figure.layout.meta['finding'])}")
-        st.caption(escape(figure.layout.meta["how_to_read"]))
+        st.markdown(f"{'#' * level} {escape(meta.finding)}")
+        st.caption(escape(meta.how_to_read))
 
 
 def chart(
-    figure: go.Figure,
+    figure: go.Figure | Chart,
     key: str,
     *,
     width: Width = "stretch",
     least: int | None = None,
     on_click: Callable[[str], None] | None = None,
-) -> None:
-    """The chart without its title, which `heading` shows and the figure loses; `on_click` gets a clicked point's `customdata`.
+    over: Callable[[], None] | None = None,
+    focus: float | None = None,
+) -> DeltaGenerator:
+    """The chart without its title, which `heading` shows; `on_click` is called with the `customdata` of the clicked point.
 
-    Where the window is narrower than the figure's natural width the chart keeps it and scrolls, to `meta["focus"]` if the
-    figure has one: a place from 0 (left end) to 1 (right end). With `least` it is never wider than that, and shrinks to so many
-    pixels before it scrolls.
+    If the window is narrower than the figure's natural width, the chart keeps its width and scrolls to `focus`, or to the
+    figure's own focus: a position from 0 (left end) to 1 (right end). With `least`, it is never wider than the natural width,
+    and shrinks to `least` pixels before it scrolls. `over` draws what lies over the chart and scrolls with it. Returns the box
+    that scrolls, for what stands `under` the chart.
     """
-    layout = figure.layout
-    spare = layout.margin.t - _panel_titles(figure)
-    layout.title, layout.margin.t, layout.height = None, layout.margin.t - spare, layout.height - spare
-    options: dict[str, Any] = {"width": width, "theme": None, "config": CONFIG, "alt": figure.layout.meta["alt"], "key": key}
+    drawn = figure if isinstance(figure, Chart) else Chart.of(figure)
+    options: dict[str, Any] = {"width": width, "theme": None, "config": CONFIG, "alt": drawn.alt, "key": key}
     if on_click is not None:
         options |= {"selection_mode": "points", "on_select": partial(_clicked, key, on_click)}
-    with st.container(key=f"scroll-{key}"):
-        natural = figure.layout.width or 0
-        most = "" if least is None else f"max-width: {natural}px;"
-        place = f".st-key-scroll-{key} > .st-key-{key}"
-        st.html(f"<style>{place} {{ min-width: {natural if least is None else min(least, natural)}px; {most} }}</style>")
-        st.plotly_chart(figure, **options)
-    if "focus" in figure.layout.meta:
-        st.html(SCROLL.format(key=key, focus=figure.layout.meta["focus"]), unsafe_allow_javascript=True)
+    box = st.container(key=f"scroll-{key}")
+    with box:
+        _width(key, key, drawn, least)
+        st.plotly_chart(drawn.drawn, **options)
+        if over is not None:
+            with st.container(key=f"over-{key}"):
+                over()
+    at = drawn.focus if focus is None else focus
+    if at is not None:
+        st.html(SCROLL.format(key=key, focus=at), unsafe_allow_javascript=True)
+    return box
+
+
+def under(box: DeltaGenerator, above: str, figure: Chart, key: str) -> None:
+    """Another chart in the box of the one `above`, which scrolls with it; its finding stands in the chart itself."""
+    with box:
+        _width(above, key, figure, None)
+        st.plotly_chart(figure.drawn, width="stretch", theme=None, config=CONFIG, alt=figure.alt, key=key)
 
 
 def picture(image: Image.Image, alt: str, key: str, side: int) -> None:
-    """A picture `side` pixels wide without a chart around it: there at once, for what is replaced in a moment."""
+    """An image `side` pixels wide without a chart around it, for immediate display before it is replaced."""
     source, style = data_url(image, "JPEG"), "image-rendering: pixelated; max-width: 100%"
     with st.container(key=key):
         st.html(f"<img src='{source}' alt='{html.escape(alt)}' width='{side}' style='{style}'>")
@@ -105,16 +127,15 @@ def photo(url: str, alt: str, side: int, *, pixelated: bool = False) -> None:
 
 
 def escape(text: str) -> str:
-    """Make text plain in Markdown: labels and file names come from outside."""
+    """Escape text for Markdown: labels and file names come from outside."""
     return "".join(f"\\{letter}" if letter in r"\`*_{}[]()<>#+-.!|$~:" else letter for letter in visible(text))
 
 
-def _panel_titles(figure: go.Figure) -> int:
-    """The pixels that titles above panels need, of one line or two."""
-    titles = [note.text for note in figure.layout.annotations if note.yref == "paper" and note.y is not None and note.y >= 1]
-    if not titles:
-        return EDGE
-    return PANEL_TITLES[1] if any("<br>" in title for title in titles) else PANEL_TITLES[0]
+def _width(box: str, key: str, drawn: Chart, least: int | None) -> None:
+    """How narrow a chart may become in its box, and how wide."""
+    most = "" if least is None else f"max-width: {drawn.natural}px;"
+    narrowest = drawn.natural if least is None else min(least, drawn.natural)
+    st.html(f"<style>.st-key-scroll-{box} > .st-key-{key} {{ min-width: {narrowest}px; {most} }}</style>")
 
 
 def _clicked(key: str, on_click: Callable[[str], None]) -> None:

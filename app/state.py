@@ -1,7 +1,7 @@
 """Widgets -> one frozen Selection, bound to the URL.
 
-The URL is the only place that holds the selection: widgets show what it says, and change it through `change`, so that a link
-always reopens the same view.
+The URL alone holds the selection: widgets show its values and change them through `change`, so that a link always reopens the
+same view.
 """
 
 from dataclasses import dataclass, fields, replace
@@ -19,13 +19,14 @@ DEFAULT_SAMPLE = "tortoiseshell-cat-photo"
 class Selection:
     """Everything that decides what is on screen; every field is a parameter of the URL.
 
-    `image` is the id of a sample or the SHA-256 of an upload. `block` and `target` are empty for "the one that the result
-    suggests"; `channel` is empty for the mean. `left`, `right` and `right_image` are the two sides of a comparison: two
-    networks, empty for the pair that the page suggests, and the right side's own image, empty for the same one. `framing` is
-    "fit" where networks see the whole photo and not its centre; `cells` is how maps are drawn, empty for each one's usual way.
-    `weights`, `left_weights` and `right_weights` are "none" for random ones. From `objective` on: what gradients are of and
-    beside, and which attribution is shown, by which method with which options; empty for the first choice. `survey` names a
-    survey of many images, `quantity` its measure that is shown, `group` how its images are grouped, `picked` one of them.
+    `image` is the id of a sample or the SHA-256 of an upload. An empty `block` or `target` means the one that the result
+    suggests; an empty `channel` is the mean. `left`, `right` and `right_image` are the sides of a comparison: two networks,
+    empty for the suggested pair, and the right side's own image, empty for the same one. `framing` is "fit" if networks receive
+    the whole photo instead of its centre; `cells` is how maps are drawn, empty for the default of each. `weights`,
+    `left_weights` and `right_weights` are "none" for random weights. The fields from `objective` on choose the gradients and
+    their comparison, and the attribution with its method and options; empty for the default.
+    `survey` names a survey of many images, `quantity` the measure of it that is shown, `group` how its images are grouped, and
+    `picked` one of them.
     """
 
     model: str = DEFAULT_MODEL
@@ -65,26 +66,26 @@ class Selection:
 
     @property
     def trained(self) -> bool:
-        """Whether trained weights are asked for."""
+        """Whether trained weights are wanted."""
         return self.weights != "none"
 
     @property
     def target_index(self) -> int | None:
-        """The class chosen, or None for the predicted one."""
+        """The chosen class, or None for the predicted one."""
         return query.whole_number(self.target)
 
     @property
     def channel_index(self) -> int | None:
-        """The channel chosen, or None for the mean over channels."""
+        """The chosen channel, or None for the mean over channels."""
         return query.whole_number(self.channel)
 
 
 @dataclass(frozen=True)
 class Notice:
-    """A sentence about what went wrong; `untrained` names a model that could be looked at with random weights instead.
+    """A sentence about what went wrong; `untrained` names a model that could be opened with random weights instead.
 
-    `asked` is the selection that it went wrong with, `field` the one of its fields that names the model. `away` says that the
-    engine could not be reached: what was asked is asked again when it is back.
+    `asked` is the selection that it went wrong with, `field` its field that names the model. `away` means that the engine could
+    not be reached; the request is repeated when it is back.
     """
 
     sentence: str
@@ -95,7 +96,7 @@ class Notice:
 
     @property
     def random_weights(self) -> dict[str, str]:
-        """The change of the selection that looks at the model with random weights."""
+        """The change of the selection that opens the model with random weights."""
         weights = "weights" if self.field == "model" else f"{self.field}_weights"
         return {self.field: self.untrained, weights: "none"}
 
@@ -104,9 +105,9 @@ NAMES = tuple(field.name for field in fields(Selection))
 
 
 def selection() -> Selection:
-    """Read the URL; what it does not say, or says in no way that can be meant, is the default.
+    """Read the URL; a missing or invalid value gives the default.
 
-    A page reached without parameters goes on where the last one was.
+    A page opened without parameters continues with the selection of the previous page.
     """
     named = {name: query.value(name) for name in NAMES if name in st.query_params}
     given = {name: value for name, value in named.items() if value is not None}
@@ -114,7 +115,7 @@ def selection() -> Selection:
 
 
 def change(**values: str) -> None:
-    """Change the selection from a widget's callback; a new model forgets what belonged to the old one."""
+    """Change the selection from a widget's callback; a new model resets what belonged to the old one."""
     awaited = st.session_state.get("awaited")
     if awaited is not None and awaited.field in values:
         del st.session_state["awaited"]
@@ -129,18 +130,18 @@ def change(**values: str) -> None:
 
 
 def complain(sentence: str, untrained: str = "", field: str = "model", *, away: bool = False) -> None:
-    """Say what went wrong until the next change; the first of several complaints counts."""
+    """Show a complaint until the next change; the first of several counts."""
     st.session_state.setdefault("notice", Notice(sentence, untrained, selection(), field, away))
 
 
 def notice() -> Notice | None:
-    """What there is to complain about."""
+    """The current complaint."""
     found: Notice | None = st.session_state.get("notice")
     return found
 
 
 def write(chosen: Selection) -> None:
-    """Put the whole selection into the URL, leaving out what is empty."""
+    """Write the whole selection into the URL, without empty values."""
     st.session_state["selection"] = chosen
     parameters = {name: getattr(chosen, name) for name in NAMES}
     wanted = {name: value for name, value in parameters.items() if value}
@@ -149,7 +150,7 @@ def write(chosen: Selection) -> None:
 
 
 def bound(field: str, value: object) -> dict[str, Any]:
-    """Arguments that tie a widget to a field of the selection: its key, and the callback that changes the URL."""
+    """Arguments that connect a widget to a field of the selection: its key, and the callback that changes the URL."""
     key = f"choose_{field}"
     st.session_state[key] = value
     return {"key": key, "on_change": _changed, "args": (field, key)}

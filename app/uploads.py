@@ -1,6 +1,6 @@
-"""Pictures that people upload: in memory alone, under the SHA-256 of their bytes, as long as somebody's session claims them.
+"""Images that people upload: in memory only, under the SHA-256 of their bytes, as long as a session claims them.
 
-A link to an upload works for whoever has the link, while there is room.
+A link to an upload works for everybody who has the link, as long as there is room.
 """
 
 from app import parsers
@@ -15,13 +15,13 @@ class MissingImageError(LookupError):
 
 
 class Uploads:
-    """The uploads of all sessions, bounded in all and for each session."""
+    """The uploads of all sessions, bounded in total and for each session."""
 
     def __init__(self) -> None:
         self._held: Store[bytes] = Store(MOST_BYTES, len, SHARE_BYTES)
 
     def add(self, data: bytes, session: str) -> str:
-        """Check a picture and keep its bytes; returns its SHA-256, raises rv.ImageError with a sentence."""
+        """Check an image and keep its bytes; returns its SHA-256, raises rv.ImageError with a sentence."""
         parsers.open_image(data)
         name = digest(data)
         self._held.put(name, data, session)
@@ -34,19 +34,19 @@ class Uploads:
         return name
 
     def get(self, name: str, session: str) -> bytes:
-        """Return an upload's bytes, which the session claims from now on; MissingImageError with a sentence if it is gone."""
+        """Return an upload's bytes and claim it for the session; MissingImageError with a sentence if it is gone."""
         data = self._held.get(name, session)
         if data is None:
             raise MissingImageError(
-                "The picture of this link is not on this server any more: uploads live in memory only."
-                " Upload it again, or pick a sample."
+                "The image of this link is no longer on this server, because uploads are kept in memory only. Upload it "
+                "again, or choose a sample."
             )
         return data
 
     def holds(self, name: str, session: str) -> bool:
-        """Whether an upload is still here; the session claims it from now on."""
+        """Whether an upload is still held; if so, the session claims it."""
         return self._held.get(name, session) is not None
 
     def forget(self, session: str) -> None:
-        """Let go of what only this session claims."""
+        """Remove the uploads that only this session claims."""
         self._held.forget(session)

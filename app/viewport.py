@@ -1,15 +1,15 @@
-"""How much room there is: a phone gets pictures one under the other, a larger window side by side.
+"""The available width: a phone gets images one below the other, a larger window side by side.
 
-A script on the page says so when the window is not what the server takes it for: at first it goes by the browser's name.
+The first guess uses the browser's name; a script on the page reports it if the window is different.
 """
 
 import streamlit as st
 
-# Pixels between the page's margins, on a phone and in a window of 1440 pixels; charts shrink where there are fewer.
+# Pixels between the page's margins, on a phone and in a window of 1440 pixels; charts shrink if there are fewer.
 PHONE, WIDE = 350, 1360
 LEAST_PHONE, LEAST_WIDE = 280, 760
 
-# The page is drawn after this script runs: wait for the button, for two seconds at the most.
+# The page is drawn after this script runs, so the script waits for the button, for two seconds at most.
 SCRIPT = """<script>
 window.viewportIsNarrow = %s;
 (function tell(left) {
@@ -35,17 +35,17 @@ def is_narrow() -> bool:
 
 
 def room(share: float = 1.0) -> int:
-    """Pixels across for a chart that has this share of a wide page, and all of a phone's."""
+    """Pixels across for a chart with this share of a wide page, and the full width of a phone."""
     return PHONE if is_narrow() else round(WIDE * share)
 
 
 def least(share: float = 1.0) -> int:
-    """The pixels under which such a chart scrolls instead of shrinking further."""
+    """The width in pixels below which such a chart scrolls instead of shrinking further."""
     return LEAST_PHONE if is_narrow() else round(LEAST_WIDE * share)
 
 
 def watch() -> None:
-    """Hear from the browser when the window becomes narrow, or wide again."""
+    """React when the browser's window becomes narrow, or wide again."""
     narrow = is_narrow()
     with st.container(key="viewport"):
         st.button("Use the other layout", key="other-layout", on_click=_turn, args=(not narrow,))

@@ -1,8 +1,9 @@
-"""Asking for answers: progress while they are made, a sentence when one cannot be had, and the last good view stays."""
+"""Requests to the engine: progress while it computes, a sentence if there is no answer, and the last good view stays."""
 
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any, TypeGuard, TypeVar, cast
 
 import numpy as np
@@ -19,15 +20,15 @@ from resnet_viz.analyses.activations import Array
 from resnet_viz.engine.jobs import AwayError, EngineError, JobCancelledError, Option, Progress, Ticket
 
 POLL, PREVIEW_EVERY = 0.05, 1.0
-# Seconds until there is a sign of life, and how long an answer must be going to take for its progress to be worth a flicker.
+# Seconds until progress is first shown, and how long an answer must still take for progress to be worth showing.
 SIGN_AFTER, LONG = 0.3, 1.0
 
-Answer = TypeVar("Answer")
-Preview = Callable[[Array], None]
+Found = TypeVar("Found")
+ShowPartial = Callable[[Array], None]
 
 
 class NoWeightsError(LookupError):
-    """The trained weights of `model`, which the selection's `field` names, cannot be had; the message is for the user."""
+    """The trained weights of `model`, named by the selection's `field`, are not available; the message is for the user."""
 
     def __init__(self, sentence: str, field: str, model: str) -> None:
         super().__init__(sentence)
@@ -35,12 +36,12 @@ class NoWeightsError(LookupError):
         self.model = model
 
 
-# What has a message for the user.
+# Exceptions with a message for the user.
 SENTENCES = (NoWeightsError, MissingImageError, rv.ImageError, EngineError, middleware.TooOftenError, ValueError)
 
 
-def first_good(attempts: Iterable[Selection], ask: Callable[[Selection], Answer]) -> tuple[Selection, Answer] | None:
-    """Return the first selection that can be had and its answer, with a complaint if there was one before it."""
+def first_good(attempts: Iterable[Selection], ask: Callable[[Selection], Found]) -> tuple[Selection, Found] | None:
+    """Return the first selection that is available with its answer, and show a complaint if an earlier one was not."""
     for attempt in attempts:
         try:
             return attempt, ask(attempt)
@@ -54,9 +55,9 @@ def first_good(attempts: Iterable[Selection], ask: Callable[[Selection], Answer]
 
 
 def network(model: str, *, trained: bool, field: str = "model", framing: str = "") -> Subject:
-    """Name a network of the catalogue, and which part of a photo it is to see.
+    """Return a network of the catalogue, with the framing of the photo that it receives.
 
-    ValueError for one that is not in the catalogue, NoWeightsError where its weights are away.
+    ValueError for one that is not in the catalogue, NoWeightsError if its weights are not available.
     """
     if model not in results.models():
         raise ValueError(unknown(model))
@@ -69,18 +70,26 @@ def network(model: str, *, trained: bool, field: str = "model", framing: str = "
 def unknown(model: str) -> str:
     """Say why a network that a link names is not in the list."""
     if model.startswith("checkpoint-"):
-        return "The checkpoint of this link lives in the session of whoever brought it: bring yours on the Model page."
-    return f"There is no network called {query.shortened(model)}: choose one from the list."
+        return (
+            "The checkpoint of this link is not available here: a checkpoint can only be used in the browser that opened it, "
+            "and is removed shortly after its page is closed. Open it again on the Model page."
+        )
+    return f"There is no network called {query.shortened(model)}. Choose one from the list."
 
 
 def inspection(subject: Subject, image: str, target: int | None, block: str) -> rv.Inspection:
-    """Inspect a picture block by block; raises what `first_good` knows."""
+    """Inspect an image block by block; raises what `first_good` handles."""
     view = f"inspection {subject.field}"
     return cast("rv.Inspection", _ask(subject, "block", "inspection", image, target, view, block=block))
 
 
+def attempt(subject: Subject, unit: str, kind: str, image: str, view: str, **options: Option) -> Any:  # noqa: ANN401 - each kind's own result
+    """Ask and wait as `answer` does, for what a page can do without; raises what `first_good` knows."""
+    return _ask(subject, unit, kind, image, None, view, **options)
+
+
 def answer(subject: Subject, unit: str, kind: str, image: str, target: int | None, view: str = "", **options: Option) -> Any:  # noqa: ANN401 - each kind's own result
-    """Ask and wait, with progress in units such as "block"; where there is no answer the page ends with a sentence."""
+    """Submit and wait, with progress in units such as "block"; without an answer, the page ends with a sentence."""
     try:
         return _ask(subject, unit, kind, image, target, view, **options)
     except SENTENCES as error:
@@ -111,12 +120,12 @@ def _ask(subject: Subject, unit: str, kind: str, image: str, target: int | None,
 
 @contextmanager
 def begun(key: Hashable, ask: Callable[[], Ticket]) -> Iterator[Callable[[], Ticket]]:
-    """Ask for something `long` while the page above it is drawn; gives what hands the ticket over in its place.
+    """Submit a `long` job before the page above it is drawn; yields a function that returns its ticket in its place.
 
-    What is stopped is not asked for, and what cannot be had is asked for again in its place, which says why.
+    A stopped job is not submitted, and a failed one is submitted again in its place, which shows the reason.
     """
     ticket = None
-    if not _is_stopped(key):
+    if not is_stopped(key):
         with suppress(*SENTENCES):
             ticket = ask()
     try:
@@ -131,19 +140,18 @@ def long(
     key: Hashable,
     asks: Sequence[Callable[[], Ticket]],
     subject: Subject | None = None,
-    preview: Preview | None = None,
+    preview: ShowPartial | None = None,
+    resume: Callable[[], None] | None = None,
 ) -> list[Any] | None:
-    """Ask for something long, one after the other, with progress and a button that stops it.
+    """Submit long jobs one after the other, with progress and a button that stops them.
 
-    None while it is stopped, and where there is no answer, which a sentence says.
+    None while they are stopped, with the partial result on the page if `preview` draws one; without an answer, a sentence.
 
-    `key` tells one thing from another: what is asked for anew is not stopped. `what` names its steps; `subject` is the network
-    that is asked about, if it is one of the catalogue's; `preview` draws the map, or the curve, that is not finished.
+    `key` identifies the request: a new one is not stopped. `what` names its steps; `subject` is the network of the request, if
+    it is one of the catalogue's; `preview` draws the partial map or curve.
     """
-    if _is_stopped(key):
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.caption("Stopped.")
-            st.button("Resume", on_click=st.session_state.pop, args=("stopped", None))
+    if is_stopped(key):
+        _show_stopped(key, preview, resume)
         return None
     place = st.empty()
     display = _Stoppable(place, what, key, subject.title if subject else "", len(asks), preview)
@@ -161,11 +169,40 @@ def long(
     return found
 
 
+def _show_stopped(key: Hashable, preview: ShowPartial | None, resume: Callable[[], None] | None) -> None:
+    """Say where it was stopped, with the button to go on, or to start again, and the partial result."""
+    kept: _Kept | None = st.session_state.get("partial")
+    kept = kept if kept is not None and kept.key == key else None
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(f"Stopped at {kept.what} {kept.done} of {kept.total}." if kept else "Stopped.")
+        st.button("Resume" if resume else "Start again", key="resume", on_click=_go_on, args=(resume,))
+    # A training draws its own curves.
+    if kept is not None and preview is not None and resume is None:
+        preview(kept.partial)
+
+
+def _go_on(resume: Callable[[], None] | None) -> None:
+    st.session_state.pop("stopped", None)
+    if resume is not None:
+        resume()
+
+
+@dataclass(frozen=True, eq=False)
+class _Kept:
+    """The latest partial result of what a session watches."""
+
+    key: Hashable
+    what: str
+    done: int
+    total: int
+    partial: Array
+
+
 class _Stoppable:
-    """Progress with a button that stops, and under it the map so far."""
+    """Progress with a button that stops, and below it the partial map."""
 
     def __init__(
-        self, place: DeltaGenerator, what: str, key: Hashable, title: str, count: int, preview: Preview | None
+        self, place: DeltaGenerator, what: str, key: Hashable, title: str, count: int, preview: ShowPartial | None
     ) -> None:
         self._place, self._what, self._key, self._title, self._count, self._preview = place, what, key, title, count, preview
         self._bar: DeltaGenerator | None = None
@@ -189,6 +226,8 @@ class _Stoppable:
             self._bar.progress(*_progress(self._title, self._what, progress))
         if self._preview and self._picture and self._is_news(progress.partial):
             self._drawn, self._drawn_at = progress.partial, time.monotonic()
+            what = self._what.rsplit(" ", 1)[-1]
+            st.session_state["partial"] = _Kept(self._key, what, progress.done, progress.total, progress.partial)
             with self._picture.container():
                 self._preview(progress.partial)
 
@@ -199,7 +238,7 @@ class _Stoppable:
 
 
 def _wait(ticket: Ticket, subject: Subject | None, show: Callable[[Progress], None]) -> Any:  # noqa: ANN401 - each kind's own result
-    """Wait for the answer; a script that was overtaken by a newer request is stopped by Streamlit where it shows something."""
+    """Wait for the answer; when a newer request has replaced this script, Streamlit stops it where it shows something."""
     started = time.monotonic()
     try:
         while not ticket.wait(POLL):
@@ -212,14 +251,14 @@ def _wait(ticket: Ticket, subject: Subject | None, show: Callable[[Progress], No
             raise
         raise NoWeightsError(str(error), subject.field, subject.model) from error
     except JobCancelledError:
-        # A newer script of this session asked for something else in its place.
+        # A newer script of this session has requested something else.
         st.stop()
     finally:
         ticket.cancel()
 
 
 def _is_worth_showing(elapsed: float, progress: Progress) -> bool:
-    """A map so far is shown at once, other progress after a while, and neither where the answer will be there soon."""
+    """A partial map is shown immediately, other progress after a while; neither if the answer will arrive soon."""
     soon = progress.done > 0 and elapsed * progress.total / progress.done < LONG
     return not soon and (progress.partial is not None or elapsed > SIGN_AFTER)
 
@@ -231,12 +270,12 @@ def _progress(title: str, unit: str, progress: Progress) -> tuple[float, str]:
 
 
 def _about(title: str, text: str) -> str:
-    """What is said of a network, or of nothing in particular."""
+    """A complaint about a network, or about nothing in particular."""
     return f"{title}: {text}" if title else text[:1].upper() + text[1:]
 
 
 def _waiting(progress: Progress) -> str:
-    """Say how many are first; nothing once it runs."""
+    """Say how many jobs are ahead; nothing once it runs."""
     if progress.ahead is None:
         return ""
     if progress.ahead == 0:
@@ -250,7 +289,8 @@ def _refuse(error: Exception) -> None:
         st.button("Try again", key=f"again-{hash(str(error))}", icon=":material/refresh:")
 
 
-def _is_stopped(key: Hashable) -> bool:
+def is_stopped(key: Hashable) -> bool:
+    """Whether this session's person has stopped what `key` identifies."""
     return bool(st.session_state.get("stopped") == key)
 
 

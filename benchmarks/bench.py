@@ -1,6 +1,6 @@
-"""What looking into a network costs beside the bare pass, and what the peers take for the same work: `make bench`.
+"""The cost of an analysis relative to the bare pass, and the cost of the same work in other libraries: `make bench`.
 
-Prints ratios, never times, writes them to RESULTS.md beside this file, and exits with status 1 where a limit is broken.
+Prints ratios, never times, writes them to RESULTS.md in this folder, and exits with status 1 if a limit is exceeded.
 """
 
 import sys
@@ -8,11 +8,12 @@ from pathlib import Path
 
 import torch
 
-# Started as a script, Python looks for imports in this folder: the repository's own modules are one above.
+# A script imports from its own folder: the repository's own modules are one folder above.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.contest import Row, Work, compete
 from benchmarks.document import write_part
+from benchmarks.experiments import experiment_works
 from benchmarks.sizes import mosaic_rows
 from benchmarks.subjects import make_subject
 from benchmarks.surveys import survey_work
@@ -33,7 +34,8 @@ def main() -> int:
     works = [make(subject) for make in (capture_work, inspect_work, cams_work, path_work)]
     works.append(ablation_work(subject))
     small = make_subject("resnet18")
-    works += [conductance_work(small), ablation_work(small), survey_work(small), survey_work(subject, images=16)]
+    works += [conductance_work(small), ablation_work(small), *experiment_works(small)]
+    works += [survey_work(small), survey_work(subject, images=16)]
     rows = [row for work in works for row in _compete(work)]
     rows += mosaic_rows()
     print(as_text(rows))

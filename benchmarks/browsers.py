@@ -1,6 +1,6 @@
-"""Real browsers that look at one view after the other: `python benchmarks/browsers.py URL BROWSERS SECONDS`, answers in JSON.
+"""Real browsers that open one view after the other: `python benchmarks/browsers.py URL BROWSERS SECONDS`, answers in JSON.
 
-A process of its own, so that what it takes is not counted with the server.
+A separate process, so that its resources are not counted with the server's.
 """
 
 import json
@@ -13,23 +13,23 @@ from pathlib import Path
 import psutil
 from playwright.sync_api import Error, Page, sync_playwright
 
-# Started as a script, Python looks for imports in this folder: the repository's own modules are one above.
+# A script imports from its own folder: the repository's own modules are one folder above.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.browser.conftest import CHROMIUM
 from tests.browser.screen import TIMEOUT, headings, settle
 
 CLASSES = 10
-# What is said once the browsers are open.
+# The message when the browsers are open.
 READY = "ready"
-# What stands in the heading over the most probable classes.
-# How nice browsers are, from 0 to 19: at 10 they get a tenth of a processor that everybody wants.
+# The text in the heading above the most probable classes. The niceness of browsers, from 0 to 19: at 10 they get a tenth of a
+# contested CPU.
 PATIENCE = 10
 
 
 @dataclass
 class Seen:
-    """What one browser saw: seconds a view, what each view said (its address and its headings), and sentences of errors."""
+    """What one browser saw: seconds per view, the text of each view (its address and its headings), and sentences of errors."""
 
     seconds: list[float] = field(default_factory=list)
     views: list[tuple[str, str]] = field(default_factory=list)
@@ -37,7 +37,7 @@ class Seen:
 
 
 def look(url: str, browsers: int, seconds: float) -> list[Seen]:
-    """Open views in turn in each browser, samples and classes in different orders, and write down what they say."""
+    """Open views in turn in each browser, samples and classes in different orders, and record their text."""
     found = [Seen() for _ in range(browsers)]
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"])
@@ -55,11 +55,11 @@ def look(url: str, browsers: int, seconds: float) -> list[Seen]:
 
 
 def _take_little() -> None:
-    """Leave the processors to the others while they want them: browsers stand for other people's machines."""
+    """Yield the CPU to other processes: browsers represent other people's machines."""
     me = psutil.Process()
     for process in (me, *me.children(recursive=True)):
         process.nice(PATIENCE)
-        # Linux shares processors between sessions first, and the driver gives Chromium one of its own.
+        # Linux shares the CPU between sessions first, and the driver gives Chromium its own session.
         session = Path(f"/proc/{process.pid}/autogroup")
         if session.exists():
             session.write_text(str(PATIENCE))

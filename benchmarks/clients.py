@@ -1,4 +1,4 @@
-"""People who ask an engine for inspections: what they ask, what they get, and how long it took them."""
+"""Simulated people who request inspections from an engine: their requests, the answers, and the waiting times."""
 
 import hashlib
 import io
@@ -18,7 +18,7 @@ from resnet_viz.engine.jobs import Engine, EngineError, Job, JobCancelledError
 
 @dataclass
 class Person:
-    """One session: how long each of its answers took, in seconds, what went wrong in sentences, and wrong answers."""
+    """One session: the seconds of each of its answers, errors as sentences, and the number of wrong answers."""
 
     name: str
     seconds: list[float] = field(default_factory=list)
@@ -27,7 +27,7 @@ class Person:
 
 
 def questions(model: str, *, trained: bool, pictures: int, targets: int, side: int) -> list[Job]:
-    """Inspections of seeded pictures, `side` pixels square, for each of the first classes."""
+    """Inspections of seeded images, `side` pixels square, for each of the first classes."""
     jobs = []
     for seed in range(pictures):
         file = io.BytesIO()
@@ -39,11 +39,11 @@ def questions(model: str, *, trained: bool, pictures: int, targets: int, side: i
 
 @dataclass(frozen=True, eq=False)
 class Essence:
-    """What tells one answer from all others: a digest of what must be the same to the bit, and its numbers.
+    """What identifies an answer: a digest of the parts that must be equal bit for bit, and its numbers.
 
-    `logits` are in the order of classes, `measures` (blocks, measures and maps). The digest leaves numbers out: pictures
-    that share a pass differ in the last digits, and where such a digit decides about a ReLU a gradient norm differs by up to
-    1 %. Another picture's or class's differ by far more.
+    `logits` are in the order of classes, `measures` (blocks, measures and maps). The digest leaves numbers out: images that
+    share a pass differ in the last digits, and where such a digit decides about a ReLU, a gradient norm differs by up to 1 %.
+    The answers for another image or class differ by far more.
     """
 
     digest: str
@@ -52,7 +52,7 @@ class Essence:
 
     @classmethod
     def of(cls, found: Inspection) -> "Essence":
-        """Take it out of an answer."""
+        """Extract it from an answer."""
         shown = [(block.name, block.maps.error) for block in found.blocks if block.maps is not None]
         exact = hashlib.sha256(found.seen.tobytes() + repr((found.model, found.target, shown)).encode())
         logits = [prediction.logit for prediction in sorted(found.predictions, key=lambda each: each.index)]
@@ -60,8 +60,8 @@ class Essence:
         return cls(exact.hexdigest(), np.array(logits), np.array(measures, np.float64))
 
     def agrees(self, other: "Essence") -> bool:
-        """Whether both are the same answer; measures to 2 % of their largest over all blocks."""
-        # A measure that takes passes of its own is NaN in every block.
+        """Whether both are the same answer; measures are compared to 2 % of their largest value over all blocks."""
+        # A measure that takes separate passes is NaN in every block.
         scale = np.nan_to_num(np.abs(other.measures)).max(axis=0)
         near = np.abs(self.measures - other.measures) <= 0.02 * scale
         return (
@@ -77,7 +77,7 @@ def _sums(block: BlockInspection) -> list[float]:
 
 
 def ask_in_turn(engine: Engine, person: Person, jobs: Sequence[Job], right: dict[Job, Essence], stop: threading.Event) -> None:
-    """Ask one question after the other until told to stop, and check every answer."""
+    """Send one request after the other until told to stop, and check every answer."""
     for job in cycle(jobs):
         if stop.is_set():
             return
@@ -93,7 +93,7 @@ def ask_in_turn(engine: Engine, person: Person, jobs: Sequence[Job], right: dict
 
 
 def crowd(engine: Engine, people: int, jobs: Sequence[Job], right: dict[Job, Essence], seconds: float) -> list[Person]:
-    """Let people ask at the same time, each the questions in an order of their own, for so many seconds."""
+    """Let several people send requests at the same time, each in a different order, for this many seconds."""
     stop, rng = threading.Event(), np.random.default_rng(0)
     found = [Person(f"person-{number}") for number in range(people)]
     threads = [

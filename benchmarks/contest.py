@@ -1,7 +1,7 @@
-"""Timing several ways of doing one work against a bare pass, in one process, interleaved.
+"""Timing several ways to do the same work, relative to a bare pass, in one process, interleaved.
 
-Each round runs the contestants in a new order and divides every time by the bare pass's time of the same round, so that a
-machine that gets slower or faster meanwhile changes both. The result is the median of the rounds' ratios.
+Each round runs the contestants in a new order and divides every time by the bare pass's time in the same round, so that changes
+in the machine's speed affect both. The result is the median of the rounds' ratios.
 """
 
 import gc
@@ -19,9 +19,9 @@ def nothing() -> None:
 
 @dataclass(frozen=True)
 class Contestant:
-    """A way of doing a work; `delivers` says how much of it.
+    """A way to do a work; `delivers` says what it returns.
 
-    It runs in every `every`-th round (slow ones seldom), between `set_up` and `clean_up`, which are not timed.
+    It runs in every `every`-th round (slow ones rarely), between `set_up` and `clean_up`, which are not timed.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Contestant:
 
 @dataclass(frozen=True)
 class Work:
-    """What is measured: `ours` may take at most `limit` times as long as `bare`."""
+    """A work: `ours` may take at most `limit` times as long as `bare`."""
 
     name: str
     meaning: str
@@ -46,7 +46,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Spread:
-    """The median of some values, their 25th and 75th percentile, and how many they were."""
+    """The median of some values, their 25th and 75th percentiles, and their number."""
 
     median: float
     low: float
@@ -79,7 +79,7 @@ class Row:
 
 
 def compete(work: Work, rounds: int, seconds: float) -> list[Row]:
-    """Run at most `rounds` rounds, fewer when `seconds` are over; ours is the first row, the peers follow."""
+    """Run at most `rounds` rounds, or fewer within `seconds`; our result is the first row, followed by the peers."""
     contestants = (work.bare, work.ours, *work.peers)
     _warm_up(contestants)
     ratios: dict[str, list[float]] = {contestant.name: [] for contestant in contestants}
@@ -104,7 +104,8 @@ def _warm_up(contestants: tuple[Contestant, ...]) -> None:
     for contestant in contestants:
         for _ in range(3 if contestant.every == 1 else 1):
             _seconds(contestant)
-    # What lives from here on is left alone by the collector, so that one contestant's objects do not slow another's run.
+    # Objects alive at this point are excluded from garbage collection, so that one contestant's objects do not slow another's
+    # run.
     gc.collect()
     gc.freeze()
 

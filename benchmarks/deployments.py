@@ -1,4 +1,4 @@
-"""What is put under load: an app with the local engine in this process, and one with Ray Serve and two replicas beside it."""
+"""The systems under load: an app with the local engine in this process, and one with Ray Serve and two replicas."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ from resnet_viz.settings import EngineSettings
 from tests.servers import app_command, free_port, running
 
 ROOT = Path(__file__).parents[1]
-# Nobody is asked to slow down; and where nothing is kept, everything is computed.
+# No rate limits; and without stored results, everything is computed.
 NO_LIMIT = {"RESNET_VIZ_COMPUTATIONS_PER_MINUTE": "0"}
 NOTHING_KEPT = NO_LIMIT | {"RESNET_VIZ_RESULTS_MB": "1"}
 REPLICAS = 2
@@ -26,7 +26,7 @@ REPLICAS = 2
 
 @dataclass(frozen=True)
 class Site:
-    """An engine, the address of an app that uses it, how many workers it has, and the processes that make it up."""
+    """An engine, the address of an app that uses it, its number of workers, and its processes."""
 
     name: str
     engine: Engine
@@ -55,7 +55,7 @@ def local_site() -> Iterator[Site]:
 
 @contextmanager
 def ray_site() -> Iterator[Site]:
-    """Ray Serve with two replicas, and the app that asks it."""
+    """Ray Serve with two replicas, and the app that uses it."""
     port = free_port()
     with running_engine(port) as serving, running_app(f"http://127.0.0.1:{port}") as (url, app):
         engine = RemoteEngine(f"http://127.0.0.1:{port}", settings=EngineSettings(results_mb=0))
@@ -65,7 +65,7 @@ def ray_site() -> Iterator[Site]:
 
 @contextmanager
 def running_engine(port: int) -> Iterator["subprocess.Popen[bytes]"]:
-    """The engine's own command, ready to be asked."""
+    """The engine's own command, when it is ready."""
     sizes = {"RESNET_VIZ_MIN_REPLICAS": str(REPLICAS), "RESNET_VIZ_RESULTS_MB": "1", "PORT": str(port)}
     command = [sys.executable, "-m", "resnet_viz.engine.serving"]
     with running(command, f"http://127.0.0.1:{port}/ready", "load-engine", sizes) as process:
@@ -76,7 +76,7 @@ def running_engine(port: int) -> Iterator["subprocess.Popen[bytes]"]:
 def running_app(
     engine: str = "", environment: Mapping[str, str] = NOTHING_KEPT
 ) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
-    """The app by its real command, and its address; it asks the engine at that address, or its own."""
+    """The app by its real command, and its address; it uses the engine at that address, or its own."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     with running(app_command(port), f"{url}/ready", "load-app", {**environment, "RESNET_VIZ_ENGINE": engine}) as process:
@@ -84,17 +84,17 @@ def running_app(
 
 
 def with_children(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
-    """These processes and all that they started."""
+    """These processes and all their descendants."""
     return [each for process in processes for each in (process, *process.children(recursive=True))]
 
 
 def processor_seconds(processes: Iterable[psutil.Process]) -> float:
-    """Seconds of a core that these processes and all that they started have taken, people's browsers left out."""
+    """CPU seconds of these processes and all their descendants, without people's browsers."""
     return sum(map(_own_seconds, with_children(processes)))
 
 
 def is_the_peoples(process: psutil.Process) -> bool:
-    """Whether it is a browser, its driver or what drives them."""
+    """Whether it is a browser or its driver."""
     return any(name in " ".join((process.name(), *process.cmdline()[:2])) for name in ("chrom", "node", "browsers.py"))
 
 

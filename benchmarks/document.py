@@ -1,24 +1,24 @@
-"""RESULTS.md in parts, each written anew by its own command and otherwise left alone."""
+"""RESULTS.md in parts, each written by its own command and otherwise left unchanged."""
 
 import re
 from pathlib import Path
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 # In the order of the document.
-PARTS = ("looking", "gpu", "screen", "load", "faults", "soak", "siege")
+PARTS = ("looking", "gpu", "screen", "walk", "load", "faults", "soak", "siege")
 MARK = "<!-- {}: written by its command, change the code in this folder instead -->"
 
 
 def write_part(name: str, text: str, path: Path = RESULTS) -> None:
-    """Put a part in the place of the one of that name; ValueError for a name that no part has."""
+    """Replace the part of that name; ValueError for a name that no part has."""
     if name not in PARTS:
-        raise ValueError(f"there is no part {name!r}: take one of {', '.join(PARTS)}")
+        raise ValueError(f"there is no part {name!r}: choose one of {', '.join(PARTS)}")
     parts = read_parts(path) | {name: text.strip()}
     path.write_text("\n\n".join(f"{MARK.format(part)}\n{parts[part]}" for part in PARTS if part in parts) + "\n")
 
 
 def read_parts(path: Path = RESULTS) -> dict[str, str]:
-    """Return the parts that there are, by name."""
+    """Return the existing parts by name."""
     if not path.exists():
         return {}
     pieces = re.split(re.escape(MARK).replace(r"\{\}", "(.*?)"), path.read_text())

@@ -1,8 +1,8 @@
-"""What breaks in mid-load, and who notices: `make faults`.
+"""Failures under load, and what people notice of them: `make faults`.
 
-Sessions ask Ray Serve's two replicas all the time while a browser looks at a page. Then a replica is killed, the browser's
-network is cut, and the whole engine is killed and started again. Prints how long nothing came back, which sentences were seen,
-and whether anything that was on screen was lost. Exits with status 1 for a wrong answer or a lost view.
+Sessions use Ray Serve's two replicas continuously while a browser shows a page. Then a replica is killed, the browser's network
+is cut, and the whole engine is killed and restarted. Prints the longest time without an answer, the messages, and whether
+anything on screen was lost. Exits with status 1 for a wrong answer or a lost view.
 """
 
 import signal
@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil
 from playwright.sync_api import Page, sync_playwright
 
-# Started as a script, Python looks for imports in this folder: the repository's own modules are one above.
+# A script imports from its own folder: the repository's own modules are one folder above.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.clients import Essence, Person, ask_in_turn, questions
@@ -38,7 +38,7 @@ MODEL = "resnet20-cifar10"
 
 @dataclass(frozen=True)
 class Fault:
-    """What a fault did: seconds without any answer, what people were told, wrong answers, whether the view stayed."""
+    """The effect of a failure: seconds without any answer, messages to people, wrong answers, whether the view stayed."""
 
     name: str
     silent: float
@@ -49,7 +49,7 @@ class Fault:
 
 
 class Crowd:
-    """People who ask without end, and the times at which any of them got an answer."""
+    """Simulated people who send requests continuously, and the times of their answers."""
 
     def __init__(self, engine: RemoteEngine, jobs: list[Job], right: dict[Job, Essence]) -> None:
         self._people = [Person(f"person-{number}") for number in range(PEOPLE)]
@@ -62,13 +62,13 @@ class Crowd:
             thread.start()
 
     def leave(self) -> None:
-        """Let everybody go."""
+        """Stop everybody."""
         self._stop.set()
         for thread in self._threads:
             thread.join()
 
     def watch(self, name: str, act: Callable[[], None], still_there: Callable[[], bool]) -> Fault:
-        """Let something happen, look on for a while, and say what came of it."""
+        """Cause a failure, observe for a while, and report its effect."""
         sentences, wrong, done = self._told(), self._wrong(), self._done()
         counts, ended = [(time.monotonic(), done)], threading.Event()
 
@@ -101,7 +101,7 @@ class Crowd:
 
 
 def main() -> int:
-    """Break things in turn, print, write; return the exit status."""
+    """Cause the failures in turn, print, write; return the exit status."""
     jobs = questions(MODEL, trained=True, pictures=20, targets=10, side=64)
     right = answers_in_turn(jobs)
     with sync_playwright() as playwright:
@@ -116,7 +116,7 @@ def main() -> int:
 
 
 def break_things(page: Page, jobs: list[Job], right: dict[Job, Essence]) -> list[Fault]:
-    """Start everything, and break it in turn."""
+    """Start everything, and cause the failures in turn."""
     port = free_port()
     with running_app(f"http://127.0.0.1:{port}") as (url, _), ExitStack() as engines:
         serving = engines.enter_context(running_engine(port))

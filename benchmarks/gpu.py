@@ -1,10 +1,10 @@
-"""What a GPU does: its tests, inspections a second and the ratios to the bare pass, in at most nine minutes: `make gpu`.
+"""On a GPU: the tests, inspections per second, and the ratios to the bare pass, in at most nine minutes: `make gpu`.
 
     python benchmarks/gpu.py                    # tests, throughput, ratios; writes a part of RESULTS.md under the card's name
     python benchmarks/gpu.py --tests-only
 
-Needs torch, torchvision and what requirements.txt names, and pytest for the tests. Where there is no GPU it says so and ends
-with status 2.
+Needs torch, torchvision and the packages in requirements.txt, and pytest for the tests. Without a GPU it says so and ends with
+status 2.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-# Started as a script, Python looks for imports in this folder: the repository's own modules are one above.
+# A script imports from its own folder: the repository's own modules are one folder above.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import resnet_viz as rv
@@ -62,7 +62,7 @@ def _throughput(model: str) -> list[Throughput]:
 
 
 def _works(net: Net) -> list[tuple[Work, int, float]]:
-    """What is timed on a ResNet-50, each beside the passes that it cannot do without."""
+    """What is timed on a ResNet-50, each relative to the passes that it requires at least."""
     image = picture(net.preprocessing.resize)
     x = net.preprocess(image)
     target = int(net.module(x).argmax())
@@ -94,7 +94,7 @@ def _works(net: Net) -> list[tuple[Work, int, float]]:
 
 
 def _finished(work: Callable[[], object]) -> Callable[[], object]:
-    """A work that ends when the GPU has done it, not when it was asked to."""
+    """A work that ends when the GPU has finished it, not when it was submitted."""
 
     def run() -> object:
         result = work()

@@ -1,10 +1,10 @@
-"""Thirty people at once: `make load`.
+"""Thirty people at the same time: `make load`.
 
-Twenty-six sessions ask the engine through its interface and four real browsers look at pages, for two minutes, first with the
-local engine and then with Ray Serve and two replicas. Prints what was done, how long it took beside a lone user's, how fair it
-was and whether any answer was wrong. Exits with status 1 where a target is missed.
+Twenty-six sessions use the engine through its interface and four real browsers open pages, for two minutes, first with the
+local engine and then with Ray Serve and two replicas. Prints how much was done, the waiting times relative to a single user's,
+how fair they were and whether any answer was wrong. Exits with status 1 if a target is missed.
 
-One thread a worker, as on Ray Serve, whose two replicas have a core each.
+One thread per worker, as on Ray Serve, where two replicas have a core each.
 """
 
 import argparse
@@ -20,7 +20,7 @@ import numpy as np
 import psutil
 import torch
 
-# Started as a script, Python looks for imports in this folder: the repository's own modules are one above.
+# A script imports from its own folder: the repository's own modules are one folder above.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.browsers import READY
@@ -38,10 +38,10 @@ LIMIT = 1.3
 
 @dataclass(frozen=True)
 class Load:
-    """What a crowd got: seconds of all answers, of a lone user's; `slowest` session's share of the mean; memory in bytes.
+    """The result of a crowd: seconds of all answers and a single user's; `slowest` session's share of the mean; bytes.
 
-    `processor` is the seconds of a core that the server's processes took for all of it, pages included; of the local engine
-    people's asking as well, which is in its process.
+    `processor` is the CPU time of the server's processes for all of it, pages included; with the local engine it includes the
+    simulated people, who run in its process.
     """
 
     site: str
@@ -58,7 +58,7 @@ class Load:
 
     @property
     def ratio(self) -> float:
-        """The 95th percentile over thirty lone inspections by so many workers."""
+        """The 95th percentile over thirty inspections of a single user by this many workers."""
         return float(np.percentile(self.seconds, 95) / (PEOPLE * self.lone / self.workers))
 
     @property
@@ -68,7 +68,7 @@ class Load:
 
 
 def main() -> int:
-    """Run the loads that are asked for; return the exit status."""
+    """Run the requested loads; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=SECONDS)
     parser.add_argument("--sites", nargs="+", choices=list(SITES), default=list(SITES))
@@ -95,7 +95,7 @@ def answers_in_turn(jobs: list[Job]) -> dict[Job, Essence]:
 
 
 def load(site: Site, jobs: list[Job], right: dict[Job, Essence], browsers: int, seconds: float) -> Load:
-    """Measure the crowd, and a lone user before and after it: in a minute this machine's speed may have changed."""
+    """Measure the crowd, and a single user before and after it: the machine's speed may change within a minute."""
     alone = _lone(site.engine, jobs, right)
     most, done = [0], threading.Event()
     watcher = threading.Thread(target=_watch, args=(site.processes, most, done))
@@ -125,7 +125,7 @@ def load(site: Site, jobs: list[Job], right: dict[Job, Essence], browsers: int, 
 
 
 def _open_browsers(site: Site, browsers: int, seconds: float) -> "subprocess.Popen[str]":
-    """Browsers that are open and look from now on; in a session of their own, since Linux shares processors by sessions."""
+    """Browsers that are open and view pages from now on; in a separate session, because Linux shares the CPU by sessions."""
     command = [sys.executable, str(Path(__file__).with_name("browsers.py")), site.url, str(browsers), str(seconds)]
     looking = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)  # noqa: S603 - our own script
     if looking.stdout is None or looking.stdout.readline().strip() != READY:
@@ -144,7 +144,7 @@ def _lone(engine: Engine, jobs: list[Job], right: dict[Job, Essence]) -> list[fl
 
 
 def _is_wrong(said: str) -> bool:
-    # The page's own sample is a cat, whatever class is explained.
+    # The page's own sample is a cat, whatever the target class.
     return " predicts: cat (" not in said
 
 

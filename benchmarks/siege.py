@@ -1,7 +1,7 @@
-"""Thirty sessions that send what would stop a server, and somebody who works meanwhile: `make siege`.
+"""Thirty sessions that send inputs meant to stop a server, and a person who works meanwhile: `make siege`.
 
-The app runs by its real command, on this machine alone, and is told to end in the middle of it. Exits with status 1 where a
-target is missed.
+The app runs by its real command, on this machine alone, and is stopped in the middle of it. Exits with status 1 if a target is
+missed.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from statistics import median
 
 import psutil
 
-# Started as a script, Python looks for imports in this folder: the repository's own modules are one above.
+# A script imports from its own folder: the repository's own modules are one folder above.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import siege_corpus
@@ -38,9 +38,9 @@ from resnet_viz.engine.parsing.pool import ParsingPool
 from resnet_viz.images import open_image
 
 SESSIONS, SECONDS = 30, 150.0
-# The targets: seconds, bytes, seconds, seconds, and times of the usual.
+# The targets: seconds, bytes, seconds, seconds, and a ratio to the usual.
 MOST_FREEZE, MOST_MEMORY, MOST_REFUSAL, MOST_END, MOST_SLOWDOWN = 1.0, 3 * 2**30, 2.0, 10.0, 1.5
-# Milliseconds that parsing elsewhere adds to a photo of 12 megapixels.
+# The milliseconds that parsing in another process adds to a photo of 12 megapixels.
 MOST_OVERHEAD, REPEATS = 30.0, 15
 HEALTH_EVERY, MEMORY_EVERY = 0.05, 0.2
 CALM_SECONDS = 10.0
@@ -51,7 +51,7 @@ Attack = Callable[[], "Outcome"]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an attack was answered: `kind` is "sentence", "opened", "default", "hung up" or "error page"."""
+    """The response to an attack: `kind` is "sentence", "opened", "default", "hung up" or "error page"."""
 
     attack: str
     kind: str
@@ -60,9 +60,9 @@ class Outcome:
 
 @dataclass
 class Siege:
-    """What was seen: freezes of the health route, memory, answers to attacks, and how long somebody else waited for pages.
+    """The observations: freezes of the health route, memory, responses to attacks, and another person's waiting times.
 
-    `usual` and `others` are that person's seconds a page before and during the siege.
+    `usual` and `others` are that person's seconds per page before and during the siege.
     """
 
     freezes: list[float] = field(default_factory=list)
@@ -85,7 +85,7 @@ class Siege:
 
     @property
     def slowdown(self) -> float:
-        """How many times longer somebody else waits than usual, at the median."""
+        """How many times longer than usual another person waits, at the median."""
         return median(self.others) / median(self.usual) if self.others and self.usual else float("inf")
 
 
@@ -110,7 +110,7 @@ def main() -> int:
 def besiege(
     port: int, pid: int, files: Iterable[HostileFile], sessions: int, seconds: float, calm: float = CALM_SECONDS
 ) -> Siege:
-    """Send everything once, from so many sessions at a time, for so many seconds at the most, and watch."""
+    """Send everything once, from this many sessions at a time, for at most this many seconds, and observe."""
     found, stop = Siege(), threading.Event()
     _work(port, found.usual, found, threading.Event(), calm)
     attacks: Queue[Attack] = Queue()
@@ -176,7 +176,7 @@ def _outcome(attack: str, view: View, quiet: str) -> Outcome:
 
 
 def _long_head(port: int) -> Outcome:
-    """Send headers until the server has had enough."""
+    """Send headers until the server stops reading."""
     with socket.create_connection(("127.0.0.1", port), 30) as connection, suppress(OSError):
         connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n")
         for number in range(3000):
@@ -208,7 +208,7 @@ def _unfinished(port: int, count: int = 20) -> Iterator[None]:
 
 
 def _work(port: int, seconds: list[float], found: Siege, stop: threading.Event, most: float) -> None:
-    """Open one block after the other, as somebody does who looks at a network."""
+    """Open one block after the other, as a person does who studies a network."""
     deadline = time.monotonic() + most
     with visitor(port) as person:
         person.open()
@@ -234,7 +234,7 @@ def _watch_health(port: int, found: Siege, stop: threading.Event) -> None:
 
 
 def _watch_memory(pid: int, found: Siege, stop: threading.Event) -> None:
-    """The server and all that it started; what they share counts once."""
+    """The server and all its descendants; shared memory counts once."""
     while not stop.wait(MEMORY_EVERY):
         total = 0
         with suppress(psutil.Error):
@@ -246,7 +246,7 @@ def _watch_memory(pid: int, found: Siege, stop: threading.Event) -> None:
 
 
 def _end(pid: int) -> float:
-    """Tell the server to end; return how many seconds it takes."""
+    """Tell the server to stop; return how many seconds it takes."""
     started = time.monotonic()
     process = psutil.Process(pid)
     os.kill(pid, signal.SIGTERM)
@@ -256,14 +256,14 @@ def _end(pid: int) -> float:
 
 
 def _overhead() -> float:
-    """How many milliseconds longer a photo of 12 megapixels takes in the pool than here: the median of differences in turn."""
+    """How many milliseconds longer a photo of 12 megapixels takes in the pool than here: median of alternating runs."""
     file = io.BytesIO()
     picture(400, 0).resize((4000, 3000)).save(file, "JPEG", quality=90)
     data, differences = file.getvalue(), []
     pool = ParsingPool()
     pool.open_image(data)
     for _ in range(REPEATS):
-        # What was opened is kept: only a pool that keeps nothing opens it again.
+        # Opened images are kept: only a pool that keeps none opens them again.
         pool.forget()
         times = [time.perf_counter()]
         for opener in (open_image, pool.open_image):

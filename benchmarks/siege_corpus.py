@@ -1,4 +1,4 @@
-"""What somebody may send to stop a server, generated here and small where it can be: images, checkpoints and links."""
+"""Inputs that may stop a server, generated here and small where possible: images, checkpoints and links."""
 
 import io
 import pickletools
@@ -18,7 +18,7 @@ MEGABYTE = 2**20
 
 @dataclass(frozen=True)
 class HostileFile:
-    """A file, what is wrong with it in a word, and the name under which it is sent."""
+    """A file, its defect in a word, and its name in the upload."""
 
     fault: str
     name: str
@@ -26,7 +26,7 @@ class HostileFile:
 
 
 def images(megabytes: int = 8, mutants: int = 40) -> Iterator[HostileFile]:
-    """Images that cost much, claim much, or are broken; the large ones have so many megabytes."""
+    """Images that are expensive, claim a huge size, or are damaged; the large ones have this many megabytes."""
     size = megabytes * MEGABYTE
     yield HostileFile("fill bytes", "a.jpg", b"\xff\xd8\xff" + b"\xff" * size)
     yield HostileFile("tiny markers", "a.jpg", b"\xff\xd8" + b"\xff\xfe\x00\x02" * (size // 4))
@@ -49,7 +49,7 @@ def images(megabytes: int = 8, mutants: int = 40) -> Iterator[HostileFile]:
 
 
 def checkpoints(mutants: int = 20) -> Iterator[HostileFile]:
-    """Checkpoints that cost much, claim much, would run something, or are broken."""
+    """Checkpoints that are expensive, claim a huge size, would execute something, or are damaged."""
     yield HostileFile(
         "bytearray(3e9)", "a.pth", b"\x80\x02c__builtin__\nbytearray\nJ" + struct.pack("<i", 2**31 - 1) + b"\x85R."
     )
@@ -87,7 +87,7 @@ def _png(width: int, height: int, pixels: bytes, idats: int) -> bytes:
     packed = zlib.compress(pixels, 9)
     step = max(1, -(-len(packed) // idats))
     parts = [packed[at : at + step] for at in range(0, len(packed), step)]
-    # What is left of the number is empty.
+    # The rest of the number is empty.
     chunks = [_chunk(b"IDAT", part) for part in parts] + [_chunk(b"IDAT", b"")] * (idats - len(parts))
     head = _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
     return b"\x89PNG\r\n\x1a\n" + head + b"".join(chunks) + _chunk(b"IEND", b"")
@@ -108,7 +108,7 @@ def _saved(image: Image.Image, kind: str, **options: object) -> bytes:
 
 
 def _overlapping_tiles(stream: int) -> bytes:
-    """A TIFF of 6000 x 6000 pixels whose every tile of 16 x 16 is the same long stream."""
+    """A TIFF of 6000 x 6000 pixels in which every tile of 16 x 16 is the same long stream."""
     across = 6000 // 16
     count = across * across
     data = zlib.compress(bytes(stream), 9).ljust(stream // 64, b"\0")
@@ -129,7 +129,7 @@ def _endless_runs(size: int) -> bytes:
 
 
 def _nested_keys(depth: int) -> bytes:
-    """A pickled dictionary whose key is a tuple of the same tuple twice, and so on: its hash takes 2^depth steps."""
+    """A pickled dictionary with a key that is a tuple of the same tuple twice, and so on: its hash takes 2^depth steps."""
     steps = b"".join(b"\x86q" + bytes([number]) + b"h" + bytes([number]) for number in range(depth))
     data = b"\x80\x02}K\x01K\x01" + steps + b"\x86K\x00s."
     pickletools.dis(data, out=io.StringIO())

@@ -1,4 +1,4 @@
-"""How many bytes 64 maps of 56x56 take on their way to the browser: our mosaic, and a heatmap a map."""
+"""The bytes of 64 maps of 56x56 on their way to the browser: our mosaic, and one heatmap per map."""
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots

@@ -1,7 +1,7 @@
-"""Does anything pile up? 500 inspections of different pictures by 20 sessions through the local engine: `make soak`.
+"""Does anything accumulate? 500 inspections of different images by 20 sessions through the local engine: `make soak`.
 
-Resident memory has to be flat once the store of answers is full, and hooks, threads, files and answers have to be gone in the
-end. Exits with status 1 where that fails.
+Resident memory has to be flat once the store of answers is full, and hooks, threads, files and answers have to be gone at the
+end. Exits with status 1 if that fails.
 """
 
 import gc
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-# Started as a script, Python looks for imports in this folder: the repository's own modules are one above.
+# A script imports from its own folder: the repository's own modules are one folder above.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.clients import questions
@@ -25,14 +25,14 @@ from resnet_viz.engine.local import LocalEngine
 from resnet_viz.settings import EngineSettings
 
 MODEL, SESSIONS, EACH = "resnet50", 20, 25
-# The store is full and the allocator has seen everything once after this many.
+# After this many, the store is full and the allocator has seen everything once.
 WARM_UP = 150
 MOST_GROWTH = 0.02
 
 
 @dataclass(frozen=True)
 class Soaked:
-    """`resident` bytes after each inspection from the warm-up on; what is left in the end of what there was not before."""
+    """`resident` bytes after each inspection after the warm-up; and what is left at the end that was not there before."""
 
     resident: list[int]
     threads: int
@@ -42,18 +42,18 @@ class Soaked:
 
     @property
     def growth(self) -> float:
-        """How much the straight line through the memory rises from first to last, as a share of its mean."""
+        """The rise of the straight line through the memory from first to last, as a share of its mean."""
         slope = np.polyfit(np.arange(len(self.resident)), self.resident, 1)[0]
         return float(slope * (len(self.resident) - 1) / np.mean(self.resident))
 
     @property
     def passed(self) -> bool:
-        """Whether nothing piled up."""
+        """Whether nothing accumulated."""
         return abs(self.growth) <= MOST_GROWTH and not (self.threads or self.files or self.hooks or self.kept)
 
 
 def main() -> int:
-    """Soak, print, write; return the exit status."""
+    """Run, print, write; return the exit status."""
     with tempfile.TemporaryDirectory() as folder:
         tempfile.tempdir = folder
         found = soak()
@@ -63,7 +63,7 @@ def main() -> int:
 
 
 def soak() -> Soaked:
-    """Let the sessions ask in turn, a picture each that nobody asked about before, and leave."""
+    """Let the sessions send requests in turn, each with a new image, and leave."""
     process, before = psutil.Process(), threading.active_count()
     files = _files(process)
     engine = LocalEngine(EngineSettings(), ["cpu"])

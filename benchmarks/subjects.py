@@ -1,4 +1,4 @@
-"""What the contestants look at: a network with seeded random weights, ours and torchvision's, and one seeded picture."""
+"""The input of the contestants: a network with seeded random weights, ours and torchvision's, and one seeded image."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from resnet_viz.nets.zoo import load
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
+class ExampleRun:
     """`stock` is torchvision's own network with the weights of `net`; `x` is `image` after preprocessing, (1, 3, 224, 224)."""
 
     net: Net
@@ -27,19 +27,19 @@ class Subject:
         return {name: self.stock.get_submodule(name) for name in self.net.blocks}
 
 
-def make_subject(name: str = "resnet50", seed: int = 0) -> Subject:
-    """Build the networks on the CPU; the picture is as large as the preprocessing would make it: only the crop is left."""
+def make_subject(name: str = "resnet50", seed: int = 0) -> ExampleRun:
+    """Build the networks on the CPU; the image has the size after resizing, so that only the crop remains."""
     net = load(name, weights=None, device="cpu", seed=seed)
     stock: nn.Module = get_model(name, weights=None)
     stock.load_state_dict(net.module.state_dict())
     stock.eval().requires_grad_(requires_grad=False)
     image = picture(net.preprocessing.resize, seed)
     x = net.preprocess(image)
-    return Subject(net, stock, image, x, int(stock(x).argmax()))
+    return ExampleRun(net, stock, image, x, int(stock(x).argmax()))
 
 
 def picture(size: int, seed: int = 0) -> Image.Image:
-    """Draw a square RGB picture whose spectrum falls as 1 / frequency, as that of photographs does."""
+    """Draw a square RGB image with a spectrum that falls as 1 / frequency, like that of photographs."""
     noise = np.random.default_rng(seed).standard_normal((size, size, 3))
     frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(size), np.fft.fftfreq(size)))
     frequency[0, 0] = np.inf

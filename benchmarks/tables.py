@@ -1,4 +1,4 @@
-"""The results as text for the terminal and as RESULTS.md, with the machine, the versions and the allocator they hold for."""
+"""The results as text for the terminal and as RESULTS.md, with the machine, the versions and the allocator."""
 
 import os
 import platform
@@ -21,7 +21,7 @@ MALLOC_VARIABLES = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_
 
 @dataclass(frozen=True)
 class Setting:
-    """Where and with what was measured; `load` is the number of processes that wanted a core in the minute before."""
+    """The machine and the versions; `load` is the mean number of processes that were ready to run in the minute before."""
 
     cpu: str
     cores: int
@@ -49,7 +49,7 @@ class Setting:
 
 
 def as_text(rows: list[Row]) -> str:
-    """Lay the rows out for a terminal, a line each."""
+    """Format the rows for a terminal, one line each."""
     lines = []
     for row in rows:
         limit = "" if row.limit is None else f"limit {row.limit:.2f}: {'EXCEEDED' if row.breaks_limit else 'met'}"
@@ -58,7 +58,7 @@ def as_text(rows: list[Row]) -> str:
 
 
 def as_markdown(setting: Setting, rows: list[Row]) -> str:
-    """Write the whole of RESULTS.md."""
+    """Write the complete RESULTS.md."""
     works = [list(group) for _, group in groupby(rows, key=lambda row: row.work)]
     return "\n".join(
         [

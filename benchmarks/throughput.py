@@ -1,11 +1,11 @@
-"""Inspections a second of one process, the number that docs/scaling.md reckons with.
+"""Inspections per second of one process, the number that docs/scaling.md calculates with.
 
     python benchmarks/throughput.py                      # resnet20-cifar10 and resnet50, one thread and two
     python benchmarks/throughput.py --device cuda
 
-Each with passes of 1, 2, 4 and 8 pictures. Only what a worker does is timed: from the decoded picture to the answer, the whole
-inspection. Run it on a machine that does nothing else, with the MALLOC_* variables of the Makefile. Weights are drawn at random
-where the trained ones are not here: they take the same time.
+Each with passes of 1, 2, 4 and 8 images. Only a worker's part is timed: from the decoded image to the answer, the complete
+inspection. Run it on an idle machine, with the MALLOC_* variables of the Makefile. Missing trained weights are replaced by
+random ones, which take the same time.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-# Started as a script, Python looks for imports in this folder: the repository's own modules are one above.
+# A script imports from its own folder: the repository's own modules are one folder above.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import resnet_viz as rv
@@ -35,7 +35,7 @@ WARM_UP, ROUNDS, ROUND_SECONDS = 3, 5, 3.0
 
 @dataclass(frozen=True)
 class Throughput:
-    """Inspections a second: the median of the rounds, and the slowest and the fastest one."""
+    """Inspections per second: the median of the rounds, and the slowest and the fastest one."""
 
     model: str
     device: str
@@ -51,7 +51,7 @@ class Throughput:
 
 
 def measure(net: Net, image: Image.Image, batch: int) -> Throughput:
-    """Inspect the same picture for some seconds, several times."""
+    """Inspect the same image for some seconds, several times."""
     for _ in range(WARM_UP):
         _pass(net, image, batch)
     rates = sorted(_rate(net, image, batch) for _ in range(ROUNDS))
@@ -68,21 +68,21 @@ def _rate(net: Net, image: Image.Image, batch: int) -> float:
 
 
 def _pass(net: Net, image: Image.Image, batch: int) -> None:
-    # The answer is on the processor: nothing is left to wait for.
+    # The answer is on the CPU: nothing is left to wait for.
     inspect_batch(net, [image] * batch, [None] * batch)
 
 
 def _settings(device: str) -> Iterator[tuple[int, int]]:
-    """Threads and pictures a pass."""
+    """Threads and images per pass."""
     yield from product((1, 2) if device == "cpu" else (torch.get_num_threads(),), (1, 2, 4, 8))
 
 
 def main() -> None:
-    """Measure and print a line each."""
+    """Measure and print one line each."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", default="cpu")
     device = pick_device(parser.parse_args().device)
-    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start: what runs beside makes every number too small")
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start; other processes make every number too small")
     image = rv.open_image(PICTURE)
     for model in MODELS:
         net = rv.load(model, weights="trained" if model in _here() else None, device=device)

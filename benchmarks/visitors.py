@@ -1,4 +1,4 @@
-"""People who visit the app without a browser: they open links, send files to its upload boxes, and read what it says."""
+"""Simulated people who visit the app without a browser: they open links, upload files, and read the messages."""
 
 import http.client
 import time
@@ -25,7 +25,7 @@ LONGEST = 120.0
 class View:
     """What a page sent: its `sentences` of warning and error, the upload boxes by their labels, and the link that it set.
 
-    `broken` says that it is an error page, or none at all; `seconds` is how long it took.
+    `broken` means that it is an error page, or no page at all; `seconds` is the response time.
     """
 
     sentences: tuple[str, ...]
@@ -53,7 +53,7 @@ class Visitor:
         return self._rerun(WidgetStates())
 
     def upload(self, name: str, data: bytes) -> View:
-        """Send a file to the page's first upload box, and wait for what the page says to it."""
+        """Send a file to the page's first upload box, and wait for the page's message."""
         started = time.monotonic()
         urls = self._urls(name)
         status = self._put(urls.upload_url, name, data)
@@ -118,7 +118,7 @@ class Visitor:
 
 @contextmanager
 def visitor(port: int) -> Iterator[Visitor]:
-    """Somebody new, with a cookie as a browser has one."""
+    """A new person, with a cookie as in a browser."""
     client = http.client.HTTPConnection("127.0.0.1", port, timeout=LONGEST)
     client.request("GET", "/_stcore/health")
     answer = client.getresponse()
@@ -150,5 +150,5 @@ def _view(messages: list[ForwardMsg], link: str, seconds: float) -> View:
             sentences.append(element.alert.body)
         elif what == "file_uploader":
             boxes[element.file_uploader.label] = element.file_uploader.id
-        broken |= what == "exception" or "Something went wrong here" in (element.alert.body if what == "alert" else "")
+        broken |= what == "exception" or "An unexpected error occurred" in (element.alert.body if what == "alert" else "")
     return View(tuple(sentences), boxes, link, broken, seconds)

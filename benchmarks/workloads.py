@@ -1,4 +1,4 @@
-"""The works that are timed: what a bare pass is, what ours does, and what may be asked of the peers."""
+"""The works that are timed: the bare pass, our analysis, and the same from the peers."""
 
 import copy
 from dataclasses import replace
@@ -9,7 +9,7 @@ from torchlens.backends.torch.wrappers import unwrap_torch
 
 from benchmarks import peers
 from benchmarks.contest import Contestant, Work
-from benchmarks.subjects import Subject
+from benchmarks.subjects import ExampleRun
 from resnet_viz.analyses.ablation import Ablation, ablate, sweep
 from resnet_viz.analyses.activations import activations
 from resnet_viz.analyses.attribution import attribute
@@ -20,12 +20,12 @@ from resnet_viz.analyses.inspection import inspect
 
 CAPTURE_LIMIT, INSPECT_LIMIT, PATH_LIMIT, CONDUCTANCE_LIMIT, CAMS_LIMIT = 1.08, 1.25, 1.05, 1.15, 1.1
 ABLATION_LIMITS = {"resnet18": 3.3, "resnet50": 7.4}
-# A pass of 8 pictures takes the least time a picture on the processors that were measured.
+# A pass of 8 images takes the least time per image on the CPUs that were measured.
 BEST_BATCH, PATH_STEPS, CONDUCTANCE_STEPS = 8, 32, 16
 SELDOM = 10
 
 
-def capture_work(subject: Subject) -> Work:
+def capture_work(subject: ExampleRun) -> Work:
     """Identity, residual, sum and output of all 16 blocks."""
     return Work(
         name="capture",
@@ -43,7 +43,7 @@ def capture_work(subject: Subject) -> Work:
     )
 
 
-def inspect_work(subject: Subject) -> Work:
+def inspect_work(subject: ExampleRun) -> Work:
     """Capture, gradients at both ends of every fork, every block's Grad-CAM, all measures."""
     return Work(
         name="inspect",
@@ -62,7 +62,7 @@ def inspect_work(subject: Subject) -> Work:
     )
 
 
-def path_work(subject: Subject) -> Work:
+def path_work(subject: ExampleRun) -> Work:
     """Integrated gradients of 32 steps."""
     return Work(
         name="integrated gradients",
@@ -90,7 +90,7 @@ def path_work(subject: Subject) -> Work:
     )
 
 
-def conductance_work(subject: Subject) -> Work:
+def conductance_work(subject: ExampleRun) -> Work:
     """Conductance of all blocks of a ResNet-18."""
     points = CONDUCTANCE_STEPS + 1
     return Work(
@@ -117,7 +117,7 @@ def conductance_work(subject: Subject) -> Work:
     )
 
 
-def cams_work(subject: Subject) -> Work:
+def cams_work(subject: ExampleRun) -> Work:
     """Every block's Grad-CAM."""
     return Work(
         name="block CAMs",
@@ -132,7 +132,7 @@ def cams_work(subject: Subject) -> Work:
     )
 
 
-def ablation_work(subject: Subject) -> Work:
+def ablation_work(subject: ExampleRun) -> Work:
     """Every block's residual branch removed in turn."""
     count, limit = len(subject.net.blocks), ABLATION_LIMITS[subject.net.name]
     return Work(
@@ -148,19 +148,19 @@ def ablation_work(subject: Subject) -> Work:
     )
 
 
-def _ablate_in_a_loop(subject: Subject) -> list[Ablation]:
+def _ablate_in_a_loop(subject: ExampleRun) -> list[Ablation]:
     return [ablate(subject.net, subject.image, {name: 0.0}) for name in subject.net.blocks]
 
 
-def _capture(subject: Subject) -> list[Tape]:
+def _capture(subject: ExampleRun) -> list[Tape]:
     twin = subject.net.twin()
     with capture(twin) as tapes, torch.inference_mode():
         twin(subject.x)
     return tapes
 
 
-def _capture_peers(subject: Subject) -> tuple[Contestant, ...]:
-    # TorchLens leaves marks on a model and wrappers on torch: the others must not pay for them.
+def _capture_peers(subject: ExampleRun) -> tuple[Contestant, ...]:
+    # TorchLens leaves marks on a model and wrappers on torch, which must not slow the others.
     marked = replace(subject, stock=copy.deepcopy(subject.stock))
     return (
         Contestant(
@@ -194,7 +194,7 @@ def _capture_peers(subject: Subject) -> tuple[Contestant, ...]:
     )
 
 
-def _inspect_peers(subject: Subject) -> tuple[Contestant, ...]:
+def _inspect_peers(subject: ExampleRun) -> tuple[Contestant, ...]:
     return (
         Contestant(
             "torchcam GradCAM, one pass",
@@ -222,18 +222,18 @@ def _inspect_peers(subject: Subject) -> tuple[Contestant, ...]:
     )
 
 
-def _forward(subject: Subject) -> Tensor:
+def _forward(subject: ExampleRun) -> Tensor:
     with torch.no_grad():
         logits: Tensor = subject.stock(subject.x)
     return logits
 
 
-def _forward_backward(subject: Subject) -> Tensor:
+def _forward_backward(subject: ExampleRun) -> Tensor:
     x = subject.x.detach().requires_grad_()
     return torch.autograd.grad(subject.stock(x).max(), x)[0]
 
 
-def _sweep(subject: Subject, points: int) -> list[Tensor]:
+def _sweep(subject: ExampleRun, points: int) -> list[Tensor]:
     found = []
     for start in range(0, points, BEST_BATCH):
         x = subject.x.repeat(min(BEST_BATCH, points - start), 1, 1, 1).requires_grad_()

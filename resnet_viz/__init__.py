@@ -24,21 +24,28 @@ analyses/inspection.py, figures/block/block_map.py.
 
 from resnet_viz import figures
 from resnet_viz.analyses.ablation import Ablation, ablate, ablation_sweep
+from resnet_viz.analyses.accuracy import Accuracy, Answer, accuracy
 from resnet_viz.analyses.activations import Activations, activations
 from resnet_viz.analyses.attribution import Attribution, attribute
 from resnet_viz.analyses.cams import block_cams
 from resnet_viz.analyses.comparison import Comparison, compare
 from resnet_viz.analyses.conductance import BlockConductance, Conductance, conductance
+from resnet_viz.analyses.deletions import Deletions, deletions
 from resnet_viz.analyses.gradients import Gradients, gradients
 from resnet_viz.analyses.inspection import BlockInspection, Inspection, Prediction, inspect
 from resnet_viz.analyses.measures import MEANINGS, Measures
 from resnet_viz.analyses.methods import METHODS
+from resnet_viz.analyses.path_gradients import PathGradients, PathLengths, PathSamples, path_gradients, path_samples
+from resnet_viz.analyses.receptive_field import BlockField, ReceptiveFields, receptive_fields
+from resnet_viz.analyses.refinement import BlockStep, Refinement, refinement
 from resnet_viz.analyses.survey.comparison import SurveyComparison, compare_surveys
 from resnet_viz.analyses.survey.errors import SurveyError
 from resnet_viz.analyses.survey.files import open_survey, survey_bytes, write_survey
 from resnet_viz.analyses.survey.result import Survey
 from resnet_viz.analyses.survey.running import SurveyProgress, survey
 from resnet_viz.images import ImageError, open_image
+from resnet_viz.lessons.loss_landscape import Landscape, loss_landscape
+from resnet_viz.lessons.shattered_gradients import Autocorrelation, shattered_gradients
 from resnet_viz.nets.checkpoints.errors import CheckpointError
 from resnet_viz.nets.checkpoints.loading import load_checkpoint
 from resnet_viz.nets.net import Net, WeightsError
@@ -51,21 +58,33 @@ __all__ = [
     "MEANINGS",
     "METHODS",
     "Ablation",
+    "Accuracy",
     "Activations",
+    "Answer",
     "Attribution",
+    "Autocorrelation",
     "BlockConductance",
+    "BlockField",
     "BlockInspection",
+    "BlockStep",
     "CheckpointError",
     "Comparison",
     "Conductance",
+    "Deletions",
     "Gradients",
     "ImageError",
     "Inspection",
+    "Landscape",
     "Measures",
     "ModelInfo",
     "Net",
+    "PathGradients",
+    "PathLengths",
+    "PathSamples",
     "Prediction",
     "Preprocessing",
+    "ReceptiveFields",
+    "Refinement",
     "Survey",
     "SurveyComparison",
     "SurveyError",
@@ -73,12 +92,14 @@ __all__ = [
     "WeightsError",
     "ablate",
     "ablation_sweep",
+    "accuracy",
     "activations",
     "attribute",
     "block_cams",
     "compare",
     "compare_surveys",
     "conductance",
+    "deletions",
     "figures",
     "from_module",
     "gradients",
@@ -86,9 +107,15 @@ __all__ = [
     "list_models",
     "load",
     "load_checkpoint",
+    "loss_landscape",
     "open_image",
     "open_survey",
+    "path_gradients",
+    "path_samples",
+    "receptive_fields",
+    "refinement",
     "report",
+    "shattered_gradients",
     "survey",
     "survey_bytes",
     "write_survey",

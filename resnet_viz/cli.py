@@ -17,9 +17,9 @@ from resnet_viz.survey_command import survey_command
 
 COLUMNS = ["shortcut", "ratio", "cosine", "response_std", "cut", "shortcut_share"]
 
-# The app that is installed beside this package, by `pip install` or as the repository.
+# The app that is installed together with this package, by `pip install` or as the repository.
 APP = Path(__file__).parents[1] / "app" / "main.py"
-# glibc gives large blocks back to the system after each pass and faults them in again: a quarter of a ResNet-50's time.
+# glibc returns large blocks to the system after each pass and requests them again: a quarter of the time of a ResNet-50.
 ALLOCATOR = {
     "MALLOC_TRIM_THRESHOLD_": str(2**34),
     "MALLOC_MMAP_THRESHOLD_": str(2**34),
@@ -47,7 +47,7 @@ def inspect_command(
     report_to: Annotated[Path | None, typer.Option("--report", help="Write everything into one HTML file.")] = None,
     csv_to: Annotated[Path | None, typer.Option("--csv", help="Write the table of measures.")] = None,
 ) -> None:
-    """Take a network apart on an image and print what every block does."""
+    """Inspect an image block by block and print the measures of every block."""
     try:
         net = load(model, weights=None) if untrained else load(model)
         chosen = int(target) if target.isdecimal() else target or None
@@ -71,10 +71,10 @@ app.command("survey")(survey_command)
 @app.command("app", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def app_command(options: typer.Context) -> None:
     """Start the app in the browser; options are passed on to `streamlit run`, for example `--server.port 8600`."""
-    # -P: a folder named `app` where the command is called would be imported in place of ours.
+    # -P: otherwise a folder named `app` in the current directory would be imported instead.
     command = [sys.executable, "-P", "-m", "streamlit", "run", str(APP), *options.args]
     environment = ALLOCATOR | os.environ
     if sys.platform == "win32":
         raise typer.Exit(subprocess.run(command, env=environment, check=False).returncode)  # noqa: S603 - our own command
-    # Nothing stands between the server and the signals that stop it.
+    # No other process is between the server and the signals that stop it.
     os.execve(sys.executable, command, environment)  # noqa: S606 - our own command

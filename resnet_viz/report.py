@@ -23,10 +23,10 @@ div.scroll {{ overflow-x: auto; }}
 
 
 def report(inspection: Inspection, path: str | Path, photo: Image.Image | None = None) -> Path:
-    """Write predictions, block map, measures, Grad-CAM, the equations of the blocks whose maps are kept, and the table.
+    """Write predictions, block map, measures, Grad-CAM, the equations of the blocks with kept maps, and the table.
 
-    `photo` lies under Grad-CAM: the network's crop as `Preprocessing.sharp` returns it, or else the network's input. The file
-    is self-contained, 5 MB of which are plotly.js. Returns its path; OSError where it cannot be written.
+    `photo` is the background of Grad-CAM: the network's crop as `Preprocessing.sharp` returns it, or else the network's input.
+    The file is self-contained, 5 MB of which are plotly.js. Returns its path; OSError if it cannot be written.
     """
     last = inspection.blocks[-1].name
     drawn = [

@@ -1,4 +1,4 @@
-"""What the environment sets: every variable of the library and the engine is a field here, with its default and its meaning.
+"""Settings from the environment: every variable of the library and the engine is a field here, with default and meaning.
 
 `docs/operating.md` and `docs/scaling.md` list them; the app's own variables are in `app/settings.py`.
 """
@@ -17,11 +17,11 @@ MEGABYTE = 2**20
 
 
 class SettingError(ValueError):
-    """A variable whose value cannot be used; the message names it and says what to write, for whoever runs the program."""
+    """An invalid value of a variable; the message, for whoever runs the program, names the variable and says what to write."""
 
 
 def setting(default: Any, meaning: str, without: str = "", **limits: Any) -> Any:  # noqa: ANN401 - a field takes its place
-    """Describe a field: `meaning` is what the variable sets, `without` what holds without it, the default if left out."""
+    """Describe a field: `meaning` is what the variable sets, `without` what applies without it (default: its default)."""
     return Field(default, description=meaning, json_schema_extra={"without": without or str(default)}, **limits)
 
 
@@ -34,7 +34,7 @@ class EnvironmentSettings(BaseSettings):
 
     @classmethod
     def read(cls) -> Self:
-        """Return the settings of the environment as it is now; SettingError with a sentence for a value that cannot be used."""
+        """Return the settings from the current environment; SettingError with a sentence for an invalid value."""
         found: Self = _read(cls, tuple(os.environ.get(variable) for variable in cls.variables()))
         return found
 
@@ -45,7 +45,7 @@ class EnvironmentSettings(BaseSettings):
 
 
 class WeightsSettings(EnvironmentSettings):
-    """Where the official weights of ImageNet networks come from, and where they are kept."""
+    """Where the official weights of ImageNet networks come from, and where they are stored."""
 
     weights_dir: str = setting("", "folder of official weights, under torchvision's file names", "torch.hub's folder")
     weights_url: str = setting("", "address of a mirror that official weights are downloaded from", "torchvision's address")
@@ -57,11 +57,11 @@ class WeightsSettings(EnvironmentSettings):
 
 
 class EngineSettings(EnvironmentSettings):
-    """How much an engine may take; a processor computes ImageNet's networks one image at a time, whatever `batch` is."""
+    """The limits of an engine; a CPU computes ImageNet networks one image at a time, whatever `batch` is."""
 
     results_mb: int = setting(512, "memory for finished answers, in MB", ge=0)
     session_mb: int = setting(32, "memory for the answers of one session, in MB", ge=1)
-    queue: int = setting(64, "jobs that may wait; more are refused with a sentence", ge=1)
+    queue: int = setting(64, "jobs that may wait; further jobs are refused with a message", ge=1)
     models: int = setting(4, "networks that are held on each device", ge=1)
     batch: int = setting(8, "inspections by one network that share a pass", ge=1)
 
@@ -77,18 +77,18 @@ class EngineSettings(EnvironmentSettings):
 
 
 class ServingSettings(EnvironmentSettings):
-    """Where an engine on Ray Serve listens, who may ask it, how many replicas it has, and what each takes of its machine.
+    """Where an engine on Ray Serve listens, who may use it, how many replicas it has, and the resources of each.
 
-    Nothing holds a replica to its share of a GPU: what runs together must fit into its memory.
+    Nothing limits a replica to its share of a GPU: replicas on one GPU must fit into its memory together.
     """
 
-    token: str = setting("", "what the app must show; the same in both", "nothing is asked for")
+    token: str = setting("", "shared secret of the app and that engine; the same in both", "no secret is required")
     engine_host: str = setting("", "address on which the engine listens", "`0.0.0.0` with a token, else `127.0.0.1`")
     port: int = setting(8000, "port on which the engine listens", ge=1, le=65535, validation_alias="PORT")
-    min_replicas: int = setting(1, "replicas that there are always", ge=1)
-    max_replicas: int = setting(0, "replicas that there are at most", "as many as `RESNET_VIZ_MIN_REPLICAS`", ge=0)
-    replica_cpus: float = setting(1.0, "processor cores, and threads, of a replica", "1", ge=0)
-    gpu_fraction: float = setting(0.0, "share of a GPU of a replica; 0.5 puts two on one GPU", "0: processors", ge=0)
+    min_replicas: int = setting(1, "minimum number of replicas", ge=1)
+    max_replicas: int = setting(0, "maximum number of replicas", "as many as `RESNET_VIZ_MIN_REPLICAS`", ge=0)
+    replica_cpus: float = setting(1.0, "CPU cores, and threads, of a replica", "1", ge=0)
+    gpu_fraction: float = setting(0.0, "share of a GPU of a replica; 0.5 puts two on one GPU", "0: CPU", ge=0)
     busy: int = setting(4, "unfinished jobs of a replica above which another one is started", ge=1)
 
     @field_validator("max_replicas")
@@ -101,7 +101,7 @@ class ServingSettings(EnvironmentSettings):
 
     @property
     def host(self) -> str:
-        """The address; without a token whoever reaches the port may compute, and then that is this machine alone."""
+        """The address; without a token everybody who reaches the port may compute, so then the default is this machine only."""
         return self.engine_host or ("0.0.0.0" if self.token else "127.0.0.1")  # noqa: S104 - the token stands before it
 
 
@@ -115,7 +115,7 @@ def web_address(text: str) -> str:
 
 @lru_cache(maxsize=64)
 def _read(kind: type[Any], _: tuple[str | None, ...]) -> Any:  # noqa: ANN401 - what `kind` is
-    """Read again only when a variable of the settings has changed."""
+    """Read again only after a variable of the settings has changed."""
     try:
         return kind()
     except ValidationError as error:

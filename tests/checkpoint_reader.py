@@ -1,8 +1,4 @@
-"""Reads files in a process of its own that records whatever Python does meanwhile: started by the tests of hostile files.
-
-Each line of the input is a path. Each line of the output is a JSON object: the outcome, the processor time in seconds, the
-growth of the peak memory in MB, and the audit events that reading a file has no reason to raise.
-"""
+"""Reads files in a separate process that records what Python does meanwhile: used by the tests of hostile files."""
 
 import copyreg
 import json

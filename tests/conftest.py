@@ -1,4 +1,4 @@
-"""What several test files share: seeded pictures, networks in which nothing is trivially 0 or 1, and independent references."""
+"""Shared by several test files: seeded images, networks with nothing trivially 0 or 1, and independent references."""
 
 import functools
 import threading
@@ -23,7 +23,7 @@ from resnet_viz.nets.zoo import CIFAR_PREPROCESSING, load
 
 @pytest.fixture(scope="session")
 def make_image() -> Callable[..., Image.Image]:
-    """Return `make_image(width=32, height=32, seed=0)`, an RGB picture of coloured noise."""
+    """Return `make_image(width=32, height=32, seed=0)`, an RGB image of coloured noise."""
 
     def make(width: int = 32, height: int = 32, seed: int = 0) -> Image.Image:
         pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
@@ -130,7 +130,7 @@ class ReferenceBlock:
 
 
 class CifarReference:
-    """He et al. 2015, section 4.2, written once more: weights by name and functions, no modules."""
+    """He et al. 2015, section 4.2, implemented independently: weights by name and functions, no modules."""
 
     def __init__(self, module: nn.Module, option: str) -> None:
         self.state = module.state_dict()
@@ -176,7 +176,7 @@ class CifarReference:
 
 @pytest.fixture(scope="session")
 def cifar_reference() -> type[CifarReference]:
-    """Return the class, since test files cannot import from here."""
+    """Return the class, because test files cannot import from here."""
     return CifarReference
 
 
@@ -214,5 +214,5 @@ def residual(inspect_noise: Callable[..., Inspection]) -> Inspection:
 
 @pytest.fixture(scope="session")
 def plain(inspect_noise: Callable[..., Inspection]) -> Inspection:
-    """An inspection of its plain twin."""
+    """An inspection of a plain network of the same depth."""
     return inspect_noise("plain20-cifar10")

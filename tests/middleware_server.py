@@ -1,4 +1,4 @@
-"""The real app with settings of its own, and a session of it without a browser."""
+"""The real app with its own settings, and a session of it without a browser."""
 
 import http.client
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,7 +21,7 @@ BOUNDARY = "a-boundary"
 
 @dataclass(frozen=True)
 class Answer:
-    """What the server said to a request."""
+    """The server's response to a request."""
 
     status: int
     text: str
@@ -30,13 +30,13 @@ class Answer:
 
 @dataclass(frozen=True)
 class Session:
-    """A person's session; `connection` is what its page holds open."""
+    """A person's session; `connection` is the connection that its page keeps open."""
 
     id: str
     connection: ClientConnection
 
     def upload_address(self) -> str:
-        """Ask, as a page does, where the next file is to go."""
+        """Ask for the upload address of the next file, as a page does."""
         asked = FileURLsRequest(request_id="one", file_names=["cat.jpg"], session_id=self.id)
         self.connection.send(BackMsg(file_urls_request=asked).SerializeToString())
         while True:
@@ -50,7 +50,7 @@ class Session:
 
 @dataclass(frozen=True)
 class Server:
-    """A running app; `pid` is its process, `log` what it writes, `cookie` what requests carry."""
+    """A running app; `pid` is its process, `log` its output, `cookie` the cookie of requests."""
 
     port: int
     pid: int
@@ -94,7 +94,7 @@ class Server:
                     return
 
     def visit(self, page: str, query: str) -> list[ForwardMsg]:
-        """Open a link in a session of its own, as a browser does; gives all that the page sends until its script has ended."""
+        """Open a link in a new session, as a browser does; returns what the page sends until its script has ended."""
         address = f"ws://127.0.0.1:{self.port}/_stcore/stream"
         cookie = {"Cookie": self.cookie}
         received: list[ForwardMsg] = []
@@ -130,7 +130,7 @@ def form(content: Iterable[bytes], file: str = "cat.jpg") -> Iterator[bytes]:
 def running(
     environment: Mapping[str, str] | None = None, *flags: str, port: int | None = None, name: str = "doors"
 ) -> Iterator[Server]:
-    """Start the app by its real command, and stop it in the end."""
+    """Start the app by its real command, and stop it at the end."""
     port = port or free_port()
     with servers.running(app_command(port, *flags), f"http://127.0.0.1:{port}/ready", name, environment) as process:
         yield Server(port, process.pid, log_of(name))

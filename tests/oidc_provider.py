@@ -17,7 +17,7 @@ CLIENT = "resnet-viz"
 
 @dataclass
 class Provider:
-    """The provider; whoever comes is `email`. `tampered` makes it sign with a key that nobody knows."""
+    """The provider; every visitor is `email`. `tampered` makes it sign with an unknown key."""
 
     url: str
     email: str = "anna@school.example"
@@ -78,7 +78,7 @@ def running_provider() -> Iterator[Provider]:
             self._say(provider.tokens(form["code"][0]))
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
         def _say(self, content: dict[str, object]) -> None:
             body = json.dumps(content).encode()
@@ -99,7 +99,7 @@ def running_provider() -> Iterator[Provider]:
 
 
 def secrets(provider: Provider, port: int) -> str:
-    """The section of secrets.toml that sets sign-in up."""
+    """The section of secrets.toml that configures sign-in."""
     return (
         f'[auth]\nredirect_uri = "http://127.0.0.1:{port}/oauth2callback"\ncookie_secret = "a secret of this test alone"\n'
         f'client_id = "{CLIENT}"\nclient_secret = "shared"\n'

@@ -1,4 +1,4 @@
-"""Small networks as people write them, each with something of its own about its additions."""
+"""Small networks as people write them, each with a different form of its additions."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 
 class Blocks(nn.Module):
-    """A stem, blocks and a head around them; 8 channels, 5 classes."""
+    """A stem, blocks and a head; 8 channels, 5 classes."""
 
     def __init__(self, *blocks: nn.Module, channels: int = 8) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ def conv(channels: int = 8, out: int | None = None, stride: int = 1) -> nn.Conv2
 
 
 class Shared(nn.Module):
-    """One ReLU in place for all, and `+=`."""
+    """One shared in-place ReLU, and `+=`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class Shared(nn.Module):
 
 
 class Functional(nn.Module):
-    """Functions for everything that has no weights; `sort` picks how the activation and the addition are written."""
+    """Functions for everything without weights; `sort` selects how the activation and the addition are written."""
 
     def __init__(self, sort: str) -> None:
         super().__init__()
@@ -85,7 +85,7 @@ class Alpha(nn.Module):
 
 
 class PreActivation(nn.Module):
-    """He et al. 2016; the in-place activation also overwrites what a projection is given, as in many public codes."""
+    """He et al. 2016; the in-place activation also overwrites the input of a projection, as in many public implementations."""
 
     def __init__(self, stride: int = 1, *, inplace: bool = True) -> None:
         super().__init__()
@@ -146,7 +146,7 @@ class Pooling(nn.Module):
 
 
 class DependsOnShape(nn.Module):
-    """A test on its input's shape, which torch.fx cannot follow."""
+    """A condition on its input's shape, which torch.fx cannot trace."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -173,7 +173,7 @@ class Inner(nn.Module):
 
 
 class Response(nn.Module):
-    """A normalisation that adds its input, as a module of its own within a branch."""
+    """A normalisation that adds its input, as a separate module within a branch."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -250,7 +250,7 @@ class Transformer(nn.Module):
 
 
 class TorchTransformer(nn.Module):
-    """The additions stand inside torch's own module."""
+    """The additions are inside torch's own module."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -262,7 +262,7 @@ class TorchTransformer(nn.Module):
 
 
 class InTheRoot(nn.Module):
-    """All in one forward pass, without modules for blocks."""
+    """Everything in one forward pass, without modules for blocks."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -276,7 +276,7 @@ class InTheRoot(nn.Module):
 
 
 class Plain(nn.Module):
-    """Nothing is added."""
+    """It adds nothing."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -288,14 +288,14 @@ class Plain(nn.Module):
 
 @dataclass
 class Output:
-    """What networks of some libraries return."""
+    """The output type of networks from some libraries."""
 
     logits: Tensor
     features: Tensor
 
 
 class Returning(nn.Module):
-    """Returns its logits in an object, a dict or a tuple, or something in which there are none."""
+    """Returns its logits in an object, a dict or a tuple, or something without identifiable logits."""
 
     def __init__(self, sort: str) -> None:
         super().__init__()

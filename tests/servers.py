@@ -1,4 +1,4 @@
-"""Servers by their real commands, each on a port of its own: for tests, benchmarks and the pictures of the documentation."""
+"""Servers started by their real commands, each on its own port: for tests, benchmarks and the images of the documentation."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ START_SECONDS, END_SECONDS = 180, 60
 
 
 def free_port() -> int:
-    """A port that nobody listens to."""
+    """A free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -25,13 +25,13 @@ def free_port() -> int:
 
 
 def app_command(port: int, *flags: str) -> list[str]:
-    """What starts the app on this machine alone."""
+    """The command that starts the app on this machine only."""
     command = [str(Path(sys.executable).with_name("streamlit")), "run", "app/main.py", "--server.headless", "true"]
     return [*command, "--server.address", "127.0.0.1", "--server.port", str(port), *flags]
 
 
 def log_of(name: str) -> Path:
-    """Where a server's words are kept."""
+    """The file for a server's output."""
     return ARTIFACTS / f"{name}.log"
 
 
@@ -39,7 +39,7 @@ def log_of(name: str) -> Path:
 def running(
     command: list[str], ready: str, log_name: str, environment: Mapping[str, str] | None = None, folder: Path = ROOT
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    """Start a command in a session of its own, with variables of its own, and wait until the address `ready` answers."""
+    """Start a command in a separate session, with its own variables, and wait until the address `ready` answers."""
     ARTIFACTS.mkdir(exist_ok=True)
     variables = os.environ | (environment or {})
     with log_of(log_name).open("w") as log:
@@ -59,7 +59,7 @@ def running(
 
 
 def wait_for(url: str, process: "subprocess.Popen[bytes]") -> None:
-    """Wait until an address answers; RuntimeError where the process ends before."""
+    """Wait until an address answers; RuntimeError if the process ends before."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         try:

@@ -166,8 +166,8 @@ def test_no_hook_is_left_and_the_network_is_untouched(
 def test_results_travel(make_cifar: MakeNet, make_image: MakeImage) -> None:
     net, image = make_cifar("plain"), make_image()
     found, other = sweep(net, image), rv.ablate(net, image, {"layer1.0": 0.5})
-    back = decode(encode(found, type(found)), type(found), 2**20)
+    back = decode(encode(found), type(found), 2**20)
     pd.testing.assert_frame_equal(back.table(), found.table())
-    assert decode(encode(other, rv.Ablation), rv.Ablation, 2**20).scales == {"layer1.0": 0.5}
+    assert decode(encode(other), rv.Ablation, 2**20).scales == {"layer1.0": 0.5}
     assert other.nbytes == 40
     assert found.nbytes == 40 + 3 * 40

@@ -17,7 +17,7 @@ from resnet_viz.nets.net import Net
 
 
 class CancelledError(Exception):
-    """What a caller raises to stop."""
+    """The exception of a caller that stops."""
 
 
 class Broken(nn.Module):
@@ -28,7 +28,7 @@ class Broken(nn.Module):
 
 
 def assert_same(ours: np.ndarray | None, theirs: Tensor | None, name: str) -> None:
-    """Compare bit by bit; nothing compared is all zeros."""
+    """Compare bit by bit, on tensors that are not all zeros."""
     if theirs is None:
         assert ours is None, name
         return
@@ -69,7 +69,7 @@ class TestImagenet:
         make_stock: Callable[[Net], nn.Module],
         make_image: Callable[..., Image.Image],
     ) -> None:
-        """Torchvision writes its sums over the residuals, so each is cloned where it is made."""
+        """Torchvision overwrites the residuals with its sums, so each is cloned where it is computed."""
         net = make_imagenet(name)
         stock = make_stock(net)
         kept: dict[str, Tensor] = {}

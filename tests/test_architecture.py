@@ -20,7 +20,7 @@ MakeCifar = Callable[..., Net]
 
 
 def flops(net: Net) -> int:
-    """Count by torch's counter as it comes, over the whole network."""
+    """Count with torch's counter as it is, over the whole network."""
     size = net.preprocessing.crop
     with FlopCounterMode(display=False) as counter:
         net.module(torch.empty(1, 3, size, size, device=net.device))
@@ -79,7 +79,7 @@ class TestTotals:
 
     @pytest.mark.parametrize("name", ARCHITECTURES)
     def test_of_imagenet_networks(self, name: str) -> None:
-        """Torchvision publishes the multiply-adds in thousands of millions, to three places."""
+        """Torchvision publishes the multiply-adds in thousands of millions, to three decimals."""
         total = self.check(blueprint(name))
         assert total == pytest.approx(published(name).multiply_adds, abs=0.5e6)
 

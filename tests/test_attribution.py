@@ -35,7 +35,7 @@ def cifar(make_cifar: Callable[..., Net]) -> Net:
 
 @pytest.fixture(scope="module")
 def linear() -> Net:
-    """F(x) = W x + b: every attribution is known by hand."""
+    """F(x) = W x + b: every attribution can be computed by hand."""
     torch.manual_seed(0)
     module = nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 4)).eval().requires_grad_(requires_grad=False)
     return Net("linear", "Linear", module, tuple("abcd"), SHARPENED, WeightsOrigin("untrained", "by hand"))
@@ -48,7 +48,7 @@ def weights(net: Net, target: int) -> np.ndarray:
 
 
 def at(net: Net, image: Image.Image, baseline: Baseline = "black") -> tuple[np.ndarray, np.ndarray]:
-    """The picture and a baseline as the network is given them."""
+    """The image and a baseline as the network receives them."""
     seen = net.preprocessing.seen(image)
     given = (seen, baseline_picture(baseline, seen))
     x, ground = (net.preprocessing.normalise(picture)[0].numpy() for picture in given)
@@ -95,7 +95,7 @@ class TestByHand:
 
 
 def unshared(module: nn.Module) -> nn.Module:
-    """Trace a stock network and give every call of a ReLU a layer of its own, not in place; names are the nodes' own."""
+    """Trace a stock network and give every call of a ReLU a separate layer, not in place; the names are those of the nodes."""
     traced = torch.fx.symbolic_trace(module)
     calls: Counter[str] = Counter()
     for node in traced.graph.nodes:
@@ -114,7 +114,7 @@ def layer_of(module: nn.Module, name: str) -> nn.Module:
 
 
 class TestAgainstCaptum:
-    """Captum's own method on torchvision's own ResNet-18 with the same weights: none of our blocks, twins or hooks."""
+    """Captum's own method on torchvision's own ResNet-18 with the same weights, without our blocks, twins or hooks."""
 
     @pytest.fixture
     def resnet(self, make_imagenet: Callable[[str], Net]) -> Net:
@@ -122,7 +122,7 @@ class TestAgainstCaptum:
 
     @pytest.fixture(autouse=True)
     def stock(self, resnet: Net, make_stock: Callable[[Net], nn.Module]) -> nn.Module:
-        """Torchvision's network with a ReLU of its own at every call, as DeepLift and Guided Backprop need it."""
+        """Torchvision's network with a separate ReLU for every call, as DeepLift and Guided Backprop require."""
         self.reference = unshared(make_stock(resnet))
         return self.reference
 
@@ -208,7 +208,7 @@ class TestAgainstCaptum:
                 found: Tensor = captum.attr.Occlusion(module).attribute(x, *sizes, ground, target=1)
             return found
 
-        # Differences of two logits, which a batch rounds differently than a single picture.
+        # Differences of two logits, which a batch rounds differently than a single image.
         self.compare(resnet, make_image(64, 64), "occlusion", reference, rounding=1e-5, window=window, stride=stride)
 
 

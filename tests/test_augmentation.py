@@ -1,4 +1,4 @@
-"""Crops and flips of training images, against every result that there can be."""
+"""Crops and flips of training images, compared with every possible result."""
 
 from collections import Counter
 
@@ -9,7 +9,7 @@ from resnet_viz.training.augmentation import padded_crop, rectangle, resized_cro
 
 class TestPaddedCrop:
     def test_gives_crops_of_the_padded_image_and_their_mirrors_alone(self) -> None:
-        """Every result is one of the 5 x 5 x 2 that brute force finds, and every one of them comes up."""
+        """Every result is one of the 5 x 5 x 2 that brute force finds, and every one of them occurs."""
         generator = torch.Generator().manual_seed(0)
         images = torch.randint(1, 256, (1500, 3, 6, 5), generator=generator, dtype=torch.uint8)
         augmented = padded_crop(images, 2, generator)

@@ -1,4 +1,4 @@
-"""The photo under a map: its greys, its sharpness, and that it lies exactly where the network saw it."""
+"""The photo behind a map: its greys, its sharpness, and its exact alignment with the network's crop."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -18,7 +18,7 @@ def one_pixel(*channels: float) -> Tensor:
 
 
 def without_norms(block: Block) -> Block:
-    """Make every batch norm hand on what it gets."""
+    """Make every batch norm pass its input on."""
     for layer in block.modules():
         if isinstance(layer, nn.BatchNorm2d):
             layer.eps = 0.0
@@ -26,7 +26,7 @@ def without_norms(block: Block) -> Block:
 
 
 def set_centre(conv: nn.Module, rows: list[list[float]]) -> None:
-    """Give a convolution the matrix `rows` (out, in) at its centre, and what a single pixel never meets around it."""
+    """Set a convolution to the matrix `rows` (out, in) at its centre, and around it to values that one pixel never uses."""
     assert isinstance(conv, nn.Conv2d)
     conv.weight.fill_(7.0)
     middle = conv.kernel_size[0] // 2
@@ -55,7 +55,7 @@ class TestZeroPad:
 
 
 class TestEquations:
-    """relu(x + F(x)) with numbers that fit in the head."""
+    """relu(x + F(x)) with numbers for mental arithmetic."""
 
     @pytest.mark.parametrize(
         ("x", "output"),
@@ -125,7 +125,7 @@ class TestPlaces:
         assert make().shortcut_kind == kind
 
     def test_what_stands_at_each_place(self) -> None:
-        """In a residual block a hook sees x, the identity, F(x), both summands and the ReLU's argument where the names say."""
+        """In a residual block, a hook sees x, the identity, F(x), both summands and the ReLU's argument at the named places."""
         block = without_norms(BasicBlock(1, 1))
         set_centre(block.conv1, [[1.0]])
         set_centre(block.conv2, [[-3.0]])

@@ -14,7 +14,7 @@ NAMES = ["layer1.0", "layer1.1", "layer2.0", "layer2.1", "layer3.0", "layer3.1"]
 
 
 class CancelledError(Exception):
-    """What a caller raises to stop."""
+    """The exception of a caller that stops."""
 
 
 class Broken(nn.Module):
@@ -109,7 +109,7 @@ class TestOnBlock:
 
 
 class TestHooks:
-    """They stand on the twin while the context is open, and nowhere afterwards."""
+    """The hooks are on the twin while the context is open, and nowhere afterwards."""
 
     def test_after_success(self, net: Net, x: Tensor, count_hooks: Callable[[nn.Module], int]) -> None:
         twin = net.twin()

@@ -1,4 +1,4 @@
-"""A shipped network carries a card whose figures are measured from the file that ships."""
+"""A shipped network has a card with figures that are measured from the shipped file."""
 
 import hashlib
 import json
@@ -63,7 +63,7 @@ def test_what_was_shipped_loads_and_measures_the_same(data: Dataset, folder: Pat
 
 @pytest.fixture
 def photos() -> Dataset:
-    """A few tiny pictures of every class: the network itself does not mind how large they are."""
+    """A few tiny images of every class: the network works for any size."""
     task = replace(IMAGENETTE, evaluation=32)
     generator = torch.Generator().manual_seed(6)
     images = torch.randint(256, (33, 3, 40, 40), generator=generator, dtype=torch.uint8)

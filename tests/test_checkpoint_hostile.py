@@ -1,4 +1,4 @@
-"""Files that try to run something, or to take all memory or time, are refused within bounds, and nothing of them runs."""
+"""Files that try to execute something, or to use all memory or time, are refused within limits, and nothing is executed."""
 
 import io
 import json
@@ -39,7 +39,7 @@ def state() -> State:
 
 
 def archive(pickled: bytes, *storages: bytes, method: int = zipfile.ZIP_STORED) -> bytes:
-    """Put a pickle written by hand where torch.save puts its own."""
+    """Replace the pickle of torch.save by one written by hand."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", method) as file:
         file.writestr("archive/data.pkl", pickled)
@@ -81,7 +81,7 @@ class Call:
 
 
 class Restored:
-    """Pickles as an object whose state is handed to it."""
+    """Pickles as an object that is given a state."""
 
     def __init__(self) -> None:
         self.command = COMMAND
@@ -91,7 +91,7 @@ class Restored:
 
 
 def beside(evil: object, protocol: int = 2, **options: Any) -> bytes:
-    """A checkpoint that is fine, but for one entry."""
+    """A valid checkpoint, except for one entry."""
     return saved({"state_dict": state(), "epoch": evil}, pickle_protocol=protocol, **options)
 
 
@@ -341,7 +341,7 @@ def test_refusals_take_bounded_time_and_memory(read: Callable[[bytes], dict[str,
 
 
 def test_the_reader_would_see_what_runs(read: Callable[[bytes], dict[str, Any]]) -> None:
-    """The hook sees an unpickler that does what the files ask for, so that its silence means something."""
+    """The hook sees an unpickler that does what the files ask for, so its silence in other tests means something."""
     script = f"import pickle; pickle.loads({pickle.dumps(Call(os.getcwd))!r})"
     hook = "import sys; seen = []; sys.addaudithook(lambda event, _: seen.append(event))"
     code = f"{hook}; {script}; print('pickle.find_class' in seen)"

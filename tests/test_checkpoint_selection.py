@@ -1,4 +1,4 @@
-"""The network is found under any wrapper, prefix and head; what else is in the file is said; what fits twice is asked."""
+"""The network is found under any wrapper, prefix and head; other contents are reported; an ambiguous file raises a question."""
 
 import argparse
 import io
@@ -19,6 +19,7 @@ from resnet_viz.nets.cifar import CifarResNet
 from resnet_viz.nets.net import Net
 
 State = dict[str, Tensor]
+TITLE = "CIFAR ResNet-8 B"
 
 
 def saved(content: object) -> bytes:
@@ -113,7 +114,7 @@ def wrapped(depth: int) -> Any:
 
 @pytest.mark.parametrize("case", FOUND)
 def test_the_network_is_found_wherever_it_is(case: str) -> None:
-    assert_same_outputs(rv.load_checkpoint(saved(FOUND[case]()), device="cpu"))
+    assert_same_outputs(rv.load_checkpoint(saved(FOUND[case]()), architecture=TITLE, device="cpu"))
 
 
 def test_what_is_left_out_is_said() -> None:
@@ -124,19 +125,19 @@ def test_what_is_left_out_is_said() -> None:
 def test_of_a_network_and_its_average_the_network_is_taken_and_that_is_said() -> None:
     data = saved({"model_ema": state(1), "model": state(0), "epoch": 3})
     checkpoint = read_checkpoint(data)
-    assert_same_outputs(checkpoint.net(device="cpu"), 0)
+    assert_same_outputs(checkpoint.net(architecture=TITLE, device="cpu"), 0)
     assert checkpoint.notes[0].startswith("The network was read from model. The file also holds model_ema")
     assert "part='model_ema'" in checkpoint.notes[0]
-    assert "taken from model" in checkpoint.net(device="cpu").weights.note
-    average = rv.load_checkpoint(data, part="model_ema", device="cpu")
+    assert "taken from model" in checkpoint.net(architecture=TITLE, device="cpu").weights.note
+    average = rv.load_checkpoint(data, part="model_ema", architecture=TITLE, device="cpu")
     assert_same_outputs(average, 1)
     assert "taken from model_ema" in average.weights.note
 
 
 def test_an_average_under_a_prefix_beside_the_network_is_told_from_it() -> None:
     data = saved({"state_dict": prefixed("model.", 0) | prefixed("ema_model.", 1)})
-    assert_same_outputs(rv.load_checkpoint(data, device="cpu"), 0)
-    assert_same_outputs(rv.load_checkpoint(data, part="state_dict.ema_model", device="cpu"), 1)
+    assert_same_outputs(rv.load_checkpoint(data, architecture=TITLE, device="cpu"), 0)
+    assert_same_outputs(rv.load_checkpoint(data, part="state_dict.ema_model", architecture=TITLE, device="cpu"), 1)
 
 
 @pytest.mark.parametrize(
@@ -151,7 +152,7 @@ def test_several_networks_are_asked_about(content: Callable[[], Any], names: tup
     with pytest.raises(rv.CheckpointError, match="holds 2 networks") as caught:
         rv.load_checkpoint(data)
     assert caught.value.candidates == names
-    assert_same_outputs(rv.load_checkpoint(data, part=names[1], device="cpu"), 1)
+    assert_same_outputs(rv.load_checkpoint(data, part=names[1], architecture=TITLE, device="cpu"), 1)
 
 
 def test_a_part_that_is_not_there_is_refused_with_those_that_are() -> None:
@@ -162,7 +163,9 @@ def test_a_part_that_is_not_there_is_refused_with_those_that_are() -> None:
 
 def test_a_network_that_fits_is_taken_before_a_larger_one_that_does_not() -> None:
     other = {f"block{i}.weight": torch.ones(3, 3) for i in range(500)}
-    assert_same_outputs(rv.load_checkpoint(saved({"generator": other, "classifier": state()}), device="cpu"))
+    assert_same_outputs(
+        rv.load_checkpoint(saved({"generator": other, "classifier": state()}), architecture=TITLE, device="cpu")
+    )
 
 
 def test_pruned_weights_are_multiplied_by_their_masks() -> None:
@@ -173,7 +176,7 @@ def test_pruned_weights_are_multiplied_by_their_masks() -> None:
     with torch.no_grad():
         wanted = net(images())
         checkpoint = read_checkpoint(saved(net.state_dict()))
-        assert torch.equal(checkpoint.net(device="cpu").module(images()), wanted)
+        assert torch.equal(checkpoint.net(architecture=TITLE, device="cpu").module(images()), wanted)
     assert any("masks" in note for note in checkpoint.notes)
 
 
@@ -200,7 +203,9 @@ def test_biases_of_convolutions_are_folded_into_the_norms() -> None:
             layer.bias = nn.Parameter(torch.empty(layer.out_channels))
     biased.load_state_dict(content)
     with torch.no_grad():
-        assert torch.allclose(checkpoint.net(device="cpu").module(images()), biased(images()), rtol=1e-4, atol=1e-4)
+        assert torch.allclose(
+            checkpoint.net(architecture=TITLE, device="cpu").module(images()), biased(images()), rtol=1e-4, atol=1e-4
+        )
         assert not torch.allclose(biased(images()), net(images()), atol=0.1)
     assert any("biases" in note for note in checkpoint.notes)
 
@@ -213,7 +218,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "a head of two layers": (
         lambda: head_called("fc.0") | {"fc.2.weight": torch.ones(10, 10), "fc.2.bias": torch.ones(10)},
-        "Stems and heads of several layers are not supported yet",
+        "several layers where a supported network has one",
     ),
     "a layer beside the network": (lambda: prefixed("backbone.") | {"neck.weight": torch.ones(4, 4)}, r"neck\.weight"),
     "a learned scale in a block": (lambda: state() | {"layer1.0.alpha": torch.tensor(0.5)}, r"layer1\.0\.alpha"),
@@ -239,8 +244,10 @@ def test_what_does_not_fit_is_refused_by_name(case: str) -> None:
 
 
 def test_a_pickle_of_arrays_is_read_and_one_of_tensors_says_how_to_save_it() -> None:
-    """NumPy's arrays stand in a pickle as they are; torch's tensors stand there as files inside of it."""
-    assert_same_outputs(rv.load_checkpoint(pickle.dumps({k: v.numpy() for k, v in state().items()}), device="cpu"))
+    """NumPy's arrays are stored inside a pickle; torch's tensors are stored as separate files of the archive."""
+    assert_same_outputs(
+        rv.load_checkpoint(pickle.dumps({k: v.numpy() for k, v in state().items()}), architecture=TITLE, device="cpu")
+    )
     with pytest.raises(rv.CheckpointError, match=r"written by pickle\.dump: save the network with torch\.save"):
         rv.load_checkpoint(pickle.dumps(state()))
 
@@ -250,7 +257,7 @@ def test_an_archive_that_was_packed_anew_with_compression_is_read() -> None:
     with zipfile.ZipFile(io.BytesIO(saved(state()))) as old, zipfile.ZipFile(repacked, "w", zipfile.ZIP_DEFLATED) as new:
         for name in old.namelist():
             new.writestr(name, old.read(name))
-    assert_same_outputs(rv.load_checkpoint(repacked.getvalue(), device="cpu"))
+    assert_same_outputs(rv.load_checkpoint(repacked.getvalue(), architecture=TITLE, device="cpu"))
 
 
 def test_a_half_precision_network_gives_the_same_numbers_as_its_float32_copy() -> None:

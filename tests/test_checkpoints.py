@@ -1,4 +1,4 @@
-"""Everybody's own checkpoint: every naming habit gives the same logits, and every refusal is a sentence."""
+"""Checkpoints of any origin: every naming convention gives the same logits, and every refusal is a sentence."""
 
 import io
 import os
@@ -45,7 +45,7 @@ def stock(name: str = "resnet18", classes: int = 7) -> nn.Module:
 
 
 def lived_in(net: nn.Module, images: Tensor) -> None:
-    """Give the batch norms statistics of their own, as training does; leaves the network in evaluation mode."""
+    """Give the batch norms non-trivial statistics, as training does; leaves the network in evaluation mode."""
     norms = [layer for layer in net.modules() if isinstance(layer, nn.BatchNorm2d)]
     for norm in norms:
         norm.momentum = 1.0
@@ -154,7 +154,7 @@ BOTTLENECKS = ("torchvision", "weiaicunzai", "hugging face")
 @pytest.mark.parametrize("habit", HABITS)
 def test_every_naming_habit_gives_the_same_logits(habit: str) -> None:
     reference: nn.Module = trained_cifar(8, "B", classes=7)
-    net = rv.load_checkpoint(saved(HABITS[habit](reference.state_dict())), device="cpu")
+    net = rv.load_checkpoint(saved(HABITS[habit](reference.state_dict())), architecture="CIFAR ResNet-8 B", device="cpu")
     if habit == "half precision":
         reference = reference.half().float()
     x = natural_images(32)
@@ -167,7 +167,8 @@ def test_every_naming_habit_gives_the_same_logits(habit: str) -> None:
 @pytest.mark.parametrize(("name", "habit"), [("resnet18", "kuangliu"), *[("resnet50", habit) for habit in BOTTLENECKS]])
 def test_stock_networks_give_their_logits_by_any_name(name: str, habit: str) -> None:
     reference = stock(name)
-    net = rv.load_checkpoint(saved(HABITS[habit](reference.state_dict())), device="cpu")
+    title = name.replace("resnet", "ResNet-")
+    net = rv.load_checkpoint(saved(HABITS[habit](reference.state_dict())), architecture=title, device="cpu")
     x = torch.randn(1, 3, 64, 64)
     with torch.no_grad():
         assert torch.equal(net.module(x), reference(x))
@@ -178,23 +179,21 @@ def test_each_of_the_ten_is_found_by_its_shapes(name: str) -> None:
     with torch.device("meta"):
         state: State = torchvision.models.get_model(name, num_classes=5).state_dict()
         layout = find_layout(shapes(state))
-        module = layout.wirings["as saved"]()
+        module = layout.module()
     assert layout.title == ARCHITECTURES[name].title
     assert layout.classes == 5
     assert shapes(module.state_dict()) == shapes(state)
 
 
-@pytest.mark.parametrize(
-    ("option", "wiring"), [("A", "zero-pad"), ("plain", "no shortcut"), ("B", "as saved"), ("C", "as saved")]
-)
-@pytest.mark.parametrize("depth", [8, 20])
-def test_cifar_networks_of_any_shortcut_are_found(option: ShortcutOption, wiring: str, depth: int) -> None:
-    reference = trained_cifar(depth, option)
+@pytest.mark.parametrize(("option", "name"), [("A", ", zero-pad"), ("plain", ", no shortcut"), ("B", " B"), ("C", " C")])
+def test_cifar_networks_of_any_shortcut_are_found(option: ShortcutOption, name: str) -> None:
+    reference = trained_cifar(8, option)
     checkpoint = read_checkpoint(save_safetensors(reference.state_dict()))
-    assert checkpoint.wiring == wiring
+    found = checkpoint.layout.name(checkpoint.decide().chosen)
+    assert found == f"CIFAR ResNet-8{name}"
     x = natural_images(32)
     with torch.no_grad():
-        assert torch.equal(checkpoint.net(device="cpu").module(x), reference(x))
+        assert torch.equal(checkpoint.net(architecture=found, device="cpu").module(x), reference(x))
 
 
 def test_zeros_that_stand_last_are_found_and_so_is_the_older_naming() -> None:
@@ -208,10 +207,11 @@ def test_zeros_that_stand_last_are_found_and_so_is_the_older_naming() -> None:
     pairs = ((r"^layer(\d)", r"stage_\1"), (r"^conv1\.", "conv_1_3x3."), (r"^bn1\.", "bn_1."), (r"^fc\.", "classifier."))
     inside = ((r"\.conv1\.", ".conv_a."), (r"\.bn1\.", ".bn_a."), (r"\.conv2\.", ".conv_b."), (r"\.bn2\.", ".bn_b."))
     checkpoint = read_checkpoint(saved({"state_dict": renamed(reference.state_dict(), *inside, *pairs)}))
-    assert checkpoint.wiring == "zero-pad, zeros last"
+    found = checkpoint.layout.name(checkpoint.decide().chosen)
+    assert found == "CIFAR ResNet-8, zero-pad, zeros last"
     x = natural_images(32)
     with torch.no_grad():
-        assert torch.equal(checkpoint.net(device="cpu").module(x), reference(x))
+        assert torch.equal(checkpoint.net(architecture=found, device="cpu").module(x), reference(x))
 
 
 def test_blocks_that_count_from_one_are_found() -> None:
@@ -221,53 +221,37 @@ def test_blocks_that_count_from_one_are_found() -> None:
         for name, tensor in reference.state_dict().items()
     }
     pairs = (r"^conv1\.", "conv."), (r"^bn1\.", "bn."), (r"downsample\.0", "shortcut.conv"), (r"downsample\.1", "shortcut.bn")
-    net = rv.load_checkpoint(saved(renamed(state, *pairs)), device="cpu")
+    net = rv.load_checkpoint(saved(renamed(state, *pairs)), architecture="CIFAR ResNet-14 B", device="cpu")
     x = natural_images(32)
     with torch.no_grad():
         assert torch.equal(net.module(x), reference(x))
 
 
-@pytest.mark.parametrize(("pool", "wiring"), [(nn.Identity(), "3x3 stem"), (nn.MaxPool2d(3, 2, 1), "3x3 stem, max pool")])
-def test_the_small_stem_is_found_with_and_without_its_max_pool(pool: nn.Module, wiring: str) -> None:
+@pytest.mark.parametrize(("pool", "name"), [(nn.Identity(), "3x3 stem"), (nn.MaxPool2d(3, 2, 1), "3x3 stem, max pool")])
+def test_the_small_stem_is_found_with_and_without_its_max_pool(pool: nn.Module, name: str) -> None:
     torch.manual_seed(0)
-    reference = torchvision.models.resnet18(num_classes=10)
+    reference = torchvision.models.ResNet(torchvision.models.resnet.BasicBlock, [1, 1, 1, 1], num_classes=10)
     reference.conv1, reference.maxpool = nn.Conv2d(3, 64, 3, padding=1, bias=False), pool
     lived_in(reference, natural_images(32))
     checkpoint = read_checkpoint(saved(renamed(reference.state_dict(), (r"^fc\.", "linear."), ("downsample", "shortcut"))))
-    assert checkpoint.wiring == wiring
-    net = checkpoint.net(device="cpu")
+    found = checkpoint.layout.name(checkpoint.decide().chosen)
+    assert found == f"ResNet-10, {name}"
+    net = checkpoint.net(architecture=found, device="cpu")
     assert net.preprocessing.crop == 32
     x = natural_images(32)
     with torch.no_grad():
         assert torch.equal(net.module(x), reference(x))
 
 
-def test_a_wiring_can_be_chosen_and_is_said() -> None:
-    checkpoint = read_checkpoint(saved(trained_cifar(8, "A").state_dict()))
-    assert "fits its batch norms best" in checkpoint.net(device="cpu").weights.note
-    plain = checkpoint.net(wiring="no shortcut", device="cpu")
-    assert all(block.shortcut_kind == "none" for block in plain.blocks.values())
-    assert "read as no shortcut" in plain.weights.note
-    with pytest.raises(ValueError, match="does not fit these tensors"):
-        checkpoint.net(wiring="3x3 stem")
-
-
-def test_the_shipped_networks_are_read_as_what_they_are() -> None:
-    for path in sorted((SAMPLES.parent / "weights").glob("*.safetensors")):
-        net = rv.load(path.stem, device="cpu")
-        assert {b.shortcut_kind for b in rv.load_checkpoint(path).blocks.values()} == {
-            b.shortcut_kind for b in net.blocks.values()
-        }
-
-
 def test_a_checkpoint_is_inspected_like_any_network(tmp_path: Path) -> None:
     path = tmp_path / "mine.pth"
     path.write_bytes(saved(stock().state_dict()))
-    net = rv.load_checkpoint(path, labels=list("abcdefg"), preprocessing=Preprocessing(64, 64, (0, 0, 0), (1, 1, 1)))
+    plain = Preprocessing(64, 64, (0, 0, 0), (1, 1, 1))
+    net = rv.load_checkpoint(path, labels=list("abcdefg"), preprocessing=plain, architecture="ResNet-18")
     result = rv.inspect(net, rv.open_image(SAMPLES / "cat-photo.jpg"))
     assert result.predictions[0].label in "abcdefg"
     assert all(block.maps is not None and block.maps.error == 0 for block in result.blocks)
-    assert net.name == rv.load_checkpoint(path).name
+    assert net.name == read_checkpoint(path).name
 
 
 class Evil:
@@ -289,7 +273,7 @@ def script() -> bytes:
 
 
 def changed(**tensors: Tensor | None) -> bytes:
-    """Save a ResNet-18 with tensors changed, or left out where they are None."""
+    """Save a ResNet-18 with tensors changed, or left out if None."""
     state = stock().state_dict() | {name.replace("__", "."): tensor for name, tensor in tensors.items()}
     return saved({name: tensor for name, tensor in state.items() if tensor is not None})
 
@@ -324,14 +308,14 @@ REFUSALS: dict[str, tuple[Callable[[], bytes], str]] = {
         lambda: changed(layer2__0__conv2__weight=torch.ones(9, 9, 3, 3)),
         r"layer2\.0\.conv2\.weight.*9×9×3×3.*128×128×3×3",
     ),
-    "misshapen stem": (lambda: changed(conv1__weight=torch.ones(64, 1, 7, 7)), r"conv1\.weight.*64×1×7×7.*64×3×7×7"),
+    "many channels": (lambda: changed(conv1__weight=torch.ones(64, 6, 7, 7)), "takes images of 6 channels"),
     "flat": (
         lambda: changed(layer1__0__conv1__weight=torch.ones(9)),
         r"layer1\.0\.conv1\.weight \(in torchvision's naming\) has the shape 9",
     ),
     "NaN": (lambda: changed(layer1__1__bn1__bias=torch.full((64,), torch.nan)), r"layer1\.1\.bn1\.bias holds NaN"),
     "infinity": (lambda: changed(fc__bias=torch.full((7,), torch.inf)), r"fc\.bias holds NaN or infinity"),
-    "negative variance": (lambda: changed(bn1__running_var=-torch.ones(64)), r"bn1\.running_var holds a negative variance"),
+    "negative variance": (lambda: changed(bn1__running_var=-torch.ones(64)), r"bn1\.running_var contains a negative variance"),
     "whole numbers": (lambda: changed(fc__bias=torch.ones(7, dtype=torch.int8)), r"fc\.bias holds int8"),
     "sparse": (lambda: changed(fc__weight=torch.zeros(7, 512).to_sparse()), r"fc\.weight cannot be used: it is sparse"),
     "two in one": (lambda: changed(linear__weight=torch.ones(7, 512)), r"fc\.weight and linear\.weight would both be"),
@@ -343,9 +327,9 @@ REFUSALS: dict[str, tuple[Callable[[], bytes], str]] = {
         lambda: saved({k: v for k, v in trained_cifar(14, "B").state_dict().items() if not k.startswith("layer3.1")}),
         "2, 2, 1 blocks",
     ),
-    "CIFAR bottlenecks": (
+    "a bottleneck among basic blocks": (
         lambda: saved(trained_cifar(8, "B").state_dict() | {"layer1.0.conv3.weight": torch.ones(64, 16, 1, 1)}),
-        "bottleneck",
+        "lacks the tensor layer1.0.bn3.weight",
     ),
 }
 
@@ -386,5 +370,5 @@ def test_loading_leaves_the_random_state_alone() -> None:
     data = saved(trained_cifar(8, "A").state_dict())
     torch.manual_seed(5)
     before = torch.get_rng_state()
-    rv.load_checkpoint(data)
+    read_checkpoint(data).decide()
     assert torch.equal(torch.get_rng_state(), before)

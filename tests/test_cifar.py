@@ -1,4 +1,4 @@
-"""The CIFAR-10 family against the paper's table and a second writing of it."""
+"""The CIFAR-10 family compared with the paper's table and an independent implementation."""
 
 from collections.abc import Callable
 from typing import Any
@@ -50,7 +50,7 @@ class TestSize:
 
     @pytest.mark.parametrize("shortcut", ["D", "a", "", None])
     def test_other_shortcuts_raise(self, shortcut: Any) -> None:
-        with pytest.raises(ValueError, match="is unknown: take 'A', 'B', 'C' or 'plain'"):
+        with pytest.raises(ValueError, match="is unknown: choose 'A', 'B', 'C' or 'plain'"):
             CifarResNet(20, shortcut)
 
 
@@ -68,7 +68,7 @@ class TestStructure:
         assert [block.shortcut_kind for block in blocks_of(CifarResNet(14, shortcut)).values()] == kinds
 
     def test_parameter_names_are_torchvisions(self) -> None:
-        """Torchvision's smallest net, less its fourth stage, is option B of depth 8."""
+        """Torchvision's smallest network without its fourth stage is option B of depth 8."""
         stock = torchvision.models.ResNet(torchvision.models.resnet.BasicBlock, [1, 1, 1, 1])
         names = [name for name in stock.state_dict() if not name.startswith("layer4")]
         assert list(CifarResNet(8, "B").state_dict()) == names

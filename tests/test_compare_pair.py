@@ -1,4 +1,4 @@
-"""Which two sides are compared when nobody has chosen: a pair whose weights are here, never random weights."""
+"""The two sides of a comparison if nobody has chosen: the network of the other pages, or a pair with trained weights."""
 
 import json
 from dataclasses import replace
@@ -56,6 +56,28 @@ class TestCompleted:
         assert chosen.left == chosen.right == DEFAULT_MODEL
         assert chosen.right_image not in ("", chosen.image)
         assert pair.mode_of(chosen) == "pictures"
+
+    @pytest.mark.parametrize(
+        ("model", "here", "wanted"),
+        [
+            ("resnet20-cifar10", ("plain56", "resnet56", "plain20", "resnet20"), "plain20-cifar10"),
+            ("plain20-cifar10", ("plain56", "resnet56", "plain20", "resnet20"), "resnet20-cifar10"),
+            ("resnet20-cifar10", ("plain56", "resnet56", "resnet20"), "plain56-cifar10"),
+        ],
+    )
+    def test_the_network_of_the_other_pages_is_one_side(self, model: str, here: tuple[str, ...], wanted: str) -> None:
+        chosen = pair.completed(Selection(model=model), cifar(*here))
+        assert (chosen.left, chosen.right, chosen.right_image) == (model, wanted, "")
+
+    def test_random_weights_come_along(self) -> None:
+        chosen = pair.completed(Selection(model="resnet50", weights="none"), cifar("plain56", "resnet56"))
+        assert (chosen.left, chosen.left_weights, chosen.right, chosen.right_weights) == (
+            "resnet50",
+            "none",
+            "resnet50",
+            "none",
+        )
+        assert chosen.right_image not in ("", chosen.image)
 
     def test_what_was_chosen_stays(self) -> None:
         asked = Selection(left="resnet50", right="resnet50", image="cifar-dog")

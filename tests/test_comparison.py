@@ -146,7 +146,7 @@ class TestWords:
         neither = compare(inspection(), inspection())
         weights = compare(inspection(), replace(inspection(), weights=WeightsOrigin("untrained", "random")))
         assert (networks.left_name, networks.right_name) == ("Plain-8", "ResNet-8")
-        assert (pictures.left_name, pictures.right_name) == ("the left picture", "the right picture")
+        assert (pictures.left_name, pictures.right_name) == ("the left image", "the right image")
         assert (neither.left_name, neither.right_name) == ("the left side", "the right side")
         assert (weights.left_name, weights.right_name) == ("ResNet-8", "untrained ResNet-8")
 
@@ -166,33 +166,35 @@ class TestWords:
     def test_a_block_that_differs(self) -> None:
         right = dict.fromkeys(NAMES, SAME) | {"layer2.0": replace(SAME, cut=0.75)}
         last = sentences(compare(inspection(), inspection("ResNet-9", right)))[-1]
-        assert last == "At block 2.0 the ReLU cuts 50% of the entries for ResNet-8, 75% for ResNet-9"
+        assert last == "At block 2.0, the ReLU zeroes 50% of the entries for ResNet-8, 75% for ResNet-9"
 
     def test_blocks_at_the_same_depth_are_both_named(self) -> None:
         deep = {f"layer1.{i}": SAME for i in range(5)} | {"layer1.5": replace(SAME, ratio=2.0)}
         last = sentences(compare(inspection("ResNet-14", deep), inspection()))[-1]
         told = "F is 2.00 times as large as x in block 1.5 of ResNet-14, 0.50 times in block 3.0 of ResNet-8"
-        assert last == f"At equal depth {told}"
+        assert last == f"At equal depth, {told}"
 
     @pytest.mark.parametrize(
         ("truth", "verdict"),
         [
-            ("cat", "ResNet-8 is right, Plain-8 is not"),
-            ("dog", "Plain-8 is right, ResNet-8 is not"),
-            ("ship", "neither is right"),
+            ("cat", "ResNet-8 is correct, Plain-8 is not"),
+            ("dog", "Plain-8 is correct, ResNet-8 is not"),
+            ("ship", "neither prediction is correct"),
         ],
     )
     def test_who_is_right(self, truth: str, verdict: str) -> None:
         result = compare(inspection("Plain-8", shares=(0.3, 0.6, 0.1)), inspection("ResNet-8"))
-        assert f"The picture is of the class {truth}: {verdict}" in sentences(result, truth)
+        assert f"The class of the image is {truth}: {verdict}" in sentences(result, truth)
 
     def test_both_are_right(self) -> None:
-        assert "The picture is of the class cat: both are right" in sentences(compare(inspection(), inspection()), "cat")
+        assert "The class of the image is cat: both predictions are correct" in sentences(
+            compare(inspection(), inspection()), "cat"
+        )
 
     def test_a_class_that_one_side_does_not_know_is_not_judged(self) -> None:
         result = compare(inspection(), inspection(labels=("tabby", "dog", "ship")))
-        assert "The two networks know different classes, so that probabilities are not compared" in sentences(result)
-        assert not [sentence for sentence in sentences(result, "cat") if "of the class" in sentence]
+        assert "The two networks have different classes, so their probabilities are not compared" in sentences(result)
+        assert not [sentence for sentence in sentences(result, "cat") if "class of the image" in sentence]
 
 
 @pytest.mark.parametrize(

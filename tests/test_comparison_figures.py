@@ -105,8 +105,8 @@ class TestComparisonByDepth:
         pairs = zip(result.left.blocks, result.right.blocks, strict=True)
         more = sum(value_of(left, measure) > value_of(right, measure) for left, right in pairs)  # type: ignore[arg-type]  # from the list above
         finding = comparison_by_depth(result, measure).layout.meta["finding"]  # type: ignore[arg-type]  # from the list above
-        larger = "the left picture than for the right" if more >= 5 else "the right picture than for the left"
-        assert finding.endswith(f"is larger for {larger} picture in {max(more, 9 - more)} of 9 blocks")
+        larger = "the left image than for the right" if more >= 5 else "the right image than for the left"
+        assert finding.endswith(f"is larger for {larger} image in {max(more, 9 - more)} of 9 blocks")
 
     def test_the_same_twice_says_so(self, residual: rv.Inspection) -> None:
         finding = comparison_by_depth(rv.compare(residual, residual)).layout.meta["finding"]

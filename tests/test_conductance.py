@@ -29,7 +29,7 @@ def imagenet(request: pytest.FixtureRequest, make_imagenet: Callable[[str], Net]
 
 
 def captums(stock: nn.Module, layer: str, net: Net, image: Image.Image, steps: int) -> np.ndarray:
-    """Captum's LayerConductance at a layer of torchvision's own network, from black to the picture."""
+    """Captum's LayerConductance at a layer of torchvision's own network, from black to the image."""
     for module in stock.modules():
         if isinstance(module, nn.ReLU):
             # In place it would overwrite the batch norm's output, which is looked at.

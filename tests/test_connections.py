@@ -1,4 +1,4 @@
-"""Clients that send heads without end, or a byte at a time, and a server that is told to end while they are at it."""
+"""Clients that send endless heads, or a byte at a time, and a server that is told to stop meanwhile."""
 
 import asyncio
 import gc
@@ -56,7 +56,7 @@ def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
 
 
 def said(connection: socket.socket) -> bytes:
-    """All that a server says until it hangs up."""
+    """Everything that a server sends until it closes the connection."""
     connection.settimeout(20)
     parts = []
     try:

@@ -1,4 +1,4 @@
-"""The image, without an engine for it: linted, its facts checked, its start command run as its user on a read-only disk."""
+"""The container image, tested without a container engine: linted, its facts checked, its start command run read-only."""
 
 import json
 import os

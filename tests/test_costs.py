@@ -54,7 +54,7 @@ def block_inputs(net: nn.Module, x: Tensor) -> dict[str, Tensor]:
 
 
 class TestAgainstTorch:
-    """FlopCounterMode counts a multiplication and an addition as two, we as one."""
+    """FlopCounterMode counts a multiplication and an addition separately, we count them as one."""
 
     @staticmethod
     def check(net: nn.Module, x: Tensor) -> None:

@@ -1,7 +1,4 @@
-"""Every analysis on a GPU gives what the processor gives, to the tolerances stated here, and leaves nothing behind.
-
-Without a GPU these tests are skipped; `make gpu` runs them where there is one.
-"""
+"""Every analysis on a GPU gives the same as on the CPU, within the stated tolerances, and leaves nothing behind."""
 
 import gc
 import io
@@ -30,7 +27,7 @@ NAMES = ("resnet20-cifar10", "plain20-cifar10", "resnet18")
 
 @pytest.fixture(autouse=True)
 def exact() -> Iterator[None]:
-    """Float32 as such: TF32 keeps ten bits of it."""
+    """True float32: TF32 keeps ten bits of the mantissa."""
     before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     yield
@@ -119,7 +116,7 @@ def test_memory_comes_back(image: Image.Image) -> None:
 
 
 def test_an_engine_that_runs_out_of_memory_tries_again_with_smaller_passes(image: Image.Image) -> None:
-    """The process may take a few hundred megabytes of the card alone: a pass of many pictures does not fit into them."""
+    """The process may use only a few hundred megabytes of the card: a pass of many images does not fit."""
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     _, total = torch.cuda.mem_get_info()

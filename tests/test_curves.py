@@ -34,7 +34,7 @@ def test_what_the_trainer_writes_is_read(folder: Path) -> None:
 
 
 def test_a_network_without_a_curve(folder: Path) -> None:
-    with pytest.raises(WeightsError, match=r"^No training curve of plain56-cifar10 is shipped with this copy\.$"):
+    with pytest.raises(WeightsError, match=r"^This copy does not include a training curve of plain56-cifar10\.$"):
         read_curve("plain56-cifar10")
     write_curve(ROWS, folder / "resnet20-cifar10.csv")
     assert list(read_curves(["plain56-cifar10", "resnet20-cifar10", "resnet50"])) == ["resnet20-cifar10"]

@@ -90,17 +90,17 @@ class TestArchive:
 class TestMissing:
     @pytest.mark.parametrize("name", ["nowhere", "nowhere.tar.xz"])
     def test_source(self, name: str, tmp_path: Path) -> None:
-        with pytest.raises(FileNotFoundError, match=f"{name} does not exist: give the folder with train/ and test/"):
+        with pytest.raises(FileNotFoundError, match=f"{name} does not exist. Pass the folder with train/ and test/"):
             load_dataset(tmp_path / name, CIFAR10)
 
     @pytest.mark.parametrize("split", ["train", "test"])
     def test_split(self, split: str, folder: Path) -> None:
         (folder / split).rename(folder.parent / "elsewhere")
-        with pytest.raises(ValueError, match="cifar10 lacks images in train/<class>/"):
+        with pytest.raises(ValueError, match="cifar10 has no images in train/<class>/"):
             load_dataset(folder, CIFAR10)
 
     def test_everything(self, tmp_path: Path) -> None:
-        with pytest.raises(ValueError, match="lacks images in train/<class>/"):
+        with pytest.raises(ValueError, match="has no images in train/<class>/"):
             load_dataset(tmp_path, CIFAR10)
 
 

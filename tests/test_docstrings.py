@@ -1,4 +1,4 @@
-"""Every example in a docstring runs and gives what stands under it."""
+"""Every example in a docstring runs and gives the output below it."""
 
 import ast
 import doctest
@@ -42,7 +42,7 @@ EXAMPLES = [each for module in MODULES.values() for each in doctest.DocTestFinde
 
 @pytest.fixture
 def given(make_cifar: Callable[..., Net], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
-    """What examples may use without making it: an engine, a network, a picture, its bytes, and a file of it to open."""
+    """The names that examples may use: an engine, a network, an image, its bytes, and a file of it to open."""
     (tmp_path / "cat.jpg").write_bytes(CAT.read_bytes())
     monkeypatch.chdir(tmp_path)
     with closing(LocalEngine(devices=["cpu"])) as engine:

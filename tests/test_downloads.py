@@ -1,4 +1,4 @@
-"""Downloads shared by everybody on a server: one thread a file, gone when it is over; and the page that waits for one."""
+"""Downloads shared by everybody on a server: one thread per file, removed at the end; and the page that waits for one."""
 
 import os
 import threading
@@ -32,7 +32,7 @@ def server() -> Iterator[WeightsServer]:
 
 @pytest.fixture
 def file(tmp_path: Path, server: WeightsServer, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where CONTENT, which `server` has, is to go."""
+    """The destination of CONTENT, which `server` has."""
     monkeypatch.setenv("RESNET_VIZ_WEIGHTS_DIR", str(tmp_path))
     return weights_file(publish(monkeypatch, CONTENT, server.url))
 
@@ -88,7 +88,7 @@ def test_a_failure_is_a_sentence_and_the_next_start_tries_again(file: Path, serv
     server.reply = Reply(CONTENT, stop_after=1000)
     downloads = Downloads()
     downloads.start("resnet18", "Ada")
-    assert "the connection was cut after 0 of 1 MB. Try again." in finished(downloads).failure
+    assert "the connection was interrupted after 0 of 1 MB. Try again." in finished(downloads).failure
     wait_until(lambda: not threads())
     assert not list(file.parent.iterdir())
     server.reply = Reply(CONTENT)
@@ -165,7 +165,7 @@ def test_a_mistake_of_ours_ends_the_wait_too(file: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(downloads_module, "fetch", stumble)
     downloads = Downloads()
     downloads.start("resnet18", "Ada")
-    assert finished(downloads).failure.startswith("The download stopped unexpectedly")
+    assert finished(downloads).failure.startswith("The download failed unexpectedly")
     assert not file.exists()
 
 
@@ -235,7 +235,7 @@ class TestPage:
         self.press(app, "Download")
         wait_until(lambda: not threads())
         app.run()
-        assert "the connection was cut after 2 of 47 MB" in app.error[0].value.replace("\\", "")
+        assert "the connection was interrupted after 2 of 47 MB" in app.error[0].value.replace("\\", "")
         assert app.query_params["model"] == DEFAULT_MODEL
         assert not list(tmp_path.iterdir())
         server.reply = whole

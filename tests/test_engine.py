@@ -1,4 +1,4 @@
-"""The local engine: shares, replaces, cancels, refuses, forgets; and every answer is the analysis's own."""
+"""The local engine: shares, replaces, cancels, refuses, forgets; and every answer equals that of the analysis."""
 
 import gc
 import hashlib
@@ -21,7 +21,7 @@ from resnet_viz.analyses import trust
 from resnet_viz.analyses.context import Explained
 from resnet_viz.analyses.inspection import inspect_batch
 from resnet_viz.engine import job_types
-from resnet_viz.engine.job_types import KINDS, Kind, Task
+from resnet_viz.engine.job_types import JOB_TYPES, JobType, Task
 from resnet_viz.engine.jobs import BusyError, EngineError, Job, JobCancelledError, Ticket
 from resnet_viz.engine.local import LocalEngine
 from resnet_viz.engine.models import Models
@@ -63,7 +63,7 @@ class Number:
 
 
 class Gate:
-    """A kind of job that waits until the test lets it go on, and notices when it is cancelled."""
+    """A type of job that waits until the test lets it continue, and notices when it is cancelled."""
 
     def __init__(self) -> None:
         self.begun: list[int] = []
@@ -80,7 +80,7 @@ class Gate:
 @pytest.fixture
 def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
     made = Gate()
-    monkeypatch.setitem(KINDS, "gate", Kind(made.run))
+    monkeypatch.setitem(JOB_TYPES, "gate", JobType(made.run))
     yield made
     made.open.set()
 
@@ -98,7 +98,7 @@ def until(met: Callable[[], bool]) -> None:
 
 
 class TestAnswers:
-    """Each kind gives what the analysis gives."""
+    """Each type of job gives what its analysis gives."""
 
     def test_inspection(self, engine: LocalEngine, net: rv.Net) -> None:
         found = engine.submit(job(options=(("block", "layer2.1"),)), "a").answer()
@@ -164,7 +164,7 @@ def cancelled(ticket: Ticket) -> bool:
 
 
 class TestSharing:
-    """What several people ask is computed once."""
+    """What several people request is computed once."""
 
     def test_those_who_ask_meanwhile_share_one_run(self, engine: LocalEngine, gate: Gate) -> None:
         tickets = [engine.submit(gated(1), f"session {number}") for number in range(8)]
@@ -218,7 +218,7 @@ class TestSharing:
 
 
 class TestTurns:
-    """Who waits knows why; who asks anew replaces what they asked before."""
+    """Waiting people are told why; a new request replaces an older one of the same view."""
 
     def test_sessions_take_turns_and_see_their_place(self, engine: LocalEngine, gate: Gate) -> None:
         running = engine.submit(gated(0), "a")
@@ -273,7 +273,7 @@ class TestTurns:
         until(lambda: gate.begun == [0])
         for number in (1, 2):
             engine.submit(gated(number), f"session {number}")
-        with pytest.raises(BusyError, match="2 analyses wait already"):
+        with pytest.raises(BusyError, match="2 analyses are waiting already"):
             engine.submit(gated(3), "late")
         assert engine.waiting == 2
         # Whoever waits may change their mind.
@@ -296,7 +296,7 @@ def timed(engine: LocalEngine, asked: Job) -> float:
 
 
 class TestCancelling:
-    """A cancelled job frees its worker, in the middle of a pass too, and leaves nothing behind."""
+    """A cancelled job frees its worker, also in the middle of a pass, and leaves nothing behind."""
 
     @pytest.mark.parametrize(
         ("kind", "options"),
@@ -320,7 +320,7 @@ class TestCancelling:
         until(lambda: ticket.progress.ahead is None)
         time.sleep(0.1)
         ticket.cancel()
-        # However busy the machine is: a pass of one picture and what comes next took so long a moment ago.
+        # However busy the machine is: a pass of one image and what comes next took so long a moment ago.
         assert timed(engine, job(seed=1)) < 1 + pair
 
     def test_no_hook_is_left(self, engine: LocalEngine) -> None:
@@ -352,7 +352,7 @@ class TestCancelling:
 
 
 class TestFailures:
-    """What cannot be had is a sentence, and the next job works."""
+    """What is not available is a sentence, and the next job works."""
 
     def test_sentences_of_the_analyses_arrive(self, engine: LocalEngine) -> None:
         with pytest.raises(ValueError, match="target 77 is outside"):
@@ -371,7 +371,7 @@ class TestFailures:
             engine.submit(job("dream"), "a")
 
     def test_a_picture_that_is_not_what_it_says_is_refused(self, engine: LocalEngine) -> None:
-        with pytest.raises(EngineError, match="did not arrive as it was sent"):
+        with pytest.raises(EngineError, match="was damaged on its way"):
             engine.submit(job(data=png(1)), "a").answer()
 
     def test_what_nobody_foresaw_is_logged_and_told_without_details(
@@ -380,7 +380,7 @@ class TestFailures:
         def fail(_: Task) -> Number:
             raise ZeroDivisionError("secret")
 
-        monkeypatch.setitem(KINDS, "gate", Kind(fail))
+        monkeypatch.setitem(JOB_TYPES, "gate", JobType(fail))
         with pytest.raises(EngineError, match="failed unexpectedly") as caught:
             engine.submit(gated(1), "a").answer()
         assert "secret" not in str(caught.value)
@@ -407,13 +407,13 @@ class TestFailures:
         def fail(_: Task) -> Number:
             raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes.")
 
-        monkeypatch.setitem(KINDS, "gate", Kind(fail))
-        with pytest.raises(EngineError, match="not enough memory left"):
+        monkeypatch.setitem(JOB_TYPES, "gate", JobType(fail))
+        with pytest.raises(EngineError, match="not enough memory"):
             engine.submit(gated(1), "a").answer()
 
 
 class TestPasses:
-    """A worker takes those along that wait for the same network, where that is faster."""
+    """A worker includes waiting jobs for the same network, if that is faster."""
 
     @pytest.fixture
     def together(self, monkeypatch: pytest.MonkeyPatch) -> list[int]:
@@ -468,7 +468,7 @@ class TestPasses:
         assert not together
 
     def test_large_pictures_share_one_on_a_gpu_alone(self, gate: Gate, engine: LocalEngine, together: list[int]) -> None:
-        large = Run(job(model="resnet18"), KINDS["inspection"])
+        large = Run(job(model="resnet18"), JOB_TYPES["inspection"])
         assert large.gains_by_company(torch.device("cuda"))
         assert not large.gains_by_company(torch.device("cpu"))
         engine.submit(gated(0), "a")
@@ -481,7 +481,7 @@ class TestPasses:
 
 
 class TestModels:
-    """Networks are held up to a number."""
+    """At most a given number of networks is held."""
 
     def test_the_one_used_longest_ago_goes(self) -> None:
         loaded: list[str] = []
@@ -498,7 +498,7 @@ class TestModels:
 
 
 class TestWorkersThatBreak:
-    """What a run breaks is that run's: its people read a sentence, and the next ones get their answers."""
+    """An error affects only its own run: its people read a sentence, and the next jobs get their answers."""
 
     @pytest.mark.parametrize("step", ["cut", "slim", "size"])
     def test_an_error_while_an_answer_is_handed_over(
@@ -514,13 +514,13 @@ class TestWorkersThatBreak:
 
         large = Number(0, 2**40)
         kinds = {
-            "cut": Kind(gate.run, cut=fail),
-            "slim": Kind(lambda _: large, slim=fail),
-            "size": Kind(lambda _: Unmeasured()),
+            "cut": JobType(gate.run, cut=fail),
+            "slim": JobType(lambda _: large, slim=fail),
+            "size": JobType(lambda _: Unmeasured()),
         }
-        monkeypatch.setitem(KINDS, "broken", kinds[step])
+        monkeypatch.setitem(JOB_TYPES, "broken", kinds[step])
         gate.open.set()
-        with pytest.raises(EngineError, match="broke off unexpectedly") as caught:
+        with pytest.raises(EngineError, match="failed unexpectedly") as caught:
             engine.submit(job("broken", options=(("number", 1),)), "a").answer()
         assert "secret" not in str(caught.value)
         assert engine.submit(gated(2), "a").answer().value == 2
@@ -536,10 +536,10 @@ class TestWorkersThatBreak:
         monkeypatch.setattr("resnet_viz.engine.worker.Worker.answers", lambda _, runs: [fail(run) for run in runs])
         first, second = engine.submit(gated(1), "a"), engine.submit(gated(2), "b")
         for ticket in (first, second):
-            with pytest.raises(EngineError, match="broke off unexpectedly"):
+            with pytest.raises(EngineError, match="failed unexpectedly"):
                 ticket.answer()
         monkeypatch.undo()
-        monkeypatch.setitem(KINDS, "gate", Kind(gate.run))
+        monkeypatch.setitem(JOB_TYPES, "gate", JobType(gate.run))
         gate.open.set()
         assert engine.submit(gated(3), "a").answer().value == 3
 
@@ -550,10 +550,10 @@ class TestWorkersThatBreak:
         stranded = engine.submit(gated(1), "a")
         until(lambda: not engine._threads[0].is_alive())
         monkeypatch.undo()
-        monkeypatch.setitem(KINDS, "gate", Kind(gate.run))
+        monkeypatch.setitem(JOB_TYPES, "gate", JobType(gate.run))
         gate.open.set()
         assert engine.ready()
-        with pytest.raises(EngineError, match="broke off unexpectedly"):
+        with pytest.raises(EngineError, match="failed unexpectedly"):
             stranded.answer()
         assert engine.submit(gated(2), "a").answer().value == 2
 

@@ -1,4 +1,4 @@
-"""The figures of gradients and attributions: what they draw is the result, and their titles say what the numbers say."""
+"""The figures of gradients and attributions: they draw the result, and their titles agree with the numbers."""
 
 import base64
 import io
@@ -85,7 +85,7 @@ def every_figure(net: rv.Net, image: Image.Image, theme: Theme) -> dict[str, go.
 
 
 def draws_something(figure: go.Figure) -> bool:
-    """Whether there is a picture, or a trace with numbers that are not all the same; a figure without traces has neither."""
+    """Whether there is an image, or a trace with numbers that are not all the same; a figure without traces has neither."""
     pictures = [trace.source for trace in figure.data if trace.type == "image"] + [each.source for each in figure.layout.images]
     if any(np.asarray(decoded(source)).std() > 0 for source in pictures):
         return True
@@ -271,7 +271,7 @@ def test_the_places_of_a_block_share_one_scale(net: rv.Net, make_image: MakeImag
         assert np.array_equal(panel.z, each)
     assert [(image.xref, image.yref) for image in figure.layout.images] == [("x", "y"), ("x2", "y2"), ("x3", "y3")]
     shortcut, residual, _ = (cam.map.sum() for cam in cams)
-    assert f"the shortcut brings {shortcut / (shortcut + residual):.0%}" in figure.layout.meta["finding"]
+    assert f"the shortcut carries {shortcut / (shortcut + residual):.0%}" in figure.layout.meta["finding"]
 
 
 def test_an_empty_map_does_not_decide_the_scale_of_the_others(net: rv.Net, make_image: MakeImage) -> None:
@@ -313,7 +313,7 @@ def test_the_gallery_names_each_methods_unit(net: rv.Net, make_image: MakeImage)
     assert ["logit / unit" in figure.layout.annotations[0].text, "logit / cell" in figure.layout.annotations[1].text] == [
         True
     ] * 2
-    assert "scale of its own" in figure.layout.meta["how_to_read"]
+    assert "its own unit and scale" in figure.layout.meta["how_to_read"]
 
 
 def test_the_strip_has_a_tile_a_block_to_click(net: rv.Net, make_image: MakeImage) -> None:
@@ -342,15 +342,15 @@ def test_the_area_is_the_mean_of_a_straight_line() -> None:
 
 
 class TestVerdicts:
-    """The headings of the checks of trust say what the numbers say, in words."""
+    """The headings of the trust checks agree with the numbers, in words."""
 
     @pytest.mark.parametrize(
         ("last", "words"),
         [
-            (0.9, "The map hardly depends on what the network learned. Rank correlation with the original map: 0.90"),
-            (0.46, "The map depends on what the network learned only in part. Rank correlation with the original map: 0.46"),
-            (-0.1, "The map depends on what the network learned. Rank correlation with the original map: -0.10"),
-            (None, "With random weights the map has the same value at every pixel: it depends on what the network learned"),
+            (0.9, "The map hardly depends on the trained weights. Rank correlation with the original map: 0.90"),
+            (0.46, "The map depends only partly on the trained weights. Rank correlation with the original map: 0.46"),
+            (-0.1, "The map depends on the trained weights. Rank correlation with the original map: -0.10"),
+            (None, "With random weights, the map has the same value at every pixel: it depends on the trained weights"),
         ],
     )
     def test_random_weights(self, last: float | None, words: str) -> None:
@@ -360,7 +360,7 @@ class TestVerdicts:
 
     def test_a_constant_map_has_no_ranks(self) -> None:
         figure = figures.randomisation_steps(Randomised(("head", "layer1.0"), (None, None), constant=True))
-        assert figure.layout.meta["finding"] == "The map has the same value at every pixel, so it has no ranks to compare"
+        assert figure.layout.meta["finding"] == "The map has the same value at every pixel, so there are no ranks to compare"
         assert "nan" not in figure.to_json().lower()
         assert "1.0 not defined" in figure.layout.meta["alt"]
 
@@ -372,9 +372,9 @@ class TestVerdicts:
     @pytest.mark.parametrize(
         ("deletion", "insertion", "words"),
         [
-            (0.2, 0.8, "The order of the map is better than a random one, both for deletion and for insertion"),
-            (0.2, 0.3, "The order of the map is better than a random one for deletion or insertion, but not for both"),
-            (0.7, 0.3, "The order of the map is no better than a random one, neither for deletion nor for insertion"),
+            (0.2, 0.8, "The order of the map is better than a random order, both for deletion and for insertion"),
+            (0.2, 0.3, "The order of the map is better than a random order for either deletion or insertion, but not for both"),
+            (0.7, 0.3, "The order of the map is no better than a random order, neither for deletion nor for insertion"),
         ],
     )
     def test_deletion_and_insertion(self, deletion: float, insertion: float, words: str) -> None:

@@ -1,4 +1,4 @@
-"""Figures say what the result says: values, limits, identities and texts are checked against the arrays."""
+"""Figures agree with the result: values, limits, identities and texts are compared with the arrays."""
 
 import base64
 import io
@@ -45,7 +45,7 @@ def decoded(source: str) -> np.ndarray:
 
 
 def travelling(figure: go.Figure) -> str:
-    """The figure as it travels, without the letters that pictures and arrays are made of."""
+    """The figure as it is sent, without the letters that encode images and arrays."""
     return re.sub(r'"(data:image[^"]*|[A-Za-z0-9+/=]{40,})"', '""', figure.to_json()).lower().replace("channan", "")
 
 
@@ -186,7 +186,7 @@ class TestBlockEquation:
         signs = [a for a in layout.annotations if a.text in ("+", "=", "↓<br>ReLU")]
         assert [sign.text for sign in signs] == ["+", "=", "↓<br>ReLU"]
         assert [sign.y for sign in signs] == pytest.approx([sum(up) / 2 for up in ups[1:]])
-        # Pictures are square: their share of the height in pixels is their share of the width.
+        # Images are square: their share of the height in pixels is their share of the width.
         across = (layout.xaxis.domain[1] - layout.xaxis.domain[0]) * layout.width
         down = (ups[0][1] - ups[0][0]) * (layout.height - layout.margin.t - layout.margin.b)
         assert across == pytest.approx(down)
@@ -232,7 +232,7 @@ class TestBlockEquation:
         half = block.residual[:8]
         balanced = replace(block, maps=replace(block.maps, residual=np.concatenate([half, -half])))
         told = block_equation(balanced).layout.meta["how_to_read"]
-        assert "cancel in the mean: its picture has 0 % of the norm of x's picture" in told
+        assert "cancel in the mean: its mean image has 0 % of the norm of x's mean image" in told
         assert "cancel" not in block_equation(balanced, 3).layout.meta["how_to_read"]
         alike = replace(block, maps=replace(block.maps, residual=np.broadcast_to(block.identity.mean(0), block.shape)))
         assert "cancel" not in block_equation(alike).layout.meta["how_to_read"]
@@ -291,8 +291,8 @@ class TestChannelMosaic:
 
     def test_a_plain_blocks_layers_are_no_residual(self, residual: rv.Inspection, plain: rv.Inspection) -> None:
         findings = [channel_mosaic(side.blocks[4], "residual").layout.meta["finding"] for side in (residual, plain)]
-        assert "strongest in the residual F(x) of block 2.1" in findings[0]
-        assert "strongest in the layers' output F(x) of block 2.1" in findings[1]
+        assert "has the largest norm in the residual F(x) of block 2.1" in findings[0]
+        assert "has the largest norm in the layers' output F(x) of block 2.1" in findings[1]
 
 
 class TestMeasuresByDepth:

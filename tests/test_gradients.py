@@ -1,4 +1,4 @@
-"""Gradients against autograd on functions written anew, and objectives by hand."""
+"""Gradients compared with autograd on independent functions, and objectives by hand."""
 
 import math
 from collections.abc import Callable

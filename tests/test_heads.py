@@ -1,4 +1,4 @@
-"""Heads of one to four classes, and of classes that may be right together: probabilities, targets and sentences."""
+"""Heads of one to four classes, and of classes that do not exclude one another: probabilities, targets and sentences."""
 
 import math
 from collections.abc import Callable
@@ -26,7 +26,7 @@ MakeHead = Callable[..., Net]
 
 @pytest.fixture
 def make_head(make_cifar: MakeNet) -> MakeHead:
-    """Return `make_head(classes)`, a small network with a head of so many logits."""
+    """Return `make_head(classes)`, a small network with a head of this many logits."""
 
     def make(classes: int, head: Head = "softmax") -> Net:
         net = make_cifar("B", depth=8)
@@ -88,7 +88,7 @@ class TestOneLogit:
 
     def test_a_logit_difference_is_refused_with_a_sentence(self, make_head: MakeHead, make_image: MakeImage) -> None:
         with pytest.raises(
-            ValueError, match="a logit difference needs two classes and Test B-8 has one: take the objective 'logit'"
+            ValueError, match=r"a logit difference needs two classes, but Test B-8 has only one\. Use the objective 'logit'"
         ):
             rv.gradients(make_head(1), make_image(), objective="logit difference")
 
@@ -121,7 +121,7 @@ class TestManyRightClasses:
         assert meta["finding"] == f"Test B-8 gives class 0 a probability of {single.predictions[0].probability:.1%}"
 
     def test_an_unknown_head_gets_a_sentence(self, make_head: MakeHead) -> None:
-        with pytest.raises(ValueError, match="head 'tanh' is unknown: take 'softmax', or 'sigmoid'"):
+        with pytest.raises(ValueError, match="head 'tanh' is unknown: choose 'softmax', or 'sigmoid'"):
             make_head(3, "tanh")
 
 

@@ -1,4 +1,4 @@
-"""AVIF and HEIC: what phones and browsers make opens; boxes that claim more than they hold are refused before decoding."""
+"""AVIF and HEIC: files of phones and browsers open; boxes that claim more than they contain are refused before decoding."""
 
 import io
 import struct
@@ -21,7 +21,7 @@ def box(name: bytes, *content: bytes) -> bytes:
 
 @dataclass
 class Heif:
-    """A file of the items given by number: their kind, their size, and what they hold; item 1 is the picture."""
+    """A file of the items given by number: their kind, their size, and what they hold; item 1 is the image."""
 
     brand: bytes = b"heic"
     items: dict[int, tuple[bytes, tuple[int, int], bytes]] = field(default_factory=dict)
@@ -56,7 +56,7 @@ class Heif:
 
 
 def cause(data: bytes) -> str:
-    """Return why a file is refused before any decoder sees it."""
+    """Return why a file is refused before any decoder reads it."""
     with pytest.raises(ValueError, match=r"\w") as caught:
         formats.STRIP[formats.recognise(data)](data)
     assert "damaged" in refusal(data)
@@ -71,7 +71,7 @@ def bits(*values: tuple[int, int]) -> bytes:
 
 
 def still_header(width: int, height: int) -> bytes:
-    """Return the sequence header of a still AV1 image: profile 0, still picture, reduced header, level 0, 16 bits a side."""
+    """Return the sequence header of a still AV1 image: profile 0, still image, reduced header, level 0, 16 bits a side."""
     payload = bits((0, 3), (1, 1), (1, 1), (0, 5), (15, 4), (15, 4), (width - 1, 16), (height - 1, 16))
     return bytes([0x0A, len(payload)]) + payload
 
@@ -137,7 +137,7 @@ def test_the_primary_image_of_a_heic_collection_is_shown() -> None:
 def test_sizes_in_boxes_are_checked_before_decoding() -> None:
     assert "more than the 44 million pixels that a AVIF" in refusal(Heif(b"avif", {1: (b"av01", (9000, 9000), b"")}).build())
     assert "50 million" in refusal(Heif(items={1: (b"hvc1", (9000, 9000), b"")}).build())
-    assert "cannot hold" in refusal(Heif(items={1: (b"hvc1", (6000, 6000), b"")}).build())
+    assert "cannot contain" in refusal(Heif(items={1: (b"hvc1", (6000, 6000), b"")}).build())
     assert "at most 50 times" in refusal(Heif(items={1: (b"hvc1", (6000, 100), b"")}).build())
 
 

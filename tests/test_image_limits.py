@@ -1,4 +1,4 @@
-"""What a small file may cost: refusals within 200 MB and 2 seconds, and checks whose time grows with the size alone."""
+"""The cost of a small file: refusals within 200 MB and 2 seconds, and checks in time proportional to the size."""
 
 import contextlib
 import struct
@@ -148,7 +148,7 @@ def test_pillow_is_left_as_it_was_and_warnings_do_not_leak() -> None:
 
 
 def test_decoding_takes_no_more_memory_than_the_limits_reckon_with(tmp_path: Path) -> None:
-    """A plain picture compresses to a few bytes, so that anyone can send one: what counts is what it takes to decode."""
+    """A plain image compresses to a few bytes, so that anyone can send one: what counts is what it takes to decode."""
     pictures = {
         "WebP": saved(Image.new("RGBA", (2800, 2800)), "WEBP", lossless=True, method=0),
         "AVIF": saved(Image.new("RGBA", (2800, 2800)), "AVIF", speed=10),
@@ -171,7 +171,7 @@ def test_a_file_of_a_few_bytes_that_claims_a_large_picture_is_refused(tmp_path: 
     webp = saved(Image.new("RGB", (5000, 5000)), "WEBP", lossless=True, method=0)
     assert len(webp) < 40
     ((total, growth, seconds, outcome),) = measured(tmp_path, webp)
-    assert f"its file of {len(webp)} bytes cannot hold a picture of that size" in outcome
+    assert f"its file of {len(webp)} bytes cannot contain an image of that size" in outcome
     assert total < 200
     assert growth < 20
     assert seconds < 2

@@ -1,4 +1,4 @@
-"""`rv.open_image`: every source, every format, and files that are damaged or no images."""
+"""`rv.open_image`: every source, every format, and files that are damaged or not images."""
 
 import io
 import struct

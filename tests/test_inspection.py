@@ -1,4 +1,4 @@
-"""The main job against stock torchvision, Captum, autograd on functions written anew, and plain numpy."""
+"""The main analysis compared with stock torchvision, Captum, autograd on independent functions, and plain numpy."""
 
 import gc
 import threading
@@ -239,7 +239,7 @@ class TestGradCam:
     def test_at_the_last_block_weighs_channels_by_the_classifier(
         self, option: str, make_net: Callable[[str], Net], make_image: MakeImage
     ) -> None:
-        """After the last block there are only the mean and the linear layer, so the channel weights are fc's over H x W."""
+        """After the last block there are only the pooling and the linear layer, so the channel weights are fc's over H x W."""
         net = make_net(option)
         block = inspect(net, make_image(), target=4).blocks[-1]
         weights = net.module.state_dict()["fc.weight"][4].numpy() / 64
@@ -332,7 +332,7 @@ class TestPredictions:
         self, target: int | str, make_cifar: Callable[..., Net], make_image: MakeImage
     ) -> None:
         done: list[int] = []
-        with pytest.raises(ValueError, match=r"is outside Test A-8's classes: take 0 to 9|has no class"):
+        with pytest.raises(ValueError, match=r"is outside Test A-8's classes: choose 0 to 9|has no class"):
             inspect(make_cifar(), make_image(), target, on_block=lambda at, _: done.append(at))
         assert done == []
 
@@ -461,7 +461,7 @@ class TestKeeping:
 
 
 class CancelledError(Exception):
-    """What a caller raises to stop."""
+    """The exception of a caller that stops."""
 
 
 class BrokenBackward(torch.autograd.Function):
@@ -491,7 +491,7 @@ class Broken(nn.Module):
 
 
 class TestTidiness:
-    """Whatever happens, no hook stays on the shared module and the twin goes."""
+    """Whatever happens, no hook stays on the shared module, and the twin is freed."""
 
     def test_after_success(
         self,

@@ -1,4 +1,4 @@
-"""Label files in the shapes that people keep them in."""
+"""Label files in the common layouts."""
 
 import json
 

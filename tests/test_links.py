@@ -1,4 +1,4 @@
-"""Links that somebody made up: every parameter of the URL, in real sessions, gives a sentence or the default."""
+"""Forged links: every parameter of the URL, in real sessions, gives a sentence or the default."""
 
 from collections.abc import Iterator
 from dataclasses import fields
@@ -43,7 +43,7 @@ def server() -> Iterator[Server]:
         yield found
 
 
-@pytest.mark.parametrize(("place", "field"), enumerate(field.name for field in fields(Selection)))
+@pytest.mark.parametrize(("place", "field"), list(enumerate(field.name for field in fields(Selection))))
 def test_every_field_of_the_selection_may_hold_anything(server: Server, place: int, field: str) -> None:
     for number, (kind, value) in enumerate(HOSTILE.items()):
         page = PAGES[(place + number) % len(PAGES)]
@@ -91,7 +91,7 @@ def test_what_can_be_seen_is_plausible(text: str) -> None:
 
 
 def check(server: Server, page: str, link: str, told: str) -> None:
-    """Open a link; the page ends its script, and nothing in it or in the log says that something broke."""
+    """Open a link; the page's script ends, and neither the page nor the log reports a failure."""
     before = server.log.stat().st_size
     sent = server.visit(page, link)
     everything = b"".join(message.SerializeToString() for message in sent)

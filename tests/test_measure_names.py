@@ -1,4 +1,4 @@
-"""A measure that stands in two places has one value and one name there; blocks have one name on screen."""
+"""A measure that is shown in two places has one value and one name there; blocks have one name on screen."""
 
 import json
 import math
@@ -70,7 +70,7 @@ def test_what_is_lost_without_a_block_is_in_the_table_once_it_was_measured(
     assert alone.table()[["logit_drop", "probability_drop"]].isna().all(axis=None)
     for column in ("logit_drop", "probability_drop"):
         np.testing.assert_array_equal(inspected.table()[column], swept.table()[column])
-    with pytest.raises(ValueError, match="take the same network and class"):
+    with pytest.raises(ValueError, match="Use the same network and class"):
         swept.added_to(rv.inspect(net, make_image(), (swept.target + 1) % 10))
 
 

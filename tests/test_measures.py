@@ -30,7 +30,7 @@ def gradients(identity: Tensor | None, residual: Tensor) -> ForkGradients:
 
 
 def known(measures: Measures) -> dict[str, float]:
-    """What a measurement finds by itself; what is lost without the block takes passes of its own."""
+    """The result of a measurement alone; the decrease without the block takes separate passes."""
     values = asdict(measures)
     assert all(math.isnan(values.pop(name)) for name in REMOVALS)
     return values
@@ -113,7 +113,7 @@ class TestByHand:
         assert measures.ratio == pytest.approx(abs(scale))
 
     def test_zeros_are_not_counted_as_cut(self) -> None:
-        """ReLU changes negative numbers alone."""
+        """ReLU changes only negative numbers."""
         (measures,) = measure([residual_tape(row(0.0, 1.0, -2.0, 5.0), row(0.0, -1.0, 1.0, 0.0))], [gradients(None, row(1.0))])
         assert measures.cut == 0.25
 

@@ -1,4 +1,4 @@
-"""What an inspection takes is known before it starts, and what does not fit is refused with the size that does."""
+"""The memory of an inspection is estimated before it starts, and a refusal names the size that fits."""
 
 import re
 from collections.abc import Callable

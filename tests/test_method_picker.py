@@ -1,4 +1,4 @@
-"""The options that the attribution page offers: the methods' own defaults first, and only what the methods take."""
+"""The options on the attribution page: the methods' own defaults first, and only options that the methods have."""
 
 from collections.abc import Callable
 from dataclasses import fields
@@ -21,7 +21,7 @@ def inspected(make_cifar: Callable[..., rv.Net], make_image: Callable[..., Image
 
 
 def chosen(method: str, inspected: rv.Inspection, **asked: str) -> dict[str, Any]:
-    """What the page would hand to the method for a link."""
+    """What the page would pass to the method for a link."""
     name, options = picker.chosen_method(inspected, Selection(**({"block": "layer2.0", "method": method} | asked)))
     assert name == method
     return dict(options)

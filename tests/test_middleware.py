@@ -1,4 +1,4 @@
-"""The doors: each by itself, and all of them in front of the real server, started by its real command."""
+"""Access control: each check by itself, and all of them in front of the real server, started by its real command."""
 
 import asyncio
 import json
@@ -32,7 +32,7 @@ from app.middleware.buckets import MOST_KEYS, Buckets
 from app.middleware.class_code import BROWSER, COOKIE, HOURS, ClassCode
 from app.middleware.file_names import LONGEST, NAMELESS, safe_name
 from app.middleware.hosts import is_own
-from app.middleware.limits import spoken
+from app.middleware.rate_limits import spoken
 from app.middleware.readiness import KEPT_SECONDS, Check, Probe, Readiness
 from app.middleware.tries import MOST_KEYS as MOST_ADDRESSES
 from app.middleware.tries import Tries
@@ -47,7 +47,7 @@ MEGABYTE = 2**20
 
 
 class Clock:
-    """A clock that a test turns."""
+    """A clock that a test advances."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -76,7 +76,7 @@ def test_a_wrong_setting_stops_the_start_with_a_sentence() -> None:
     with pytest.raises(RuntimeError, match="did not become ready"), running({"RESNET_VIZ_METRICS": "maybe"}, name="wrong"):
         pass
     said = (ROOT / "artifacts" / "wrong.log").read_text()
-    assert "ResNet Viz does not start: RESNET_VIZ_METRICS='maybe' is neither on nor off" in said
+    assert "ResNet Viz cannot start: RESNET_VIZ_METRICS='maybe' is neither on nor off" in said
     assert "Traceback" not in said
 
 
@@ -575,7 +575,7 @@ def test_all_uploads_together_stay_within_bounds(classroom_server: Server) -> No
         announced = server.upload(session, b"".join(form([b"x" * (3 * MEGABYTE)])))
         silent = server.upload(session, form(b"x" * MEGABYTE for _ in range(3)))
         assert (announced.status, silent.status) == (503, 503)
-        assert "as many uploads as it has room for" in announced.text
+        assert "memory for uploads is full" in announced.text
         with server.session() as other:
             assert server.upload(other, b"".join(form([b"x" * MEGABYTE]))).status == 204
 

@@ -1,4 +1,4 @@
-"""Net: twins, devices, classes and where weights come from."""
+"""Net: twins, devices, classes and the origin of weights."""
 
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError
@@ -22,7 +22,7 @@ class TestClassIndex:
 
     @pytest.mark.parametrize("target", [-1, 10, 1000])
     def test_out_of_range(self, target: int, net: Net) -> None:
-        with pytest.raises(ValueError, match=f"target {target} is outside Test B-8's classes: take 0 to 9"):
+        with pytest.raises(ValueError, match=f"target {target} is outside Test B-8's classes: choose 0 to 9"):
             net.class_index(target)
 
     @pytest.mark.parametrize("target", ["Cat", "", "zebra"])
@@ -53,7 +53,7 @@ class TestPickDevice:
 
     @pytest.mark.parametrize("device", ["gpu", "", "meta"])
     def test_what_is_no_device_to_compute_on(self, device: str) -> None:
-        with pytest.raises(ValueError, match="take device='auto' or 'cpu'"):
+        with pytest.raises(ValueError, match="choose device='auto' or 'cpu'"):
             pick_device(device)
 
     def test_a_device_given_as_such(self) -> None:

@@ -1,4 +1,4 @@
-"""Official weights: fetched whole over a real connection or not at all, checked before use, and never twice at once."""
+"""Official weights: downloaded completely over a real connection or not at all, checked before use, never twice at once."""
 
 import errno
 import hashlib
@@ -32,7 +32,7 @@ SHORT = 0.3
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder for weights, which is not there yet."""
+    """The folder for weights, which does not exist yet."""
     path = tmp_path / "weights"
     monkeypatch.setenv("RESNET_VIZ_WEIGHTS_DIR", str(path))
     monkeypatch.delenv("RESNET_VIZ_WEIGHTS_URL", raising=False)
@@ -48,7 +48,7 @@ def server() -> Iterator[WeightsServer]:
 
 @pytest.fixture
 def weights(folder: Path, server: WeightsServer, monkeypatch: pytest.MonkeyPatch) -> WeightsEnum:
-    """Official weights, CONTENT, that `server` has and `folder` has not."""
+    """Official weights, CONTENT, on the `server` but not in the `folder`."""
     assert not folder.exists()
     return publish(monkeypatch, CONTENT, server.url)
 
@@ -58,7 +58,7 @@ def left_in(folder: Path) -> list[str]:
 
 
 def sentence_of(weights: WeightsEnum, timeout: float = 20) -> str:
-    """What a download that fails has to say, without the beginning that all of them share."""
+    """The message of a failed download, without its common beginning."""
     with pytest.raises(WeightsError) as raised:
         fetch(weights, timeout=timeout)
     beginning = f"{weights_file(weights).name} could not be downloaded: "
@@ -173,7 +173,7 @@ class TestFailure:
     @pytest.mark.parametrize("stop_after", [0, 700_000, 1_499_999])
     def test_a_cut_connection(self, stop_after: int, weights: WeightsEnum, server: WeightsServer) -> None:
         server.reply = Reply(CONTENT, stop_after=stop_after)
-        assert sentence_of(weights) == f"the connection was cut after {stop_after / 1e6:.0f} of 2 MB. Try again."
+        assert sentence_of(weights) == f"the connection was interrupted after {stop_after / 1e6:.0f} of 2 MB. Try again."
 
     def test_the_next_try_starts_anew(self, weights: WeightsEnum, server: WeightsServer) -> None:
         server.reply = Reply(CONTENT, stop_after=1000)
@@ -188,7 +188,7 @@ class TestFailure:
         server.reply = Reply(b"<html>sorry</html>", status=status)
         sentence = sentence_of(weights)
         assert sentence.startswith(f"127.0.0.1:{server.server_address[1]} answered {status} ")
-        assert sentence.endswith("Try again later, or put the file into the folder that RESNET_VIZ_WEIGHTS_DIR names.")
+        assert sentence.endswith("Try again later, or copy the file into the folder that RESNET_VIZ_WEIGHTS_DIR names.")
 
     @pytest.mark.parametrize(
         ("reply", "begins"),
@@ -204,17 +204,17 @@ class TestFailure:
     def test_something_else(self, reply: Reply, begins: bytes, weights: WeightsEnum, server: WeightsServer) -> None:
         server.reply = reply
         sentence = sentence_of(weights)
-        assert "was something else and was thrown away" in sentence
+        assert "sent a different file, which was discarded" in sentence
         digest, promised = hashlib.sha256(begins).hexdigest()[:8], hashlib.sha256(CONTENT).hexdigest()[:8]
         assert f"begins with {digest}, not {promised}" in sentence
 
     def test_more_promised_than_there_is(self, weights: WeightsEnum, server: WeightsServer) -> None:
         server.reply = Reply(CONTENT, length=len(CONTENT) + 1_000_000)
-        assert sentence_of(weights) == "the connection was cut after 2 of 2 MB. Try again."
+        assert sentence_of(weights) == "the connection was interrupted after 2 of 2 MB. Try again."
 
     def test_silence_in_the_middle(self, weights: WeightsEnum, server: WeightsServer) -> None:
         server.reply = Reply(CONTENT, stop_after=1_000_000, then="wait")
-        assert sentence_of(weights, SHORT).endswith("fell silent after 1 of 2 MB. Check the network and try again.")
+        assert sentence_of(weights, SHORT).endswith("stopped sending after 1 of 2 MB. Check the network and try again.")
 
     def test_silence_from_the_beginning(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         with socket.create_server(("127.0.0.1", 0)) as deaf:
@@ -227,7 +227,7 @@ class TestFailure:
             port = closed.getsockname()[1]
         sentence = sentence_of(publish(monkeypatch, CONTENT, f"http://127.0.0.1:{port}"))
         assert sentence.startswith(f"127.0.0.1:{port} cannot be reached (")
-        assert "Check the network and try again, or put the file into the folder" in sentence
+        assert "Check the network and try again, or copy the file into the folder" in sentence
         assert not folder.exists()
 
     def test_no_web_server(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
@@ -250,8 +250,8 @@ class TestFailure:
         with pytest.raises(WeightsError) as raised:
             fetch(weights)
         assert str(raised.value) == (
-            f"There is no room for {weights_file(weights).name} in {folder}: it needs 2 MB and 1 MB are free."
-            " Make room, or name another folder in RESNET_VIZ_WEIGHTS_DIR."
+            f"There is not enough space for {weights_file(weights).name} in {folder}: it needs 2 MB and 1 MB are free."
+            " Free some space, or name another folder in RESNET_VIZ_WEIGHTS_DIR."
         )
 
     @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
@@ -398,7 +398,7 @@ class TestLoad:
         with pytest.raises(WeightsError) as raised:
             self.load(trained)
         name = weights_file(trained).name
-        assert str(raised.value) == f"{name} is damaged or is not the file of ResNet-18: remove it, and fetch it again."
+        assert str(raised.value) == f"{name} is damaged or is not the file of ResNet-18. Remove it, and download it again."
         assert not opened
 
     def test_a_folder_in_the_files_place(self, trained: WeightsEnum) -> None:

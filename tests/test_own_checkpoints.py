@@ -1,15 +1,18 @@
-"""Checkpoints in the app: private to a session, bounded, and gone with it."""
+"""Checkpoints in the app: private to a browser, bounded, and removed with its last session."""
 
 import gc
 import importlib
+import io
 import sys
 import time
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
+import torch
 from safetensors.torch import save
 
 import app
@@ -29,9 +32,10 @@ def checkpoints(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return module
 
 
-def enter(module: ModuleType, session: dict[str, object]) -> None:
-    """Go on as the person whose session this is."""
-    module.sessions.st = SimpleNamespace(session_state=session)
+def enter(module: ModuleType, session: dict[str, object], browser: str = "") -> None:
+    """Continue as the person with this session, with the browser's cookie."""
+    cookies = {"_streamlit_xsrf": browser} if browser else {}
+    module.sessions.st = SimpleNamespace(session_state=session, context=SimpleNamespace(cookies=cookies))
 
 
 def wait_for(met: Callable[[], bool]) -> None:
@@ -42,12 +46,22 @@ def wait_for(met: Callable[[], bool]) -> None:
     raise AssertionError("it did not happen within two seconds")
 
 
+def add(module: ModuleType, data: bytes, name: str) -> str:
+    """Bring a file and choose the usual one of the networks that fit it."""
+    with suppress(rv.CheckpointError):
+        return module.add(data, name)
+    waiting = module.pending()
+    if waiting is None:
+        return module.add(data, name)
+    return module.choose(waiting.candidates[0])
+
+
 def file(seed: int, depth: int = 8) -> bytes:
     return save(CifarResNet(depth, "B", seed=seed).state_dict())
 
 
 def test_a_checkpoint_is_described_like_any_network(checkpoints: ModuleType) -> None:
-    name = checkpoints.add(file(0), "/home/me/mine.pth")
+    name = add(checkpoints, file(0), "/home/me/mine.pth")
     info = checkpoints.own()[name].info
     assert (info.title, info.task, info.depth, info.blocks, info.source) == (
         "Your CIFAR ResNet-8 B", "10 classes", 8, 3, "checkpoint"
@@ -57,61 +71,119 @@ def test_a_checkpoint_is_described_like_any_network(checkpoints: ModuleType) -> 
 
 
 def test_a_session_holds_two_and_lets_the_oldest_go(checkpoints: ModuleType) -> None:
-    first, second, third = (checkpoints.add(file(seed), f"{seed}.pth") for seed in range(3))
+    first, second, third = (add(checkpoints, file(seed), f"{seed}.pth") for seed in range(3))
     assert list(checkpoints.own()) == [second, third]
     assert first not in checkpoints.own()
 
 
+def test_a_reload_keeps_the_checkpoint_for_the_same_browser_alone(checkpoints: ModuleType) -> None:
+    before: dict[str, object] = {}
+    enter(checkpoints, before, "a")
+    name = add(checkpoints, file(0), "mine.pth")
+    revision = checkpoints.own()[name].revision
+    for other in ("b", ""):
+        enter(checkpoints, {}, other)
+        assert checkpoints.own() == {}
+    enter(checkpoints, {}, "a")
+    assert checkpoints.own()[name].file == "mine.pth"
+    assert checkpoints.own()[name].revision != revision
+    checkpoints.forget(name)
+    enter(checkpoints, before, "a")
+    assert checkpoints.own() == {}
+
+
 def test_the_same_file_is_held_once(checkpoints: ModuleType) -> None:
-    checkpoints.add(file(0), "a.pth")
-    checkpoints.add(file(0), "b.pth")
+    add(checkpoints, file(0), "a.pth")
+    add(checkpoints, file(0), "b.pth")
     assert [own.file for own in checkpoints.own().values()] == ["b.pth"]
 
 
 def test_a_full_server_says_so_and_what_was_held_stays(checkpoints: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    name = checkpoints.add(file(0), "a.pth")
+    name = add(checkpoints, file(0), "a.pth")
     monkeypatch.setattr(checkpoints, "MOST_BYTES", checkpoints.own()[name].checkpoint.nbytes + 1)
-    with pytest.raises(rv.CheckpointError, match="as many checkpoints as it has room for"):
-        checkpoints.add(file(1), "b.pth")
+    with pytest.raises(rv.CheckpointError, match="memory for checkpoints is full"):
+        add(checkpoints, file(1), "b.pth")
     assert list(checkpoints.own()) == [name]
 
 
 def test_other_sessions_count_until_they_end(checkpoints: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     theirs: dict[str, object] = {}
     enter(checkpoints, theirs)
-    name = checkpoints.add(file(0), "theirs.pth")
+    name = add(checkpoints, file(0), "theirs.pth")
     monkeypatch.setattr(checkpoints, "MOST_BYTES", checkpoints.own()[name].checkpoint.nbytes + 1)
     held = weakref.ref(checkpoints.own()[name].net.module)
     enter(checkpoints, {})
     assert name not in checkpoints.own()
     with pytest.raises(rv.CheckpointError):
-        checkpoints.add(file(1), "mine.pth")
+        add(checkpoints, file(1), "mine.pth")
     monkeypatch.setenv("RESNET_VIZ_SESSION_GRACE_S", "0")
     checkpoints.sessions.gone(theirs["session"])
     wait_for(lambda: not gc.collect() and held() is None)
-    assert checkpoints.add(file(1), "mine.pth") in checkpoints.own()
+    assert add(checkpoints, file(1), "mine.pth") in checkpoints.own()
 
 
 def test_settings_make_the_network_anew_and_wrong_ones_change_nothing(checkpoints: ModuleType) -> None:
-    name = checkpoints.add(file(0), "a.pth")
+    name = add(checkpoints, file(0), "a.pth")
     before = checkpoints.own()[name]
     preprocessing = rv.Preprocessing(48, 40, (0.5, 0.5, 0.5), (1, 1, 1))
     with pytest.raises(rv.CheckpointError, match="1 labels were given"):
-        checkpoints.configure(name, ["one"], preprocessing, "as saved")
+        checkpoints.configure(name, ["one"], preprocessing, "CIFAR ResNet-8 B")
     assert checkpoints.own()[name] is before
-    checkpoints.configure(name, [f"name {i}" for i in range(10)], preprocessing, "as saved")
+    checkpoints.configure(name, [f"name {i}" for i in range(10)], preprocessing, "CIFAR ResNet-8 B")
     net = checkpoints.own()[name].net
     assert net.preprocessing == preprocessing
     assert net.labels[3] == "name 3"
+    assert net.head == "softmax"
+    checkpoints.configure(name, net.labels, preprocessing, "CIFAR ResNet-8 B", "sigmoid")
+    assert checkpoints.own()[name].net.head == "sigmoid"
     assert net.title == before.net.title
 
 
 def test_every_network_made_of_a_checkpoint_is_told_from_all_others(checkpoints: ModuleType) -> None:
-    name = checkpoints.add(file(0), "a.pth")
+    name = add(checkpoints, file(0), "a.pth")
     first = checkpoints.own()[name].revision
     mine = checkpoints.own()[name].net
-    checkpoints.configure(name, mine.labels, rv.Preprocessing(48, 40, (0.5, 0.5, 0.5), (1, 1, 1)), "as saved")
+    checkpoints.configure(name, mine.labels, rv.Preprocessing(48, 40, (0.5, 0.5, 0.5), (1, 1, 1)), "CIFAR ResNet-8 B")
     second = checkpoints.own()[name].revision
     enter(checkpoints, {})
-    checkpoints.add(file(0), "a.pth")
+    add(checkpoints, file(0), "a.pth")
     assert len({first, second, checkpoints.own()[name].revision}) == 3
+
+
+def test_a_file_that_several_networks_fit_waits_for_a_choice(checkpoints: ModuleType) -> None:
+    with pytest.raises(rv.CheckpointError, match="no statistics of training images"):
+        checkpoints.add(file(0), "a.pth")
+    waiting = checkpoints.pending()
+    assert waiting.candidates[0] == "CIFAR ResNet-8 B"
+    assert not checkpoints.own()
+    name = checkpoints.choose("CIFAR ResNet-8 B, GELU")
+    assert checkpoints.pending() is None
+    assert checkpoints.own()[name].architecture == "CIFAR ResNet-8 B, GELU"
+    assert "chosen by hand" in checkpoints.own()[name].net.weights.note
+
+
+def test_a_choice_can_be_cancelled_and_ends_with_the_next_file(checkpoints: ModuleType) -> None:
+    def wait() -> None:
+        with pytest.raises(rv.CheckpointError):
+            checkpoints.add(file(0), "a.pth")
+        assert checkpoints.pending() is not None
+
+    wait()
+    checkpoints.cancel()
+    assert checkpoints.pending() is None
+    wait()
+    with pytest.raises(rv.CheckpointError):
+        checkpoints.add(b"nothing", "b.pth")
+    assert checkpoints.pending() is None
+
+
+def test_of_several_networks_in_a_file_one_is_chosen(checkpoints: ModuleType) -> None:
+    buffer = io.BytesIO()
+    torch.save({key: CifarResNet(8, "B", seed=seed).state_dict() for seed, key in enumerate(("teacher", "student"))}, buffer)
+    with pytest.raises(rv.CheckpointError, match="holds 2 networks"):
+        checkpoints.add(buffer.getvalue(), "both.pth")
+    assert set(checkpoints.pending().candidates) == {"teacher", "student"}
+    with pytest.raises(rv.CheckpointError, match="no statistics"):
+        checkpoints.choose("student")
+    name = checkpoints.choose("CIFAR ResNet-8 B")
+    assert "taken from student" in checkpoints.own()[name].net.weights.note

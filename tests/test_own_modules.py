@@ -167,12 +167,12 @@ class TestWords:
         assert not any(parameter.requires_grad for parameter in net.module.parameters())
 
     def test_number_of_labels(self) -> None:
-        with pytest.raises(ValueError, match="2 labels were given and Blocks has 5 classes: give one each"):
+        with pytest.raises(ValueError, match=r"2 labels were given, but Blocks has 5 classes\. Pass one label per class"):
             rv.from_module(Blocks(Shared()), labels=["cat", "dog"], preprocessing=SMALL)
 
     def test_no_classifier(self) -> None:
         with pytest.raises(
-            ValueError, match=r"Sequential returns 8×32×32 numbers for an image: a classifier returns one logit"
+            ValueError, match=r"Sequential returns 8×32×32 numbers for an image, but a classifier returns one logit"
         ):
             rv.from_module(nn.Sequential(nn.Conv2d(3, 8, 1), Shared()), preprocessing=SMALL)
 

@@ -1,4 +1,4 @@
-"""Files that would stop a server are stopped themselves, and everything else comes back as it is when parsed here."""
+"""Files that would stop a server are stopped, and all others give the same as when parsed in this process."""
 
 import io
 import os
@@ -161,6 +161,14 @@ def test_a_process_that_was_killed_is_replaced(process: WarmProcess) -> None:
     assert process.pid not in (0, first)
 
 
+def test_files_are_parsed_with_less_priority_than_pages_are_drawn(pool: ParsingPool) -> None:
+    parser = psutil.Process(pool._images.pid)
+    assert parser.nice() > psutil.Process().nice()
+    # Linux shares processors between sessions first: in another one, priority would count for nothing.
+    assert os.getsid(parser.pid) == os.getsid(0)
+    assert os.getpgid(parser.pid) != os.getpgid(0)
+
+
 def test_all_processes_end_with_the_pool() -> None:
     made = ParsingPool()
     made.start()
@@ -229,9 +237,9 @@ def test_who_waits_in_too_long_a_queue_hears_so(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(pools, "PATIENCE", 0.05)
     made = ParsingPool(total=100)
     with made._budget.taking(100, 1):
-        with pytest.raises(rv.ImageError, match="try again in a minute"):
+        with pytest.raises(rv.ImageError, match="Try again in a minute"):
             made.open_image(file_of(noise(8, 8), "PNG"))
-        with pytest.raises(rv.CheckpointError, match="try again in a minute"):
+        with pytest.raises(rv.CheckpointError, match="Try again in a minute"):
             made.extract(saved({"a": torch.ones(1)}))
     made.close()
 

@@ -1,4 +1,4 @@
-"""The photo with its frame, as markup: where the frame is, what is said, and nothing from outside as markup."""
+"""The photo with its frame, as markup: the position of the frame, the caption, and no markup from outside."""
 
 import io
 import re
@@ -17,7 +17,7 @@ from resnet_viz.nets.preprocessing import Framing, Preprocessing
 
 @dataclass(frozen=True)
 class SubjectOf:
-    """What the section asks of a subject."""
+    """The part of a subject that the section uses."""
 
     preprocessing: Preprocessing
 
@@ -75,7 +75,7 @@ def test_a_picture_of_few_pixels_keeps_them_in_its_thumbnail() -> None:
     small = Preview.of(encoded(Image.fromarray(pixels))).thumbnail
     assert small.startswith("data:image/png")
     large = Preview.of(encoded(Image.new("RGB", (640, 480)))).thumbnail
-    assert large.startswith("data:image/jpeg")
+    assert large.startswith("data:image/webp")
     assert THUMBNAIL >= 2 * 48
 
 

@@ -36,7 +36,7 @@ def whole(make_cifar: MakeNet) -> Net:
 
 
 def close(found: np.ndarray, expected: np.ndarray, net: Net) -> None:
-    """Equal but for the rounding of the layers, relative to the largest entry."""
+    """Equal up to the rounding of the layers, relative to the largest entry."""
     limit = {torch.float16: 0.02, torch.bfloat16: 0.1, torch.float64: 1e-4}[net.precision]
     assert np.abs(np.asarray(found, np.float64) - expected).max() <= limit * np.abs(expected).max()
 
@@ -78,7 +78,7 @@ def test_identity_and_residual_add_up_exactly_in_the_networks_own_precision(net:
 
 
 def test_norms_do_not_overflow(make_cifar: MakeNet, make_image: MakeImage) -> None:
-    """The sum of the squares of the stem's output is far over 65,504, the largest number of half precision."""
+    """The sum of the squares of the stem's output is far over 65,504, the largest number in half precision."""
     net = make_cifar("A", depth=8)
     with torch.no_grad():
         net.module.bn1.weight.mul_(30)  # type: ignore[union-attr, operator]  # a batch norm
@@ -114,7 +114,7 @@ def test_maps_by_block_are_those_of_the_float32_network(net: Net, whole: Net, ma
 def test_every_method_explains_it(net: Net, whole: Net, make_image: MakeImage, method: str) -> None:
     options: dict[str, Any] = {"steps": 8} if method == "integrated_gradients" else {}
     if method == "deep_lift" and net.precision == torch.float16:
-        with pytest.raises(ValueError, match="DeepLift divides by differences that half precision rounds to 0: take"):
+        with pytest.raises(ValueError, match=r"DeepLift divides by differences that half precision rounds to 0\. Use"):
             rv.attribute(net, make_image(), method, 3)
         return
     found = rv.attribute(net, make_image(), method, 3, **options)

@@ -85,7 +85,7 @@ class TestSeen:
 
 
 def chequered(width: int, height: int) -> Image.Image:
-    """Every pixel names its own place: red is its column, green its row, and blue makes a chequerboard."""
+    """Every pixel encodes its own position: red is its column, green its row, and blue makes a chequerboard."""
     rows, columns = np.indices((height, width))
     return Image.fromarray(np.stack([columns, rows, 255 * ((rows + columns) % 2)], -1).astype(np.uint8))
 
@@ -170,7 +170,7 @@ class TestFit:
         assert (255, 255, 255) in set(seen.get_flattened_data())
 
     def test_an_unknown_framing_is_refused(self) -> None:
-        with pytest.raises(ValueError, match="take 'crop' or 'fit'"):
+        with pytest.raises(ValueError, match="choose 'crop' or 'fit'"):
             replace(CIFAR_PREPROCESSING, framing="squash")  # type: ignore[arg-type]
 
 

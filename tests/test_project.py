@@ -1,4 +1,4 @@
-"""What the project promises about itself: dependencies agree, the public API is there, nothing points to one machine."""
+"""What the project promises: dependencies agree, the public API is there, nothing refers to one machine."""
 
 import ast
 import json

@@ -1,4 +1,4 @@
-"""The engine elsewhere, over real HTTP and without Ray: what is refused, what is kept, and what happens when it goes away."""
+"""The engine on another server, over real HTTP and without Ray: refusals, stored answers, and a lost connection."""
 
 import socket
 import threading
@@ -15,7 +15,7 @@ import uvicorn
 
 from resnet_viz.analyses.conductance import BlockConductance, Conductance
 from resnet_viz.engine import connection, ingress, remote
-from resnet_viz.engine.job_types import KINDS, Kind, Task
+from resnet_viz.engine.job_types import JOB_TYPES, JobType, Task
 from resnet_viz.engine.jobs import AwayError, BusyError, EngineError, Job, JobCancelledError, Progress
 from resnet_viz.engine.local import LocalEngine
 from resnet_viz.engine.probe import EngineProbe
@@ -37,7 +37,7 @@ def job(kind: str = "inspection", target: int | None = None, **options: Any) -> 
 
 
 class Gate:
-    """A kind of job that takes until it is opened."""
+    """A type of job that takes until it is released."""
 
     def __init__(self) -> None:
         self.open = threading.Event()
@@ -59,7 +59,7 @@ class Gate:
 
 
 class Server:
-    """The routes on a port of their own, which can be taken away and come back."""
+    """The routes on a port that can be closed and opened again."""
 
     def __init__(self, token: str = "") -> None:
         self.engine = LocalEngine(EngineSettings(queue=2), devices=["cpu"])
@@ -98,7 +98,7 @@ def engine(shared: Server) -> Iterator[RemoteEngine]:
 @pytest.fixture
 def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
     made = Gate()
-    monkeypatch.setitem(KINDS, "gate", Kind(made.run))
+    monkeypatch.setitem(JOB_TYPES, "gate", JobType(made.run))
     yield made
     made.open.set()
 
@@ -144,7 +144,7 @@ def test_who_waits_sees_how_many_are_first_and_a_full_queue_answers_at_once(engi
     assert eventually(lambda: first.progress.done)
     waiting = [engine.submit(job("gate", number), f"{number}") for number in range(2)]
     assert eventually(lambda: {ticket.progress.ahead for ticket in waiting} == {1, 2})
-    with pytest.raises(BusyError, match="try again in a minute"):
+    with pytest.raises(BusyError, match="Try again in a minute"):
         engine.submit(job("gate", 9), "late").answer()
     assert not first.finished
 
@@ -235,13 +235,13 @@ def test_an_engine_that_cannot_compute_is_not_ready(engine: RemoteEngine, monkey
 
 def test_what_is_no_job_gets_a_sentence(shared: Server) -> None:
     assert post(shared, b"nonsense").status_code == 400
-    assert "cut off" in post(shared, encode(job(), Job)[:-9]).text or "damaged" in post(shared, encode(job(), Job)[:-9]).text
-    another = post(shared, encode(replace(job(), image="0" * 64), Job))
-    assert (another.status_code, "did not arrive" in another.text) == (400, True)
-    own = post(shared, encode(replace(job(), owner="x"), Job))
+    assert "cut off" in post(shared, encode(job())[:-9]).text or "damaged" in post(shared, encode(job())[:-9]).text
+    another = post(shared, encode(replace(job(), image="0" * 64)))
+    assert (another.status_code, "was damaged on its way" in another.text) == (400, True)
+    own = post(shared, encode(replace(job(), owner="x")))
     assert (own.status_code, "catalogue" in own.text) == (400, True)
-    assert post(shared, encode(job(), Job), session="").status_code == 400
-    assert post(shared, encode(job(), Job), session="x" * 201).status_code == 400
+    assert post(shared, encode(job()), session="").status_code == 400
+    assert post(shared, encode(job()), session="x" * 201).status_code == 400
     large = post(shared, b"\0" * (MOST_JOB_BYTES + 1))
     assert (large.status_code, "smaller picture" in large.text) == (413, True)
 
@@ -256,7 +256,7 @@ def test_an_unforeseen_error_tells_nothing(engine: RemoteEngine, monkeypatch: py
     def fail(_: Task) -> Conductance:
         raise KeyError("/a/secret/path")
 
-    monkeypatch.setitem(KINDS, "gate", Kind(fail))
+    monkeypatch.setitem(JOB_TYPES, "gate", JobType(fail))
     with pytest.raises(EngineError, match="failed unexpectedly") as caught:
         engine.submit(job("gate", 8), "a").answer()
     assert "secret" not in str(caught.value)
@@ -269,7 +269,7 @@ def test_nobody_there_gets_a_sentence_and_what_was_seen_stays(gate: Gate) -> Non
     gate.open.set()
     seen = engine.submit(job("gate", 1), "a").answer()
     server.stop()
-    with pytest.raises(AwayError, match=r"cannot be reached .* try again"):
+    with pytest.raises(AwayError, match=r"cannot be reached .* Try again"):
         engine.submit(job("gate", 2), "a").answer()
     with pytest.raises(AwayError):
         engine.models()
@@ -283,14 +283,14 @@ def test_nobody_there_gets_a_sentence_and_what_was_seen_stays(gate: Gate) -> Non
 
 
 def stream(*frames: bytes) -> bytes:
-    """An HTTP answer that breaks off."""
+    """An HTTP response that is cut off."""
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     return head + b"".join(b"%x\r\n%s\r\n" % (len(each), each) for each in frames)
 
 
 @pytest.fixture
 def scripted() -> Iterator[Callable[..., str]]:
-    """An engine that gives these answers, one a connection, and then no more; None never answers."""
+    """An engine that gives these answers, one per connection, and then no more; None never answers."""
     listening = socket.create_server(("127.0.0.1", 0))
     threads: list[threading.Thread] = []
     silent: list[socket.socket] = []
@@ -316,8 +316,8 @@ def scripted() -> Iterator[Callable[..., str]]:
         each.close()
 
 
-ANSWERED = frame(ANSWER, encode(Conductance("m", 7, "cat", "black", 1, 0.0, ()), Conductance))
-BEGUN = stream(frame(PROGRESS, encode(Progress(None, 1, 2), Progress)), frame(LIFE))
+ANSWERED = frame(ANSWER, encode(Conductance("m", 7, "cat", "black", 1, 0.0, ())))
+BEGUN = stream(frame(PROGRESS, encode(Progress(None, 1, 2))), frame(LIFE))
 DONE = stream(ANSWERED) + b"0\r\n\r\n"
 FAILED = b"HTTP/1.1 503 Unavailable\r\nContent-Length: 0\r\n\r\n"
 

@@ -1,4 +1,4 @@
-"""The report is one file that needs nothing else, and the command line says in sentences what went wrong."""
+"""The report is one self-contained file, and the command line explains errors in sentences."""
 
 import re
 from dataclasses import replace
@@ -57,7 +57,7 @@ def test_the_command_prints_and_writes(tmp_path: Path) -> None:
     [
         (["missing.jpg"], "There is no file"),
         ([str(SAMPLE), "--model", "resnet9"], "there is no model"),
-        ([str(SAMPLE), "--model", "plain110-cifar10"], "No trained weights"),
+        ([str(SAMPLE), "--model", "plain110-cifar10"], "does not include trained weights"),
         ([str(SAMPLE), "--target", "unicorn"], "no class 'unicorn'"),
     ],
 )

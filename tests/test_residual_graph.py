@@ -101,7 +101,7 @@ def recorded(network: ResidualNetwork, pixels: Tensor) -> list[Tape]:
 
 
 def check_sums(network: ResidualNetwork, pixels: Tensor) -> None:
-    """What every block's places saw adds up, also after the pass, in which nothing was overwritten."""
+    """The tensors at every block's places add up, also after the pass, in which nothing was overwritten."""
     tapes = recorded(network, pixels)
     assert [tape.name for tape in tapes] == list(blocks_of(network))
     for tape in tapes:
@@ -182,7 +182,7 @@ class TestOwnNetworks:
         network = find_blocks(OWN[kind](), (3, SIZE, SIZE))
         hidden = network.residual_findings.hidden
         assert len(hidden) == {"inner": 2, "response": 2, "around": 1, "fusion": 1}[kind]
-        reason = {"around": "leads past several blocks", "fusion": "joins two paths"}.get(kind, "")
+        reason = {"around": "skips several blocks", "fusion": "joins two paths"}.get(kind, "")
         assert reason in hidden[0].reason
 
     @pytest.mark.parametrize("kind", OWN)
@@ -220,7 +220,7 @@ class TestOwnNetworks:
 
 
 class TestModule:
-    """The user's module stays as it is, however it comes."""
+    """The user's module is not changed, in whatever form it is passed."""
 
     def test_mode_hooks_and_weights_are_left_alone(self, count_hooks: Callable[[nn.Module], int]) -> None:
         module = Blocks(Shared(), Scaled()).train()

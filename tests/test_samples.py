@@ -1,4 +1,4 @@
-"""The sample gallery: every image is there, opens, is large enough, and has a name of its own and a source."""
+"""The sample gallery: every image exists, opens, is large enough, and has a unique name and a source."""
 
 import json
 import re

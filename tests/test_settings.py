@@ -1,4 +1,4 @@
-"""Variables of the environment: what is read, what is refused with which sentence, and that the documentation lists each."""
+"""Variables of the environment: which are read, which values are refused, and that the documentation lists each."""
 
 import re
 import subprocess
@@ -123,6 +123,6 @@ def test_an_engine_with_a_wrong_setting_ends_with_a_sentence(monkeypatch: pytest
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - our own command
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (
-        "The engine does not start: RESNET_VIZ_REPLICA_CPUS='a few' is not a number: write one such as 1.0."
+        "The engine cannot start: RESNET_VIZ_REPLICA_CPUS='a few' is not a number: write one such as 1.0."
     )
     assert "Traceback" not in done.stderr

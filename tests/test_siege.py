@@ -1,4 +1,4 @@
-"""A short siege of the real app: nothing that is sent freezes it, fills its memory or gets an error page."""
+"""A short siege of the real app: nothing freezes it, fills its memory or gets an error page."""
 
 import pytest
 

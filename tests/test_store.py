@@ -1,4 +1,4 @@
-"""The store keeps its bounds, in all and for each owner, and what nobody owns any more is gone."""
+"""The store keeps its limits, in total and for each owner, and removes what nobody owns any more."""
 
 import threading
 import time

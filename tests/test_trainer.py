@@ -1,4 +1,4 @@
-"""The trainer on 64 synthetic pictures: what it learns, what it writes, and that an interruption changes nothing."""
+"""The trainer on 64 synthetic images: what it learns, what it writes, and that an interruption has no effect."""
 
 import copy
 import csv
@@ -29,11 +29,11 @@ RECIPE = Recipe(epochs=4, batch_size=16, peak_learning_rate=0.05, padding=2)
 
 
 class StoppedError(Exception):
-    """What stops a run."""
+    """The exception that stops a run."""
 
 
 def split(count: int, seed: int) -> Split:
-    """Noise whose class, 0 to 3, is how bright it is."""
+    """Noise with a brightness that depends on the class, 0 to 3."""
     generator = torch.Generator().manual_seed(seed)
     labels = torch.arange(count) % 4
     noise = torch.randint(0, 60, (count, 3, 16, 16), generator=generator)
@@ -51,7 +51,7 @@ def fresh() -> CifarResNet:
 
 @pytest.fixture(scope="module")
 def finished(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[CifarResNet, list[Epoch]]:
-    """A run that nothing disturbed."""
+    """An uninterrupted run."""
     net = fresh()
     return net, train(net, data, RECIPE, tmp_path_factory.mktemp("finished"))
 
@@ -188,7 +188,7 @@ class TestResume:
     def test_another_recipe_is_refused(self, change: dict[str, Any], data: Dataset, tmp_path: Path) -> None:
         with pytest.raises(StoppedError):
             train(fresh(), data, RECIPE, tmp_path, stop_after(1))
-        with pytest.raises(ValueError, match=r"checkpoint\.pt was trained by another recipe .* remove it to start again"):
+        with pytest.raises(ValueError, match=r"checkpoint\.pt was trained with another recipe .* Remove it to start again"):
             train(fresh(), data, replace(RECIPE, **change), tmp_path)
 
     def test_a_half_written_checkpoint_is_ignored(
@@ -236,7 +236,7 @@ train_on_files(Path(sys.argv[1]), Path(sys.argv[2]), lambda text: print(text, fl
 
 
 def train_on_files(images: Path, run: Path, tell: Callable[[str], None]) -> tuple[CifarResNet, list[Epoch]]:
-    """Four epochs of ten steps, each of which is told."""
+    """Four epochs of ten steps, each of which is reported."""
     net = CifarResNet(8, seed=3)
     net.register_forward_hook(lambda module, *_: tell("step") if module.training else None)
     recipe = Recipe(epochs=4, batch_size=20, peak_learning_rate=0.05)

@@ -1,4 +1,4 @@
-"""The commands that make and check the zoo, on 40 synthetic pictures; what they write goes into a folder of the test's."""
+"""The commands that make and check the zoo, on 40 synthetic images; what they write goes into a folder of the test's."""
 
 import json
 from dataclasses import replace
@@ -113,9 +113,27 @@ class TestZooCheck:
         assert "plain20-cifar10: not shipped" in checked.output.splitlines()
 
 
+def test_a_loss_landscape_is_recorded_and_says_of_what(folder: Path, data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("resnet_viz.assets.LESSONS_FOLDER", folder / "lessons")
+    curve = [Epoch(1, 2.3, 0.9, 2.2, 0.8, 0.1, 12.0, {"layer1.0": 0.5})]
+    cards.ship("plain20-cifar10", TRAINED["plain20-cifar10"].build(0), data, replace(Recipe(), epochs=1), curve)
+    options = ("plain20-cifar10", "--runs", str(folder / "runs"), "--images", "4")
+    assert run("loss-landscape", *options, "--points", "4").exit_code == 2
+    made = run("loss-landscape", *options, "--points", "3")
+    assert made.exit_code == 0, made.output
+    assert "9 of 9 points" in made.output
+    found = json.loads((folder / "lessons" / "loss-landscape-plain20-cifar10.json").read_text())
+    assert found["recipe"]["measured_on"] == "every 5th training image of CIFAR-10"
+    assert found["recipe"]["images"] == 4
+    # Another number of images belongs into another folder.
+    other = run("loss-landscape", *options[:3], "--images", "2", "--points", "3")
+    assert other.exit_code == 2
+    assert "other settings" in " ".join(other.output.split())
+
+
 def test_an_unknown_name_is_refused_before_anything_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(commands, "load_dataset", lambda *_: pytest.fail("read the data"))
-    for command in ("train", "check"):
+    for command in ("train", "check", "loss-landscape"):
         refused = run(command, "resnet19-cifar10")
         assert refused.exit_code == 2
         assert "is not one of" in refused.output

@@ -1,4 +1,4 @@
-"""Figures of how training went and what came of it: values, order, colours and findings against the numbers drawn."""
+"""Figures of the training and its results: values, order, colours and findings compared with the numbers drawn."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -111,13 +111,13 @@ class TestTrainingCurves:
     @pytest.mark.parametrize(
         ("chosen", "others", "finding"),
         [
-            ("plain56", "plain20 resnet56", "Plain-56 ends with more training error than Plain-20: 14.0% against 10.5%"),
-            ("plain20", "plain56 resnet20", "Plain-56 ends with more training error than Plain-20: 14.0% against 10.5%"),
-            ("resnet20", "resnet56 plain20", "ResNet-56 ends with less training error than ResNet-20: 4.1% against 9.1%"),
-            ("resnet20", "resnet20b plain20", "ResNet-20 ends with less test error than Plain-20: 13.4% against 14.2%"),
-            ("resnet20b", "resnet20", "ResNet-20 B ends with less test error than ResNet-20: 13.0% against 13.4%"),
-            ("resnet56", "plain20", "ResNet-56 ends at 4.1% error on training images, 11.0% on test images"),
-            ("resnet20", "", "ResNet-20 ends at 9.1% error on training images, 13.4% on test images"),
+            ("plain56", "plain20 resnet56", "Plain-56 ends with more training error than Plain-20: 14.0% compared with 10.5%"),
+            ("plain20", "plain56 resnet20", "Plain-56 ends with more training error than Plain-20: 14.0% compared with 10.5%"),
+            ("resnet20", "resnet56 plain20", "ResNet-56 ends with less training error than ResNet-20: 4.1% compared with 9.1%"),
+            ("resnet20", "resnet20b plain20", "ResNet-20 ends with less test error than Plain-20: 13.4% compared with 14.2%"),
+            ("resnet20b", "resnet20", "ResNet-20 B ends with less test error than ResNet-20: 13.0% compared with 13.4%"),
+            ("resnet56", "plain20", "ResNet-56 ends with an error of 4.1% on training images and 11.0% on test images"),
+            ("resnet20", "", "ResNet-20 ends with an error of 9.1% on training images and 13.4% on test images"),
         ],
     )
     def test_finding(self, chosen: str, others: str, finding: str, family: dict[str, pd.DataFrame]) -> None:
@@ -127,7 +127,7 @@ class TestTrainingCurves:
     def test_finding_of_a_tie(self, family: dict[str, pd.DataFrame]) -> None:
         same = dict.fromkeys(("plain20-cifar10", "plain56-cifar10"), family["plain20-cifar10"])
         finding = training_curves(same, "plain20-cifar10").layout.meta["finding"]
-        assert finding == "Plain-56 ends with as much training error as Plain-20: 10.5% against 10.5%"
+        assert finding == "Plain-56 ends with as much training error as Plain-20: 10.5% compared with 10.5%"
 
     def test_an_error_of_zero_stays_on_the_chart(self, family: dict[str, pd.DataFrame]) -> None:
         curve = family["resnet20-cifar10"].assign(train_error=[0.5, 0.1, 0.0])
@@ -171,7 +171,7 @@ class TestGradientNorms:
 
     def test_without_norms(self, family: dict[str, pd.DataFrame]) -> None:
         bare = family["plain20-cifar10"][["epoch", "train_error", "test_error"]]
-        with pytest.raises(ValueError, match="the curve of Plain-20 holds no gradient norms"):
+        with pytest.raises(ValueError, match="the curve of Plain-20 has no gradient norms"):
             gradient_norms(bare, "Plain-20")
 
 
@@ -181,14 +181,15 @@ class TestConfusion:
         assert list(figure.data[0].y) == ["ship", "cat", "dog"]
         assert list(figure.data[0].x) == pytest.approx([100, 80, 50])
         assert list(figure.data[0].text) == ["100.0%", "80.0%", "50.0%"]
-        assert figure.layout.meta["finding"] == "Hardest is dog: 50.0% right"
+        assert figure.layout.meta["finding"] == "dog has the lowest accuracy: 50.0%"
 
     def test_mistakes_are_coloured_and_what_is_right_is_not(self) -> None:
         figure = confusion(COUNTS, LABELS)
         np.testing.assert_array_equal(figure.data[0].z, [[np.nan, 1, 1], [4, np.nan, 1], [0, 0, np.nan]])
         assert figure.layout.yaxis.autorange == "reversed"
-        texts = {(a.y, a.x): a.text for a in figure.layout.annotations}
+        numbers = figure.data[1]
+        texts = {(y, x): text for y, x, text in zip(numbers.y, numbers.x, numbers.text, strict=True)}
         assert texts["dog", "cat"] == "4"
         assert texts["ship", "cat"] == ""
         assert texts["ship", "ship"] == "<b>20</b>"
-        assert figure.layout.meta["finding"] == "Dog is taken for cat most often: 4 of 10 images"
+        assert figure.layout.meta["finding"] == "The most frequent mistake is dog predicted as cat: 4 of 10 images"

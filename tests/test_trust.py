@@ -29,7 +29,7 @@ def net() -> Net:
 
 @pytest.fixture(scope="module")
 def linear() -> Net:
-    """F(x) = W x + b: its gradient says exactly what the logit does."""
+    """F(x) = W x + b: its gradient predicts exactly the change of the logit."""
     torch.manual_seed(0)
     module = nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 4)).eval().requires_grad_(requires_grad=False)
     preprocessing = Preprocessing(16, 16, (0.5, 0.4, 0.3), (0.25, 0.5, 0.2))
@@ -168,7 +168,7 @@ def test_a_network_that_gives_a_constant_map_only_with_random_weights(
 
 
 def test_what_initialise_does_not_know_is_drawn_anew_too(make_cifar: Callable[..., Net], make_image: MakeImage) -> None:
-    """Weight norm has no weight to draw: its direction and length are drawn, and the user's own stay."""
+    """Weight norm has no weight to draw: its direction and length are drawn, and the user's own stay unchanged."""
     net, image = make_cifar("B", depth=8), make_image()
     net.module.fc = weight_norm(net.module.get_submodule("fc"))
     before = {name: value.clone() for name, value in net.module.state_dict().items()}

@@ -1,4 +1,4 @@
-"""Twins: what they share with a module, what is their own, and that no analysis changes the module."""
+"""Twins: what they share with a module, what they own, and that no analysis changes the module."""
 
 from collections.abc import Callable
 from functools import partial

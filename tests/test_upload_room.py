@@ -1,4 +1,4 @@
-"""The room for uploads: bounds hold, and nobody keeps it from others by not finishing, not reading or having gone."""
+"""The room for uploads: its limits hold, and nobody can block it by not finishing, not reading or leaving."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +14,7 @@ from app.middleware.upload_room import PATIENCE, Arriving, Held, HeldFile, Uploa
 
 @dataclass
 class Files:
-    """Finished uploads, who is there, and a clock that a test turns."""
+    """Finished uploads, the open sessions, and a clock that a test advances."""
 
     files: list[HeldFile] = field(default_factory=list)
     gone: set[str] = field(default_factory=set)

@@ -1,4 +1,4 @@
-"""The wheel away from the repository: it holds what the program needs, and both of its commands work from an empty folder."""
+"""The wheel away from the repository: it contains what the program needs, and both commands work from an empty folder."""
 
 import os
 import re

@@ -200,8 +200,8 @@ class TestShipped:
     def test_missing(self) -> None:
         with pytest.raises(
             WeightsError,
-            match=r"^No trained weights of plain110-cifar10 are shipped with this copy: take another model, or look at it "
-            r"untrained \(weights=None\)\.$",
+            match=r"^This copy does not include trained weights of plain110-cifar10\. Choose another model, or load it with "
+            r"random weights \(weights=None\)\.$",
         ):
             load("plain110-cifar10")
 
@@ -283,7 +283,7 @@ class TestOfficial:
             load("resnet18")
         message = str(raised.value)
         assert message.startswith(f"{RESNET18_FILE} could not be downloaded: ")
-        assert "put the file into the folder that RESNET_VIZ_WEIGHTS_DIR names" in message
+        assert "copy the file into the folder that RESNET_VIZ_WEIGHTS_DIR names" in message
         assert reason in message
         ship(shipped, "resnet20-cifar10", CifarResNet(20))
         assert load("resnet20-cifar10", device="cpu").weights.source == "shipped"

@@ -1,21 +1,22 @@
-"""What every answer says to browsers, and the metrics that are nobody's business unless a setting asks for them."""
+"""Headers of every response, and the metrics, which are hidden unless a setting enables them."""
 
 from starlette.datastructures import MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 METRICS = "/_stcore/metrics"
-# Links name uploads: other sites do not learn them. No file is taken for what it does not say it is. Pages use the camera.
+# Links name uploads, so other sites do not get the referrer. Files keep their declared type. Pages use the camera.
 HEADERS = {
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
     "Permissions-Policy": "camera=(self), microphone=(), geolocation=(), display-capture=()",
 }
-# Everything comes from this server. Streamlit writes styles into the page, the pages write a few scripts (keys, scrolling), and
-# charts and pictures are made of data and blobs. Nothing evaluates text as a program.
+# Everything comes from this server. Streamlit writes styles into the page, the pages write a few scripts (keys, scrolling), its
+# components' scripts come with the page and become blobs, and charts and images are made of data and blobs. Nothing evaluates
+# text as a program.
 POLICY = {
     "default-src": "'self'",
-    "script-src": "'self' 'unsafe-inline' 'wasm-unsafe-eval'",
+    "script-src": "'self' 'unsafe-inline' 'wasm-unsafe-eval' blob:",
     "style-src": "'self' 'unsafe-inline'",
     "img-src": "'self' data: blob:",
     "media-src": "'self' data: blob:",
@@ -30,7 +31,7 @@ POLICY = {
 
 
 class Answers:
-    """Adds headers to every answer, and keeps metrics back; `frames` are sites that may show the app inside their pages."""
+    """Adds headers to every response, and hides metrics; `frames` are sites that may embed the app in their pages."""
 
     def __init__(self, app: ASGIApp, *, metrics: bool, frames: tuple[str, ...] = ()) -> None:
         self._app = app
@@ -39,13 +40,13 @@ class Answers:
         self._policy = "; ".join([*(f"{name} {sources}" for name, sources in POLICY.items()), self._ancestors])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass everything on but hidden metrics."""
+        """Pass on everything except hidden metrics."""
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers.update(HEADERS)
-                # A page with a stricter policy of its own keeps it.
+                # A page with its own, stricter policy keeps it.
                 own = headers.get("Content-Security-Policy")
                 headers["Content-Security-Policy"] = f"{own}; {self._ancestors}" if own else self._policy
             await send(message)

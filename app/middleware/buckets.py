@@ -1,4 +1,4 @@
-"""Token buckets: so many at once, and as many again each minute, for each of many keys."""
+"""Token buckets: a number of tokens at once, and the same number again each minute, for each of many keys."""
 
 import math
 import threading
@@ -12,16 +12,16 @@ MOST_KEYS = 4096
 
 @dataclass(frozen=True)
 class Level:
-    """How many tokens a bucket held, and when, in seconds."""
+    """The number of tokens in a bucket at a time, in seconds."""
 
     tokens: float
     at: float
 
 
 class Buckets:
-    """A bucket a key, full at first, that holds `per_minute` tokens and is filled again in a minute; 0 is no limit.
+    """One bucket per key, full at first, that holds `per_minute` tokens and refills in a minute; 0 is no limit.
 
-    A bucket that has had time to fill is as good as none, and forgotten; so are the oldest where there are too many.
+    A bucket that has had time to refill equals a new one and is removed; so are the oldest ones if there are too many.
     """
 
     def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -46,7 +46,7 @@ class Buckets:
             return 0
 
     def wait(self, key: Hashable) -> int:
-        """Return the seconds until there is a token, and take none."""
+        """Return the seconds until there is a token, without taking one."""
         if not self._most:
             return 0
         with self._lock:
@@ -61,5 +61,5 @@ class Buckets:
 
     def _forget(self, now: float) -> None:
         recent = [(key, level) for key, level in self._levels.items() if now - level.at < MINUTE]
-        # Half of the room is free then, so that not every new key costs a look at all of them.
+        # Half of the room is free after this, so that not every new key requires a scan of all of them.
         self._levels = dict(recent[-MOST_KEYS // 2 :])

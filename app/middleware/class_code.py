@@ -1,11 +1,12 @@
-"""Class mode: nothing of the app is reached without the code that a class shares.
+"""Class mode: nothing of the app is reachable without the code that a class shares.
 
-The door stands in front of Streamlit, so that also uploads and connections need the code. Whoever entered it holds a cookie
-that says since when; it is signed with a key made from the code, so that it outlives a restart and not a new code. Another
-cookie tells apart the browsers that still try, so that one that guesses does not slow down the others at its address.
+The check is in front of Streamlit, so that uploads and connections need the code too. A browser that has entered it holds a
+cookie with the time of entry. The cookie is signed with a key derived from the code, so that it survives a restart but not a
+new code. Another cookie distinguishes the browsers that still try, so that one that guesses does not slow down others at its
+address.
 
-Both are signed by itsdangerous, as in Starlette's SessionMiddleware. That one decides once for all requests whether cookies
-are for HTTPS alone, and a server behind a proxy is reached both ways.
+Both are signed by itsdangerous, as in Starlette's SessionMiddleware. That middleware decides once for all requests whether
+cookies are for HTTPS only, and a server behind a proxy is reached both ways.
 """
 
 import hashlib
@@ -25,16 +26,16 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from app.middleware.limits import spoken
+from app.middleware.rate_limits import spoken
 from app.middleware.readiness import READY
 from app.middleware.tries import TooManyTriesError, Tries
 
 COOKIE, BROWSER = "resnet_viz_class", "resnet_viz_browser"
 HOURS = 12
 LONGEST_FORM, LONGEST_COOKIE = 4096, 400
-TRIES_OF_ALL = 10  # times what one address may try, so that many addresses do not add up
+TRIES_OF_ALL = 10  # As a multiple of the tries of one address, so that many addresses do not add up.
 FORBIDDEN = 1008
-NEEDED = "This server belongs to a class: open it in your browser and enter the code of the class first.\n"
+NEEDED = "This server requires the code of a class. Open it in your browser and enter the code first.\n"
 HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'",
@@ -44,7 +45,7 @@ _FOLDER = Path(__file__).parent
 
 
 class ClassCode:
-    """Asks for the code, and opens the view that the link asked for once it was entered."""
+    """Asks for the code, and then opens the view of the link."""
 
     def __init__(self, app: ASGIApp, code: str, tries: int, clock: Callable[[], float] = time.time) -> None:
         self._app = app
@@ -56,7 +57,7 @@ class ClassCode:
         self._picture = (_FOLDER / "block.svg").read_text()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on who has entered the code, and probes."""
+        """Pass on browsers that have entered the code, and probes."""
         if scope["type"] == "lifespan" or scope["path"] == READY or self._has_entered(HTTPConnection(scope)):
             await self._app(scope, receive, send)
         elif scope["type"] == "websocket":
@@ -77,17 +78,17 @@ class ClassCode:
         return response
 
     async def _enter(self, request: Request) -> Response:
-        # The whole form first: from here to the comparison nobody else's try comes in between.
+        # The whole form first: between here and the comparison, no other try can come in.
         typed = _digest(await _typed(request))
         address, browser = request.client.host if request.client else "", self._browser(request)
         try:
             await self._tries.admit(address, browser)
         except TooManyTriesError as error:
-            said = f"Many codes are being tried at the moment. Wait {spoken(error.seconds)}, then enter yours again."
+            said = f"Many codes are being tried at the moment. Wait {spoken(error.seconds)}, then enter your code again."
             return self._ask(said, 429, {"Retry-After": str(error.seconds)})
         if not hmac.compare_digest(typed, self._code):
             self._tries.was_wrong(browser)
-            return self._ask("That is not the code of this class. Look at it again, letter by letter.", 401)
+            return self._ask("This code is not correct. Check each letter and enter it again.", 401)
         self._tries.give_back(address)
         response = RedirectResponse(_same_view(request), 303, HEADERS)
         _set_cookie(request, response, COOKIE, self._signer.signed("entered"))
@@ -106,7 +107,7 @@ class ClassCode:
 
 
 class _Signer(TimestampSigner):
-    """Signs what a cookie holds; `purpose` keeps one cookie from being taken for another."""
+    """Signs the content of a cookie; `purpose` prevents one cookie from being used as another."""
 
     def __init__(self, key: bytes, purpose: str, clock: Callable[[], float]) -> None:
         super().__init__(key, salt=purpose.encode())
@@ -135,7 +136,7 @@ def _set_cookie(request: Request, response: Response, name: str, value: str) -> 
 
 
 async def _typed(request: Request) -> str:
-    """Return the code of a submitted form; empty for what is no such form."""
+    """Return the code of a submitted form; empty if it is no such form."""
     body = b""
     async for chunk in request.stream():
         body += chunk
@@ -145,7 +146,7 @@ async def _typed(request: Request) -> str:
 
 
 def _same_view(request: Request) -> str:
-    """Return the address that was asked for, on this server whatever it looks like."""
+    """Return the requested address, always on this server."""
     path = "/" + quote(request.scope["path"].lstrip("/\\"))
     query = request.scope["query_string"].decode("latin-1")
     return f"{path}?{query}" if query else path

@@ -1,7 +1,7 @@
-"""What a connection may do before a door sees it, and how long a server that is told to end may take.
+"""Limits of a connection before any other check, and how long a server may take to stop.
 
-Streamlit starts uvicorn without settings for this. The head of a request is bounded by h11, to 64 KB (httptools, which uvicorn
-prefers where it is installed, collects headers without end), and gets a time limit here.
+Streamlit starts uvicorn without settings for this. The head of a request is limited by h11, to 64 KB (httptools, which uvicorn
+prefers if it is installed, has no limit), and gets a time limit here.
 """
 
 import asyncio
@@ -16,28 +16,28 @@ import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-# Seconds for the head of a request, and for the rest of a body whose answer was given early.
+# Seconds for the head of a request, and for the rest of a body that was answered early.
 HEAD_SECONDS, REST_SECONDS = 20.0, 60.0
 MOST_HEAD_BYTES = 64 * 2**10
 MOST_CONNECTIONS = 2000
-# Seconds until answers that are still being sent are cut off, and until the process ends whatever runs.
+# Seconds until responses that are still being sent are cut off, and until the process ends in any case.
 GRACE_SECONDS, LONGEST_END = 3, 8.0
 LOOK = 0.25
-UNREADABLE = "This request cannot be read, or its headers are longer than 64 KB: open the address in a browser.\n"
+UNREADABLE = "This request cannot be read, or its headers are longer than 64 KB. Open the address in a browser.\n"
 
 
 class BoundedProtocol(H11Protocol):
-    """HTTP of a client that may be slow, but not for ever."""
+    """HTTP for a client that may be slow, but not endlessly."""
 
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Expect a head."""
+        """Expect the head of a request."""
         super().connection_made(transport)
         self._watch()
 
     def data_received(self, data: bytes) -> None:
-        """Take what came."""
+        """Receive data."""
         super().data_received(data)
         self._watch()
 
@@ -58,7 +58,7 @@ class BoundedProtocol(H11Protocol):
         super().handle_websocket_upgrade(event)
 
     def send_400_response(self, msg: str) -> None:
-        """Say what is wrong, unless an answer is on its way already."""
+        """Say what is wrong, unless a response is already being sent."""
         del msg
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             super().send_400_response(UNREADABLE)
@@ -79,9 +79,10 @@ class BoundedProtocol(H11Protocol):
 
 
 def bound_this_server(before_a_hard_end: Callable[[], None]) -> None:
-    """Bound the server that is starting; `before_a_hard_end` is called where it has to be killed to end.
+    """Set the limits of the server that is starting; `before_a_hard_end` is called if it has to be killed.
 
-    Call it while the server starts. It is found among the objects of this process: nothing hands it to the app.
+    Call it while the server starts. The server is found among the objects of this process, because nothing passes it to the
+    app.
     """
     for server in [found for found in gc.get_objects() if issubclass(type(found), uvicorn.Server)]:
         server.config.http_protocol_class = BoundedProtocol
@@ -96,6 +97,6 @@ def _end_in_time(server: uvicorn.Server, before_a_hard_end: Callable[[], None]) 
         time.sleep(LOOK)
     time.sleep(LONGEST_END)
     if threading.main_thread().is_alive() and signal.SIGTERM in server._captured_signals:  # noqa: SLF001 - told to end, not asked
-        print("The server did not end in time and is killed.", flush=True)  # noqa: T201 - what containers log is what they print
+        print("The server did not stop in time and is killed.", flush=True)  # noqa: T201 - what containers log is what they print
         before_a_hard_end()
         os.kill(os.getpid(), signal.SIGKILL)

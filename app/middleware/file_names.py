@@ -1,4 +1,4 @@
-"""The name of a file that somebody uploaded: shown, and never used as a path."""
+"""The name of an uploaded file: shown, and never used as a path."""
 
 import re
 import unicodedata
@@ -8,10 +8,9 @@ NAMELESS = "a file without a name"
 
 
 def safe_name(file: str) -> str:
-    """Return what can be shown of a file's name: its last part, one line, at most 80 characters, the ending kept.
+    """Return the printable part of a file's name: its last part, one line, at most 80 characters, with its extension.
 
-    Control characters go, and those that turn the direction of writing round or are not seen at all. Markup stays as it is:
-    whoever shows the name escapes it.
+    Control characters, direction marks and invisible characters are removed. Markup stays: whatever shows the name escapes it.
     """
     last = re.split(r"[/\\]", file)[-1]
     seen = "".join(" " if letter.isspace() else letter for letter in last if letter.isspace() or _is_visible(letter))

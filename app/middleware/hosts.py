@@ -1,4 +1,4 @@
-"""The names that this server answers to, so that a page elsewhere cannot reach it under a name of its own (DNS rebinding)."""
+"""The names of this server, so that a page elsewhere cannot reach it under its own name (DNS rebinding)."""
 
 import ipaddress
 from urllib.parse import urlsplit
@@ -10,20 +10,20 @@ from starlette.websockets import WebSocket
 
 from app.middleware.readiness import READY
 
-# Endings that nobody on the internet can own.
+# Endings that nobody on the internet can register.
 PRIVATE = (".localhost", ".local", ".internal", ".lan", ".home.arpa", ".test")
 FORBIDDEN = 1008
 SENTENCE = (
-    "This server does not answer to the name in your address bar. If you run it, add that name to RESNET_VIZ_ALLOWED_HOSTS"
-    " and start it again; otherwise tell whoever runs it.\n"
+    "This server does not answer to the name in your address bar. If you run it, add that name to RESNET_VIZ_ALLOWED_HOSTS "
+    "and restart it; otherwise inform its administrator.\n"
 )
 
 
 class AllowedHosts:
     """Refuses requests and connections under a foreign name.
 
-    Numbers (which cannot be rebound), names of a local network and `names` are its own; "*.school.example" stands for every
-    name below a domain, "*" for any. The readiness route answers to all: probes call it by whatever name they have.
+    Numeric addresses (which cannot be rebound), names of a local network and `names` are accepted; "*.school.example" means
+    every name below a domain, "*" any name. The readiness route answers under any name, because probes use any.
     """
 
     def __init__(self, app: ASGIApp, names: tuple[str, ...]) -> None:
@@ -31,7 +31,7 @@ class AllowedHosts:
         self._names = names
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on what is for this server."""
+        """Pass on requests for this server."""
         if scope["type"] == "lifespan" or scope["path"] == READY or is_own(Headers(scope=scope).get("host", ""), self._names):
             await self._app(scope, receive, send)
         elif scope["type"] == "websocket":
@@ -49,7 +49,7 @@ def is_own(host: str, names: tuple[str, ...]) -> bool:
 
 
 def _name(host: str) -> str:
-    """Return the name without its port; empty for what is none."""
+    """Return the name without its port; empty if there is none."""
     try:
         parts = urlsplit(f"//{host}")
         plain = parts.port is None or parts.port >= 0

@@ -1,4 +1,4 @@
-"""The readiness route: whether this server can do its job, as the engine finds out by inspecting a small picture."""
+"""The readiness route: whether this server works, which the engine tests by inspecting a small image."""
 
 import logging
 import time
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Readiness:
-    """Whether the server is ready, in words, and how long it took to find out in seconds."""
+    """Whether the server is ready, in words, and how long the check took in seconds."""
 
     ready: bool
     sentence: str
@@ -29,7 +29,7 @@ class Readiness:
 
 
 class Probe:
-    """Runs the check when asked, and remembers what it found for ten seconds."""
+    """Runs the check on request, and keeps its result for ten seconds."""
 
     def __init__(self, check: Callable[[], Readiness], clock: Callable[[], float] = time.monotonic) -> None:
         self._check = check
@@ -39,7 +39,7 @@ class Probe:
         self._until = 0.0
 
     async def readiness(self) -> Readiness:
-        """Return the answer; many who ask at once wait for one check."""
+        """Return the result; simultaneous requests wait for one check."""
         async with self._lock:
             if self._found is None or self._clock() >= self._until:
                 self._found = await to_thread.run_sync(self._check, abandon_on_cancel=True)
@@ -48,27 +48,27 @@ class Probe:
 
 
 class Check:
-    """The check itself: what the engine that is used, in this process or elsewhere, says of itself."""
+    """The check itself: the report of the engine in use, in this process or elsewhere."""
 
     def __init__(self, engine: Callable[[], Engine]) -> None:
         self._engine = engine
 
     def __call__(self) -> Readiness:
-        """Run it; a failure is a sentence."""
+        """Run it; a failure becomes a sentence."""
         started = time.perf_counter()
         try:
             sentence = self._engine().check()
         except EngineError as error:
             return Readiness(ready=False, sentence=str(error))
         except Exception:
-            # What it is may say much about the machine: that is for the log alone.
+            # The cause may reveal much about the machine, so it is written only to the log.
             log.exception("not ready")
-            return Readiness(ready=False, sentence="The engine could not be asked: the server's log says why.")
+            return Readiness(ready=False, sentence="The engine did not answer. The server's log says why.")
         return Readiness(ready=True, sentence=sentence, seconds=round(time.perf_counter() - started, 4))
 
 
 def route(probe: Probe) -> Route:
-    """Return the route, which needs no code and no sign-in and says nothing about anybody."""
+    """Return the route, which needs no code and no sign-in and reveals nothing about anybody."""
 
     async def answer(_: Request) -> JSONResponse:
         found = await probe.readiness()

@@ -1,7 +1,8 @@
-"""The doors in front of Streamlit: what `st.App` gets beside the script."""
+"""The middleware in front of Streamlit: the arguments of `st.App` besides the script."""
 
 import gc
 import sys
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -16,6 +17,7 @@ from app.middleware.answers import Answers
 from app.middleware.class_code import ClassCode
 from app.middleware.hosts import AllowedHosts
 from app.middleware.slow_bodies import SlowBodies
+from app.middleware.static_files import Compressed, StaticFiles
 from app.middleware.upload_route import UploadRoute
 from app.middleware.wanted_view import WantedView
 from app.settings import check, settings
@@ -25,13 +27,13 @@ from resnet_viz.nets.download import remove_unfinished
 from resnet_viz.settings import SettingError
 
 FAILED = (
-    "Something went wrong here, and the server has written down what. Reload the page; if it happens again, take another"
-    " picture or network."
+    "An unexpected error occurred; the server's log has the details. Reload the page. If it happens again, choose another "
+    "image or network."
 )
 
 
 def _engine() -> Engine:
-    # Pages import the middleware, so that this cannot be imported before it is asked for.
+    # Pages import the middleware, so this is imported only when it is needed.
     from app import results  # noqa: PLC0415 - see above
 
     return results.engine()
@@ -44,22 +46,23 @@ def _parsers() -> ParsingPool:
 
 
 _probe = readiness.Probe(readiness.Check(_engine))
+_files = Compressed()
 
 
 def routes() -> list[Route]:
-    """Return the routes beside Streamlit's own."""
+    """Return the routes in addition to Streamlit's own."""
     return [readiness.route(_probe)]
 
 
 def middleware() -> list[Middleware]:
-    """Return the doors in the order in which a request meets them."""
+    """Return the middleware in the order in which a request meets it."""
     upload_route.keep_in_memory()
-    # Makes the top level of secrets.toml environment variables: hosting services have no other place for them.
+    # Reading secrets.toml makes its top level environment variables: hosting services have no other place for them.
     st.secrets.load_if_toml_exists()
     try:
         check()
     except SettingError as error:
-        sys.exit(f"ResNet Viz does not start: {error}")
+        sys.exit(f"ResNet Viz cannot start: {error}")
     chosen = settings()
     named = (*chosen.allowed_hosts, *(host.lower() for host in st.get_option("server.allowedHosts")))
     layers = [
@@ -74,28 +77,30 @@ def middleware() -> list[Middleware]:
         *layers,
         Middleware(WantedView, start=start),
         Middleware(UploadRoute, chosen.uploads_per_minute, chosen.upload_bytes),
+        Middleware(StaticFiles, start, _files),
     ]
 
 
 @asynccontextmanager
 async def lifespan(_: ASGIApp) -> AsyncIterator[None]:
-    """Get ready while the server starts, so that the first person waits for nothing; leave no half file at its end."""
+    """Prepare while the server starts, so that the first person does not wait; leave no partial file when it stops."""
     connections.bound_this_server(remove_unfinished)
     _import_pages()
     _parsers().start()
+    threading.Thread(target=_files.prepare, daemon=True).start()
     async with anyio.create_task_group() as started:
         started.start_soon(_probe.readiness)
         yield
         started.cancel_scope.cancel()
     _parsers().close()
-    # uvicorn ends by the signal that it was sent, which ends the process before the interpreter cleans up.
+    # uvicorn ends with the signal that it was sent, which ends the process before the interpreter cleans up.
     remove_unfinished()
 
 
 def _import_pages() -> None:
-    """Import what every page needs, and have the garbage collector leave that alone from now on.
+    """Import what every page needs, and exclude it from garbage collection from now on.
 
-    Streamlit collects after every script, for a quarter of a second and more in which nobody else's Python runs: there are half
+    Streamlit collects after every script, for a quarter of a second and more in which no other Python code runs: there are half
     a million objects, nearly all of them modules, classes and functions that stay.
     """
     from app import navigation  # noqa: F401, PLC0415 - the pages' imports, for their effect
@@ -105,7 +110,7 @@ def _import_pages() -> None:
 
 
 def on_script_error(_: Exception) -> bool:
-    """Say in a sentence that a page failed; what failed is in the log alone."""
+    """Say in a sentence that a page failed; the cause is in the log only."""
     with st.container(key="script-error"):
         st.error(FAILED, icon=":material/error:")
     return True

@@ -1,4 +1,4 @@
-"""A time limit for the body of a request, which a client could else send a byte an hour of."""
+"""A time limit for the body of a request, which a client could otherwise send at a byte per hour."""
 
 import asyncio
 import time
@@ -9,14 +9,14 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-# Seconds for the first pieces; after that a body has to have come, on average, at the speed of a poor phone connection.
+# Seconds for the first pieces; after that, the average speed must reach that of a poor phone connection.
 USUAL_SECONDS = 20.0
 SLOWEST = 4096
-TOO_SLOW = "The file arrived too slowly: try again with a better connection, or with a smaller file."
+TOO_SLOW = "The file arrived too slowly. Try again with a better connection, or with a smaller file."
 
 
 class SlowBodies:
-    """Ends requests whose body does not come: nothing for twenty seconds, or less than 4 KB a second."""
+    """Ends requests with a stalled body: nothing for twenty seconds, or less than 4 KB per second."""
 
     def __init__(self, app: ASGIApp, seconds: float = USUAL_SECONDS, clock: Callable[[], float] = time.monotonic) -> None:
         self._app, self._seconds, self._clock = app, seconds, clock
@@ -31,10 +31,10 @@ class SlowBodies:
         async def in_time() -> Message:
             nonlocal came, more
             if not more:
-                # The body is there; what comes now is that the client goes.
+                # The body is complete; what comes next is that the client disconnects.
                 return await receive()
             left = min(self._seconds, started + self._seconds + came / SLOWEST - self._clock())
-            # Pieces that are there at once give a timeout no chance to fire.
+            # Pieces that arrive at once give a timeout no chance to fire.
             if left <= 0:
                 raise _too_slow()
             try:
@@ -54,7 +54,7 @@ class SlowBodies:
         try:
             await self._app(scope, in_time, noted)
         except ClientDisconnect:
-            # Nobody is there to answer, and for the log it is nothing new.
+            # Nobody is left to answer, and it is not worth a log entry.
             return
         except HTTPException as error:
             if answered or error.status_code != 408:

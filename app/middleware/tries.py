@@ -1,4 +1,4 @@
-"""How often a code may be tried: who tries too often waits, and those who tried least go first."""
+"""How often a code may be tried: frequent tries wait, and those with the fewest wrong tries go first."""
 
 import asyncio
 import heapq
@@ -13,7 +13,7 @@ LONGEST_WAIT = 45.0
 
 
 class TooManyTriesError(RuntimeError):
-    """So many tries wait already that this one is not taken; `seconds` is how long to wait before the next one."""
+    """Too many tries are waiting already to accept this one; `seconds` is the time until the next one."""
 
     def __init__(self, seconds: int) -> None:
         super().__init__(f"wait {seconds} seconds")
@@ -23,8 +23,8 @@ class TooManyTriesError(RuntimeError):
 class Tries:
     """Admits `per_minute` tries of each address in a minute, and `of_all` of all of them; 0 is no limit.
 
-    A try waits until there is one left for it. Of those that wait, the first is the one whose browser was wrong least often, so
-    that somebody who guesses all the time slows down nobody else at the same address. For one event loop; not for threads.
+    A try waits until a token is left for it. The first of the waiting ones is the one from the browser with the fewest wrong
+    tries, so that constant guessing slows down nobody else at the same address. For one event loop; not for threads.
     """
 
     def __init__(self, per_minute: int, of_all: int) -> None:
@@ -34,7 +34,7 @@ class Tries:
         self._wrong: OrderedDict[str, int] = OrderedDict()
 
     async def admit(self, address: str, browser: str) -> None:
-        """Wait for a try, and take it; TooManyTriesError where that would take too long."""
+        """Wait for a try, and take it; TooManyTriesError if that would take too long."""
         if self._per_minute:
             wrong = self._wrong.get(browser, 0)
             await self._gate(address).enter(wrong)
@@ -67,7 +67,7 @@ class _Waiting:
 
 
 class _Gate:
-    """Tokens that come back evenly over a minute, and who waits for one."""
+    """Tokens that refill evenly over a minute, and the queue for them."""
 
     def __init__(self, per_minute: int) -> None:
         self._most = self._tokens = float(per_minute)
@@ -108,7 +108,7 @@ class _Gate:
         self._fill()
         while self._waiting and self._tokens >= 1:
             first = heapq.heappop(self._waiting)
-            # Who has gone, or waited too long, takes nothing.
+            # A client that has gone, or waited too long, takes nothing.
             if not first.turn.done():
                 self._tokens -= 1
                 first.turn.set_result(None)

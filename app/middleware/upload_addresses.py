@@ -1,4 +1,4 @@
-"""Addresses for uploads that tell nothing about the session, and are of no use to whoever reads them in a proxy's log."""
+"""Addresses for uploads that reveal nothing about the session, and are useless to readers of a proxy's log."""
 
 import re
 import secrets
@@ -16,7 +16,7 @@ _ROUTE = re.compile(r"(?P<before>.*/_stcore/upload_file/)(?P<ticket>[^/]+)/(?P<f
 
 @dataclass(frozen=True)
 class UploadPlace:
-    """Where an upload belongs: Streamlit's own address of it, its session and its file."""
+    """The destination of an upload: Streamlit's own address of it, its session and its file."""
 
     path: str
     session: str
@@ -24,14 +24,14 @@ class UploadPlace:
 
 
 class UploadAddresses:
-    """Gives every file that a page is about to send an address of its own, which takes one upload."""
+    """Gives every file that a page is about to send its own address, which accepts one upload."""
 
     def __init__(self) -> None:
         self._places: OrderedDict[str, tuple[str, str]] = OrderedDict()
         self._used: OrderedDict[str, None] = OrderedDict()
 
     def hand_out(self, manager: MemoryUploadedFileManager) -> None:
-        """Have Streamlit tell pages these addresses in place of its own, which name the session."""
+        """Make Streamlit send pages these addresses instead of its own, which name the session."""
         if "get_upload_urls" in vars(manager):
             return
 
@@ -41,7 +41,7 @@ class UploadAddresses:
         vars(manager)["get_upload_urls"] = addresses
 
     def place(self, path: str, *, takes: bool) -> UploadPlace | None:
-        """Return where an address leads to; None for one that was not handed out, or has taken its upload (`takes`) already."""
+        """Return the destination of an address; None for an unknown one, or one that is used up (`takes`)."""
         found = _ROUTE.fullmatch(path)
         known = self._places.get(found["ticket"]) if found else None
         if found is None or known is None or known[1] != found["file"] or (takes and found["ticket"] in self._used):

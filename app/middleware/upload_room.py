@@ -1,4 +1,4 @@
-"""The memory that uploads may take: shared so that nobody can keep it from the others by not finishing."""
+"""The memory for uploads: shared so that nobody can block it for others with unfinished uploads."""
 
 import asyncio
 import time
@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-# Seconds after which an upload, unfinished or unread, gives way to anybody's; a page reads a finished one at once.
+# Seconds after which an upload, unfinished or unread, yields to any other; a page reads a finished one at once.
 PATIENCE = 60.0
 
 
@@ -21,7 +21,7 @@ class HeldFile:
 
 @dataclass(eq=False)
 class Arriving:
-    """An upload on its way; `timeout` is that of the piece that is waited for, and ends it early where others need the room."""
+    """An upload in progress; `timeout` is that of the next piece, and ends it early if others need the room."""
 
     session: str
     since: float
@@ -38,7 +38,7 @@ class Arriving:
 
 @dataclass(frozen=True)
 class Held:
-    """What the room knows of finished uploads and their sessions, and how it lets go of one."""
+    """What the room knows about finished uploads and their sessions, and how it releases one."""
 
     files: Callable[[], Iterable[HeldFile]]
     drop: Callable[[HeldFile], None]
@@ -46,10 +46,10 @@ class Held:
 
 
 class UploadRoom:
-    """At most `most` bytes, and half of them for one session; 0 is no bound.
+    """At most `most` bytes, and half of them for one session; 0 is no limit.
 
-    Where there is no room for a new upload, others give way to it: those of closed sessions, those older than a minute, and
-    those of sessions that hold more than the new one's will. For one event loop; not for threads.
+    If there is no room for a new upload, others yield to it: those of closed sessions, those older than a minute, and those of
+    sessions that hold more than the new upload's session would. For one event loop; not for threads.
     """
 
     def __init__(self, most: int, held: Held, clock: Callable[[], float] = time.monotonic) -> None:
@@ -64,7 +64,7 @@ class UploadRoom:
         return upload
 
     def leave(self, upload: Arriving, file: str) -> None:
-        """Note an upload that has ended, one way or another."""
+        """Note an upload that has ended, successfully or not."""
         self._arriving.discard(upload)
         files = {held.file for held in self._held.files()}
         self._finished = {name: at for name, at in self._finished.items() if name in files}
@@ -72,7 +72,7 @@ class UploadRoom:
             self._finished[file] = self._clock()
 
     def has_room(self, session: str, more: int) -> bool:
-        """Whether a session may hold so many bytes more; makes room for them where that is fair."""
+        """Whether a session may hold this many bytes more; makes room for them if that is fair."""
         if not self._most:
             return True
         totals = self._totals()
@@ -104,7 +104,7 @@ class UploadRoom:
         return [*self._held.files(), *self._arriving]
 
     def _claim(self, upload: HeldFile | Arriving, totals: Counter[str]) -> tuple[bool, bool, bool, int, float]:
-        """How good a claim to its memory an upload has: the worst first, of equal ones the oldest."""
+        """The strength of an upload's claim to its memory: the weakest first, of equal ones the oldest."""
         connected = self._held.is_connected(upload.session)
         since = upload.since if isinstance(upload, Arriving) else self._finished.get(upload.file, -PATIENCE)
         recent = self._clock() - since <= PATIENCE

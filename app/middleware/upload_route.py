@@ -1,6 +1,6 @@
-"""What uploads may take: of memory, all of them together, and of a person's turns. Nothing of them reaches the disk.
+"""The limits of uploads: memory in total, and the number per person. No part of an upload is written to disk.
 
-Streamlit's route itself refuses files over `server.maxUploadSize`, also where the announced length is missing or false.
+Streamlit's route itself refuses files over `server.maxUploadSize`, even if the announced length is missing or false.
 """
 
 import asyncio
@@ -15,24 +15,24 @@ from streamlit.runtime import Runtime, get_instance
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 
 from app.middleware.buckets import Buckets
-from app.middleware.limits import spoken
+from app.middleware.rate_limits import spoken
 from app.middleware.upload_addresses import UploadAddresses, UploadPlace, is_upload_route
 from app.middleware.upload_room import Held, HeldFile, UploadRoom
 
-FULL = "This server holds as many uploads as it has room for: try again in a minute."
-UNKNOWN = "This address takes no upload, or has taken one already: reload the page, then choose the file again.\n"
+FULL = "This server's memory for uploads is full. Try again in a minute."
+UNKNOWN = "This upload address is not valid, or has been used already. Reload the page, then choose the file again.\n"
 MINUTE = {"Retry-After": "60"}
 
 
 def keep_in_memory() -> None:
-    """Keep uploads of any size in memory: parsed forms over a megabyte would be spooled to a temporary file."""
+    """Keep uploads of any size in memory: parsed forms over a megabyte would be written to a temporary file."""
     MultiPartParser.spool_max_size = 0
 
 
 class UploadRoute:
-    """Lets an upload through while its session and the server have room for it.
+    """Passes an upload on while its session and the server have room for it.
 
-    `most_bytes` bounds what arrives at the moment and what Streamlit holds for all sessions; 0 is no bound.
+    `most_bytes` limits what is arriving and what Streamlit holds for all sessions; 0 is no limit.
     """
 
     def __init__(self, app: ASGIApp, per_minute: int, most_bytes: int) -> None:
@@ -42,7 +42,7 @@ class UploadRoute:
         self._room = UploadRoom(most_bytes, Held(_files, _drop, _is_connected))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass everything on, uploads to where they belong and while there is room for them."""
+        """Pass everything on: uploads to their destination, as long as there is room."""
         if scope["type"] == "websocket" and (manager := _manager()) is not None:
             self._addresses.hand_out(manager)
         if scope["type"] != "http" or scope["method"] == "OPTIONS" or not is_upload_route(scope["path"]):
@@ -62,7 +62,7 @@ class UploadRoute:
         seconds = self._turns.take(place.session)
         announced = Headers(scope=scope).get("content-length", "0")
         if seconds:
-            sentence = f"That was a lot of files in a short time: wait {spoken(seconds)}."
+            sentence = f"You uploaded many files in a short time. Wait {spoken(seconds)}, then try again."
             await PlainTextResponse(sentence, 429, {"Retry-After": str(seconds)})(scope, receive, send)
         elif announced.isdecimal() and not self._room.has_room(place.session, int(announced[:18])):
             await PlainTextResponse(FULL, 503, MINUTE)(scope, receive, send)
@@ -96,7 +96,7 @@ def _manager() -> MemoryUploadedFileManager | None:
 
 
 def _files() -> Iterable[HeldFile]:
-    """What Streamlit holds of finished uploads."""
+    """The finished uploads that Streamlit holds."""
     manager = _manager()
     stored = [] if manager is None else list(manager.file_storage.items())
     return [HeldFile(session, file.file_id, len(file.data)) for session, files in stored for file in list(files.values())]

@@ -1,4 +1,4 @@
-"""The view that a link asked for, kept while somebody signs in: a provider sends everybody back to the start."""
+"""The view of a link, kept during sign-in, because a provider sends everybody back to the start page."""
 
 from urllib.parse import quote, unquote
 
@@ -14,9 +14,9 @@ LONGEST = 2048
 
 
 class WantedView:
-    """Remembers, in a cookie for ten minutes, the address that somebody who is not signed in asked for, and opens it after.
+    """Stores, in a cookie for ten minutes, the address that a person requested before signing in, and opens it afterwards.
 
-    `start` is the path where a provider sends people back to.
+    `start` is the path to which a provider sends people back.
     """
 
     def __init__(self, app: ASGIApp, start: str = "/") -> None:
@@ -24,7 +24,7 @@ class WantedView:
         self._start = start
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass everything on; remember on the way in, redirect on the way back."""
+        """Pass everything on; store the address on the way in, redirect on the way back."""
         request = Request(scope) if scope["type"] == "http" and scope["method"] == "GET" else None
         if request is None or "text/html" not in request.headers.get("accept", ""):
             await self._app(scope, receive, send)

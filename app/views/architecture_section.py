@@ -1,4 +1,4 @@
-"""What a network is made of: a row for the stem, for each block and for the head, with shapes and costs."""
+"""The architecture of a network: one row for the stem, each block and the head, with shapes and costs."""
 
 from collections.abc import Sequence
 
@@ -14,16 +14,16 @@ ROW_PIXELS, MOST_ROWS = 35, 20
 
 
 def section(info: rv.ModelInfo, parts: Sequence[Part]) -> None:
-    """The table, and above it what the blocks cost."""
+    """The table, with the cost of the blocks as its heading."""
     costs = sorted(part.multiply_adds / 1e6 for part in parts[1:-1])
     spread = f"{costs[0]:,.2f} to {costs[-1]:,.2f}" if costs[0] < costs[-1] else f"{costs[0]:,.2f}"
     size = parts[0].input[-1]
     st.markdown(f"### {show.escape(f'Each of the {len(costs)} blocks costs {spread} million multiply-adds')}")
     st.caption(
         show.escape(
-            f"{info.title} from image to classes, for one image of {size}×{size} pixels. Batch norms and a projection's own"
-            " convolution count with their block. Multiply-adds are torch's count, halved, since it counts a multiplication and"
-            " an addition as two."
+            f"{info.title} from input to output, for one image of {size}×{size} pixels. Batch norms and projections are "
+            f"included in their block. Multiply-adds are half of torch's count, which counts each multiplication and each "
+            f"addition."
         )
     )
     rows = [_row(part) for part in parts]
@@ -35,12 +35,12 @@ def section(info: rv.ModelInfo, parts: Sequence[Part]) -> None:
         column_config={
             "part": st.column_config.TextColumn("part", pinned=True, width="small"),
             "layers": st.column_config.TextColumn(
-                "layers", help="Kernel and output channels of each, in order.", width="medium"
+                "layers", help="Kernel size and output channels of each convolution, in order.", width="medium"
             ),
             "shortcut": st.column_config.TextColumn("shortcut", help="How the block's input reaches the sum."),
             "parameters": st.column_config.NumberColumn("parameters", format="localized"),
             "multiply-adds": st.column_config.ProgressColumn(
-                "multiply-adds", format="localized", min_value=0, max_value=most, help="Of one image."
+                "multiply-adds", format="localized", min_value=0, max_value=most, help="For one image."
             ),
         },
         alt=f"Table of the {len(rows)} parts of {info.title}",

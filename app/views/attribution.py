@@ -31,22 +31,22 @@ VIEWS = {
 }
 BY_METHOD = ("one", "trust")
 LARGE_DELTA = 0.05
-# Shares of a wide page: one map, and the map over the photo beside the map by itself.
+# Shares of a wide page: one map, and the map over the photo next to the map alone.
 ONE_MAP, TWO_MAPS = 0.36, 1.0
 INFIDELITY = (
     "The mean squared difference, in logits², between the change of the logit that the map predicts for noisy copies of the"
     " image and the change that the network shows, after the best scaling. 0 is best."
 )
-SENSITIVITY = "The largest change of the map, relative to its norm, when the image changes by almost nothing. 0 is best."
+SENSITIVITY = "The largest change of the map, relative to its norm, when the image changes only minimally. 0 is best."
 Options = dict[str, Option]
 FAST = ("saliency", "input_x_gradient", "integrated_gradients", "smoothgrad", "deep_lift", "guided_backprop", "grad_cam")
 
 
 @dataclass(frozen=True)
 class _Question:
-    """What everything on the page is asked about; `method` and `options` are those of the picker.
+    """What all parts of the page are about; `method` and `options` are those of the picker.
 
-    `ask` hands the attribution by that method over, which may have been asked for before the top of the page was drawn.
+    `ask` returns the attribution by that method; the request may have been sent before the top of the page was drawn.
     """
 
     subject: Subject
@@ -58,39 +58,39 @@ class _Question:
 
     @property
     def what(self) -> str:
-        """The method's title, which names its steps and its place on the page."""
+        """The method's title, which names its steps and its position on the page."""
         return rv.METHODS[self.method].title
 
     @property
     def key(self) -> Hashable:
-        """What tells this attribution from another."""
+        """What distinguishes this attribution from others."""
         return self.what, str(self.options), self._about
 
     @property
     def _about(self) -> Hashable:
-        """What everything is about: the network, the photo, what is seen of it, and the class."""
+        """What all results depend on: the network, the photo, its framing, and the class."""
         framing = self.subject.preprocessing.framing
         return self.subject.model, self.subject.trained, self.chosen.image, framing, self.result.target
 
     @property
     def ground(self) -> Ground:
-        """The photo that lies under the maps."""
+        """The photo behind the maps."""
         return results.ground(self.chosen.image, self.subject)
 
     def submit(self, kind: str, what: str, **given: Option) -> Ticket:
-        """Ask for a kind of job about the class that is explained."""
+        """Request a kind of job for the target class."""
         return results.submit(self.subject, kind, self.chosen.image, self.result.target, what, **given)
 
     def attribute(self) -> Ticket:
-        """Ask for the attribution."""
+        """Request the attribution."""
         return self.submit("attribution", self.what, method=self.method, **self.options)
 
     def cells(self, usual: Cells) -> Cells:
-        """How maps are drawn: as the link says, or the usual way."""
+        """How maps are drawn: as the link says, or by default."""
         return cells_picker.cells_of(self.chosen, usual)
 
     def answers(self, what: str, asked: list[tuple[str, Options]]) -> list[Any] | None:
-        """Answers to kinds of jobs with options; None where they were stopped."""
+        """Results of kinds of jobs with options; None if they were stopped."""
         asks = [partial(self.submit, kind, what, **given) for kind, given in asked]
         return waiting.long(what, (what, str(asked), self._about), asks, self.subject)
 
@@ -104,7 +104,7 @@ def page() -> None:
     if view not in BY_METHOD:
         _draw(view, question)
         return
-    # The first map is there a tenth of a second earlier so.
+    # The first map appears a tenth of a second earlier this way.
     with waiting.begun(question.key, question.attribute) as ask:
         _draw(view, replace(question, ask=ask))
 
@@ -127,15 +127,15 @@ def _one(question: _Question) -> None:
 
 
 def _attribution(question: _Question) -> rv.Attribution | None:
-    """The attribution, and while it is made the map so far; None where it was stopped."""
+    """The attribution, with a partial map while it is computed; None if it was stopped."""
     drawn = count()
 
     def preview(so_far: Array) -> None:
-        st.markdown("#### The map so far")
-        st.caption("Not finished: more passes are being added.")
-        # Streamlit counts what one run has drawn, also what it has replaced: each needs a key of its own.
+        st.markdown("#### Partial map")
+        st.caption("The sum of the passes so far; the map is not finished.")
+        # Streamlit counts everything that one run has drawn, also what it has replaced, so each map needs a key of its own.
         picture = rv.figures.attribution_so_far(question.ground.small, so_far, question.cells("exact"))
-        show.picture(picture, "The map so far.", f"so-far-{next(drawn)}", viewport.room(ONE_MAP))
+        show.picture(picture, "Partial map.", f"so-far-{next(drawn)}", viewport.room(ONE_MAP))
 
     asks = [question.ask or question.attribute]
     found = waiting.long(question.what, question.key, asks, question.subject, preview)
@@ -158,24 +158,24 @@ def _map(question: _Question, found: rv.Attribution) -> None:
 
 
 def _sum(found: rv.Attribution, options: Options) -> None:
-    """What the map adds up to, and what it should."""
+    """The sum of the map, and its expected value."""
     st.caption(f"{found.seconds:.2f} s on {found.device}. {rv.METHODS[found.method].source}.")
     if found.delta is None or found.difference is None:
         return
     relative = found.relative_delta or 0.0
     sentence = (
-        f"The map adds up to {found.difference + found.delta:+.3f} logits; the picture and the baseline differ by"
-        f" {found.difference:+.3f}. Delta {found.delta:+.2g}, {relative:.1%} of the difference."
+        f"The map adds up to {found.difference + found.delta:+.3f} logits; logit(image) − logit(baseline) is "
+        f"{found.difference:+.3f}. Convergence delta: {found.delta:+.2g}, {relative:.1%} of the difference."
     )
     if relative <= LARGE_DELTA:
         st.success(show.escape(sentence), icon=":material/check:")
         return
-    st.warning(f"{show.escape(sentence)} That is too much to trust single pixels.", icon=":material/warning:")
+    st.warning(f"{show.escape(sentence)} This error is too large to trust single pixels.", icon=":material/warning:")
     _double(int(str(options.get("steps", 0))), relative)
 
 
 def _double(steps: int, relative: float) -> None:
-    """Offer more steps where the sum misses by too much and more would help."""
+    """Offer more steps if the error of the sum is too large and more steps would reduce it."""
     doubled = str(2 * steps)
     if relative > LARGE_DELTA and doubled in method_picker.STEPS.values:
         st.button(f"Double the steps to {doubled}", on_click=state.change, kwargs={"steps": doubled})
@@ -239,7 +239,7 @@ def _strip(question: _Question) -> None:
             "Colours", list(SCALES), format_func=lambda name: SCALES[name], required=True, **state.bound("scale", scale)
         )
     show.chart(figure, "cam-strip", least=viewport.least(), on_click=lambda block: state.change(block=block))
-    block_section.cam(result, chosen)
+    block_section.cam(result, chosen, question.subject)
 
 
 def _conductance(question: _Question) -> None:
@@ -255,12 +255,7 @@ def _conductance(question: _Question) -> None:
     show.heading(figure)
     show.chart(figure, "conductance")
     relative = abs(found.delta / found.difference) if found.difference else 0.0
-    st.caption(
-        show.escape(
-            f"{steps} steps; the block that misses the difference by most misses it by {found.delta:+.3f} logits"
-            f" ({relative:.1%})."
-        )
-    )
+    st.caption(show.escape(f"{steps} steps; the largest error of a block's sum is {found.delta:+.3f} logits ({relative:.1%})."))
     _double(steps, relative)
 
 
@@ -271,8 +266,8 @@ def _trust(question: _Question) -> None:
         return
     _map(question, found)
     st.caption(
-        "Two checks. Deletion removes the pixels that the map ranks highest: the class should lose its probability quickly."
-        " Re-initialisation replaces the trained weights by random ones, from the head down: the map should change."
+        "Two checks. Deletion removes the pixels that the map ranks highest: the probability of the class should fall quickly."
+        " Re-initialisation replaces the trained weights by random ones, from the head down; the map should change."
     )
     checked = {"method": question.method, **question.options}
     left, right = st.columns(2)
@@ -284,14 +279,14 @@ def _trust(question: _Question) -> None:
         steps = question.answers("layer re-initialised", [("randomisation", checked)])
         if steps:
             _small(rv.figures.randomisation_steps(steps[0], show.theme()), "randomisation")
-    if st.toggle("Measure infidelity and sensitivity too", help="Some hundred more passes (Yeh et al. 2019)."):
+    if st.toggle("Also measure infidelity and sensitivity", help="Takes a few hundred more passes (Yeh et al. 2019)."):
         metrics = question.answers("metric", [("robustness", checked)])
         if metrics:
             _metrics(metrics[0])
 
 
 def _small(figure: go.Figure, key: str) -> None:
-    """A figure beside or under the page's main one."""
+    """A figure next to or below the page's main one."""
     show.heading(figure, level=4)
     show.chart(figure, key, least=viewport.least(ONE_MAP))
 

@@ -1,4 +1,4 @@
-"""An engine that cannot be reached: the page says so, keeps what it shows, and goes on by itself when the engine is back."""
+"""An engine that cannot be reached: the page says so, keeps its content, and continues when the engine is back."""
 
 import streamlit as st
 
@@ -9,9 +9,10 @@ EVERY_SECONDS = 3.0
 
 
 def wait(found: Notice) -> None:
-    """Say what is the matter, and ask again when there is hope."""
+    """Show the reason, and ask again when there is a chance of an answer."""
     st.warning(
-        f"{show.escape(found.sentence)} What was asked for opens by itself as soon as it is back.", icon=":material/cloud_off:"
+        f"{show.escape(found.sentence)} The requested view opens automatically when the engine is back.",
+        icon=":material/cloud_off:",
     )
     _look(found)
 

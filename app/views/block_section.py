@@ -1,9 +1,12 @@
-"""The open block: its equation in pictures and numbers, and behind it channels, Grad-CAM, depth and the table."""
+"""The open block: its equation in images and numbers, and below it channels, Grad-CAM, measures by depth and the table."""
 
 import streamlit as st
 
 import resnet_viz as rv
-from app import results, show, state, viewport, waiting
+from app import results, show, state, viewport
+from app.catalogue import Subject
+from app.components.links import links
+from app.components.spots import Tiles, spots
 from app.state import Selection
 from app.views import cells_picker, peaks_section
 from app.views.measure_table import measure_table
@@ -11,7 +14,8 @@ from app.views.removals import with_removals
 from resnet_viz.figures.attribution.backdrop import FEWEST as PIXELATED
 from resnet_viz.figures.attribution.cam_overlay import BAR as COLOURBAR
 from resnet_viz.figures.block.block_equation import Scale, term_name, terms_of
-from resnet_viz.figures.block.channel_mosaic import strongest_channel
+from resnet_viz.figures.block.channel_mosaic import GAP, columns_of, strongest_channel
+from resnet_viz.figures.block.equation_words import Term
 from resnet_viz.figures.theme import short
 
 DETAILS = {
@@ -23,15 +27,19 @@ DETAILS = {
 }
 # Shares of a wide page: the mosaic and one of its channels, and Grad-CAM.
 TILES, ONE, HALF = 0.62, 0.36, 0.47
-SCALES = {"shared": "One scale for all", "each": "Each its own scale"}
+SCALES = {"shared": "Common scale", "each": "Separate scales"}
 
 
-def equation(result: rv.Inspection, chosen: Selection) -> None:
-    """Identity + residual = sum -> ReLU -> output, for the mean over channels or for one of them."""
+def equation(result: rv.Inspection, chosen: Selection, subject: Subject) -> None:
+    """Identity + residual = sum -> ReLU -> output, for the mean over channels or for one channel."""
     block = result.block(chosen.block)
     channel = _channel(block, chosen)
     scale: Scale = "each" if chosen.scale == "each" else "shared"
-    figure = rv.figures.block_equation(block, channel, scale, show.theme(), width=viewport.room())
+    theme, room = show.theme(), viewport.room()
+    what = ("equation", block.name, channel, scale, theme, room)
+    figure = results.chart(
+        subject, chosen.image, what, lambda: rv.figures.block_equation(block, channel, scale, theme, width=room)
+    )
     with st.container(horizontal=True, vertical_alignment="bottom", key="equation-head"):
         show.heading(figure)
         st.selectbox(
@@ -51,19 +59,21 @@ def equation(result: rv.Inspection, chosen: Selection) -> None:
         _steps([each.name for each in result.blocks], chosen.block)
 
 
-def details(result: rv.Inspection, chosen: Selection) -> None:
-    """One of several ways to look closer."""
+def details(result: rv.Inspection, chosen: Selection, subject: Subject) -> None:
+    """One of four detailed views."""
     detail = chosen.detail if chosen.detail in DETAILS else "channels"
     st.segmented_control(
-        "Look closer", list(DETAILS), format_func=lambda name: DETAILS[name], required=True, **state.bound("detail", detail)
+        "Details", list(DETAILS), format_func=lambda name: DETAILS[name], required=True, **state.bound("detail", detail)
     )
-    {"channels": _channels, "cam": cam, "fires": peaks_section.peaks, "depth": _depth, "numbers": _numbers}[detail](
-        result, chosen
-    )
+    {"channels": _channels, "cam": cam, "fires": _fires, "depth": _depth, "numbers": _numbers}[detail](result, chosen, subject)
+    _, rows, columns = result.block(chosen.block).shape
+    side = result.seen.shape[0]
+    down, across = (results.cell_centres(subject, side, cells) for cells in (rows, columns))
+    links(rows, columns, side, (down.start, down.jump), (across.start, across.jump))
 
 
 def _channel(block: rv.BlockInspection, chosen: Selection) -> int | None:
-    """Return the channel asked for, or None for the mean where there is none of that number."""
+    """Return the chosen channel, or None for the mean if the block has no such channel."""
     return chosen.channel_index if chosen.channel_index in range(block.shape[0]) else None
 
 
@@ -94,7 +104,11 @@ def _steps(names: list[str], here: str) -> None:
         st.caption(f"{position + 1} of {len(names)}")
 
 
-def _channels(result: rv.Inspection, chosen: Selection) -> None:
+def _fires(result: rv.Inspection, chosen: Selection, _: Subject) -> None:
+    peaks_section.peaks(result, chosen)
+
+
+def _channels(result: rv.Inspection, chosen: Selection, subject: Subject) -> None:
     block = result.block(chosen.block)
     terms = terms_of(block)
     term = next((name for name in terms if name == chosen.term), terms[-1])
@@ -107,23 +121,45 @@ def _channels(result: rv.Inspection, chosen: Selection) -> None:
         label_visibility="collapsed",
         **state.bound("term", term),
     )
-    mosaic = rv.figures.channel_mosaic(block, term, channel, show.theme(), width=viewport.room(TILES))
-    one_width = viewport.room(ONE)
     tiles, one = st.columns([TILES, ONE], gap="medium")
     with tiles:
-        show.heading(mosaic, level=4)
-        show.chart(mosaic, "mosaic", least=viewport.least(TILES), on_click=lambda channel: state.change(channel=channel))
+        _tiles(block, term, channel, chosen, subject)
     with one:
-        # Where none is chosen the strongest is an example of what a click opens.
+        # If no channel is chosen, the strongest one shows what a click opens.
         drawn = strongest_channel(block, term) if channel is None else channel
-        figure = rv.figures.channel_map(block, term, drawn, show.theme(), width=one_width)
+        theme, room = show.theme(), viewport.room(ONE)
+        what = ("channel", block.name, term, drawn, theme, room)
+        figure = results.chart(
+            subject, chosen.image, what, lambda: rv.figures.channel_map(block, term, drawn, theme, width=room)
+        )
         show.heading(figure, level=4)
         show.chart(figure, "channel", least=viewport.least(ONE))
 
 
-def cam(result: rv.Inspection, chosen: Selection, *, level: int = 4) -> None:
+def _tiles(block: rv.BlockInspection, term: Term, channel: int | None, chosen: Selection, subject: Subject) -> None:
+    """The mosaic, the same whichever channel is open: the frame around its tile lies over it."""
+    theme, room = show.theme(), viewport.room(TILES)
+    what = ("mosaic", block.name, term, theme, room)
+    mosaic = results.chart(subject, chosen.image, what, lambda: rv.figures.channel_mosaic(block, term, None, theme, width=room))
+    count, height, width = block.shape
+    places = Tiles(count, columns_of(count, room), width, height, GAP, "Open channel")
+    show.heading(mosaic, level=4)
+    show.chart(
+        mosaic,
+        "mosaic",
+        least=viewport.least(TILES),
+        over=lambda: spots(
+            "mosaic",
+            f"Channels of {term_name(block, term)}",
+            places,
+            "" if channel is None else str(channel),
+            lambda name: state.change(channel=name),
+        ),
+    )
+
+
+def cam(result: rv.Inspection, chosen: Selection, subject: Subject, *, level: int = 4) -> None:
     """Grad-CAM after the open block, and beside it the photo in colour."""
-    subject = waiting.network(chosen.model, trained=chosen.trained, framing=chosen.framing)
     ground, drawn = results.ground(chosen.image, subject), cells_picker.cells_of(chosen, "smooth")
     figure = rv.figures.cam_overlay(
         result, chosen.block, show.theme(), photo=ground.large, cells=drawn, width=viewport.room(HALF)
@@ -135,24 +171,22 @@ def cam(result: rv.Inspection, chosen: Selection, *, level: int = 4) -> None:
     with over:
         show.chart(figure, "cam", least=viewport.least(HALF))
     with beside:
-        alt, few = "The network's input with the photo's own pixels", ground.large.side < PIXELATED
+        alt, few = "The network's input at the resolution of the photo", ground.large.side < PIXELATED
         show.photo(ground.colour, alt, viewport.room(HALF) - COLOURBAR, pixelated=few)
 
 
-def _depth(result: rv.Inspection, chosen: Selection) -> None:
+def _depth(result: rv.Inspection, chosen: Selection, _: Subject) -> None:
     figure = rv.figures.measures_by_depth(result, chosen.block, show.theme())
     show.heading(figure, level=4)
     show.chart(figure, "depth")
 
 
-def _numbers(result: rv.Inspection, chosen: Selection) -> None:
+def _numbers(result: rv.Inspection, chosen: Selection, subject: Subject) -> None:
     st.markdown(f"#### Every measure of the {len(result.blocks)} blocks")
     st.caption(
-        f"Block {short(chosen.block)} is open above. Point at a column's name for its meaning and unit. In the file blocks are"
-        " named by their modules, layer2.0 for block 2.0."
+        f"Block {short(chosen.block)} is open above. Point at a column's name for its meaning and unit. In the file, blocks "
+        f"have the names of their modules: layer2.0 is block 2.0."
     )
-    table = with_removals(
-        waiting.network(chosen.model, trained=chosen.trained, framing=chosen.framing), chosen.image, result
-    ).table()
+    table = with_removals(subject, chosen.image, result).table()
     measure_table(table)
-    st.download_button("Download as CSV", table.to_csv(), f"{result.model}-blocks.csv", "text/csv")
+    st.download_button("Download CSV", table.to_csv(), f"{result.model}-blocks.csv", "text/csv")

@@ -1,4 +1,4 @@
-"""What a model card says: accuracy class by class, the confusion matrix, and how, with what and from what it was made."""
+"""The content of a model card: accuracy by class, the confusion matrix, and the recipe, data and files."""
 
 import json
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from resnet_viz.nets.zoo import read_card
 
 
 def read(name: str) -> dict[str, Any]:
-    """The card of shipped weights; where it cannot be read any more a sentence says so, and the page ends there."""
+    """The card of shipped weights; if it cannot be read any more, the page ends with a sentence."""
     try:
         return read_card(name)
     except rv.WeightsError as error:
@@ -23,7 +23,7 @@ def read(name: str) -> dict[str, Any]:
 
 
 def accuracy(card: Mapping[str, Any]) -> None:
-    """Which classes the network knows, and which it takes for which."""
+    """The accuracy by class, and which classes the network confuses."""
     counts, labels = np.array(card["confusion"]), list(card["accuracy_by_class"])
     classes, mistakes = st.columns([2, 3], gap="large")
     with classes:
@@ -53,7 +53,7 @@ def origin(card: Mapping[str, Any]) -> None:
         st.markdown("##### Files")
         st.caption("SHA-256 of the weights")
         st.code(card["sha256"], language=None, wrap_lines=True)
-        st.caption("Measure the accuracy again, DATA being the images' folder or archive")
+        st.caption("Measure the accuracy again (DATA is the folder or archive of the images)")
         st.code(card["check"], language=None, wrap_lines=True)
         _downloads(card)
 
@@ -66,11 +66,11 @@ def _recipe(card: Mapping[str, Any]) -> dict[str, str]:
         "optimizer": f"{recipe['optimizer']}, momentum {recipe['momentum']}",
         "weight decay": f"{recipe['weight_decay']}",
         "learning rate": f"{recipe['schedule']}, peak {recipe['peak_learning_rate']}",
-        "augmentation": f"crops after {recipe['padding']} pixels of padding, mirrors",
+        "augmentation": f"random crops after padding by {recipe['padding']} pixels, random mirroring",
         "precision": recipe["precision"],
         "seed": f"{recipe['seed']}",
-        "time": f"{card['seconds'] / 60:.0f} minutes by the clock",
-        "made with": f"torch {versions['torch']}, torchvision {versions['torchvision']}, Python {versions['python']}",
+        "time": f"{card['seconds'] / 60:.0f} minutes",
+        "versions": f"torch {versions['torch']}, torchvision {versions['torchvision']}, Python {versions['python']}",
     }
 
 
@@ -78,6 +78,8 @@ def _downloads(card: Mapping[str, Any]) -> None:
     name, curve = card["name"], curve_file(card["name"])
     with st.container(horizontal=True):
         text = json.dumps(card, indent=1)
-        st.download_button("Card as JSON", text, f"{name}.json", "application/json", icon=":material/download:")
+        st.download_button("Download the card (JSON)", text, f"{name}.json", "application/json", icon=":material/download:")
         if curve.exists():
-            st.download_button("Curve as CSV", curve.read_bytes(), f"{name}.csv", "text/csv", icon=":material/download:")
+            st.download_button(
+                "Download the curve (CSV)", curve.read_bytes(), f"{name}.csv", "text/csv", icon=":material/download:"
+            )

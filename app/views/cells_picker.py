@@ -1,4 +1,4 @@
-"""The switch between a map's exact cells and a smooth map, bound to the URL."""
+"""The switch between the exact cells of a map and a smooth map, bound to the URL."""
 
 import streamlit as st
 
@@ -8,18 +8,18 @@ from resnet_viz.figures.attribution.overlay import Cells
 
 DRAWN: dict[Cells, str] = {"exact": "Exact cells", "smooth": "Smooth"}
 HELP = (
-    "Exact cells shows each value of the map as one square. Smooth interpolates bilinearly between the centres of the cells:"
-    " easier to see on a photo, but the values in between are not the network's."
+    "With exact cells, each value of the map is one square. Smooth maps interpolate bilinearly between the centres of the "
+    "cells. They are easier to see on a photo, but the values in between are not computed by the network."
 )
 
 
 def cells_of(chosen: Selection, usual: Cells) -> Cells:
-    """How maps are drawn: as the link says, or the usual way; draws nothing."""
+    """How maps are drawn: as the link says, or by default; draws nothing."""
     return next((name for name in DRAWN if name == chosen.cells), usual)
 
 
 def pick(chosen: Selection, usual: Cells) -> Cells:
-    """Show the switch and return what is chosen."""
+    """Draw the switch and return the choice."""
     shown = cells_of(chosen, usual)
     st.segmented_control(
         "Map", list(DRAWN), format_func=lambda name: DRAWN[name], required=True, help=HELP, **state.bound("cells", shown)

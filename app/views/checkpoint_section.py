@@ -1,40 +1,35 @@
-"""A checkpoint of one's own: taking the file in, and saying what it leaves open - labels, preprocessing, wiring."""
+"""A person's own checkpoint: uploading the file, and setting what it does not contain: labels, preprocessing, architecture."""
 
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 import resnet_viz as rv
 from app import checkpoints, embedded, middleware, show, state
-from app.checkpoints import Own
+from app.checkpoints import Own, Pending
 from app.state import Selection
-from resnet_viz.nets.checkpoints.wiring import Wiring
 from resnet_viz.nets.cifar import CIFAR10_LABELS
 from resnet_viz.nets.labels import LIMIT as LABELS_LIMIT
 from resnet_viz.nets.labels import LabelsError, parse_labels
+from resnet_viz.nets.net import Head
 from resnet_viz.nets.official import best_weights
 from resnet_viz.nets.preprocessing import LARGEST, Preprocessing
 
 CHECKPOINT_TYPES = ["safetensors", "pth", "pt", "th", "tar", "ckpt", "bin"]
 LABEL_TYPES = ["txt", "json", "csv"]
-KEEP, NUMBERS, CIFAR, IMAGENET, FILE = "as they are", "numbers", "CIFAR-10", "ImageNet", "from a file"
+KEEP, NUMBERS, CIFAR, IMAGENET, FILE = "unchanged", "numbers", "CIFAR-10", "ImageNet", "from a file"
 SAID = "as the checkpoint says"
-MOST_FACTS = 8
-WIRINGS: dict[Wiring, str] = {
-    "as saved": "as saved",
-    "zero-pad": "shortcuts pad zeros (option A)",
-    "zero-pad, zeros last": "shortcuts pad zeros, all of them last",
-    "no shortcut": "plain, without shortcuts",
-    "3x3 stem": "3x3 stem, no max pool",
-    "3x3 stem, max pool": "3x3 stem with max pool",
-}
+MOST_FACTS, MOST_LABELS = 8, 10
 
 
 def section(chosen: Selection) -> None:
-    """Take a checkpoint in; where one is chosen, show what can be set."""
+    """Accept a checkpoint; if one is chosen, show its settings."""
     mine = checkpoints.own().get(chosen.model)
-    title = "Your checkpoint" if mine else "Use a checkpoint of your own"
-    with st.expander(title, expanded=mine is not None, icon=":material/upload_file:"):
+    waiting = checkpoints.pending()
+    title = "Your checkpoint" if mine else "Open your own checkpoint"
+    with st.expander(title, expanded=mine is not None or waiting is not None, icon=":material/upload_file:"):
         _upload()
+        if waiting is not None:
+            _choice(waiting)
         if mine is not None:
             _settings(mine)
 
@@ -42,20 +37,20 @@ def section(chosen: Selection) -> None:
 def _upload() -> None:
     if not embedded.takes_uploads():
         return
-    # A fresh key after each upload empties the widget, so that the same file can be given twice.
+    # A new key after each upload empties the widget, so that the same file can be uploaded twice.
     key = f"checkpoint-{st.session_state.setdefault('checkpoint_uploads', 0)}"
     st.file_uploader(
-        "A checkpoint: safetensors, or what torch.save wrote",
+        "Checkpoint (safetensors, or written by torch.save)",
         CHECKPOINT_TYPES,
         key=key,
         on_change=_take,
         args=(key,),
-        help="torchvision's ResNets, ResNeXts and Wide ResNets with any number of classes, the same with a 3x3 stem, and CIFAR"
-        " ResNets of depth 6n + 2, by the names of many repositories.",
+        help="ResNets, ResNeXts and Wide ResNets of torchvision and timm with any number of classes and any stem, and CIFAR"
+        " ResNets of any depth and width, whatever their tensors are called.",
     )
     st.caption(
-        "Its network is found from the tensors' names and shapes. Nothing in the file is run. It is yours alone: it stays in"
-        " this session's memory and goes when you leave."
+        "The network is recognised from the names and shapes of the tensors. No code in the file is executed. Only your "
+        "browser can use it; it is kept in this server's memory and removed shortly after you close the page."
     )
 
 
@@ -69,53 +64,92 @@ def _take(key: str) -> None:
         middleware.admit("upload")
         name = checkpoints.add(given.getvalue(), given.name)
     except (rv.CheckpointError, middleware.TooOftenError) as error:
-        state.complain(str(error))
+        # A file that waits for a choice is offered below the upload, with the same sentence.
+        if checkpoints.pending() is None:
+            state.complain(str(error))
     else:
         state.change(model=name)
     finally:
         middleware.let_go(given)
 
 
+def _choice(waiting: Pending) -> None:
+    """Offer the networks that fit a file where it does not tell them apart."""
+    st.info(
+        show.escape(waiting.sentence.split(": choose one")[0].split(" Choose one")[0].rstrip(".") + "."), icon=":material/help:"
+    )
+    with st.form("checkpoint-choice", border=False):
+        candidate = st.selectbox(f"Read {show.escape(waiting.file)} as", waiting.candidates)
+        with st.container(horizontal=True):
+            opened = st.form_submit_button("Open this network", type="primary")
+            cancelled = st.form_submit_button("Cancel")
+    if cancelled:
+        checkpoints.cancel()
+        st.rerun()
+    if opened:
+        try:
+            middleware.admit("upload")
+            name = checkpoints.choose(candidate)
+        except (rv.CheckpointError, middleware.TooOftenError) as error:
+            if not getattr(error, "candidates", ()):
+                st.error(show.escape(str(error)), icon=":material/error:")
+                return
+        else:
+            state.change(model=name)
+        st.rerun()
+
+
 def _settings(mine: Own) -> None:
     layout, used = mine.checkpoint.layout, mine.net.preprocessing
     st.markdown(f"**{show.escape(mine.file)}** is a {layout.title} with {layout.classes} classes; {mine.net.weights.note}.")
     _said(mine)
-    # Keys of their own for every checkpoint: a value typed for one is not another's.
+    _confirm(mine)
+    # Separate keys for every checkpoint: a value typed for one does not apply to another.
     with st.form(f"settings-{mine.net.name}", border=False):
         sizes = st.columns([1, 1, 2, 2])
         resize = sizes[0].number_input("Resize, pixels", 1, LARGEST, used.resize, help="The shorter side, before the crop.")
-        crop = sizes[1].number_input("Crop, pixels", 1, LARGEST, used.crop, help="The square that the network sees.")
+        crop = sizes[1].number_input("Crop, pixels", 1, LARGEST, used.crop, help="The square that the network receives.")
         mean = sizes[2].text_input("Mean of red, green, blue", _written(used.mean), help="On the scale 0 to 1.")
         std = sizes[3].text_input("Standard deviation", _written(used.std), help="On the scale 0 to 1.")
         names = st.columns([2, 2, 2])
         source = names[0].selectbox("Class names", _label_sources(mine))
         file = names[1].file_uploader(
-            "Names from a file: a line each, or JSON", LABEL_TYPES, max_upload_size=LABELS_LIMIT >> 20
+            "Names from a file: one per line, or JSON", LABEL_TYPES, max_upload_size=LABELS_LIMIT >> 20
         )
-        wirings = list(layout.wirings)
-        wiring = names[2].selectbox(
+        neighbours = [layout.name(chosen) for chosen in layout.neighbours()]
+        choices = list(dict.fromkeys((mine.architecture, *neighbours)))
+        architecture = names[2].selectbox(
             "Read as",
-            wirings,
-            index=wirings.index(mine.wiring),
-            format_func=lambda name: WIRINGS[name],
-            disabled=len(wirings) == 1,
-            help="The tensors fit each of these. Chosen at first is the one that fits the batch norms' statistics best.",
+            choices,
+            help="The tensors fit each of these. The default is the one that the batch norms tell from the others.",
+        )
+        several = st.checkbox(
+            "Several classes can be correct at once",
+            mine.net.head == "sigmoid",
+            disabled=layout.classes == 1,
+            help="Each probability is then the sigmoid of its own logit. Otherwise they are the softmax of all logits.",
         )
         applied = st.form_submit_button("Apply", type="primary")
     if applied:
-        _apply(mine, (int(resize), int(crop), mean, std), (FILE if file else source, file), wiring)
+        _apply(
+            mine,
+            (int(resize), int(crop), mean, std),
+            (FILE if file else source, file),
+            architecture,
+            "sigmoid" if several else "softmax",
+        )
     with st.container(horizontal=True, vertical_alignment="center"):
         st.page_link(st.session_state["pages"]["Inspect"], label="Inspect an image with it", icon=":material/arrow_forward:")
         st.button("Remove this checkpoint", on_click=_forget, args=(mine.net.name,))
 
 
 def _said(mine: Own) -> None:
-    """Show what was chosen, left out or changed, and what the file says about itself, as what the file says."""
+    """Show what was chosen, left out or changed, and what the file states about itself."""
     for note in mine.checkpoint.notes:
         st.caption(show.escape(note))
     facts = list(mine.checkpoint.facts.values.items())[:MOST_FACTS]
     if facts:
-        st.caption("The file says: " + show.escape(" · ".join(f"{path}: {value}" for path, value in facts)))
+        st.caption("The file states: " + show.escape(" · ".join(f"{path}: {value}" for path, value in facts)))
 
 
 def _written(values: tuple[float, float, float]) -> str:
@@ -129,22 +163,38 @@ def _label_sources(mine: Own) -> list[str]:
     return [KEEP, *own, NUMBERS, *([known[classes]] if classes in known else [])]
 
 
-def _apply(mine: Own, numbers: tuple[int, int, str, str], names: tuple[str, UploadedFile | None], wiring: Wiring) -> None:
+def _apply(
+    mine: Own, numbers: tuple[int, int, str, str], names: tuple[str, UploadedFile | None], architecture: str, head: Head
+) -> None:
     resize, crop, mean, std = numbers
     try:
         preprocessing = Preprocessing(resize, crop, _three(mean), _three(std), mine.net.preprocessing.interpolation)
-        checkpoints.configure(mine.net.name, _labels(mine, *names), preprocessing, wiring)
+        checkpoints.configure(mine.net.name, _labels(mine, *names), preprocessing, architecture, head)
     except (rv.CheckpointError, LabelsError, ValueError) as error:
         st.error(show.escape(str(error)), icon=":material/error:")
     else:
+        st.session_state["checkpoint_applied"] = mine.net.name
         st.rerun()
+
+
+def _confirm(mine: Own) -> None:
+    """Say what the settings are, and after a change that they apply now."""
+    used, labels = mine.net.preprocessing, mine.net.labels
+    shown = ", ".join(labels[:MOST_LABELS]) + (", …" if len(labels) > MOST_LABELS else "")
+    sentence = show.escape(
+        f"Class names: {shown}. Resize {used.resize}, crop {used.crop} pixels. Read as: {mine.architecture}."
+    )
+    if st.session_state.pop("checkpoint_applied", None) == mine.net.name:
+        st.success(f"Settings applied. {sentence}", icon=":material/check:")
+    else:
+        st.caption(sentence)
 
 
 def _three(text: str) -> tuple[float, float, float]:
     try:
         red, green, blue = (float(part) for part in text.replace(";", ",").split(","))
     except ValueError as error:
-        raise ValueError(f"{text!r} is not three numbers: write them as 0.485, 0.456, 0.406") from error
+        raise ValueError(f"{text!r} is not a list of three numbers. Write them as 0.485, 0.456, 0.406") from error
     return red, green, blue
 
 

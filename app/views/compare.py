@@ -1,4 +1,4 @@
-"""Compare: how do two networks, or one network on two pictures, differ block by block?"""
+"""Compare: how do two networks, or one network for two images, differ block by block?"""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,7 +17,7 @@ from resnet_viz.analyses.comparison import BlockPair, pair_blocks
 
 
 def page() -> None:
-    """The whole page, top to bottom; when something goes wrong a sentence says so and the last good view stays."""
+    """The whole page, top to bottom; after an error, a sentence explains it and the last good view stays."""
     st.html(Path(__file__).with_suffix(".css"))
     result, chosen = _result()
     compare_header.header(result, chosen)
@@ -33,7 +33,7 @@ def page() -> None:
 
 
 def _result() -> tuple[rv.Comparison, Selection]:
-    """The comparison that the URL asks for, with both sides named; where it cannot be had, the last one that could."""
+    """The comparison in the URL, with both sides named; if it is not available, the last available one."""
     answer = waiting.first_good(_attempts(), _compare)
     if answer is None:
         picture_section.notice()
@@ -48,7 +48,7 @@ def _result() -> tuple[rv.Comparison, Selection]:
 
 def _attempts() -> Iterator[Selection]:
     wanted, last_good = state.selection(), st.session_state.get("last_good_comparison", Selection())
-    # Where only a network cannot be had, the picture still can.
+    # If only a network is not available, the image may still be.
     for attempt in (wanted, replace(last_good, image=wanted.image), last_good, Selection()):
         yield completed(attempt, results.models())
 
@@ -70,7 +70,7 @@ def _subjects(chosen: Selection) -> tuple[Subject, Subject]:
 
 
 def _with_removals(result: rv.Comparison, chosen: Selection) -> rv.Comparison:
-    """The comparison with what each side's class loses without each block."""
+    """The comparison with the decrease of each side's class without each block."""
     left, right = _subjects(chosen)
     return rv.compare(
         with_removals(left, chosen.image, result.left),
@@ -79,19 +79,19 @@ def _with_removals(result: rv.Comparison, chosen: Selection) -> rv.Comparison:
 
 
 def _target(chosen: Selection, left: Subject, right: Subject) -> int | None:
-    """Return the class chosen, or None where the two networks do not both know it: then each explains its own prediction."""
+    """Return the chosen class, or None if the networks do not both have it; then each one explains its own prediction."""
     known = left.labels == right.labels and chosen.target_index in range(len(left.labels))
     return chosen.target_index if known else None
 
 
 def _opened(pairs: tuple[BlockPair, ...], name: str, right: rv.Inspection) -> BlockPair:
-    """Return the pair of that name, or the one where the right side changes its input most."""
+    """Return the pair of that name, or the one in which the right side changes its input most."""
     suggested = right.most_changed()
     named = next((pair for pair in pairs if pair.name == name), None)
     return named or next(pair for pair in pairs if pair.right == suggested)
 
 
 def _truth(chosen: Selection) -> str | None:
-    """Return the class of the one picture that both sides saw, if it is a sample whose class is known."""
+    """Return the class of the image if both sides have the same one, and it is a sample with a known class."""
     sample = None if chosen.right_image else results.samples().get(chosen.image)
     return sample.label if sample else None

@@ -1,4 +1,4 @@
-"""The top of the comparison: what is compared with what, the two sides, and the ways to others."""
+"""The top of the comparison: what is compared, both sides, and the controls to change them."""
 
 from dataclasses import asdict
 
@@ -12,24 +12,24 @@ from app.views.compare_pair import Mode, in_mode, mode_of, swapped
 from app.views.network_picker import described
 
 MODES: dict[Mode, str] = {
-    "networks": "Two networks on one picture",
-    "pictures": "One network on two pictures",
-    "both": "Both differ",
+    "networks": "Two networks, one image",
+    "pictures": "One network, two images",
+    "both": "Two networks, two images",
 }
 
 
 def header(result: rv.Comparison, chosen: Selection) -> None:
-    """The product's name, what is compared in words, and how to turn it around."""
+    """The product's name, what is compared in words, and the button to swap the sides."""
     mode = mode_of(chosen)
     with st.container(horizontal=True, vertical_alignment="bottom", key="header"):
         show.product(_facts(result, mode))
         _mode_picker(chosen, mode)
         _target_picker(result, chosen)
-        st.button("Swap the two sides", icon=":material/swap_horiz:", on_click=_select, args=(swapped(chosen),))
+        st.button("Swap the sides", icon=":material/swap_horiz:", on_click=_select, args=(swapped(chosen),))
 
 
 def sides(result: rv.Comparison, chosen: Selection) -> None:
-    """Each side's network, the crop it saw and what it says; where both see the same picture, the ways to another one."""
+    """Each side's network, crop and predictions; and the image gallery if both sides have the same image."""
     mode = mode_of(chosen)
     if mode == "pictures":
         _network_picker("Network", "both", chosen.left)
@@ -43,14 +43,14 @@ def sides(result: rv.Comparison, chosen: Selection) -> None:
     if mode == "networks":
         _other_pictures("image", chosen.image, "gallery")
         if (chosen.left, chosen.left_weights) == (chosen.right, chosen.right_weights):
-            st.info("Both sides are the same network on the same picture: choose another network on one of them.")
+            st.info("Both sides show the same network and the same image. Choose another network on one side.")
 
 
 def _facts(result: rv.Comparison, mode: Mode) -> str:
     if mode == "pictures":
-        return f"{result.left.title} on two pictures · {result.left.device}"
-    what = "one picture" if mode == "networks" else "two pictures"
-    return f"{result.left.title} beside {result.right.title} on {what} · {result.left.device}"
+        return f"{result.left.title} on two images · {result.left.device}"
+    what = "one image" if mode == "networks" else "two images"
+    return f"{result.left.title} and {result.right.title} on {what} · {result.left.device}"
 
 
 def _side(inspected: rv.Inspection, side: str, chosen: Selection, mode: Mode) -> None:
@@ -63,7 +63,7 @@ def _side(inspected: rv.Inspection, side: str, chosen: Selection, mode: Mode) ->
     with seen:
         photo_section.photo(inspected, subject, image)
     with says:
-        picture_section.answer(inspected, f"predictions-{side}")
+        picture_section.answer(inspected, f"predictions-{side}", subject, image)
         if not inspected.weights.trained:
             note = f"{inspected.title} is {inspected.weights.note}. The weights of this side are random, not trained."
             st.warning(show.escape(note), icon=":material/casino:")
@@ -122,7 +122,7 @@ def _change_network(side: str, key: str) -> None:
 
 
 def _target_picker(result: rv.Comparison, chosen: Selection) -> None:
-    """Offered where both sides know the same classes."""
+    """Offered if both sides have the same classes."""
     labels = {str(p.index): p.label for p in result.left.predictions}
     if labels != {str(p.index): p.label for p in result.right.predictions}:
         return

@@ -1,4 +1,4 @@
-"""What differs between the sides: in words, on both block maps, by depth, in the open block's pictures, and in numbers."""
+"""The differences between the sides: in words, on both block maps, by depth, in the images of the open block, in numbers."""
 
 from collections.abc import Callable
 
@@ -16,14 +16,14 @@ from resnet_viz.figures.theme import short
 
 
 def differences(result: rv.Comparison, truth: str | None) -> None:
-    """The few largest differences as a list, the predictions as its heading."""
+    """The largest differences as a list, with the predictions as its heading."""
     first, *others = (show.escape(sentence) for sentence in sentences(result, truth))
     st.markdown(f"### {first}")
     st.markdown("\n".join(f"- {sentence}." for sentence in others))
 
 
 def maps(result: rv.Comparison, chosen: Selection) -> MapMeasure:
-    """Both block maps on one scale; those of the same length scroll together. Returns the measure that they show."""
+    """Both block maps on one scale; maps of the same length scroll together. Returns the measure that they show."""
     ready = measures_for(result.left, result.right)
     offered: tuple[MapMeasure, ...] = tuple(dict.fromkeys((*ready, "ablation")))
     measure = next((name for name in ready if name == chosen.measure), ready[0])
@@ -52,14 +52,14 @@ def maps(result: rv.Comparison, chosen: Selection) -> MapMeasure:
 
 
 def depth(result: rv.Comparison, chosen: Selection, measure: MapMeasure) -> None:
-    """The measure of both sides against depth."""
+    """The measure of both sides by depth."""
     figure = rv.figures.comparison_by_depth(result, measure, chosen.block, show.theme())
     show.heading(figure)
     show.chart(figure, "comparison-depth")
 
 
 def equations(result: rv.Comparison, chosen: Selection) -> None:
-    """The open block of each side as an equation of pictures, one under the other."""
+    """The open block of each side as an equation of images, one below the other."""
     pair = result.pair(chosen.block)
     left, right = result.left.block(pair.left), result.right.block(pair.right)
     scale = chosen.scale if chosen.scale in SCALES else "shared"
@@ -71,7 +71,7 @@ def equations(result: rv.Comparison, chosen: Selection) -> None:
         figures = [rv.figures.block_equation(block, scale="each", theme=show.theme(), width=width) for block in (left, right)]
     with st.container(horizontal=True, vertical_alignment="bottom", key="equation-head"):
         with st.container():
-            sides = f"{short(pair.left)} of {result.left_name} beside {short(pair.right)} of {result.right_name}"
+            sides = f"{short(pair.left)} of {result.left_name} and {short(pair.right)} of {result.right_name}"
             name = f"{short(pair.left)} on both sides" if result.aligned_by == "name" else show.escape(sides)
             st.markdown(f"### Block {name}")
             st.caption(show.escape(figures[0].layout.meta["how_to_read"]))
@@ -88,16 +88,16 @@ def numbers(result: rv.Comparison) -> None:
     table = result.table()
     st.markdown(f"### Every measure of {len(table)} {'blocks' if result.aligned_by == 'name' else 'pairs of blocks'}")
     sides = f"left is {result.left_name}, right {result.right_name}"
-    st.caption(show.escape(f"Blocks are paired by {result.aligned_by}; {sides}, a difference is right − left."))
+    st.caption(show.escape(f"Blocks are paired by {result.aligned_by}; {sides}. Each difference is right − left."))
     measure_table(table)
-    st.download_button("Download as CSV", table.to_csv(), f"{result.left.model}-{result.right.model}.csv", "text/csv")
+    st.download_button("Download CSV", table.to_csv(), f"{result.left.model}-{result.right.model}.csv", "text/csv")
 
 
 def _reading(result: rv.Comparison, measure: MapMeasure, largest: float) -> str:
     classes = f" (for {result.left.target_label} on the left, {result.right.target_label} on the right)"
     explained = classes if measure in OF_THE_TARGET and result.left.target_label != result.right.target_label else ""
-    widest = f"{STYLES[measure].legend}{explained}, the widest {STYLES[measure].template.format(largest)}"
-    return f"Arcs of the same width are the same value: {widest}. Click a block to open it on both sides."
+    widest = f"{STYLES[measure].legend}{explained}; the widest arc is {STYLES[measure].template.format(largest)}"
+    return f"Arcs of the same width have the same value: {widest}. Click a block to open it on both sides."
 
 
 def _map(figure: go.Figure, side: str, key: str, on_click: Callable[[str], None]) -> None:
@@ -106,7 +106,7 @@ def _map(figure: go.Figure, side: str, key: str, on_click: Callable[[str], None]
 
 
 def _opener(blocks: list[str], result: rv.Comparison) -> Callable[[str], None]:
-    """What a click on a side's block does, `blocks` being that side's of each pair: it opens the middle one of its pairs."""
+    """What a click on a side's block does; `blocks` are that side's of each pair. It opens the middle one of its pairs."""
 
     def open_block(clicked: str) -> None:
         names = [pair.name for pair, block in zip(result.pairs, blocks, strict=True) if block == clicked]

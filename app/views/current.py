@@ -1,4 +1,4 @@
-"""What every page about one network and one picture starts from: the pickers, the picture and its inspection."""
+"""The start of every page about one network and one image: the pickers, the image and its inspection."""
 
 from dataclasses import replace
 
@@ -11,23 +11,23 @@ from app.views import picture_section
 
 
 def top() -> tuple[rv.Inspection, Selection]:
-    """The top of such a page; when something cannot be had a sentence says so and the last good view stays."""
+    """The top of such a page; after an error, a sentence explains it and the last good view stays."""
     result, chosen = inspection()
     draw(result, chosen)
     return result, chosen
 
 
 def draw(result: rv.Inspection, chosen: Selection) -> None:
-    """The top of a page about what `inspection` returned."""
+    """The top of a page for the result of `inspection`."""
     picture_section.header(result, chosen)
     picture_section.notice()
     picture_section.picture(result, chosen)
 
 
 def inspection() -> tuple[rv.Inspection, Selection]:
-    """The inspection that the URL asks for, or the last one that could be had, and the selection that it is of."""
+    """The inspection in the URL, or the last one that was available, and the selection that it belongs to."""
     wanted, last_good = state.selection(), st.session_state.get("last_good", Selection())
-    # Where only the network cannot be had, the picture still can.
+    # If only the network is not available, the image may still be.
     attempts = (wanted, replace(last_good, image=wanted.image), last_good, Selection())
     answer = waiting.first_good(attempts, _inspect)
     if answer is None:

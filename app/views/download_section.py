@@ -1,6 +1,6 @@
-"""Official weights that are not here yet: the offer to download them, and the wait until they have come.
+"""Official weights that are not on this machine: the offer to download them, and the progress of the download.
 
-Someone who waits goes on working; when the weights are here, the view that was asked for is opened.
+The page stays usable during the download; when the weights have arrived, the requested view is opened.
 """
 
 from dataclasses import replace
@@ -8,14 +8,14 @@ from dataclasses import replace
 import streamlit as st
 
 from app import results, show, state
-from app.state import Notice
+from app.state import Notice, Selection
 from resnet_viz.engine.downloads import DownloadState
 
 EVERY_SECOND = 1.0
 
 
 def offer(found: Notice) -> None:
-    """The button that downloads the weights which `found` is about; it says how much that is."""
+    """The button that downloads the weights of `found`, with their size."""
     info = results.models()[found.untrained]
     label = f"Download {info.size / 1e6:,.0f} MB"
     st.button(label, icon=":material/download:", type="primary", on_click=_start, args=(found,))
@@ -23,8 +23,19 @@ def offer(found: Notice) -> None:
 
 def random_instead(found: Notice) -> None:
     """The button that shows the network with random weights."""
-    label = f"Look at {results.models()[found.untrained].title} with random weights"
+    label = f"Open {results.models()[found.untrained].title} with random weights"
     st.button(label, on_click=state.change, kwargs=found.random_weights)
+
+
+def trained_instead(chosen: Selection) -> None:
+    """For a network shown with random weights: the button that opens its trained weights, or downloads them first."""
+    info = results.models().get(chosen.model)
+    if info is None or state.notice() is not None or _awaited() is not None:
+        return
+    if info.here and info.source in ("shipped", "official"):
+        st.button("Use the trained weights", on_click=state.change, kwargs={"model": chosen.model})
+    elif results.can_fetch(chosen.model):
+        offer(Notice("", chosen.model, replace(chosen, weights="trained", block="", target="", channel="")))
 
 
 def join(found: Notice) -> bool:
@@ -37,7 +48,7 @@ def join(found: Notice) -> bool:
 
 
 def waiting() -> None:
-    """How far the download is that this person waits for, if any."""
+    """The progress of the download that this person waits for, if any."""
     if _awaited() is not None:
         _wait()
 
@@ -63,7 +74,8 @@ def _progress(awaited: Notice, download: DownloadState) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="download"):
         st.progress(
             min(download.done / download.total, 1.0),
-            f"Downloading the weights of {title}: {done:,.0f} of {total:,.0f} MB. It opens by itself when they are here.",
+            f"Downloading the weights of {title}: {done:,.0f} of {total:,.0f} MB. The network opens automatically when they "
+            f"have arrived.",
         )
         st.button("Cancel", on_click=_cancel, args=(awaited,))
 
@@ -77,7 +89,7 @@ def _failure(awaited: Notice, download: DownloadState) -> None:
 
 
 def _arrive(awaited: Notice) -> None:
-    """Open what was asked for, with the picture that is on screen now."""
+    """Open the requested view, with the image that is now on screen."""
     del st.session_state["awaited"]
     asked, image = awaited.asked, state.selection().image
     state.write(asked if asked.image == image else replace(asked, image=image, target="", channel=""))

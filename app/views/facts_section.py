@@ -1,4 +1,4 @@
-"""The key facts of a network in one line of figures: how well it does, where it comes from, how large it is."""
+"""The key facts of a network in one line of figures: its accuracy, its origin, its size."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,21 +13,24 @@ from resnet_viz.nets.published import published
 
 
 def shipped(info: rv.ModelInfo, parts: Sequence[Part], card: Mapping[str, Any]) -> None:
-    """A network that this project trained: accuracies as its card says."""
+    """A network that this project trained, with the accuracies of its card."""
     recipe = card["recipe"]
     _heading(
-        f"{info.title} gets {card['test_accuracy']:.1%} of the test images right",
-        f"Trained by this project on {info.task} for {recipe['epochs']} epochs, seed {recipe['seed']}; its weights ship with"
-        " this copy, and the figures were measured from that file.",
+        f"{info.title} classifies {card['test_accuracy']:.1%} of the test images correctly",
+        f"Trained by this project on {info.task} for {recipe['epochs']} epochs, seed {recipe['seed']}. Its weights are "
+        f"included, and the accuracies were measured with them.",
     )
-    accuracies = {"Test images right": card["test_accuracy"], "Training images right": card["train_accuracy"]}
+    accuracies = {"Test accuracy": card["test_accuracy"], "Training accuracy": card["train_accuracy"]}
     _strip({name: f"{share:.1%}" for name, share in accuracies.items()} | _sizes(info, parts))
 
 
 def without_card(info: rv.ModelInfo, parts: Sequence[Part], chosen: Selection) -> None:
-    """Any other network: what others published, or that there is nothing to say yet."""
+    """Any other network: published results, or a note that there are none."""
     if not chosen.trained:
-        _heading(f"{info.title} with random weights", "Nothing was learned. Its architecture is that of the trained network.")
+        _heading(
+            f"{info.title} with random weights",
+            "The weights are random, not trained. The architecture is the same as that of the trained network.",
+        )
         _strip(_sizes(info, parts))
         if info.source != "untrained":
             trained = {"model": info.name, "weights": "trained"}
@@ -37,7 +40,7 @@ def without_card(info: rv.ModelInfo, parts: Sequence[Part], chosen: Selection) -
     elif info.source == "untrained":
         _heading(
             f"{info.title} has no trained weights yet",
-            "This page shows its architecture; on Inspect it can be looked at with random weights.",
+            "This page shows its architecture. The Inspect page can show it with random weights.",
         )
         _strip(_sizes(info, parts))
     else:
@@ -48,13 +51,13 @@ def without_card(info: rv.ModelInfo, parts: Sequence[Part], chosen: Selection) -
 def _official(info: rv.ModelInfo, parts: Sequence[Part]) -> None:
     figures = published(info.name)
     megabytes = f"{info.size / 1e6:,.0f} MB"
-    place = "on this machine" if info.here else f"not on this machine: {megabytes} to download, on the Inspect page"
+    place = "on this machine" if info.here else f"not on this machine; the Inspect page offers the download ({megabytes})"
     _heading(
-        f"{info.title} gets {figures.top1:.1%} of ImageNet's validation images right",
-        f"Torchvision's weights {figures.weights}, {place}. Accuracies are as torchvision published them, not measured here;"
-        " it published no training curve.",
+        f"{info.title} classifies {figures.top1:.1%} of ImageNet's validation images correctly",
+        f"Torchvision's weights {figures.weights}, {place}. The accuracies are those published by torchvision, not measured "
+        f"here. It has not published a training curve.",
     )
-    _strip({"Top 1": f"{figures.top1:.1%}", "Top 5": f"{figures.top5:.1%}"} | _sizes(info, parts))
+    _strip({"Top-1 accuracy": f"{figures.top1:.1%}", "Top-5 accuracy": f"{figures.top5:.1%}"} | _sizes(info, parts))
     st.link_button("How these weights were trained", figures.recipe, icon=":material/open_in_new:")
 
 
@@ -70,7 +73,7 @@ def _sizes(info: rv.ModelInfo, parts: Sequence[Part]) -> dict[str, str]:
 
 
 def _count(count: float) -> str:
-    """Write a large count as people say it."""
+    """Write a large count with its unit word."""
     return f"{count / 1e9:,.2f} G" if count >= 1e9 else f"{count / 1e6:,.2f} M"
 
 

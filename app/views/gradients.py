@@ -1,4 +1,4 @@
-"""Gradients: how does the gradient divide between shortcut and branch, and what reaches the first block?"""
+"""Gradients: how does the gradient divide between shortcut and branch, and how much reaches the first block?"""
 
 from typing import cast
 
@@ -20,9 +20,9 @@ FORMATS = {
     "shortcut_share": "percent",
     "residual_share": "percent",
 }
-# The measures of this page alone; the others are named as in every other table.
+# The measures that only this page has; the others have the same names as in every other table.
 COLUMNS = {
-    "angle": ("angle", "Degrees between the two parts: over 90 they work against each other.", "%.1f°"),
+    "angle": ("angle", "Angle between the two parts, in degrees. Above 90, they partly cancel.", "%.1f°"),
     "error": ("largest error", "The largest entry of |g shortcut + g F − g|.", "%.3g"),
 } | {name: (rv.MEANINGS[name].symbol, rv.MEANINGS[name].sentence, form) for name, form in FORMATS.items()}
 
@@ -48,7 +48,7 @@ def _objective(result: rv.Inspection, chosen: Selection) -> tuple[ObjectiveKind,
     kind = kind if kind in offered else OBJECTIVES[0]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.segmented_control(
-            f"The gradient of {result.target_label}'s",
+            f"Gradient of {result.target_label}'s",
             offered,
             required=True,
             **state.bound("objective", kind),
@@ -57,7 +57,7 @@ def _objective(result: rv.Inspection, chosen: Selection) -> tuple[ObjectiveKind,
             st.selectbox(
                 "against",
                 ["", *labels],
-                format_func=lambda index: labels.get(index, "the likeliest other class"),
+                format_func=lambda index: labels.get(index, "the most probable other class"),
                 width=240,
                 **state.bound("versus", versus),
             )
@@ -72,17 +72,17 @@ def _objective(result: rv.Inspection, chosen: Selection) -> tuple[ObjectiveKind,
 
 
 def _beside(chosen: Selection, target: int, kind: ObjectiveKind, versus: int | None) -> rv.Gradients | None:
-    """The gradients of the network that the chosen one is compared with, of the same class; a sentence where there is none."""
+    """The gradients of the network that the chosen one is compared with, for the same class; a sentence if there is none."""
     if chosen.beside not in ("plain", "random"):
         return None
     name = chosen.model if chosen.beside == "random" else plain_twin(chosen.model)
     info = results.models().get(name)
     if info is None or info.source == "checkpoint" or (name == chosen.model and chosen.beside == "plain"):
-        st.info("This network has no such twin here: take a residual CIFAR-10 network of the list.")
+        st.info("This network has no plain counterpart in the list. Choose a residual CIFAR-10 network.")
         return None
     trained = chosen.beside == "plain" and info.here
     if not trained:
-        st.warning(f"Compared with {info.title} with random weights, which are not trained.", icon=":material/casino:")
+        st.warning(f"Compared with {info.title} with random weights.", icon=":material/casino:")
     return _ask(
         waiting.network(name, trained=trained, field="beside", framing=chosen.framing), chosen.image, target, kind, versus
     )
@@ -103,13 +103,13 @@ def _flow(found: rv.Gradients, beside: rv.Gradients | None, chosen: Selection) -
 def _table(found: rv.Gradients) -> None:
     worst = max(block.error for block in found.blocks)
     st.markdown("#### The two parts at every block")
-    st.caption(f"They add up to the whole gradient: the largest error over all entries of all blocks is {worst:g}.")
+    st.caption(f"They add up to the total gradient; the largest error over all entries of all blocks is {worst:g}.")
     columns = {
         name: st.column_config.NumberColumn(title, help=text, format=form) for name, (title, text, form) in COLUMNS.items()
     }
     table = found.table()
     st.dataframe(short_names(table.drop(columns="stage")), column_config=columns)
-    st.download_button("Download as CSV", table.to_csv(), f"{found.model}-gradients.csv", "text/csv")
+    st.download_button("Download CSV", table.to_csv(), f"{found.model}-gradients.csv", "text/csv")
 
 
 def _parameters(found: rv.Gradients) -> None:

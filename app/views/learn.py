@@ -1,31 +1,36 @@
-"""Learn: the track of lessons, from the problem to training deep networks; one page each."""
+"""Learn: the sequence of lessons, from the problem to training deep networks; one page each."""
 
 import streamlit as st
 
 from app import query, results, show
-from app.views.lessons import layout
+from app.views.lessons import layout, route
 from app.views.lessons.lesson import LESSON, Lesson, done
 from app.views.lessons.track import TRACK
 
 
 def page() -> None:
-    """The lesson that the URL names, or all of them."""
+    """The lesson in the URL, or the list of all lessons."""
     results.prepare_lessons()
     slug = st.query_params.get(LESSON, "")
     lesson = next((each for each in TRACK if each.slug == slug), None)
     if lesson is not None:
-        layout.show_lesson(lesson, TRACK)
+        classroom = route.is_on() and lesson in route.lessons()
+        layout.show_lesson(lesson, route.lessons() if classroom else TRACK)
+        if classroom:
+            route.notes(lesson)
         return
     if slug:
-        st.error(f"There is no lesson called {show.escape(query.shortened(slug))}: pick one below.", icon=":material/error:")
+        st.error(f"There is no lesson called {show.escape(query.shortened(slug))}. Choose one below.", icon=":material/error:")
     _overview()
 
 
 def _overview() -> None:
     st.html(layout.CSS)
-    st.markdown("## Learn what a residual block does, by doing")
+    st.markdown("## Learn what a residual block does by trying it out")
     finished = sum(lesson.slug in done() for lesson in TRACK)
-    st.progress(finished / len(TRACK), f"{finished} of {len(TRACK)} lessons done in this session")
+    st.progress(finished / len(TRACK), f"{finished} of {len(TRACK)} lessons done")
+    st.caption("A lesson is done when you have changed one of its controls. This browser remembers it for a year.")
+    route.overview()
     with st.container(key="lesson-list"):
         for number, lesson in enumerate(TRACK, 1):
             _row(number, lesson)

@@ -1,4 +1,4 @@
-"""Tables of measures: every column under the measure's one name with its meaning, whole numbers exact, blocks as in figures."""
+"""Tables of measures: each column has the measure's one name and meaning, integers are exact, blocks as in figures."""
 
 import pandas as pd
 import streamlit as st
@@ -9,13 +9,13 @@ from resnet_viz.figures.theme import short
 
 
 def measure_table(table: pd.DataFrame, others: dict[str, ColumnConfig] | None = None) -> None:
-    """Show a table whose index holds blocks; a column's name may have a part after the measure's ("ratio_left")."""
+    """Show a table with blocks as its index; a column's name may have a part after the measure's name ("ratio_left")."""
     columns = {name: column for name in table.columns if (column := _column(str(name))) is not None}
     st.dataframe(short_names(table), column_config=columns | (others or {}))
 
 
 def short_names(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table with blocks named as in the figures, "2.0" for layer2.0: in the index and in columns of blocks."""
+    """Return the table with blocks named as in the figures, "2.0" for layer2.0, in the index and in columns of blocks."""
     named = table.rename(index=lambda name: short(str(name)))
     for column in ("left_block", "right_block"):
         if column in named:

@@ -1,4 +1,4 @@
-"""The method of an attribution and its options, bound to the URL; where a link names no option, the usual one is taken."""
+"""The method of an attribution and its options, bound to the URL; an option that a link does not name has its default."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -19,7 +19,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class Choice(Generic[Value]):
-    """What an option can be: the values by the text that stands for each in the URL, and the text of the usual one."""
+    """The values of an option by their text in the URL, and the text of the default."""
 
     label: str
     values: Mapping[str, Value]
@@ -28,7 +28,7 @@ class Choice(Generic[Value]):
     explanation: str | None = None
 
     def text(self, wanted: str) -> str:
-        """The text wanted if it stands for a value, else the usual one."""
+        """The wanted text if it is one of the values, else the default."""
         return wanted if wanted in self.values else self.usual
 
 
@@ -40,28 +40,28 @@ BASELINE: Choice[Baseline] = Choice("Baseline", {baseline: baseline for baseline
 STEPS = Choice("Steps", {str(steps): steps for steps in (16, 32, 64, 128, 256, 512)}, "32")
 SAMPLES = Choice("Samples", {str(samples): samples for samples in (8, 16, 24, 48, 96)}, "24")
 NOISES = {str(noise): noise for noise in (0.02, 0.05, 0.09, 0.15, 0.25, 0.4)}
-NOISE_HELP = "The noise's standard deviation, as a share of how far apart the picture's lowest and highest values are."
+NOISE_HELP = "Standard deviation of the noise, as a share of the range of the image's values."
 WINDOW = Choice(
     "Window",
     {f"1/{part}": 1 / part for part in (16, 12, 8, 6, 4, 3)},
     "1/6",
     _side,
-    "What is covered at a time, as a share of the picture's side: a smaller window finds smaller things.",
+    "Side of the covered window, as a share of the image's side. A smaller window finds smaller objects.",
 )
-# Half of each window and more; of a longer stride than the window pixels would never be covered.
+# Half of each window and more; with a longer stride than the window, some pixels would never be covered.
 STRIDES = {f"1/{part}": 1 / part for part in (32, 24, 16, 12, 8, 6, 4, 3)}
-STRIDE_HELP = "How far the window moves each time, at most as far as it is wide; half as far takes four times as long."
+STRIDE_HELP = "Distance that the window moves each time, at most its own side. Half the distance takes four times as long."
 
 
 def chosen_method(result: rv.Inspection, chosen: Selection) -> tuple[str, dict[str, Any]]:
-    """The method that is chosen, and its options as `rv.attribute` takes them; draws nothing."""
+    """The chosen method, and its options as `rv.attribute` takes them; draws nothing."""
     name = chosen.method if chosen.method in rv.METHODS else "integrated_gradients"
     choices = _choices(name, result, chosen)
     return name, {field: choice.values[choice.text(getattr(chosen, field))] for field, choice in choices.items()}
 
 
 def pick(result: rv.Inspection, chosen: Selection) -> None:
-    """The picker of the method and of its options."""
+    """The picker of the method and its options."""
     name, _ = chosen_method(result, chosen)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.selectbox(
@@ -77,7 +77,7 @@ def pick(result: rv.Inspection, chosen: Selection) -> None:
 
 
 def ask(field: str, choice: Choice[Value], chosen: Selection) -> Value:
-    """Show a choice and return what is chosen."""
+    """Draw an option's picker and return the choice."""
     text = choice.text(getattr(chosen, field))
     st.selectbox(
         choice.label,
@@ -91,12 +91,12 @@ def ask(field: str, choice: Choice[Value], chosen: Selection) -> Value:
 
 
 def places(block: rv.BlockInspection) -> tuple[str, ...]:
-    """The places of a block at which Grad-CAM can look, in the order of the forward pass."""
+    """The places of a block for Grad-CAM, in the order of the forward pass."""
     return tuple(place for place in PLACES if place != "shortcut" or block.shortcut != "none")
 
 
 def _choices(name: str, result: rv.Inspection, chosen: Selection) -> dict[str, Choice[Any]]:
-    """The choices that a method has, in the order on screen."""
+    """The options of a method, in the order on screen."""
     usual = rv.METHODS[name].options()
     every: dict[str, Choice[Any]] = {
         "baseline": BASELINE,
@@ -113,6 +113,6 @@ def _choices(name: str, result: rv.Inspection, chosen: Selection) -> dict[str, C
 
 
 def _stride(window: str) -> Choice[float]:
-    """Strides up to the window; the usual one is half of it."""
+    """Strides up to the window; the default is half of it."""
     fitting = {text: stride for text, stride in STRIDES.items() if Fraction(text) <= Fraction(window)}
     return Choice("Stride", fitting, str(Fraction(window) / 2), _side, STRIDE_HELP)

@@ -1,4 +1,4 @@
-"""Model: what is this network, how was it trained, and how well does it do?"""
+"""Model: what is this network, how was it trained, and how accurate is it?"""
 
 from dataclasses import replace
 
@@ -18,11 +18,11 @@ from app.views.network_picker import network_picker
 
 
 def page() -> None:
-    """The whole page, top to bottom; what a network does not have, a card or a curve, is left out and said."""
+    """The whole page, top to bottom; if a network has no card or no curve, the page says so."""
     chosen = _chosen()
     info, parts = results.models()[chosen.model], results.parts(chosen.model)
     with st.container(horizontal=True, vertical_alignment="bottom", key="header"):
-        show.product(f"{info.title} · {info.task} · what it is, how it was trained, how well it does")
+        show.product(f"{info.title} · {info.task} · architecture, training, accuracy")
         network_picker(chosen)
     picture_section.notice()
     checkpoint_section.section(chosen)
@@ -39,7 +39,7 @@ def page() -> None:
 
 
 def _chosen() -> Selection:
-    """What the URL asks for; a network that is not in the catalogue is complained about, and the default shown."""
+    """The network in the URL; for one that is not in the catalogue, an error and the default are shown."""
     chosen = state.selection()
     if chosen.model not in results.models():
         state.complain(waiting.unknown(chosen.model))

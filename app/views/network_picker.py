@@ -1,4 +1,4 @@
-"""The picker of the network, the same on every page that is about one."""
+"""The picker of the network, the same on every page about one network."""
 
 import streamlit as st
 
@@ -10,19 +10,19 @@ STATES = {"official": "download, {:,.0f} MB", "untrained": "no trained weights"}
 
 
 def network_picker(chosen: Selection) -> None:
-    """Every network of the catalogue, and whether its weights are here."""
+    """Every network of the catalogue, and whether its weights are available."""
     models = results.models()
     st.selectbox(
         "Network",
         list(models),
         format_func=lambda name: described(models[name]),
         width=400,
-        help="A checkpoint of your own? Bring it on the Model page.",
+        help="To use your own checkpoint, open it on the Model page.",
         **state.bound("model", chosen.model),
     )
 
 
 def described(info: rv.ModelInfo) -> str:
-    """A network's row in a list of networks."""
+    """A network's entry in a list of networks."""
     availability = "ready" if info.here else STATES[info.source].format(info.size / 1e6)
-    return f"{info.title} · {info.task} · {info.blocks} blocks · {info.params / 1e6:.2f} M · {availability}"
+    return f"{info.title} · {info.task} · {info.blocks} blocks · {info.params / 1e6:.2f} M parameters · {availability}"

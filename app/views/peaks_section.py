@@ -10,7 +10,7 @@ from app import results, show, waiting
 from app.state import Selection
 from app.surveys import HeldSurvey, MissingSurveyError
 from app.views import survey_making
-from resnet_viz.analyses.receptive_field import ReceptiveField
+from resnet_viz.analyses.place_fields import PlaceFields
 from resnet_viz.figures.block.channel_mosaic import strongest_channel
 from resnet_viz.figures.theme import short
 
@@ -57,7 +57,7 @@ def _photos(held: HeldSurvey, chosen: Selection, block: str, rows: Sequence[Any]
     # What the network saw when the survey was made.
     framing = held.survey.manifest.preprocessing.get("framing", "")
     subject = waiting.network(chosen.model, trained=chosen.trained, framing="fit" if framing == "fit" else "")
-    field = cast("ReceptiveField", waiting.about_network(subject, "receptive field", "receptive field", block=block))
+    field = cast("PlaceFields", waiting.about_network(subject, "place fields", "place fields", block=block))
     with st.container(horizontal=True, gap="medium", key="peaks"):
         for number, row in enumerate(rows):
             name, place = str(row.image), (int(row.row), int(row.column))

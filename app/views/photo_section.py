@@ -1,4 +1,4 @@
-"""The photo with a frame around what the network sees of it, the network's input beside it, and which part that is."""
+"""The photo with a frame around the network's crop, the network's input next to it, and the choice of the framing."""
 
 import html
 
@@ -10,14 +10,14 @@ from app import results, state
 from app.catalogue import Subject
 from app.pictures import Preview
 from app.state import Selection
-from resnet_viz.figures.pictures import data_url
+from resnet_viz.figures.data_urls import data_url
 
 FRAMINGS = {"crop": "Centre crop", "fit": "Whole photo"}
 FRAMING_HELP = (
-    "The network's input is square. A centre crop, as used in evaluation, leaves out what is outside the frame. The whole photo"
-    " fits with a margin in the mean colour, and everything in it gets smaller."
+    "The network's input is square. A centre crop, as used in evaluation, leaves out everything outside the frame. The whole "
+    "photo is fitted with a margin in the mean colour, which makes everything in it smaller."
 )
-# The longer side may be so many times the shorter one before the choice is offered.
+# The longer side may be this many times the shorter one before the choice is offered.
 SQUARE = 1.02
 HEIGHT, WIDEST = 140, 300
 
@@ -32,7 +32,7 @@ def photo(result: rv.Inspection, subject: Subject, image: str) -> None:
 
 
 def framing(image: str, chosen: Selection) -> None:
-    """The choice between the centre and the whole photo, where they differ."""
+    """The choice between the centre crop and the whole photo, if they differ."""
     size = results.preview(image).size
     shown = "fit" if chosen.framing == "fit" else "crop"
     if max(size) <= SQUARE * min(size) and shown == "crop":
@@ -70,7 +70,7 @@ def _original(preview: Preview, subject: Subject) -> str:
     colour = f"rgb{subject.preprocessing.mean_colour}"
     shown = min(WIDEST, HEIGHT * across / down)
     seen = "the whole photo" if subject.preprocessing.framing == "fit" else "the centre square in the frame"
-    caption = f"Photo, {width:,}×{height:,} pixels. The network sees {seen}."
+    caption = f"Photo, {width:,}×{height:,} pixels. The network receives {seen}."
     return (
         f"<figure style='width:{shown:.0f}px'>"
         f"<div class='canvas' style='aspect-ratio:{across / down:.4f};background:{colour}'>"
@@ -83,7 +83,7 @@ def _original(preview: Preview, subject: Subject) -> str:
 def _input(result: rv.Inspection) -> str:
     side = result.seen.shape[0]
     seen = Image.fromarray(result.seen)
-    # So few pixels are shown as squares, without loss.
+    # At this low resolution, pixels are shown as squares, without loss.
     url = data_url(seen, "PNG" if side < HEIGHT else "JPEG")
     style = "image-rendering:pixelated" if side < HEIGHT else ""
     return (

@@ -1,4 +1,4 @@
-"""The top of the page: which network, which class, which picture, and what the network says about it."""
+"""The top of the page: the network, the class, the image, and the network's predictions."""
 
 import streamlit as st
 from streamlit.elements.widgets.chat import ChatInputValue
@@ -6,12 +6,14 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 import resnet_viz as rv
 from app import embedded, middleware, results, show, state, waiting
+from app.catalogue import Subject
 from app.state import Selection
-from app.views import away_section, classes_section, download_section, network_picker, photo_section
+from app.views import away_section, classes_section, download_section, introduction, network_picker, photo_section
 from resnet_viz.images import MAX_BYTES
 
 OPENED = ["jpg", "jpeg", "jfif", "jpe", "pjpeg", "png", "webp", "avif", "hif", "gif", "bmp", "tif", "tiff"]
 CONVERTED = ["heic", "heif"]
+SHOWN = "notice_shown"
 
 
 def header(result: rv.Inspection, chosen: Selection) -> None:
@@ -19,15 +21,20 @@ def header(result: rv.Inspection, chosen: Selection) -> None:
     info = results.models()[chosen.model]
     with st.container(horizontal=True, vertical_alignment="bottom", key="header"):
         show.product(f"{info.title} · {info.task} · {info.params / 1e6:.2f} M parameters · {result.device}")
+        introduction.introduction()
         network_picker.network_picker(chosen)
         _target_picker(result, chosen)
     if not result.weights.trained:
-        st.warning(f"{info.title} is {result.weights.note}. Nothing below was learned.", icon=":material/casino:")
+        st.warning(f"{info.title} is {result.weights.note}. Nothing below was learned from data.", icon=":material/casino:")
+        download_section.trained_instead(chosen)
+    elif result.weights.source == "checkpoint":
+        st.caption(show.escape(f"{info.title}: {result.weights.note}."))
 
 
 def notice() -> None:
-    """What went wrong last, with the way out, and the download that is waited for."""
+    """The last error, with a way out of it, and the download in progress."""
     found = state.notice()
+    st.session_state[SHOWN] = found
     if found is not None and found.away:
         away_section.wait(found)
         return
@@ -45,34 +52,40 @@ def notice() -> None:
     download_section.waiting()
 
 
+def is_up_to_date() -> bool:
+    """Whether the page says already what went wrong last: what draws itself alone cannot say it."""
+    return state.notice() == st.session_state.get(SHOWN)
+
+
 def picture(result: rv.Inspection, chosen: Selection) -> None:
-    """The photo and what the network sees of it, the most probable classes, and the ways to another picture."""
+    """The photo and the network's crop of it, the most probable classes, and the controls for another image."""
     subject = waiting.network(chosen.model, trained=chosen.trained, framing=chosen.framing)
-    seen, says, other = st.columns([9, 7, 14], gap="medium")
+    seen, says, other = st.columns([8, 6, 16], gap="medium")
     with seen:
         photo_section.photo(result, subject, chosen.image)
         photo_section.framing(chosen.image, chosen)
     with says:
-        answer(result, "predictions")
+        answer(result, "predictions", subject, chosen.image)
     with other:
         upload("image")
         gallery("image", chosen.image, "gallery")
 
 
-def answer(result: rv.Inspection, key: str) -> None:
-    """The most probable classes, all that there are, and a hint where perhaps none fits."""
-    figure = rv.figures.predictions(result, 4, show.theme())
-    st.markdown(f"##### {show.escape(figure.layout.meta['finding'])}")
+def answer(result: rv.Inspection, key: str, subject: Subject, image: str) -> None:
+    """The most probable classes, the list of all classes, and a hint if perhaps none fits."""
+    theme = show.theme()
+    figure = results.chart(subject, image, ("predictions", theme), lambda: rv.figures.predictions(result, 4, theme))
+    st.markdown(f"##### {show.escape(figure.finding)}")
     show.chart(figure, key)
     classes_section.classes(result)
     classes_section.hint(result)
 
 
 def upload(field: str) -> None:
-    """Three ways to give a picture of one's own to a field of the selection."""
+    """Three ways to provide an image for a field of the selection."""
     if not embedded.takes_uploads():
         return
-    # A fresh key after each upload empties the widget, so that the same file can be given twice.
+    # A new key after each upload empties the widget, so that the same file can be uploaded twice.
     turn = f"{field}-{st.session_state.setdefault('uploads', 0)}"
     key, pasted, shot = f"upload-{turn}", f"paste-{turn}", f"camera-{turn}"
     st.file_uploader(
@@ -95,16 +108,16 @@ def upload(field: str) -> None:
             width=230,
         )
         camera = st.toggle("Camera", key=f"use-camera-{field}")
-        st.caption("Your photo stays in this server's memory.")
+        st.caption("Your photo is kept in this server's memory only.")
     if camera:
         st.camera_input("Take a photo", key=shot, on_change=_take, args=(shot, field), label_visibility="collapsed", width=480)
 
 
 def upload_types() -> list[str]:
-    """Return the endings that a file picker accepts.
+    """Return the file extensions that a file picker accepts.
 
-    Safari converts HEIC photos to JPEG where a page does not ask for HEIC, which makes the upload work in the same way and
-    faster to decode, so a page in Safari does not ask for it.
+    Safari converts HEIC photos to JPEG if a page does not accept HEIC. The upload then works in the same way and is faster to
+    decode, so a page in Safari does not accept it.
     """
     agent = st.context.headers.get("User-Agent", "")
     converts = "Safari/" in agent and "Chrome/" not in agent  # every browser on a phone of Apple's is Safari inside
@@ -112,12 +125,12 @@ def upload_types() -> list[str]:
 
 
 def gallery(field: str, shown: str, key: str) -> None:
-    """The person's own pictures and the samples, for a field of the selection that shows one of them."""
+    """The person's own images and the samples, for a field of the selection that shows one of them."""
     own = results.own_pictures(shown)
     titles = {name: f"Your photo {len(own) - number}" for number, name in enumerate(own)}
     titles |= {sample.id: sample.title for sample in results.samples().values()}
     hints = {sample.id: f"{sample.title} · {sample.description}" for sample in results.samples().values()}
-    with st.container(horizontal=True, key=key, gap="xsmall"):
+    with st.container(horizontal=True, key=key, gap="xxsmall"):
         for name, title in titles.items():
             st.button(
                 title,
@@ -146,7 +159,7 @@ def _target_picker(result: rv.Inspection, chosen: Selection) -> None:
 
 
 def _take(key: str, field: str) -> None:
-    """Take a picture from any of the three ways; what is no picture gets a sentence and changes nothing."""
+    """Accept an image from any of the three ways; an invalid one gets a sentence and changes nothing."""
     given = st.session_state[key]
     if given is None:
         return
@@ -168,5 +181,5 @@ def _file(given: UploadedFile | ChatInputValue) -> UploadedFile:
     if isinstance(given, UploadedFile):
         return given
     if not given.files:
-        raise rv.ImageError("That was text: paste a picture, or drop a file above.")
+        raise rv.ImageError("The clipboard contained text, not an image. Paste an image, or drop a file above.")
     return given.files[0]

@@ -1,4 +1,4 @@
-"""What a class loses without each block: asked for where it is shown, because it takes passes of its own."""
+"""The decrease of a class without each block, requested only where it is shown, because it takes separate passes."""
 
 from functools import partial
 
@@ -9,7 +9,7 @@ from resnet_viz.analyses.ablation import AblationSweep
 
 
 def removals(subject: Subject, image: str, result: rv.Inspection) -> AblationSweep | None:
-    """Each block's branch removed in turn, for the class of an inspection; None where that was stopped."""
+    """Each block's branch removed in turn, for the class of an inspection; None if that was stopped."""
     view = f"ablation sweep {subject.field}"
     ask = partial(results.submit, subject, "ablation sweep", image, result.target, view)
     asked = (view, subject.model, subject.trained, subject.preprocessing.framing, image, result.target)
@@ -18,6 +18,6 @@ def removals(subject: Subject, image: str, result: rv.Inspection) -> AblationSwe
 
 
 def with_removals(subject: Subject, image: str, result: rv.Inspection) -> rv.Inspection:
-    """Return the inspection with what the class loses without each block; without it where that was stopped."""
+    """Return the inspection with the decrease of the class without each block; unchanged if that was stopped."""
     found = removals(subject, image, result)
     return result if found is None else found.added_to(result)

@@ -1,4 +1,4 @@
-"""Signing in through Streamlit's own OIDC, where `[auth]` in secrets.toml asks for it: the door, and the way out."""
+"""Signing in through Streamlit's own OIDC, if `[auth]` in secrets.toml configures it: signing in and signing out."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ APP = Path(__file__).parents[1]
 
 
 def is_closed() -> bool:
-    """Whether this person has to sign in first; never where nobody set up sign-in."""
+    """Whether this person has to sign in first; never if sign-in is not configured."""
     return is_set_up() and not (st.user.is_logged_in and is_invited(_email(), settings().sign_in_emails))
 
 
@@ -21,13 +21,13 @@ def is_set_up() -> bool:
 
 
 def is_invited(email: str, emails: tuple[str, ...]) -> bool:
-    """Whether an address is on the list, by itself or by its domain; everybody is where there is no list."""
+    """Whether an address is on the list, by itself or by its domain; everybody is if there is no list."""
     address = email.lower()
     return not emails or any(address == entry or (entry[:1] == "@" and address.endswith(entry)) for entry in emails)
 
 
 def page() -> None:
-    """The door."""
+    """The sign-in page."""
     st.html(Path(__file__).with_suffix(".css"))
     with st.container(key=f"door-{show.theme().name}"):
         st.image(
@@ -38,24 +38,24 @@ def page() -> None:
         show.product("What does each residual block do with an image?")
         if st.user.is_logged_in:
             st.warning(
-                f"{show.escape(_email() or 'This account')} is not invited to this server. Ask whoever runs it, or sign in with"
-                " another account.",
+                f"{show.escape(_email() or 'This account')} does not have access to this server. Ask its administrator for "
+                f"access, or sign in with another account.",
                 icon=":material/lock:",
             )
             st.button("Sign out", on_click=st.logout, width="stretch")
         else:
             st.button("Sign in", type="primary", on_click=st.login, width="stretch")
-            st.caption("Whoever runs this server asks to know who uses it. After signing in you come back to this view.")
+            st.caption("This server requires you to sign in. After that, you return to this view.")
 
 
 def way_out() -> None:
-    """Who is signed in, and the button to leave."""
+    """Who is signed in, and the sign-out button."""
     with st.container(horizontal=True, vertical_alignment="center", key="way-out"):
         st.caption(f"Signed in as {show.escape(_email() or 'a guest')}")
         st.button("Sign out", on_click=st.logout, type="tertiary")
 
 
 def _email() -> str:
-    """The address that the provider vouches for; empty where it says that nobody checked it."""
+    """The verified email address; empty if the provider says that it is not verified."""
     claims = st.user.to_dict()
     return str(claims.get("email") or "") if claims.get("email_verified", True) is True else ""

@@ -1,4 +1,4 @@
-"""How training went: error by epoch beside the twins', and the gradient norm of every block in every epoch."""
+"""The training: error by epoch of this and related networks, and the gradient norm of every block in every epoch."""
 
 import streamlit as st
 
@@ -7,14 +7,14 @@ from app import results, show
 
 
 def section(info: rv.ModelInfo) -> None:
-    """Both charts; a sentence where the curve is missing."""
+    """Both charts; a sentence if the curve is missing."""
     try:
         curves = results.curves()
     except rv.WeightsError as error:
         st.error(show.escape(str(error)), icon=":material/error:")
         return
     if info.name not in curves:
-        st.caption(show.escape(f"No training curve of {info.title} is shipped with this copy."))
+        st.caption(show.escape(f"This copy does not include a training curve of {info.title}."))
         return
     errors = rv.figures.training_curves(curves, info.name, show.theme())
     show.heading(errors)

@@ -1,1 +1,1 @@
-"""Questions to a network and an image, one a file: each has a `run`-like function that returns a frozen result."""
+"""Analyses of a network and an image, one question per module; each has a function that returns a frozen result."""

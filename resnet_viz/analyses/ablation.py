@@ -1,9 +1,9 @@
-"""What does the network still know without some of its blocks? Residual branches scaled, and each removed in turn.
+"""What does the network still predict without some of its blocks? Residual branches scaled, and each one removed in turn.
 
-A block computes identity + F(x). Here it computes identity + scale F(x): at scale 0 its branch is removed and what comes in
-goes on along the shortcut (Veit et al. 2016, https://arxiv.org/abs/1605.06431, section 4.1). A plain block has no shortcut: of
-its layers and its input it computes scale F(x) + (1 - scale) x, so that at scale 0 its layers are gone. That needs an output
-of its input's shape: a plain block that changes shapes cannot be removed.
+A block computes identity + F(x). Here it computes identity + scale F(x): at scale 0 its branch is removed, and only the
+shortcut remains (Veit et al. 2016, https://arxiv.org/abs/1605.06431, section 4.1). A plain block has no shortcut, so here it
+computes scale F(x) + (1 - scale) x, and at scale 0 its layers are removed. This requires an output of the input's shape: a
+plain block that changes the shape cannot be removed.
 """
 
 import math
@@ -20,17 +20,18 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from resnet_viz.analyses.activations import Array, array
-from resnet_viz.analyses.capture import OnBlock
 from resnet_viz.analyses.inspection import Inspection, Prediction, ranked
+from resnet_viz.analyses.removals import does_not_grow, is_chain, without_branches
 from resnet_viz.nets.blocks import ResidualBlock, ShortcutKind, blocks_of
 from resnet_viz.nets.net import Head, Net, WeightsOrigin
+from resnet_viz.progress import OnProgress, ignore_progress
 
 
 @dataclass(frozen=True, eq=False)
 class Ablation:
-    """What a network says with some residual branches scaled; `scales` names those that were, in the image's order.
+    """The prediction with some residual branches scaled; `scales` names the scaled ones, in the order of the network.
 
-    `logits` are float32 (classes,); `predictions` hold every class, best first.
+    `logits` are float32 (classes,); `predictions` contain every class, most probable first.
     """
 
     model: str
@@ -48,10 +49,10 @@ class Ablation:
 
 @dataclass(frozen=True)
 class BlockRemoval:
-    """What a network says without one block's residual branch; NaN and "" for a block that cannot be removed.
+    """The prediction without one block's residual branch; NaN and "" for a block that cannot be removed.
 
-    `logit` and `probability` are the target's, `logit_drop` and `probability_drop` what they lost, negative where they rose;
-    `prediction` is the likeliest class now.
+    `logit` and `probability` are those of the target, `logit_drop` and `probability_drop` their decrease, negative where they
+    rise; `prediction` is the most probable class without the block.
     """
 
     name: str
@@ -65,7 +66,7 @@ class BlockRemoval:
 
     @property
     def removable(self) -> bool:
-        """Whether the network still runs without it."""
+        """Whether the network can run without it."""
         return not math.isnan(self.logit)
 
 
@@ -73,8 +74,9 @@ class BlockRemoval:
 class AblationSweep:
     """Each block's residual branch removed in turn, for one class.
 
-    `prediction` is what the whole network says and `probability` the target's there; `intact` are its logits, float32
-    (classes,), and `logits` those without each block, (blocks, classes), NaN in the row of a block that cannot be removed.
+    `prediction` is the prediction of the whole network and `probability` the target's probability there. `intact` are its
+    logits, float32 (classes,), and `logits` those without each block, (blocks, classes), NaN in the row of a block that cannot
+    be removed.
     """
 
     model: str
@@ -94,7 +96,7 @@ class AblationSweep:
         return self.intact.nbytes + self.logits.nbytes
 
     def table(self) -> pd.DataFrame:
-        """Return a row a block: its shortcut, whether it can be removed, and the target's logit, probability and their loss."""
+        """Return one row per block: shortcut, whether it can be removed, and the target's logit, probability and decreases."""
         rows = [
             {
                 "block": block.name,
@@ -112,15 +114,15 @@ class AblationSweep:
         return pd.DataFrame(rows).set_index("block")
 
     def added_to(self, inspection: Inspection) -> Inspection:
-        """Return the inspection with what the target loses without each block among its measures, and so in its table.
+        """Return the inspection with the decrease of the target's logit and probability added to the measures and the table.
 
-        ValueError for the inspection of another network or of another class.
+        ValueError for an inspection of another network or another class.
         """
         names = [block.name for block in inspection.blocks]
         if names != [block.name for block in self.blocks] or inspection.target != self.target:
             raise ValueError(
                 f"blocks of {self.title} were removed for {self.target_label}, and {inspection.title} was inspected for"
-                f" {inspection.target_label}: take the same network and class"
+                f" {inspection.target_label}. Use the same network and class for both"
             )
         blocks = tuple(
             replace(
@@ -135,7 +137,7 @@ class AblationSweep:
 def ablate(net: Net, image: Image.Image, scales: Mapping[str, float]) -> Ablation:
     """Run the network with the residual branches of the named blocks scaled: {"layer1.2": 0.0} removes one, 1 changes nothing.
 
-    ValueError for a block that the network does not have, a scale outside 0..1, and a plain block that changes shapes.
+    ValueError for a block that the network does not have, a scale outside 0..1, or a plain block that changes the shape.
     """
     chosen = checked(net, scales)
     twin = net.twin()
@@ -145,27 +147,25 @@ def ablate(net: Net, image: Image.Image, scales: Mapping[str, float]) -> Ablatio
 
 
 def ablation_sweep(net: Net, image: Image.Image, target: int | str | None = None) -> pd.DataFrame:
-    """Remove each block's residual branch in turn: a row a block, and what it costs the target, by default the predicted class.
+    """Remove each block's residual branch in turn: one row per block, with the effect on the target (default: predicted class).
 
     `AblationSweep.table` names the columns. ValueError for a class that the network does not have.
     """
     return sweep(net, image, target).table()
 
 
-def sweep(net: Net, image: Image.Image, target: int | str | None = None, *, on_block: OnBlock | None = None) -> AblationSweep:
+def sweep(
+    net: Net, image: Image.Image, target: int | str | None = None, *, on_block: OnProgress | None = None
+) -> AblationSweep:
     """Remove each block's residual branch in turn, in one pass of a growing batch.
 
-    What comes before a removed block is the same as in the whole network, so it is computed once: at each block the pictures
-    that miss an earlier block go on beside the whole network's, and one more joins them that went along the shortcut alone.
-    `on_block(done, total)` is called after each block; what it raises cancels. ValueError for a class that the network lacks.
+    The layers before a removed block compute the same as in the whole network, so they run once. At each block, one more copy
+    of the image joins the batch, the one that took the shortcut alone; the copies without an earlier block continue next to it.
+    If a connection leads past several blocks, the network runs once for each of them instead. `on_block(done, total)` is called
+    after each block; an exception that it raises cancels. ValueError for an unknown class.
     """
     chosen = None if target is None else net.class_index(target)
-    twin = net.frugal_twin()
-    with ExitStack() as hooks, torch.inference_mode():
-        for handle in _growing(twin, on_block):
-            hooks.callback(handle.remove)
-        # Convolutions of several pictures are a twentieth faster when the channels of a pixel lie together.
-        logits = array(twin(net.preprocess(image).contiguous(memory_format=torch.channels_last))[None])
+    logits = _swept(net, net.preprocess(image), on_block)
     index = int(logits[0].argmax()) if chosen is None else chosen
     rows = np.full((len(net.blocks), logits.shape[1]), np.nan, np.float32)
     rows[[is_removable(block) for block in net.blocks.values()]] = logits[1:]
@@ -188,8 +188,27 @@ def sweep(net: Net, image: Image.Image, target: int | str | None = None, *, on_b
     )
 
 
+def _swept(net: Net, x: Tensor, on_block: OnProgress | None) -> Array:
+    """Return the logits of the whole network, and those without each block that can be removed, (1 + blocks, classes)."""
+    twin = net.frugal_twin()
+    if is_chain(twin):
+        try:
+            with ExitStack() as hooks, torch.inference_mode():
+                for handle in _growing(twin, on_block):
+                    hooks.callback(handle.remove)
+                # Convolutions of several images are about 5 % faster in the channels-last memory format.
+                logits = array(twin(x.contiguous(memory_format=torch.channels_last))[None])
+            if len(logits) == 1 + sum(map(is_removable, net.blocks.values())):
+                return logits
+        except RuntimeError as error:
+            if not hasattr(twin, "residual_findings") or not does_not_grow(error):
+                raise
+    with torch.inference_mode():
+        return array(without_branches(net, x, [(), *((name,) for name in net.blocks)], on_block)[None])
+
+
 def is_removable(block: ResidualBlock) -> bool:
-    """Whether a network still runs without a block's layers: a plain block must hand on the shape that it was given."""
+    """Whether a network can run without a block's layers: a plain block must output the shape of its input."""
     if block.shortcut_kind != "none":
         return True
     layers = [layer for layer in block.modules() if isinstance(layer, nn.Conv2d)]
@@ -197,19 +216,19 @@ def is_removable(block: ResidualBlock) -> bool:
 
 
 def checked(net: Net, scales: Mapping[str, float]) -> dict[str, float]:
-    """Return the scales that are not 1, in the order of the blocks; ValueError says what cannot be meant."""
+    """Return the scales that are not 1, in the order of the blocks; ValueError explains an invalid one."""
     blocks = net.blocks
     for name, scale in scales.items():
         if name not in blocks:
             raise ValueError(f"{net.title} has no block {name!r}; it has {', '.join(blocks)}")
         if not 0 <= scale <= 1:
             raise ValueError(
-                f"scale {scale} of {name} is not between 0 and 1: take 0 to remove its branch, 1 to leave it as it is"
+                f"scale {scale} of {name} is not between 0 and 1. Use 0 to remove its branch and 1 to leave it unchanged"
             )
         if scale != 1 and not is_removable(blocks[name]):
             raise ValueError(
-                f"{name} of {net.title} cannot be scaled or removed: it has no shortcut and its output has another shape than"
-                " its input, so nothing could take its place"
+                f"{name} of {net.title} cannot be scaled or removed: it has no shortcut, and its output does not have the "
+                f"shape of its input"
             )
     return {name: float(scales[name]) for name in blocks if scales.get(name, 1) != 1}
 
@@ -222,8 +241,11 @@ def probabilities(logits: Array, head: Head) -> Array:
 
 
 @contextmanager
-def faded(twin: nn.Module, scales: Mapping[str, float]) -> Iterator[None]:
-    """Have the named blocks of a twin compute identity + scale F(x) while the context is open."""
+def faded(twin: nn.Module, scales: Mapping[str, float | Tensor]) -> Iterator[None]:
+    """Make the named blocks of a twin compute identity + scale F(x) while the context is open.
+
+    A scale is a number, or a tensor (N,) with one number for each image of the batch.
+    """
     blocks = blocks_of(twin)
     with ExitStack() as hooks:
         for name, scale in scales.items():
@@ -232,13 +254,14 @@ def faded(twin: nn.Module, scales: Mapping[str, float]) -> Iterator[None]:
         yield
 
 
-def _fade(block: ResidualBlock, scale: float) -> Iterator[RemovableHandle]:
+def _fade(block: ResidualBlock, factor: float | Tensor) -> Iterator[RemovableHandle]:
     inputs: list[Tensor] = []
 
     def fork(_: nn.Module, args: tuple[Tensor, ...]) -> None:
         inputs[:] = args
 
     def add(_: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        scale = factor.to(args[0].dtype).view(-1, *[1] * (args[0].ndim - 1)) if isinstance(factor, Tensor) else factor
         if block.shortcut_kind != "none":
             return args[0], scale * args[1]
         return (scale * args[0] + (1 - scale) * inputs.pop(),)
@@ -247,32 +270,28 @@ def _fade(block: ResidualBlock, scale: float) -> Iterator[RemovableHandle]:
     yield block.sum.register_forward_pre_hook(add)
 
 
-def _growing(twin: nn.Module, on_block: OnBlock | None) -> Iterator[RemovableHandle]:
-    """Have every removable block hand on one picture more: the first one's, as it would be without the block's branch."""
+def _growing(twin: nn.Module, on_block: OnProgress | None) -> Iterator[RemovableHandle]:
+    """Make every removable block add one more image to the batch: the first one, as it would be without the block's branch."""
     blocks = blocks_of(twin)
     for number, block in enumerate(blocks.values(), start=1):
-        yield from _branch_off(block, partial(on_block, number, len(blocks)) if on_block else _silent)
+        yield from _branch_off(block, partial(on_block, number, len(blocks)) if on_block else ignore_progress)
 
 
 def _branch_off(block: ResidualBlock, tell: Callable[[], None]) -> Iterator[RemovableHandle]:
     without: list[Tensor] = []
 
     def keep(_: nn.Module, args: tuple[Tensor, ...]) -> None:
-        without[:] = [block.activated(args[0][:1])]
+        without[:] = [block.activated(block.layout.of_image(args[0], 0))]
 
     def hand_on(_: nn.Module, __: object, output: Tensor) -> Tensor:
         tell()
-        return torch.cat([output, without.pop()]) if without else output
+        return block.layout.joined([output, without.pop()]) if without else output
 
     if is_removable(block):
-        # What the shortcut hands to the sum; in a plain block, what comes in.
+        # The shortcut's input to the sum; in a plain block, the block's input.
         place = block.fork if block.shortcut_kind == "none" else block.sum
         yield place.register_forward_pre_hook(keep)
     yield block.relu.register_forward_hook(hand_on)
-
-
-def _silent() -> None:
-    """Report to nobody."""
 
 
 def _removal(net: Net, name: str, row: Array, index: int, logit: float, probabilities: tuple[float, float]) -> BlockRemoval:

@@ -8,16 +8,17 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from resnet_viz.analyses.capture import OnBlock, Tape, capture
+from resnet_viz.analyses.capture import Tape, capture
 from resnet_viz.nets.blocks import ShortcutKind
 from resnet_viz.nets.net import Net
+from resnet_viz.progress import OnProgress
 
 Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
 class BlockActivations:
-    """One block's tensors, float32 (C, H, W): `sum` is identity + residual, `output` its ReLU.
+    """One block's tensors, float32 (C, H, W): `sum` is identity + residual, `output` what its activation makes of it.
 
     A plain block has no shortcut: `identity` is None and `sum` is the residual.
     """
@@ -39,7 +40,7 @@ class Activations:
     logits: Array
 
 
-def activations(net: Net, image: Image.Image, *, on_block: OnBlock | None = None) -> Activations:
+def activations(net: Net, image: Image.Image, *, on_block: OnProgress | None = None) -> Activations:
     """Run one forward pass and keep the four tensors of every block (He et al. 2015, equations 1 and 2)."""
     x = net.preprocess(image)
     twin = net.twin()
@@ -63,7 +64,7 @@ def at_least_float32(tensor: Tensor) -> Tensor:
 
 
 def _block(tape: Tape) -> BlockActivations:
-    identity = None if tape.identity is None else array(tape.identity)
-    return BlockActivations(
-        tape.name, tape.stage, tape.shortcut, identity, array(tape.residual), array(tape.sum), array(tape.output)
-    )
+    places = (tape.identity, tape.residual, tape.sum, tape.output)
+    identity, residual, total, output = (None if values is None else array(tape.layout.maps(values)) for values in places)
+    assert residual is not None and total is not None and output is not None  # noqa: S101, PT018 - for the type checker
+    return BlockActivations(tape.name, tape.stage, tape.shortcut, identity, residual, total, output)

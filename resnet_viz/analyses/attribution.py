@@ -1,7 +1,6 @@
-"""Which pixels raise a class's logit? Ten methods under one roof, with what each adds up to."""
+"""Which pixels raise a class's logit? Ten attribution methods with one interface, and what each map sums to."""
 
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -15,18 +14,17 @@ from resnet_viz.analyses.activations import Array, array
 from resnet_viz.analyses.context import explain
 from resnet_viz.analyses.methods import METHODS, Method
 from resnet_viz.nets.net import Net
-
-# (done, total, the map so far or None): what it raises cancels the attribution.
-OnProgress = Callable[[int, int, Array | None], None]
+from resnet_viz.progress import OnPartial
 
 
 @dataclass(frozen=True, eq=False)
 class Attribution:
-    """What each pixel does for the target's logit by one method.
+    """The attribution of each pixel to the target's logit by one method.
 
-    `attributions` float32 (3, H, W) on the pixels that the network saw, `seen` uint8 (H, W, 3). For methods that start from a
-    baseline, `difference` is logit(image) - logit(baseline) and `delta` the attributions' sum minus it; for others both are
-    None. `cells` (h, w) is the map before it was enlarged to the pixels, of a method that works on a block's maps; else None.
+    `attributions` are float32 (3, H, W) on the pixels that the network receives, `seen` is uint8 (H, W, 3). For methods with a
+    baseline, `difference` is logit(image) - logit(baseline), and `delta` is the attributions' sum minus it; for others both are
+    None. `cells` (h, w) is the map before it was enlarged to the pixels, for methods that work on a block's feature maps; else
+    None.
     """
 
     method: str
@@ -44,13 +42,13 @@ class Attribution:
 
     @property
     def map(self) -> Array:
-        """The sum over the three colours, signed, (H, W)."""
+        """The sum over the three colour channels, signed, (H, W)."""
         total: Array = self.attributions.sum(0)
         return total
 
     @property
     def relative_delta(self) -> float | None:
-        """|delta| as a share of |logit(image) - logit(baseline)|; None where the method has no baseline or nothing differs."""
+        """|delta| as a share of |logit(image) - logit(baseline)|; None if the method has no baseline or the difference is 0."""
         if self.delta is None or not self.difference:
             return None
         return abs(self.delta / self.difference)
@@ -67,17 +65,17 @@ def attribute(
     method: str = "integrated_gradients",
     target: int | str | None = None,
     *,
-    on_progress: OnProgress | None = None,
+    on_progress: OnPartial[Array] | None = None,
     **options: Any,  # noqa: ANN401 - each method's own, checked below
 ) -> Attribution:
     """Explain the logit of a class, by default the predicted one, by one of `resnet_viz.METHODS` on a twin of the network.
 
-    `options` are the fields of the method's options class, for example `steps=64, baseline="blur"` for
-    "integrated_gradients". `on_progress(done, total, map)` is called after each pass; what it raises cancels. ValueError for an
-    unknown method, option, class, block or place.
+    `options` are the fields of the method's options class, for example `steps=64, baseline="blur"` for "integrated_gradients".
+    `on_progress(done, total, map)` is called after each pass; an exception that it raises cancels. ValueError for an unknown
+    method, option, class, block or place.
     """
     if method not in METHODS:
-        raise ValueError(f"method {method!r} is unknown: take one of {', '.join(map(repr, METHODS))}")
+        raise ValueError(f"method {method!r} is unknown: choose one of {', '.join(map(repr, METHODS))}")
     chosen = _options(METHODS[method], options)
     started = time.perf_counter()
 

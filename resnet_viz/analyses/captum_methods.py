@@ -1,75 +1,100 @@
-"""Methods that Captum computes, on a twin on which they are right: every ReLU is called once and none works in place."""
+"""Methods that Captum computes, on a twin that meets its requirements: every ReLU is called once, and none works in place.
+
+What their rules do not cover in a module of your own is refused beforehand: DeepLift needs a rule for everything that is not
+linear, and Guided Backprop is defined for ReLUs.
+"""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from resnet_viz.analyses.context import Explained, Tick
-from resnet_viz.analyses.method_options import BaselineOptions, NoOptions, Place, PlaceOptions, Result, WindowOptions
+from resnet_viz.analyses.cams import cam, keeper
+from resnet_viz.analyses.context import Explained
+from resnet_viz.analyses.measures import CUTTING
+from resnet_viz.analyses.method_options import BaselineOptions, CamPlace, NoOptions, PlaceOptions, Result, WindowOptions
 from resnet_viz.nets.blocks import blocks_of
+from resnet_viz.nets.layouts import CHANNELS_FIRST, TensorLayout
+from resnet_viz.progress import OnPartial, ignore_progress
 
-# Where in a block each place is, as the block's sub-modules are named.
-PLACES: dict[Place, str] = {"residual": "residual", "shortcut": "shortcut", "output": "relu"}
-# How many windows wide those of Occlusion's first, coarse pass are: at the usual window four of them cover the picture.
+# The name of the sub-module for each place in a block.
+PLACES: dict[CamPlace, str] = {"residual": "residual", "shortcut": "shortcut", "output": "relu"}
+# The window side of Occlusion's first, coarse pass, in windows; with the default window, four of them cover the image.
 COARSE = 4
+# Activations that weigh others, which Guided Backprop passes by their own gradient.
+GATES = ("Sigmoid", "Hardsigmoid", "Tanh")
 
 
-def deep_lift(explained: Explained, options: BaselineOptions, tick: Tick) -> Result:
+def deep_lift(explained: Explained, options: BaselineOptions, tick: OnPartial[Tensor]) -> Result:
     """Shrikumar et al. 2017, the rescale rule; ValueError for a network of half precision."""
     from captum.attr import DeepLift  # noqa: PLC0415 - captum takes two seconds to import
 
     if explained.net.precision == torch.float16:
         raise ValueError(
-            "DeepLift divides by differences that half precision rounds to 0: take Integrated Gradients, or the network in"
-            " float32 (module.float())"
+            "DeepLift divides by differences that half precision rounds to 0. Use Integrated Gradients, or the network in "
+            "float32 (module.float())"
         )
+    _check_rules(explained)
     baseline = explained.baseline(options.baseline, options.seed)
     found = DeepLift(explained.twin).attribute(explained.x.clone().requires_grad_(), baseline, target=explained.target)
     tick(1, 1, None)
     return Result(found.detach(), baseline)
 
 
-def guided_backprop(explained: Explained, _: NoOptions, tick: Tick) -> Result:
-    """Springenberg et al. 2014: a gradient that drops what is negative at every ReLU."""
+def guided_backprop(explained: Explained, _: NoOptions, tick: OnPartial[Tensor]) -> Result:
+    """Springenberg et al. 2014: a gradient that sets negative values to 0 at every ReLU."""
     from captum.attr import GuidedBackprop  # noqa: PLC0415 - captum takes two seconds to import
 
+    _make_guidable(explained, "Guided Backprop")
     found = GuidedBackprop(explained.twin).attribute(explained.x.clone().requires_grad_(), target=explained.target)
     tick(1, 1, None)
     return Result(found.detach())
 
 
-def guided_grad_cam(explained: Explained, options: PlaceOptions, tick: Tick) -> Result:
+def guided_grad_cam(explained: Explained, options: PlaceOptions, tick: OnPartial[Tensor]) -> Result:
     """Selvaraju et al. 2017, section 3.2: Guided Backprop times Grad-CAM, enlarged bilinearly."""
     from captum.attr import GuidedGradCam  # noqa: PLC0415 - captum takes two seconds to import
 
-    method = GuidedGradCam(explained.twin, _place(explained, options))
+    name, place = _place(explained, options)
+    _make_guidable(explained, "Guided Grad-CAM")
+    if blocks_of(explained.twin)[name].layout != CHANNELS_FIRST:
+        evidence = grad_cam(explained, options, ignore_progress).attributions * 3
+        return Result(evidence * guided_backprop(explained, NoOptions(), tick).attributions)
+    method = GuidedGradCam(explained.twin, place)
     x = explained.x.clone().requires_grad_()
     found = method.attribute(x, target=explained.target, interpolate_mode="bilinear")
     tick(1, 1, None)
     return Result(found.detach())
 
 
-def grad_cam(explained: Explained, options: PlaceOptions, tick: Tick) -> Result:
+def grad_cam(explained: Explained, options: PlaceOptions, tick: OnPartial[Tensor]) -> Result:
     """Selvaraju et al. 2017, equations 1 and 2, enlarged bilinearly."""
     from captum.attr import LayerGradCam  # noqa: PLC0415 - captum takes two seconds to import
 
     x = explained.x.clone().requires_grad_()
-    cam = LayerGradCam(explained.twin, _place(explained, options)).attribute(x, target=explained.target, relu_attributions=True)
-    assert isinstance(cam, Tensor)  # noqa: S101 - for the type checker: one layer gives one tensor
-    large = F.interpolate(cam.detach(), explained.x.shape[2:], mode="bilinear")
+    name, place = _place(explained, options)
+    layout = blocks_of(explained.twin)[name].layout
+    if layout == CHANNELS_FIRST:
+        small = LayerGradCam(explained.twin, place).attribute(x, target=explained.target, relu_attributions=True)
+        assert isinstance(small, Tensor)  # noqa: S101 - for the type checker: one layer gives one tensor
+    else:
+        small = _cam_of(explained, place, layout, x)
+    large = F.interpolate(small.detach(), explained.x.shape[2:], mode="bilinear")
     tick(1, 1, None)
-    # A Grad-CAM has no colours: each gets a third, so that the channels' sum is the map.
-    return Result(large.expand(-1, 3, -1, -1) / 3, cells=cam.detach())
+    # A Grad-CAM has no colours: each channel gets a third, so that the channels' sum is the map.
+    return Result(large.expand(-1, 3, -1, -1) / 3, cells=small.detach())
 
 
-def occlusion(explained: Explained, options: WindowOptions, tick: Tick) -> Result:
-    """Zeiler and Fergus 2014: what a covered window costs the logit. A coarse pass first, so that there is something to see."""
+def occlusion(explained: Explained, options: WindowOptions, tick: OnPartial[Tensor]) -> Result:
+    """Zeiler and Fergus 2014: by how much a covered window lowers the logit. A coarse pass gives an early preview."""
     from captum.attr import Occlusion  # noqa: PLC0415 - captum takes two seconds to import
 
     side = explained.x.shape[-1]
     window, stride = max(1, round(options.window * side)), max(1, round(options.stride * side))
     if not 0 < options.stride <= options.window <= 1:
-        raise ValueError(f"window {options.window} and stride {options.stride}: take 0 < stride <= window <= 1")
+        raise ValueError(f"window {options.window} and stride {options.stride}: choose 0 < stride <= window <= 1")
     baseline = explained.baseline(options.baseline, options.seed)
     passes = [(COARSE * window, COARSE * window), (window, stride)]
     counts = [_windows(side, *sizes) ** 2 for sizes in passes]
@@ -99,13 +124,91 @@ def _windows(side: int, window: int, stride: int) -> int:
     return 1 + max(0, -(-(side - window) // stride))
 
 
-def _place(explained: Explained, options: PlaceOptions) -> torch.nn.Module:
+def _cam_of(explained: Explained, place: nn.Module, layout: TensorLayout, x: Tensor) -> Tensor:
+    """Compute Grad-CAM at a place whose tensors are laid out in another way, (1, 1, h, w)."""
+    kept: list[Tensor] = []
+    with ExitStack() as hooks:
+        hooks.callback(place.register_forward_hook(lambda _, __, output: kept.append(output)).remove)
+        (gradient,) = torch.autograd.grad(explained.logit(x).sum(), kept)
+    return cam(kept[0], gradient, layout)[:, None]
+
+
+def _check_rules(explained: Explained) -> None:
+    """ValueError where DeepLift has no rule for something; otherwise give Captum the rescale rule for every activation."""
+    from captum.attr._core import deep_lift as captum_rules  # noqa: PLC0415 - captum takes two seconds to import
+
+    findings = getattr(explained.twin, "residual_findings", None)
+    if findings is None:
+        return
+    if findings.other_nonlinear:
+        raise ValueError(
+            f"DeepLift has no rule for {_listed(findings.other_nonlinear[:3])}, which {explained.net.title} has, so its map"
+            " would not add up to the logit's difference: take Integrated Gradients or GradientShap, which need no rules."
+        )
+    for name in findings.activations:
+        captum_rules.SUPPORTED_NON_LINEAR.setdefault(getattr(nn, name), captum_rules.nonlinear)
+
+
+def _make_guidable(explained: Explained, title: str) -> None:
+    """ValueError where the network has other activations than ReLUs (gates may be sigmoids); ReLU6 is taken for a ReLU."""
+    findings = getattr(explained.twin, "residual_findings", None)
+    if findings is None:
+        return
+    others = [name for name in findings.activations if name not in (*CUTTING, *GATES)]
+    others += [name for name in findings.other_nonlinear if name in ("relu", "relu6", "gelu", "silu", "hardswish")]
+    if others or not set(findings.activations) & set(CUTTING):
+        what = f"has {_listed(others)}" if others else "has none"
+        raise ValueError(
+            f"{title} is defined for networks whose activations are ReLUs, and {explained.net.title} {what}: take Saliency,"
+            " Integrated Gradients or Grad-CAM, which work with every activation."
+        )
+    for path, layer in list(explained.twin.named_modules()):
+        if isinstance(layer, nn.ReLU6):
+            owner, _, name = path.rpartition(".")
+            setattr(explained.twin.get_submodule(owner), name, _CappedReLU())
+
+
+class _CappedReLU(nn.ReLU):
+    """A ReLU6 that Captum takes for a ReLU."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu6(x)
+
+
+def _listed(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _place(explained: Explained, options: PlaceOptions) -> tuple[str, nn.Module]:
     blocks = blocks_of(explained.twin)
-    name = options.block or next(reversed(blocks))
+    name = options.block or _last_block(explained)
     if name not in blocks:
         raise ValueError(f"{explained.net.title} has no block {name!r}; it has {', '.join(blocks)}")
     if options.place not in PLACES:
-        raise ValueError(f"place {options.place!r} is unknown: take 'residual', 'shortcut' or 'output'")
+        raise ValueError(f"place {options.place!r} is unknown: choose 'residual', 'shortcut' or 'output'")
     if options.place == "shortcut" and blocks[name].shortcut_kind == "none":
-        raise ValueError(f"block {name} is plain and has no shortcut: take 'residual' or 'output'")
-    return blocks[name].get_submodule(PLACES[options.place])
+        raise ValueError(f"block {name} is plain and has no shortcut: choose 'residual' or 'output'")
+    if not blocks[name].layout.spatial:
+        others = [other for other, block in blocks.items() if block.layout.spatial]
+        way_out = f"take one of {', '.join(others)}" if others else "take Integrated Gradients, which works on the pixels"
+        raise ValueError(
+            f"block {name} of {explained.net.title} has no Grad-CAM, because {blocks[name].layout.note}: {way_out}."
+        )
+    return name, blocks[name].get_submodule(PLACES[options.place])
+
+
+def _last_block(explained: Explained) -> str:
+    """Name the last block whose maps reach the logit: behind a transformer's last attention only the class token does."""
+    blocks = {name: block for name, block in blocks_of(explained.twin).items() if block.layout.spatial}
+    if not blocks:
+        return next(reversed(blocks_of(explained.twin)))
+    last = next(reversed(blocks))
+    if not blocks[last].layout.apart:
+        return last
+    kept: dict[str, Tensor] = {}
+    with ExitStack() as hooks:
+        for name, block in blocks.items():
+            hooks.callback(block.relu.register_forward_hook(keeper(name, kept)).remove)
+        gradients = torch.autograd.grad(explained.logit(explained.x.clone().requires_grad_()).sum(), list(kept.values()))
+    reached = {name: bool(blocks[name].layout.maps(gradient).any()) for name, gradient in zip(kept, gradients, strict=True)}
+    return next((name for name in reversed(reached) if reached[name]), last)

@@ -7,11 +7,11 @@
     >>> bool((first.identity + first.residual == first.sum).all())
     True
 
-The block's input is forked into two nodes of the autograd graph, one a path, so that gradients can be asked for at the
-shortcut's end and at the residual branch's end separately.
+The block's input is forked into two nodes of the autograd graph, one per path, so that the gradient through the shortcut and
+the gradient through the residual branch can be computed separately.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -19,15 +19,16 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from resnet_viz.nets.blocks import ResidualBlock, ShortcutKind, may_overwrite
-
-OnBlock = Callable[[int, int], None]
+from resnet_viz.nets.layouts import TensorLayout
+from resnet_viz.progress import OnProgress
 
 
 @dataclass
 class Tape:
-    """The tensors of one block, (1, C, H, W) each, filled while the twin runs.
+    """The tensors of one block as the network holds them, (N, C, H, W) or as `layout` says, recorded while the twin runs.
 
     `to_shortcut` and `to_branch` are the two ends of the fork. A plain block has neither `to_shortcut` nor `identity`.
+    `input_layout` is that of `input` and of the fork's ends, `layout` that of the rest.
     """
 
     name: str
@@ -46,21 +47,32 @@ class Tape:
         return self.block.stage_of(self.name)
 
     @property
+    def layout(self) -> TensorLayout:
+        """How identity, residual, sum and output are laid out."""
+        return self.block.layout
+
+    @property
+    def input_layout(self) -> TensorLayout:
+        """How the block's input and the fork's ends are laid out."""
+        return self.block.input_layout
+
+    @property
     def shortcut(self) -> ShortcutKind:
         """How x reaches the sum."""
         return self.block.shortcut_kind
 
 
 @contextmanager
-def capture(twin: nn.Module, on_block: OnBlock | None = None) -> Iterator[list[Tape]]:
-    """Record every block of `twin` while the context is open; the list fills as blocks finish.
+def capture(twin: nn.Module, on_block: OnProgress | None = None) -> Iterator[list[Tape]]:
+    """Record every block of `twin` while the context is open; the list grows as blocks finish.
 
-    `on_block(done, total)` is called after each block; what it raises stops the pass. Hooks are gone afterwards in any case.
+    `on_block(done, total)` is called after each block; an exception that it raises stops the pass. The hooks are removed in any
+    case.
     """
     blocks: dict[str, ResidualBlock] = {}
-    # One walk through the tree: a second one costs a deep network as much as all its hooks.
+    # One walk through the module tree: in a deep network, a second one takes as long as all its hooks.
     for name, layer in twin.named_modules():
-        # Nobody looks at what goes into a ReLU before the last of its block, and in place it needs no memory of its own.
+        # Nothing reads the input of a ReLU before the last one of its block, so working in place saves memory.
         if may_overwrite(layer):
             layer.inplace = True
         elif isinstance(layer, ResidualBlock):
@@ -76,13 +88,13 @@ def capture(twin: nn.Module, on_block: OnBlock | None = None) -> Iterator[list[T
 
 
 def _hook(
-    name: str, block: ResidualBlock, tapes: list[Tape], on_block: OnBlock | None, total: int
+    name: str, block: ResidualBlock, tapes: list[Tape], on_block: OnProgress | None, total: int
 ) -> Iterator[RemovableHandle]:
     plain = block.shortcut_kind == "none"
     made: dict[str, Tensor] = {}
 
     def fork(_: nn.Module, args: tuple[Tensor, ...], __: object) -> tuple[Tensor, Tensor]:
-        # Where others use the block's input too, the gradient of its own two ways is wanted.
+        # If other layers use the block's input too, only the gradient through the block's own two paths is wanted.
         x = args[0].view_as(args[0]) if block.input_used_elsewhere else args[0]
         made["input"], made["to_shortcut"], made["to_branch"] = x, x.view_as(x), x.view_as(x)
         return made["to_shortcut"], made["to_branch"]

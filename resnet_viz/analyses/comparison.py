@@ -1,6 +1,6 @@
-"""Two inspections side by side: which block answers to which, and what differs.
+"""Two inspections side by side: which blocks correspond, and what differs.
 
-Every difference is right - left: swapping the sides turns its sign, and two sides that are the same give 0.
+Every difference is right - left: swapping the sides changes its sign, and two equal sides give 0.
 """
 
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ from resnet_viz.analyses.measures import MEANINGS
 
 BEST_CLASSES, LARGEST_DIFFERENCES = 5, 3
 
-# The measures whose differences are told, and the span of their values: None where only the values themselves set one.
+# The measures whose differences are described, and the range of their values; None if only the measured values define one.
 SPANS = {"response_std": None, "ratio": None, "cosine": 2.0, "residual_share": 1.0, "cut": 1.0, "cam_mass": None}
 
 
 @dataclass(frozen=True)
 class BlockPair:
-    """A row of a comparison: one block of each side; `name`, the block of the side with more of them, tells rows apart."""
+    """A row of a comparison: one block of each side. `name`, the block of the side with more blocks, identifies the row."""
 
     name: str
     left: str
@@ -30,7 +30,7 @@ class BlockPair:
 
 @dataclass(frozen=True)
 class ClassDifference:
-    """A class that both sides know, and the probability each gives it, 0 to 1."""
+    """A class that both sides have, and its probability on each side, 0 to 1."""
 
     label: str
     index: int
@@ -60,10 +60,10 @@ class MeasureDifference:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Two inspections and what differs between them.
+    """Two inspections and the differences between them.
 
-    `classes` holds the best classes of either side, the largest difference first; it is empty where the two networks know
-    different classes. `largest` names, for the few measures that differ most, the pair of blocks where they do.
+    `classes` holds the most probable classes of either side, the largest difference first; it is empty if the two networks have
+    different classes. `largest` names the few measures that differ most, each with the pair of blocks where it does.
     """
 
     left: Inspection
@@ -74,12 +74,12 @@ class Comparison:
 
     @property
     def left_name(self) -> str:
-        """What tells the left side from the right: its network, or its picture where the networks are the same."""
+        """What distinguishes the left side: its network, or its image if the networks are the same."""
         return f"the left {self._what}" if _title(self.left) == _title(self.right) else _title(self.left)
 
     @property
     def right_name(self) -> str:
-        """What tells the right side from the left."""
+        """What distinguishes the right side."""
         return f"the right {self._what}" if _title(self.left) == _title(self.right) else _title(self.right)
 
     @property
@@ -88,14 +88,14 @@ class Comparison:
         return "name" if all(pair.left == pair.right for pair in self.pairs) else "relative depth"
 
     def pair(self, name: str) -> BlockPair:
-        """Return the row of that name; KeyError names those there are."""
+        """Return the row of that name; KeyError lists the available ones."""
         for pair in self.pairs:
             if pair.name == name:
                 return pair
         raise KeyError(f"there is no pair of blocks {name!r}; there are {', '.join(pair.name for pair in self.pairs)}")
 
     def table(self) -> pd.DataFrame:
-        """Return a row a pair: the two blocks, and of every measure that both sides have `_left`, `_right`, `_difference`.
+        """Return one row per pair: the two blocks, and for every measure that both sides have `_left`, `_right`, `_difference`.
 
         The index holds the pairs' names; `resnet_viz.MEANINGS` documents the measures and their units.
         """
@@ -108,20 +108,20 @@ class Comparison:
 
     @property
     def _what(self) -> str:
-        return "side" if np.array_equal(self.left.seen, self.right.seen) else "picture"
+        return "side" if np.array_equal(self.left.seen, self.right.seen) else "image"
 
 
 def compare(left: Inspection, right: Inspection) -> Comparison:
-    """Set two inspections side by side: two networks on one picture, one network on two pictures, or both."""
+    """Compare two inspections: two networks on one image, one network on two images, or both."""
     pairs = pair_blocks([block.name for block in left.blocks], [block.name for block in right.blocks])
     return Comparison(left, right, pairs, _class_differences(left, right), _largest(left, right, pairs))
 
 
 def pair_blocks(left: Sequence[str], right: Sequence[str]) -> tuple[BlockPair, ...]:
-    """Pair the blocks of two networks by name where both have the same names, otherwise by relative depth.
+    """Pair the blocks of two networks by name if both have the same names, otherwise by relative depth.
 
-    Block i of n stands at the relative depth (i + 0.5) / n. Each block of the deeper side is a row of its own, beside the
-    block of the other side in whose stretch of depth it stands.
+    Block i of n is at the relative depth (i + 0.5) / n. Each block of the deeper side has a row of its own, next to the block
+    of the other side that covers its depth.
     """
     deeper, other = sorted((tuple(left), tuple(right)), key=lambda names: (len(names), names), reverse=True)
     if deeper == other:
@@ -151,10 +151,10 @@ def _common(left: Inspection, right: Inspection, pairs: tuple[BlockPair, ...]) -
 
 
 def _largest(left: Inspection, right: Inspection, pairs: tuple[BlockPair, ...]) -> tuple[MeasureDifference, ...]:
-    """Of each measure the pair that differs most; those that differ most beside the span of their values come first."""
+    """For each measure, the pair that differs most; sorted by the difference relative to the range of the measure."""
     common = _common(left, right, pairs)
     if left.target_label != right.target_label:
-        # The evidence for one class says nothing about the evidence for another.
+        # The evidence for one class cannot be compared with the evidence for another.
         del common["cam_mass"]
     found = []
     for measure in SPANS.keys() & common.keys():

@@ -1,4 +1,4 @@
-"""What differs between two inspections, in plain words with numbers."""
+"""The differences between two inspections, in sentences with numbers."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from resnet_viz.analyses.comparison import Comparison, MeasureDifference
 
 @dataclass(frozen=True)
 class Wording:
-    """A measure of one block in full, and its value in short beside another one."""
+    """A measure of one block in full, and the short form of the value that it is compared with."""
 
     full: str
     brief: str
@@ -19,15 +19,15 @@ WORDINGS = {
     "ratio": Wording("F is {:.2f} times as large as x", "{:.2f} times"),
     "cosine": Wording("cos(x, F) is {:+.2f}", "{:+.2f}"),
     "residual_share": Wording("the gradient through F is {:.0%}", "{:.0%}"),
-    "cut": Wording("the ReLU cuts {:.0%} of the entries", "{:.0%}"),
+    "cut": Wording("the ReLU zeroes {:.0%} of the entries", "{:.0%}"),
     "cam_mass": Wording("the Grad-CAM mass is {:.3g} logits", "{:.3g}"),
 }
 
 
 def sentences(comparison: Comparison, truth: str | None = None) -> tuple[str, ...]:
-    """Say what differs, the predictions first, without full stops.
+    """Describe what differs, the predictions first, without full stops.
 
-    `truth` is the class of the picture that both sides saw, left out where they do not both know it.
+    `truth` is the class of the image that both sides received; it is ignored unless both networks have that class.
     """
     known = all(truth in {p.label for p in side.predictions} for side in (comparison.left, comparison.right))
     verdicts = [_verdict(comparison, truth)] if truth is not None and known else []
@@ -51,15 +51,15 @@ def _predictions(comparison: Comparison) -> Iterator[str]:
         values = f"{most.left:.1%} for {comparison.left_name}, {most.right:.1%} for {comparison.right_name}"
         yield f"The probability of {most.label} differs most: {values}"
     else:
-        yield "The two networks know different classes, so that probabilities are not compared"
+        yield "The two networks have different classes, so their probabilities are not compared"
 
 
 def _verdict(comparison: Comparison, truth: str) -> str:
     names = (comparison.left_name, comparison.right_name)
     right = [side.predictions[0].label == truth for side in (comparison.left, comparison.right)]
     if right[0] == right[1]:
-        return f"The picture is of the class {truth}: {'both are' if right[0] else 'neither is'} right"
-    return f"The picture is of the class {truth}: {names[right.index(True)]} is right, {names[right.index(False)]} is not"
+        return f"The class of the image is {truth}: {'both predictions are' if right[0] else 'neither prediction is'} correct"
+    return f"The class of the image is {truth}: {names[right.index(True)]} is correct, {names[right.index(False)]} is not"
 
 
 def _difference(comparison: Comparison, found: MeasureDifference) -> str:
@@ -67,6 +67,6 @@ def _difference(comparison: Comparison, found: MeasureDifference) -> str:
     values = words.full.format(found.left), words.brief.format(found.right)
     left, right = found.pair.left.removeprefix("layer"), found.pair.right.removeprefix("layer")
     if comparison.aligned_by == "name":
-        return f"At block {left} {values[0]} for {comparison.left_name}, {values[1]} for {comparison.right_name}"
+        return f"At block {left}, {values[0]} for {comparison.left_name}, {values[1]} for {comparison.right_name}"
     there = f"{values[1]} in block {right} of {comparison.right_name}"
-    return f"At equal depth {values[0]} in block {left} of {comparison.left_name}, {there}"
+    return f"At equal depth, {values[0]} in block {left} of {comparison.left_name}, {there}"

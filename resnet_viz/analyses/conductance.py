@@ -1,12 +1,11 @@
-"""What does each block carry of the logit? Conductance of all blocks from one sweep, divided between shortcut and branch.
+"""How much of the logit does each block carry? Conductance of all blocks from one sweep, divided into shortcut and branch.
 
-Dhamdhere et al. 2018 (https://arxiv.org/abs/1805.12233, equation 2): along the straight line from a baseline to the picture,
-the gradient of the logit at a layer times the layer's own change, added up. Taken at the whole of a block's output it adds up
-to the logit's difference. At the sum, identity + residual, the change divides into that of the identity and that of the
-residual, exactly.
+Dhamdhere et al. 2018 (https://arxiv.org/abs/1805.12233, equation 2): along the straight line from a baseline to the image, the
+gradient of the logit at a layer is multiplied by the layer's own change, and summed. Over all of a block's output this adds up
+to the difference of the logit. At the sum, identity + residual, the change divides exactly into that of the identity and that
+of the residual.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,18 +18,19 @@ from resnet_viz.analyses.baselines import Baseline
 from resnet_viz.analyses.capture import Tape, capture
 from resnet_viz.analyses.context import Explained, explain
 from resnet_viz.analyses.methods import gauss_legendre
+from resnet_viz.analyses.removals import is_chain
+from resnet_viz.nets.layouts import TensorLayout
 from resnet_viz.nets.net import Net
-
-# (points done, points in all): what it raises cancels the sweep.
-OnPoint = Callable[[int, int], None]
+from resnet_viz.progress import OnProgress
 
 
 @dataclass(frozen=True, eq=False)
 class BlockConductance:
     """One block's conductance, float32 (C, H, W), in logits.
 
-    `total` is at the output. `identity` and `residual` are the two shares at the sum; a plain block has no identity. `delta` is
-    the total's sum minus the logit's difference.
+    `total` is measured at the output; `identity` and `residual` are the two parts at the sum. A plain block has no identity.
+    `delta` is the total's sum minus the logit's difference. Tokens that are no patch of the image, such as a class token, are
+    not in the maps: `total_apart`, `identity_apart` and `residual_apart` are their sums.
     """
 
     name: str
@@ -38,22 +38,41 @@ class BlockConductance:
     identity: Array | None
     residual: Array
     delta: float
+    total_apart: float = 0.0
+    identity_apart: float = 0.0
+    residual_apart: float = 0.0
+
+    @property
+    def total_sum(self) -> float:
+        """The sum of the total over the maps and the tokens apart."""
+        return _sum(self.total) + self.total_apart
+
+    @property
+    def identity_sum(self) -> float:
+        """The sum of the identity's share over the maps and the tokens apart; 0 in a plain block."""
+        return self.identity_apart + (0.0 if self.identity is None else _sum(self.identity))
+
+    @property
+    def residual_sum(self) -> float:
+        """The sum of the residual's share over the maps and the tokens apart."""
+        return _sum(self.residual) + self.residual_apart
 
     @property
     def kink(self) -> float:
-        """What the last ReLU's kink makes of the difference: the total's sum minus that of the shares.
+        """The part of the difference due to the last activation: the total's sum minus that of the two parts.
 
-        Between two points of the line a sum may change its sign, where the output's change is not the gradient's.
+        Between two points of the line a sum may change its sign, and there the output's change does not follow the gradient.
         """
-        shares = _sum(self.residual) + (0.0 if self.identity is None else _sum(self.identity))
-        return _sum(self.total) - shares
+        return self.total_sum - (self.residual_sum + self.identity_sum)
 
 
 @dataclass(frozen=True, eq=False)
 class Conductance:
     """Every block's conductance, first to last, for one class and one baseline.
 
-    `difference` is logit(image) - logit(baseline); `delta` that of the block that misses it by most.
+    `difference` is logit(image) - logit(baseline); `delta` is that of the block with the largest error. `whole` says whether
+    all of the network goes through every block: where a connection leads past blocks, each carries a part of the difference,
+    and its delta is not an error.
     """
 
     model: str
@@ -63,10 +82,11 @@ class Conductance:
     steps: int
     difference: float
     blocks: tuple[BlockConductance, ...]
+    whole: bool = True
 
     @property
     def delta(self) -> float:
-        """The largest miss of a block's total, with its sign."""
+        """The largest error of a block's total, with its sign."""
         return max((block.delta for block in self.blocks), key=abs)
 
     @property
@@ -84,15 +104,15 @@ def conductance(
     *,
     baseline: Baseline = "black",
     seed: int = 0,
-    on_point: OnPoint | None = None,
+    on_point: OnProgress | None = None,
 ) -> Conductance:
-    """Sweep the line from a baseline to the picture once and return every block's conductance for a class.
+    """Sweep the line from a baseline to the image once and return every block's conductance for a class (default: predicted).
 
-    The points are those of captum's LayerConductance, whose result at a block's output this equals. By default the predicted
-    class. ValueError for a class that the network does not have, fewer than one step, or an unknown baseline.
+    The points are those of captum's LayerConductance, and the result at a block's output equals its result. ValueError for a
+    class that the network does not have, fewer than one step, or an unknown baseline.
     """
     if steps < 1:
-        raise ValueError(f"steps={steps} is too few: take 1 or more")
+        raise ValueError(f"steps={steps} is too few: choose 1 or more")
     with torch.inference_mode(mode=False), torch.enable_grad():
         explained = explain(net, image, target)
         start = explained.baseline(baseline, seed)
@@ -104,31 +124,32 @@ def conductance(
             if on_point is not None:
                 on_point(chunk.stop, steps + 1)
         difference = explained.difference(start)
-    blocks = tuple(_block(name, totals, difference) for name, totals in sweep.totals.items())
+    layouts = {name: block.layout for name, block in net.blocks.items()}
+    blocks = tuple(_block(name, layouts[name], totals, difference) for name, totals in sweep.totals.items())
     label = net.labels[explained.target]
-    return Conductance(net.name, explained.target, label, baseline, steps, difference, blocks)
+    return Conductance(net.name, explained.target, label, baseline, steps, difference, blocks, whole=is_chain(net.module))
 
 
 @dataclass(frozen=True)
 class _Place:
-    """A place's tensors at some points of the line and the gradients there, (N, C, H, W) both."""
+    """The tensors of a place at some points of the line, and the gradients there; the first axis has one entry per point."""
 
     values: Tensor
     gradients: Tensor
 
     def steps(self, before: "_Place | None") -> Tensor:
-        """Gradient at a point times the change to the next, added up from the point before these, (1, C, H, W)."""
+        """Sum of gradient at a point times change to the next, continuing from the point before these, (1, ...)."""
         change = self.values[1:] - self.values[:-1]
         found = torch.einsum("n...,n...->...", self.gradients[:-1], change)[None]
         return found if before is None else found + before.gradients * (self.values[:1] - before.values)
 
     def last(self) -> "_Place":
-        """Return the last point alone, as a copy: a view would keep all of them alive."""
+        """Return the last point alone, as a copy; a view would keep all of them in memory."""
         return _Place(self.values[-1:].clone(), self.gradients[-1:].clone())
 
 
 class _Sweep:
-    """Adds up every place's steps, across the edges of passes too; `totals` by block and place."""
+    """Sums up the steps of every place, also across the boundary between two passes; `totals` by block and place."""
 
     def __init__(self) -> None:
         self.totals: dict[str, dict[str, Tensor]] = {}
@@ -154,20 +175,31 @@ def _sweep_points(explained: Explained, x: Tensor, sweep: _Sweep) -> None:
 
 def _places(tape: Tape, at_output: Tensor, at_sum: Tensor) -> dict[str, _Place]:
     at_output, at_sum = at_least_float32(at_output), at_least_float32(at_sum)
-    places = {"output": _place(tape.output, at_output), "residual": _place(tape.residual, at_sum)}
+    places = {"output": _place(tape, tape.output, at_output), "residual": _place(tape, tape.residual, at_sum)}
     if tape.identity is not None:
-        places["identity"] = _place(tape.identity, at_sum)
+        places["identity"] = _place(tape, tape.identity, at_sum)
     return places
 
 
-def _place(values: Tensor, gradients: Tensor) -> _Place:
-    return _Place(at_least_float32(values.detach()), gradients)
+def _place(tape: Tape, values: Tensor, gradients: Tensor) -> _Place:
+    return _Place(tape.layout.images(at_least_float32(values.detach())), tape.layout.images(gradients))
 
 
-def _block(name: str, totals: dict[str, Tensor], difference: float) -> BlockConductance:
-    identity = array(totals["identity"]) if "identity" in totals else None
-    total = array(totals["output"])
-    return BlockConductance(name, total, identity, array(totals["residual"]), _sum(total) - difference)
+def _block(name: str, layout: TensorLayout, totals: dict[str, Tensor], difference: float) -> BlockConductance:
+    native = {place: layout.native(values) for place, values in totals.items()}
+    maps = {place: array(layout.maps(values)) for place, values in native.items()}
+    apart = {place: _sum(array(layout.others(values))) for place, values in native.items() if layout.apart}
+    whole = _sum(maps["output"]) + apart.get("output", 0.0)
+    return BlockConductance(
+        name=name,
+        total=maps["output"],
+        identity=maps.get("identity"),
+        residual=maps["residual"],
+        delta=whole - difference,
+        total_apart=apart.get("output", 0.0),
+        identity_apart=apart.get("identity", 0.0),
+        residual_apart=apart.get("residual", 0.0),
+    )
 
 
 def _sum(values: Array) -> float:

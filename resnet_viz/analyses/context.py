@@ -1,6 +1,6 @@
-"""One picture, one class and a twin of the network, ready to be explained; and the way a long analysis reports and stops."""
+"""One image, one class and a twin of the network, which every method receives; and how a long analysis reports and stops."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -13,10 +13,7 @@ from torch import Tensor, nn
 from resnet_viz.analyses.baselines import Baseline, baseline_tensor
 from resnet_viz.nets.net import Net
 
-# (done, total, what is known so far): what it raises cancels the analysis.
-Tick = Callable[[int, int, Tensor | None], None]
-
-# As many pixels a pass as make a processor fast: eight pictures take a tenth less each than four. A GPU takes more.
+# The number of pixels per pass at which a CPU is fast: eight images take 10 % less time each than four. A GPU takes more.
 CPU_PIXELS = 8 * 224 * 224
 GPU_FACTOR = 8
 _divisor = ContextVar("divisor", default=1)
@@ -24,7 +21,7 @@ _divisor = ContextVar("divisor", default=1)
 
 @contextmanager
 def smaller_passes(divisor: int) -> Iterator[None]:
-    """Let passes in this context take so many times fewer pictures than they would, at least one."""
+    """Let passes in this context take this many times fewer images than usual, at least one."""
     token = _divisor.set(divisor)
     try:
         yield
@@ -32,22 +29,11 @@ def smaller_passes(divisor: int) -> Iterator[None]:
         _divisor.reset(token)
 
 
-def images_per_pass(pixels: int, size: tuple[int, int], device: torch.device) -> int:
-    """Return how many images of a size, (height, width), go into a pass of so many pixels on a processor; a GPU takes more."""
-    factor = 1 if device.type == "cpu" else GPU_FACTOR
-    most = max(1, min(64, pixels * factor // (size[0] * size[1])))
-    return max(1, most // _divisor.get())
-
-
-def no_tick(_: int, __: int, ___: Tensor | None) -> None:
-    """Report to nobody."""
-
-
 @dataclass(frozen=True, eq=False)
 class Explained:
-    """What every method is given: the twin may carry hooks, the network may not.
+    """What every method receives: the twin may carry hooks, the network may not.
 
-    `x` is the picture as the network is given it, (1, 3, H, W); `target` a class index.
+    `x` is the network input, (1, 3, H, W); `target` a class index.
     """
 
     net: Net
@@ -58,20 +44,17 @@ class Explained:
 
     @property
     def batch(self) -> int:
-        """How many pictures of this size go into one pass on this device."""
-        return self._fitting(CPU_PIXELS)
+        """How many images of this size go into one pass on this device."""
+        return batch_of(self.x)
 
     @property
     def kept_batch(self) -> int:
-        """How many go into one pass of which every block's tensors are kept: half as many pixels."""
-        return self._fitting(CPU_PIXELS // 2)
-
-    def _fitting(self, pixels: int) -> int:
-        return images_per_pass(pixels, (self.x.shape[2], self.x.shape[3]), self.x.device)
+        """How many images go into one pass that keeps every block's tensors: half as many pixels."""
+        return batch_of(self.x, CPU_PIXELS // 2)
 
     @property
     def range(self) -> float:
-        """How far apart the picture's lowest and highest normalised values are."""
+        """The difference between the image's highest and lowest normalised value."""
         return (self.x.max() - self.x.min()).item()
 
     def logit(self, x: Tensor) -> Tensor:
@@ -80,18 +63,18 @@ class Explained:
         return logits[:, self.target]
 
     def gradient(self, x: Tensor) -> Tensor:
-        """(N, 3, H, W) -> each picture's own d logit / d x, of the same shape."""
-        # Convolutions on a processor are some percent faster when the channels of a pixel lie together.
+        """(N, 3, H, W) -> d logit / d x of each image, of the same shape."""
+        # Convolutions on a CPU are a few percent faster in the channels-last memory format.
         points = x.detach().contiguous(memory_format=torch.channels_last).requires_grad_()
         return torch.autograd.grad(self._frugal(points)[:, self.target].sum(), points)[0].contiguous()
 
     @cached_property
     def _frugal(self) -> nn.Module:
-        """A twin for passes that nobody looks into."""
+        """A twin for passes that are not recorded."""
         return self.net.frugal_twin()
 
     def baseline(self, kind: Baseline, seed: int = 0) -> Tensor:
-        """Return a baseline for this picture, (1, 3, H, W)."""
+        """Return a baseline for this image, (1, 3, H, W)."""
         return baseline_tensor(self.net, kind, self.seen, seed)
 
     def difference(self, baseline: Tensor) -> float:
@@ -101,9 +84,9 @@ class Explained:
         return float(at_x - at_baseline)
 
     def chunks(self, count: int, size: int = 0, *, soon: bool = False) -> Iterator[slice]:
-        """Cut `count` pictures into passes of `size`, by default `batch`.
+        """Divide `count` images into passes of `size`, by default `batch`.
 
-        Where a map is wanted `soon`, the first of several passes takes a twentieth.
+        If a map is wanted `soon`, the first of several passes takes a twentieth.
         """
         size = size or self.batch
         start, stop = 0, min(size, max(1, count // 20)) if soon and count > size else min(size, count)
@@ -112,8 +95,15 @@ class Explained:
             start, stop = stop, min(stop + size, count)
 
 
+def batch_of(x: Tensor, pixels: int = CPU_PIXELS) -> int:
+    """How many images of the size of `x` (N, 3, H, W) go into one pass of so many pixels on a processor, more on a GPU."""
+    factor = 1 if x.device.type == "cpu" else GPU_FACTOR
+    most = max(1, min(64, pixels * factor // (x.shape[2] * x.shape[3])))
+    return max(1, most // _divisor.get())
+
+
 def explain(net: Net, image: Image.Image, target: int | str | None = None) -> Explained:
-    """Prepare a picture; without a target the predicted class, which costs a forward pass."""
+    """Prepare an image; without a target, the predicted class is used, which takes a forward pass."""
     seen, twin = net.preprocessing.seen(image), net.twin()
     x = net.preprocessing.normalise(seen).to(net.device)
     if target is not None:

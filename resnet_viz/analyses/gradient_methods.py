@@ -1,7 +1,7 @@
-"""Methods that are one gradient, or a sweep of gradients at many points.
+"""Methods that use one gradient, or a sweep of gradients at many points.
 
-The random numbers come from generators of their own: Captum draws them from the process's global state, which other people's
-analyses draw from as well.
+The random numbers come from separate generators: Captum draws them from the process's global state, which concurrent analyses
+of other sessions use as well.
 """
 
 import numpy as np
@@ -9,26 +9,27 @@ import torch
 from torch import Tensor
 
 from resnet_viz.analyses.baselines import noise_like
-from resnet_viz.analyses.context import Explained, Tick
+from resnet_viz.analyses.context import Explained
 from resnet_viz.analyses.method_options import NoiseOptions, NoOptions, PathOptions, Result, SampledPathOptions
+from resnet_viz.progress import OnPartial
 
 
-def saliency(explained: Explained, _: NoOptions, tick: Tick) -> Result:
+def saliency(explained: Explained, _: NoOptions, tick: OnPartial[Tensor]) -> Result:
     """Simonyan et al. 2013, section 3: the gradient, signed."""
     gradient = explained.gradient(explained.x)
     tick(1, 1, None)
     return Result(gradient)
 
 
-def input_x_gradient(explained: Explained, _: NoOptions, tick: Tick) -> Result:
-    """Shrikumar et al. 2016: the gradient times the normalised picture."""
+def input_x_gradient(explained: Explained, _: NoOptions, tick: OnPartial[Tensor]) -> Result:
+    """Shrikumar et al. 2016: the gradient times the normalised image."""
     gradient = explained.gradient(explained.x)
     tick(1, 1, None)
     return Result(gradient * explained.x)
 
 
-def integrated_gradients(explained: Explained, options: PathOptions, tick: Tick) -> Result:
-    """Sundararajan et al. 2017, equation 1, by Gauss-Legendre quadrature; partial sums come from points of the whole line."""
+def integrated_gradients(explained: Explained, options: PathOptions, tick: OnPartial[Tensor]) -> Result:
+    """Sundararajan et al. 2017, equation 1, by Gauss-Legendre quadrature; partial sums are spread over the line."""
     points = gauss_legendre(_enough("steps", options.steps))
     baseline = explained.baseline(options.baseline, options.seed)
     alphas, weights = (torch.from_numpy(values).float().to(explained.x.device) for values in points)
@@ -43,7 +44,7 @@ def integrated_gradients(explained: Explained, options: PathOptions, tick: Tick)
     return Result(total * way, baseline)
 
 
-def smoothgrad(explained: Explained, options: NoiseOptions, tick: Tick) -> Result:
+def smoothgrad(explained: Explained, options: NoiseOptions, tick: OnPartial[Tensor]) -> Result:
     """Smilkov et al. 2017, section 3.1: the mean of the gradients of noisy copies."""
     deviation, generator = options.noise * explained.range, torch.Generator().manual_seed(options.seed)
     total = torch.zeros_like(explained.x)
@@ -54,11 +55,11 @@ def smoothgrad(explained: Explained, options: NoiseOptions, tick: Tick) -> Resul
     return Result(total / options.samples)
 
 
-def gradient_shap(explained: Explained, options: SampledPathOptions, tick: Tick) -> Result:
-    """Lundberg and Lee 2017 as expected gradients (Erion et al. 2019, equation 3): random points instead of a fixed grid."""
+def gradient_shap(explained: Explained, options: SampledPathOptions, tick: OnPartial[Tensor]) -> Result:
+    """Lundberg and Lee 2017, as expected gradients (Erion et al. 2019, equation 3): random points instead of a fixed grid."""
     deviation, generator = options.noise * explained.range, torch.Generator().manual_seed(options.seed)
     baseline = explained.baseline(options.baseline, options.seed)
-    # All at once, so that the numbers do not depend on how many pictures this device takes a pass.
+    # All at once, so that the numbers do not depend on how many images per pass this device takes.
     alphas = torch.rand((_enough("samples", options.samples), 1, 1, 1), generator=generator).to(explained.x.device)
     total = torch.zeros_like(explained.x)
     for chunk in explained.chunks(options.samples, soon=True):
@@ -76,12 +77,12 @@ def gauss_legendre(steps: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def spread_out(count: int) -> Tensor:
-    """Order 0 .. count - 1 so that every run of them is spread over the whole range: by multiples of the golden ratio."""
+    """Order 0 .. count - 1 by multiples of the golden ratio, so that every prefix is spread over the whole range."""
     places = (0.5 + torch.arange(count, dtype=torch.float64) * (5**0.5 - 1) / 2) % 1
     return places.argsort().argsort()
 
 
 def _enough(name: str, count: int) -> int:
     if count < 1:
-        raise ValueError(f"{name}={count} is too few: take 1 or more")
+        raise ValueError(f"{name}={count} is too few: choose 1 or more")
     return count

@@ -1,8 +1,8 @@
-"""How does the gradient reach each block, and each parameter? One forward and one backward pass.
+"""How does the gradient reach each block and each parameter? One forward and one backward pass.
 
-At a block's input, the gradient is the sum of what comes through the shortcut and what comes through the residual branch
-(He et al. 2016, https://arxiv.org/abs/1603.05027, equation 5). At F(x), the shortcut's end and the sum the three gradients are
-one and the same tensor, which is why they are taken at the input.
+At a block's input, the gradient is the sum of the gradient through the shortcut and the gradient through the residual branch
+(He et al. 2016, https://arxiv.org/abs/1603.05027, equation 5). At F(x), at the shortcut's end and at the sum it is the same
+tensor, which is why the gradients are measured at the input.
 """
 
 import math
@@ -18,8 +18,9 @@ from resnet_viz.analyses.capture import Tape, capture
 from resnet_viz.analyses.objectives import Objective, ObjectiveKind
 from resnet_viz.nets.blocks import ShortcutKind
 from resnet_viz.nets.net import Net, WeightsOrigin
+from resnet_viz.nets.parts import parts_of
 
-# What the fields of BlockGradients are called in tables.
+# The names of the fields of BlockGradients in tables.
 SHARED_NAMES = {
     "name": "block",
     "kind": "shortcut",
@@ -34,8 +35,8 @@ SHARED_NAMES = {
 class BlockGradients:
     """The gradient at one block's input; norms are L2, in units of the objective per unit of x.
 
-    `angle` in degrees between the two parts, `share` the shortcut's: |g shortcut| / (|g shortcut| + |g F|). `error` is the
-    largest entry of |g shortcut + g F - g|. Of a plain block, `shortcut`, `angle` and `share` are NaN.
+    `angle` in degrees between the two parts; `share` is the shortcut's, |g shortcut| / (|g shortcut| + |g F|); `error` is the
+    largest entry of |g shortcut + g F - g|. For a plain block, `shortcut`, `angle` and `share` are NaN.
     """
 
     name: str
@@ -51,9 +52,11 @@ class BlockGradients:
 
 @dataclass(frozen=True, eq=False)
 class Gradients:
-    """The gradients of one objective: per block, and per parameter in a table with a row each.
+    """The gradients of one objective: per block, and per parameter in a table with one row each.
 
-    `parameters` has the columns block ("stem", a block's name, "head"), parameter, norm (L2) and size (how many numbers).
+    `parameters` has the columns block ("stem", a block's name, "before" a block's name for layers between two blocks, or
+    "head"), parameter, norm (L2), size (number of elements) and layer (the class of the layer that owns it). Parameters that
+    the network does not use have no row.
     """
 
     model: str
@@ -67,11 +70,11 @@ class Gradients:
 
     @property
     def nbytes(self) -> int:
-        """Memory in bytes, about."""
+        """Approximate memory in bytes."""
         return int(self.parameters.memory_usage().sum()) + 100 * len(self.blocks)
 
     def table(self) -> pd.DataFrame:
-        """Return one row per block; the columns that `Inspection.table` has too have its names."""
+        """Return one row per block; columns that `Inspection.table` has too have the same names."""
         rows = [asdict(block) | {"residual_share": 1 - block.share} for block in self.blocks]
         return pd.DataFrame(rows).rename(columns=SHARED_NAMES).set_index("block")
 
@@ -85,8 +88,8 @@ def gradients(
 ) -> Gradients:
     """Differentiate an objective of a class, by default the predicted one, at every block's input and every parameter.
 
-    `versus` is the other class of a logit difference, by default the likeliest other one. ValueError for a class or an
-    objective that there is not, and for a logit difference of a network with a single logit.
+    `versus` is the other class of a logit difference, by default the most probable other one. ValueError for an unknown class
+    or objective, and for a logit difference of a network with a single logit.
     """
     twin = net.twin()
     parameters = _own_parameters(twin)
@@ -96,18 +99,25 @@ def gradients(
         value = chosen(logits)
         forks = [tape.to_shortcut for tape in tapes if tape.to_shortcut is not None]
         wanted = [*forks, *(tape.to_branch for tape in tapes), *(tape.input for tape in tapes), *parameters.values()]
-        found = iter(torch.autograd.grad(value.sum(), wanted))
+        # Some networks have parameters that they do not use in evaluation mode.
+        found = iter(torch.autograd.grad(value.sum(), wanted, allow_unused=True))
     at_shortcut = [None if tape.to_shortcut is None else next(found) for tape in tapes]
     at_branch = [next(found) for _ in tapes]
     at_input = [next(found) for _ in tapes]
     blocks = tuple(map(_block, tapes, at_shortcut, at_branch, at_input))
-    rows = [_row(name, next(found), [tape.name for tape in tapes]) for name in parameters]
+    parts = parts_of(net.module)
+    slopes = {name: next(found) for name in parameters}
+    rows = [
+        _row(name, slope, parts.get(name, "")) | {"layer": type(twin.get_submodule(name.rpartition(".")[0])).__name__}
+        for name, slope in slopes.items()
+        if slope is not None
+    ]
     label = net.labels[chosen.target]
     return Gradients(net.name, net.title, net.weights, chosen, label, value.item(), blocks, pd.DataFrame(rows))
 
 
 def _own_parameters(twin: nn.Module) -> dict[str, nn.Parameter]:
-    """Give the twin parameters of its own that share the weights' memory: others' stay without gradients."""
+    """Give the twin parameters of its own that share the memory of the weights, so that the originals get no gradients."""
     for module in twin.modules():
         for name, parameter in list(module.named_parameters(recurse=False)):
             setattr(module, name, nn.Parameter(parameter.detach()))
@@ -119,7 +129,7 @@ def _objective(net: Net, logits: Tensor, target: int | str | None, kind: Objecti
     if kind != "logit difference":
         return Objective(kind, index, head=net.head)
     if len(logits) < 2:
-        raise ValueError(f"a logit difference needs two classes and {net.title} has one: take the objective 'logit'")
+        raise ValueError(f"a logit difference needs two classes, but {net.title} has only one. Use the objective 'logit'")
     likeliest = next(other for other in logits.argsort(descending=True).tolist() if other != index)
     return Objective(kind, index, likeliest if versus is None else net.class_index(versus), net.head)
 
@@ -147,11 +157,9 @@ def _block(tape: Tape, shortcut: Tensor | None, branch: Tensor, total: Tensor) -
     )
 
 
-def _row(name: str, gradient: Tensor, blocks: list[str]) -> dict[str, object]:
-    inside = next((block for block in blocks if name.startswith(f"{block}.")), "")
-    place = inside or ("head" if name.startswith("fc.") else "stem")
-    parameter = name.removeprefix(f"{inside}.")
-    return {"block": place, "parameter": parameter, "norm": _norm(gradient), "size": gradient.numel()}
+def _row(name: str, gradient: Tensor, part: str) -> dict[str, object]:
+    parameter = name if part in ("stem", "head") else name.removeprefix(f"{part}.")
+    return {"block": part, "parameter": parameter, "norm": _norm(gradient), "size": gradient.numel()}
 
 
 def _norm(tensor: Tensor) -> float:

@@ -1,4 +1,4 @@
-"""The main job: everything the first page shows, in one forward and one backward pass."""
+"""The main analysis: everything that the first page shows, in one forward and one backward pass."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -15,19 +15,21 @@ from torch import Tensor
 
 from resnet_viz.analyses.activations import Array, array
 from resnet_viz.analyses.cams import cam
-from resnet_viz.analyses.capture import OnBlock, Tape, capture
+from resnet_viz.analyses.capture import Tape, capture
 from resnet_viz.analyses.measures import ForkGradients, Measures, measure
 from resnet_viz.nets.blocks import ShortcutKind
+from resnet_viz.nets.layouts import CHANNELS_FIRST, TensorLayout
 from resnet_viz.nets.net import Head, Net, WeightsOrigin
+from resnet_viz.progress import OnProgress
 
 Precision = Literal["float32", "float16", "bfloat16", "float64"]
 Record = TypeVar("Record", Tape, ForkGradients)
 
 
 class Prediction(NamedTuple):
-    """A class, its logit, and its probability: the softmax of the logits, or the logit's sigmoid (see `Net.head`).
+    """A class, its logit, and its probability: the softmax of the logits, or the sigmoid of the logit (see `Net.head`).
 
-    A network with a single logit has one prediction: the class that the logit is for, probable or not.
+    A network with a single logit has one prediction: the class of the logit, whatever its probability.
     """
 
     label: str
@@ -38,11 +40,12 @@ class Prediction(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class BlockMaps:
-    """One block's tensors, float32 (C, H, W).
+    """One block's tensors, float32 (C, H, W); those of other layouts are seen as such maps (see `resnet_viz.nets.layouts`).
 
-    `sum` is identity + residual and `output` its ReLU, both exactly. `grad_identity` and `grad_residual` are d logit / dx
+    `sum` is exactly identity + residual, and `output` exactly its activation. `grad_identity` and `grad_residual` are d logit
+    / dx
     through the shortcut and through F, and add up to `grad_input`. A plain block has no shortcut: `identity` and
-    `grad_identity` are None, `sum` is the residual. `precision` is the type of number that the network computes in.
+    `grad_identity` are None, and `sum` is the residual. `precision` is the number type that the network computes in.
     """
 
     identity: Array | None
@@ -61,7 +64,7 @@ class BlockMaps:
 
     @property
     def error(self) -> float:
-        """The largest entry of |identity + residual - sum|, added up in the network's own precision."""
+        """The largest entry of |identity + residual - sum|, computed in the network's own precision."""
         made = self.residual if self.identity is None else self.identity + self.residual
         rounded = torch.from_numpy(made).to(getattr(torch, self.precision)).to(torch.from_numpy(made).dtype).numpy()
         return float(np.abs(rounded - self.sum).max())
@@ -72,7 +75,10 @@ class BlockInspection:
     """One block: its scalars and Grad-CAM always, its maps unless they were dropped to save memory.
 
     `shape` is (C, H, W) of the sum. `cam` is Grad-CAM at the block's output (Selvaraju et al. 2017,
-    https://arxiv.org/abs/1610.02391, equation 2), (H, W), after ReLU, not normalised.
+    https://arxiv.org/abs/1610.02391, equation 2), (H, W), after ReLU, not normalised. `activation` is the class of the
+    activation behind the sum, "" where the sum is the output. `tokens_apart` names the tokens that are no patch of the image,
+    such as the class token: they count in the measures and are not in the maps. `note` says why the positions of the maps have
+    no place in the image, "" where they have one.
     """
 
     name: str
@@ -82,6 +88,19 @@ class BlockInspection:
     measures: Measures
     cam: Array
     maps: BlockMaps | None
+    activation: str = "ReLU"
+    tokens_apart: tuple[str, ...] = ()
+    note: str = ""
+
+    @property
+    def spatial(self) -> bool:
+        """Whether every position of the maps has its place in the image."""
+        return not self.note
+
+    @property
+    def activated(self) -> str:
+        """The activation in words, "no activation" where none follows the sum."""
+        return self.activation or "no activation"
 
     @property
     def identity(self) -> Array | None:
@@ -100,7 +119,7 @@ class BlockInspection:
 
     @property
     def output(self) -> Array:
-        """The sum after the last ReLU."""
+        """The sum after the activation, or the sum itself."""
         return self._maps.output
 
     @property
@@ -121,16 +140,17 @@ class BlockInspection:
     @property
     def _maps(self) -> BlockMaps:
         if self.maps is None:
-            raise ValueError(f"the maps of {self.name} were dropped by Inspection.keeping(): inspect the image again")
+            raise ValueError(f"the maps of {self.name} were dropped by Inspection.keeping(). Inspect the image again")
         return self.maps
 
 
 @dataclass(frozen=True, eq=False)
 class Inspection:
-    """What every block of a network does with one image.
+    """What every block of a network computes for one image.
 
-    `seen` is the crop the network saw, uint8 (H, W, 3); `target` the class whose logit the gradients are of; `predictions`
-    hold every class, best first, and `head` says how their probabilities were made.
+    `seen` is the crop that the network received, uint8 (H, W, 3). The gradients are those of the logit of `target`.
+    `predictions` contain every class, most probable first, and `head` says how the probabilities were computed. `ends`
+    describes what stands before the first block and after the last.
     """
 
     model: str
@@ -142,6 +162,7 @@ class Inspection:
     predictions: tuple[Prediction, ...]
     blocks: tuple[BlockInspection, ...]
     head: Head = "softmax"
+    ends: tuple[str, str] = ("stem conv", "average pooling, linear")
 
     @property
     def target_label(self) -> str:
@@ -155,14 +176,14 @@ class Inspection:
         return maps + self.seen.nbytes + sum(block.cam.nbytes for block in self.blocks)
 
     def block(self, name: str) -> BlockInspection:
-        """Return the block of that name; KeyError names those there are."""
+        """Return the block of that name; KeyError lists the available ones."""
         for block in self.blocks:
             if block.name == name:
                 return block
         raise KeyError(f"{self.title} has no block {name!r}; it has {', '.join(block.name for block in self.blocks)}")
 
     def most_changed(self) -> str:
-        """Name the block whose residual is largest beside its identity; of a plain network, the strongest response."""
+        """Name the block whose residual is largest relative to its identity; for a plain network, the strongest response."""
 
         def size(block: BlockInspection) -> float:
             return block.measures.response_std if block.shortcut == "none" else block.measures.ratio
@@ -172,7 +193,7 @@ class Inspection:
     def table(self) -> pd.DataFrame:
         """Return one row per block with every scalar measure; `resnet_viz.MEANINGS` documents the columns and their units.
 
-        What the target loses without each block is NaN until `AblationSweep.added_to` has added it.
+        The decrease of the target without each block is NaN until `AblationSweep.added_to` has added it.
         """
         rows = [
             {"block": block.name, "stage": block.stage, "shortcut": block.shortcut} | asdict(block.measures)
@@ -182,11 +203,11 @@ class Inspection:
 
     @property
     def has_removals(self) -> bool:
-        """Whether the measures say what the target loses without each block."""
+        """Whether the measures include the decrease of the target without each block."""
         return any(not math.isnan(block.measures.logit_drop) for block in self.blocks)
 
     def keeping(self, *names: str) -> "Inspection":
-        """Return a small copy: all scalars and Grad-CAMs, but the maps of the named blocks alone."""
+        """Return a small copy: all scalars and Grad-CAMs, but only the maps of the named blocks."""
         blocks = tuple(block if block.name in names else replace(block, maps=None) for block in self.blocks)
         return replace(self, blocks=blocks)
 
@@ -196,13 +217,13 @@ def inspect(
     image: Image.Image,
     target: int | str | None = None,
     *,
-    on_block: OnBlock | None = None,
+    on_block: OnProgress | None = None,
 ) -> Inspection:
-    """Take a network apart on an image, block by block, in one forward and one backward pass.
+    """Inspect an image block by block, in one forward and one backward pass.
 
-    `target` is a class index or label, by default the predicted class. `on_block(done, total)` is called after each block
-    of the forward pass; what it raises cancels the inspection. Runs on a twin: no hook touches `net`, and threads may
-    inspect different images at the same time. Raises ValueError for a class that the network does not have.
+    `target` is a class index or label, by default the predicted class. `on_block(done, total)` is called after each block of
+    the forward pass; an exception that it raises cancels the inspection. Everything runs on a twin: no hook touches `net`, and
+    threads may inspect different images at the same time. Raises ValueError for a class that the network does not have.
     """
     return inspect_batch(net, [image], [target], on_block=on_block)[0]
 
@@ -212,16 +233,16 @@ def inspect_batch(
     images: Iterable[Image.Image],
     targets: Sequence[int | str | None],
     *,
-    on_block: OnBlock | None = None,
+    on_block: OnProgress | None = None,
 ) -> list[Inspection]:
-    """Inspect several images, each for a target of its own, in one pass.
+    """Inspect several images, each for its own target, in one pass.
 
-    In evaluation mode no image has to do with another: each gets what it would get alone, to rounding. Images are cropped
-    one after the other, so that an iterator never holds two large ones. Otherwise as `inspect`.
+    In evaluation mode, the images of a batch do not affect one another: each result equals that of the image alone, up to
+    rounding. Images are cropped one at a time, so that an iterator never holds two large ones. Otherwise as `inspect`.
     """
     chosen = [None if target is None else net.class_index(target) for target in targets]
     twin, seen = net.twin(), [net.preprocessing.seen(image) for image in images]
-    # Also where the caller has switched gradients off.
+    # Also if the caller has switched gradients off.
     with torch.inference_mode(mode=False), torch.enable_grad(), capture(twin, on_block) as tapes:
         x = torch.cat([net.preprocessing.normalise(each) for each in seen]).to(net.device)
         logits = twin(x.requires_grad_())
@@ -247,6 +268,7 @@ def _inspection(
         predictions=ranked(net, logits),
         blocks=tuple(map(_block, tapes, gradients, measures)),
         head=net.head,
+        ends=("stem", "head") if hasattr(net.module, "residual_findings") else Inspection.ends,
     )
 
 
@@ -255,7 +277,7 @@ def fork_gradients(tapes: list[Tape], logit: Tensor) -> list[ForkGradients]:
     shortcuts = [tape.to_shortcut for tape in tapes if tape.to_shortcut is not None]
     branches = [tape.to_branch for tape in tapes]
     inputs = [tape.input for tape in tapes]
-    # A block's output is often the next block's input, whose gradient is there already.
+    # A block's output is often the next block's input, whose gradient is already computed.
     handed_on = [tape.output is after.input for tape, after in pairwise(tapes)] + [False]
     outputs = [tape.output for tape, next_input in zip(tapes, handed_on, strict=True) if not next_input]
     grads = iter(torch.autograd.grad(logit, [*shortcuts, *branches, *inputs, *outputs]))
@@ -263,50 +285,72 @@ def fork_gradients(tapes: list[Tape], logit: Tensor) -> list[ForkGradients]:
     at_branch = [next(grads) for _ in tapes]
     at_input = [next(grads) for _ in tapes]
     at_output = [at_input[number + 1] if next_input else next(grads) for number, next_input in enumerate(handed_on)]
-    cams = [cam(tape.output, gradient) for tape, gradient in zip(tapes, at_output, strict=True)]
+    cams = [cam(tape.output, gradient, tape.layout) for tape, gradient in zip(tapes, at_output, strict=True)]
     return list(map(ForkGradients, at_shortcut, at_branch, at_input, cams))
 
 
 def _one(tapes: list[Tape], gradients: list[ForkGradients], number: int) -> tuple[list[Tape], list[ForkGradients]]:
-    """Return what belongs to one image of a batch, as copies: a view would keep everybody's tensors alive."""
-    if len(tapes[0].sum) == 1:
+    """Return the part of one image of a batch, as copies; views would keep the tensors of the whole batch in memory."""
+    if tapes[0].layout.count(tapes[0].sum) == 1:
         return tapes, gradients
-    return [_picked(tape, number) for tape in tapes], [_picked(grads, number) for grads in gradients]
+    pairs = list(zip(tapes, gradients, strict=True))
+    return [_picked(tape, tape, number) for tape, _ in pairs], [_picked(grads, tape, number) for tape, grads in pairs]
 
 
-def _picked(record: Record, number: int) -> Record:
-    tensors = {name: value for name, value in vars(record).items() if isinstance(value, Tensor)}
-    own = {name: value.detach()[number : number + 1].clone() for name, value in tensors.items()}
+def _picked(record: Record, tape: Tape, number: int) -> Record:
+    own: dict[str, Tensor] = {}
+    for name, value in vars(record).items():
+        if isinstance(value, Tensor):
+            own[name] = _layout_of(name, record, tape).of_image(value.detach(), number).clone()
     return replace(record, **own)  # type: ignore[arg-type]  # tensors take the place of tensors
 
 
+def _layout_of(name: str, record: Tape | ForkGradients, tape: Tape) -> TensorLayout:
+    """Return the layout of a field: gradients are at the block's input, and a Grad-CAM has one map an image."""
+    if name == "cam":
+        return CHANNELS_FIRST
+    at_input = isinstance(record, ForkGradients) or name in ("input", "to_shortcut", "to_branch")
+    return tape.input_layout if at_input else tape.layout
+
+
 def ranked(net: Net, logits: Tensor) -> tuple[Prediction, ...]:
-    """Name every class for logits (classes,), the likeliest first."""
+    """List every class for logits (classes,), most probable first."""
     order = logits.argsort(descending=True).tolist()
     values, shares = logits.tolist(), net.probabilities(logits).tolist()
     return tuple(Prediction(net.labels[i], i, values[i], shares[i]) for i in order)
 
 
 def _block(tape: Tape, grads: ForkGradients, measures: Measures) -> BlockInspection:
+    inside, before = tape.layout, tape.input_layout
     maps = BlockMaps(
-        identity=_maybe(tape.identity),
-        residual=array(tape.residual),
-        sum=array(tape.sum),
-        output=array(tape.output),
-        grad_identity=_maybe(grads.identity),
-        grad_residual=array(grads.residual),
-        grad_input=array(grads.input),
+        identity=None if tape.identity is None else _maps(tape.identity, inside),
+        residual=_maps(tape.residual, inside),
+        sum=_maps(tape.sum, inside),
+        output=_maps(tape.output, inside),
+        grad_identity=None if grads.identity is None else _maps(grads.identity, before),
+        grad_residual=_maps(grads.residual, before),
+        grad_input=_maps(grads.input, before),
         precision=_precision(tape.sum),
     )
     channels, height, width = maps.sum.shape
-    cam = array(grads.cam)
-    return BlockInspection(tape.name, tape.stage, tape.shortcut, (channels, height, width), measures, cam, maps)
+    return BlockInspection(
+        name=tape.name,
+        stage=tape.stage,
+        shortcut=tape.shortcut,
+        shape=(channels, height, width),
+        measures=measures,
+        cam=array(grads.cam),
+        maps=maps,
+        activation=tape.block.activation,
+        tokens_apart=inside.apart,
+        note=inside.note,
+    )
+
+
+def _maps(tensor: Tensor, layout: TensorLayout) -> Array:
+    return array(layout.maps(tensor.detach()))
 
 
 def _precision(tensor: Tensor) -> Precision:
     name = str(tensor.dtype).removeprefix("torch.")
     return next(known for known in get_args(Precision) if known == name)
-
-
-def _maybe(tensor: Tensor | None) -> Array | None:
-    return None if tensor is None else array(tensor)

@@ -1,6 +1,6 @@
-"""The scalar measures of a block: what each is called, what it means, and how it is computed.
+"""The scalar measures of a block: their names, their meanings, and how they are computed.
 
-Norms are L2 over all entries of a tensor. Everything is computed where the tensors are; one transfer brings the numbers back.
+Norms are L2 over all entries of a tensor. Everything is computed on the tensors' device; one transfer brings the numbers back.
 """
 
 import math
@@ -14,6 +14,9 @@ from resnet_viz.analyses.activations import at_least_float32
 from resnet_viz.analyses.capture import Tape
 from resnet_viz.nets.costs import count_parameters, multiply_adds
 from resnet_viz.nets.residual_graph.network import GraphBlock
+
+# The activations that set to 0 what is negative.
+CUTTING = ("ReLU", "ReLU6")
 
 
 @dataclass(frozen=True)
@@ -31,33 +34,37 @@ def _measure(symbol: str, unit: str, sentence: str, **default: Any) -> Any:  # n
 
 @dataclass(frozen=True)
 class Measures:
-    """Every scalar measure of one block; NaN where a plain block has no shortcut to measure.
+    """Every scalar measure of one block; NaN if a plain block has no shortcut to measure.
 
-    What the target loses without the block takes passes of its own: it is NaN until `AblationSweep.added_to` fills it in.
+    The decrease of the target without the block takes separate passes: it is NaN until `AblationSweep.added_to` adds it.
     """
 
-    identity_norm: float = _measure("|x|", "L2 norm", "Size of the identity: x, or what the shortcut makes of it.")
-    residual_norm: float = _measure("|F|", "L2 norm", "Size of the residual branch's output F(x).")
-    sum_norm: float = _measure("|x + F|", "L2 norm", "Size of identity + residual.")
-    output_norm: float = _measure("|output|", "L2 norm", "Size of what the block hands on, after its last ReLU.")
-    ratio: float = _measure("|F| / |x|", "ratio", "How large the correction is beside what it corrects.")
+    identity_norm: float = _measure("|x|", "L2 norm", "Norm of the identity: x, or the output of the shortcut.")
+    residual_norm: float = _measure("|F|", "L2 norm", "Norm of the residual branch's output F(x).")
+    sum_norm: float = _measure("|x + F|", "L2 norm", "Norm of identity + residual.")
+    output_norm: float = _measure("|output|", "L2 norm", "Norm of the block's output, after its last activation.")
+    ratio: float = _measure("|F| / |x|", "ratio", "Norm of the correction relative to what it corrects.")
     cosine: float = _measure(
         "cos(x, F)", "-1 to 1", "Whether the correction points along the identity (1), across it (0) or against it (-1)."
     )
     response_std: float = _measure(
-        "std of F", "standard deviation", "Spread of the layer response after its last batch norm (He et al. 2015, Fig. 7)."
+        "std of F",
+        "standard deviation",
+        "Standard deviation of the layer response after its last batch norm (He et al. 2015, Fig. 7).",
     )
     cut: float = _measure(
-        "zeroed by ReLU", "share of entries", "Share of the sum that is negative, so that the ReLU sets it to 0."
+        "zeroed by ReLU",
+        "share of entries",
+        "Share of the sum that is negative, so that the ReLU sets it to 0; none where no ReLU follows.",
     )
     grad_identity_norm: float = _measure(
-        "|g shortcut|", "logit per unit of x", "Size of the gradient that reaches the block's input through the shortcut."
+        "|g shortcut|", "logit per unit of x", "Norm of the gradient that reaches the block's input through the shortcut."
     )
     grad_residual_norm: float = _measure(
-        "|g F|", "logit per unit of x", "Size of the gradient that reaches the block's input through the residual branch."
+        "|g F|", "logit per unit of x", "Norm of the gradient that reaches the block's input through the residual branch."
     )
     grad_input_norm: float = _measure(
-        "|g|", "logit per unit of x", "Size of the whole gradient at the block's input: the sum of the two."
+        "|g|", "logit per unit of x", "Norm of the total gradient at the block's input: the sum of both paths."
     )
     shortcut_share: float = _measure(
         "gradient through the shortcut", "0 to 1", "The shortcut's part of the gradient: |g shortcut| / (|g shortcut| + |g F|)."
@@ -66,8 +73,8 @@ class Measures:
         "gradient through F", "0 to 1", "The residual branch's part of the gradient: |g F| / (|g shortcut| + |g F|)."
     )
     cam_mass: float = _measure("Grad-CAM mass", "logits", "Sum of the block's Grad-CAM over all pixels, after its ReLU.")
-    parameters: int = _measure("parameters", "count", "Trainable numbers of the block, shortcut included.")
-    multiply_adds: int = _measure("multiply-adds", "count", "Multiply-adds of the block's convolutions for this image.")
+    parameters: int = _measure("parameters", "count", "Trainable parameters of the block, including its shortcut.")
+    multiply_adds: int = _measure("multiply-adds", "count", "Multiply-adds of the block's layers for this image.")
     logit_drop: float = _measure(
         "logit lost without F",
         "logits",
@@ -87,7 +94,7 @@ MEANINGS: dict[str, Meaning] = {entry.name: entry.metadata["meaning"] for entry 
 
 @dataclass(frozen=True)
 class ForkGradients:
-    """d logit / d x of one block, (1, C, H, W): through the shortcut, through F, and in all; and its Grad-CAM, (1, H, W)."""
+    """d logit / d x of one block, (1, C, H, W): through the shortcut, through F, and in total; and its Grad-CAM, (1, H, W)."""
 
     identity: Tensor | None
     residual: Tensor
@@ -102,7 +109,7 @@ def measure(tapes: list[Tape], gradients: list[ForkGradients]) -> list[Measures]
 
 
 def _sums(tape: Tape, grads: ForkGradients) -> Tensor:
-    """Reduce the tensors of one block to the eleven numbers from which its measures follow."""
+    """Reduce the tensors of one block to the eleven numbers from which its measures are computed."""
     missing = torch.full((), math.nan, device=tape.sum.device)
     identity = None if tape.identity is None else at_least_float32(tape.identity.detach())
     residual, total, output = (at_least_float32(each.detach()) for each in (tape.residual, tape.sum, tape.output))
@@ -114,8 +121,8 @@ def _sums(tape: Tape, grads: ForkGradients) -> Tensor:
             _norm(output),
             missing if identity is None else torch.dot(identity.flatten(), residual.flatten()),
             residual.mean(),
-            # Compared into floats: booleans are summed as 64-bit integers, which takes twice as long.
-            torch.lt(total, 0, out=torch.empty_like(total)).mean(),
+            # Compared as floats: booleans are summed as 64-bit integers, which takes twice as long.
+            torch.lt(total, 0, out=torch.empty_like(total)).mean() if tape.block.activation in CUTTING else missing,
             missing if grads.identity is None else _norm(grads.identity),
             _norm(grads.residual),
             _norm(grads.input),
@@ -125,7 +132,7 @@ def _sums(tape: Tape, grads: ForkGradients) -> Tensor:
 
 
 def _norm(tensor: Tensor) -> Tensor:
-    # Half the time of torch.linalg.vector_norm.
+    # This takes half the time of torch.linalg.vector_norm.
     entries = at_least_float32(tensor).flatten()
     return torch.dot(entries, entries).sqrt()
 

@@ -1,4 +1,4 @@
-"""What an attribution method can be asked, and what it answers."""
+"""The options of the attribution methods, and the type of their results."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -7,17 +7,17 @@ from torch import Tensor
 
 from resnet_viz.analyses.baselines import Baseline
 
-Place = Literal["residual", "shortcut", "output"]
+CamPlace = Literal["residual", "shortcut", "output"]
 
 
 @dataclass(frozen=True)
 class NoOptions:
-    """The method has nothing to choose."""
+    """The options of a method without choices."""
 
 
 @dataclass(frozen=True)
 class BaselineOptions:
-    """What the picture is compared with; `seed` is the noise's."""
+    """What the image is compared with; `seed` is for the noise."""
 
     baseline: Baseline = "black"
     seed: int = 0
@@ -25,14 +25,14 @@ class BaselineOptions:
 
 @dataclass(frozen=True)
 class PathOptions(BaselineOptions):
-    """How many points of the straight line from the baseline to the picture."""
+    """How many points on the straight line from the baseline to the image."""
 
     steps: int = 32
 
 
 @dataclass(frozen=True)
 class NoiseOptions:
-    """How many noisy copies; `noise` is their standard deviation as a share of the picture's range."""
+    """How many noisy copies; `noise` is their standard deviation as a share of the image's range."""
 
     samples: int = 24
     noise: float = 0.15
@@ -41,7 +41,7 @@ class NoiseOptions:
 
 @dataclass(frozen=True)
 class SampledPathOptions(NoiseOptions):
-    """Random points of lines from the baseline to noisy copies of the picture."""
+    """Random points on lines from the baseline to noisy copies of the image."""
 
     noise: float = 0.09
     baseline: Baseline = "black"
@@ -49,7 +49,7 @@ class SampledPathOptions(NoiseOptions):
 
 @dataclass(frozen=True)
 class WindowOptions(BaselineOptions):
-    """The side of the window and how far it moves, as shares of the picture's side."""
+    """The side of the window and its stride, as shares of the image's side."""
 
     window: float = 1 / 6
     stride: float = 1 / 12
@@ -57,17 +57,17 @@ class WindowOptions(BaselineOptions):
 
 @dataclass(frozen=True)
 class PlaceOptions:
-    """Which block, by its name or the last one, and where in it: F(x), the shortcut's end, or the block's output."""
+    """Which block, by name (None for the last one), and which place in it: F(x), the shortcut's end, or the output."""
 
     block: str = ""
-    place: Place = "output"
+    place: CamPlace = "output"
 
 
 @dataclass(frozen=True)
 class Result:
-    """Attributions (1, 3, H, W), and the baseline that they are measured from, if any.
+    """Attributions (1, 3, H, W), and the baseline that they refer to, if any.
 
-    `cells` (1, 1, h, w) is the map of a method that works on a block's smaller maps, before it was enlarged to the pixels.
+    `cells` (1, 1, h, w) is the map before it was enlarged to the pixels, for a method that works on a block's feature maps.
     """
 
     attributions: Tensor

@@ -1,11 +1,13 @@
-"""The catalogue of attribution methods: what each is called and says, where it comes from, and what computes it."""
+"""The catalogue of attribution methods: each one's title, meaning, source and function."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from torch import Tensor
+
 from resnet_viz.analyses.captum_methods import deep_lift, grad_cam, guided_backprop, guided_grad_cam, occlusion
-from resnet_viz.analyses.context import Explained, Tick
+from resnet_viz.analyses.context import Explained
 from resnet_viz.analyses.gradient_methods import (
     gauss_legendre,
     gradient_shap,
@@ -24,12 +26,13 @@ from resnet_viz.analyses.method_options import (
     SampledPathOptions,
     WindowOptions,
 )
+from resnet_viz.progress import OnPartial
 
 __all__ = ["METHODS", "PER_UNIT", "UNITS", "Method", "gauss_legendre"]
 
 LOGIT, PER_UNIT = "logit", "logit / unit"
 SQUARED, TRIPLED, PER_CELL = "logit² / unit", "logit × 3", "logit / cell"
-# What each unit means, as the end of a sentence.
+# The meaning of each unit, phrased as the end of a sentence.
 UNITS = {
     LOGIT: "the part of the class's logit that a pixel accounts for",
     PER_UNIT: "the change of the class's logit if the pixel's normalised value rose by 1",
@@ -41,20 +44,20 @@ UNITS = {
 
 @dataclass(frozen=True)
 class Method:
-    """A method by its title, what its map says in a sentence, where it comes from, its map's unit, its options, how it runs."""
+    """A method: its title, the meaning of its map in a sentence, its source, the map's unit, its options, and its function."""
 
     title: str
     sentence: str
     source: str
     unit: str
     options: type[Any]
-    run: Callable[[Explained, Any, Tick], Result]
+    run: Callable[[Explained, Any, OnPartial[Tensor]], Result]
 
 
 METHODS: dict[str, Method] = {
     "saliency": Method(
         "Saliency",
-        "How much the logit would change if a pixel did.",
+        "How much the logit would change if a pixel changed.",
         "Simonyan et al. 2013, https://arxiv.org/abs/1312.6034",
         PER_UNIT,
         NoOptions,
@@ -62,7 +65,7 @@ METHODS: dict[str, Method] = {
     ),
     "input_x_gradient": Method(
         "Input × Gradient",
-        "The gradient times the pixel's own normalised value.",
+        "The gradient multiplied by the pixel's normalised value.",
         "Shrikumar et al. 2016, https://arxiv.org/abs/1605.01713",
         LOGIT,
         NoOptions,
@@ -70,7 +73,8 @@ METHODS: dict[str, Method] = {
     ),
     "integrated_gradients": Method(
         "Integrated Gradients",
-        "What each pixel adds to the logit on the way from the baseline to the picture; adds up to the difference.",
+        "What each pixel adds to the logit on the line from the baseline to the image; the map adds up to logit(image) − "
+        "logit(baseline).",
         "Sundararajan et al. 2017, https://arxiv.org/abs/1703.01365",
         LOGIT,
         PathOptions,
@@ -78,7 +82,7 @@ METHODS: dict[str, Method] = {
     ),
     "smoothgrad": Method(
         "SmoothGrad",
-        "The mean of the gradients of noisy copies, which evens out the flicker of a single one.",
+        "The mean of the gradients of noisy copies, which is smoother than a single gradient.",
         "Smilkov et al. 2017, https://arxiv.org/abs/1706.03825",
         PER_UNIT,
         NoiseOptions,
@@ -86,7 +90,8 @@ METHODS: dict[str, Method] = {
     ),
     "deep_lift": Method(
         "DeepLift",
-        "What each pixel adds, by comparing every ReLU with what it does on the baseline; adds up to the difference.",
+        "What each pixel adds, found by comparing every ReLU with its value on the baseline; the map adds up to logit(image) "
+        "− logit(baseline).",
         "Shrikumar et al. 2017, https://arxiv.org/abs/1704.02685",
         LOGIT,
         BaselineOptions,
@@ -94,7 +99,8 @@ METHODS: dict[str, Method] = {
     ),
     "gradient_shap": Method(
         "GradientShap",
-        "What each pixel adds on random points between baseline and noisy copies; adds up to the difference on average.",
+        "What each pixel adds at random points between the baseline and noisy copies; adds up to logit(image) − "
+        "logit(baseline) on average.",
         "Lundberg and Lee 2017, https://arxiv.org/abs/1705.07874; Erion et al. 2019, https://arxiv.org/abs/1906.10670",
         LOGIT,
         SampledPathOptions,
@@ -102,7 +108,7 @@ METHODS: dict[str, Method] = {
     ),
     "guided_backprop": Method(
         "Guided Backprop",
-        "Edges that excite: a gradient that drops what is negative at every ReLU. It hardly depends on the class.",
+        "A gradient that sets negative values to 0 at every ReLU. It shows edges and hardly depends on the class.",
         "Springenberg et al. 2014, https://arxiv.org/abs/1412.6806",
         PER_UNIT,
         NoOptions,
@@ -110,7 +116,7 @@ METHODS: dict[str, Method] = {
     ),
     "guided_grad_cam": Method(
         "Guided Grad-CAM",
-        "Guided Backprop where Grad-CAM sees evidence for the class.",
+        "Guided Backprop multiplied by Grad-CAM: edges where the features support the class.",
         "Selvaraju et al. 2017, https://arxiv.org/abs/1610.02391",
         SQUARED,
         PlaceOptions,
@@ -118,7 +124,7 @@ METHODS: dict[str, Method] = {
     ),
     "occlusion": Method(
         "Occlusion",
-        "By how much the logit falls when a window of the picture is covered, counted for each of its three colours.",
+        "By how much the logit falls when a window of the image is covered, counted for each of the three colours.",
         "Zeiler and Fergus 2014, https://arxiv.org/abs/1311.2901",
         TRIPLED,
         WindowOptions,
@@ -126,7 +132,7 @@ METHODS: dict[str, Method] = {
     ),
     "grad_cam": Method(
         "Grad-CAM",
-        "Where the maps that raise the class's logit are strong, at a block and a place of your choice.",
+        "Where the feature maps that raise the class's logit are strong, at a block and a place of your choice.",
         "Selvaraju et al. 2017, https://arxiv.org/abs/1610.02391",
         PER_CELL,
         PlaceOptions,

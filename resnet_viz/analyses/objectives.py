@@ -1,4 +1,4 @@
-"""What a gradient is taken of: a number that says how much the network is for a class."""
+"""Objectives: the number that a gradient is taken of, which measures how strongly the network supports a class."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -16,9 +16,8 @@ OBJECTIVES: tuple[ObjectiveKind, ...] = get_args(ObjectiveKind)
 class Objective:
     """A number computed from the logits for the class `target`; `versus` is the other class of a difference.
 
-    "logit" is z_t, "log-probability" log softmax(z)_t, or log sigmoid(z_t) where `head` is a sigmoid, "cross-entropy" its
-    negative, "logit difference" z_t - z_v.
-    ValueError for an unknown kind, or a difference without another class.
+    "logit" is z_t, "log-probability" log softmax(z)_t, or log sigmoid(z_t) if `head` is a sigmoid, "cross-entropy" its
+    negative, and "logit difference" z_t - z_v. ValueError for an unknown kind, or a difference without another class.
     """
 
     kind: ObjectiveKind
@@ -27,11 +26,11 @@ class Objective:
     head: Head = "softmax"
 
     def __post_init__(self) -> None:
-        """Refuse what has no meaning."""
+        """Refuse an invalid combination."""
         if self.kind not in OBJECTIVES:
-            raise ValueError(f"objective {self.kind!r} is unknown: take one of {', '.join(map(repr, OBJECTIVES))}")
+            raise ValueError(f"objective {self.kind!r} is unknown: choose one of {', '.join(map(repr, OBJECTIVES))}")
         if self.kind == "logit difference" and self.versus in (None, self.target):
-            raise ValueError("a logit difference needs two classes: give another one as `versus`")
+            raise ValueError("a logit difference needs two classes. Pass another one as `versus`")
 
     def __call__(self, logits: Tensor) -> Tensor:
         """(N, classes) -> (N,)."""

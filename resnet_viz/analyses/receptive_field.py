@@ -1,100 +1,145 @@
-"""Which pixels can a place in a block's output depend on? The receptive field, found by differentiating a stand-in network.
+"""How much of the image does the middle of each block's output see? Through the shortcuts alone, and with the branches.
 
-The stand-in has the same layers with random positive weights, neutral norms and average pools, so that no gradient is 0 but
-where there is no path. What a real gradient weighs most is smaller (Luo et al. 2016, https://arxiv.org/abs/1701.04128).
+Luo et al. 2016 (https://arxiv.org/abs/1701.04128): the theoretical receptive field has every pixel that can change a value; the
+effective one has those that do, which are far fewer and lie in its middle. Here for a trained network on a person's own image:
+the gradient of the values in the middle of a block's output with respect to the pixels. With every branch's gradient stopped,
+what is left came through the stem and along the shortcuts alone.
 """
 
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
+import pandas as pd
 import torch
-from torch import Tensor, nn
+from PIL import Image
+from torch import Tensor
 
-from resnet_viz.nets.blocks import blocks_of
-from resnet_viz.nets.net import Net
-from resnet_viz.nets.twins import copy_tree
+from resnet_viz.analyses.activations import Array
+from resnet_viz.analyses.block_outputs import recorded_outputs
+from resnet_viz.analyses.theoretical_field import theoretical_widths
+from resnet_viz.nets.net import Net, WeightsOrigin
+from resnet_viz.progress import OnProgress
 
-Span = tuple[int, int]
+# Of a Gaussian, what is further than two standard deviations from its middle in either direction (Luo et al., section 3).
+THRESHOLD = 1 - 0.9545
+PROBES = 4
 
 
-@dataclass(frozen=True)
-class ReceptiveField:
-    """The receptive fields of a block's output: `map_size` is its (height, width), `input_size` the input's, in pixels.
+@dataclass(frozen=True, eq=False)
+class BlockField:
+    """The receptive field of the middle position of one block's output, in pixels of the network's input.
 
-    `first_end` is where the field of the place (0, 0) ends, and `last_start` where that of the last place begins, (row,
-    column); every other place's field is one of these, moved by whole strides.
+    `theoretical` is the width that can change it, whatever the weights: inf for the whole image, NaN where it cannot be told.
+    `effective` is the side of a square with as many pixels as have over 4.55 % of the largest gradient. Both again through the
+    shortcuts alone: a plain block has no shortcut, so nothing is left (0). `map` and `shortcut_map`, float32 (H, W), are the
+    gradient's root mean square over the channels of the output.
     """
 
-    block: str
-    map_size: Span
-    input_size: Span
-    first_end: Span
-    last_start: Span
+    name: str
+    stage: int
+    theoretical: float
+    effective: float
+    shortcut_theoretical: float
+    shortcut_effective: float
+    map: Array
+    shortcut_map: Array
+
+
+@dataclass(frozen=True, eq=False)
+class ReceptiveFields:
+    """The receptive fields of every block, first to last; `side` is the network's input in pixels."""
+
+    model: str
+    title: str
+    weights: WeightsOrigin
+    side: int
+    blocks: tuple[BlockField, ...]
 
     @property
     def nbytes(self) -> int:
-        """Memory in bytes, about."""
-        return 200
+        """Memory of all arrays in bytes."""
+        return sum(block.map.nbytes + block.shortcut_map.nbytes for block in self.blocks)
 
-    def box(self, row: int, column: int) -> tuple[int, int, int, int]:
-        """Return left, top, right and bottom of the field of a place, in pixels of the input, cut off at its edges."""
-        top, bottom = self._span(0, row)
-        left, right = self._span(1, column)
-        return left, top, right, bottom
+    def block(self, name: str) -> BlockField:
+        """Return a block by its name; ValueError says which there are."""
+        for block in self.blocks:
+            if block.name == name:
+                return block
+        raise ValueError(f"{self.title} has no block {name!r}; it has {', '.join(block.name for block in self.blocks)}")
 
-    def cell(self, row: int, column: int) -> tuple[float, float, float, float]:
-        """Return left, top, right and bottom of the part of the input that lies where the place lies in the map."""
-        height, width = (whole / parts for whole, parts in zip(self.input_size, self.map_size, strict=True))
-        return column * width, row * height, (column + 1) * width, (row + 1) * height
-
-    def _span(self, axis: int, place: int) -> Span:
-        size, count = self.input_size[axis], self.map_size[axis]
-        stride = size / count
-        start = self.last_start[axis] - round(stride * (count - 1 - place))
-        end = self.first_end[axis] + round(stride * place)
-        return max(0, start), min(size, end)
+    def table(self) -> pd.DataFrame:
+        """Return a row per block with its widths in pixels, all paths and the shortcuts alone."""
+        columns = ("name", "stage", "theoretical", "effective", "shortcut_theoretical", "shortcut_effective")
+        rows = [{column: getattr(block, column) for column in columns} for block in self.blocks]
+        return pd.DataFrame(rows).rename(columns={"name": "block"}).set_index("block")
 
 
-def receptive_field(net: Net, block: str) -> ReceptiveField:
-    """Find the receptive fields of a block's output; KeyError names the blocks that there are."""
-    if block not in net.blocks:
-        raise KeyError(f"{net.title} has no block {block!r}; it has {', '.join(net.blocks)}")
-    stand_in, made = _stand_in(net), list[Tensor]()
-    handle = blocks_of(stand_in)[block].relu.register_forward_hook(lambda _, __, output: made.append(output))
-    side = net.preprocessing.crop
-    generator = torch.Generator().manual_seed(0)
-    x = torch.rand(2, 3, side, side, generator=generator).add(0.5).to(net.device)
-    try:
-        with torch.inference_mode(mode=False), torch.enable_grad():
-            stand_in(x.requires_grad_())
-            output = made[0]
-            corners = output[0, :, 0, 0].sum() + output[1, :, -1, -1].sum()
-            gradient = torch.autograd.grad(corners, x)[0]
-    finally:
-        handle.remove()
-    touched = gradient.ne(0).any(1).cpu()
-    first_end = tuple(int(touched[0].any(1 - axis).nonzero().max()) + 1 for axis in (0, 1))
-    last_start = tuple(int(touched[1].any(1 - axis).nonzero().min()) for axis in (0, 1))
-    height, width = output.shape[2:]
-    return ReceptiveField(
-        block, (int(height), int(width)), (side, side), (first_end[0], first_end[1]), (last_start[0], last_start[1])
+def receptive_fields(
+    net: Net, image: Image.Image, probes: int = PROBES, seed: int = 0, *, on_block: OnProgress | None = None
+) -> ReceptiveFields:
+    """Measure how much of an image the middle of every block's output sees.
+
+    The square of the gradient, mean over the output's channels, is estimated from `probes` seeded directions of +1 and -1 over
+    these channels. Costs that many backward passes from every block, twice. `on_block(done, total)` is called after each block
+    of either pass; what it raises cancels. ValueError for blocks whose output is not (N, C, H, W), and for fewer probes than 1.
+    """
+    if probes < 1:
+        raise ValueError(f"{probes} probes show nothing: take 1 or more")
+    x = net.preprocess(image)
+    total = 2 * len(net.blocks)
+
+    def step(done: int) -> None:
+        if on_block is not None:
+            on_block(done, total)
+
+    maps = [_map(*found, probes, seed) for found in _outputs(net, x, step, 0, shortcuts_alone=False)]
+    shortcut_maps = [_map(*found, probes, seed) for found in _outputs(net, x, step, len(net.blocks), shortcuts_alone=True)]
+    widths = theoretical_widths(net, shortcuts_alone=False)
+    shortcut_widths = theoretical_widths(net, shortcuts_alone=True)
+    blocks = tuple(
+        BlockField(name, block.stage_of(name), wide, effective_width(seen), narrow, effective_width(along), seen, along)
+        for (name, block), seen, along, wide, narrow in zip(
+            net.blocks.items(), maps, shortcut_maps, widths, shortcut_widths, strict=True
+        )
     )
+    return ReceptiveFields(net.name, net.title, net.weights, x.shape[-1], blocks)
 
 
-def _stand_in(net: Net) -> nn.Module:
-    """A copy of the network whose gradients are 0 only where there is no path; the network's own weights stay as they are."""
-    stand_in = copy_tree(net.module)
-    generator = torch.Generator().manual_seed(1)
-    for module in stand_in.modules():
-        for name, parameter in list(module.named_parameters(recurse=False)):
-            drawn = torch.rand(parameter.shape, generator=generator).add(0.5)
-            drawn = drawn / parameter[0].numel() if name == "weight" and parameter.ndim > 1 else drawn
-            drawn = torch.zeros_like(drawn) if name == "bias" else drawn
-            setattr(module, name, nn.Parameter(drawn.to(parameter.device), requires_grad=False))
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):  # noqa: SLF001 - torch has no public name for all of them
-            module.reset_running_stats()
-    for module in list(stand_in.modules()):
-        for name, child in list(module.named_children()):
-            if isinstance(child, nn.MaxPool2d) and child.dilation in (1, (1, 1)):
-                pool = nn.AvgPool2d(child.kernel_size, child.stride, child.padding, child.ceil_mode)
-                setattr(module, name, pool)
-    return stand_in
+def effective_width(seen: Array) -> float:
+    """Return the side of a square with as many pixels as have more than 4.55 % of the largest gradient; 0 where all are 0."""
+    largest = float(seen.max())
+    return math.sqrt(int((seen > THRESHOLD * largest).sum())) if largest > 0 else 0.0
+
+
+def _outputs(
+    net: Net, x: Tensor, step: Callable[[int], None], done: int, *, shortcuts_alone: bool
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Give every block's output with the pixels that it was computed from."""
+    twin, pixels = net.twin(), x.detach().requires_grad_()
+    with torch.inference_mode(mode=False), torch.enable_grad():
+        with recorded_outputs(twin, shortcuts_alone=shortcuts_alone) as outputs:
+            twin(pixels)
+        for number, (name, output) in enumerate(zip(net.blocks, outputs, strict=True), start=done + 1):
+            if output.ndim != 4:
+                raise ValueError(
+                    f"block {name} of {net.title} returns {'×'.join(map(str, output.shape[1:]))} numbers and not feature maps"
+                    " (channels, height, width), so it has no middle: take a convolutional network"
+                )
+            yield output, pixels
+            step(number)
+
+
+def _map(output: Tensor, pixels: Tensor, probes: int, seed: int) -> Array:
+    middle = output[0, :, output.shape[2] // 2, output.shape[3] // 2]
+    if not middle.requires_grad:
+        return np.zeros(tuple(pixels.shape[2:]), np.float32)
+    generator = torch.Generator().manual_seed(seed)
+    total = torch.zeros_like(pixels[0, 0])
+    for _ in range(probes):
+        signs = 2 * torch.randint(2, middle.shape, generator=generator).to(middle) - 1
+        (gradient,) = torch.autograd.grad(middle, pixels, signs, retain_graph=True)
+        total = total + gradient[0].square().sum(0)
+    seen: Array = (total / (probes * len(middle))).sqrt().cpu().numpy()
+    return seen

@@ -1,6 +1,6 @@
-"""Can an attribution be trusted? Deletion and insertion, randomised parameters, and what small changes do to it."""
+"""Can an attribution be trusted? Deletion and insertion, randomised parameters, and the effect of small changes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,24 +13,20 @@ from torch import Tensor, nn
 from resnet_viz.analyses.activations import Array
 from resnet_viz.analyses.attribution import Attribution, attribute
 from resnet_viz.analyses.baselines import Baseline
-from resnet_viz.analyses.context import Explained, explain, no_tick
+from resnet_viz.analyses.context import Explained, explain
 from resnet_viz.analyses.methods import METHODS
 from resnet_viz.nets.blocks import initialise
 from resnet_viz.nets.net import Net
-
-# (done, total): what it raises cancels.
-OnStep = Callable[[int, int], None]
-
-
-def no_step(_: int, __: int) -> None:
-    """Report to nobody."""
+from resnet_viz.nets.parts import parts
+from resnet_viz.nets.residual_graph.sections import STEM
+from resnet_viz.progress import OnProgress, ignore_progress
 
 
 @dataclass(frozen=True, eq=False)
 class PerturbationCurve:
-    """The target's probability while pixels are taken away or put back in an order; `shares` 0 to 1 of the pixels.
+    """The target's probability while pixels are removed or restored in an order; `shares` of the pixels, 0 to 1.
 
-    `area` under the curve by the trapezoidal rule: small is good for deletion, large for insertion.
+    `area` is the area under the curve by the trapezoidal rule: small is good for deletion, large for insertion.
     """
 
     shares: Array
@@ -46,7 +42,7 @@ class PerturbationCurve:
 class Perturbation:
     """Deletion and insertion (Petsiuk et al. 2018, https://arxiv.org/abs/1806.07421, section 3.2), by the map and at random.
 
-    Removed pixels show the `baseline`. A `constant` map has the same value at every pixel and so no order of its own.
+    Removed pixels show the `baseline`. A `constant` map has the same value at every pixel and therefore defines no order.
     """
 
     deletion: PerturbationCurve
@@ -65,10 +61,10 @@ class Perturbation:
 
 @dataclass(frozen=True)
 class Randomised:
-    """The rank correlation with the original map, after everything from the head down to each layer was re-initialised.
+    """The rank correlation with the original map after everything from the head down to each layer was re-initialised.
 
-    None where one of the two maps has the same value at every pixel, which leaves no ranks to compare; `constant` says that
-    this is the original map, so that all of them are None.
+    None if one of the two maps has the same value at every pixel, which leaves no ranks to compare. `constant` means that the
+    original map is the one, so that all correlations are None.
     """
 
     layers: tuple[str, ...]
@@ -83,7 +79,7 @@ class Randomised:
 
 @dataclass(frozen=True)
 class Robustness:
-    """How far a map is off what the logit does, and how far it moves: `infidelity` and `sensitivity` below, 0 is best."""
+    """How far a map is from the logit's behaviour, and how much it changes: see `infidelity` and `sensitivity`; 0 is best."""
 
     infidelity: float
     sensitivity: float
@@ -95,7 +91,7 @@ class Robustness:
 
 
 def robustness(
-    net: Net, image: Image.Image, attribution: Attribution, *, seed: int = 0, on_step: OnStep = no_step
+    net: Net, image: Image.Image, attribution: Attribution, *, seed: int = 0, on_step: OnProgress = ignore_progress
 ) -> Robustness:
     """Compute both metrics with their default samples."""
     first = infidelity(net, image, attribution, seed=seed)
@@ -113,14 +109,14 @@ def perturbation(
     *,
     baseline: Baseline = "blur",
     seed: int = 0,
-    on_step: OnStep = no_step,
+    on_step: OnProgress = ignore_progress,
 ) -> Perturbation:
-    """Take the pixels away in the order of the map, highest first, and put them back in it; beside it a random order.
+    """Remove the pixels in the order of the map, highest first, and restore them in that order; a random order for comparison.
 
-    What is taken away shows the baseline. Batched: four curves of `steps` + 1 pictures. ValueError for fewer than one step.
+    Removed pixels show the baseline. Batched: four curves of `steps` + 1 images. ValueError for fewer than one step.
     """
     if steps < 1:
-        raise ValueError(f"steps={steps} is too few: take 1 or more")
+        raise ValueError(f"steps={steps} is too few: choose 1 or more")
     with torch.inference_mode():
         explained = explain(net, image, attribution.target)
         empty = explained.baseline(baseline, seed)
@@ -147,19 +143,20 @@ def randomisation(
     attribution: Attribution,
     *,
     seed: int = 0,
-    on_step: OnStep = no_step,
+    on_step: OnProgress = ignore_progress,
 ) -> Randomised:
     """Re-initialise the network layer by layer from the head down, and compare the map with that of the trained network.
 
     The cascading check of Adebayo et al. 2018 (https://arxiv.org/abs/1810.03292, section 4.1) with Spearman's rank correlation
-    of absolute values, a step for the head and for each block. A map that hardly changes does not depend on what was learned.
+    of absolute values: one step for the head, for each block, and for the layers between two blocks. A map that hardly changes
+    does not depend on the trained weights.
     """
     drawn = replace(net, module=_with_own_weights(net.twin()))
-    layers = [("head", drawn.module.get_submodule("fc")), *reversed(drawn.blocks.items())]
+    layers = [(name, names) for name, names in reversed(parts(net.module).items()) if names and name != STEM]
     trained = np.abs(attribution.map)
     found = []
-    for done, (_, layer) in enumerate(layers, 1):
-        _reinitialise(layer, seed + done)
+    for done, (_, names) in enumerate(layers, 1):
+        _reinitialise(drawn.module, names, seed + done)
         again = attribute(drawn, image, attribution.method, attribution.target, **attribution.options)
         found.append(rank_correlation(trained, np.abs(again.map)))
         on_step(done, len(layers))
@@ -171,8 +168,8 @@ def infidelity(
 ) -> float:
     """Return captum's infidelity (Yeh et al. 2019, https://arxiv.org/abs/1901.09392, equation 1), with the best scaling.
 
-    The mean squared difference between what the map predicts for a noisy copy, and what the logit does; 0 is best. `noise` is
-    the deviation as a share of the picture's range.
+    The mean squared difference between the change that the map predicts for a noisy copy and the actual change of the logit; 0
+    is best. `noise` is the standard deviation as a share of the image's range.
     """
     from captum.metrics import infidelity as captum_infidelity  # noqa: PLC0415 - captum takes two seconds to import
 
@@ -196,9 +193,9 @@ def infidelity(
 def sensitivity(
     net: Net, image: Image.Image, attribution: Attribution, samples: int = 8, radius: float = 0.02, seed: int = 0
 ) -> float:
-    """Return captum's max-sensitivity (Yeh et al. 2019, definition 3): how far the map moves when the picture hardly does.
+    """Return captum's max-sensitivity (Yeh et al. 2019, definition 3): the largest change of the map for small image changes.
 
-    |map(x + d) - map(x)| / |map(x)| at its largest over `samples` uniform d within `radius`, in normalised units.
+    The largest |map(x + d) - map(x)| / |map(x)| over `samples` uniform d within `radius`, in normalised units.
     """
     with torch.inference_mode(mode=False):
         return _sensitivity(explain(net, image, attribution.target), attribution, samples, radius, seed)
@@ -216,10 +213,10 @@ def _sensitivity(explained: Explained, attribution: Attribution, samples: int, r
         drawn = (torch.rand(pictures.shape, generator=generator) * 2 - 1) * radius
         return pictures + drawn.to(pictures.device)
 
-    # A bare tensor would be taken for a tuple of its images' channels, each with a norm of its own.
+    # captum would take a bare tensor for a tuple of channels, each with a norm of its own.
     def maps(inputs: Tensor | tuple[Tensor, ...]) -> tuple[Tensor]:
-        each = (method.run(replace(explained, x=x[None]), options, no_tick).attributions for x in _only(inputs))
-        with torch.enable_grad():  # captum switches gradients off
+        each = (method.run(replace(explained, x=x[None]), options, ignore_progress).attributions for x in _only(inputs))
+        with torch.enable_grad():  # captum switches gradients off.
             return (torch.cat(list(each)),)
 
     found = sensitivity_max(maps, explained.x, perturb_func=perturb, n_perturb_samples=samples, max_examples_per_batch=1)
@@ -227,7 +224,7 @@ def _sensitivity(explained: Explained, attribution: Attribution, samples: int, r
 
 
 def rank_correlation(first: Array, second: Array) -> float | None:
-    """Spearman's rank correlation of two maps, ties sharing their mean rank; None where one of them is constant."""
+    """Spearman's rank correlation of two maps, with the mean rank for ties; None if one of them is constant."""
     if _is_constant(first) or _is_constant(second):
         return None
     return float(pd.Series(first.ravel()).rank().corr(pd.Series(second.ravel()).rank()))
@@ -238,33 +235,40 @@ def _is_constant(values: Array) -> bool:
 
 
 def _with_own_weights(twin: nn.Module) -> nn.Module:
-    """Give a twin copies of the weights that it shares, so that they can be changed."""
+    """Give a twin copies of the shared weights, so that they can be changed."""
+    own: dict[int, nn.Parameter] = {}
     with torch.inference_mode(mode=False), torch.no_grad():
         for module in twin.modules():
             for name, parameter in list(module.named_parameters(recurse=False)):
-                setattr(module, name, nn.Parameter(parameter.clone(), requires_grad=False))
+                copy = own.setdefault(id(parameter), nn.Parameter(parameter.clone(), requires_grad=False))
+                own[id(copy)] = copy
+                setattr(module, name, copy)
     return twin
 
 
 @torch.no_grad()
-def _reinitialise(layer: nn.Module, seed: int) -> None:
-    """Draw every parameter anew, those that `initialise` does not know from a normal distribution with their own moments."""
-    before = {name: parameter.clone() for name, parameter in layer.named_parameters()}
-    initialise(layer, seed)
+def _reinitialise(module: nn.Module, names: Sequence[str], seed: int) -> None:
+    """Re-initialise parameters; those that `initialise` does not cover get normal values with their own moments."""
+    parameters = {name: module.get_parameter(name) for name in names}
+    before = {name: parameter.clone() for name, parameter in parameters.items()}
+    owners = dict.fromkeys(name.rpartition(".")[0] for name in names)
+    # Only layers without layers of their own: what else a module holds may be in another part.
+    layers = (layer for layer in map(module.get_submodule, owners) if not next(layer.children(), None))
+    initialise(nn.ModuleList(layers), seed)
     generator = torch.Generator().manual_seed(seed)
-    for name, parameter in layer.named_parameters():
+    for name, parameter in parameters.items():
         if parameter.numel() > 1 and torch.equal(parameter, before[name]):
             drawn = torch.randn(parameter.shape, generator=generator)
             parameter.copy_(drawn * parameter.std().item() + parameter.mean().item())
 
 
 def _only(inputs: Tensor | tuple[Tensor, ...]) -> Tensor:
-    """Captum hands over a single input bare or in a tuple."""
+    """Captum passes a single input either bare or in a tuple."""
     return inputs if isinstance(inputs, Tensor) else inputs[0]
 
 
 def _ranks(values: Array) -> NDArray[np.int64]:
-    """Number the pixels from the highest value on, (H, W)."""
+    """Rank the pixels from the highest value on, (H, W)."""
     order = np.argsort(-values, axis=None, kind="stable")
     ranks = np.empty(order.size, np.int64)
     ranks[order] = np.arange(order.size)
@@ -274,7 +278,7 @@ def _ranks(values: Array) -> NDArray[np.int64]:
 def _curve(
     explained: Explained, whole: Tensor, ground: Tensor, ranks: NDArray[np.int64], steps: int, tick: Callable[[int], None]
 ) -> PerturbationCurve:
-    """Replace the first share of the pixels in `whole` by `ground`'s, share by share."""
+    """Replace the first share of the pixels in `whole` by those of `ground`, share by share."""
     counts = torch.linspace(0, ranks.size, steps + 1).round().to(explained.x.device)
     order = torch.from_numpy(ranks).to(explained.x.device)
     probabilities = []

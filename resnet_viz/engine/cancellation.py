@@ -1,4 +1,4 @@
-"""A network whose passes can be stopped between two blocks, forwards and backwards, whatever analysis runs them."""
+"""A network with passes that can be stopped between two blocks, forwards and backwards, in any analysis."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,17 +11,17 @@ from resnet_viz.nets.net import Net
 
 @dataclass(frozen=True, eq=False)
 class InterruptibleNet(Net):
-    """A network that calls `check` at every block of every pass of its twins: what that raises ends the pass."""
+    """A network that calls `check` at every block of every pass of its twins; an exception of `check` ends the pass."""
 
     check: Callable[[], None] = field(kw_only=True)
 
     @classmethod
     def of(cls, net: Net, check: Callable[[], None]) -> "InterruptibleNet":
-        """Watch a network, which stays as it is."""
+        """Wrap a network, which stays unchanged."""
         return cls(**vars(net), check=check)
 
     def twin(self) -> nn.Module:
-        """Return a twin that checks."""
+        """Return a twin that calls `check`."""
         twin = super().twin()
         for block in blocks_of(twin).values():
             block.fork.register_forward_pre_hook(self._before)

@@ -1,4 +1,4 @@
-"""The way to an engine elsewhere: HTTP in a thread of its own, and what can go wrong on it in two words, away and cut."""
+"""The connection to an engine on another server: HTTP in a separate thread, with two kinds of failure, away and cut."""
 
 import asyncio
 import threading
@@ -16,33 +16,33 @@ from resnet_viz.engine.protocol import HEAD, MOST_ANSWER_BYTES, SILENCE
 
 CONNECT_SECONDS = 3.0
 LONGEST_SENTENCE = 1000
-AWAY = "The engine that computes cannot be reached at the moment. Nothing is lost: try again in a minute."
-NOWHERE = "There is no engine of this program at the address that RESNET_VIZ_ENGINE names: correct it."
-UNREADABLE = "The engine's answer cannot be read: app and engine must run the same version of this program."
+AWAY = "The engine that computes the analyses cannot be reached at the moment. Your selection is kept. Try again in a minute."
+NOWHERE = "There is no engine of this program at the address in RESNET_VIZ_ENGINE. Correct the address."
+UNREADABLE = "The engine's answer cannot be read. The app and the engine must run the same version of this program."
 
 Found = TypeVar("Found")
 
 
 class CutError(AwayError):
-    """The engine was there, and went before it had answered."""
+    """The engine was reachable, and disconnected before it had answered."""
 
 
 class Connection:
-    """Asks the engine at `url`, with its token; the thread starts with the first question and ends with `close`.
+    """Sends requests to the engine at `url`, with its token; the thread starts with the first request and ends with `close`.
 
-    Raises ValueError for an address that is none.
+    Raises ValueError for an invalid address.
     """
 
     def __init__(self, url: str, token: str = "") -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(f"{url!r} is no address of an engine: write http:// or https://, a name and a port")
+            raise ValueError(f"{url!r} is not the address of an engine. Write http:// or https://, a name and a port")
         self._url = url.rstrip("/")
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._starting = threading.Lock()
 
     def start(self, work: Coroutine[Any, Any, Found]) -> "Future[Found]":
-        """Let the thread do something; cancelling the future hangs up."""
+        """Let the thread run a coroutine; cancelling the future closes the connection."""
         with self._starting:
             if not self._thread.is_alive():
                 self._thread.start()
@@ -59,12 +59,12 @@ class Connection:
         self._loop.close()
 
     async def ask(self, method: str, path: str, headers: Mapping[str, str] | None = None) -> bytes:
-        """Return what the engine answers; raises AwayError, or EngineError with a sentence."""
+        """Return the engine's answer; raises AwayError, or EngineError with a sentence."""
         async with self._response(method, path, headers=headers) as response:
             return await response.read()
 
     async def frames(self, path: str, data: bytes, headers: Mapping[str, str]) -> AsyncGenerator[tuple[bytes, bytes]]:
-        """Post something and return the frames of the answer, letter and payload; raises CutError where they end."""
+        """Post something and return the frames of the answer, letter and payload; raises CutError if they are cut off."""
         async with self._response("POST", path, data, headers) as response:
             while True:
                 letter, length = HEAD.unpack(await response.content.readexactly(HEAD.size))
@@ -100,16 +100,18 @@ class Connection:
 
     @cached_property
     def _http(self) -> aiohttp.ClientSession:
-        # Made in the thread, where it is used.
+        # Created in the thread that uses it.
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENCE)
         return aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=0))
 
 
 async def _refusal(response: aiohttp.ClientResponse) -> EngineError:
-    """Turn a status into words."""
+    """Turn a status into a sentence."""
     if response.status >= 500:
         return CutError(AWAY)
     if response.status == 404:
         return EngineError(NOWHERE)
     said = await response.content.read(LONGEST_SENTENCE)
-    return EngineError(said.decode(errors="replace").strip() or f"The engine refused with status {response.status}.")
+    return EngineError(
+        said.decode(errors="replace").strip() or f"The engine refused the request with status {response.status}."
+    )

@@ -1,4 +1,4 @@
-"""Official weights on their way to this machine: one background thread a file, shared by everybody on the server."""
+"""Downloads of official weights to this machine: one background thread per file, shared by everybody on the server."""
 
 import threading
 from dataclasses import dataclass, field, replace
@@ -12,7 +12,7 @@ from resnet_viz.nets.official import best_weights, fetch, weights_size
 
 @dataclass(frozen=True)
 class DownloadState:
-    """How far a download is, in bytes; when it has finished without a `failure`, the file is here."""
+    """The progress of a download, in bytes; if it has finished without a `failure`, the file is on this machine."""
 
     done: int
     total: int
@@ -23,8 +23,8 @@ class DownloadState:
 class Downloads:
     """At most one download for each of the ten networks, however many people wait for it.
 
-    A person is whatever text tells one from another. Someone who goes away without a word keeps waiting: the file arrives for
-    the next one.
+    A person is identified by a text. Somebody who leaves without cancelling keeps waiting: the file arrives for the next
+    person.
     """
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class Downloads:
         self._lock = threading.Lock()
 
     def start(self, name: str, person: str) -> None:
-        """Fetch a network's weights for a person, or let them wait with the others; ValueError for an unknown name."""
+        """Download a network's weights for a person, or let them wait with the others; ValueError for an unknown name."""
         if name not in ARCHITECTURES:
             raise ValueError(f"{name!r} has no official weights: take one of {', '.join(ARCHITECTURES)}")
         with self._lock:
@@ -44,12 +44,12 @@ class Downloads:
             job.waiting.add(person)
 
     def state(self, name: str) -> DownloadState | None:
-        """How far it is, or how it ended; None if nobody asked for it or everybody cancelled."""
+        """Its progress or its end; None if nobody requested it or everybody cancelled."""
         job = self._jobs.get(name)
         return None if job is None else job.state
 
     def cancel(self, name: str, person: str) -> None:
-        """Let a person wait no longer; the download of the last one stops, and nothing is left of it."""
+        """Stop waiting for a person; the last one stops the download, and no partial file is left."""
         with self._lock:
             job = self._jobs.get(name)
             if job is None:
@@ -62,7 +62,7 @@ class Downloads:
 
 @dataclass(eq=False)
 class _Job:
-    """A download that runs or ran: its thread alone writes `state`."""
+    """A download that runs or ran; only its thread writes `state`."""
 
     state: DownloadState
     waiting: set[str] = field(default_factory=set)
@@ -77,10 +77,10 @@ def _run(job: _Job, official: WeightsEnum) -> None:
     def on_progress(done: int, total: int) -> None:
         if job.cancelled.is_set():
             raise _CancelledError
-        # While another download of the file is at work, there is no total to tell.
+        # While another download of the same file runs, the total is unknown.
         job.state = replace(job.state, done=done, total=total or job.state.total)
 
-    failure = "The download stopped unexpectedly; the server's log says why. Try again."
+    failure = "The download failed unexpectedly; the server's log says why. Try again."
     try:
         fetch(official, on_progress)
         failure = ""

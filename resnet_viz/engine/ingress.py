@@ -1,9 +1,9 @@
-"""The routes of an engine that is asked over HTTP, in front of an engine of the same process; any ASGI server can run them.
+"""The HTTP routes of an engine, in front of an engine in the same process; any ASGI server can run them.
 
-POST   /jobs             a job as a message of wire.py -> frames of protocol.py, as a stream; who hangs up cancels
-DELETE /sessions         forgets the session that the header names; it stands in no address, which proxies write down
-GET    /models           the catalogue, and which weights are here
-GET    /ready            whether a small picture can be inspected; the only route that asks for no token
+POST   /jobs             a job as a message of wire.py -> frames of protocol.py, as a stream; disconnecting cancels
+DELETE /sessions         forgets the session in the header; it is not part of any address, because proxies log addresses
+GET    /models           the catalogue, and which weights are on the engine's machine
+GET    /ready            whether a small image can be inspected; the only route that needs no token
 """
 
 import asyncio
@@ -23,13 +23,10 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from resnet_viz.engine.forms import WireError
-from resnet_viz.engine.job_types import KINDS
 from resnet_viz.engine.jobs import EngineError, Job, Progress, Ticket
 from resnet_viz.engine.local import LocalEngine
 from resnet_viz.engine.protocol import (
     ANSWER,
-    CATALOGUE,
     LIFE,
     MOST_JOB_BYTES,
     SESSION_HEADER,
@@ -40,22 +37,22 @@ from resnet_viz.engine.protocol import (
     progress_frame,
 )
 from resnet_viz.engine.session_expiry import Silence
-from resnet_viz.engine.wire import decode, encode
+from resnet_viz.engine.wire import WireError, decode, encode
 from resnet_viz.nets.zoo import list_models
 
 READY = "/ready"
 BINARY = "application/octet-stream"
-# Seconds between two looks at a job that runs, and at one that waits, and between two maps that are not finished.
+# Seconds between two checks of a job that runs, and of one that waits, and between two partial maps.
 LOOK, QUEUE, PREVIEW = 0.2, 1.0, 1.0
 
-# Ray's own proxy takes up to 100 KB at once. What is larger goes through shared memory, which takes longer than a few pieces.
+# Ray's own proxy accepts up to 100 KB at once. Larger data goes through shared memory, which is slower than a few pieces.
 PIECE, MOST_PIECES = 90_000, 8
 
 Leave = Callable[[str], Awaitable[None]]
 
 
 def ingress(engine: LocalEngine, token: str = "", leave: Leave | None = None) -> Starlette:
-    """Return the routes of an engine; with a token, for those alone who send it. `leave` forgets a session everywhere."""
+    """Return the routes of an engine; with a token, only for clients that send it. `leave` forgets a session everywhere."""
     routes = _Routes(engine, leave)
     return Starlette(
         routes=[
@@ -69,7 +66,7 @@ def ingress(engine: LocalEngine, token: str = "", leave: Leave | None = None) ->
 
 
 class _Guard:
-    """Lets those in who bear the token."""
+    """Admits requests with the token."""
 
     def __init__(self, app: ASGIApp, token: str) -> None:
         self._app, self._token = app, f"Bearer {token}".encode()
@@ -82,12 +79,12 @@ class _Guard:
 
 
 _STRANGER = PlainTextResponse(
-    "This engine needs a token: set RESNET_VIZ_TOKEN of the app to the engine's.\n", 401, {"WWW-Authenticate": "Bearer"}
+    "This engine needs a token. Set RESNET_VIZ_TOKEN of the app to the engine's token.\n", 401, {"WWW-Authenticate": "Bearer"}
 )
 
 
 class _Stream(StreamingResponse):
-    """A stream whose source is closed at once when its reader has gone, and not when it is collected."""
+    """A stream with a source that is closed as soon as its reader has disconnected, and not when it is collected."""
 
     def __init__(self, frames: AsyncGenerator[bytes]) -> None:
         super().__init__(frames, media_type=BINARY)
@@ -98,7 +95,7 @@ class _Stream(StreamingResponse):
             await super().__call__(scope, receive, send)
 
     async def stream_response(self, send: Send) -> None:
-        """Send the head along with the first frame, and not at once: each message by itself costs Ray Serve milliseconds."""
+        """Send the head together with the first frame: each separate message costs Ray Serve milliseconds."""
         held: list[Message] = []
 
         async def send_together(message: Message) -> None:
@@ -137,7 +134,7 @@ class _Routes:
 
     async def models(self, _: Request) -> Response:
         found = tuple(await asyncio.to_thread(list_models))
-        return Response(encode(found, CATALOGUE), media_type=BINARY)
+        return Response(encode(found), media_type=BINARY)
 
     async def ready(self, _: Request) -> Response:
         try:
@@ -147,9 +144,9 @@ class _Routes:
         return PlainTextResponse(f"{sentence}\n", status, {"Cache-Control": "no-store"})
 
     async def _frames(self, job: Job, session: str) -> AsyncGenerator[bytes]:
-        """Submit a job and tell of it until it has finished; cancel it when nobody listens any more."""
+        """Submit a job and report on it until it has finished; cancel it when the client disconnects."""
         try:
-            # A view of its own: which job takes another's place is for the app to say, by hanging up.
+            # Each request is its own view: the app decides which job replaces another one, by disconnecting.
             ticket = self._engine.submit(job, session, uuid4().hex)
         except Exception as error:  # noqa: BLE001 - becomes a frame
             yield error_frame(error)
@@ -169,7 +166,7 @@ def _pieces(data: bytes) -> Iterator[bytes]:
 
 
 async def _watch(ticket: Ticket) -> AsyncGenerator[bytes]:
-    """Tell how far a job is, where that has changed, and that it is not forgotten, where it has not."""
+    """Report the progress if it has changed, and a sign of life if it has not."""
     finished, loop = asyncio.Event(), asyncio.get_running_loop()
 
     def wake() -> None:
@@ -196,7 +193,7 @@ async def _watch(ticket: Ticket) -> AsyncGenerator[bytes]:
 
 def _last_frame(ticket: Ticket) -> bytes:
     try:
-        return frame(ANSWER, encode(ticket.answer(), KINDS[ticket.job.kind].answer))
+        return frame(ANSWER, encode(ticket.answer()))
     except Exception as error:  # noqa: BLE001 - becomes a frame
         return error_frame(error)
 
@@ -204,25 +201,27 @@ def _last_frame(ticket: Ticket) -> bytes:
 def _read(data: bytes) -> Job:
     job: Job = decode(data, Job, MOST_JOB_BYTES)
     if hashlib.sha256(job.data).hexdigest() != job.image:
-        # Else somebody could put another picture's answers in this one's place.
-        raise WireError("The picture did not arrive as it was sent: send it again.")
+        # Otherwise the answers for another image could be stored under this one's name.
+        raise WireError("The image was damaged on its way. Send it again.")
     if job.owner:
-        raise WireError("This engine knows the networks of the catalogue alone: analyse one of your own where you brought it.")
+        raise WireError(
+            "This engine has only the networks of the catalogue. Analyse your own network in the app that you opened it in."
+        )
     return job
 
 
 def _session(name: str) -> str:
     if not re.fullmatch(SESSION_NAME, name):
-        raise HTTPException(400, f"Say who asks: {SESSION_HEADER} takes 1 to 200 letters, digits and signs.")
+        raise HTTPException(400, f"The header {SESSION_HEADER} must name the session, in 1 to 200 letters, digits and signs.")
     return name
 
 
 async def _body(request: Request) -> bytes:
-    """Read what is sent, and no more than a job may have, whatever length was announced."""
+    """Read the body, and not more than a job may have, whatever length was announced."""
     parts, length = [], 0
     async for part in request.stream():
         parts.append(part)
         length += len(part)
         if length > MOST_JOB_BYTES:
-            raise HTTPException(413, f"A job may have {MOST_JOB_BYTES >> 20} MB: send a smaller picture.")
+            raise HTTPException(413, f"A job may have at most {MOST_JOB_BYTES >> 20} MB. Send a smaller image.")
     return b"".join(parts)

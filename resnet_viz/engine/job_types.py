@@ -1,4 +1,4 @@
-"""Every kind of job: which analysis it runs, and what of the answer each person gets."""
+"""Every type of job: which analysis it runs, and which part of the answer each person gets."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -12,19 +12,26 @@ from resnet_viz.analyses.ablation import Ablation, AblationSweep, ablate, sweep
 from resnet_viz.analyses.activations import Array
 from resnet_viz.analyses.attribution import Attribution, attribute
 from resnet_viz.analyses.conductance import Conductance, conductance
+from resnet_viz.analyses.deletions import Deletions, deletions
 from resnet_viz.analyses.gradients import Gradients, gradients
 from resnet_viz.analyses.inspection import Inspection, inspect, inspect_batch
 from resnet_viz.analyses.logit_lens import Lens, lens
-from resnet_viz.analyses.receptive_field import ReceptiveField, receptive_field
+from resnet_viz.analyses.passage import Passage, passage
+from resnet_viz.analyses.path_gradients import PathLengths, PathSamples, path_gradients, path_samples
+from resnet_viz.analyses.place_fields import PlaceFields, place_fields
+from resnet_viz.analyses.receptive_field import ReceptiveFields, receptive_fields
+from resnet_viz.analyses.refinement import Refinement, refinement
 from resnet_viz.analyses.survey.parts import SurveyedPart
 from resnet_viz.analyses.survey.running import survey_part
 from resnet_viz.engine.jobs import EngineError, Job
 from resnet_viz.images import digest, open_image
 from resnet_viz.lessons.activation_order import Orders, orders
 from resnet_viz.lessons.block_steps import Walk, walk
+from resnet_viz.lessons.loss_landscape import Landscape, loss_landscape
 from resnet_viz.lessons.matching import Matched
 from resnet_viz.lessons.matching import run as match
 from resnet_viz.lessons.residual_image import ResidualImage, residual_image
+from resnet_viz.lessons.shattered_gradients import Autocorrelation, shattered_gradients
 from resnet_viz.lessons.signal import SignalThroughDepth, wave
 from resnet_viz.lessons.signal import run as through_depth
 from resnet_viz.lessons.super_resolution import Problem, problem
@@ -33,19 +40,17 @@ from resnet_viz.lessons.super_resolution_training import Trials, train_all
 from resnet_viz.lessons.toy import ToyFit, fit
 from resnet_viz.nets.net import Net
 from resnet_viz.nets.zoo import CIFAR_PREPROCESSING
-
-# (done, total, the map so far or None): what it raises cancels.
-Report = Callable[[int, int, Array | None], None]
+from resnet_viz.progress import OnPartial
 
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """A job with all that it takes; `ask` answers another job that this one needs first."""
+    """A job with everything that it needs; `ask` returns the answer of another job that this one needs first."""
 
     job: Job
     open_net: Callable[[], Net]
     open_picture: Callable[[], Image.Image]
-    report: Report
+    report: OnPartial[Array]
     ask: Callable[[Job], Any]
     open_bytes: Callable[[bytes], Image.Image] = open_image
 
@@ -56,21 +61,21 @@ class Task:
 
     @cached_property
     def image(self) -> Image.Image:
-        """The picture, checked when it is needed."""
+        """The image, checked when it is needed."""
         return self.open_picture()
 
     def step(self, done: int, total: int) -> None:
-        """Report without a map."""
+        """Report without a partial result."""
         self.report(done, total, None)
 
 
 @dataclass(frozen=True)
-class Kind:
-    """A kind of job.
+class JobType:
+    """A type of job.
 
-    `run` computes the answer, `run_batch` those of several jobs on one network in one pass. `whole` is the job whose answer
-    contains this one's; `cut` takes that out of it, or returns None where it was dropped; `slim` drops what few will ask for
-    from an answer that is too large to be kept whole.
+    `run` computes the answer, `run_batch` the answers of several jobs on one network in one pass. `whole` is the job with the
+    answer that contains this one's; `cut` extracts it, or returns None if it was dropped; `slim` drops rarely needed parts from
+    an answer that is too large to be kept whole.
     """
 
     run: Callable[[Task], Any]
@@ -81,7 +86,7 @@ class Kind:
 
     @property
     def answer(self) -> Any:  # noqa: ANN401 - a type
-        """The type of the answer, as `run` says it."""
+        """The type of the answer, from the annotation of `run`."""
         return get_type_hints(self.run)["return"]
 
 
@@ -104,7 +109,7 @@ def _without_block(job: Job) -> Job:
 
 
 def _shown(answer: Inspection, job: Job) -> str:
-    """The block asked for, or the one that changes its input most."""
+    """The requested block, or the one that changes its input most."""
     block = str(job.option("block") or "")
     return block if block in {inspected.name for inspected in answer.blocks} else answer.most_changed()
 
@@ -143,7 +148,7 @@ def _robustness(task: Task) -> trust.Robustness:
 
 
 def _ablation(task: Task) -> Ablation:
-    """Options are blocks' names with their scales."""
+    """The options are names of blocks with their scales."""
     scales = {name: scale for name, scale in task.job.options if isinstance(scale, int | float)}
     return ablate(task.net, task.image, scales)
 
@@ -164,8 +169,12 @@ def _survey(task: Task) -> SurveyedPart:
     return survey_part(task.net, task.job.data, strongest=strongest, opener=task.open_bytes, on_image=task.step)
 
 
-def _receptive_field(task: Task) -> ReceptiveField:
-    return receptive_field(task.net, str(task.job.option("block")))
+def _place_fields(task: Task) -> PlaceFields:
+    return place_fields(task.net, str(task.job.option("block")))
+
+
+def _passage(task: Task) -> Passage:
+    return passage(task.net, task.image, on_block=task.step)
 
 
 def _walk(task: Task) -> Walk:
@@ -177,7 +186,7 @@ def _orders(task: Task) -> Orders:
 
 
 def _signal(task: Task) -> SignalThroughDepth:
-    """Through the picture if there is one, else the wave."""
+    """Send the image through if there is one, else the wave."""
     options = dict(task.job.options)
     if not task.job.image:
         return through_depth("wave", wave(), on_step=task.step, **options)  # type: ignore[arg-type]  # checked there
@@ -209,32 +218,72 @@ def _toy(task: Task) -> ToyFit:
     return fit(on_step=task.report, **dict(task.job.options))  # type: ignore[arg-type]  # checked there
 
 
+def _path_lengths(task: Task) -> PathLengths:
+    """Without the coefficients, which are as large as the first block's input for every block."""
+    return path_gradients(task.net, task.image, task.job.target, on_block=task.step).lengths
+
+
+def _path_samples(task: Task) -> PathSamples:
+    options = dict(task.job.options)
+    return path_samples(task.net, task.image, task.job.target, on_length=task.step, **options)  # type: ignore[arg-type]  # checked there
+
+
+def _deletions(task: Task) -> Deletions:
+    options = dict(task.job.options)
+    return deletions(task.net, task.image, task.job.target, on_pass=task.step, **options)  # type: ignore[arg-type]  # checked there
+
+
+def _receptive_fields(task: Task) -> ReceptiveFields:
+    return receptive_fields(task.net, task.image, on_block=task.step)
+
+
+def _refinement(task: Task) -> Refinement:
+    return refinement(task.net, task.image, task.job.target, on_pass=task.step)
+
+
+def _shattered_gradients(task: Task) -> Autocorrelation:
+    return shattered_gradients(task.net, task.image, task.job.target, on_pass=task.step)
+
+
+def _loss_landscape(task: Task) -> Landscape:
+    options = dict(task.job.options)
+    return loss_landscape(task.net, task.image, task.job.target, on_point=task.report, **options)  # type: ignore[arg-type]  # checked there
+
+
 def _found(task: Task) -> Attribution:
-    """The attribution that the same options make, which is what these ask about."""
+    """The attribution with the same options, which is what these jobs evaluate."""
     found: Attribution = task.ask(replace(task.job, kind="attribution"))
     return found
 
 
-KINDS: dict[str, Kind] = {
-    "inspection": Kind(_inspect, _inspect_batch, _without_block, _block_if_kept, _with_one_block),
-    "gradients": Kind(_gradients),
-    "attribution": Kind(_attribution),
-    "conductance": Kind(_conductance),
-    "perturbation": Kind(_perturbation),
-    "randomisation": Kind(_randomisation),
-    "robustness": Kind(_robustness),
-    "ablation": Kind(_ablation),
-    "ablation sweep": Kind(_ablation_sweep),
-    "lens": Kind(_lens),
-    "survey": Kind(_survey),
-    "receptive field": Kind(_receptive_field),
-    "walk": Kind(_walk),
-    "orders": Kind(_orders),
-    "signal": Kind(_signal),
-    "matched": Kind(_matched),
-    "problem": Kind(_problem),
-    "residual image": Kind(_residual_image),
-    "super-resolution": Kind(_super_resolution),
-    "super-resolution training": Kind(_super_resolution_training),
-    "toy": Kind(_toy),
+JOB_TYPES: dict[str, JobType] = {
+    "inspection": JobType(_inspect, _inspect_batch, _without_block, _block_if_kept, _with_one_block),
+    "gradients": JobType(_gradients),
+    "attribution": JobType(_attribution),
+    "conductance": JobType(_conductance),
+    "perturbation": JobType(_perturbation),
+    "randomisation": JobType(_randomisation),
+    "robustness": JobType(_robustness),
+    "ablation": JobType(_ablation),
+    "ablation sweep": JobType(_ablation_sweep),
+    "lens": JobType(_lens),
+    "path lengths": JobType(_path_lengths),
+    "path samples": JobType(_path_samples),
+    "deletions": JobType(_deletions),
+    "receptive fields": JobType(_receptive_fields),
+    "refinement": JobType(_refinement),
+    "shattered gradients": JobType(_shattered_gradients),
+    "loss landscape": JobType(_loss_landscape),
+    "survey": JobType(_survey),
+    "place fields": JobType(_place_fields),
+    "passage": JobType(_passage),
+    "walk": JobType(_walk),
+    "orders": JobType(_orders),
+    "signal": JobType(_signal),
+    "matched": JobType(_matched),
+    "problem": JobType(_problem),
+    "residual image": JobType(_residual_image),
+    "super-resolution": JobType(_super_resolution),
+    "super-resolution training": JobType(_super_resolution_training),
+    "toy": JobType(_toy),
 }

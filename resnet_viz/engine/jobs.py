@@ -1,4 +1,4 @@
-"""What is asked of an engine and how one hears of it: the same words wherever it runs.
+"""Jobs and tickets: how an analysis is requested from an engine and followed, the same wherever it runs.
 
 >>> from resnet_viz.images import digest
 >>> job = Job("inspection", "resnet20-cifar10", digest(data), data=data)
@@ -28,25 +28,26 @@ class EngineError(RuntimeError):
 
 
 class BusyError(EngineError):
-    """So many jobs wait already that this one was not taken."""
+    """Too many jobs are waiting already to accept this one."""
 
 
 class AwayError(EngineError):
-    """The engine cannot be reached at the moment: the same job may well be done a little later."""
+    """The engine cannot be reached at the moment; the same job may succeed a little later."""
 
 
 class JobCancelledError(Exception):
-    """Nobody waits for the answer any more, or a newer job took the place of this one."""
+    """Nobody waits for the answer any more, or a newer job has replaced this one."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """One analysis of one picture by one network; jobs are equal where their answers are.
+    """One analysis of one image by one network. Two jobs are equal if their answers are.
 
-    `kind` is one of `resnet_viz.engine.job_types.KINDS`, `model` a network of the catalogue, `image` the SHA-256 of `data`, the
-    picture's bytes; `target` a class index, or None for the predicted one. `owner` names the session whose own checkpoint it is
-    about, and its settings; it is empty for the catalogue's networks. `framing` is the preprocessing's: which part of the
-    picture the network sees. A `public` picture ships with the app: what is computed of it is nobody's own.
+    `kind` is a key of `resnet_viz.engine.job_types.JOB_TYPES`, `model` a network of the catalogue, `image` the SHA-256 of
+    `data`, which are the image's bytes, and `target` a class index, or None for the predicted class. `owner` identifies the
+    session that uploaded the checkpoint, together with its settings; it is empty for the catalogue's networks. `framing` is the
+    framing of the preprocessing: which part of the image the network sees. A `public` image ships with the app, so any session
+    may share its results.
     """
 
     kind: str
@@ -61,24 +62,24 @@ class Job:
     public: bool = field(default=False, compare=False)
 
     def option(self, name: str) -> Option:
-        """Return an option, None where it is not given."""
+        """Return an option, or None if it is not given."""
         return dict(self.options).get(name)
 
     def without(self, *names: str) -> tuple[tuple[str, Option], ...]:
-        """Return the options but those named."""
+        """Return the options except the named ones."""
         return tuple(pair for pair in self.options if pair[0] not in names)
 
 
 def owner_of(job: Job, session: str) -> str:
-    """Whom an answer belongs to: everybody where picture and network are everybody's, else the session."""
+    """The owner of an answer: everybody if image and network are public, else the session."""
     return EVERYBODY if job.public and not job.owner else session
 
 
 @dataclass(frozen=True, eq=False)
 class Progress:
-    """How far a job is: how many are `ahead` of it while it waits; then, with None ahead, `done` of `total` steps.
+    """The progress of a job: how many are `ahead` of it while it waits; then, with None ahead, `done` of `total` steps.
 
-    `partial` is the map so far, (H, W), of a job that makes one.
+    `partial` is the partial map, (H, W), of a job that produces one.
     """
 
     ahead: int | None = None
@@ -88,7 +89,7 @@ class Progress:
 
 
 class Ticket:
-    """A person's claim to the answer of a job; it may be waited for, and cancelled, from any thread."""
+    """A person's claim to the answer of a job; any thread may wait for it and cancel it."""
 
     def __init__(self, job: Job, session: str, watch: Callable[["Ticket"], Progress], drop: Callable[["Ticket"], None]) -> None:
         self.job = job
@@ -98,7 +99,7 @@ class Ticket:
 
     @property
     def progress(self) -> Progress:
-        """How far the job is."""
+        """The progress of the job."""
         return self._watch(self)
 
     @property
@@ -107,7 +108,7 @@ class Ticket:
         return self._future.done()
 
     def wait(self, seconds: float) -> bool:
-        """Wait at most so long; True once it has finished."""
+        """Wait at most this long; True once it has finished."""
         wait([self._future], seconds)
         return self.finished
 
@@ -119,16 +120,16 @@ class Ticket:
         return self._future.result()
 
     def cancel(self) -> None:
-        """Let go of the answer; nothing happens where it is there already."""
+        """Give up the answer; nothing happens if it is already there."""
         if not self.finished:
             self._drop(self)
 
     def when_finished(self, call: Callable[[], None]) -> None:
-        """Have a function called, from any thread, as soon as there is an answer or an error."""
+        """Call a function, from any thread, as soon as there is an answer or an error."""
         self._future.add_done_callback(lambda _: call())
 
     def settle(self, answer: object) -> None:
-        """Hand the answer, or the exception that took its place, over; the first time counts."""
+        """Set the answer, or the exception in its place; the first call counts."""
         with suppress(InvalidStateError):
             if isinstance(answer, BaseException):
                 self._future.set_exception(answer)
@@ -137,28 +138,28 @@ class Ticket:
 
 
 class Engine(Protocol):
-    """Runs jobs for sessions, each named by a text of the caller's; safe for threads."""
+    """Runs jobs for sessions, each identified by a text of the caller's; thread-safe."""
 
     def submit(self, job: Job, session: str, view: str = "") -> Ticket:
-        """Take a job in; one of the same session and view that is not finished gives way to it.
+        """Accept a job; an unfinished one of the same session and view is replaced.
 
-        A view is a place on the session's page, by default one for each kind of job. Raises BusyError where too many wait, and
-        ValueError for an unknown kind.
+        A view is a place on the session's page, by default one for each type of job. Raises BusyError if too many jobs wait,
+        and ValueError for an unknown type.
         """
         ...
 
     def leave(self, session: str) -> None:
-        """Forget a session: its jobs are cancelled, and what was computed for it alone is dropped."""
+        """Forget a session: its jobs are cancelled, and results computed only for it are dropped."""
         ...
 
     def models(self) -> list[ModelInfo]:
-        """Return the catalogue, and which weights are where the jobs go; raises EngineError with a sentence."""
+        """Return the catalogue with the weights that the engine has; raises EngineError with a sentence."""
         ...
 
     def check(self) -> str:
-        """Find out, by doing it, whether it can be reached and does its job; say what was done, EngineError where it cannot."""
+        """Test whether it can be reached and works, by using it; say what was done, EngineError if it fails."""
         ...
 
     def ready(self) -> bool:
-        """Whether it can be reached and does its job."""
+        """Whether it can be reached and works."""
         ...

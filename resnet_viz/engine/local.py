@@ -1,4 +1,4 @@
-"""The local engine: a worker for each device behind one fair queue; what several people ask is computed once, and kept."""
+"""The local engine: one worker per device behind one fair queue; results are computed once for everybody, and kept."""
 
 import logging
 import threading
@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import torch
 
-from resnet_viz.engine.job_types import KINDS, Kind
+from resnet_viz.engine.job_types import JOB_TYPES, JobType
 from resnet_viz.engine.jobs import BusyError, EngineError, Job, JobCancelledError, Progress, Ticket, owner_of
 from resnet_viz.engine.models import Loader, Models, load_here
 from resnet_viz.engine.probe import EngineProbe
@@ -20,8 +20,8 @@ from resnet_viz.nets.net import Net, pick_device
 from resnet_viz.nets.zoo import ModelInfo, list_models
 from resnet_viz.settings import EngineSettings
 
-STOPPING = "This server is being stopped: try again in a minute."
-BROKEN = "The analysis broke off unexpectedly; the server's log says why. Try it again, or take another image or network."
+STOPPING = "This server is being stopped. Try again in a minute."
+BROKEN = "The analysis failed unexpectedly; the server's log says why. Try again, or choose another image or network."
 
 log = logging.getLogger(__name__)
 
@@ -35,11 +35,11 @@ class HasSize(Protocol):
 
 
 class LocalEngine:
-    """Runs jobs on the devices of this machine: by default every CUDA device, or else the best one that there is.
+    """Runs jobs on the devices of this machine: by default every CUDA device, or else the best device available.
 
-    `opener` makes images of bytes: a server hands over one that does it in another process.
+    `opener` decodes images from bytes; a server passes one that does it in another process.
 
-    Its threads start with the first job and end with `close`.
+    The threads start with the first job and end with `close`.
     """
 
     def __init__(
@@ -58,17 +58,17 @@ class LocalEngine:
         self._runs: dict[Job, Run] = {}
         self._latest: dict[tuple[str, str], Ticket] = {}
         self._changed = threading.Condition(threading.RLock())
-        # By the number of the worker's device: the same device may have several.
+        # By the number of the worker's device: a device may have several.
         self._threads: dict[int, threading.Thread] = {}
         self._working: dict[int, list[Run]] = {}
         self._probe = EngineProbe(self.devices[0], self.nets)
         self._closed = False
 
     def submit(self, job: Job, session: str, view: str = "", net: Net | None = None) -> Ticket:
-        """Take a job in, as of `Engine.submit`; `net` is the job's network where it is not one of the catalogue."""
-        kind = KINDS.get(job.kind)
+        """Accept a job, as `Engine.submit`; `net` is the job's network if it is not one of the catalogue."""
+        kind = JOB_TYPES.get(job.kind)
         if kind is None:
-            raise ValueError(f"there is no kind of job {job.kind!r}: take one of {', '.join(KINDS)}")
+            raise ValueError(f"there is no kind of job {job.kind!r}: take one of {', '.join(JOB_TYPES)}")
         place, ticket = (session, view or job.kind), Ticket(job, session, self._progress, self._drop)
         with self._changed:
             older = self._latest.pop(place, None)
@@ -79,14 +79,14 @@ class LocalEngine:
                 self._join(Run(kind.whole(job), kind, net), ticket)
             else:
                 ticket.settle(answer)
-            # Last, so that a run that both are about goes on.
+            # At the end, so that a run that both belong to continues.
             if older is not None:
                 older.cancel()
             self._refuse_overflow(ticket)
         return ticket
 
     def leave(self, session: str) -> None:
-        """Cancel a session's jobs, and drop what was computed for it alone."""
+        """Cancel a session's jobs, and drop results computed only for it."""
         with self._changed:
             for ticket in self._tickets():
                 if ticket.session == session:
@@ -98,7 +98,7 @@ class LocalEngine:
         return list_models()
 
     def check(self) -> str:
-        """Inspect a small picture beside the queue, as of `Engine.check`; also see to it that every worker is alive."""
+        """Inspect a small image outside the queue, as `Engine.check`; also make sure that every worker is alive."""
         with self._changed:
             if self._closed:
                 raise EngineError(STOPPING)
@@ -106,14 +106,14 @@ class LocalEngine:
         return self._probe.check()
 
     def ready(self) -> bool:
-        """Whether it does its job."""
+        """Whether it works."""
         with suppress(EngineError):
             self.check()
             return True
         return False
 
     def close(self) -> None:
-        """Cancel everything and end the threads; no job is taken in any more."""
+        """Cancel everything and end the threads; no more jobs are accepted."""
         with self._changed:
             self._closed = True
             for ticket in self._tickets():
@@ -149,7 +149,9 @@ class LocalEngine:
             raise BusyError(STOPPING)
         if waiting > self.settings.queue:
             ticket.cancel()
-            raise BusyError(f"{waiting - 1} analyses wait already, as many as this server takes in: try again in a minute.")
+            raise BusyError(
+                f"{waiting - 1} analyses are waiting already, the most that this server accepts. Try again in a minute."
+            )
 
     def _start_threads(self) -> None:
         for number, device in enumerate(self.devices):
@@ -190,12 +192,12 @@ class LocalEngine:
                 del self._runs[run.job]
 
     def _live(self, number: int, worker: Worker) -> None:
-        """Work until the engine is closed, whatever happens: what a run breaks is that run's, and the next one is taken."""
+        """Work until the engine is closed: an exception ends only the run that caused it, and the next one is taken."""
         while not self._closed:
             try:
                 self._work(number, worker)
             except BaseException:
-                log.exception("the worker of %s broke off and goes on with the next job", worker.device)
+                log.exception("the worker of %s failed and continues with the next job", worker.device)
                 with self._changed:
                     self._give_up(number)
 
@@ -206,11 +208,11 @@ class LocalEngine:
                 for run, answer in zip(runs, answers, strict=True):
                     self._settle(run, answer)
                 self._finish(number)
-            # Whoever waits for work holds on to nobody's tensors.
+            # A worker that waits for work must not keep anybody's tensors in memory.
             del runs, run, answers, answer
 
     def _give_up(self, number: int) -> None:
-        """End with a sentence what a worker had taken and has not answered."""
+        """End every run that a worker has taken and not answered with a sentence."""
         for run in self._working.get(number, ()):
             self._settle(run, EngineError(BROKEN))
         self._finish(number)
@@ -220,7 +222,7 @@ class LocalEngine:
         self._latest = {place: ticket for place, ticket in self._latest.items() if not ticket.finished}
 
     def _next(self, number: int) -> list[Run]:
-        """Wait for a run, and where that is faster take those along that fit into its pass; empty once the engine is closed."""
+        """Wait for a run, and add others that fit into its pass if that is faster; empty once the engine is closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or len(self._queue) > 0)
             if self._closed:
@@ -237,24 +239,24 @@ class LocalEngine:
             return runs
 
     def _settle(self, run: Run, answer: Any) -> None:  # noqa: ANN401 - each kind's own result
-        # A run that nobody waits for has left already, and another one may be in its place.
+        # A run that nobody waits for has been removed already, and another one may be in its place.
         if self._runs.get(run.job) is run:
             del self._runs[run.job]
         for ticket in run.tickets:
             ticket.settle(answer if isinstance(answer, BaseException) else self._keep_and_cut(run, ticket, answer))
 
     def _keep_and_cut(self, run: Run, ticket: Ticket, answer: HasSize) -> Any:  # noqa: ANN401 - each kind's own result
-        """Keep an answer and return what of it a person gets; in place of what fails at this, an error with a sentence."""
+        """Keep an answer and return a person's part of it; if this fails, an error with a sentence."""
         try:
             owner = owner_of(ticket.job, ticket.session)
             self._store.put(run.job, self._kept(run.kind, ticket.job, owner, answer), owner)
             return run.kind.cut(answer, ticket.job)
         except Exception:
-            log.exception("the answer to %s by %s could not be handed over", run.job.kind, run.job.model)
+            log.exception("the answer to %s by %s could not be delivered", run.job.kind, run.job.model)
             return EngineError(BROKEN)
 
-    def _kept(self, kind: Kind, job: Job, owner: str, answer: HasSize) -> Any:  # noqa: ANN401 - each kind's own result
-        """What is kept of an answer: one person's may not push out everything else of theirs, nor anything everybody's."""
+    def _kept(self, kind: JobType, job: Job, owner: str, answer: HasSize) -> Any:  # noqa: ANN401 - each kind's own result
+        """The part of an answer that is kept: it may not displace everything else of its owner, nor anything public."""
         most = self.settings.results // 4 if owner == EVERYBODY else self.settings.share // 2
         return answer if answer.nbytes <= most else kind.slim(answer, job)
 

@@ -1,4 +1,4 @@
-"""Whether an engine can do its job, found out by doing it: the inspection of a small picture by a network that is shipped."""
+"""Whether an engine works, tested by use: the inspection of a small image by a network that ships with the program."""
 
 import logging
 import math
@@ -21,9 +21,9 @@ log = logging.getLogger(__name__)
 
 
 class EngineProbe:
-    """Inspects a grey picture with a network of the engine's, beside the queue, and goes by what it found for five seconds.
+    """Inspects a grey image with a network of the engine, outside the queue, and keeps the result for five seconds.
 
-    The first time it also compares the weights of every shipped network with the SHA-256 of their cards.
+    The first time, it also compares the weights of every shipped network with the SHA-256 in their cards.
     """
 
     def __init__(self, device: torch.device, nets: Models, clock: Callable[[], float] = time.monotonic) -> None:
@@ -33,7 +33,7 @@ class EngineProbe:
         self._checking = threading.Lock()
 
     def check(self) -> str:
-        """Return a sentence about what was done; raises EngineError with one where it cannot be done."""
+        """Return a sentence about what was done; raises EngineError with one if it fails."""
         with self._checking:
             if self._clock() >= self._until:
                 self._inspect()
@@ -50,11 +50,14 @@ class EngineProbe:
         except WeightsError as error:
             raise EngineError(str(error)) from error
         except Exception as error:
-            # A broken device raises whatever it likes, and says much about the machine: that is for the log alone.
+            # A broken device raises arbitrary errors, which may reveal much about the machine, so they are written only to the
+            # log.
             log.exception("not ready")
             raise EngineError("The inspection of a small image failed: the engine's log says why.") from error
         if not math.isfinite(found.predictions[0].logit):
-            raise EngineError("The inspection of a small image gave no finite number: the device is broken, replace it.")
+            raise EngineError(
+                "The inspection of a small image gave numbers that are not finite. The device is defective; replace it."
+            )
 
 
 def _check_weights() -> None:

@@ -1,7 +1,7 @@
-"""What an engine sends while it works: progress, a sign of life every other second, at last the answer or an error.
+"""What an engine sends while it works: progress, a sign of life every other second, and finally the answer or an error.
 
 A frame is a letter, the payload's length in 4 bytes, and the payload, a message of wire.py. A stream that ends without an
-answer or an error was cut off: the engine died, and the job may be asked for again.
+answer or an error was cut off: the engine died, and the job may be requested again.
 """
 
 import struct
@@ -14,12 +14,12 @@ from resnet_viz.images import MAX_BYTES, ImageError
 from resnet_viz.nets.net import WeightsError
 from resnet_viz.nets.zoo import ModelInfo
 
-# Who asks, in a header that routers can read without opening the message.
+# The session, in a header that routers can read without opening the message.
 SESSION_HEADER = "x-session-id"
 SESSION_NAME = r"[\x21-\x7e]{1,200}"
 MOST_JOB_BYTES = MAX_BYTES + 2**20
 MOST_ANSWER_BYTES = 2**30
-# Seconds: between two signs of life at the least, and until silence means that nobody is there.
+# Seconds: the minimum between two signs of life, and the silence after which the other end counts as gone.
 SIGN_OF_LIFE = 2.0
 SILENCE = 15.0
 
@@ -32,7 +32,7 @@ ANSWER: Letter = b"a"
 ERROR: Letter = b"e"
 HEAD = struct.Struct("!cI")
 
-# The subclasses first.
+# Subclasses first.
 _ERRORS: dict[str, type[Exception]] = {
     error.__name__: error for error in (JobCancelledError, BusyError, EngineError, WeightsError, ImageError, ValueError)
 }
@@ -52,18 +52,18 @@ def frame(letter: Letter, payload: bytes = b"") -> bytes:
 
 
 def progress_frame(progress: Progress) -> bytes:
-    """Write how far a job is."""
-    return frame(PROGRESS, encode(progress, Progress))
+    """Write the progress of a job."""
+    return frame(PROGRESS, encode(progress))
 
 
 def error_frame(error: BaseException) -> bytes:
-    """Write an error with its sentence; of one that is not meant for users, nothing is told."""
+    """Write an error with its sentence; the text of errors that are not meant for users is not sent."""
     for name, kind in _ERRORS.items():
         if isinstance(error, kind):
-            return frame(ERROR, encode(Refusal(name, str(error)), Refusal))
-    return frame(ERROR, encode(Refusal("EngineError", "The engine failed unexpectedly; its log says why."), Refusal))
+            return frame(ERROR, encode(Refusal(name, str(error))))
+    return frame(ERROR, encode(Refusal("EngineError", "The engine failed unexpectedly; its log says why.")))
 
 
 def error_of(refusal: Refusal) -> Exception:
-    """Return the error again."""
+    """Restore the error."""
     return _ERRORS.get(refusal.error, EngineError)(refusal.sentence)

@@ -7,9 +7,9 @@ Item = TypeVar("Item")
 
 
 class FairQueue(Generic[Item]):
-    """Items in the order of their sessions' turns; an item that several sessions wait for has the best of their places.
+    """Items in the order of their sessions' turns; an item that several sessions wait for has the best of their positions.
 
-    Not safe for threads by itself.
+    Not thread-safe by itself.
     """
 
     def __init__(self) -> None:
@@ -24,7 +24,7 @@ class FairQueue(Generic[Item]):
         self._waiting.setdefault(session, deque()).append(item)
 
     def take(self) -> Item | None:
-        """Take the first item of the session whose turn it is, which is the last to have its next one; None when empty."""
+        """Take the first item of the session that has the turn, and move the session to the end; None when empty."""
         if not self._waiting:
             return None
         session, items = next(iter(self._waiting.items()))
@@ -34,13 +34,13 @@ class FairQueue(Generic[Item]):
         return item
 
     def take_along(self, item: Item) -> None:
-        """Take an item out before its turn; it was the turn of the sessions whose next one it was."""
+        """Take an item before its turn; it uses up the turn of the sessions that it was next for."""
         for session in [name for name, items in self._waiting.items() if items[0] is item]:
             self._waiting.move_to_end(session)
         self.remove(item)
 
     def remove(self, item: Item, session: str | None = None) -> None:
-        """Take an item out, for one session or for all of them."""
+        """Remove an item, for one session or for all of them."""
         for name in [session] if session is not None else list(self._waiting):
             left = deque(other for other in self._waiting.get(name, ()) if other is not item)
             if left:

@@ -1,8 +1,8 @@
-"""An engine elsewhere: the same jobs, tickets and errors as of the one in this process.
+"""An engine on another server: the same jobs, tickets and errors as with the one in this process.
 
-One thread waits for all answers, whatever their number. What was answered lately is kept here, too, so that it can be shown
-while the engine is away. A job that is cut off, because its replica died, is quietly asked for once more: another replica
-answers, and nobody notices.
+One thread waits for all answers, whatever their number. Recent answers are also kept here, so that they can be shown while the
+engine is unreachable. A job that is cut off, because its replica died, is sent once more without a message: another replica
+answers.
 """
 
 import asyncio
@@ -15,8 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from resnet_viz.engine.connection import UNREADABLE, Connection, CutError
-from resnet_viz.engine.forms import WireError
-from resnet_viz.engine.job_types import KINDS
+from resnet_viz.engine.job_types import JOB_TYPES
 from resnet_viz.engine.jobs import EngineError, Job, JobCancelledError, Progress, Ticket, owner_of
 from resnet_viz.engine.protocol import (
     ANSWER,
@@ -29,25 +28,25 @@ from resnet_viz.engine.protocol import (
     error_of,
 )
 from resnet_viz.engine.store import Store
-from resnet_viz.engine.wire import decode, encode
+from resnet_viz.engine.wire import WireError, decode, encode
 from resnet_viz.nets.zoo import ModelInfo
 from resnet_viz.settings import EngineSettings
 
-# Before a job is asked for again, so that the replica that died is no longer asked.
+# The pause before a job is sent again, so that the replica that died is no longer used.
 PAUSE = 0.3
 CATALOGUE_SECONDS = 60.0
 
 
 @dataclass(eq=False)
 class _Errand:
-    """How far the job of a ticket is, and the task that waits for its answer."""
+    """The progress of a ticket's job, and the task that waits for its answer."""
 
     progress: Progress = field(default_factory=Progress)
     task: "Future[None] | None" = None
 
 
 class RemoteEngine:
-    """The engine at a URL, with its token; call `close` when it is not needed any more. ValueError for a URL that is none."""
+    """The engine at a URL, with its token; call `close` when it is no longer needed. ValueError for an invalid URL."""
 
     def __init__(
         self, url: str, token: str = "", settings: EngineSettings | None = None, clock: Callable[[], float] = time.monotonic
@@ -62,10 +61,10 @@ class RemoteEngine:
         self._catalogue: tuple[float, list[ModelInfo]] | None = None
 
     def submit(self, job: Job, session: str, view: str = "") -> Ticket:
-        """Take a job in, as of `Engine.submit`; where the engine has no room for it, the ticket says so."""
-        kind = KINDS.get(job.kind)
+        """Accept a job, as `Engine.submit`; if the engine has no room for it, the ticket says so."""
+        kind = JOB_TYPES.get(job.kind)
         if kind is None:
-            raise ValueError(f"there is no kind of job {job.kind!r}: take one of {', '.join(KINDS)}")
+            raise ValueError(f"there is no kind of job {job.kind!r}: take one of {', '.join(JOB_TYPES)}")
         place, ticket = (session, view or job.kind), Ticket(job, session, self._progress, self._drop)
         with self._lock:
             older = self._latest.pop(place, None)
@@ -83,7 +82,7 @@ class RemoteEngine:
         return ticket
 
     def leave(self, session: str) -> None:
-        """Forget a session, here and there; an engine that is away forgets those it has not heard of for an hour."""
+        """Forget a session, here and on the engine; an unreachable engine forgets sessions that are silent for an hour."""
         with self._lock:
             tickets = [ticket for ticket in self._errands if ticket.session == session]
         for ticket in tickets:
@@ -92,11 +91,11 @@ class RemoteEngine:
         self._connection.start(self._farewell(session))
 
     def check(self) -> str:
-        """Ask the engine whether it does its job, as of `Engine.check`."""
+        """Ask the engine whether it works, as `Engine.check`."""
         return self._connection.start(self._connection.ask("GET", "/ready")).result().decode(errors="replace").strip()
 
     def ready(self) -> bool:
-        """Whether the engine can be reached and does its job."""
+        """Whether the engine can be reached and works."""
         with suppress(EngineError):
             self.check()
             return True
@@ -128,7 +127,7 @@ class RemoteEngine:
             errand = self._errands.get(ticket)
         ticket.settle(JobCancelledError())
         if errand is not None and errand.task is not None:
-            # Hangs up, which cancels at the other end.
+            # This closes the connection, which cancels the job on the other end.
             errand.task.cancel()
 
     def _done(self, place: tuple[str, str], ticket: Ticket) -> None:
@@ -138,7 +137,7 @@ class RemoteEngine:
                 del self._latest[place]
 
     async def _run(self, ticket: Ticket, errand: _Errand) -> None:
-        """Settle a ticket, whatever happens."""
+        """Settle a ticket in any case."""
         answer: Any
         try:
             try:
@@ -149,17 +148,17 @@ class RemoteEngine:
         except Exception as error:  # noqa: BLE001 - goes to whoever waits
             answer = error.with_traceback(None)
         else:
-            # Also found by whoever names the block that came along unnamed.
-            self._store.put(KINDS[ticket.job.kind].whole(ticket.job), answer, owner_of(ticket.job, ticket.session))
+            # This makes it available also to requests that name the block that came along unnamed.
+            self._store.put(JOB_TYPES[ticket.job.kind].whole(ticket.job), answer, owner_of(ticket.job, ticket.session))
         ticket.settle(answer)
 
     async def _answer(self, ticket: Ticket, errand: _Errand) -> Any:  # noqa: ANN401 - each kind's own result
-        """Ask, follow the frames, and return the answer or raise the error that one of them brings."""
-        data = await asyncio.to_thread(encode, ticket.job, Job)
+        """Send the job, follow the frames, and return the answer or raise the error in one of them."""
+        data = await asyncio.to_thread(encode, ticket.job)
         async with aclosing(self._connection.frames("/jobs", data, {SESSION_HEADER: ticket.session})) as frames:
             async for letter, payload in frames:
                 if letter == ANSWER:
-                    return await asyncio.to_thread(_read, payload, KINDS[ticket.job.kind].answer)
+                    return await asyncio.to_thread(_read, payload, JOB_TYPES[ticket.job.kind].answer)
                 if letter == ERROR:
                     raise error_of(_read(payload, Refusal))
                 if letter == PROGRESS:
@@ -172,7 +171,7 @@ class RemoteEngine:
 
 
 def _following(before: Progress, now: Progress) -> Progress:
-    """The progress now; maps come once a second, and the last one stands until then."""
+    """The current progress; maps arrive once a second, and the last one is kept until then."""
     return now if now.partial is not None or now.ahead is not None else replace(now, partial=before.partial)
 
 

@@ -1,15 +1,15 @@
 """The engine on Ray Serve: `python -m resnet_viz.engine.serving`, or `resnet_viz.engine.serving:application` in a manifest.
 
-Each replica is a LocalEngine on its share of the machine behind the routes of ingress.py. HAProxy, which comes with Ray,
-hands requests and answers through: in `make load` an inspection took half the processor time that it took behind Ray's own
-proxy, to which every frame is a message between processes. The queue, the turns that sessions take, what several ask computed
-once, cancelling, and what is done when memory runs out are the LocalEngine's, as in the app. So is batching across people:
-where that is faster a worker takes along whatever waits for the same network, and never waits for a batch to fill.
-`@serve.batch` would: it holds the first of a batch back for a while, cannot tell networks apart, knows neither turns nor
-progress, and would be a second queue in front of the first.
+Each replica is a LocalEngine on its share of the machine, behind the routes of ingress.py. HAProxy, which comes with Ray,
+passes requests and answers through: in `make load` an inspection took half the CPU time that it took behind Ray's own proxy,
+where every frame is a message between processes. The queue, the turns of the sessions, shared results, cancelling, and the
+handling of exhausted memory are those of the LocalEngine, as in the app. So is batching across people: if it is faster, a
+worker adds all waiting jobs for the same network to its pass, and never waits for a batch to fill. `@serve.batch` would be a
+second queue in front: it holds the first job of a batch back for a while, does not distinguish networks, and has neither turns
+nor progress.
 
-Who hangs up cancels: Ray Serve cancels the task of the request, which closes the stream of frames, which drops the ticket, and
-the worker stops before its next block, or goes on for those whose job shares the pass.
+Disconnecting cancels: Ray Serve cancels the task of the request, which closes the stream of frames, which drops the ticket. The
+worker stops before its next block, or continues for others with jobs in the same pass.
 """
 
 import asyncio
@@ -37,14 +37,14 @@ from resnet_viz.engine.parsing.pool import ParsingPool
 from resnet_viz.settings import EngineSettings, ServingSettings, SettingError, WeightsSettings
 
 APP, REPLICA = "resnet-viz", "Replica"
-# Beside the jobs: probes, catalogues and farewells.
+# In addition to the jobs: probes, catalogues and farewells.
 OTHER_REQUESTS = 16
-# Bytes of Ray's own; answers pass through them behind Ray's own proxy alone.
+# Bytes for Ray itself; answers are stored there only behind Ray's own proxy.
 SHARED_MEMORY = 500 * 10**6
 
 
 class Replica:
-    """One engine of several, on the device that Ray gave it."""
+    """One engine of several, on the device that Ray assigned to it."""
 
     def __init__(self) -> None:
         self._parsers = ParsingPool()
@@ -56,7 +56,7 @@ class Replica:
         return ingress(self._engine, ServingSettings.read().token, _leave_everywhere)
 
     async def check_health(self) -> None:
-        """Fail where a small picture cannot be inspected: Ray Serve replaces the replica."""
+        """Fail if a small image cannot be inspected: Ray Serve then replaces the replica."""
         await asyncio.to_thread(self._engine.check)
 
     def leave(self, session: str) -> None:
@@ -64,13 +64,13 @@ class Replica:
         self._engine.leave(session)
 
     def __del__(self) -> None:
-        """End the threads, once the last requests have been answered."""
+        """End the threads, after the last requests have been answered."""
         self._engine.close()
         self._parsers.close()
 
 
 def application(_: dict[str, str] | None = None) -> serve.Application:
-    """Return what Ray Serve is to run, as the environment says."""
+    """Return the application for Ray Serve, as the environment configures it."""
     scale, settings = ServingSettings.read(), EngineSettings.read()
     replica = serve.deployment(
         name=REPLICA,
@@ -78,12 +78,12 @@ def application(_: dict[str, str] | None = None) -> serve.Application:
         autoscaling_config=AutoscalingConfig(
             min_replicas=scale.min_replicas, max_replicas=scale.max_replicas, target_ongoing_requests=scale.busy
         ),
-        # More than the engine's own queue takes, which then says with a sentence that it is full.
+        # More than the engine's own queue accepts, so that the engine can say in a sentence that it is full.
         max_ongoing_requests=settings.queue + settings.batch + OTHER_REQUESTS,
         health_check_period_s=10,
         health_check_timeout_s=60,
         graceful_shutdown_timeout_s=60,
-        # Who asked what is nobody's business.
+        # Requests are private and not logged.
         logging_config={"enable_access_log": False},
     )(serve.ingress()(Replica))
     served: serve.Application = replica.bind()
@@ -92,9 +92,9 @@ def application(_: dict[str, str] | None = None) -> serve.Application:
 
 @contextmanager
 def running(host: str, port: int, **cluster: Any) -> Iterator[None]:  # noqa: ANN401 - what ray.init takes
-    """Run Ray on this machine, with a token that nobody else knows, and the engine on it, which can be asked from the start.
+    """Run Ray on this machine, with a secret token, and the engine on it, which accepts jobs from the start.
 
-    At the end what is being answered is answered first.
+    At the end, running requests are answered first.
     """
     before = dict(os.environ)
     with tempfile.TemporaryDirectory(prefix="rv-", ignore_cleanup_errors=True) as folder:
@@ -114,16 +114,16 @@ def running(host: str, port: int, **cluster: Any) -> Iterator[None]:  # noqa: AN
 
 
 def main() -> None:
-    """Serve until the process is told to end."""
+    """Serve until the process is told to stop."""
     try:
         place = ServingSettings.read()
         EngineSettings.read()
         WeightsSettings.read()
     except SettingError as error:
-        sys.exit(f"The engine does not start: {error}")
+        sys.exit(f"The engine cannot start: {error}")
     host, port = place.host, place.port
     with running(host, port, object_store_memory=SHARED_MEMORY):
-        # After Ray's own, which would end this process and leave the others.
+        # After Ray's own handler, which would end only this process.
         ended = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: ended.set())
@@ -132,10 +132,10 @@ def main() -> None:
 
 
 async def _leave_everywhere(session: str) -> None:
-    """Forget a session in every replica: its jobs may have gone to another one when its own was busy."""
+    """Forget a session in every replica: its jobs may have run on another one while its own was busy."""
     await serve.get_deployment_handle(REPLICA, APP).broadcast("leave", session).results_async()
 
 
 if __name__ == "__main__":
-    # By its name, so that replicas find the same class.
+    # By its name, so that all replicas find the same class.
     import_module("resnet_viz.engine.serving").main()

@@ -1,4 +1,4 @@
-"""Sessions that nobody has heard of for long are as good as gone: an app that dies bids no farewell for those it served."""
+"""Sessions that have been silent for long are forgotten: an app that crashes cannot end the sessions that it served."""
 
 import threading
 import time
@@ -9,7 +9,7 @@ HOUR = 3600.0
 
 
 class Silence:
-    """Calls `forget` with every session that was silent for longer than `seconds`; for threads."""
+    """Calls `forget` with every session that was silent for longer than `seconds`; thread-safe."""
 
     def __init__(
         self, forget: Callable[[str], None], seconds: float = HOUR, clock: Callable[[], float] = time.monotonic
@@ -19,7 +19,7 @@ class Silence:
         self._lock = threading.Lock()
 
     def broken(self, session: str) -> None:
-        """Hear of a session, and forget those that are silent."""
+        """Note a sign of a session, and forget those that are silent."""
         now = self._clock()
         with self._lock:
             self._heard[session] = now

@@ -1,6 +1,7 @@
-"""A store bounded in bytes, in all and for each owner, least recently used out first; for threads.
+"""A store with limits in bytes, in total and per owner; the least recently used value is removed first; thread-safe.
 
-Totals are kept along, and each owner's keys in the order of their use: nothing looks at all that is held.
+Totals are updated with each change, and each owner's keys are kept in the order of their use, so that no operation scans all
+entries.
 """
 
 import threading
@@ -22,9 +23,9 @@ class _Entry(Generic[Value]):
 
 
 class Store(Generic[Value]):
-    """Values by key: at most `capacity` bytes in all, and at most `share` of them for one owner; `size` measures a value.
+    """Values by key: at most `capacity` bytes in total, and at most `share` of them for one owner; `size` measures a value.
 
-    A value goes when its last owner is forgotten or has too much else. What everybody owns has only the capacity as a limit.
+    A value is removed when its last owner is forgotten or holds too much else. Public values are limited by the capacity only.
     """
 
     def __init__(self, capacity: int, size: Callable[[Value], int], share: int | None = None) -> None:
@@ -36,7 +37,7 @@ class Store(Generic[Value]):
         self._lock = threading.RLock()
 
     def get(self, key: Hashable, owner: str = EVERYBODY) -> Value | None:
-        """Return the value, which counts as a use, and as a claim of the owner; or None."""
+        """Return the value, or None; this counts as a use, and makes the owner one of its owners."""
         with self._lock:
             entry = self._entries.get(key)
             if entry is None:
@@ -48,7 +49,7 @@ class Store(Generic[Value]):
             return entry.value
 
     def put(self, key: Hashable, value: Value, owner: str = EVERYBODY) -> bool:
-        """Keep a value, at the cost of those used longest ago; False if it is too large to be kept."""
+        """Keep a value, and remove the least recently used ones for it; False if it is too large to be kept."""
         size = self._size(value)
         if size > (self._capacity if owner == EVERYBODY else min(self._capacity, self._share)):
             return False
@@ -65,22 +66,22 @@ class Store(Generic[Value]):
         return True
 
     def forget(self, owner: str) -> None:
-        """Let go of all that nobody else owns."""
+        """Release everything that has no other owner."""
         with self._lock:
             for key in list(self._keys.get(owner, ())):
                 self._release(key, owner)
 
     @property
     def nbytes(self) -> int:
-        """How many bytes are kept in all."""
+        """How many bytes are kept in total."""
         return self._total
 
     def held(self, owner: str) -> int:
-        """How many bytes an owner has."""
+        """How many bytes an owner holds."""
         return self._totals[owner]
 
     def _claim(self, key: Hashable, owner: str) -> None:
-        """Let somebody own a value, at the cost of their oldest ones; not what is larger than a share."""
+        """Make somebody an owner, and release their oldest values for it; not for values larger than a share."""
         entry = self._entries[key]
         if owner not in entry.owners and (owner == EVERYBODY or entry.size <= self._share):
             entry.owners.add(owner)

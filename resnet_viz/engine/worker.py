@@ -1,4 +1,4 @@
-"""What a worker does with the runs it takes: the network, the picture, the analysis, and what to do when memory runs out."""
+"""What a worker does with its runs: loading the network, opening the image, the analysis, and handling exhausted memory."""
 
 import gc
 import hashlib
@@ -15,16 +15,16 @@ from PIL import Image
 from resnet_viz.analyses.activations import Array
 from resnet_viz.analyses.context import smaller_passes
 from resnet_viz.engine.cancellation import InterruptibleNet
-from resnet_viz.engine.job_types import KINDS, Kind, Task
+from resnet_viz.engine.job_types import JOB_TYPES, JobType, Task
 from resnet_viz.engine.jobs import EngineError, Job, JobCancelledError, Progress, Ticket
 from resnet_viz.engine.models import Models
 from resnet_viz.images import ImageError, open_image
 from resnet_viz.nets.net import Net, WeightsError
 from resnet_viz.nets.zoo import CIFAR
 
-# What an analysis refuses with a sentence of its own.
+# Errors of an analysis that have their own sentence.
 REFUSALS = (EngineError, ImageError, WeightsError, ValueError)
-# After the first try with passes of a quarter, a sixteenth and a sixty-fourth of the pictures.
+# After the first try, with passes of a quarter, a sixteenth and a sixty-fourth of the images.
 RETRIES = 3
 
 Opener = Callable[[bytes], Image.Image]
@@ -34,10 +34,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class Run:
-    """A computation and everybody who waits for it; it is stopped when nobody does. `net` is None for the catalogue's."""
+    """A computation and everybody who waits for it; it is stopped when nobody does. `net` is None for catalogue networks."""
 
     job: Job
-    kind: Kind
+    kind: JobType
     net: Net | None = None
     tickets: list[Ticket] = field(default_factory=list)
     started: bool = False
@@ -46,13 +46,14 @@ class Run:
 
     @property
     def company(self) -> Hashable:
-        """What runs have in common that can go through the network in one pass."""
+        """Equal for runs that can go through the network in one pass."""
         return (self.job.kind, self.job.model, self.job.trained, self.job.owner, self.job.framing)
 
     def gains_by_company(self, device: torch.device) -> bool:
-        """Whether a pass with others takes less time than one after the other.
+        """Whether a shared pass takes less time than separate passes.
 
-        On a processor with the CIFAR networks alone, whose pictures are so small that the interpreter takes most of the time.
+        On a CPU this is true only for the CIFAR networks: their images are so small that most of the time is spent in the
+        interpreter.
         """
         return self.kind.run_batch is not None and (device.type != "cpu" or self.job.model in CIFAR)
 
@@ -61,7 +62,7 @@ class Run:
 class Worker:
     """Computes runs on one device.
 
-    `recall` looks an answer up that another job needs, and `keep` keeps it; `opener` makes images of what people sent.
+    `recall` looks up an answer that another job needs, and `keep` keeps it; `opener` decodes uploaded images.
     """
 
     device: torch.device
@@ -71,27 +72,27 @@ class Worker:
     opener: Opener = open_image
 
     def answers(self, runs: list[Run]) -> list[Any]:
-        """Compute what is asked, in one pass where that can be; in place of an answer that cannot be had, why not."""
+        """Compute runs, in one pass if possible; an answer that cannot be computed is replaced by the error."""
         batch = runs[0].kind.run_batch
         if batch is not None and len(runs) > 1:
             try:
                 return batch([self._task(run, runs) for run in runs])
             except Exception:  # noqa: BLE001 - whatever it was, it is found out one by one
-                log.info("a pass of %d jobs failed and is done one by one", len(runs))
+                log.info("a pass of %d jobs failed and is repeated one by one", len(runs))
         return [self._answer(run) for run in runs]
 
     def _answer(self, run: Run) -> Any:  # noqa: ANN401 - each kind's own result
         try:
             return _in_memory(lambda: run.kind.run(self._task(run, [run])))
         except (JobCancelledError, *REFUSALS) as error:
-            # Its frames hold tensors, and people's pictures.
+            # Its frames hold tensors, and people's images.
             return error.with_traceback(None)
         except Exception:
             log.exception("%s by %s failed", run.job.kind, run.job.model)
-            return EngineError("The analysis failed unexpectedly; the server's log says why. Try another picture or network.")
+            return EngineError("The analysis failed unexpectedly; the server's log says why. Try another image or network.")
 
     def _task(self, run: Run, together: list[Run]) -> Task:
-        """All that a job takes; a pass that several runs share goes on while one of them is wanted."""
+        """Everything that a job needs; a pass that several runs share continues while one of them is wanted."""
 
         def check() -> None:
             if all(each.cancelled.is_set() for each in together):
@@ -107,7 +108,7 @@ class Worker:
         def ask(job: Job) -> Any:  # noqa: ANN401 - each kind's own result
             answer = self.recall(job, run)
             if answer is None:
-                answer = KINDS[job.kind].run(replace(task, job=job, report=silent))
+                answer = JOB_TYPES[job.kind].run(replace(task, job=job, report=silent))
                 self.keep(job, run, answer)
             return answer
 
@@ -122,12 +123,12 @@ class Worker:
 
 def _picture(job: Job, opener: Opener) -> Image.Image:
     if hashlib.sha256(job.data).hexdigest() != job.image:
-        raise EngineError("The picture did not arrive as it was sent: load the page again.")
+        raise EngineError("The image was damaged on its way. Reload the page.")
     return opener(job.data)
 
 
 def _in_memory(compute: Callable[[], Any]) -> Any:  # noqa: ANN401 - each kind's own result
-    """Compute; where memory runs out, again with ever fewer pictures a pass, and with a sentence in the end."""
+    """Compute; if memory runs out, again with fewer images per pass each time, and finally with a sentence."""
     for attempt in range(RETRIES + 1):
         try:
             with smaller_passes(4**attempt):
@@ -140,7 +141,7 @@ def _in_memory(compute: Callable[[], Any]) -> Any:  # noqa: ANN401 - each kind's
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
     raise EngineError(
-        "There is not enough memory left for this: take a smaller network, or try again when others have finished."
+        "There is not enough memory for this analysis. Choose a smaller network, or try again when others have finished."
     )
 
 

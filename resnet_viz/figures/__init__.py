@@ -13,6 +13,7 @@ from resnet_viz.figures.block.block_map import block_map
 from resnet_viz.figures.block.channel_mosaic import channel_map, channel_mosaic
 from resnet_viz.figures.block.comparison_by_depth import comparison_by_depth
 from resnet_viz.figures.block.comparison_equation import comparison_equation
+from resnet_viz.figures.block.lens_by_block import lens_by_block
 from resnet_viz.figures.block.measures_by_depth import measures_by_depth
 from resnet_viz.figures.block.predictions import predictions
 from resnet_viz.figures.gradients.gradient_flow import gradient_flow
@@ -21,9 +22,15 @@ from resnet_viz.figures.gradients.parameter_gradients import parameter_gradients
 from resnet_viz.figures.lessons.activation_order import cut_bars, order_curves
 from resnet_viz.figures.lessons.block_steps import block_steps, step_map, step_mosaic
 from resnet_viz.figures.lessons.chain import correction, lens_lines
+from resnet_viz.figures.lessons.deletions import deletion_lines
 from resnet_viz.figures.lessons.fewer_blocks import accuracy_lines, answers, removal_bars
+from resnet_viz.figures.lessons.loss_landscape import loss_contours, loss_so_far, loss_surface
+from resnet_viz.figures.lessons.path_gradients import path_shares, single_paths
+from resnet_viz.figures.lessons.receptive_field import field_maps, field_widths
+from resnet_viz.figures.lessons.refinement import refinement_cosines, refinement_losses
 from resnet_viz.figures.lessons.residual_image import residual_equation
 from resnet_viz.figures.lessons.residual_meaning import residual_meaning
+from resnet_viz.figures.lessons.shattered_gradients import gradient_autocorrelation
 from resnet_viz.figures.lessons.super_resolution import problem_pictures, resolved_pictures
 from resnet_viz.figures.lessons.super_resolution_training import curves_so_far, super_resolution_curves
 from resnet_viz.figures.lessons.toy import toy_fit
@@ -57,21 +64,33 @@ __all__ = [
     "correction",
     "curves_so_far",
     "cut_bars",
+    "deletion_lines",
+    "field_maps",
+    "field_widths",
+    "gradient_autocorrelation",
     "gradient_flow",
     "gradient_norms",
+    "lens_by_block",
     "lens_lines",
+    "loss_contours",
+    "loss_so_far",
+    "loss_surface",
     "measures_by_depth",
     "order_curves",
     "parameter_gradients",
+    "path_shares",
     "peak_photo",
     "perturbation_curves",
     "predictions",
     "problem_pictures",
     "randomisation_steps",
+    "refinement_cosines",
+    "refinement_losses",
     "removal_bars",
     "residual_equation",
     "residual_meaning",
     "resolved_pictures",
+    "single_paths",
     "step_map",
     "step_mosaic",
     "super_resolution_curves",

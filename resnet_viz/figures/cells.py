@@ -1,7 +1,7 @@
 """Charts in rows and columns on one figure.
 
-Plotly's `make_subplots`, and updates of what it made, keep books for widgets that watch a figure change: six charts take 100 ms
-so, and 10 ms where traces and layout name their axes themselves and each part of the layout is set once, as a whole
+Plotly's `make_subplots`, and updates of its figures, do bookkeeping for interactive widgets: six charts take 100 ms with them,
+and 10 ms if traces and layout name their axes themselves and each part of the layout is set once, as a whole
 (`overwrite=True`).
 """
 
@@ -13,13 +13,13 @@ from resnet_viz.figures.theme import Theme
 
 Domain = tuple[float, float]
 
-# A figure that has fewer pixels across than this puts its pictures one under the other.
+# A figure with fewer pixels than this across puts its images one below the other.
 STACKED = 640
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A chart's place, as shares of the figure; `number` is what Plotly's axes are called by, empty for the first."""
+    """A chart's position, as shares of the figure; `number` is the suffix of Plotly's axis names, empty for the first."""
 
     number: str
     across: Domain
@@ -27,16 +27,16 @@ class Cell:
 
     @property
     def axes(self) -> dict[str, str]:
-        """What a trace in this cell is given."""
+        """The arguments for a trace in this cell."""
         return {"xaxis": f"x{self.number}", "yaxis": f"y{self.number}"}
 
     @property
     def references(self) -> dict[str, str]:
-        """What an annotation in this cell's coordinates is given."""
+        """The arguments for an annotation in this cell's coordinates."""
         return {"xref": f"x{self.number}", "yref": f"y{self.number}"}
 
     def layout(self, x: Mapping[str, Any], y: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-        """The cell's part of the figure's layout: its axes, and what they look like."""
+        """The cell's part of the figure's layout: its axes and their appearance."""
         return {
             f"xaxis{self.number}": {"anchor": f"y{self.number}", "domain": self.across, **x},
             f"yaxis{self.number}": {"anchor": f"x{self.number}", "domain": self.up, **y},
@@ -64,7 +64,7 @@ class Cell:
 
 
 def cells(widths: Sequence[float], rows: int = 1, gap: float = 0.0, row_gap: float = 0.0) -> list[Cell]:
-    """Return cells row by row from the upper left; columns share what the gaps leave of the figure as their `widths` are."""
+    """Return cells row by row from the upper left; columns share the space between the gaps in proportion to their `widths`."""
     room = (1 - gap * (len(widths) - 1)) / sum(widths)
     height = (1 - row_gap * (rows - 1)) / rows
     found: list[Cell] = []

@@ -1,17 +1,18 @@
-"""Logarithmic axes that label whole numbers: Plotly's own put bare digits, "2" and "5", between the powers of ten."""
+"""Logarithmic axes with whole numbers as labels; Plotly's own axes label the digits "2" and "5" between powers of ten."""
 
 import math
 from collections.abc import Iterable
 from typing import Any
 
-# Over this many powers of ten the powers alone are labels enough.
+# Over this many powers of ten, labels at the powers alone are enough.
 MOST_DECADES = 3
 
 
 def log_axis(values: Iterable[float]) -> dict[str, Any]:
-    """Return an axis's settings for values, of which those above 0 and finite count: its type and its labels.
+    """Return an axis's settings for values, of which only positive finite ones count: its type and its labels.
 
-    Up to three decades have labels at 1, 2 and 5 times each power of ten, more have them at the powers, at most about ten.
+    Up to three decades get labels at 1, 2 and 5 times each power of ten; more decades get them at powers of ten, about ten at
+    most.
     """
     known = [math.log10(value) for value in values if math.isfinite(value) and value > 0]
     if not known:

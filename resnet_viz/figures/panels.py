@@ -1,4 +1,4 @@
-"""Pictures and maps laid out by pixels on one figure: a box for each, with a coloured frame and a caption under it."""
+"""Images and maps positioned by pixels on one figure, each with a coloured frame and a caption below it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from resnet_viz.analyses.activations import Array
-from resnet_viz.figures.pictures import data_url
+from resnet_viz.figures.data_urls import data_url
 from resnet_viz.figures.theme import SIGNED, Theme, plain
 from resnet_viz.lessons.super_resolution import Picture
 
-# An RGB picture (H, W, 3), or signed values (H, W).
+# An RGB image (H, W, 3), or signed values (H, W).
 Shown = Picture | Array | NDArray[np.int16]
 
 TOP, CAPTION = 44, 42
@@ -22,9 +22,9 @@ TOP, CAPTION = 44, 42
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """What stands at (left, top), `width` by `height` pixels: an RGB picture, or signed values on a scale up to ±`limit`.
+    """A panel at (left, top), `width` by `height` pixels: an RGB image, or signed values on a scale up to ±`limit`.
 
-    `title` stands under it, and `note` in small type under that. A `sketch` is sent in fewer bytes, as a JPEG.
+    `title` is drawn below it, and `note` in small type below that. A `sketch` is sent in fewer bytes, as a JPEG.
     """
 
     content: Shown
@@ -41,7 +41,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Sign:
-    """A sign such as + or = with its middle at (x, y) in pixels."""
+    """A sign such as + or = with its centre at (x, y) in pixels."""
 
     text: str
     x: float
@@ -49,7 +49,7 @@ class Sign:
 
 
 def lay_out(panels: Sequence[Panel], signs: Sequence[Sign], theme: Theme, size: tuple[int, int], unit: str = "") -> go.Figure:
-    """Draw panels and signs on `size` (width, height) pixels; a colour bar in `unit` stands beside the last signed panel."""
+    """Draw panels and signs on `size` (width, height) pixels, with a colour bar in `unit` next to the last signed panel."""
     fig = go.Figure()
     signed = [panel for panel in panels if panel.limit]
     for number, panel in enumerate(panels, start=1):
@@ -110,7 +110,7 @@ def _axes(panel: Panel, axis: str, size: tuple[int, int]) -> dict[str, Any]:
     down = [1 - (panel.top + panel.height) / size[1], 1 - panel.top / size[1]]
     return {
         f"xaxis{axis}": {"domain": across, "anchor": f"y{axis}", "range": [-0.5, width - 0.5], **still, **frame},
-        # go.Image would turn and tie the axes otherwise.
+        # go.Image would reverse and couple the axes otherwise.
         f"yaxis{axis}": {
             "domain": down,
             "anchor": f"x{axis}",

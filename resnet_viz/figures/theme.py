@@ -1,6 +1,6 @@
-"""The palette, the two backgrounds, and what every figure carries: a finding, a reading aid and an alternative text.
+"""The palette, the two themes, and what every figure carries: a finding, a reading aid and an alternative text.
 
-Colours are Okabe and Ito's (https://jfly.uni-koeln.de/color/), which colour-blind people can tell apart; each has one meaning.
+Colours are Okabe and Ito's (https://jfly.uni-koeln.de/color/), which colour-blind people can distinguish; each has one meaning.
 """
 
 import html
@@ -21,7 +21,7 @@ GRADIENT = "#CC79A7"
 ATTRIBUTION = "#D55E00"
 PLAIN = "#8A929C"
 
-# Blue below 0, red above, nearly white at 0: always used with limits that are symmetric about 0.
+# Blue below 0, red above, nearly white at 0. The limits are always symmetric about 0.
 SIGNED = "RdBu_r"
 
 FONT = '"Source Sans", "Source Sans 3", "Source Sans Pro", "Segoe UI", sans-serif'
@@ -29,7 +29,7 @@ FONT = '"Source Sans", "Source Sans 3", "Source Sans Pro", "Segoe UI", sans-seri
 
 @dataclass(frozen=True)
 class Theme:
-    """What differs between light and dark: colours of text, faint text, lines and raised surfaces."""
+    """The differences between light and dark: colours of text, faint text, lines and raised surfaces."""
 
     name: str
     text: str
@@ -44,7 +44,7 @@ DARK = Theme("dark", "#E8EDF2", "#A3AEBA", "#3A4551", "#1B232C", "#27313C")
 
 
 def finish(fig: go.Figure, theme: Theme, *, finding: str, how_to_read: str, alt: str) -> go.Figure:
-    """Give a figure its title, fonts and transparent ground; `meta` carries the finding, reading aid and alt text."""
+    """Give a figure its title, fonts and transparent background; `meta` carries the finding, reading aid and alt text."""
     fig.update_layout(
         title={"text": plain(finding), "x": 0, "xanchor": "left", "xref": "paper", "font": {"size": 18}},
         meta={"finding": finding, "how_to_read": how_to_read, "alt": alt},
@@ -54,25 +54,25 @@ def finish(fig: go.Figure, theme: Theme, *, finding: str, how_to_read: str, alt:
         hoverlabel={"bgcolor": theme.raised, "bordercolor": theme.line, "font": {"family": FONT, "color": theme.text}},
         modebar={"bgcolor": "rgba(0,0,0,0)", "color": theme.muted, "activecolor": theme.text},
         template=_template(theme),
-        # Ten times faster than looking inside what was there, and nothing was.
+        # Ten times faster than checking the existing content, and there is none.
         overwrite=True,
     )
     return fig
 
 
 def plain(text: str) -> str:
-    """Make text plain in a figure, where Plotly reads <b> and <a href> as markup: labels come from outside."""
+    """Escape text in a figure, where Plotly reads <b> and <a href> as markup: labels come from outside."""
     return html.escape(visible(text), quote=False)
 
 
 def short(block: str) -> str:
     """Turn "layer2.1" into "2.1", as the figures name blocks."""
-    return block.removeprefix("layer")
+    return block.removeprefix("layer") if block[5:6].isdigit() else block
 
 
 @cache
 def _template(theme: Theme) -> go.layout.Template:
-    """What figures have in common unless they say otherwise: nothing is dragged or zoomed, and how axes look.
+    """The defaults of all figures: dragging and zooming are off, and the appearance of the axes.
 
     Plotly takes 20 ms to check a template and 2 ms to copy it.
     """
@@ -86,7 +86,7 @@ def rgb(colour: str) -> NDArray[np.uint8]:
 
 
 def translucent(colour: str, opacity: float) -> str:
-    """A colour of the palette through which the ground is seen; unlike a marker's opacity, legends show it too."""
+    """A translucent colour of the palette; unlike the opacity of a marker, it is visible in legends too."""
     red, green, blue = rgb(colour)
     return f"rgba({red},{green},{blue},{opacity:g})"
 
@@ -104,7 +104,7 @@ def _axis(theme: Theme) -> dict[str, object]:
 
 @cache
 def signed_palette() -> NDArray[np.uint8]:
-    """The signed colour scale as 255 RGB colours, uint8 (255, 3), read-only; the middle one stands for 0."""
+    """The signed colour scale as 255 RGB colours, uint8 (255, 3), read-only; the middle one means 0."""
     colours = sample_colorscale(SIGNED, list(np.linspace(0, 1, 255)), colortype="tuple")
     palette: NDArray[np.uint8] = np.rint(255 * np.array(colours)).astype(np.uint8)
     palette.flags.writeable = False

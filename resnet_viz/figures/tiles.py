@@ -1,4 +1,4 @@
-"""Channels side by side as one small picture, for figures that show several tensors at once."""
+"""Channels side by side as one small image, for figures that show several tensors at once."""
 
 import math
 from collections.abc import Collection
@@ -11,27 +11,27 @@ from resnet_viz.analyses.activations import Array
 from resnet_viz.figures.theme import Theme, rgb, signed_palette
 
 GAP = 1
-Pixels = NDArray[np.uint8]
+TilePixels = NDArray[np.uint8]
 
 
-def signed_pixels(values: Array, limit: float) -> Pixels:
-    """Colour signed values of any shape, from -limit to limit, 0 in the middle; RGB is a new last axis."""
+def signed_pixels(values: Array, limit: float) -> TilePixels:
+    """Colour signed values of any shape, from -limit to limit with 0 in the middle; RGB is a new last axis."""
     palette = signed_palette()
     middle = len(palette) // 2
     index = np.rint(np.clip(values / limit, -1, 1) * middle).astype(np.int16) + middle
-    colours: Pixels = palette[index]
+    colours: TilePixels = palette[index]
     return colours
 
 
-def hatched(height: int, width: int, theme: Theme) -> Pixels:
-    """A tile with diagonal strokes, RGB (height, width, 3): nothing is there."""
+def hatched(height: int, width: int, theme: Theme) -> TilePixels:
+    """A tile with diagonal strokes, RGB (height, width, 3), which marks an empty channel."""
     rows, columns = np.indices((height, width))
     stroke = ((rows + columns) % 4 == 0)[..., None]
     return np.where(stroke, rgb(theme.muted), rgb(theme.surface)).astype(np.uint8)
 
 
 def tiles(maps: Array, limit: float, columns: int, theme: Theme, *, empty: Collection[int] = ()) -> Image.Image:
-    """Lay channels (C, H, W) out in rows, channel 0 at the top left, on one signed scale; `empty` ones are hatched."""
+    """Arrange channels (C, H, W) in rows, channel 0 at the top left, on one signed scale; `empty` ones are hatched."""
     count, height, width = maps.shape
     rows = math.ceil(count / columns)
     canvas = np.empty((rows * columns, height + GAP, width + GAP, 3), np.uint8)

@@ -1,4 +1,4 @@
-"""Opening an image file: read it, recognise it, check its size, decode it."""
+"""Opening an image file: read it, identify its format, check its size, decode it."""
 
 import hashlib
 import os
@@ -28,7 +28,7 @@ def open_image(source: str | os.PathLike[str] | bytes | BinaryIO) -> Image.Image
         stripped = STRIP[kind](data)
         check_size(kind, stripped.size, len(data))
         rgb = upright_rgb(_decoder(kind, stripped, len(data)))
-    rgb.info = {}  # an orientation left here would be saved with the upright pixels
+    rgb.info = {}  # An orientation left here would be saved with the upright pixels.
     return rgb
 
 
@@ -38,12 +38,12 @@ def digest(data: bytes) -> str:
 
 
 def _decoder(kind: str, stripped: Stripped, file_bytes: int) -> Image.Image:
-    """Return the image, decoded or ready to be, with the metadata that turns it upright."""
-    if kind == "HEIC":  # pi-heif's own function: registering its plugin would change Pillow for the whole program
+    """Return the image, decoded or ready to be, with the metadata that defines its orientation."""
+    if kind == "HEIC":  # pi-heif's own function: registering its plugin would change Pillow for the whole program.
         heif = pi_heif.open_heif(stripped.data)
         check_size(kind, heif.size, file_bytes)
         decoded: Image.Image = heif.to_pillow()
-        decoded.info = {}  # libheif has turned the pixels already
+        decoded.info = {}  # libheif has rotated the pixels already.
         return decoded
     image = Image.open(BytesIO(stripped.data), formats=[kind])
     check_size(kind, image.size, file_bytes)
@@ -61,13 +61,13 @@ def _read(source: str | os.PathLike[str] | bytes | BinaryIO) -> bytes:
             while len(data) <= MAX_BYTES and (piece := stream.read(MAX_BYTES + 1 - len(data))):
                 data += piece
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise ImageError(f"There is no file at {source!s}: check its name and folder.") from error
+        raise ImageError(f"There is no file at {source!s}. Check its name and folder.") from error
     except IsADirectoryError as error:
-        raise ImageError(f"{source!s} is a folder: choose one image file inside it.") from error
+        raise ImageError(f"{source!s} is a folder. Choose one image file inside it.") from error
     except (AttributeError, BufferError, OSError, TypeError, ValueError) as error:
-        raise ImageError("The image could not be read: check that the file can be opened, or choose another one.") from error
+        raise ImageError("The image could not be read. Check that the file can be opened, or choose another one.") from error
     if not data:
-        raise ImageError("This file is empty: get it again, or choose another one.")
+        raise ImageError("This file is empty. Get it again, or choose another one.")
     if len(data) > MAX_BYTES:
-        raise ImageError(f"This file is larger than {MAX_BYTES >> 20} MB: make the image smaller or save it as JPEG.")
+        raise ImageError(f"This file is larger than {MAX_BYTES >> 20} MB. Make the image smaller or save it as JPEG.")
     return bytes(data)

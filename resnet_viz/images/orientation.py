@@ -1,4 +1,4 @@
-"""Which way up a photo is stored: from its EXIF block, ImageMagick's copy of that block in a PNG, or its XMP packet."""
+"""The orientation of a photo: from its EXIF block, ImageMagick's copy of that block in a PNG, or its XMP packet."""
 
 import re
 import struct
@@ -9,7 +9,7 @@ from PIL import Image
 
 from resnet_viz.images.tiff_directory import number, read_directory
 
-# EXIF orientation -> what turns the image upright; 1 is upright.
+# EXIF orientation -> the transposition that makes the image upright; 1 is upright.
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
     5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90,
@@ -21,13 +21,13 @@ RAW_EXIF, RAW_XMP = ("Raw profile type exif", "Raw profile type APP1"), ("Raw pr
 _EXIF_HEAD = b"Exif\0\0"
 _TAG = 274
 _IN_XMP = re.compile(rb"tiff:Orientation(?:\s*=\s*[\"']|>)\s*([1-8])")
-_LONGEST = 1 << 20  # bytes of metadata that are looked at; EXIF blocks and XMP packets have at most 64 KB in a JPEG
+_LONGEST = 1 << 20  # Bytes of metadata that are examined; EXIF blocks and XMP packets have at most 64 KB in a JPEG.
 
 
 def find_turn(info: Mapping[Any, Any], *, ignore_xmp: bool = False) -> Image.Transpose | None:
-    """Return what turns an image upright, from what Pillow keeps in `Image.info`; None where it is upright or says nothing.
+    """Return the transposition that makes an image upright, from Pillow's `Image.info`; None if it is upright or unknown.
 
-    The first of EXIF, raw EXIF profile, XMP and raw XMP profile that names an orientation decides.
+    The first of EXIF, raw EXIF profile, XMP and raw XMP profile that states an orientation decides.
     """
     raw_exif = (block for block in map(_from_hex, _values(info, RAW_EXIF)) if block.startswith((_EXIF_HEAD, b"II", b"MM")))
     for block in (*_values(info, EXIF), *raw_exif):
@@ -59,4 +59,4 @@ def _from_exif(block: bytes) -> int | None:
         order, entries = read_directory(block.removeprefix(_EXIF_HEAD))
         return number(order, entries[_TAG])
     except (KeyError, struct.error):
-        return None  # a photo whose EXIF cannot be read is still a photo
+        return None  # A photo with unreadable EXIF data is still a photo.

@@ -1,6 +1,6 @@
-"""Pixels of any mode -> 8-bit RGB, upright: the one place where it happens, for files and for PIL images alike.
+"""Pixels of any mode -> 8-bit RGB, upright: the one place for this conversion, for files and for PIL images alike.
 
-Wide modes are converted in bands of rows: the working memory is the image, its result, and a band.
+Wide modes are converted in bands of rows: the working memory is the image, its result, and one band.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,16 +16,16 @@ from resnet_viz.images.orientation import EXIF, RAW_EXIF, RAW_XMP, XMP, find_tur
 
 _BAND_PIXELS = 1 << 20
 _TURNING = {*EXIF, *RAW_EXIF, *XMP, *RAW_XMP}
-_TURNED_BY_DECODER = {"AVIF", "HEIF"}  # their container says which way up they are, and decoders follow it: XMP is a leftover
+_TURNED_BY_DECODER = {"AVIF", "HEIF"}  # Their container states the orientation, and decoders apply it; XMP may be out of date.
 
 Pixels = NDArray[Any]
-Box = tuple[int, int, int, int]
+PixelBox = tuple[int, int, int, int]
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:
-    """Return the image as 8-bit RGB, upright, transparency laid on white; one that is all that already is returned itself.
+    """Return the image as 8-bit RGB, upright, transparency composited on white; an image that is already so is returned itself.
 
-    Its metadata say which way up it is, as `PIL.ImageOps.exif_transpose` reads them. The image given is not changed.
+    Its metadata define the orientation, as `PIL.ImageOps.exif_transpose` reads them. The given image is not changed.
 
     Raises:
         ImageError: the image has no pixels, is too long and thin, or holds infinite values or NaN; a file that PIL opened
@@ -43,13 +43,13 @@ def upright_rgb(image: Image.Image) -> Image.Image:
 
 
 def _raw_mode(image: Image.Image) -> str:
-    """Return how a PNG that is not decoded yet stores its pixels ("L;2", "RGB;16B"); "" where that cannot be told."""
+    """Return how a PNG that is not decoded yet stores its pixels ("L;2", "RGB;16B"); "" if unknown."""
     tiles = image.tile if isinstance(image, PngImageFile) else ()
     return next((tile[3] for tile in tiles if isinstance(tile[3], str)), "")
 
 
 def _with_transparent_colour(image: Image.Image, raw_mode: str) -> Image.Image:
-    """Bring a PNG's transparent colour where Pillow brings the pixels: 2 and 4 bits up, 16-bit colour down."""
+    """Convert a PNG's transparent colour as Pillow converts the pixels: 2 and 4 bits up, 16-bit colour down."""
     colour: Any = image.info.get("transparency")
     if image.mode == "L" and isinstance(colour, int) and raw_mode in ("L;2", "L;4"):
         colour = colour * 255 // (2 ** int(raw_mode[2:]) - 1)
@@ -72,7 +72,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image if type(image) is Image.Image and image.mode == "RGB" else image.convert("RGB")
 
 
-def _bands(image: Image.Image) -> Iterator[Box]:
+def _bands(image: Image.Image) -> Iterator[PixelBox]:
     rows = max(1, _BAND_PIXELS // image.width)
     for top in range(0, image.height, rows):
         yield 0, top, image.width, min(top + rows, image.height)
@@ -100,7 +100,7 @@ def _16_bits_to_grey(image: Image.Image) -> Callable[[Pixels], Pixels]:
 
     def to_grey(values: Pixels) -> Pixels:
         grey = (values.astype(np.uint32) * 255 + full // 2) // full
-        if tags.get(262) == 0:  # white is zero, which Pillow undoes for 8 bits only
+        if tags.get(262) == 0:  # White is zero, which Pillow inverts for 8 bits only.
             grey = 255 - grey
         if "transparency" in image.info:
             grey[values == image.info["transparency"]] = 255
@@ -118,9 +118,9 @@ def _numbers_to_grey(image: Image.Image) -> Callable[[Pixels], Pixels]:
         return values.view(np.uint32) if unsigned else values
 
     found = [(band.min(), band.max()) for band in (read(np.asarray(image.crop(box))) for box in _bands(image))]
-    extremes = np.array(found, np.float64)  # 64 bits: the range of two floats may overflow 32
+    extremes = np.array(found, np.float64)  # 64 bits: the range of two floats may overflow 32.
     if not np.isfinite(extremes).all():
-        raise ImageError("Some pixels of this image are infinite or not a number: replace those values and save it again.")
+        raise ImageError("Some pixels of this image are infinite or NaN. Replace these values and save the image again.")
     low, high = float(extremes[:, 0].min()), float(extremes[:, 1].max())
     start, scale = (0.0, 255.0 if high <= 1 else 1.0) if low >= 0 and high <= 255 else (low, 255 / (high - low or 1))
 

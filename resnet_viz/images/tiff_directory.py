@@ -1,10 +1,10 @@
-"""The first directory of a TIFF file, which is also what an EXIF block is: 12 bytes for each tag."""
+"""The first directory of a TIFF file, which has the same format as an EXIF block: 12 bytes per tag."""
 
 import struct
 
 
 def read_directory(data: bytes) -> tuple[str, dict[int, bytes]]:
-    """Return the byte order as `struct` writes it, and the 12 bytes of each entry by tag; struct.error where there are none."""
+    """Return the byte order as `struct` writes it, and the 12 bytes of each entry by tag; struct.error if there are none."""
     order = "<" if data[:1] == b"I" else ">"
     (start,) = struct.unpack_from(order + "I", data, 4)
     (count,) = struct.unpack_from(order + "H", data, start)
@@ -24,7 +24,7 @@ def count(order: str, entry: bytes) -> int:
 
 
 def numbers(order: str, entry: bytes, data: bytes) -> list[int]:
-    """Return all 16- or 32-bit numbers of an entry, from the entry or from where it points to in the file."""
+    """Return all 16- or 32-bit numbers of an entry, from the entry or from the position in the file that it refers to."""
     code = {3: "H", 4: "I"}[struct.unpack_from(order + "H", entry, 2)[0]]
     shape = f"{order}{count(order, entry)}{code}"
     if struct.calcsize(shape) <= 4:

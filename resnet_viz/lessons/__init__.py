@@ -1,1 +1,1 @@
-"""The source's experiments, one a file: each computes on real tensors and returns a frozen result; figures draw them."""
+"""The paper's experiments, one per module. Each computes on real tensors and returns a frozen result, which figures draw."""

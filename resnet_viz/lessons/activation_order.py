@@ -1,14 +1,14 @@
-"""Where does the last ReLU stand, and what does that leave of the shortcut? Two orders of the same layers, at initialisation.
+"""Where is the last ReLU, and how does it change what the shortcut carries? Two orders of the same layers at initialisation.
 
-He et al. 2015 put it after the addition; He et al. 2016 (https://arxiv.org/abs/1603.05027, Fig. 4 a and e) tried the places one
-by one and moved batch norm and ReLU before each convolution:
+He et al. 2015 place it after the addition. He et al. 2016 (https://arxiv.org/abs/1603.05027, Fig. 4 a and e) compare several
+positions and finally move batch norm and ReLU before each convolution:
 
     after the addition   x' = relu(x + F(x)),  F = bn conv relu bn conv
     pre-activation       x' = x + F(x),        F = conv relu bn conv relu bn
 
-Both chains get the same convolutions and the same real features: what the network's first convolution and batch norm make of
-the picture, which is below 0 in places. Only with a shortcut that nothing stands in is x_L = x_0 + F_1 + ... + F_L (He et al.
-2016, equation 4).
+Both chains start from the same convolution weights and the same real features: the output of the network's first convolution
+and batch norm for the image, which has negative entries. Only if nothing follows the addition does x_L = x_0 + F_1 + ... + F_L
+hold (He et al. 2016, equation 4).
 """
 
 import math
@@ -25,9 +25,10 @@ from torch.nn import functional as F
 from resnet_viz.analyses.activations import Array
 from resnet_viz.nets.blocks import blocks_of
 from resnet_viz.nets.net import Net
+from resnet_viz.nets.parts import require_known_layers
 
 DEEPEST = 54
-# Larger features are averaged down to this many pixels a side: the question is not one of size.
+# Larger features are averaged down to this height and width: the question does not depend on the size.
 LARGEST = 32
 
 Order = Literal["after", "before"]
@@ -35,10 +36,10 @@ Order = Literal["after", "before"]
 
 @dataclass(frozen=True, eq=False)
 class Trail:
-    """What a chain hands on, float32 (blocks + 1,): at first the features themselves, then after each block.
+    """What a chain outputs, float32 (blocks + 1,): first the features themselves, then the output of each block.
 
-    `negative` is the share of entries below 0, `correlation` that with the features at the start, `missed` the size of
-    x_L - (x_0 + F_1 + ... + F_L) beside that of x_L.
+    `negative` is the share of entries below 0, `correlation` the correlation with the initial features, and `missed` the norm
+    of x_L - (x_0 + F_1 + ... + F_L) relative to the norm of x_L.
     """
 
     negative: Array
@@ -48,9 +49,10 @@ class Trail:
 
 @dataclass(frozen=True, eq=False)
 class Orders:
-    """Both orders on the features of one picture, and what the last ReLU cuts in each block of the network itself.
+    """Both orders on the features of one image, and what the last ReLU zeroes in each block of the network itself.
 
-    `cut` is the share of the sum's entries below 0, float32 (blocks,), by `blocks`; a plain network's sum is its residual.
+    `cut` is the share of the sum's entries below 0, float32 (blocks,), in the order of `blocks`. In a plain network, the sum is
+    the residual.
     """
 
     model: str
@@ -69,12 +71,13 @@ class Orders:
         return self.cut.nbytes + sum(row.nbytes for row in rows)
 
     def trail(self, order: Order) -> Trail:
-        """Return one of the two."""
+        """Return the chain of that order."""
         return self.after if order == "after" else self.before
 
 
 def orders(net: Net, image: Image.Image, seed: int = 0) -> Orders:
-    """Send a picture's features through both chains of 54 blocks, and through the network; weights are drawn from `seed`."""
+    """Send an image's features through both chains of 54 blocks, and the image through the network; `seed` sets the weights."""
+    require_known_layers(net.title, net.module)
     with torch.inference_mode():
         start, cut = _features_and_cuts(net, image)
         start = F.adaptive_avg_pool2d(start, (min(start.shape[2], LARGEST), min(start.shape[3], LARGEST)))
@@ -84,7 +87,7 @@ def orders(net: Net, image: Image.Image, seed: int = 0) -> Orders:
 
 
 def trail(start: Tensor, order: Order, depth: int, seed: int) -> Trail:
-    """Send features (1, C, H, W) through `depth` blocks of one order and measure what each hands on."""
+    """Send features (1, C, H, W) through `depth` blocks of one order and measure the output of each block."""
     generator = torch.Generator().manual_seed(seed)
     x, added = start, start
     rows = [_measured(x, start, added)]
@@ -106,13 +109,13 @@ def _branch(x: Tensor, order: Order, first: Tensor, second: Tensor) -> Tensor:
 
 
 def _norm(x: Tensor) -> Tensor:
-    """Batch norm as at the start of training: by the picture's own statistics, weight 1 and bias 0."""
+    """Batch norm as at the start of training: with the statistics of this image, weight 1 and bias 0."""
     normed: Tensor = F.batch_norm(x, None, None, training=True)
     return normed
 
 
 def _weights(like: Tensor, generator: torch.Generator) -> Tensor:
-    """A 3x3 convolution that keeps the channels, after He et al. 2015b (https://arxiv.org/abs/1502.01852, equation 15)."""
+    """Draw a 3x3 convolution that keeps the channels as in He et al. 2015b (https://arxiv.org/abs/1502.01852, equation 15)."""
     channels = like.shape[1]
     drawn = torch.randn(channels, channels, 3, 3, generator=generator)
     return drawn.to(like.device) * math.sqrt(2 / (9 * channels))

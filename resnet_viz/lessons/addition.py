@@ -1,7 +1,7 @@
-"""Adding against concatenating: what each makes of two vectors, of a block's channels, and of the next layer's cost.
+"""Addition compared with concatenation: their effect on two vectors, on a block's channels, and on the next layer's cost.
 
 A residual block adds element by element (He et al. 2015, https://arxiv.org/abs/1512.03385, equation 1), which keeps the number
-of channels; putting the two side by side doubles it, and the next layer pays for that.
+of channels. Concatenation doubles it, and the next layer needs more parameters and multiply-adds for that.
 """
 
 from dataclasses import dataclass
@@ -12,13 +12,14 @@ from torch import nn
 from resnet_viz.nets.architecture import architecture
 from resnet_viz.nets.blocks import ResidualBlock
 from resnet_viz.nets.net import Net
+from resnet_viz.nets.parts import require_known_layers
 
 LONGEST = 8
 
 
 @dataclass(frozen=True)
 class Vectors:
-    """Two vectors, what addition makes of them, None where it cannot, and what concatenation makes."""
+    """Two vectors, their sum (None if the lengths differ), and their concatenation."""
 
     left: tuple[float, ...]
     right: tuple[float, ...]
@@ -28,9 +29,10 @@ class Vectors:
 
 @dataclass(frozen=True)
 class NextLayer:
-    """The layer that takes a block's output, were it of so many `channels`.
+    """The layer that takes a block's output, for an output of `channels` channels.
 
-    `words` say what it is, "3×3 convolution to 32 channels"; `parameters` counts weights, and the biases of a linear layer.
+    `words` describe the layer, for example "3×3 convolution to 32 channels"; `parameters` counts its weights, and the biases of
+    a linear layer.
     """
 
     words: str
@@ -40,20 +42,21 @@ class NextLayer:
 
 
 def vectors(left: str, right: str) -> Vectors:
-    """Read two vectors from text such as "1, 2" and do both to them; ValueError with a sentence for what is no vector."""
+    """Read two vectors from text such as "1, 2", then add and concatenate them; ValueError with a sentence for invalid text."""
     a, b = _numbers(left), _numbers(right)
     added = tuple(x + y for x, y in zip(a, b, strict=True)) if len(a) == len(b) else None
     return Vectors(a, b, added, a + b)
 
 
 def next_layer(net: Net, block: str, *, times: int = 1) -> NextLayer:
-    """Say what the layer after a block costs if the block handed on `times` as many channels; nothing is computed.
+    """Return the cost of the layer after a block if the block output `times` as many channels; the network is not run.
 
     ValueError for a block that the network does not have.
     """
+    require_known_layers(net.title, net.module)
     names = list(net.blocks)
     if block not in names:
-        raise ValueError(f"{net.title} has no block {block}: take one of {', '.join(names)}")
+        raise ValueError(f"{net.title} has no block {block}. Choose one of {', '.join(names)}")
     channels, height, width = next(part.output for part in architecture(net) if part.name == block)
     place = names.index(block) + 1
     layer = _first(net.blocks[names[place]]) if place < len(names) else _head(net.module)
@@ -65,9 +68,9 @@ def _numbers(text: str) -> tuple[float, ...]:
     try:
         found = tuple(float(word) for word in words)
     except ValueError:
-        raise ValueError(f"“{text}” is no vector: write numbers with commas between them, such as 1, 2.") from None
+        raise ValueError(f"“{text}” is not a vector. Write numbers separated by commas, for example 1, 2.") from None
     if not 1 <= len(found) <= LONGEST or any(not abs(number) < 1e6 for number in found):
-        raise ValueError(f"Write one to {LONGEST} numbers, each under a million, with commas between them, such as 1, 2.")
+        raise ValueError(f"A vector has one to {LONGEST} numbers below a million. Separate them by commas, for example 1, 2.")
     return found
 
 

@@ -1,8 +1,8 @@
-"""A residual block step by step: what each of its layers makes of the picture, and the line of code that says so.
+"""A residual block step by step: what each of its layers computes for the image, and the line of code that does it.
 
-The steps are those of He et al. 2015 (https://arxiv.org/abs/1512.03385, Fig. 2 and 5): convolution, batch norm and ReLU, again
-without the ReLU, the addition of the identity, and the last ReLU. The code is that of the torchvision that is installed, read
-when it is asked for; each of its lines is found to make one of the steps.
+The steps are those of He et al. 2015 (https://arxiv.org/abs/1512.03385, Fig. 2 and 5): convolution, batch norm and ReLU;
+another convolution and batch norm; the addition of the identity; and the last ReLU. The code is read from the installed
+torchvision at run time, and each of its lines is assigned to a step by the layer that it calls.
 """
 
 import ast
@@ -22,19 +22,20 @@ from torchvision.models import resnet as torchvision_resnet
 from resnet_viz.analyses.activations import Array, array
 from resnet_viz.nets.blocks import ResidualBlock, ZeroPad, blocks_of
 from resnet_viz.nets.net import Net
+from resnet_viz.nets.parts import require_known_layers
 
-# Which part of the equation a step belongs to.
-Part = Literal["identity", "residual", "sum", "output"]
+# The part of the equation that a step belongs to.
+EquationPart = Literal["identity", "residual", "sum", "output"]
 BlockKind = Literal["BasicBlock", "Bottleneck"]
 
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One tensor on the way through a block, float32 (C, H, W); `name` is its layer's, "x" for the input."""
+    """One tensor computed inside a block, float32 (C, H, W). `name` is the name of its layer, or "x" for the input."""
 
     name: str
     operation: str
-    part: Part
+    part: EquationPart
     values: Array
 
     @property
@@ -50,7 +51,7 @@ class Step:
 
 @dataclass(frozen=True, eq=False)
 class Walk:
-    """Every step of one block, in the order of the code; `kind` names torchvision's class with the same layers."""
+    """Every step of one block, in the order of the code. `kind` names torchvision's class with the same layers."""
 
     model: str
     title: str
@@ -70,13 +71,13 @@ class Walk:
         return tuple(step.name for step in self.steps)
 
     def step(self, name: str) -> Step:
-        """Return the step of that name; KeyError for another."""
+        """Return the step of that name; KeyError if there is none."""
         return self.steps[self.names.index(name)] if name in self.names else _missing(name, self)
 
 
 @dataclass(frozen=True)
 class SourceLine:
-    """A line of a file: its number there, its text, and the step whose tensor it makes, "" for none."""
+    """A line of a file: its number in the file, its text, and the step whose tensor it computes, or "" for none."""
 
     number: int
     text: str
@@ -84,8 +85,8 @@ class SourceLine:
 
 
 @dataclass(frozen=True)
-class Source:
-    """A block's forward pass as torchvision writes it."""
+class ForwardCode:
+    """A block's forward pass as torchvision implements it."""
 
     title: str
     version: str
@@ -94,6 +95,7 @@ class Source:
 
 def walk(net: Net, image: Image.Image, block: str) -> Walk:
     """Run one forward pass and keep every tensor of one block; ValueError for a block that the network does not have."""
+    require_known_layers(net.title, net.module)
     twin = net.twin()
     blocks = blocks_of(twin)
     if block not in blocks:
@@ -107,13 +109,13 @@ def walk(net: Net, image: Image.Image, block: str) -> Walk:
         twin(net.preprocess(image))
     plain = taken.shortcut_kind == "none"
     kind: BlockKind = "Bottleneck" if isinstance(taken, torchvision_resnet.Bottleneck) else "BasicBlock"
-    # The shortcut is one layer beside the branch; the code computes it when it is needed.
+    # The shortcut is a layer parallel to the branch. The code computes it only when the addition needs it.
     steps = tuple(_step(name, taken, kept[name]) for name in ("x", *_layers(taken)))
     return Walk(net.name, net.title, block, kind, plain, steps)
 
 
-def forward_source(kind: BlockKind) -> Source:
-    """Read the forward pass of a block from the installed torchvision, each line with the step that it makes."""
+def forward_source(kind: BlockKind) -> ForwardCode:
+    """Read the forward pass of a block from the installed torchvision, and assign each line to the step that it computes."""
     forward = getattr(torchvision_resnet, kind).forward
     texts, first = inspect.getsourcelines(forward)
     makes = _made_by_line("".join(texts))
@@ -121,11 +123,11 @@ def forward_source(kind: BlockKind) -> Source:
         SourceLine(first + number, text, makes.get(number, ""))
         for number, text in enumerate(textwrap.dedent("".join(texts)).rstrip().splitlines())
     )
-    return Source(f"torchvision.models.resnet.{kind}.forward", torchvision.__version__, lines)
+    return ForwardCode(f"torchvision.models.resnet.{kind}.forward", torchvision.__version__, lines)
 
 
 def _made_by_line(source: str) -> dict[int, str]:
-    """The step that each line makes, by the line's number from 0: known by the layer that it calls."""
+    """The step that each line computes, keyed by the line's number from 0 and found by the layer that the line calls."""
     tree = ast.parse(textwrap.dedent(source))
     statements = [each for each in ast.walk(tree) if isinstance(each, ast.Assign | ast.AugAssign | ast.Return)]
     statements.sort(key=lambda statement: statement.lineno)
@@ -153,7 +155,7 @@ def _layer_called(statement: ast.stmt) -> str:
 
 
 def _layers(block: ResidualBlock) -> dict[str, nn.Module]:
-    """The layers that make the steps, by the steps' names."""
+    """The layers that compute the steps, by the steps' names."""
     names = ("conv1", "bn1", "relu1", "conv2", "bn2", "relu2", "conv3", "bn3")
     layers = {name: block.get_submodule(name) for name in names if hasattr(block, name)}
     if block.downsample is not None:
@@ -178,7 +180,7 @@ def _operation(name: str, block: ResidualBlock, values: Tensor) -> str:
     if name == "x":
         return "the block's input"
     if name == "sum":
-        return "identity + residual, entry by entry"
+        return "identity + residual, element by element"
     if name == "identity":
         return _shortcut(block)
     layer = _layers(block)[name]
@@ -187,7 +189,7 @@ def _operation(name: str, block: ResidualBlock, values: Tensor) -> str:
     if isinstance(layer, nn.BatchNorm2d):
         last = name == max(each for each in _layers(block) if each.startswith("bn"))
         return f"batch norm of {values.shape[1]} channels{': the residual F(x)' if last else ''}"
-    return "ReLU: what is below 0 becomes 0"
+    return "ReLU: negative values become 0"
 
 
 def _convolution(layer: nn.Conv2d) -> str:
@@ -198,7 +200,8 @@ def _convolution(layer: nn.Conv2d) -> str:
 
 def _shortcut(block: ResidualBlock) -> str:
     if isinstance(block.downsample, ZeroPad):
-        return f"shortcut A: every {_ordinal(block.downsample.stride)} pixel of x, {block.downsample.extra} channels of zeros"
+        kept = _ordinal(block.downsample.stride)
+        return f"shortcut A: keeps every {kept} pixel of x and appends {block.downsample.extra} channels of zeros"
     convolutions = [layer for layer in block.modules() if isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1)]
     return f"shortcut B: {_convolution(convolutions[-1])}, batch norm"
 
@@ -207,7 +210,7 @@ def _ordinal(number: int) -> str:
     return {1: "", 2: "second"}.get(number, f"{number}th")
 
 
-def _part(name: str, block: ResidualBlock) -> Part:
+def _part(name: str, block: ResidualBlock) -> EquationPart:
     if name in ("sum", "output"):
         return "sum" if name == "sum" else "output"
     return "identity" if name in ("x", "identity") and block.shortcut_kind != "none" else "residual"

@@ -1,8 +1,8 @@
-"""Does a deeper network learn better or worse, and is it because gradients vanish? Read from the shipped training curves.
+"""Does a deeper network train better or worse, and do its gradients vanish? Read from the shipped training curves.
 
 He et al. 2015 (https://arxiv.org/abs/1512.03385, section 4.1) call it degradation when a deeper plain network has the higher
-*training* error, and argue that with batch norm it is no matter of vanishing gradients. Here both are looked up, for the
-networks whose curves are there; what they do not show is not said.
+*training* error, and argue that with batch norm vanishing gradients are not the cause. Both claims are checked here for the
+networks with shipped curves; nothing is said beyond what these show.
 """
 
 from collections.abc import Mapping
@@ -20,13 +20,13 @@ PLAIN = {depth: f"plain{depth}-cifar10" for depth in (SHALLOW, DEEP)}
 RESIDUAL = {depth: f"resnet{depth}-cifar10" for depth in (SHALLOW, DEEP)}
 WANTED = (PLAIN[SHALLOW], RESIDUAL[SHALLOW], PLAIN[DEEP], RESIDUAL[DEEP])
 
-# A block whose gradient is this much smaller than the largest of the same epoch hardly learns beside it.
+# A block with a gradient this much smaller than the largest of the same epoch hardly learns in comparison.
 VANISHED = 1000
 
 
 @dataclass(frozen=True)
 class TrainedDepth:
-    """How a network's training ended: errors in [0, 1] on training and on test images after `epochs`."""
+    """A network at the end of its training: the errors in [0, 1] on the training and test images after `epochs`."""
 
     name: str
     title: str
@@ -39,7 +39,7 @@ class TrainedDepth:
 
 @dataclass(frozen=True)
 class Depths:
-    """A shallow and a deep network of one kind, both trained; `more` is the deeper one's error minus the shallow one's."""
+    """A shallow and a deep network of one kind, both trained; `more` is the deep one's error minus the shallow one's."""
 
     shallow: TrainedDepth
     deep: TrainedDepth
@@ -49,10 +49,10 @@ class Depths:
 
 @dataclass(frozen=True, eq=False)
 class Norms:
-    """Gradient norms of a network's blocks in one epoch, first to last.
+    """The gradient norms of a network's blocks in one epoch, first to last.
 
-    `lowest` and `highest` are each block's over all epochs; `least_share` is the smallest block's norm over the largest one's,
-    in the epoch in which that is least.
+    `lowest` and `highest` are each block's extremes over all epochs. `least_share` is the ratio of the smallest block norm to
+    the largest, in the epoch in which this ratio is smallest.
     """
 
     run: TrainedDepth
@@ -70,29 +70,29 @@ class Norms:
 
     @property
     def smallest_share(self) -> float:
-        """The smallest block's norm over the largest one's, in this epoch."""
+        """The ratio of the smallest block norm to the largest in this epoch."""
         return float(self.values.min() / self.values.max())
 
     @property
     def vanished(self) -> bool:
-        """Whether in some epoch some block has less than a thousandth of the largest."""
+        """Whether in some epoch a block has less than a thousandth of the largest gradient norm."""
         return self.least_share * VANISHED < 1
 
 
 def there(curves: Mapping[str, pd.DataFrame]) -> tuple[TrainedDepth, ...]:
-    """The wanted networks that have a curve, in the order of `WANTED`."""
+    """The networks of `WANTED` that have a curve, in that order."""
     return tuple(run_of(name, curves[name]) for name in WANTED if name in curves)
 
 
 def missing(curves: Mapping[str, pd.DataFrame]) -> tuple[str, ...]:
-    """The titles of those that have none."""
+    """The titles of the networks of `WANTED` without a curve."""
     return tuple(TRAINED[name].title for name in WANTED if name not in curves)
 
 
 def run_of(name: str, curve: pd.DataFrame) -> TrainedDepth:
-    """How a network's training ended; ValueError for one that is not in the catalogue."""
+    """The errors at the end of a network's training; ValueError for a network that is not in the catalogue."""
     if name not in TRAINED:
-        raise ValueError(f"there is no network {name!r} in the catalogue: take one of {', '.join(WANTED)}")
+        raise ValueError(f"there is no network {name!r} in the catalogue: choose one of {', '.join(WANTED)}")
     spec, last = TRAINED[name], curve.iloc[-1]
     return TrainedDepth(
         name,
@@ -106,7 +106,7 @@ def run_of(name: str, curve: pd.DataFrame) -> TrainedDepth:
 
 
 def depths(curves: Mapping[str, pd.DataFrame], *, plain: bool) -> Depths | None:
-    """Compare the deep network of a kind with the shallow one; None where one of them has no curve."""
+    """Compare the deep network of a kind with the shallow one; None if one of them has no curve."""
     names = PLAIN if plain else RESIDUAL
     if any(name not in curves for name in names.values()):
         return None
@@ -115,7 +115,7 @@ def depths(curves: Mapping[str, pd.DataFrame], *, plain: bool) -> Depths | None:
 
 
 def norms(name: str, curve: pd.DataFrame, epoch: int) -> Norms | None:
-    """The gradient norms of an epoch, or of the last one before it; None where the curve holds none."""
+    """The gradient norms of an epoch, or of the last epoch before it; None if the curve has no gradient norms."""
     table = block_norms(curve)
     if table.empty:
         return None

@@ -1,9 +1,10 @@
-"""How many test pictures does a network still get right with blocks removed, or in another order?
+"""How many test images does a network still classify correctly with blocks removed or reordered?
 
-Veit et al. 2016 (https://arxiv.org/abs/1605.06431, sections 4.2 and 4.3) for any CIFAR-10 network of the catalogue, residual or
-plain. Only blocks that hand on the shape they were given are removed or change places, and places only within their stage, so
-that a residual network and its plain twin are asked the same. Removed blocks are gone with their layers. What is shipped in
-assets/lessons was measured on 2,000 of the test pictures, with 56 layers on 500 (`--pictures`), by
+The experiment of Veit et al. 2016 (https://arxiv.org/abs/1605.06431, sections 4.2 and 4.3) for any CIFAR-10 network of the
+catalogue, residual or plain. Only blocks with outputs of their input's shape are removed or exchanged, and exchanged only
+within their stage, so that a residual network and the plain network of the same depth get the same changes. Removing a block
+removes its layers. The results shipped in assets/lessons were measured on 2,000 of the test images, and on 500 of them for 56
+layers (`--pictures`), by
 
     python -m resnet_viz.training fewer-blocks resnet20-cifar10 --data DATA
 """
@@ -23,22 +24,23 @@ from torch import Tensor, nn
 from resnet_viz import assets
 from resnet_viz.nets.blocks import ResidualBlock
 from resnet_viz.nets.net import Net, WeightsError
+from resnet_viz.nets.parts import require_known_layers
 from resnet_viz.nets.preprocessing import Preprocessing
 
 MOST_PLANS = 150
 BATCH = 100
 
 Change = Literal["removed", "shuffled"]
-# The blocks that a picture passes, in their order.
+# The blocks that an image passes through, in order.
 Plan = tuple[str, ...]
-Choice = TypeVar("Choice")
+Drawn = TypeVar("Drawn")
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What a network does with its blocks changed; `amount` is the number removed, or Kendall's tau of the order, 1 to -1.
+    """The accuracy of a network with changed blocks. `amount` is the number removed, or Kendall's tau of the order, 1 to -1.
 
-    `names` are the blocks removed, or all blocks in their new order; `accuracy` the share of pictures that it gets right.
+    `names` are the removed blocks, or all blocks in their new order; `accuracy` is the share of images classified correctly.
     """
 
     change: Change
@@ -49,7 +51,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Recorded:
-    """All that was measured of one network; `pictures` says on how many."""
+    """All measurements of one network; `pictures` is the number of images that they were made on."""
 
     model: str
     pictures: int
@@ -67,22 +69,22 @@ class Recorded:
         return int(max(row.amount for row in self.removed))
 
     def mean(self, change: Change, amount: float) -> float:
-        """Return the mean accuracy of everything measured with this amount of change."""
+        """Return the mean accuracy over everything measured with this amount of change."""
         rows = self.removed if change == "removed" else self.shuffled
         found = [row.accuracy for row in rows if row.amount == amount]
         return sum(found) / len(found)
 
     def amounts(self, change: Change) -> list[float]:
-        """Return every amount of change that was measured, smallest first."""
+        """Return every amount of change that was measured, in ascending order."""
         return sorted({row.amount for row in (self.removed if change == "removed" else self.shuffled)})
 
 
 def measure(
     net: Net, images: Tensor, labels: Tensor, *, seed: int = 0, on_batch: Callable[[int, int], None] | None = None
 ) -> tuple[Measured, ...]:
-    """Measure every way of removing blocks and every order, or 150 of each drawn from `seed` where there are more.
+    """Measure every way of removing blocks and every order, or 150 of each, drawn from `seed`, if there are more.
 
-    Images uint8 (N, 3, 32, 32) as the network sees them, labels int64 (N,).
+    Images are uint8 (N, 3, 32, 32), the network's input; labels are int64 (N,).
     """
     removals, orders = removal_plans(net, seed), order_plans(net, seed)
     plans = sorted({*removals, *orders})
@@ -102,7 +104,7 @@ def measure(
 
 
 def outputs(net: Net, x: Tensor, plans: Sequence[Plan]) -> Iterator[tuple[Plan, Tensor]]:
-    """Run several plans on the same pictures and give each one's logits; what plans begin with in common is computed once."""
+    """Run several plans on the same images and return the logits of each; common beginnings of plans are computed once."""
     module = net.twin()
     stem = [getattr(module, name) for name in ("conv1", "bn1", "relu", "maxpool") if hasattr(module, name)]
     for layer in stem:
@@ -111,7 +113,7 @@ def outputs(net: Net, x: Tensor, plans: Sequence[Plan]) -> Iterator[tuple[Plan, 
 
 
 def removal_plans(net: Net, seed: int = 0) -> list[Plan]:
-    """Every way to leave out blocks that hand on their input's shape; where there are too many, some of each number."""
+    """Every choice of blocks to leave out, among those that keep their input's shape; a sample of each number if too many."""
     whole, movable = tuple(net.blocks), movable_blocks(net)
     draw = random.Random(seed)  # noqa: S311 - a choice, not a secret
     counts = range(len(movable) + 1)
@@ -128,7 +130,7 @@ def removal_plans(net: Net, seed: int = 0) -> list[Plan]:
 
 
 def order_plans(net: Net, seed: int = 0) -> list[Plan]:
-    """Every order of the blocks within their stages; where there are too many, some drawn by ever more swaps."""
+    """Every order of the blocks within their stages; if there are too many, orders drawn with an increasing number of swaps."""
     whole, movable = tuple(net.blocks), movable_blocks(net)
     stages = [list(names) for _, names in groupby(movable, key=lambda name: name.split(".")[0])]
     if math.prod(math.factorial(len(names)) for names in stages) <= MOST_PLANS:
@@ -146,12 +148,13 @@ def order_plans(net: Net, seed: int = 0) -> list[Plan]:
 
 
 def movable_blocks(net: Net) -> tuple[str, ...]:
-    """Name the blocks that hand on the shape they were given."""
+    """Name the blocks that output the shape of their input."""
+    require_known_layers(net.title, net.module)
     return tuple(name for name, block in net.blocks.items() if _keeps_shape(block))
 
 
 def kendall_tau(whole: Plan, order: Plan) -> float:
-    """Rank correlation of an order with the usual one: 1 for the same, -1 for the reverse (Kendall 1938)."""
+    """Rank correlation of an order with the original order: 1 if equal, -1 if reversed (Kendall 1938)."""
     places = [whole.index(name) for name in order]
     pairs = list(combinations(places, 2))
     return sum(1 if one < other else -1 for one, other in pairs) / len(pairs)
@@ -164,7 +167,7 @@ def normalised(preprocessing: Preprocessing, images: Tensor) -> Tensor:
 
 
 def write(model: str, pictures: int, rows: Sequence[Measured], folder: Path = assets.LESSONS_FOLDER) -> Path:
-    """Write what was measured beside the other recordings."""
+    """Write the measurements next to the other recordings."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"fewer-blocks-{model}.csv"
     table = pd.DataFrame(
@@ -176,10 +179,10 @@ def write(model: str, pictures: int, rows: Sequence[Measured], folder: Path = as
 
 
 def read(model: str, folder: Path = assets.LESSONS_FOLDER) -> Recorded:
-    """Read what was measured of a network; WeightsError with a sentence where nothing was, or the file is damaged."""
+    """Read the measurements of a network; WeightsError with a sentence if there are none, or if the file is damaged."""
     path = folder / f"fewer-blocks-{model}.csv"
     if not path.exists():
-        raise WeightsError(f"How {model} does with fewer blocks was not measured: take another network.")
+        raise WeightsError(f"{model} was not measured with fewer blocks. Choose another network.")
     try:
         table = pd.read_csv(path, keep_default_na=False)
         columns = (table[name].tolist() for name in ("change", "amount", "blocks", "accuracy"))
@@ -193,11 +196,11 @@ def read(model: str, folder: Path = assets.LESSONS_FOLDER) -> Recorded:
             return recorded
     except (ValueError, KeyError, AttributeError, IndexError, StopIteration):
         pass
-    raise WeightsError(f"{path.name} is damaged: restore the file.")
+    raise WeightsError(f"{path.name} is damaged. Restore the file.")
 
 
 def recorded_models(folder: Path = assets.LESSONS_FOLDER) -> tuple[str, ...]:
-    """Name the networks that something was measured of."""
+    """Name the networks that have measurements."""
     return tuple(sorted(path.stem.removeprefix("fewer-blocks-") for path in folder.glob("fewer-blocks-*.csv")))
 
 
@@ -221,14 +224,14 @@ def _missing(whole: Plan, plan: Plan) -> Plan:
 
 
 def _placed(whole: Plan, movable: Plan, order: Sequence[str]) -> Plan:
-    """The movable blocks in a new order, each at a place of one of them."""
+    """The movable blocks in a new order; each takes the place of one of them."""
     turn = iter(order)
     return tuple(next(turn) if name in movable else name for name in whole)
 
 
-def _different(count: int, draw: Callable[[], Choice]) -> list[Choice]:
-    """Draw until so many differ."""
-    found: dict[Choice, None] = {}
+def _different(count: int, draw: Callable[[], Drawn]) -> list[Drawn]:
+    """Draw until this many are different."""
+    found: dict[Drawn, None] = {}
     while len(found) < count:
         found[draw()] = None
     return list(found)

@@ -1,11 +1,10 @@
-"""Where shapes change: which mismatch it is, which shortcut mends it, and how much of the input survives the mending.
+"""Where shapes change: what the mismatch is, which shortcut resolves it, and how much of the input survives.
 
 Options A and B of He et al. 2015 (https://arxiv.org/abs/1512.03385, section 3.3): every second pixel and channels of zeros, or
-a 1x1 convolution with stride 2. `run` looks at both on real features, or on a picture's own three channels.
+a 1x1 convolution with stride 2. `run` applies both to real features, or to an image's own three channels.
 """
 
 import copy
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, cast
 
@@ -21,27 +20,28 @@ from resnet_viz.images import ImageError, open_image, upright_rgb
 from resnet_viz.nets.blocks import ZeroPad, initialise
 from resnet_viz.nets.costs import count_parameters
 from resnet_viz.nets.net import Net, WeightsError
+from resnet_viz.nets.parts import require_known_layers
 from resnet_viz.nets.twins import copy_tree
 from resnet_viz.nets.zoo import read_card
+from resnet_viz.progress import OnProgress
 
-Shape = tuple[int, int, int]
-Option = Literal["identity", "A", "B"]
-Step = Callable[[int, int], None]
+FeatureShape = tuple[int, int, int]
+MatchingOption = Literal["identity", "A", "B"]
 
-# The picture as an example of its own: 3 channels of 64x64 pixels become 6 of 32x32.
+# The image itself as an example: 3 channels of 64x64 pixels become 6 channels of 32x32.
 PICTURE, PICTURE_SIDE, PICTURE_CHANNELS = "picture", 64, 6
 LARGEST = 4096
 
-# float32 features that depend on one another do so to rounding: what is left of them is no predictor.
+# float32 features that depend linearly on one another do so only up to rounding; the rounding error is not a predictor.
 ROUNDING = 1e-5
 
 
 @dataclass(frozen=True)
 class Offer:
-    """What a shortcut makes of the input's shape: None, with the reason, where it cannot work on it."""
+    """The output shape of a shortcut, or None and the reason if it cannot handle the input's shape."""
 
-    option: Option
-    output: Shape | None
+    option: MatchingOption
+    output: FeatureShape | None
     parameters: int
     fits: bool
     reason: str
@@ -49,10 +49,10 @@ class Offer:
 
 @dataclass(frozen=True)
 class Mismatch:
-    """Two shapes, (C, H, W), that are to be added, and what each shortcut would do; `stride` is None where none fits."""
+    """Two shapes, (C, H, W), that are to be added, and what each shortcut would do. `stride` is None if no stride fits."""
 
-    input: Shape
-    output: Shape
+    input: FeatureShape
+    output: FeatureShape
     stride: int | None
     offers: tuple[Offer, ...]
 
@@ -63,10 +63,10 @@ class Mismatch:
 
     @property
     def channels(self) -> bool:
-        """Whether the channels differ."""
+        """Whether the numbers of channels differ."""
         return self.input[0] != self.output[0]
 
-    def offer(self, option: Option) -> Offer:
+    def offer(self, option: MatchingOption) -> Offer:
         """What one shortcut would do."""
         return next(offer for offer in self.offers if offer.option == option)
 
@@ -75,8 +75,8 @@ class Mismatch:
 class Survival:
     """Linear R2 of the input's values from a shortcut's output: of the pixels that the stride keeps, of the others, of all.
 
-    1 is all of the variance, 0 as good as the mean. The linear map has a constant, and is fitted to pictures of the gallery
-    other than the one that it is measured on.
+    1 means that all variance is explained, 0 means no better than the mean. The linear map has a constant term and is fitted to
+    other images of the gallery than the one that it is evaluated on.
     """
 
     kept: float
@@ -86,12 +86,13 @@ class Survival:
 
 @dataclass(frozen=True, eq=False)
 class Matched:
-    """A block's input, (C, H, W), and what options A and B make of it, (C', H', W').
+    """A block's input, (C, H, W), and the outputs of options A and B for it, (C', H', W').
 
-    `source` is "picture" or a block. `option` is the one that the network has there. `projection` is option B's with the
-    kernels `kernels`, (C', C), None where the network has none; `trained` says whether anything was learned. `zeros` are the
-    channels that are 0 in option A whatever comes in. `parameters` are the projection's, of which `batch_norm` belong to its
-    batch norm. `weakest` is the projection's smallest gain over its largest one, over all directions of a pixel's channels.
+    `source` is "picture" or a block. `option` is the one that the network uses there. `projection` is the output of option B
+    with the kernels `kernels`, (C', C), or None if the network has none there; `trained` says whether its weights are trained.
+    `zeros` are the channels that are 0 in option A for any input. `parameters` are those of the projection, `batch_norm` of
+    them in its batch norm. `weakest` is the ratio of the projection's smallest gain to its largest one over all directions of a
+    pixel's channels.
     """
 
     source: str
@@ -120,21 +121,21 @@ class Matched:
         return self.zero_padded[0].size, self.input[0].size
 
 
-def mismatch(given: Shape, wanted: Shape) -> Mismatch:
-    """Compare two shapes and try every shortcut on them; ValueError for what is no shape."""
+def mismatch(given: FeatureShape, wanted: FeatureShape) -> Mismatch:
+    """Compare two shapes and try every shortcut on them; ValueError if one is not a valid shape."""
     for shape in (given, wanted):
         if any(not 1 <= size <= LARGEST for size in shape):
-            raise ValueError(f"{shape} is no shape of features: channels, height and width go from 1 to {LARGEST}")
+            raise ValueError(f"{shape} is not a valid shape of features. Choose channels, height and width from 1 to {LARGEST}")
     stride = next((s for s in range(1, given[1] + 1) if _strided(given, s) == wanted[1:]), None)
     offers = (_identity(given, wanted), _zero_pad(given, wanted, stride or 1), _projection(given, wanted, stride or 1))
     return Mismatch(given, wanted, stride, offers)
 
 
-def run(net: Net, image: Image.Image, source: str, *, seed: int = 0, on_step: Step | None = None) -> Matched:
-    """Send a block's input, or the picture itself, through both options.
+def run(net: Net, image: Image.Image, source: str, *, seed: int = 0, on_step: OnProgress | None = None) -> Matched:
+    """Send a block's input, or the image itself, through both options.
 
-    `on_step(done, total)` is called after each picture that the linear maps are fitted to; what it raises stops the run.
-    ValueError for a block that changes no shape.
+    `on_step(done, total)` is called after each image that the linear maps are fitted to; an exception that it raises stops the
+    run. ValueError for a block that does not change the shape.
     """
     shortcut, stride, wider = _shortcut(net, source, seed)
     gallery = _gallery()
@@ -170,9 +171,9 @@ def run(net: Net, image: Image.Image, source: str, *, seed: int = 0, on_step: St
 
 @torch.no_grad()
 def survival(x: Tensor, y: Tensor, x_others: Tensor, y_others: Tensor, stride: int) -> Survival:
-    """R2 of patches of x, (N, C, H, W), from the pixel of y that each of them became; the map is fitted to the others.
+    """R2 of patches of x, (N, C, H, W), predicted from the pixel of y for each patch; the map is fitted to other images.
 
-    A pixel of y stands for a patch of stride x stride pixels of x, of which the first is kept.
+    Each pixel of y comes from a patch of stride x stride pixels of x, of which the first is kept.
     """
     predictors, fitted = _pixels(y_others), _pixels(_patches(x_others, stride))
     coefficients = torch.linalg.lstsq(_with_constant(predictors), fitted, rcond=ROUNDING, driver="gelsd").solution
@@ -184,7 +185,7 @@ def survival(x: Tensor, y: Tensor, x_others: Tensor, y_others: Tensor, stride: i
 
 
 def accuracies(names: tuple[str, ...]) -> dict[str, float]:
-    """Test accuracies of shipped networks from their model cards, of those that have one."""
+    """Test accuracies of shipped networks, from the model cards that state one."""
     found = {}
     for name in names:
         try:
@@ -194,25 +195,25 @@ def accuracies(names: tuple[str, ...]) -> dict[str, float]:
     return found
 
 
-def _strided(shape: Shape, stride: int) -> tuple[int, int]:
+def _strided(shape: FeatureShape, stride: int) -> tuple[int, int]:
     return -(-shape[1] // stride), -(-shape[2] // stride)
 
 
-def _identity(given: Shape, wanted: Shape) -> Offer:
+def _identity(given: FeatureShape, wanted: FeatureShape) -> Offer:
     fits = given == wanted
     return Offer("identity", given, 0, fits, "the shapes are the same" if fits else f"{_x(given)} is not {_x(wanted)}")
 
 
-def _zero_pad(given: Shape, wanted: Shape, stride: int) -> Offer:
+def _zero_pad(given: FeatureShape, wanted: FeatureShape, stride: int) -> Offer:
     try:
         pad = ZeroPad(given[0], wanted[0], stride)
     except ValueError:
-        return Offer("A", None, 0, fits=False, reason=f"zeros can be added to {given[0]} channels, none taken away")
+        return Offer("A", None, 0, fits=False, reason=f"it can append zeros to {given[0]} channels, but remove none")
     made = _shape(pad(torch.empty(1, *given, device="meta")))
     return Offer("A", made, 0, made == wanted, _verdict(made, wanted))
 
 
-def _projection(given: Shape, wanted: Shape, stride: int) -> Offer:
+def _projection(given: FeatureShape, wanted: FeatureShape, stride: int) -> Offer:
     with torch.device("meta"):
         projection = _new_projection(given[0], wanted[0], stride)
         made = _shape(projection(torch.empty(1, *given)))
@@ -223,40 +224,43 @@ def _new_projection(channels: int, wider: int, stride: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(channels, wider, 1, stride, bias=False), nn.BatchNorm2d(wider)).eval()
 
 
-def _shape(features: Tensor) -> Shape:
+def _shape(features: Tensor) -> FeatureShape:
     channels, height, width = features.shape[1:]
     return channels, height, width
 
 
-def _verdict(made: Shape, wanted: Shape) -> str:
-    return f"it makes {_x(made)}" if made == wanted else f"it makes {_x(made)}, not {_x(wanted)}"
+def _verdict(made: FeatureShape, wanted: FeatureShape) -> str:
+    return f"its output is {_x(made)}" if made == wanted else f"its output is {_x(made)}, not {_x(wanted)}"
 
 
-def _x(shape: Shape) -> str:
+def _x(shape: FeatureShape) -> str:
     return "×".join(map(str, shape))
 
 
 def _shortcut(net: Net, source: str, seed: int) -> tuple[nn.Sequential | None, int, int]:
-    """The projection at a place, None where the network pads zeros there, its stride and how many channels it makes."""
+    """The projection at this place (None if the network pads with zeros), its stride and its number of output channels."""
     if source == PICTURE:
         projection = _new_projection(3, PICTURE_CHANNELS, 2)
         initialise(projection, seed)
         return projection.requires_grad_(requires_grad=False), 2, PICTURE_CHANNELS
+    require_known_layers(net.title, net.module)
     block = net.blocks.get(source)
     made = block.downsample if block is not None else None
     if isinstance(made, ZeroPad):
         return None, made.stride, made.extra + _input_channels(block)
     if isinstance(made, nn.Sequential) and isinstance(made[0], nn.Conv2d) and made[0].kernel_size == (1, 1):
-        # The features are on the processor, wherever the network is.
+        # The features are on the CPU, whatever device the network is on.
         projection = cast("nn.Sequential", copy.deepcopy(copy_tree(made)).float().cpu())
         return projection, made[0].stride[0], made[0].out_channels
     changing = [name for name, each in net.blocks.items() if each.downsample is not None]
-    raise ValueError(f"{net.title} has no shortcut that changes a shape at {source}: take {' or '.join([PICTURE, *changing])}.")
+    raise ValueError(
+        f"{net.title} has no shortcut that changes the shape at {source}: choose {' or '.join([PICTURE, *changing])}."
+    )
 
 
 @torch.no_grad()
 def _weakest(projection: nn.Sequential) -> float:
-    """Smallest over largest singular value of what the projection does to a pixel's channels, its batch norm included."""
+    """Ratio of the smallest to the largest singular value of the projection of a pixel's channels, batch norm included."""
     channels = _kernel(projection).shape[1]
     pixels = torch.cat([torch.eye(channels), torch.zeros(1, channels)])[:, :, None, None]
     made = projection(pixels).flatten(1).double()
@@ -275,7 +279,7 @@ def _input_channels(block: nn.Module | None) -> int:
 
 @torch.no_grad()
 def _features(net: Net, image: Image.Image, source: str) -> Tensor:
-    """The input of a block for a picture, or the picture's own pixels from 0 to 1, (1, C, H, W), on the processor."""
+    """The input of a block for an image, or the image's own pixels from 0 to 1, (1, C, H, W), on the CPU."""
     if source == PICTURE:
         square = transforms.center_crop(transforms.resize(upright_rgb(image), [PICTURE_SIDE]), [PICTURE_SIDE])
         pixels: Tensor = transforms.to_tensor(square)
@@ -298,7 +302,7 @@ def _gallery() -> list[Image.Image]:
 
 
 def _patches(x: Tensor, stride: int) -> Tensor:
-    """(N, C, H, W) -> (N, C * stride * stride, H', W'); the first of each channel's is the pixel that a stride keeps."""
+    """(N, C, H, W) -> (N, C * stride * stride, H', W'); the first entry of each channel is the pixel that the stride keeps."""
     return nn.functional.pixel_unshuffle(x, stride)
 
 

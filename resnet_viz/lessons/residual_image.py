@@ -1,7 +1,7 @@
-"""The residual image: target - input, which added to the input gives the target; with the sign the other way it does not.
+"""The residual image: target - input. Added to the input it gives the target; with the opposite sign it does not.
 
-Levels are whole numbers 0..255. float32 holds all of them and their differences, so that the sum is exact; of the same
-levels divided by 255 it is not, and both errors are measured.
+Levels are integers from 0 to 255. float32 represents all of them and their differences exactly, so the sum is exact. It is not
+exact for the same levels divided by 255; both errors are measured.
 """
 
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ from resnet_viz.lessons.super_resolution import LUMINANCE, Picture, Problem, pro
 
 @dataclass(frozen=True, eq=False)
 class ResidualImage:
-    """input + residual = sum, float32 (H, W, 3) in levels; `flipped` where the residual is input - target by choice.
+    """input + residual = sum, float32 (H, W, 3) in levels. `flipped` is set if the residual is input - target on request.
 
-    `error` is the largest |sum - target| in levels, `fraction_error` that of the same sum in values 0..1.
+    `error` is the largest |sum - target| in levels, `fraction_error` the same for values from 0 to 1.
     """
 
     problem: Problem
@@ -35,7 +35,7 @@ class ResidualImage:
 
     @property
     def sum_picture(self) -> Picture:
-        """The sum as a picture, cut off at 0 and 255."""
+        """The sum as an image, clipped to 0..255."""
         picture: Picture = np.rint(self.sum.clip(0, 255)).astype(np.uint8)
         return picture
 
@@ -46,7 +46,7 @@ class ResidualImage:
 
 
 def residual_image(image: Image.Image, factor: int, *, flipped: bool = False) -> ResidualImage:
-    """Take a picture's residual and add it to the input; ValueError for what `problem` refuses."""
+    """Compute an image's residual and add it to the input; ValueError as raised by `problem`."""
     asked = problem(image, factor)
     target, given = asked.target.astype(np.float32), asked.upsampled.astype(np.float32)
     residual, total, error = _add(target, given, flipped=flipped)

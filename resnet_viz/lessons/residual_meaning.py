@@ -1,6 +1,6 @@
-"""One definition of a residual, what is actual minus what was predicted, for a line through points.
+"""One definition of a residual, the observed value minus the predicted value, for a line through points.
 
-For a picture the prediction is the input, and for a block of a network it is the identity: see `residual_image` and
+For an image, the prediction is the input; for a block of a network, it is the identity. See `residual_image` and
 `resnet_viz.inspect`.
 """
 
@@ -17,7 +17,7 @@ SLOPE, START, NOISE = 0.6, 1.0, 0.7
 
 @dataclass(frozen=True, eq=False)
 class Line:
-    """Least squares through points: predicted + residual = actual, each (points,), at `x`; `moved` is the point a person moves.
+    """A least-squares fit: predicted + residual = actual, each (points,), at `x`; `moved` is the point that the reader moves.
 
     `error` is the largest |predicted + residual - actual|.
     """
@@ -31,9 +31,9 @@ class Line:
 
 
 def line(lift: float = 0.0, seed: int = 0) -> Line:
-    """Fit a line to seeded points, one of them lifted; ValueError for what is no number."""
+    """Fit a line to seeded points, one of which is lifted; ValueError if `lift` is not a finite number."""
     if not np.isfinite(lift):
-        raise ValueError(f"A point cannot be lifted by {lift}: take a number.")
+        raise ValueError(f"A point cannot be lifted by {lift}: choose a finite number.")
     noise = np.random.default_rng(seed).normal(0, NOISE, POINTS)
     x = np.arange(POINTS, dtype=np.float64)
     actual = START + SLOPE * x + noise

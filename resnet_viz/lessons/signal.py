@@ -1,14 +1,14 @@
-"""What is left of a signal after many layers, and what comes back: chains of 3-wide convolutions before any training.
+"""How much of a signal survives many layers, and how much gradient returns: chains of 3-wide convolutions before training.
 
-Two chains with the same weights. The plain one is conv, (batch norm,) ReLU, again and again; the residual one has a shortcut
+Two chains share the same weights. The plain one repeats convolution, (batch norm,) and ReLU. The residual one has a shortcut
 around every two convolutions (He et al. 2015, https://arxiv.org/abs/1512.03385, equation 1), in the paper's order:
 
     plain     h <- relu(norm(conv(h)))
     residual  h <- relu(h + norm(conv(relu(norm(conv(h))))))
 
-Weights are drawn after He et al. 2015b (https://arxiv.org/abs/1502.01852, equation 10, fan in); a batch norm takes mean and
-variance over the one signal, as in training. What a chain of depth d does is the beginning of what a deeper one does, so a
-single pass forwards gives every depth. Backwards, the gradients of all depths go together through the layers that they share.
+Weights are drawn as in He et al. 2015b (https://arxiv.org/abs/1502.01852, equation 10, fan in). A batch norm uses the mean and
+variance of the one signal, as in training. The first layers of a deeper chain are a shallower chain, so one forward pass gives
+every depth. In the backward pass, the gradients of all depths go through the shared layers together.
 """
 
 import math
@@ -23,8 +23,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from resnet_viz.analyses.activations import Array
+from resnet_viz.progress import OnProgress
 
-Step = Callable[[int, int], None]
 SignalKind = Literal["wave", "picture"]
 
 CHANNELS, DEEPEST, CLASSES, WAVE = 12, 110, 10, 256
@@ -34,12 +34,12 @@ SMALL = 1e-12
 
 @dataclass(frozen=True, eq=False)
 class Chain:
-    """One chain, an entry a depth of `DEPTHS`.
+    """One chain, with one entry per depth of `DEPTHS`.
 
     `correlation`: |Pearson's r| of each channel with the same channel of the input, mean over channels, 0 to 1. `loss`:
     cross-entropy of an untrained linear layer on the channels' means, mean over the ten possible classes. `at_input` and
-    `at_first_layer`: L2 norms of that loss's gradient at the signal and at the first convolution's weights. `maps`: the channel
-    most like the input, (depths, ...).
+    `at_first_layer`: L2 norms of the gradient of that loss with respect to the signal and to the weights of the first
+    convolution. `maps`: the channel that correlates most with the input, (depths, ...).
     """
 
     correlation: Array
@@ -58,8 +58,8 @@ class Chain:
 class SignalThroughDepth:
     """Both chains on one signal.
 
-    `signal` is what goes in, one channel of it, with mean 0 and deviation 1 over all; `cut` the share of all its values that
-    one ReLU sets to 0. `branch` is the factor before every residual branch's last addition.
+    `signal` is one channel of the input, with mean 0 and standard deviation 1 over all channels; `cut` is the share of all its
+    values that one ReLU sets to 0. `branch` is the factor on every residual branch before its addition.
     """
 
     kind: SignalKind
@@ -78,7 +78,7 @@ class SignalThroughDepth:
 
 
 def wave(seed: int = 0) -> Tensor:
-    """Make a 1-D signal, float32 (1, 256): three sines of seeded phases, which get faster to the right."""
+    """Make a 1-D signal, float32 (1, 256): three sines with seeded phases and a frequency that rises to the right."""
     phases = torch.rand(3, 1, generator=torch.Generator().manual_seed(seed)) * 2 * math.pi
     place = torch.linspace(0, 1, WAVE)
     cycles = torch.tensor([[2.0], [5.0], [9.0]]) * place * (1 + place) / 2
@@ -92,17 +92,18 @@ def run(
     batch_norm: bool = True,
     branch: float = 1.0,
     seed: int = 0,
-    on_step: Step | None = None,
+    on_step: OnProgress | None = None,
 ) -> SignalThroughDepth:
     """Send a signal, (1, L) or (3, H, W), through both chains to every depth of `DEPTHS`, and the gradients back.
 
-    It is brought to mean 0 and deviation 1, and handed to all 12 channels in turn. `on_step(done, total)` is called after every
-    two layers, forwards and backwards; what it raises stops the run. ValueError for a signal without any change in it.
+    The signal is normalised to mean 0 and standard deviation 1, and its channels are repeated to fill all 12 channels.
+    `on_step(done, total)` is called after every two layers, forwards and backwards; an exception that it raises stops the run.
+    ValueError for a constant signal.
     """
     if not 0 <= branch <= 1:
-        raise ValueError(f"the branches start at a factor from 0 to 1, not {branch}")
+        raise ValueError(f"the factor on the branches must be between 0 and 1, not {branch}")
     if float(signal.std()) < SMALL:
-        raise ValueError("This picture has one colour everywhere, so nothing can be compared with it: take another one.")
+        raise ValueError("This image has the same colour everywhere, so no correlation with it exists. Choose another image.")
     source = (signal - signal.mean()) / signal.std()
     x = source.repeat(CHANNELS // len(source), *[1] * (source.ndim - 1))
     chains = Chains(batch_norm=batch_norm, branch=branch, seed=seed, dimensions=x.ndim - 1)
@@ -123,7 +124,7 @@ Unit = Callable[[Tensor, Tensor], Tensor]
 
 
 class Chains:
-    """The weights of both chains, drawn from a seed, for signals of 1 or 2 dimensions; and the layer that makes logits."""
+    """The weights of both chains, drawn from a seed, for signals of 1 or 2 dimensions, and the linear layer for the logits."""
 
     def __init__(self, *, batch_norm: bool, branch: float, seed: int, dimensions: int) -> None:
         generator = torch.Generator().manual_seed(seed)
@@ -134,12 +135,12 @@ class Chains:
         self.batch_norm, self.branch, self.dimensions = batch_norm, branch, dimensions
 
     def units(self, *, residual: bool) -> list[tuple[Unit, Tensor]]:
-        """Return two layers each: what they compute of h and the first one's weights, and those weights."""
+        """Return two layers each: the function they compute of h and the first one's weights, and those weights."""
         make = self._block if residual else self._pair
         return [(make(self.weights[i + 1]), self.weights[i]) for i in range(0, DEEPEST, 2)]
 
     def loss(self, h: Tensor) -> Tensor:
-        """Cross-entropy of the logits, mean over the ten possible answers."""
+        """Cross-entropy of the logits, mean over the ten possible classes."""
         logits = self.head @ h.flatten(1).mean(1)
         return -F.log_softmax(logits, 0).mean()
 
@@ -160,7 +161,7 @@ class Chains:
 
 
 def _follow(x: Tensor, units: Sequence[tuple[Unit, Tensor]], chains: Chains, sources: int, step: Callable[[], None]) -> Chain:
-    """Forwards to every depth, and back from every depth."""
+    """Run forwards to every depth, and backwards from every depth."""
     inputs, h = [], x
     correlations, losses, maps = [], [], []
     for unit, first in units:
@@ -172,7 +173,7 @@ def _follow(x: Tensor, units: Sequence[tuple[Unit, Tensor]], chains: Chains, sou
         maps.append(h[int(likeness.argmax())].numpy())
         step()
     at_input, at_weights = _back([*inputs[1:], h], inputs, units, chains, step)
-    # The signal went to several channels: what each of them gets back adds up.
+    # The signal was copied to several channels, so the gradients of its copies add up.
     folded = at_input.unflatten(1, (-1, sources)).sum(1)
     return Chain(
         np.array(correlations, np.float32),
@@ -190,9 +191,9 @@ def _back(
     chains: Chains,
     step: Callable[[], None],
 ) -> tuple[Tensor, Tensor]:
-    """Gradients of every depth's loss at the input, (depths, C, ...), and at the first layer's weights.
+    """Gradients of every depth's loss with respect to the input, (depths, C, ...), and to the first layer's weights.
 
-    From the deepest unit down, each loss joins those that are under way already: one pass for all of them.
+    Starting from the deepest unit, each loss joins the gradients that are already on their way: one pass for all depths.
     """
     under_way = torch.empty(0, *outputs[0].shape)
     for (unit, first), before, after in reversed(list(zip(units, inputs, outputs, strict=True))[1:]):
@@ -208,7 +209,7 @@ def _back(
 
 
 def _joined(under_way: Tensor, after: Tensor, chains: Chains) -> Tensor:
-    """The gradient of the loss at a depth before those of the deeper ones."""
+    """Put the gradient of the loss at this depth before those of the deeper ones."""
     return torch.cat([torch.func.grad(chains.loss)(after)[None], under_way])
 
 
@@ -217,7 +218,7 @@ def _of_signal(unit: Unit, first: Tensor, h: Tensor) -> Tensor:
 
 
 def _correlation(a: Tensor, b: Tensor) -> Tensor:
-    """Pearson's r of each channel of (C, ...) with the same one of another, 0 where either is constant."""
+    """Pearson's r of each channel of (C, ...) with the same channel of another tensor, 0 if either is constant."""
     a, b = ((t.flatten(1) - t.flatten(1).mean(1, keepdim=True)).double() for t in (a, b))
     sizes = a.norm(dim=1) * b.norm(dim=1)
     return torch.where(sizes > SMALL, (a * b).sum(1) / sizes.clamp(min=SMALL), 0)

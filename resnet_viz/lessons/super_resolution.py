@@ -1,7 +1,7 @@
-"""Super-resolution as a problem: a target, what is left of it at low resolution, and that brought back to size by bicubic.
+"""Super-resolution as a problem: a target, its low-resolution version, and that version upsampled by bicubic interpolation.
 
-Dong et al. 2014 (https://arxiv.org/abs/1501.00092) set it up like this. Pictures are 8-bit RGB; errors are measured on the
-luminance Y = 0.299 R + 0.587 G + 0.114 B in levels 0..255, without a border cut off.
+The setup is that of Dong et al. 2014 (https://arxiv.org/abs/1501.00092). Images are 8-bit RGB. Errors are measured on the
+luminance Y = 0.299 R + 0.587 G + 0.114 B in levels 0..255, with no border removed.
 """
 
 import math
@@ -20,18 +20,18 @@ from resnet_viz.images import upright_rgb
 Picture = NDArray[np.uint8]
 
 FACTORS = (2, 3, 4)
-# The shorter side of a target, and what its sides are multiples of, so that each factor divides them.
+# The shorter side of a target, and the number that both sides are multiples of, so that every factor divides them.
 SIDE, MULTIPLE = 240, 12
-# SSIM looks at windows of 11 pixels.
+# SSIM uses windows of 11 pixels.
 SMALLEST = 24
 LUMINANCE = (0.299, 0.587, 0.114)
-# They keep the quotient of SSIM finite where a window is flat or black.
+# These constants keep the quotient of SSIM finite where a window is flat or black.
 SSIM_C1, SSIM_C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 
 
 @dataclass(frozen=True)
 class Quality:
-    """How near a picture is to its target: PSNR in dB, infinite for the same picture, and SSIM, 1 for the same picture."""
+    """How close an image is to its target: PSNR in dB, infinite for an identical image, and SSIM, 1 for an identical image."""
 
     psnr: float
     ssim: float
@@ -39,9 +39,9 @@ class Quality:
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """What is given, what is wanted and what stands between: 8-bit RGB (H, W, 3), `low` `factor` times smaller each way.
+    """The given, the wanted and the upsampled image: 8-bit RGB (H, W, 3). `low` is `factor` times smaller in each direction.
 
-    `upsampled` is `low` brought to the target's size by bicubic interpolation: the input of the networks.
+    `upsampled` is `low` enlarged to the target's size by bicubic interpolation: the input of the networks.
     """
 
     factor: int
@@ -57,22 +57,22 @@ class Problem:
 
 
 def problem(image: Image.Image, factor: int, side: int = SIDE) -> Problem:
-    """Make the problem of a picture; ValueError for a factor that is none of 2, 3 and 4 or a picture that is too small."""
+    """Make the problem from an image; ValueError for a factor other than 2, 3 and 4, or for an image that is too small."""
     target = view(image, side)
     low, upsampled = degrade(target, factor)
     return Problem(factor, target, low, upsampled, quality(luminance(upsampled), luminance(target)))
 
 
 def view(image: Image.Image, side: int = SIDE) -> Picture:
-    """Return the middle of a picture as a square target, 8-bit RGB: its shorter side is brought down to `side` first.
+    """Return the middle of an image as a square target, 8-bit RGB, after scaling its shorter side down to `side`.
 
-    A smaller picture keeps its size, down to the next multiple of 12; ValueError under 24 pixels.
+    A smaller image keeps its size, rounded down to a multiple of 12; ValueError under 24 pixels.
     """
     image = upright_rgb(image)
     shorter = min(image.size)
     if shorter < SMALLEST:
         raise ValueError(
-            f"This picture is {image.width} × {image.height} pixels: both sides need at least {SMALLEST} to be made smaller."
+            f"This image is {image.width} × {image.height} pixels. Choose one with at least {SMALLEST} on both sides."
         )
     if shorter > side:
         size = tuple(max(side, round(length * side / shorter)) for length in image.size)
@@ -83,9 +83,9 @@ def view(image: Image.Image, side: int = SIDE) -> Picture:
 
 
 def degrade(target: Picture, factor: int) -> tuple[Picture, Picture]:
-    """Return the target at low resolution and that upsampled again, both by bicubic interpolation and in 8 bits."""
+    """Return the target at low resolution, and the same upsampled again, both by bicubic interpolation and in 8 bits."""
     if factor not in FACTORS:
-        raise ValueError(f"A factor of {factor} is not one of {', '.join(map(str, FACTORS))}: choose one of these.")
+        raise ValueError(f"The factor {factor} is not one of {', '.join(map(str, FACTORS))}: choose one of these.")
     height, width = target.shape[:2]
     small = Image.fromarray(target).resize((width // factor, height // factor), Image.Resampling.BICUBIC)
     return np.asarray(small), np.asarray(small.resize((width, height), Image.Resampling.BICUBIC))
@@ -98,7 +98,7 @@ def luminance(picture: Picture) -> Array:
 
 
 def quality(values: Array, target: Array) -> Quality:
-    """Compare two luminances (H, W) in levels 0..255."""
+    """Compare two luminances, (H, W), in levels 0..255."""
     ours, wanted = torch.from_numpy(values)[None, None], torch.from_numpy(target)[None, None]
     return Quality(psnr(ours, wanted), ssim(ours, wanted))
 

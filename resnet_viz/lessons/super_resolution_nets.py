@@ -1,13 +1,13 @@
-"""Four small networks for super-resolution, which differ in one thing: what they hand on of their input.
+"""Four small networks for super-resolution that differ only in how their input reaches the output.
 
-    plain    conv - ReLU - ... - conv: the whole picture has to come through every layer
-    global   the same layers, and the input is added at the end (Kim et al. 2016, https://arxiv.org/abs/1511.04587)
-    blocks   the same number of layers as a chain of residual blocks (He et al. 2015), without an end-to-end skip
+    plain    conv - ReLU - ... - conv: the whole image has to pass through every layer
+    global   the same layers, with the input added at the end (Kim et al. 2016, https://arxiv.org/abs/1511.04587)
+    blocks   the same number of layers as a chain of residual blocks (He et al. 2015), without an end-to-end skip connection
     shuffle  three layers at low resolution whose channels become pixels (Shi et al. 2016, https://arxiv.org/abs/1609.05158),
-             added to the bicubic picture
+             added to the bicubic image
 
-All see the luminance, values / 255, and none has batch norm. Weights are drawn as He et al. 2015
-(https://arxiv.org/abs/1502.01852) draw them, but the last layer of whatever is added to something starts at 0.
+Each takes the luminance, values / 255, and has no batch norm. Weights are drawn as in He et al. 2015b
+(https://arxiv.org/abs/1502.01852), except that the last layer before each addition starts at 0.
 """
 
 import math
@@ -23,7 +23,7 @@ from resnet_viz.lessons.super_resolution import FACTORS
 
 @dataclass(frozen=True)
 class Design:
-    """A network's name, its title on a page, and what it hands on."""
+    """A network's name, its title on a page, and what it does with its input."""
 
     name: str
     title: str
@@ -33,25 +33,25 @@ class Design:
 DESIGNS: dict[str, Design] = {
     design.name: design
     for design in (
-        Design("plain", "Plain", "has to rebuild the whole picture through every layer"),
-        Design("global", "Global residual", "adds the bicubic picture at the end, so it learns only the residual"),
-        Design("blocks", "Residual blocks", "adds at every second layer, from the first to the last"),
-        Design("shuffle", "Bicubic + small CNN", "works on the few pixels of the small picture"),
+        Design("plain", "Plain", "must reproduce the whole image through every layer"),
+        Design("global", "Global residual", "adds the bicubic image at the end, so it learns only the residual"),
+        Design("blocks", "Residual blocks", "has a skip connection around every two layers, but none from input to output"),
+        Design("shuffle", "Bicubic + small CNN", "works on the few pixels of the low-resolution image"),
     )
 }
 SHUFFLE_CHANNELS = 32
 
 
 class SuperResolver(nn.Module):
-    """What the four have in common: `net(upsampled, low, factor)`, luminances (N, 1, H, W) and (N, 1, h, w) -> (N, 1, H, W)."""
+    """The interface of all four: `net(upsampled, low, factor)`, luminances (N, 1, H, W) and (N, 1, h, w) -> (N, 1, H, W)."""
 
     def forward(self, upsampled: Tensor, low: Tensor, factor: int) -> Tensor:
         """Return the luminance at high resolution."""
         raise NotImplementedError
 
 
-class Plain(SuperResolver):
-    """`depth` convolutions with a ReLU between each two."""
+class PlainChain(SuperResolver):
+    """`depth` convolutions with a ReLU after each but the last."""
 
     def __init__(self, depth: int, channels: int) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class Plain(SuperResolver):
         self.tail = _conv(channels, 1)
 
     def forward(self, upsampled: Tensor, low: Tensor, factor: int) -> Tensor:  # noqa: ARG002 - see SuperResolver
-        """Push the input through every layer."""
+        """Pass the input through every layer."""
         x = self.head(upsampled).relu()
         for layer in self.body:
             x = layer(x).relu()
@@ -68,11 +68,11 @@ class Plain(SuperResolver):
         return output
 
 
-class GlobalResidual(Plain):
-    """The same layers, whose output is the residual."""
+class GlobalResidual(PlainChain):
+    """The same layers; their output is the residual."""
 
     def forward(self, upsampled: Tensor, low: Tensor, factor: int) -> Tensor:
-        """Add the residual, once for the whole network."""
+        """Add the residual once, at the end of the network."""
         return upsampled + super().forward(upsampled, low, factor)
 
 
@@ -91,7 +91,7 @@ class Block(nn.Module):
 
 
 class ResidualBlocks(SuperResolver):
-    """A convolution in, blocks of two, a convolution out: `depth` in all."""
+    """One convolution, blocks of two convolutions, and one last convolution: `depth` convolutions altogether."""
 
     def __init__(self, depth: int, channels: int) -> None:
         super().__init__()
@@ -100,13 +100,13 @@ class ResidualBlocks(SuperResolver):
         self.tail = _conv(channels, 1)
 
     def forward(self, upsampled: Tensor, low: Tensor, factor: int) -> Tensor:  # noqa: ARG002 - see SuperResolver
-        """Push the input through every block."""
+        """Pass the input through every block."""
         output: Tensor = self.tail(self.body(self.head(upsampled).relu()))
         return output
 
 
 class PixelShuffle(SuperResolver):
-    """Two convolutions at low resolution that all factors share, and one for each factor with factor² channels."""
+    """Two convolutions at low resolution, shared by all factors, and one per factor with factor² output channels."""
 
     def __init__(self, factors: Sequence[int]) -> None:
         super().__init__()
@@ -115,18 +115,18 @@ class PixelShuffle(SuperResolver):
         self.tails = nn.ModuleDict({str(factor): _conv(SHUFFLE_CHANNELS, factor**2) for factor in factors})
 
     def forward(self, upsampled: Tensor, low: Tensor, factor: int) -> Tensor:
-        """Bicubic picture + the channels as pixels."""
+        """Return the bicubic image plus the channels rearranged into pixels."""
         features = self.body(self.head(low).relu()).relu()
         return upsampled + F.pixel_shuffle(self.tails[str(factor)](features), factor)
 
 
 def build(name: str, depth: int, channels: int, factors: Sequence[int] = FACTORS, seed: int = 0) -> SuperResolver:
-    """Make one of DESIGNS with seeded weights; ValueError for another name or a depth that is odd or under 4."""
+    """Build one of DESIGNS with seeded weights; ValueError for another name, or a depth that is odd or under 4."""
     if name not in DESIGNS:
-        raise ValueError(f"there is no network called {name!r}: take one of {', '.join(DESIGNS)}")
+        raise ValueError(f"there is no network called {name!r}: choose one of {', '.join(DESIGNS)}")
     if depth < 4 or depth % 2:
-        raise ValueError(f"A depth of {depth} layers does not fit blocks of two: take an even number from 4 on.")
-    # On the meta device nothing is drawn: torch's global generator stays as it was.
+        raise ValueError(f"{depth} layers cannot be divided into blocks of two. Choose an even number from 4 upwards.")
+    # On the meta device no random number is drawn, so torch's global generator keeps its state.
     with torch.device("meta"):
         net = _layers(name, depth, channels, factors)
     net.to_empty(device="cpu")
@@ -135,7 +135,7 @@ def build(name: str, depth: int, channels: int, factors: Sequence[int] = FACTORS
 
 
 def parameters(net: nn.Module) -> int:
-    """How many numbers are learned."""
+    """The number of trainable parameters."""
     return sum(parameter.numel() for parameter in net.parameters())
 
 
@@ -151,7 +151,7 @@ def multiply_adds(net: SuperResolver, factor: int) -> float:
 def _layers(name: str, depth: int, channels: int, factors: Sequence[int]) -> SuperResolver:
     if name == "shuffle":
         return PixelShuffle(factors)
-    return {"plain": Plain, "global": GlobalResidual, "blocks": ResidualBlocks}[name](depth, channels)
+    return {"plain": PlainChain, "global": GlobalResidual, "blocks": ResidualBlocks}[name](depth, channels)
 
 
 @torch.no_grad()

@@ -1,11 +1,10 @@
-"""A person's picture brought back to size by each of the recorded networks, beside bicubic and the target.
+"""A person's image super-resolved by each of the recorded networks, to compare with bicubic interpolation and the target.
 
-The networks see the luminance. What they change of it is added to red, green and blue alike, so that the colours stay those of
-bicubic.
+The networks process the luminance. Their change of the luminance is added to red, green and blue alike, so that the colours
+stay those of the bicubic image.
 """
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,14 +15,14 @@ from resnet_viz.analyses.activations import Array
 from resnet_viz.lessons.super_resolution import Picture, Problem, Quality, luminance, problem, quality
 from resnet_viz.lessons.super_resolution_nets import DESIGNS
 from resnet_viz.lessons.super_resolution_recorded import network
+from resnet_viz.progress import OnProgress, ignore_progress
 
 DETAIL = 60
-OnNetwork = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, eq=False)
 class Attempt:
-    """What a network makes of the low-resolution picture, 8-bit RGB (H, W, 3), how good that is, and what it took."""
+    """A network's output for the low-resolution image, 8-bit RGB (H, W, 3), its quality and its cost."""
 
     name: str
     picture: Picture
@@ -33,7 +32,7 @@ class Attempt:
 
 @dataclass(frozen=True, eq=False)
 class Attempts:
-    """The problem, and every network's way out of it; `detail` is (top, left, side) of where bicubic errs most."""
+    """The problem and every network's solution. `detail` is (top, left, side) of the square with the largest bicubic error."""
 
     problem: Problem
     attempts: tuple[Attempt, ...]
@@ -45,8 +44,8 @@ class Attempts:
         return self.problem.nbytes + sum(attempt.picture.nbytes for attempt in self.attempts)
 
 
-def super_resolve(image: Image.Image, factor: int, on_network: OnNetwork = lambda *_: None) -> Attempts:
-    """Give a picture to every recorded network; raises what `problem` and `network` raise."""
+def super_resolve(image: Image.Image, factor: int, on_network: OnProgress = ignore_progress) -> Attempts:
+    """Super-resolve an image with every recorded network; raises what `problem` and `network` raise."""
     asked = problem(image, factor)
     attempts = []
     for number, name in enumerate(DESIGNS):
@@ -56,7 +55,7 @@ def super_resolve(image: Image.Image, factor: int, on_network: OnNetwork = lambd
 
 
 def worst_window(asked: Problem, side: int = DETAIL) -> tuple[int, int, int]:
-    """Return (top, left, side) of the square in which the upsampled picture's luminance is furthest from the target's."""
+    """Return (top, left, side) of the square in which the upsampled image's luminance differs most from the target's."""
     error = np.square(luminance(asked.target) - luminance(asked.upsampled), dtype=np.float64)
     side = min(side, *error.shape)
     sums = np.zeros((error.shape[0] + 1, error.shape[1] + 1))

@@ -1,7 +1,8 @@
 """The longer runs that ship with the app: `python -m resnet_viz.lessons.super_resolution_record`.
 
-Each of the four networks is trained for all factors; a run that was interrupted goes on where it stopped. `assets/lessons` gets
-weights, a card that says what they are and how they came about, and the curve. `check` measures the shipped weights again.
+Each of the four networks is trained for all factors; an interrupted run resumes where it stopped. The weights, a card that
+describes them and how they were trained, and the curve are written to `assets/lessons`. `check` measures the shipped weights
+again.
 """
 
 import csv
@@ -41,7 +42,7 @@ app = typer.Typer(help=__doc__, no_args_is_help=False)
 
 @dataclass(frozen=True)
 class Point:
-    """A row of a curve: the step, the seconds of processor time so far, and PSNR (dB) and SSIM by factor."""
+    """A row of a curve: the step, the seconds of CPU time so far, and PSNR (dB) and SSIM by factor."""
 
     step: int
     seconds: float
@@ -51,13 +52,11 @@ class Point:
 
 @app.command("record")
 def record_command(
-    names: Annotated[
-        list[str] | None, typer.Argument(help="Which of plain, global, blocks and shuffle; all by default.")
-    ] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="Any of plain, global, blocks and shuffle; all by default.")] = None,
     steps: int = SuperResolutionRecipe.steps,
     runs: Annotated[Path, typer.Option(help="Folder for checkpoints of unfinished runs.")] = RUNS,
 ) -> None:
-    """Train networks, each on one core, and ship weights, card and curve."""
+    """Train networks, each on one core, and write weights, card and curve."""
     torch.set_num_threads(1)
     recipe = SuperResolutionRecipe(steps=steps)
     for name in names or DESIGNS:
@@ -69,7 +68,7 @@ def record_command(
 
 @app.command("check")
 def check_command() -> None:
-    """Measure the shipped weights again; exit 1 if one is over 0.01 dB off its card."""
+    """Measure the shipped weights again; exit with 1 if one differs by more than 0.01 dB from its card."""
     agree = True
     for name in DESIGNS:
         written = card(name)["results"]
@@ -84,14 +83,14 @@ def check_command() -> None:
 def run(
     name: str, recipe: SuperResolutionRecipe, folder: Path, on_point: Callable[[str, Point], None] = lambda *_: None
 ) -> tuple[Training, list[Point]]:
-    """Train one network to the end of the recipe, going on from its checkpoint in `folder`; returns it and its curve."""
+    """Train one network to the end of the recipe, resuming from its checkpoint in `folder`; returns it and its curve."""
     training, path = Training(name, recipe), folder / f"{name}.pt"
     curve: list[Point] = []
     spent = 0.0
     if path.exists():
         saved = torch.load(path, weights_only=True)
         if saved["recipe"] != asdict(recipe):
-            raise ValueError(f"{path} was trained by another recipe ({saved['recipe']}): remove it to start again")
+            raise ValueError(f"{path} was trained with another recipe ({saved['recipe']}). Remove it to start again")
         training.net.load_state_dict(saved["net"])
         training.optimizer.load_state_dict(saved["optimizer"])
         curve = [Point(**row) for row in saved["curve"]]
@@ -166,7 +165,7 @@ def _save(training: Training, curve: list[Point], path: Path) -> None:
     }
     partial = path.with_suffix(".partial")
     torch.save(state, partial)
-    # A rename is atomic: a kill in mid-write leaves the point before intact.
+    # A rename is atomic: if the process is killed while it writes, the previous checkpoint stays intact.
     partial.replace(path)
 
 

@@ -1,4 +1,4 @@
-"""The runs that ship with the app, as `super_resolution_record` left them in assets/lessons: networks, cards and curves."""
+"""The runs that ship with the app, as written by `super_resolution_record` to assets/lessons: networks, cards and curves."""
 
 import hashlib
 import json
@@ -19,17 +19,17 @@ from resnet_viz.nets.net import WeightsError
 
 
 def file(name: str, ending: str, folder: Path = assets.LESSONS_FOLDER) -> Path:
-    """Say where a network's "safetensors", "json" or "csv" is looked for."""
+    """Return the path at which a network's "safetensors", "json" or "csv" file is expected."""
     return folder / f"super-resolution-{name}.{ending}"
 
 
 @cache
 def network(name: str, folder: Path = assets.LESSONS_FOLDER) -> SuperResolver:
-    """Load a shipped network in evaluation mode; WeightsError with a sentence where its file is not that of its card."""
+    """Load a shipped network in evaluation mode; WeightsError with a sentence if its file does not match its card."""
     about, path = card(name, folder), file(name, "safetensors", folder)
     data = path.read_bytes() if path.exists() else b""
     if data and hashlib.sha256(data).hexdigest() != about.get("sha256"):
-        raise WeightsError(f"{path.name} is not the file that its card describes: restore it.")
+        raise WeightsError(f"{path.name} is not the file that its card describes. Restore the file.")
     try:
         recipe = about["recipe"]
         net = build(name, recipe["depth"], recipe["channels"], recipe["factors"])
@@ -40,7 +40,7 @@ def network(name: str, folder: Path = assets.LESSONS_FOLDER) -> SuperResolver:
 
 
 def card(name: str, folder: Path = assets.LESSONS_FOLDER) -> dict[str, Any]:
-    """Return what is written about a shipped network; WeightsError where there is nothing."""
+    """Return the card of a shipped network; WeightsError if there is none."""
     path = file(name, "json", folder)
     try:
         found: dict[str, Any] = json.loads(path.read_text())
@@ -50,9 +50,9 @@ def card(name: str, folder: Path = assets.LESSONS_FOLDER) -> dict[str, Any]:
 
 
 def curves(factor: int, folder: Path = assets.LESSONS_FOLDER) -> Trials:
-    """Return the recorded curves of all networks for a factor; WeightsError where one is missing or damaged."""
+    """Return the recorded curves of all networks for a factor; WeightsError if one is missing or damaged."""
     if factor not in FACTORS:
-        raise ValueError(f"A factor of {factor} is not one of {', '.join(map(str, FACTORS))}: choose one of these.")
+        raise ValueError(f"The factor {factor} is not one of {', '.join(map(str, FACTORS))}: choose one of these.")
     tables = {name: _table(name, factor, folder) for name in DESIGNS}
     steps = tables["plain"]["step"].to_numpy(np.float32)
     trials = tuple(_trial(name, table, factor, folder) for name, table in tables.items())
@@ -84,4 +84,4 @@ def _trial(name: str, table: pd.DataFrame, factor: int, folder: Path) -> Trial:
 
 
 def _damaged(path: Path) -> WeightsError:
-    return WeightsError(f"{path.name} is missing or damaged: restore it, or record it again.")
+    return WeightsError(f"{path.name} is missing or damaged. Restore it, or record it again.")

@@ -1,30 +1,28 @@
-"""The toy: x + sin(3x) learned by a small network that has to make all of it, and by one that is handed x and adds to it.
+"""The toy: a small network learns x + sin(3x), once by computing all of it and once with a skip connection that adds x.
 
-Both are the same layers with the same weights at first, trained on the same points: y = N(x) without the skip, y = x + N(x)
-with it, so that there N need only learn sin(3x). Narrow networks gain much by that; wide ones, of 32, are able enough without.
+Both networks have the same layers and initial weights, and are trained on the same points: y = N(x) without the skip
+connection, y = x + N(x) with it, so that N need only learn sin(3x). Narrow networks gain much from it; with a width of 32 both
+fit well.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from resnet_viz.analyses.activations import Array
+from resnet_viz.progress import OnPartial, ignore_progress
 
 REACH, POINTS = 4.0, 161
 STEPS, FRAMES, RATE = 3000, 40, 4e-3
-# Wider layers would be multiplied in several threads.
+# torch would multiply wider layers in several threads.
 WIDTHS = (8, 16, 32)
 MOST_STEPS = 5000
-
-# (done, total, frames so far: (2, frames, points), what the network makes without and with the skip)
-OnStep = Callable[[int, int, Array | None], None]
 
 
 @dataclass(frozen=True, eq=False)
 class ToyFit:
-    """Both networks at `steps`: what their layers make of `x` (points,), (frames, points); the skip's x is not in it."""
+    """Both networks at `steps`: the output of their layers at `x` (points,), (frames, points), without the x of the skip."""
 
     width: int
     x: Array
@@ -34,13 +32,13 @@ class ToyFit:
 
     @property
     def target(self) -> Array:
-        """What is wanted: x + sin(3x)."""
+        """The target: x + sin(3x)."""
         wanted: Array = self.x + np.sin(3 * self.x)
         return wanted
 
     @property
     def errors(self) -> tuple[Array, Array]:
-        """Root mean square errors of the predictions at each step, (frames,): without and with the skip."""
+        """Root mean square errors of the predictions at each step, (frames,): without and with the skip connection."""
         return _rms(self.without - self.target), _rms(self.x + self.beside - self.target)
 
     @property
@@ -49,12 +47,12 @@ class ToyFit:
         return self.without.nbytes + self.beside.nbytes
 
 
-def fit(width: int = 16, steps: int = STEPS, seed: int = 0, on_step: OnStep = lambda *_: None) -> ToyFit:
-    """Fit both, a step of the one and a step of the other; ValueError for a width or a number of steps that is not offered."""
+def fit(width: int = 16, steps: int = STEPS, seed: int = 0, on_step: OnPartial[Array] = ignore_progress) -> ToyFit:
+    """Fit both, one step each in turn; ValueError for a width or a number of steps that is not offered."""
     if width not in WIDTHS:
-        raise ValueError(f"A width of {width} is not one of {', '.join(map(str, WIDTHS))}: choose one of these.")
+        raise ValueError(f"The width {width} is not one of {', '.join(map(str, WIDTHS))}: choose one of these.")
     if not FRAMES <= steps <= MOST_STEPS:
-        raise ValueError(f"{steps} steps are not between {FRAMES} and {MOST_STEPS}: choose a number there.")
+        raise ValueError(f"{steps} steps are out of range: choose between {FRAMES} and {MOST_STEPS}.")
     x = _points()[:, None]
     target = x + np.sin(3 * x)
     learners = [_Learner(width, seed, skip=skip) for skip in (False, True)]
@@ -73,19 +71,20 @@ def fit(width: int = 16, steps: int = STEPS, seed: int = 0, on_step: OnStep = la
 
 
 def of_frames(width: int, steps: int, frames: Array) -> ToyFit:
-    """Make a fit of the frames so far, (2, frames, points), of so many steps in all."""
+    """Make a fit of the frames so far, (2, frames, points), out of this many steps."""
     return ToyFit(width, _points(), np.array(sorted(moments(steps))[: frames.shape[1]], np.float32), frames[0], frames[1])
 
 
 def moments(steps: int) -> set[int]:
-    """The steps that are kept: close together at first, since most happens there."""
+    """The steps at which a frame is kept: close together at first, where the fit changes most."""
     return {round(steps * (frame / FRAMES) ** 2) for frame in range(FRAMES + 1)}
 
 
 class _Learner:
     """1 -> width -> width -> 1 with tanh between, and Adam (Kingma and Ba 2015, https://arxiv.org/abs/1412.6980).
 
-    By hand and in one thread: torch's threads take longer to meet than these few numbers to be multiplied.
+    Written in NumPy style for one thread: with layers this small, synchronising torch's threads takes longer than the
+    multiplication.
     """
 
     def __init__(self, width: int, seed: int, *, skip: bool) -> None:

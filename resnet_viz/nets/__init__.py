@@ -1,1 +1,1 @@
-"""Networks whose blocks can be looked into: their blocks, families, weights and the catalogue of them."""
+"""Networks with blocks that can be inspected: blocks, families, weights and the catalogue."""

@@ -1,6 +1,6 @@
-"""What a network is made of, part by part: the stem, every block and the head, with shapes, layers and costs."""
+"""The architecture of a network, part by part: the stem, every block and the head, with shapes, layers and costs."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Self
 
@@ -12,19 +12,22 @@ from torch.utils.module_tracker import ModuleTracker
 from resnet_viz.nets.blocks import ResidualBlock, ShortcutKind, blocks_of
 from resnet_viz.nets.costs import count_parameters
 from resnet_viz.nets.net import Net
+from resnet_viz.nets.residual_graph.network import GraphBlock, ResidualNetwork
+from resnet_viz.nets.residual_graph.sections import HEAD, STEM
 
-COUNTER = "torch.utils.flop_counter.FlopCounterMode, halved: it counts a multiplication and an addition as two"
+COUNTER = "torch.utils.flop_counter.FlopCounterMode, halved, because it counts each multiplication and each addition"
 
 Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Part:
-    """The stem, a block or the head of a network; all parts together are the whole network.
+    """The stem, a block, layers between two blocks, or the head of a network; all parts together are the whole network.
 
-    `name` is "stem", "layer2.0" ... or "head"; `stage` and `shortcut` are the block's, None for stem and head. Shapes are
-    (C, H, W), the head's output (classes,). `layers` are in words and in order, without batch norms, ReLUs and the shortcut's
-    own convolution; `parameters` and `multiply_adds`, those of one image, count everything.
+    `name` is "stem", "layer2.0", "before layer2.0" ... or "head"; `stage` and `shortcut` are the block's, None for the others.
+    Shapes are (C, H, W) or as the network holds its tensors, the head's output (classes,). `layers` are described in words and
+    in order, without batch norms, ReLUs and the shortcut's own convolution; `parameters` and `multiply_adds`, for one image,
+    include everything.
     """
 
     name: str
@@ -38,11 +41,13 @@ class Part:
 
 
 def architecture(net: Net) -> tuple[Part, ...]:
-    """Take a network apart for an image of the size that it sees, from the stem to the head.
+    """Return the parts of a network for an image of its input size, from the stem to the head.
 
-    Multiply-adds are torch's own count (`COUNTER`), that of the convolutions and linear layers (He et al. 2015, Table 1,
-    "FLOPs"). Nothing is computed: a copy without memory runs on the meta device.
+    Multiply-adds are torch's own count (`COUNTER`) of the convolutions and linear layers (He et al. 2015, Table 1, "FLOPs").
+    Nothing is computed: a copy without memory runs on the meta device, or tracing has already found everything.
     """
+    if isinstance(net.module, ResidualNetwork):
+        return tuple(_traced(net.module))
     twin = net.twin().to("meta")
     blocks = blocks_of(twin)
     tracker = _PartTracker(blocks)
@@ -59,8 +64,40 @@ def architecture(net: Net) -> tuple[Part, ...]:
     return tuple(_part(name, modules, tracker.shapes[name], flops.get(name, 0)) for name, modules in layers.items())
 
 
+def _traced(module: ResidualNetwork) -> Iterator[Part]:
+    """The parts of a network whose blocks were found in its graph."""
+    sections = {section.name: section for section in module.residual_findings.sections}
+    blocks = {name: block.facts for name, block in blocks_of(module).items() if isinstance(block, GraphBlock)}
+    between = {f"before {name}": name for name in blocks}
+    order = [STEM, *(part for title, name in between.items() for part in (title, name)), HEAD]
+    for name in order:
+        if name in blocks:
+            facts = blocks[name]
+            words = _in_words(module, facts.branch_layers)
+            yield Part(
+                name=name,
+                stage=facts.stage,
+                shortcut=facts.shortcut,
+                input=facts.input_shape,
+                output=facts.shape,
+                layers=words,
+                parameters=facts.parameter_count,
+                multiply_adds=facts.multiply_adds,
+            )
+        elif name in sections:
+            found = sections[name]
+            words = _in_words(module, found.layers)
+            yield Part(name, None, None, found.input, found.output, words, found.parameter_count, found.multiply_adds)
+
+
+def _in_words(module: nn.Module, paths: Iterable[str]) -> str:
+    # An activation behind a sum is a block's own now, and its former path is empty.
+    known = dict(module.named_modules())
+    return ", ".join(filter(None, (_words(known[path]) for path in paths if path in known)))
+
+
 class _PartTracker(ModuleTracker):
-    """Says which part is running, by hooks on one network: torch's own tracker hooks every module of every thread."""
+    """Tracks which part is running, by hooks on one network: torch's own tracker hooks every module of every thread."""
 
     def __init__(self, blocks: dict[str, ResidualBlock]) -> None:
         super().__init__()
@@ -126,4 +163,6 @@ def _words(layer: nn.Module) -> str:
         return f"max pool {layer.kernel_size}×{layer.kernel_size} stride {layer.stride}"
     if isinstance(layer, nn.Linear):
         return f"linear {layer.out_features}"
+    if isinstance(layer, nn.MultiheadAttention):
+        return f"attention, {layer.num_heads} heads"
     return "global average pooling" if isinstance(layer, nn.AdaptiveAvgPool2d) else ""

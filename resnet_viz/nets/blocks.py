@@ -1,13 +1,13 @@
-r"""Residual blocks whose identity path, residual branch and sum are places with names.
+r"""Residual blocks with named places for the identity path, the residual branch and the sum.
 
-The blocks of He et al. 2015 (https://arxiv.org/abs/1512.03385, Fig. 2 and 5), as torchvision writes them, taken apart:
+The blocks of He et al. 2015 (https://arxiv.org/abs/1512.03385, Fig. 2 and 5), as in torchvision, with explicit parts:
 
     x -> fork -> (downsample) -> shortcut -> identity --+
            \--> conv, bn, ReLU, ... conv, bn -> residual + -> sum -> relu -> output
 
-`fork`, `shortcut`, `residual`, `sum` and `relu` are sub-modules without parameters, so torchvision's weights load unchanged
-and hooks, Captum and ablation find the same places in every network. No ReLU is shared or in place: what a hook sees stays
-what it was. The plain twin keeps the layers and drops the shortcut.
+`fork`, `shortcut`, `residual`, `sum` and `relu` are sub-modules without parameters, so torchvision's weights load unchanged,
+and hooks, Captum and ablation find the same places in every network. No ReLU is shared or works in place, so that a tensor that
+a hook sees is not changed later. The plain block has the same layers without the shortcut.
 """
 
 from collections.abc import Callable
@@ -19,15 +19,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models import resnet as torchvision_resnet
 
-# "norm" is a normalisation alone, "mixed" several of these in one shortcut or anything else.
+from resnet_viz.nets.layouts import CHANNELS_FIRST
+
+# "norm" is a single normalisation; "mixed" is several of these in one shortcut, or anything else.
 ShortcutKind = Literal["identity", "zero-pad", "projection", "pool", "norm", "mixed", "none"]
 
 
 class Fork(nn.Module):
-    """The block's input x, handed to the shortcut and to the residual branch."""
+    """The block's input x, passed to the shortcut and to the residual branch."""
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return x twice; a hook may put two nodes of its own there."""
+        """Return x twice; a hook may replace them by two separate nodes."""
         return x, x
 
 
@@ -40,9 +42,9 @@ class Sum(nn.Module):
 
 
 class ZeroPad(nn.Module):
-    """Shortcut A of He et al. 2015, section 3.3: every `stride`-th pixel, and zeros for the channels x does not have.
+    """Shortcut A of He et al. 2015, section 3.3: every `stride`-th pixel, and zeros for the channels that x does not have.
 
-    `before` of the `extra` zero channels stand before x's own, by default half of them.
+    `before` of the `extra` zero channels come before the channels of x, by default half of them.
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
@@ -64,13 +66,19 @@ class ZeroPad(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """What the basic and the bottleneck block have in common: fork, two paths, sum, ReLU."""
+    """The common parts of the basic and the bottleneck block: fork, two paths, sum, ReLU."""
 
     downsample: nn.Module | None
     shortcut: nn.Module
     sum: nn.Module
-    # Whether more than this block is computed from its input.
+    # Whether other layers than this block use its input.
     input_used_elsewhere = False
+    # Whether the shortcut begins with a part of the branch, so that the branch cannot be left out alone.
+    ways_share = False
+    layout = CHANNELS_FIRST
+    input_layout = CHANNELS_FIRST
+    # The class of the activation behind the sum, "" for none.
+    activation = "ReLU"
 
     def _open(self) -> None:
         self.fork = Fork()
@@ -97,11 +105,12 @@ class ResidualBlock(nn.Module):
 
     def activated(self, total: Tensor) -> Tensor:
         """Return the block's output for a sum, without calling a hook."""
-        return total.relu()
+        output: Tensor = self.relu.forward(total)
+        return output
 
     def branch(self, x: Tensor) -> Tensor:
         """Return the residual F(x), before the addition."""
-        raise TypeError(f"{type(self).__name__} cannot compute F of {tuple(x.shape)}: take BasicBlock or Bottleneck")
+        raise TypeError(f"{type(self).__name__} cannot compute F of {tuple(x.shape)}: use BasicBlock or Bottleneck")
 
     def forward(self, x: Tensor) -> Tensor:
         """Return relu(identity + F(x)), He et al. 2015, equations 1 and 2."""
@@ -113,7 +122,7 @@ class ResidualBlock(nn.Module):
 
 
 class BasicBlock(ResidualBlock, torchvision_resnet.BasicBlock):
-    """Two 3x3 convolutions beside a shortcut (ResNet-18, -34 and the CIFAR family)."""
+    """Two 3x3 convolutions parallel to a shortcut (ResNet-18, -34 and the CIFAR family)."""
 
     conv1: nn.Conv2d
     conv2: nn.Conv2d
@@ -132,7 +141,7 @@ class BasicBlock(ResidualBlock, torchvision_resnet.BasicBlock):
 
 
 class Bottleneck(ResidualBlock, torchvision_resnet.Bottleneck):
-    """1x1, 3x3 and 1x1 convolutions beside a shortcut (ResNet-50 and deeper, ResNeXt, Wide ResNet)."""
+    """1x1, 3x3 and 1x1 convolutions parallel to a shortcut (ResNet-50 and deeper, ResNeXt, Wide ResNet)."""
 
     conv1: nn.Conv2d
     conv2: nn.Conv2d
@@ -155,9 +164,9 @@ class Bottleneck(ResidualBlock, torchvision_resnet.Bottleneck):
 
 
 class PlainBlock(BasicBlock):
-    """The basic block's layers without its shortcut: the network that residual learning is compared with.
+    """The layers of the basic block without its shortcut, for comparison with residual learning.
 
-    A projection that is handed in for the shortcut is dropped.
+    A projection that is passed for the shortcut is ignored.
     """
 
     def __init__(
@@ -173,7 +182,7 @@ class PlainBlock(BasicBlock):
 
     @property
     def shortcut_kind(self) -> ShortcutKind:
-        """There is none."""
+        """A plain block has no shortcut."""
         return "none"
 
     def forward(self, x: Tensor) -> Tensor:
@@ -184,21 +193,21 @@ class PlainBlock(BasicBlock):
 
 
 def blocks_of(module: nn.Module) -> dict[str, ResidualBlock]:
-    """Every block of a network by its name ("layer2.0"), in the order in which the image meets them."""
+    """Every block of a network by its name ("layer2.0"), in the order of the forward pass."""
     return {block.name_at(path): block for path, block in module.named_modules() if isinstance(block, ResidualBlock)}
 
 
 def may_overwrite(layer: nn.Module) -> bool:
-    """Whether a layer is a ReLU that may overwrite what it is given: it alone uses it, and its gradient does not need it."""
+    """Whether a layer is a ReLU that may overwrite its input: neither other layers nor its gradient need the input."""
     return isinstance(layer, nn.ReLU) and getattr(layer, "may_overwrite", True)
 
 
 def initialise(module: nn.Module, seed: int) -> None:
-    """Draw new weights from a generator of their own, so that a seed gives one network whatever other threads draw.
+    """Draw new weights from a separate generator, so that a seed always gives the same network, whatever other threads draw.
 
-    Convolutions after He et al. 2015b (https://arxiv.org/abs/1502.01852, equation 15, fan out), as torchvision does; batch
-    norms 1 and 0; linear layers uniform in +-1/sqrt(inputs). The numbers are drawn on the processor and copied to where the
-    weights are, so that every device and precision gets the same ones.
+    Convolutions as in He et al. 2015b (https://arxiv.org/abs/1502.01852, equation 15, fan out), as in torchvision; batch norms
+    1 and 0; linear layers uniform in +-1/sqrt(inputs). The numbers are drawn on the CPU and copied to the weights, so that
+    every device and precision gets the same ones.
     """
     generator = torch.Generator().manual_seed(seed)
 
@@ -223,5 +232,5 @@ def initialise(module: nn.Module, seed: int) -> None:
 
 @torch.no_grad()
 def _fill(parameter: Tensor, draw: Callable[[Tensor], Tensor]) -> None:
-    if isinstance(parameter, nn.Parameter):  # a weight that is computed from others is not drawn itself
+    if isinstance(parameter, nn.Parameter):  # A weight that is computed from others is not drawn itself.
         parameter.copy_(draw(torch.empty(parameter.shape)))

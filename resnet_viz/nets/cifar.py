@@ -1,6 +1,6 @@
 """The CIFAR-10 networks of He et al. 2015, section 4.2 (https://arxiv.org/abs/1512.03385), residual and plain.
 
-A 3x3 convolution, then three stages of n blocks with 16, 32 and 64 channels on 32x32, 16x16 and 8x8 pixels, the average,
+A 3x3 convolution, three stages of n blocks with 16, 32 and 64 channels on 32x32, 16x16 and 8x8 pixels, global average pooling,
 and one linear layer: 6n + 2 layers with weights.
 """
 
@@ -22,20 +22,20 @@ ShortcutOption = Literal["A", "B", "C", "plain"]
 class CifarResNet(nn.Module):
     """A CIFAR ResNet of any depth 6n + 2, with torchvision's parameter names.
 
-    `shortcut` is He et al.'s option: A zero-pads where shapes change, B projects there, C projects everywhere; "plain"
-    has no shortcut at all. Without a `seed` the weights take no memory (meta device). Raises ValueError for a depth that is not
-    6n + 2 or an option that is none of these.
+    `shortcut` is an option of He et al.: A pads with zeros where shapes change, B uses projections there, C uses them
+    everywhere; "plain" has no shortcut. Without a `seed`, the weights take no memory (meta device). Raises ValueError for a
+    depth that is not 6n + 2 or an unknown option.
     """
 
     def __init__(self, depth: int, shortcut: ShortcutOption = "A", classes: int = 10, seed: int | None = 0) -> None:
         super().__init__()
         if depth < 8 or (depth - 2) % 6:
-            raise ValueError(f"depth {depth} is not 6n + 2 with n >= 1: take 8, 14, 20, 32, 44, 56, 110 ...")
+            raise ValueError(f"depth {depth} is not 6n + 2 with n >= 1: choose 8, 14, 20, 32, 44, 56, 110 ...")
         if shortcut not in ("A", "B", "C", "plain"):
-            raise ValueError(f"shortcut {shortcut!r} is unknown: take 'A', 'B', 'C' or 'plain'")
+            raise ValueError(f"shortcut {shortcut!r} is unknown: choose 'A', 'B', 'C' or 'plain'")
         self.depth = depth
         n = (depth - 2) // 6
-        # On the meta device nothing is drawn: torch's global generator stays as it was.
+        # On the meta device no random number is drawn, so torch's global generator keeps its state.
         with torch.device("meta"):
             self._layers(n, shortcut, classes)
         if seed is not None:

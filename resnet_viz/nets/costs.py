@@ -1,4 +1,4 @@
-"""What a block costs: parameters and multiply-adds."""
+"""The cost of a block: parameters and multiply-adds."""
 
 from collections.abc import Iterable
 
@@ -9,14 +9,14 @@ from resnet_viz.nets.residual_graph.network import GraphBlock
 
 
 def count_parameters(module: nn.Module) -> int:
-    """Count the trainable numbers of a module, or those that a block of a traced network uses."""
+    """Count the trainable parameters of a module, or those that a block of a traced network uses."""
     if isinstance(module, GraphBlock):
         return module.facts.parameter_count
     return sum(parameter.numel() for parameter in module.parameters())
 
 
 def multiply_adds(block: ResidualBlock, height: int, width: int) -> int:
-    """Multiply-adds of a block's convolutions for an input of height x width pixels, shortcut included.
+    """Multiply-adds of a block's convolutions for an input of height x width pixels, including its shortcut.
 
     One multiply-add is one multiplication and one addition (He et al. 2015, Table 1, "FLOPs").
     """

@@ -1,10 +1,10 @@
-"""A file of weights from the web: whole and checked, or not there at all."""
+"""Downloading a file of weights: the result is either the complete, verified file or nothing."""
 
 import atexit
 import hashlib
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
@@ -16,20 +16,19 @@ from urllib.request import Request, urlopen
 from uuid import uuid4
 
 from resnet_viz.nets.net import WeightsError
-
-OnProgress = Callable[[int, int], None]
+from resnet_viz.progress import OnProgress, ignore_progress
 
 CHUNK = 2**18
 TIMEOUT = 20.0
 ABANDONED_AFTER = 3600.0
-BY_HAND = "put the file into the folder that RESNET_VIZ_WEIGHTS_DIR names"
+BY_HAND = "copy the file into the folder that RESNET_VIZ_WEIGHTS_DIR names"
 
 _unfinished: set[Path] = set()
 
 
 @dataclass(frozen=True)
 class WantedFile:
-    """A file on the web and the place it is wanted at.
+    """A file on the web and its destination.
 
     `sha256` is the hash in hex or its first digits; `size` is in bytes, as far as it is known beforehand; `timeout` is in
     seconds without a byte.
@@ -43,22 +42,18 @@ class WantedFile:
 
     @property
     def host(self) -> str:
-        """Who is asked for it."""
+        """The name of the server."""
         return urlsplit(self.url).netloc.rpartition("@")[2]
 
 
-def unheard(_done: int, _total: int) -> None:
-    """Progress that nobody follows."""
+def download(wanted: WantedFile, on_progress: OnProgress = ignore_progress) -> None:
+    """Download a file to its target, in one step at the end; any failure leaves nothing behind.
 
-
-def download(wanted: WantedFile, on_progress: OnProgress = unheard) -> None:
-    """Bring a file to its target, in one step at the end; every other way out leaves nothing behind.
-
-    `on_progress` gets the bytes that have arrived and how many there will be; what it raises cancels. Raises WeightsError with
-    a sentence when the host, the connection, the content or the disk is at fault.
+    `on_progress` gets the received and the total number of bytes; an exception that it raises cancels. Raises WeightsError with
+    a sentence for a failure of the host, the connection, the content or the disk.
     """
     with _answer(wanted) as answer:
-        # `read1` counts this down in some versions of Python.
+        # Some versions of Python count this down in `read1`.
         promised = answer.length
         _make_room(wanted.target, promised or wanted.size)
         with _partial(wanted.target) as file:
@@ -74,7 +69,7 @@ def _answer(wanted: WantedFile) -> HTTPResponse:
         said = f"{error.code} {error.reason}".strip()
         raise _broken_off(wanted, f"{wanted.host} answered {said}. Try again later, or {BY_HAND}.") from error
     except (OSError, HTTPException, ValueError) as error:
-        # urllib wraps what really happened.
+        # urllib wraps the actual error.
         reason = getattr(error, "reason", error)
         if isinstance(reason, TimeoutError):
             reason = f"no answer within {wanted.timeout:g} seconds"
@@ -85,9 +80,9 @@ def _answer(wanted: WantedFile) -> HTTPResponse:
 
 
 def _copy(answer: HTTPResponse, promised: int | None, file: BinaryIO, wanted: WantedFile, on_progress: OnProgress) -> None:
-    """Write the body, check its length and hash, and tell of every packet, so that it can be cancelled at any."""
+    """Write the body, check its length and hash, and report every packet, so that it can be cancelled at any point."""
     digest, done, total = hashlib.sha256(), 0, wanted.size if promised is None else promised
-    # Without a promise, what grows to twice the size is not the file.
+    # Without an announced length, a body that grows to twice the size is not the file.
     most = 2 * wanted.size if promised is None else promised
     on_progress(done, total)
     while done < most and (chunk := _next(answer, most - done, wanted, f"after {_megabytes(done, total)}")):
@@ -97,23 +92,24 @@ def _copy(answer: HTTPResponse, promised: int | None, file: BinaryIO, wanted: Wa
         done += len(chunk)
         on_progress(done, total)
     if promised is not None and done < promised:
-        raise _broken_off(wanted, f"the connection was cut after {_megabytes(done, total)}. Try again.")
+        raise _broken_off(wanted, f"the connection was interrupted after {_megabytes(done, total)}. Try again.")
     if not digest.hexdigest().startswith(wanted.sha256):
         raise _broken_off(
             wanted,
-            f"what {wanted.host} sent was something else and was thrown away (its SHA-256 begins with"
-            f" {digest.hexdigest()[:8]}, not {wanted.sha256[:8]}). See whether this network asks for a login, or {BY_HAND}.",
+            f"{wanted.host} sent a different file, which was discarded (its SHA-256 begins with"
+            f" {digest.hexdigest()[:8]}, not {wanted.sha256[:8]}). Check whether your internet connection requires a login, "
+            f"or {BY_HAND}.",
         )
 
 
 def _next(answer: HTTPResponse, most: int, wanted: WantedFile, where: str) -> bytes:
-    """Return what has arrived, at most `most` bytes; nothing at the end."""
+    """Return received bytes, at most `most`; nothing at the end."""
     try:
         return answer.read1(min(most, CHUNK))
     except TimeoutError as error:
-        raise _broken_off(wanted, f"{wanted.host} fell silent {where}. Check the network and try again.") from error
+        raise _broken_off(wanted, f"{wanted.host} stopped sending {where}. Check the network and try again.") from error
     except (OSError, HTTPException) as error:
-        raise _broken_off(wanted, f"the connection was cut {where}. Try again.") from error
+        raise _broken_off(wanted, f"the connection was interrupted {where}. Try again.") from error
 
 
 def _broken_off(wanted: WantedFile, why: str) -> WeightsError:
@@ -123,28 +119,28 @@ def _broken_off(wanted: WantedFile, why: str) -> WeightsError:
 def _make_room(target: Path, size: int) -> None:
     with _disk(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        # What a killed process left behind; a download that lives writes more often.
+        # Left behind by a killed process; a running download writes more often.
         for left in target.parent.glob(f"{target.name}.*.part"):
             if time.time() - left.stat().st_mtime > ABANDONED_AFTER:
                 left.unlink(missing_ok=True)
         free = shutil.disk_usage(target.parent).free
     if free < size:
         raise WeightsError(
-            f"There is no room for {target.name} in {target.parent}: it needs {size / 1e6:,.0f} MB and {free / 1e6:,.0f} MB are"
-            " free. Make room, or name another folder in RESNET_VIZ_WEIGHTS_DIR."
+            f"There is not enough space for {target.name} in {target.parent}: it needs {size / 1e6:,.0f} MB and "
+            f"{free / 1e6:,.0f} MB are free. Free some space, or name another folder in RESNET_VIZ_WEIGHTS_DIR."
         )
 
 
 @atexit.register
 def remove_unfinished() -> None:
-    """Remove every file that is not whole yet: the end of a process stops a background thread without its clean-up."""
+    """Remove every incomplete file: the end of a process stops a background thread without its clean-up."""
     for path in tuple(_unfinished):
         path.unlink(missing_ok=True)
 
 
 @contextmanager
 def _partial(target: Path) -> Iterator[BinaryIO]:
-    """A new file beside `target` that takes its place at the end, or is removed when anything goes wrong."""
+    """A new file next to `target` that replaces it at the end, or is removed after a failure."""
     path = target.with_name(f"{target.name}.{uuid4().hex}.part")
     _unfinished.add(path)
     try:
@@ -168,8 +164,8 @@ def _disk(target: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise WeightsError(
-            f"{target.name} cannot be written into {target.parent} ({error.strerror or error}). Make room or make the folder"
-            " writable, or name another one in RESNET_VIZ_WEIGHTS_DIR."
+            f"{target.name} cannot be written into {target.parent} ({error.strerror or error}). Free some space, make the "
+            f"folder writable, or name another one in RESNET_VIZ_WEIGHTS_DIR."
         ) from error
 
 

@@ -15,7 +15,7 @@ from resnet_viz.nets.blocks import BasicBlock, Bottleneck, initialise
 
 @dataclass(frozen=True)
 class Architecture:
-    """What tells one network of four stages from another; `blocks` counts them by stage."""
+    """The differences between networks of four stages; `blocks` counts the blocks of each stage."""
 
     title: str
     depth: int
@@ -54,7 +54,7 @@ def assemble(arch: Architecture, classes: int) -> nn.Module:
             groups=arch.groups,
             width_per_group=arch.width_per_group,
         )
-    # The stem has a ReLU of its own.
+    # The stem has its own ReLU.
     for relu in (layer for layer in net.modules() if isinstance(layer, nn.ReLU)):
         relu.inplace = False
     return net

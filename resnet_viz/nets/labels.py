@@ -1,4 +1,4 @@
-"""Class names from a file: a line each, or JSON in the shapes that people keep them in."""
+"""Class names from a file: one per line, or JSON in the common layouts."""
 
 import json
 import unicodedata
@@ -6,34 +6,34 @@ from typing import Any
 
 LIMIT = 2**20
 LONGEST = 120
-# Control characters and marks of direction, halves of characters, code points without a character. Some scripts need joiners.
+# Control characters and direction marks, surrogates, unassigned code points. Some scripts need joiners.
 HIDDEN, JOINERS, MARK = ("Cc", "Cf", "Cs", "Cn", "Co"), "\n\t\u200c\u200d", "\N{REPLACEMENT CHARACTER}"
 
 
 class LabelsError(ValueError):
-    """A label file that is none; the message is for the user."""
+    """An invalid label file; the message is for the user."""
 
 
 def parse_labels(data: bytes) -> tuple[str, ...]:
-    """Return the class names in order of their index; LabelsError with a sentence for a file that holds none.
+    """Return the class names in order of their index; LabelsError with a sentence for an invalid file.
 
-    Text has a name a line. JSON is a list of names, or an object from index to name or to [synset, name] as ImageNet's index
-    file has it, or the other way round as torchvision's `class_to_idx`.
+    Text has one name per line. JSON is a list of names, or an object from index to name or to [synset, name] like ImageNet's
+    index file, or from name to index like torchvision's `class_to_idx`.
     """
     if len(data) > LIMIT:
-        raise LabelsError(f"The label file has {len(data) / 2**20:.0f} MB: take one of at most 1 MB, with a name a line.")
+        raise LabelsError(f"The label file has {len(data) / 2**20:.0f} MB. Use one of at most 1 MB, with one name per line.")
     try:
         text = data.decode("utf-8-sig").strip()
     except UnicodeDecodeError as error:
-        raise LabelsError("The label file is not UTF-8 text: save it as text with a name a line, or as JSON.") from error
+        raise LabelsError("The label file is not UTF-8 text. Save it as text with one name per line, or as JSON.") from error
     names = _from_json(text) if text[:1] in ("[", "{") else [line.strip() for line in text.splitlines() if line.strip()]
     if not names:
-        raise LabelsError("The label file is empty: write a name a line, or a JSON list of names.")
+        raise LabelsError("The label file is empty. Write one name per line, or a JSON list of names.")
     return tuple(visible(name[:LONGEST]) for name in names)
 
 
 def visible(text: str) -> str:
-    """Put a mark in place of what cannot be shown, or turns the direction of the writing around it: text comes from outside."""
+    """Replace characters that cannot be shown, or that change the direction of writing: text comes from outside."""
     if text.isprintable():
         return text
     return "".join(MARK if unicodedata.category(letter) in HIDDEN and letter not in JOINERS else letter for letter in text)
@@ -43,7 +43,9 @@ def _from_json(text: str) -> list[str]:
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise LabelsError("The label file begins like JSON but is not: mend it, or write a name a line.") from error
+        raise LabelsError(
+            "The label file begins like JSON but is not valid JSON. Correct it, or write one name per line."
+        ) from error
     names = [_name(value) for value in _in_order(content)]
     if all(names):
         return [name for name in names if name]
@@ -56,7 +58,7 @@ def _in_order(content: Any) -> list[Any]:  # noqa: ANN401 - whatever JSON holds
     numbers = [content[name] for name in content]
     by_index = content if not all(isinstance(n, int) for n in numbers) else {n: name for name, n in content.items()}
     if sorted(map(str, by_index)) != sorted(map(str, range(len(by_index)))):
-        raise LabelsError("The label file's JSON skips or repeats a class index: number the classes from 0 without a gap.")
+        raise LabelsError("The label file's JSON skips or repeats a class index. Number the classes from 0 without gaps.")
     return [value for _, value in sorted(by_index.items(), key=lambda item: int(item[0]))]
 
 

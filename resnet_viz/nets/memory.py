@@ -1,4 +1,4 @@
-"""How much memory an inspection takes, known beforehand, and how much there is."""
+"""The memory that an inspection will take, estimated beforehand, and the memory that is free."""
 
 import math
 import os
@@ -10,11 +10,11 @@ from torch import Tensor
 from resnet_viz.nets.checkpoints.errors import CheckpointError
 from resnet_viz.nets.net import Net
 
-# Beside what the backward pass needs there are the maps of every block and their gradients, and room for one layer's work.
+# In addition to the backward pass there are the maps of every block and their gradients, and space for one layer's work.
 FACTOR = 3
-# What one inspection may take of the memory that is free: others are at work, too.
+# The share of the free memory for one inspection: others are at work, too.
 SHARE = 0.25
-# Networks see squares whose side is a multiple of this.
+# Networks receive squares with a side that is a multiple of this.
 STEP = 32
 _LIMIT, _USED = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
 
@@ -22,7 +22,7 @@ _LIMIT, _USED = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.c
 def inspection_bytes(net: Net) -> int:
     """Estimate the memory of one inspection in bytes, from a pass without memory on the meta device."""
     twin = net.twin().to("meta")
-    # A storage is known by its address in C: on the meta device all data have one.
+    # A storage is identified by its address in C: on the meta device the data of all have the same one.
     weights = {_address(tensor) for tensor in (*twin.parameters(), *twin.buffers())}
     kept: dict[int, Tensor] = {}
 
@@ -38,7 +38,7 @@ def inspection_bytes(net: Net) -> int:
 
 
 def free_bytes(device: torch.device) -> int:
-    """Return the memory that is free on a device: for a processor what the system, or the container, can still give."""
+    """Return the free memory of a device: for a CPU, what the system, or the container, can still provide."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     free = _system_bytes()
@@ -48,7 +48,7 @@ def free_bytes(device: torch.device) -> int:
 
 
 def check_memory(net: Net, free: int | None = None) -> None:
-    """Refuse a network whose inspection would take too much memory; `free` bytes are there, by default what is measured.
+    """Refuse a network if its inspection would take too much memory; `free` bytes are available, by default as measured.
 
     Raises:
         CheckpointError: with a sentence that names the largest crop that fits.
@@ -58,7 +58,7 @@ def check_memory(net: Net, free: int | None = None) -> None:
     if needed <= spared:
         return
     side = net.preprocessing.crop
-    # What does not grow with the pixels is little: a few parts in a hundred.
+    # The part that does not grow with the pixels is small: a few percent.
     fits = int(0.97 * side * math.sqrt(spared / needed)) // STEP * STEP
     way_out = f"set a crop of at most {fits} pixels" if fits else "use a smaller network, or run ResNet Viz on a larger machine"
     raise CheckpointError(

@@ -1,4 +1,4 @@
-"""A network ready to be looked into: module, labels, preprocessing, and where its weights come from."""
+"""A network ready for analyses: module, labels, preprocessing, and the origin of its weights."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -16,19 +16,19 @@ Source = Literal["shipped", "official", "checkpoint", "module", "untrained"]
 
 
 class WeightsError(RuntimeError):
-    """Weights that are not here, cannot be fetched or are not what they should be; the message is for the user."""
+    """Weights that are missing, cannot be downloaded or are not as expected; the message is for the user."""
 
 
 @dataclass(frozen=True)
 class WeightsOrigin:
-    """Where weights come from, in words that are shown wherever the network is."""
+    """The origin of the weights, in words that are shown wherever the network is."""
 
     source: Source
     note: str
 
     @property
     def trained(self) -> bool:
-        """Whether anything was learned: random weights say so."""
+        """Whether the weights are trained; random weights are marked as such."""
         return self.source != "untrained"
 
 
@@ -36,11 +36,11 @@ class WeightsOrigin:
 class Net:
     """A network with torchvision's parameter names; every analysis runs on a twin of it, in evaluation mode.
 
-    It is shared between threads: never register a hook on `module`, take a `twin`.
+    It is shared between threads: never register a hook on `module`, use a `twin`.
 
-    `head` says how logits become probabilities: by the softmax, where exactly one class is right, or each by its own sigmoid,
-    where any number of them may be (`dataclasses.replace(net, head="sigmoid")`). A single logit is always a sigmoid: the
-    probability of the one class that it is for.
+    `head` says how logits become probabilities: by the softmax, if exactly one class is correct, or each by its own sigmoid, if
+    any number of classes may be (`dataclasses.replace(net, head="sigmoid")`). A single logit always uses the sigmoid: the
+    probability of its one class. `notes` are sentences about what was chosen, left out or changed to open it.
     """
 
     name: str
@@ -50,24 +50,25 @@ class Net:
     preprocessing: Preprocessing
     weights: WeightsOrigin
     head: Head = "softmax"
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Give a single logit its sigmoid: its softmax is 1 whatever the image."""
+        """Use the sigmoid for a single logit: its softmax is 1 whatever the image."""
         if self.head not in get_args(Head):
             raise ValueError(
-                f"head {self.head!r} is unknown: take 'softmax', or 'sigmoid' for classes that may be right together"
+                f"head {self.head!r} is unknown: choose 'softmax', or 'sigmoid' for classes that do not exclude one another"
             )
         if len(self.labels) == 1:
             object.__setattr__(self, "head", "sigmoid")
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device of the weights."""
         return next(self.module.parameters()).device
 
     @property
     def precision(self) -> torch.dtype:
-        """The type of number that the network computes in."""
+        """The number type that the network computes in."""
         return precision_of(self.module)
 
     @property
@@ -80,11 +81,11 @@ class Net:
         return self.preprocessing.tensor(image).to(self.device)
 
     def twin(self) -> nn.Module:
-        """Return a copy of the module that shares its weights; evaluation mode, buffers and hooks are its own."""
+        """Return a copy of the module that shares its weights, with its own evaluation mode, buffers and hooks."""
         return make_twin(self.module)
 
     def frugal_twin(self) -> nn.Module:
-        """Return a twin for passes that nobody looks into: ReLUs in place take no memory, and a tenth of the time less."""
+        """Return a twin for passes that are not recorded: in-place ReLUs need no memory, and save a tenth of the time."""
         twin = self.twin()
         for layer in twin.modules():
             if may_overwrite(layer):
@@ -96,18 +97,18 @@ class Net:
         return logits.float().softmax(-1) if self.head == "softmax" else logits.float().sigmoid()
 
     def class_index(self, target: int | str) -> int:
-        """Return the index of a class given by index or label; ValueError says which there are."""
+        """Return the index of a class given by index or label; ValueError lists the classes."""
         if isinstance(target, str):
             if target in self.labels:
                 return self.labels.index(target)
             raise ValueError(f"{self.title} has no class {target!r}; it has {', '.join(self.labels[:10])} ...")
         if 0 <= target < len(self.labels):
             return int(target)
-        raise ValueError(f"target {target} is outside {self.title}'s classes: take 0 to {len(self.labels) - 1}")
+        raise ValueError(f"target {target} is outside {self.title}'s classes: choose 0 to {len(self.labels) - 1}")
 
 
 def pick_device(device: str | torch.device = "auto") -> torch.device:
-    """Turn "auto" into cuda, then mps, then cpu; ValueError when the device asked for is not there."""
+    """Turn "auto" into cuda, mps or cpu, in this order of preference; ValueError if the requested device does not exist."""
     if device == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
@@ -116,7 +117,9 @@ def pick_device(device: str | torch.device = "auto") -> torch.device:
     try:
         chosen = torch.device(device)
     except RuntimeError as error:
-        raise ValueError(f"{device!r} is no device: take device='auto' or 'cpu'") from error
+        raise ValueError(f"{device!r} is not a device: choose device='auto' or 'cpu'") from error
     if (chosen.index or 0) >= count.get(chosen.type, 0):
-        raise ValueError(f"there is no {chosen.type} device on this machine that fits {device}: take device='auto' or 'cpu'")
+        raise ValueError(
+            f"there is no {chosen.type} device on this machine that matches {device}: choose device='auto' or 'cpu'"
+        )
     return chosen

@@ -1,7 +1,7 @@
-"""Torchvision's official ImageNet weights: where their files are, fetching them, and loading without running what is inside.
+"""Torchvision's official ImageNet weights: location of their files, download, and loading without executing their content.
 
-RESNET_VIZ_WEIGHTS_DIR names a folder of files that are here already, and RESNET_VIZ_WEIGHTS_URL a mirror to fetch them from;
-both hold them under torchvision's names, which carry the first digits of their SHA-256.
+RESNET_VIZ_WEIGHTS_DIR names a folder of files on this machine, and RESNET_VIZ_WEIGHTS_URL a mirror to download them from; both
+contain the files under torchvision's names, which include the first digits of their SHA-256.
 """
 
 import hashlib
@@ -17,8 +17,9 @@ import torch
 from torch import nn
 from torchvision.models import WeightsEnum, get_model_weights
 
-from resnet_viz.nets.download import TIMEOUT, OnProgress, WantedFile, download, unheard
+from resnet_viz.nets.download import TIMEOUT, WantedFile, download
 from resnet_viz.nets.net import WeightsError
+from resnet_viz.progress import OnProgress, ignore_progress
 from resnet_viz.settings import SettingError, WeightsSettings
 
 LOG = logging.getLogger(__name__)
@@ -34,31 +35,31 @@ def best_weights(name: str) -> WeightsEnum:
 
 
 def weights_file(official: WeightsEnum) -> Path:
-    """Say where the file is looked for: in RESNET_VIZ_WEIGHTS_DIR if that names a folder, else in torch.hub's."""
+    """Return the path at which the file is expected: in RESNET_VIZ_WEIGHTS_DIR if set, else in torch.hub's folder."""
     folder = _settings().weights_dir or Path(torch.hub.get_dir()) / "checkpoints"
     return Path(folder) / _name(official)
 
 
 def weights_size(official: WeightsEnum) -> int:
-    """Say how many bytes the file has, to a thousandth of a MB."""
+    """Return the size of the file in bytes, to a thousandth of a MB."""
     return int(official.meta["_file_size"] * 2**20)
 
 
 def weights_url(official: WeightsEnum) -> str:
-    """Say where the file is fetched: from the mirror that RESNET_VIZ_WEIGHTS_URL names, else from torchvision's address.
+    """Return the address of the file: on the mirror that RESNET_VIZ_WEIGHTS_URL names, else torchvision's.
 
-    WeightsError if that variable is no web address.
+    WeightsError if that variable is not a web address.
     """
     mirror = _settings().weights_url
     return f"{mirror.rstrip('/')}/{_name(official)}" if mirror else str(official.url)
 
 
-def fetch(official: WeightsEnum, on_progress: OnProgress = unheard, timeout: float = TIMEOUT) -> Path:
-    """Return the file of official weights; where it is not here, or is not what its name says, it is downloaded.
+def fetch(official: WeightsEnum, on_progress: OnProgress = ignore_progress, timeout: float = TIMEOUT) -> Path:
+    """Return the file of official weights; if it is missing or does not match its name, it is downloaded.
 
-    Whoever asks for the same file meanwhile waits for it. `on_progress` gets the bytes that have arrived and how many there
-    will be; what it raises cancels. `timeout` is in seconds without a byte. Raises WeightsError with a sentence, and nothing is
-    left of what had arrived.
+    Other calls for the same file wait for it meanwhile. `on_progress` gets the received and the total number of bytes; an
+    exception that it raises cancels. `timeout` is in seconds without a byte. Raises WeightsError with a sentence; then no
+    partial file is left.
     """
     file = weights_file(official)
     with _turn(file, on_progress):
@@ -70,14 +71,14 @@ def fetch(official: WeightsEnum, on_progress: OnProgress = unheard, timeout: flo
 
 
 def load_official(module: nn.Module, official: WeightsEnum, title: str) -> None:
-    """Put official weights into a network made on the meta device, fetching the file where it is not here.
+    """Load official weights into a network built on the meta device; a missing file is downloaded.
 
-    WeightsError if it can neither be found nor fetched, or is damaged, or is another network's.
+    WeightsError if it can neither be found nor downloaded, is damaged, or belongs to another network.
     """
     file = weights_file(official)
     if not file.exists():
         fetch(official)
-    damaged = f"{file.name} is damaged or is not the file of {title}: remove it, and fetch it again."
+    damaged = f"{file.name} is damaged or is not the file of {title}. Remove it, and download it again."
     if not _is_whole(file):
         raise WeightsError(damaged)
     try:
@@ -98,7 +99,7 @@ def _name(official: WeightsEnum) -> str:
 
 
 def _promised_hash(file: Path) -> str:
-    """The digits that the name carries: "11ad3fa6" of resnet50-11ad3fa6.pth."""
+    """The digits in the name: "11ad3fa6" of resnet50-11ad3fa6.pth."""
     return file.stem.rsplit("-", 1)[-1]
 
 
@@ -107,19 +108,19 @@ def _is_whole(file: Path) -> bool:
         found = file.stat()
         return _digest(file, found.st_mtime_ns, found.st_size).startswith(_promised_hash(file))
     except OSError as error:
-        raise WeightsError(f"{file} cannot be read ({error.strerror or error}): make it readable, or remove it.") from error
+        raise WeightsError(f"{file} cannot be read ({error.strerror or error}). Make it readable, or remove it.") from error
 
 
 @lru_cache(maxsize=32)
 def _digest(file: Path, _mtime_ns: int, _size: int) -> str:
-    """SHA-256 in hex, computed again when the file changes: it takes about 0.1 seconds for 100 MB."""
+    """SHA-256 in hex, computed again if the file changes: it takes about 0.1 seconds for 100 MB."""
     with file.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 @contextmanager
 def _turn(file: Path, on_progress: OnProgress) -> Iterator[None]:
-    """One at a time for each file; who waits can be cancelled too."""
+    """One at a time for each file; waiting calls can be cancelled too."""
     lock = _turns.setdefault(file, threading.Lock())
     while not lock.acquire(timeout=TURN_SECONDS):
         on_progress(0, 0)

@@ -1,4 +1,4 @@
-"""The networks at photo scale that this project trains itself: He et al.'s ResNet-18 and -34 and their plain twins.
+"""The photo-scale networks that this project trains: He et al.'s ResNet-18 and -34 and the plain networks of the same depth.
 
 Torchvision's own layers and parameter names (https://arxiv.org/abs/1512.03385, Table 1), with the eleven classes of Imagenette
 and cats; the weights load into a stock `torchvision.models.resnet18(num_classes=11)`.
@@ -26,7 +26,7 @@ IMAGENETTE_LABELS = (
     "golf ball",
     "parachute",
 )
-# Imagenette's ten are compared with other people's figures without the class that was added.
+# Comparisons with published figures for Imagenette's ten classes leave out the added class.
 ADDED_LABEL = "cat"
 
 

@@ -1,8 +1,8 @@
-"""From a PIL image to the tensor a network was trained on: resize the shorter side, crop the centre, normalise.
+"""From a PIL image to the tensor that a network was trained on: resize the shorter side, crop the centre, normalise.
 
-The same arithmetic as torchvision's `ImageClassification` preset, with the cropped picture as a step of its own, because
-overlays belong on the pixels that the network saw. `crop_box` says which part of the photo that is, and `sharp` shows the same
-part with the photo's own pixels.
+The same arithmetic as torchvision's `ImageClassification` preset, with the cropped image as a separate step, because overlays
+belong on the pixels that the network received. `crop_box` returns the corresponding part of the photo, and `sharp` shows the
+same part with the photo's own pixels.
 """
 
 import math
@@ -17,15 +17,15 @@ from torchvision.transforms import functional as transforms
 from resnet_viz.images import upright_rgb
 
 LARGEST = 1024
-# The most pixels on a side that are drawn under a map: three times the usual input, and what a chart on screen can show.
+# The most pixels per side drawn behind a map: three times the usual input, and what a chart on screen can show.
 SHARPEST = 672
 
 Framing = Literal["crop", "fit"]
-Box = tuple[float, float, float, float]
+CropBox = tuple[float, float, float, float]
 
 
 class Preset(Protocol):
-    """What `weights.transforms()` carries."""
+    """The fields of `weights.transforms()`."""
 
     resize_size: list[int]
     crop_size: list[int]
@@ -36,9 +36,9 @@ class Preset(Protocol):
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """Sizes in pixels; mean and standard deviation per channel on the scale 0..1. ValueError for what cannot be meant.
+    """Sizes in pixels; mean and standard deviation per channel on the scale 0..1. ValueError for invalid values.
 
-    `framing` says what of a photo that is not square the network sees: "crop", its centre square, as torchvision does, or
+    `framing` says which part of a non-square photo the network receives: "crop", its centre square, as in torchvision, or
     "fit", the whole photo with its longer side as long as the input and the rest filled with the mean colour.
     """
 
@@ -50,19 +50,21 @@ class Preprocessing:
     framing: Framing = "crop"
 
     def __post_init__(self) -> None:
-        """Refuse what would give no picture, or one without end."""
+        """Refuse values that would give no image, or an endless one."""
         if not 1 <= self.crop <= self.resize <= LARGEST:
             raise ValueError(
-                f"resize {self.resize} and crop {self.crop} do not fit together: take 1 <= crop <= resize <= {LARGEST} pixels"
+                f"resize {self.resize} and crop {self.crop} do not fit together: choose 1 <= crop <= resize <= {LARGEST} pixels"
             )
         if not all(math.isfinite(value) for value in (*self.mean, *self.std)) or min(self.std) <= 0:
-            raise ValueError(f"mean {self.mean} and standard deviation {self.std}: take numbers, standard deviations above 0")
+            raise ValueError(
+                f"mean {self.mean} and standard deviation {self.std}: choose finite numbers, and standard deviations above 0"
+            )
         if self.framing not in ("crop", "fit"):
-            raise ValueError(f"framing {self.framing!r} is unknown: take 'crop' or 'fit'")
+            raise ValueError(f"framing {self.framing!r} is unknown: choose 'crop' or 'fit'")
 
     @classmethod
     def of(cls, preset: Preset) -> "Preprocessing":
-        """Take over the numbers of official weights."""
+        """Take the numbers from official weights."""
         red, green, blue = preset.mean
         return cls(
             preset.resize_size[0],
@@ -74,14 +76,14 @@ class Preprocessing:
 
     @property
     def mean_colour(self) -> tuple[int, int, int]:
-        """The mean as an RGB colour, 0..255: what surrounds a fitted photo, and is close to 0 in the tensor."""
+        """The mean as an RGB colour, 0..255: the margin of a fitted photo, which is close to 0 in the tensor."""
         red, green, blue = (min(255, max(0, round(255 * value))) for value in self.mean)
         return red, green, blue
 
     def seen(self, image: Image.Image) -> Image.Image:
-        """Return the square picture that the network sees, `crop` x `crop` pixels, RGB.
+        """Return the square image that the network receives, `crop` x `crop` pixels, RGB.
 
-        A PIL image of any mode is treated as `rv.open_image` treats a file; raises `rv.ImageError` where it cannot be used.
+        A PIL image of any mode is treated as `rv.open_image` treats a file; raises `rv.ImageError` if it cannot be used.
         """
         photo = upright_rgb(image)
         if self.framing == "fit":
@@ -90,17 +92,17 @@ class Preprocessing:
         cropped: Image.Image = transforms.center_crop(resized, [self.crop])
         return cropped
 
-    def crop_box(self, size: tuple[int, int]) -> Box:
-        """Return what of a photo of this size (width, height) the network sees: left, top, right, bottom, in its pixels.
+    def crop_box(self, size: tuple[int, int]) -> CropBox:
+        """Return the network's part of a photo of this size (width, height): left, top, right, bottom, in the photo's pixels.
 
-        The edges may lie between two pixels, and outside a fitted photo, where the mean colour is.
+        The edges may lie between two pixels, and outside a fitted photo, in the margin of the mean colour.
         """
         width, height = size
         if self.framing == "fit":
             across, down = _fitted(size, self.crop)
             left, top = -((self.crop - across) // 2), -((self.crop - down) // 2)
         else:
-            # As torchvision computes it, rounding included.
+            # As computed by torchvision, including the rounding.
             shorter = min(size)
             across, down = (self.resize if side == shorter else int(self.resize * side / shorter) for side in size)
             left, top = round((across - self.crop) / 2), round((down - self.crop) / 2)
@@ -108,7 +110,7 @@ class Preprocessing:
         return left * x, top * y, (left + self.crop) * x, (top + self.crop) * y
 
     def sharp(self, image: Image.Image, most: int = SHARPEST) -> Image.Image:
-        """Return what `seen` shows with the photo's own pixels: square, RGB, at most `most` pixels on a side.
+        """Return the content of `seen` with the photo's own pixels: square, RGB, at most `most` pixels per side.
 
         It has no more pixels than the photo has there, and no fewer than the network's input.
         """
@@ -136,18 +138,18 @@ class Preprocessing:
         return self.normalise(self.seen(image))
 
     def normalise(self, seen: Image.Image) -> Tensor:
-        """Turn the picture that `seen` returned into float32 (1, 3, crop, crop)."""
+        """Convert the image returned by `seen` to float32 (1, 3, crop, crop)."""
         scaled = transforms.to_tensor(seen)
         normalised: Tensor = transforms.normalize(scaled, list(self.mean), list(self.std))
         return normalised.unsqueeze(0)
 
 
 def _fitted(size: tuple[int, int], side: int) -> tuple[int, int]:
-    """Return width and height of a photo whose longer side is brought to `side`; no side gets lost."""
+    """Return width and height of a photo with its longer side scaled to `side`; neither becomes 0."""
     longer = max(size)
     return max(1, round(size[0] * side / longer)), max(1, round(size[1] * side / longer))
 
 
-def _inside(box: Box, size: tuple[int, int]) -> Box:
-    """Keep rounding errors from reaching over the photo's edge, which Pillow refuses."""
+def _inside(box: CropBox, size: tuple[int, int]) -> CropBox:
+    """Prevent rounding errors from exceeding the photo's edge, which Pillow refuses."""
     return max(0.0, box[0]), max(0.0, box[1]), min(float(size[0]), box[2]), min(float(size[1]), box[3])

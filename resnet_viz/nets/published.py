@@ -1,4 +1,4 @@
-"""What torchvision publishes about its official weights: how well they do, how they were trained, and what they cost."""
+"""The figures that torchvision publishes about its official weights: accuracy, training recipe and cost."""
 
 from dataclasses import dataclass
 
@@ -7,9 +7,9 @@ from resnet_viz.nets.official import best_weights
 
 @dataclass(frozen=True)
 class Published:
-    """What others measured: `top1` and `top5` are shares of ImageNet's validation images, centre crop, in [0, 1].
+    """Published results: `top1` and `top5` are accuracies on ImageNet's validation images, centre crop, in [0, 1].
 
-    `weights` is torchvision's name, `multiply_adds` those of one image, `recipe` the address of how they were trained.
+    `weights` is torchvision's name, `multiply_adds` are for one image, `recipe` is the address of the training recipe.
     """
 
     weights: str

@@ -1,7 +1,7 @@
-"""Twins: copies of a module tree that share its weights, for passes that leave the module itself alone.
+"""Twins: copies of a module tree that share its weights, for passes that must not change the module itself.
 
-A twin is in evaluation mode, has buffers of its own and none of the hooks that somebody put on the module, so that neither a
-pass nor an analysis changes what the module's owner sees.
+A twin is in evaluation mode, has its own buffers and none of the hooks that were put on the module, so that neither a pass nor
+an analysis changes what the module's owner sees.
 """
 
 from functools import partial
@@ -37,9 +37,9 @@ REPARAMETRISATIONS = (WeightNorm, SpectralNorm, BasePruningMethod)
 
 
 def make_twin(module: nn.Module) -> nn.Module:
-    """Return a copy of the tree as `copy_tree` makes it that takes float32 images whatever the network's precision.
+    """Return a copy of the tree, as made by `copy_tree`, that takes float32 images whatever the network's precision.
 
-    Logits of half precision come back as float32.
+    Half-precision logits are returned as float32.
     """
     twin, dtype = copy_tree(module), precision_of(module)
     if dtype != torch.float32:
@@ -51,8 +51,8 @@ def make_twin(module: nn.Module) -> nn.Module:
 def copy_tree(module: nn.Module) -> nn.Module:
     """Return a copy of the tree that shares every parameter, in evaluation mode and without the module's hooks.
 
-    Parametrizations, weight norm and pruning keep working. Buffers are copied, for some layers write to them in every pass;
-    so are parameters that were made under `torch.inference_mode`, because nothing can be differentiated through them.
+    Parametrizations, weight norm and pruning keep working. Buffers are copied, because some layers write to them in every pass;
+    parameters created under `torch.inference_mode` are copied too, because nothing can be differentiated through them.
     """
     copier = _Copier()
     with torch.inference_mode(mode=False), torch.no_grad():
@@ -62,7 +62,7 @@ def copy_tree(module: nn.Module) -> nn.Module:
 
 
 def precision_of(module: nn.Module) -> torch.dtype:
-    """Return the type of number that a module computes in: that of its first floating-point parameter."""
+    """Return the number type that a module computes in: that of its first floating-point parameter."""
     return next((each.dtype for each in module.parameters() if each.is_floating_point()), torch.float32)
 
 
@@ -75,19 +75,19 @@ class _Copier:
     def __init__(self) -> None:
         self._modules: dict[int, nn.Module] = {}
         self._tensors: dict[int, Tensor] = {}
-        # Values that may hold a module of the tree, by the module that has them and the attribute's name.
+        # Values that may contain a module of the tree, by the module that has them and the attribute's name.
         self._references: list[tuple[dict[str, Any], str]] = []
 
     def module(self, module: nn.Module) -> nn.Module:
         found = self._modules.get(id(module))
         if found is not None:
             return found
-        # Not the class's own __new__: that of torch.fx makes a new class, which lacks the compiled forward pass.
+        # Not the class's own __new__: that of torch.fx creates a new class, which lacks the compiled forward pass.
         twin: nn.Module = object.__new__(type(module))
         self._modules[id(module)] = twin
         own = vars(twin)
         for name, value in vars(module).items():
-            # Most values are plain ones and most dicts empty: what is quick to tell is told first.
+            # Most values are plain and most dicts empty, so the quick checks come first.
             if type(value) in PLAIN:
                 own[name] = value
             elif isinstance(value, dict) and not value:
@@ -102,7 +102,7 @@ class _Copier:
         return twin
 
     def redirect(self) -> None:
-        """Let what refers to a module of the tree by another way than as its child refer to its twin."""
+        """Redirect references to a module of the tree, other than as a child, to its twin."""
         for own, name in self._references:
             own[name] = self._redirected(own[name])
 

@@ -1,4 +1,4 @@
-"""The catalogue: every network by name, what it is, and where its weights come from."""
+"""The catalogue: every network by name, its properties, and the origin of its weights."""
 
 import hashlib
 import json
@@ -39,7 +39,7 @@ CIFAR_TASK, PHOTO_TASK = "CIFAR-10", "Imagenette and cats"
 class ModelInfo:
     """A row of the catalogue.
 
-    `depth` counts layers with weights, `params` trainable numbers; `size` is the weights' size in bytes; `source` says
+    `depth` counts layers with weights, `params` trainable parameters; `size` is the size of the weights in bytes; `source` says
     where trained weights come from and `here` whether they are on this machine.
     """
 
@@ -58,10 +58,10 @@ class ModelInfo:
 
 @dataclass(frozen=True)
 class Spec:
-    """A network that this project trains: what it is, and how it is built.
+    """A network that this project trains: its properties, and how it is built.
 
-    `build` takes a seed and returns the module with random weights, `skeleton` returns it on the meta device. `shortcut` is
-    He et al.'s option, "plain" for none.
+    `build` takes a seed and returns the module with random weights, `skeleton` returns it on the meta device. `shortcut` is an
+    option of He et al., or "plain" for none.
     """
 
     title: str
@@ -136,13 +136,13 @@ def list_models() -> list[ModelInfo]:
 
 
 def load(name: str = DEFAULT_MODEL, weights: str | None = "trained", device: str | torch.device = "auto", seed: int = 0) -> Net:
-    """Load a network of the catalogue; `weights=None` draws random ones from `seed` and labels the network untrained.
+    """Load a network of the catalogue; `weights=None` draws random ones from `seed` and marks the network as untrained.
 
-    Raises ValueError for an unknown name, device or `weights`, WeightsError when trained weights cannot be had.
+    Raises ValueError for an unknown name, device or `weights`, WeightsError if trained weights are not available.
     """
     _known(name)
     if weights not in ("trained", None):
-        raise ValueError(f"weights={weights!r} is unknown: leave it out for trained weights, or take None for random ones")
+        raise ValueError(f"weights={weights!r} is unknown: leave it out for trained weights, or use None for random ones")
     chosen = pick_device(device)
     net = _trained_net(name, weights, seed) if name in TRAINED else _imagenet_net(name, weights, seed)
     net.module.eval().requires_grad_(requires_grad=False).to(chosen)
@@ -150,7 +150,7 @@ def load(name: str = DEFAULT_MODEL, weights: str | None = "trained", device: str
 
 
 def blueprint(name: str) -> Net:
-    """Return a network of the catalogue on the meta device, for what needs shapes alone; ValueError for an unknown name.
+    """Return a network of the catalogue on the meta device, for uses that need only shapes; ValueError for an unknown name.
 
     It has no weights and takes no memory for them.
     """
@@ -163,12 +163,12 @@ def blueprint(name: str) -> Net:
 
 
 def read_card(name: str) -> dict[str, Any]:
-    """Return the model card of shipped weights; WeightsError where there is none, or none that says what it must."""
+    """Return the model card of shipped weights; WeightsError if there is none, or if it is incomplete."""
     path = assets.WEIGHTS_FOLDER / f"{name}.json"
     if not path.exists():
         raise WeightsError(
-            f"No trained weights of {name} are shipped with this copy: take another model, or look at it untrained"
-            " (weights=None)."
+            f"This copy does not include trained weights of {name}. Choose another model, or load it with random weights "
+            f"(weights=None)."
         )
     try:
         card: dict[str, Any] = json.loads(path.read_text())
@@ -176,7 +176,7 @@ def read_card(name: str) -> dict[str, Any]:
             return card
     except (ValueError, TypeError, KeyError):
         pass
-    raise WeightsError(f"{path.name} is damaged: restore the model card, which says what the weights beside it are.")
+    raise WeightsError(f"{path.name} is damaged. Restore this model card, which describes the weights next to it.")
 
 
 def _known(name: str) -> None:

@@ -1,1 +1,1 @@
-"""How the zoo was trained: data, recipe, a trainer that resumes, and the model cards it leaves behind."""
+"""How the shipped networks were trained: data, recipe, a trainer that resumes, and the model cards that it writes."""

@@ -1,4 +1,4 @@
-"""Train and check the networks of the zoo: `python -m resnet_viz.training --help`."""
+"""Train and check the shipped networks: `python -m resnet_viz.training --help`."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from resnet_viz import assets
-from resnet_viz.lessons import fewer_blocks
+from resnet_viz.lessons import fewer_blocks, loss_landscape_recorded
+from resnet_viz.lessons.loss_landscape import check_points
 from resnet_viz.nets.net import WeightsError, pick_device
 from resnet_viz.nets.zoo import TRAINED, Spec, load, read_card
 from resnet_viz.training import cards
@@ -18,7 +19,7 @@ from resnet_viz.training.trainer import Epoch, fastest_precision, saved_recipe, 
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 
-# Residual and plain, shallow and deep, and one with projections: what degradation is shown with (He et al. 2015, Fig. 6).
+# Residual and plain, shallow and deep, and one with projections: these show degradation (He et al. 2015, Fig. 6).
 FAMILY = (
     "resnet18-imagenette",
     "plain18-imagenette",
@@ -30,22 +31,24 @@ FAMILY = (
 )
 TOLERANCE = 0.001
 
-Data = Annotated[Path, typer.Option(help="Folder of the archives of all data sets; or one data set, unpacked or an archive.")]
+Data = Annotated[
+    Path, typer.Option(help="Folder with the archives of all data sets; or one data set, unpacked or as an archive.")
+]
 Name = Annotated[str, typer.Argument(help="A network that this project trains, for example resnet18-imagenette.")]
-Epochs = Annotated[int | None, typer.Option(help="Instead of the recipe's number of epochs.")]
+Epochs = Annotated[int | None, typer.Option(help="Number of epochs instead of the recipe's.")]
 Runs = Annotated[Path, typer.Option(help="Folder for the checkpoints of unfinished and finished runs.")]
 RUNS = Path("runs")
 
 
 @app.command("train")
 def train_command(name: Name, data: Data, runs: Runs = RUNS, epochs: Epochs = None) -> None:
-    """Train a network, going on where an earlier run stopped, and ship weights, card and curve to assets/."""
+    """Train a network, resuming where an earlier run stopped, and write weights, card and curve to assets/."""
     _make(name, load_dataset(data, _task(name)), runs, epochs)
 
 
 @app.command("zoo")
 def zoo_command(data: Data, runs: Runs = RUNS, epochs: Epochs = None) -> None:
-    """Make every shipped network, from data to card; finished runs are shipped again without training."""
+    """Train every shipped network, from data to card; finished runs are written again without training."""
     for task, names in _by_task(FAMILY).items():
         images = load_dataset(data, TASKS[task])
         for name in names:
@@ -54,14 +57,14 @@ def zoo_command(data: Data, runs: Runs = RUNS, epochs: Epochs = None) -> None:
 
 @app.command("check")
 def check_command(name: Name, data: Data) -> None:
-    """Measure the shipped weights again; exit 1 if the accuracy is over 0.1 points off the card."""
+    """Measure the shipped weights again; exit with 1 if the accuracy differs by more than 0.1 points from the card."""
     if not _agrees(name, load_dataset(data, _task(name))):
         raise typer.Exit(1)
 
 
 @app.command("zoo-check")
 def zoo_check_command(data: Data) -> None:
-    """Measure all shipped weights again; exit 1 if one is over 0.1 points off its card, or is not the file of its card."""
+    """Measure all shipped weights again; exit with 1 if one differs by more than 0.1 points, or is not the file of its card."""
     shipped = [name for name in TRAINED if (assets.WEIGHTS_FOLDER / f"{name}.json").exists()]
     agreeing = []
     for task, names in _by_task(shipped).items():
@@ -76,13 +79,38 @@ def zoo_check_command(data: Data) -> None:
 
 @app.command("fewer-blocks")
 def fewer_blocks_command(name: Name, data: Data, pictures: int = 2_000) -> None:
-    """Measure a shipped network with blocks removed and in other orders on some test pictures; goes to assets/lessons."""
+    """Measure a shipped network with blocks removed and reordered on some test images; the results go to assets/lessons."""
     net, test = load(name), load_dataset(data, _task(name)).test
-    # They stand class by class: every so many take as many of each.
+    # They are sorted by class: taking every n-th image takes as many of each class.
     every = slice(None, None, max(1, len(test.labels) // pictures))
     images, labels = test.images[every], test.labels[every]
     rows = fewer_blocks.measure(net, images, labels, on_batch=lambda done, total: typer.echo(f"{done} of {total}"))
     typer.echo(f"{name}: shipped to {fewer_blocks.write(name, len(labels), rows)}")
+
+
+@app.command("loss-landscape")
+def loss_landscape_command(name: Name, data: Data, runs: Runs = RUNS, points: int = 51, images: int = 300) -> None:
+    """Record the loss of some training images over the plane around a shipped network; resumes an interrupted recording."""
+    task = _task(name)
+    try:
+        check_points(points)
+        net, train = load(name), load_dataset(data, task).train
+    except (ValueError, OSError, WeightsError) as error:
+        raise typer.BadParameter(str(error)) from error
+    # They stand class by class: every so many take as many of each.
+    every = slice(None, None, max(1, len(train.labels) // max(1, images)))
+    about = f"every {every.step}th training image of {train.task.name}"
+    chosen = loss_landscape_recorded.Chosen(train.images[every], train.labels[every], about)
+
+    def tell(done: int, total: int) -> None:
+        if done % points == 0:
+            typer.echo(f"{done} of {total} points")
+
+    try:
+        path = loss_landscape_recorded.record(net, chosen, points, runs, folder=assets.LESSONS_FOLDER, on_point=tell)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    typer.echo(f"{name}: shipped to {path}")
 
 
 def _make(name: str, images: Dataset, runs: Path, epochs: int | None) -> None:
@@ -93,11 +121,13 @@ def _make(name: str, images: Dataset, runs: Path, epochs: int | None) -> None:
     recipe = replace(usual, epochs=epochs or usual.epochs, precision=precision)
     curve = train(net, images, recipe, runs / name, _print)
     card = cards.ship(name, net, images, recipe, curve)
-    typer.echo(f"{name}: {card['test_accuracy']:.2%} of the test images right; shipped to {assets.WEIGHTS_FOLDER}")
+    typer.echo(
+        f"{name}: {card['test_accuracy']:.2%} of the test images classified correctly; shipped to {assets.WEIGHTS_FOLDER}"
+    )
 
 
 def _by_task(names: Iterable[str]) -> dict[str, list[str]]:
-    """Group networks by what they are trained for: a data set is read once."""
+    """Group networks by their task, so that a data set is read once."""
     found: dict[str, list[str]] = {}
     for name in names:
         found.setdefault(_spec(name).task, []).append(name)
@@ -105,7 +135,7 @@ def _by_task(names: Iterable[str]) -> dict[str, list[str]]:
 
 
 def _agrees(name: str, images: Dataset) -> bool:
-    """Print how the shipped weights do and what their card says, and return whether that is the same."""
+    """Print the accuracy of the shipped weights and of their card, and return whether they agree."""
     try:
         measured, written = 1 - cards.check(name, images).error, read_card(name)["test_accuracy"]
     except WeightsError as error:
@@ -113,7 +143,7 @@ def _agrees(name: str, images: Dataset) -> bool:
         return False
     agrees: bool = round(abs(measured - written), 6) <= TOLERANCE
     verdict = "" if agrees else f": over {100 * TOLERANCE:g} points apart"
-    typer.echo(f"{name}: {measured:.2%} of the test images right, card says {written:.2%}{verdict}")
+    typer.echo(f"{name}: {measured:.2%} of the test images classified correctly, card says {written:.2%}{verdict}")
     return agrees
 
 

@@ -1,4 +1,4 @@
-"""How training images vary: crops and flips, on bytes, all randomness from a generator that is handed in."""
+"""Variations of training images: crops and flips, on bytes, with all randomness from a given generator."""
 
 import math
 
@@ -12,7 +12,7 @@ TRIES = 10
 
 
 def padded_crop(images: Tensor, padding: int, generator: torch.Generator) -> Tensor:
-    """Crop each image (N, 3, H, W) at a random place of its zero-padded self to (N, 3, H, W), and flip half of them."""
+    """Crop each image (N, 3, H, W) at a random position of its zero-padded version to (N, 3, H, W), and flip half of them."""
     count, _, height, width = images.shape
     padded = F.pad(images, (padding,) * 4)
     rows = torch.randint(2 * padding + 1, (count, 1), generator=generator) + torch.arange(height)
@@ -26,8 +26,8 @@ def padded_crop(images: Tensor, padding: int, generator: torch.Generator) -> Ten
 def resized_crop(images: Tensor, size: int, smallest: float, generator: torch.Generator) -> Tensor:
     """Cut a random rectangle out of each image (N, 3, H, W), resize it to (N, 3, size, size), and flip half of them.
 
-    Its area is a share of the image's between `smallest` and 1, its aspect ratio between 3/4 and 4/3 (log-uniform), as
-    torchvision's `RandomResizedCrop` draws them; antialiased.
+    Its area is a share of the image's between `smallest` and 1, its aspect ratio between 3/4 and 4/3 (log-uniform), as in
+    torchvision's `RandomResizedCrop`; antialiased.
     """
     flipped = torch.rand(len(images), generator=generator) < 0.5
     crops = []
@@ -40,7 +40,7 @@ def resized_crop(images: Tensor, size: int, smallest: float, generator: torch.Ge
 
 
 def rectangle(height: int, width: int, smallest: float, generator: torch.Generator) -> tuple[int, int, int, int]:
-    """Draw (top, left, height, width) of a rectangle inside an image; the whole image where none fits in ten tries."""
+    """Draw (top, left, height, width) of a rectangle inside an image; the whole image if none fits in ten tries."""
     for _ in range(TRIES):
         area, ratio = torch.rand(2, generator=generator, dtype=torch.float64).tolist()
         area = height * width * (smallest + (1 - smallest) * area)

@@ -1,4 +1,4 @@
-"""Model cards: what shipped weights are, how they were made and how well they do, measured from the shipped file itself."""
+"""Model cards: what shipped weights are, how they were trained and their accuracy, measured from the shipped file itself."""
 
 import hashlib
 import json
@@ -22,14 +22,14 @@ from resnet_viz.training.recipe import Recipe
 from resnet_viz.training.tasks import TrainingTask
 from resnet_viz.training.trainer import Epoch, Score, evaluate, logits_of, score, write_curve
 
-# Training images that are scored at most.
+# The maximal number of training images that are evaluated.
 SCORED = 2_500
 
 
 def ship(name: str, net: nn.Module, data: Dataset, recipe: Recipe, curve: list[Epoch]) -> dict[str, Any]:
     """Write weights, card and curve of a trained network of the catalogue into `assets/`; returns the card.
 
-    Where the task ships float16, `net` is rounded to what ships before it is measured.
+    If the task ships float16, `net` is rounded to that before it is measured.
     """
     spec, task, path = TRAINED[name], data.test.task, assets.WEIGHTS_FOLDER / f"{name}.safetensors"
     state = {key: _shipped(tensor, half=task.half) for key, tensor in net.state_dict().items()}
@@ -80,7 +80,7 @@ def _shipped(tensor: Tensor, *, half: bool) -> Tensor:
 
 
 def _some(split: Split) -> Split:
-    """Every so many of the training images, which stand class by class: enough for a figure that is not compared."""
+    """Every n-th training image, in an order sorted by class: enough for a figure that is not compared."""
     every = slice(None, None, -(-len(split.labels) // SCORED))
     return Split(split.images[every], split.labels[every], split.task)
 

@@ -1,4 +1,4 @@
-"""Image files in class folders, or the archives of them, as arrays in memory, decoded once."""
+"""Image files in class folders, or archives of them, as arrays in memory, decoded once."""
 
 import hashlib
 import io
@@ -36,14 +36,12 @@ class Dataset:
 
 
 def load_dataset(source: Path, task: TrainingTask) -> Dataset:
-    """Read `<split>/<class>/*` of a task from a folder, an archive, or a folder that holds the task's archives.
+    """Read `<split>/<class>/*` of a task from a folder, an archive, or a folder that contains the task's archives.
 
-    Raises FileNotFoundError or ValueError with a sentence that says what is missing.
+    Raises FileNotFoundError or ValueError with a sentence about what is missing.
     """
     if not source.exists():
-        raise FileNotFoundError(
-            f"{source} does not exist: give the folder with train/ and {task.test}/, or the archive of them"
-        )
+        raise FileNotFoundError(f"{source} does not exist. Pass the folder with train/ and {task.test}/, or an archive of it")
     archives = _archives(source, task)
     files = (file for archive in archives for file in _archive_files(archive)) if archives else _folder_files(source)
     decoded: dict[str, list[tuple[str, np.ndarray, int]]] = {"train": [], task.test: []}
@@ -52,7 +50,7 @@ def load_dataset(source: Path, task: TrainingTask) -> Dataset:
         pixels = np.asarray(Image.open(io.BytesIO(data), formats=list(FORMATS.values())).convert("RGB"))
         if split not in decoded or label not in task.labels or pixels.shape != (task.side, task.side, 3):
             raise ValueError(
-                f"{name} does not belong to {task.name}: images of {task.side}x{task.side} pixels are expected in train/ and"
+                f"{name} does not belong to {task.name}. Images of {task.side}x{task.side} pixels are expected in train/ and"
                 f" {task.test}/, one folder per class"
             )
         decoded[split].append((name, pixels, task.labels.index(label)))
@@ -83,7 +81,7 @@ def _archive_files(archive: Path) -> Iterator[tuple[str, bytes]]:
 
 def _split(rows: list[tuple[str, np.ndarray, int]], source: Path, task: TrainingTask) -> Split:
     if not rows:
-        raise ValueError(f"{source} lacks images in train/<class>/ or {task.test}/<class>/")
+        raise ValueError(f"{source} has no images in train/<class>/ or {task.test}/<class>/")
     rows.sort(key=lambda row: row[0])
     images = torch.from_numpy(np.stack([pixels for _, pixels, _ in rows])).permute(0, 3, 1, 2).contiguous()
     return Split(images, torch.tensor([label for _, _, label in rows]), task)

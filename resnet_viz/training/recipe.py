@@ -1,22 +1,22 @@
-"""The recipe of each family of the zoo, as data."""
+"""The recipe of each family of shipped networks, as data."""
 
 from dataclasses import dataclass
 from typing import Literal
 
-Precision = Literal["float32", "bfloat16"]
+TrainingPrecision = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True)
 class Recipe:
     """SGD with Nesterov momentum under a one-cycle schedule (Smith and Topin 2017, https://arxiv.org/abs/1708.07120).
 
-    Augmentation: a random flip, and either a random crop out of `padding` pixels of padding (He et al. 2015, section 4.2) or,
-    where `smallest_crop` is set, a random resized crop of at least that share of the area and of an aspect ratio between 3/4
-    and 4/3 (Szegedy et al. 2015, https://arxiv.org/abs/1409.4842). `sizes` are (first epoch, pixels) pairs in order: from that
-    epoch on, crops are resized to so many pixels. `label_smoothing` is the share of the target spread over all classes;
-    `decay_norms` says whether weight decay applies to norms and biases as well; `averaging` is the decay of the moving
-    average of the weights per step, 0 for none. `precision` is that of the forward pass under autocast; weights and gradients
-    stay in float32.
+    Augmentation: a random flip, and either a random crop after padding by `padding` pixels (He et al. 2015, section 4.2) or, if
+    `smallest_crop` is set, a random resized crop of at least that share of the area with an aspect ratio between 3/4 and 4/3
+    (Szegedy et al. 2015, https://arxiv.org/abs/1409.4842). `sizes` are (first epoch, pixels) pairs in order: from that epoch
+    on, crops are resized to that many pixels. `label_smoothing` is the share of the target spread over all classes;
+    `decay_norms` says whether weight decay applies to norms and biases as well; `averaging` is the decay per step of the moving
+    average of the weights, 0 for none. `precision` is that of the forward pass under autocast; weights and gradients stay in
+    float32.
     """
 
     epochs: int = 24
@@ -27,7 +27,7 @@ class Recipe:
     weight_decay: float = 5e-4
     padding: int = 4
     seed: int = 0
-    precision: Precision = "float32"
+    precision: TrainingPrecision = "float32"
     smallest_crop: float | None = None
     sizes: tuple[tuple[int, int], ...] = ()
     label_smoothing: float = 0.0
@@ -35,12 +35,12 @@ class Recipe:
     averaging: float = 0.0
 
     def size(self, epoch: int) -> int | None:
-        """Return the side of the crops in an epoch counted from 0, None where the images keep their own."""
+        """Return the side of the crops in an epoch counted from 0, or None if the images keep their own."""
         return max((start, pixels) for start, pixels in self.sizes if start <= epoch)[1] if self.sizes else None
 
 
 CIFAR10_RECIPE = Recipe()
-# Small crops first: the first two thirds of the epochs cost less than half of the time.
+# Small crops first: the first two thirds of the epochs take less than half of the time.
 IMAGENETTE_RECIPE = Recipe(
     epochs=40,
     batch_size=64,

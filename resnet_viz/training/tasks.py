@@ -1,4 +1,4 @@
-"""What networks of the zoo are trained for: classes, input statistics and where the images come from."""
+"""What the shipped networks are trained for: classes, input statistics and the origin of the images."""
 
 from dataclasses import dataclass
 
@@ -12,12 +12,12 @@ Triple = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class TrainingTask:
-    """A data set, how its networks are trained, and how they are measured.
+    """A data set, how its networks are trained, and how they are evaluated.
 
     Images are files of `side` x `side` pixels in `<split>/<class>/`, read from a folder or from `archives`; `test` is the name
-    of the split that is measured on; `mean` and `std` are per channel on the scale 0..1; `note` says what the data are,
-    `limits` what the networks cannot do. Accuracies are measured at `evaluation` pixels. `half` ships the weights in
-    float16; `added` is a class beside those of the published data set, left out where figures are compared with other people's.
+    of the evaluation split; `mean` and `std` are per channel on the scale 0..1; `note` describes the data, `limits` what the
+    networks cannot do. Accuracies are measured at `evaluation` pixels. `half` ships the weights in float16; `added` is a class
+    in addition to those of the published data set, left out for comparisons with published figures.
     """
 
     name: str

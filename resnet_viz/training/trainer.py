@@ -1,7 +1,7 @@
 """The trainer: one epoch at a time, a checkpoint after each, and the same curve whether or not it was interrupted.
 
-Whatever is random in an epoch comes from a generator seeded by (seed, epoch), and the learning rate is a function of the
-step, so nothing but weights, momenta and the curve has to be saved.
+Every random choice in an epoch comes from a generator seeded by (seed, epoch), and the learning rate is a function of the step,
+so only weights, momenta and the curve have to be saved.
 """
 
 import copy
@@ -21,7 +21,7 @@ from torchvision.transforms.v2 import functional as transforms
 from resnet_viz.nets.blocks import blocks_of
 from resnet_viz.training.augmentation import padded_crop, resized_crop
 from resnet_viz.training.data import Dataset, Split
-from resnet_viz.training.recipe import Precision, Recipe
+from resnet_viz.training.recipe import Recipe, TrainingPrecision
 from resnet_viz.training.tasks import CIFAR10, TrainingTask
 
 GRADIENT_NORM_EVERY = 8
@@ -54,7 +54,7 @@ class Score:
 
 @dataclass(frozen=True)
 class TrainingState:
-    """What a training moves: the network, its optimizer, and the moving average of the weights where there is one."""
+    """The state of a training: the network, its optimizer, and the moving average of the weights if there is one."""
 
     net: nn.Module
     optimizer: torch.optim.Optimizer
@@ -62,7 +62,7 @@ class TrainingState:
 
     @property
     def judged(self) -> nn.Module:
-        """The network that is measured and shipped."""
+        """The network that is evaluated and shipped."""
         return self.net if self.average is None else self.average.module
 
 
@@ -73,10 +73,10 @@ def train(
     folder: Path,
     on_epoch: Callable[[Epoch], None] = lambda _: None,
 ) -> list[Epoch]:
-    """Train `net` in place up to `recipe.epochs`, going on from the checkpoint in `folder` where there is one.
+    """Train `net` in place up to `recipe.epochs`, resuming from the checkpoint in `folder` if there is one.
 
-    Returns the whole curve. Channels-last, on the device that holds the weights. ValueError if the checkpoint was written
-    under another recipe.
+    Returns the whole curve. Channels-last, on the device that holds the weights. ValueError if the checkpoint was written with
+    another recipe.
     """
     run = _begin(net, recipe)
     curve = _resume(run, recipe, folder)
@@ -96,13 +96,13 @@ def train(
 
 
 def saved_recipe(folder: Path) -> Recipe | None:
-    """Return the recipe of the checkpoint in `folder`, or None where there is none."""
+    """Return the recipe of the checkpoint in `folder`, or None if there is none."""
     path = folder / CHECKPOINT
     return Recipe(**torch.load(path, weights_only=True)["recipe"]) if path.exists() else None
 
 
 def learning_rate(recipe: Recipe, progress: float) -> float:
-    """The one-cycle rate at `progress` in [0, 1]: a cosine up to the peak, then a cosine down to zero."""
+    """The one-cycle learning rate at `progress` in [0, 1]: a cosine up to the peak, then a cosine down to zero."""
     rising = progress < recipe.warm_up
     phase = progress / recipe.warm_up if rising else 1 - (progress - recipe.warm_up) / (1 - recipe.warm_up)
     lowest = recipe.peak_learning_rate / 25 if rising else 0.0
@@ -111,13 +111,13 @@ def learning_rate(recipe: Recipe, progress: float) -> float:
 
 
 @torch.no_grad()
-def evaluate(net: nn.Module, split: Split, precision: Precision = "float32", size: int | None = None) -> Score:
-    """Score a split without augmentation, at its own size or resized to `size` pixels; leaves `net` in evaluation mode."""
+def evaluate(net: nn.Module, split: Split, precision: TrainingPrecision = "float32", size: int | None = None) -> Score:
+    """Evaluate a split without augmentation, at its own size or resized to `size` pixels; leaves `net` in evaluation mode."""
     return score(logits_of(net, split, precision, size), split.labels)
 
 
 @torch.no_grad()
-def logits_of(net: nn.Module, split: Split, precision: Precision = "float32", size: int | None = None) -> Tensor:
+def logits_of(net: nn.Module, split: Split, precision: TrainingPrecision = "float32", size: int | None = None) -> Tensor:
     """Return the logits float32 (N, classes) of a split; leaves the network in evaluation mode."""
     net.eval()
     device = next(net.parameters()).device
@@ -130,26 +130,26 @@ def logits_of(net: nn.Module, split: Split, precision: Precision = "float32", si
 
 
 def score(logits: Tensor, labels: Tensor) -> Score:
-    """Score logits (N, classes) against class indices (N,)."""
+    """Evaluate logits (N, classes) against class indices (N,)."""
     classes = logits.shape[1]
     confusion = (labels * classes + logits.argmax(1)).bincount(minlength=classes * classes).reshape(classes, classes)
     return Score(F.cross_entropy(logits, labels).item(), 1 - confusion.trace().item() / len(labels), confusion)
 
 
 def normalise(images: Tensor, task: TrainingTask = CIFAR10) -> Tensor:
-    """Turn bytes (N, 3, H, W) into what the task's networks expect: (value / 255 - mean) / standard deviation."""
+    """Convert bytes (N, 3, H, W) to what the task's networks expect: (value / 255 - mean) / standard deviation."""
     mean = torch.tensor(task.mean, device=images.device).view(1, 3, 1, 1)
     std = torch.tensor(task.std, device=images.device).view(1, 3, 1, 1)
     return ((images.float() / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
 
 
-def fastest_precision(net: nn.Module, side: int = 32, batch_size: int = 128) -> Precision:
-    """Time a training step in each precision: bfloat16 is several times slower on processors without instructions for it."""
-    trial = copy.deepcopy(net)  # a training step moves the batch norms' statistics
+def fastest_precision(net: nn.Module, side: int = 32, batch_size: int = 128) -> TrainingPrecision:
+    """Time a training step in each precision: bfloat16 is several times slower on CPUs without instructions for it."""
+    trial = copy.deepcopy(net)  # A training step changes the statistics of the batch norms.
     device = next(trial.parameters()).device
     images = torch.zeros(batch_size, 3, side, side, device=device)
-    times: dict[Precision, float] = {}
-    for precision in get_args(Precision):
+    times: dict[TrainingPrecision, float] = {}
+    for precision in get_args(TrainingPrecision):
         for _ in range(2):
             start = time.perf_counter()
             with _autocast(device, precision):
@@ -160,7 +160,7 @@ def fastest_precision(net: nn.Module, side: int = 32, batch_size: int = 128) -> 
 
 
 def write_curve(curve: list[Epoch], path: Path) -> None:
-    """Write a CSV file, a row an epoch; the gradient norm of block b stands in the column `gradient_norm:b`."""
+    """Write a CSV file, one row per epoch; the gradient norm of block b is in the column `gradient_norm:b`."""
     rows = []
     for epoch in curve:
         row = asdict(epoch)
@@ -215,7 +215,7 @@ def _train_epoch(run: TrainingState, split: Split, recipe: Recipe, epoch: int) -
     return loss_sum / seen, errors / seen, dict(zip(blocks, means, strict=True))
 
 
-def _autocast(device: torch.device, precision: Precision) -> torch.autocast:
+def _autocast(device: torch.device, precision: TrainingPrecision) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
 
@@ -240,7 +240,7 @@ def _resume(run: TrainingState, recipe: Recipe, folder: Path) -> list[Epoch]:
         return []
     saved = torch.load(path, weights_only=True, map_location=next(run.net.parameters()).device)
     if Recipe(**saved["recipe"]) != recipe:
-        raise ValueError(f"{path} was trained by another recipe ({saved['recipe']}): remove it to start again")
+        raise ValueError(f"{path} was trained with another recipe ({saved['recipe']}). Remove it to start again")
     run.net.load_state_dict(saved["net"])
     run.optimizer.load_state_dict(saved["optimizer"])
     if run.average is not None:
@@ -259,7 +259,7 @@ def _save(run: TrainingState, recipe: Recipe, curve: list[Epoch], folder: Path) 
     }
     partial = folder / "checkpoint.partial"
     torch.save(state, partial)
-    # A rename is atomic: a kill in mid-write leaves the epoch before intact.
+    # A rename is atomic: if the process is killed while it writes, the previous epoch stays intact.
     partial.replace(folder / CHECKPOINT)
 
 

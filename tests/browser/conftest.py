@@ -14,7 +14,7 @@ from tests.servers import app_command, free_port, running
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 # The driver looks at stack traces, for which Chromium would read every script a second time: two seconds a page.
 SCRIPTS = "--js-flags=--no-enable-lazy-source-positions"
-# Chromium's own green picture with a clock, in place of a camera, and nobody has to allow it.
+# Chromium's own green image with a clock, in place of a camera, and nobody has to allow it.
 CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", SCRIPTS, *CAMERA]
 
@@ -45,28 +45,28 @@ def app_url() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def tab(chromium: Browser, app_url: str) -> Iterator[Page]:
-    """One tab for all tests that need no more: it keeps the compiled scripts, half of what a page takes to open."""
+    """One tab for all tests that need only one: it keeps the compiled scripts, half of the time to open a page."""
     with one_tab(chromium, app_url) as tab:
         yield tab
 
 
 @pytest.fixture
 def page(tab: Page) -> Iterator[Page]:
-    """A page of a person of their own: no cookies, no session shared with another test."""
+    """A page of a new person: no cookies, and no session shared with another test."""
     with cleared(tab):
         yield tab
 
 
 @contextmanager
 def one_tab(chromium: Browser, url: str) -> Iterator[Page]:
-    """Open a tab of a context of its own at an address."""
+    """Open a tab of a new context at an address."""
     with chromium.new_context(base_url=url) as context:
         yield context.new_page()
 
 
 @contextmanager
 def cleared(tab: Page) -> Iterator[Page]:
-    """A tab as if it were new, of the usual size; whatever it shows is left at the end, which ends its session."""
+    """A tab in its initial state, of the usual size; its page is left at the end, which ends the session."""
     tab.set_viewport_size({"width": 1440, "height": 900})
     tab.emulate_media(color_scheme="light")
     try:
@@ -82,7 +82,7 @@ def cleared(tab: Page) -> Iterator[Page]:
 
 @contextmanager
 def running_app(environment: Mapping[str, str] | None = None, log_name: str = "app") -> Iterator[str]:
-    """Start the app by its real command on a free port, with variables of its own; gives its address."""
+    """Start the app by its real command on a free port, with the given variables; returns its address."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     with running(app_command(port), f"{url}/ready", log_name, environment):

@@ -6,7 +6,7 @@ from tests.browser.screen import TIMEOUT, settle
 
 
 def said(page: Page) -> str:
-    """The lesson's sentence, once it is there, and no error beside it."""
+    """The lesson's sentence, once it is there, and no error next to it."""
     sentence = page.locator(".st-key-lesson-sentence p")
     sentence.first.wait_for(timeout=TIMEOUT)
     settle(page)
@@ -15,14 +15,14 @@ def said(page: Page) -> str:
 
 
 def arrives_again(page: Page) -> str:
-    """The sentence after the page is loaded anew."""
+    """The sentence after the page is reloaded."""
     page.reload()
     settle(page)
     return said(page)
 
 
 def fits_one_screen(page: Page) -> bool:
-    """Whether nothing has to be scrolled."""
+    """Whether the page fits without scrolling."""
     fits: bool = page.evaluate(
         """() => {
             const main = document.querySelector('[data-testid=stMain]');

@@ -51,7 +51,7 @@ def settle(page: Page) -> None:
 
 
 def give(page: Page, place: Locator, files: Any) -> None:
-    """Put files into a file picker and wait until the server has them and the page has dealt with them."""
+    """Put files into a file picker and wait until the server has received and processed them."""
     with page.expect_response(lambda answer: "/upload_file/" in answer.url and answer.request.method == "PUT", timeout=TIMEOUT):
         place.set_input_files(files)
     settle(page)
@@ -63,7 +63,7 @@ def headings(page: Page) -> list[str]:
 
 
 def headings_for_another_person(chromium: Browser, url: str) -> list[str]:
-    """What somebody sees who opens a link in a browser of their own."""
+    """The headings that another person sees who opens the link in a new browser."""
     with chromium.new_context(viewport={"width": 1440, "height": 900}) as context:
         page = context.new_page()
         page.goto(url)
@@ -103,7 +103,7 @@ def click_point(page: Page, chart: str, point: int) -> None:
 
 
 def alerts(page: Page) -> Locator:
-    """What the page says went wrong, or has to be known; not the hint that perhaps no class fits, which is of the picture."""
+    """The page's warnings and errors, without the hint that perhaps no class fits, which is about the image."""
     return page.locator("[data-testid='stAlert']").filter(has_not_text="Perhaps none of the")
 
 
@@ -114,13 +114,13 @@ def overflow(page: Page) -> int:
 
 
 def complaints(page: Page) -> list[str]:
-    """What axe-core finds that breaks WCAG 2.1 A or AA, with the first element of each kind."""
+    """The violations of WCAG 2.1 A or AA that axe-core finds, with the first element of each kind."""
     found = Axe().run(page, options=RULES).response["violations"]
     return [f"{each['id']}: {each['nodes'][0]['html']}: {each['nodes'][0]['failureSummary']}" for each in found]
 
 
 def screenshot(page: Page, name: str) -> None:
-    """Keep a picture of the whole page as an artefact, where RESNET_VIZ_SCREENSHOTS asks for pictures."""
+    """Keep a screenshot of the whole page, if RESNET_VIZ_SCREENSHOTS asks for it."""
     if "RESNET_VIZ_SCREENSHOTS" not in os.environ:
         return
     width = page.viewport_size["width"] if page.viewport_size else 1440

@@ -77,7 +77,7 @@ def test_maps_of_one_length_stand_under_one_another_on_one_scale(page: Page) -> 
 def test_swap_turns_the_sides_and_keeps_the_block(page: Page) -> None:
     open_app(page, f"{SAME_DEPTH}&block=layer2.1")
     before = headings(page)
-    page.get_by_role("button", name="Swap the two sides").click()
+    page.get_by_role("button", name="Swap the sides").click()
     settle(page)
     assert "left=resnet20-cifar10" in page.url
     assert "right_weights=none" in page.url
@@ -89,7 +89,7 @@ def test_one_network_on_two_pictures(page: Page) -> None:
     open_app(page, "compare?left=resnet20-cifar10&right=resnet20-cifar10&image=cifar-cat&right_image=cifar-ship")
     first = crops(page)
     assert len(set(first)) == 2
-    assert any("for the left picture" in text and "for the right picture" in text for text in headings(page))
+    assert any("for the left image" in text and "for the right image" in text for text in headings(page))
     page.locator(".st-key-gallery-right-sample-cifar-dog button").first.click()
     settle(page)
     assert "right_image=cifar-dog" in page.url
@@ -114,12 +114,12 @@ def test_a_photo_of_ones_own_on_one_side(page: Page) -> None:
 
 def test_the_kind_of_comparison_can_be_changed(page: Page) -> None:
     open_app(page, SAME_DEPTH)
-    page.get_by_role("radio", name="One network on two pictures").click()
+    page.get_by_role("radio", name="One network, two images").click()
     settle(page)
     assert "right_image=" in page.url
     assert "left=resnet20-cifar10" in page.url
     assert len(set(crops(page))) == 2
-    page.get_by_role("radio", name="Two networks on one picture").click()
+    page.get_by_role("radio", name="Two networks, one image").click()
     settle(page)
     assert "right_image=" not in page.url
     assert "weights=none" not in page.url
@@ -132,7 +132,9 @@ def test_missing_weights_get_a_sentence_and_the_last_view_stays(page: Page) -> N
     page.keyboard.type("ResNet-110 C")
     page.keyboard.press("Enter")
     settle(page)
-    expect(page.locator("[data-testid='stAlert']").first).to_contain_text("No trained weights of ResNet-110 C")
+    expect(page.locator("[data-testid='stAlert']").first).to_contain_text(
+        "This copy does not include trained weights of ResNet-110 C"
+    )
     assert [text for text in headings(page) if "20" in text] == [text for text in before if "20" in text]
     page.get_by_role("button", name="with random weights").click()
     settle(page)

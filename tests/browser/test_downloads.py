@@ -1,4 +1,4 @@
-"""Official weights in a real browser: the offer, the wait, every way out, and the network that opens by itself."""
+"""Official weights in a real browser: the offer, the wait, every way to end it, and the network that opens automatically."""
 
 import hashlib
 import time
@@ -30,7 +30,7 @@ models.get_model_weights = lambda name: members if name == "resnet18" else found
 
 @dataclass(frozen=True)
 class School:
-    """An app that fetches from a mirror of ours into an empty folder; `content` are weights of a ResNet-18."""
+    """An app that downloads from our own mirror into an empty folder; `content` are weights of a ResNet-18."""
 
     url: str
     mirror: WeightsServer
@@ -48,7 +48,7 @@ def content() -> bytes:
 
 @pytest.fixture(scope="module")
 def environment(content: bytes, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """What the app is started with, but for its mirror."""
+    """The settings of the app, except for its mirror."""
     code, folder = tmp_path_factory.mktemp("code"), tmp_path_factory.mktemp("weights")
     (code / "sitecustomize.py").write_text(RENAMED.format(digits=hashlib.sha256(content).hexdigest()[:8]))
     return {"PYTHONPATH": str(code), "RESNET_VIZ_WEIGHTS_DIR": str(folder)}
@@ -151,7 +151,7 @@ def test_a_cut_connection_and_a_lie_about_the_content(page: Page, school: School
     open_app(page, "?model=resnet50")
     press(page, "Download 103 MB")
     alert = page.locator("[data-testid='stAlert']")
-    expect(alert).to_contain_text("the connection was cut after 5 of 47 MB. Try again.", timeout=ARRIVAL)
+    expect(alert).to_contain_text("the connection was interrupted after 5 of 47 MB. Try again.", timeout=ARRIVAL)
     assert not school.left()
     screenshot(page, "download-cut")
     school.mirror.reply = Reply(school.content)

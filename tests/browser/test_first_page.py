@@ -1,4 +1,4 @@
-"""The main job in a real browser: a picture goes in, every block opens, and a link brings the view back."""
+"""The main task in a real browser: upload an image, open every block, and restore the view from its link."""
 
 import io
 from pathlib import Path
@@ -151,7 +151,7 @@ def test_a_photo_can_be_pasted_and_text_gets_a_sentence(page: Page) -> None:
     page.locator("[data-testid='stChatInputTextArea']").fill("a cat, please")
     page.keyboard.press("Enter")
     settle(page)
-    expect(alerts(page)).to_contain_text("That was text")
+    expect(alerts(page)).to_contain_text("The clipboard contained text")
     assert page.get_by_alt_text("Network input").get_attribute("src") == after
 
 
@@ -202,7 +202,7 @@ def test_a_text_file_called_jpg_gets_a_sentence_and_the_old_result_stays(page: P
 
 def test_a_model_whose_weights_are_away_says_so_and_offers_random_ones(page: Page) -> None:
     open_app(page, "?model=plain110-cifar10")
-    expect(alerts(page)).to_contain_text("No trained weights")
+    expect(alerts(page)).to_contain_text("does not include trained weights")
     assert any("The residual is largest" in text for text in headings(page))
     page.get_by_role("button", name="with random weights").click()
     settle(page)

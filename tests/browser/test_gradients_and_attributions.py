@@ -1,4 +1,4 @@
-"""Gradients and attributions in the browser: what is shown, what a long method does, and what the delta says."""
+"""Gradients and attributions in the browser: the charts, a long method's progress, and the convergence delta."""
 
 import time
 
@@ -18,7 +18,7 @@ def shown_map(page: Page) -> str:
 
 
 def choose(page: Page, label: str, option: str) -> None:
-    """Take an option of a select box."""
+    """Choose an option of a select box."""
     page.get_by_role("combobox", name=label).click()
     page.get_by_role("option", name=option, exact=True).click()
     settle(page)
@@ -87,7 +87,7 @@ def test_tiles_of_blocks_are_compared_on_one_scale_until_each_gets_its_own(page:
     sheet = page.locator(".st-key-scroll-cam-strip .layer-below image, .st-key-scroll-cam-strip .imagelayer image").first
     before = sheet.get_attribute("xlink:href") or sheet.get_attribute("href")
     expect(page.get_by_text("One scale: all the tint")).to_be_visible()
-    page.get_by_text("Each its own scale").click()
+    page.get_by_text("Separate scales").click()
     settle(page)
     assert "scale=each" in page.url
     expect(page.get_by_text("Each tile is darkest at its own peak")).to_be_visible()
@@ -96,7 +96,7 @@ def test_tiles_of_blocks_are_compared_on_one_scale_until_each_gets_its_own(page:
 
 def test_grad_cam_shows_the_places_of_its_block_on_one_scale(page: Page) -> None:
     open_app(page, "attribution?method=grad_cam&block=layer2.1")
-    assert any("at block 2.1, the shortcut brings" in text for text in headings(page))
+    assert any("at block 2.1, the shortcut carries" in text for text in headings(page))
     chart = page.locator(".st-key-scroll-places .js-plotly-plot")
     expect(chart).to_contain_text("residual branch")
     expect(chart).to_contain_text("after the addition")
@@ -117,18 +117,22 @@ def test_a_long_method_can_be_stopped_and_the_app_is_free_at_once(page: Page) ->
     for number in range(2):
         page.locator(f".st-key-so-far-{number} img").wait_for(timeout=60_000)
     stop = page.locator("[class*='st-key-stoppable'] button")
+    # Streamlit's own Stop, after which nothing could be resumed, is not shown.
+    assert page.get_by_role("button", name="Stop", exact=True).count() == 1
     stop.click(timeout=60_000)
     started = time.monotonic()
-    expect(page.get_by_text("Stopped.")).to_be_visible(timeout=10_000)
+    expect(page.get_by_text("Stopped at")).to_be_visible(timeout=10_000)
     settle(page)
     assert time.monotonic() - started < 4
-    page.get_by_text("Resume").wait_for()
+    page.get_by_role("button", name="Start again").wait_for()
+    # What was computed stays on the page, labelled.
+    expect(page.get_by_text("Partial map")).to_be_visible()
 
 
 def test_what_was_stopped_for_one_class_is_computed_for_another(page: Page) -> None:
     page.goto("/attribution?model=resnet152&weights=none&view=gallery&methods=smoothgrad")
     page.locator("[class*='st-key-stoppable'] button").click(timeout=60_000)
-    page.get_by_text("Resume").wait_for()
+    page.get_by_role("button", name="Start again").wait_for()
     page.get_by_role("combobox", name="Target class").click()
     page.get_by_role("option").nth(5).click()
     page.locator("[class*='st-key-stoppable'] button").click(timeout=60_000)

@@ -10,7 +10,7 @@ def test_two_other_vectors_are_added_and_the_link_keeps_them(page: Page) -> None
     open_app(page, "learn?lesson=adding")
     assert said(page).startswith("[1, 2] + [3, 4] = [4, 6]")
     assert fits_one_screen(page)
-    page.get_by_label("One vector").fill("10, 20")
+    page.get_by_label("First vector").fill("10, 20")
     page.keyboard.press("Enter")
     settle(page)
     after = said(page)

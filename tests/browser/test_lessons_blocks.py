@@ -8,7 +8,7 @@ from tests.browser.screen import click_point, headings, open_app, overflow, sett
 
 
 def check_kept(page: Page) -> None:
-    """A reload of the link brings back what was said, without scrolling sideways."""
+    """A reload of the link restores the sentence, without horizontal scrolling."""
     before = said(page)
     assert arrives_again(page) == before
     assert overflow(page) <= 0
@@ -20,13 +20,13 @@ def test_the_block_is_walked_forwards_and_backwards(page: Page) -> None:
     assert first.startswith("3×3 convolution, 16 → 16 channels")
     page.keyboard.press("ArrowDown")
     settle(page)
-    assert said(page).startswith("Batch norm takes the standard deviation")
+    assert said(page).startswith("Batch norm changes the standard deviation")
     page.get_by_role("button", name="Back").click()
     settle(page)
     assert said(page) == first
     click_point(page, "block-steps", 6)
     assert "step=sum" in page.url
-    assert "added entry by entry" in said(page)
+    assert "added element by element" in said(page)
     check_kept(page)
 
 
@@ -52,7 +52,7 @@ def test_a_block_is_switched_off_and_faded(page: Page) -> None:
     page.get_by_role("slider").press("ArrowLeft")
     settle(page)
     assert "block 3.2 at 95%" in said(page)
-    page.get_by_text("Many pictures, many blocks").click()
+    page.get_by_text("Many images, many blocks").click()
     settle(page)
     assert any("with one block removed" in text for text in headings(page))
     check_kept(page)

@@ -10,10 +10,10 @@ def test_the_gradients_have_an_answer_of_their_own(page: Page) -> None:
     open_app(page, "learn?lesson=degradation")
     assert "training" in said(page)
     assert fits_one_screen(page)
-    page.get_by_text("was it vanishing gradients?").click()
+    page.get_by_text("are vanishing gradients the cause?").click()
     settle(page)
     after = said(page)
-    assert "the block with the smallest gradient has" in after
+    assert "the smallest gradient norm of a block is" in after
     slider = page.get_by_role("slider")
     slider.focus()
     page.keyboard.press("ArrowLeft")

@@ -14,7 +14,7 @@ def test_another_shape_has_another_mismatch(page: Page) -> None:
     page.get_by_role("option", name="64").click()
     settle(page)
     after = said(page)
-    assert "zeros cannot take channels away" in after
+    assert "Padding with zeros cannot remove channels" in after
     assert arrives_again(page) == after
 
 
@@ -22,9 +22,9 @@ def test_untrained_kernels_on_the_picture_say_so(page: Page) -> None:
     open_app(page, "learn?lesson=projection")
     before = said(page)
     assert "512 weights and 64 of batch norm" in before
-    assert "of the test images right with A" in before
+    assert "of the test images correctly with A" in before
     assert fits_one_screen(page)
-    page.get_by_text("the picture, six untrained kernels").click()
+    page.get_by_text("the image, six untrained kernels").click()
     settle(page)
     after = said(page)
     assert "6 kernels of 1×1×3, 18 weights and 12 of batch norm, untrained" in after

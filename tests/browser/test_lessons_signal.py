@@ -9,7 +9,7 @@ from tests.browser.screen import open_app, settle
 def test_deeper_chains_leave_something_else_of_the_signal(page: Page) -> None:
     open_app(page, "learn?lesson=signal")
     before = said(page)
-    assert "One ReLU alone sets" in before
+    assert "A single ReLU sets" in before
     assert fits_one_screen(page)
     slider = page.get_by_role("slider")
     slider.focus()

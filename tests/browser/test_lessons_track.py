@@ -1,4 +1,4 @@
-"""The whole track as a teacher walks it in front of a class: presenting, by keyboard alone, the first lesson to the last."""
+"""All lessons as a teacher shows them to a class: presenting, by keyboard alone, from the first lesson to the last."""
 
 from playwright.sync_api import Page, expect
 
@@ -8,6 +8,7 @@ from tests.browser.screen import complaints, headings, open_app, overflow, settl
 # For each lesson in its order: what is reached by the tabulator, nothing where a key works from everywhere, and the keys.
 DOING = ".st-key-lesson-doing"
 CHOICE, SLIDER, INPUT = (f"{DOING} {control}" for control in ("[role=radio]", "input[type=range]", "input"))
+TARGET = f"{DOING} .st-key-lesson_target input"
 SWITCH = f"{DOING} .st-key-lesson_switches button"
 TRACK: dict[str, tuple[str, tuple[str, ...]]] = {
     "problem": (CHOICE, ("Space",)),
@@ -27,11 +28,16 @@ TRACK: dict[str, tuple[str, tuple[str, ...]]] = {
     "degradation": (CHOICE, ("ArrowRight", "Space")),
     "one-residual": (SLIDER, ("ArrowRight",)),
     "toy": (SLIDER, ("ArrowLeft",)),
+    "paths": (CHOICE, ("ArrowRight", "Space")),
+    "receptive-field": ("", ("ArrowDown",)),
+    "refinement": (TARGET, ("ArrowDown", "ArrowDown", "Enter")),
+    "shattered-gradients": (CHOICE, ("ArrowRight", "Space")),
+    "loss-landscape": (CHOICE, ("ArrowRight", "Space")),
 }
 
 
 def reach(page: Page, selector: str, key: str = "Tab") -> None:
-    """Press a key until something that is meant has the focus."""
+    """Press a key until the intended element has the focus."""
     for _ in range(60):
         page.keyboard.press(key)
         if page.evaluate("selector => document.activeElement.matches(selector)", selector):

@@ -1,4 +1,4 @@
-"""The doors in a browser: the code of a class, a real sign-in, and text from outside that stays text."""
+"""Access control in a browser: the code of a class, a real sign-in, and text from outside that stays text."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,7 +34,7 @@ def test_a_link_opens_after_the_code_and_carries_nothing_secret(chromium: Browse
         page = context.new_page()
         page.goto("/?model=resnet20-cifar10&block=layer2.1&measure=cosine")
         enter(page, "red whale")
-        expect(page.get_by_role("alert")).to_contain_text("not the code of this class")
+        expect(page.get_by_role("alert")).to_contain_text("This code is not correct")
         enter(page, "Blue Whale")
         settle(page)
         assert "Block 2.1" in " ".join(headings(page))
@@ -109,7 +109,9 @@ def test_who_is_not_invited_reads_why(person: BrowserContext, provider: Provider
     page = person.new_page()
     open_app(page)
     sign_in(page)
-    expect(page.locator("[data-testid='stAlert']")).to_contain_text("<b>eve</b>@evil.example is not invited to this server")
+    expect(page.locator("[data-testid='stAlert']")).to_contain_text(
+        "<b>eve</b>@evil.example does not have access to this server"
+    )
     expect(page.locator(".js-plotly-plot")).to_have_count(0)
 
 
@@ -134,7 +136,7 @@ def test_the_page_to_sign_in_fits_every_window(chromium: Browser, school: Server
 
 
 def assert_harmless(page: Page) -> None:
-    """Nothing of the label or file name became an element, in the page or in a chart, and nothing of it ran."""
+    """Nothing in the label or the file name became an element, in the page or in a chart, and nothing was executed."""
     assert page.evaluate("() => window.hurt") is None
     assert page.locator("img[src='x'], img[onerror], svg a").count() == 0
     assert (
@@ -144,7 +146,7 @@ def assert_harmless(page: Page) -> None:
 
 def test_markup_in_file_names_and_labels_stays_text(page: Page, tmp_path: Path) -> None:
     open_app(page, "model")
-    page.get_by_text("Use a checkpoint of your own").click()
+    page.get_by_text("Open your own checkpoint").click()
     file = tmp_path / f"{EVIL.replace('/', '')}.safetensors"
     file.write_bytes((ASSETS / "weights" / "resnet20-cifar10.safetensors").read_bytes())
     give(page, page.locator(UPLOAD).first, file)

@@ -20,11 +20,11 @@ def metric(page: Page, label: str) -> str:
 def test_a_shipped_network_shows_its_card(page: Page) -> None:
     open_app(page, "model?model=resnet20-cifar10")
     found = headings(page)
-    assert f"ResNet-20 gets {CARD['test_accuracy']:.1%} of the test images right" in found
+    assert f"ResNet-20 classifies {CARD['test_accuracy']:.1%} of the test images correctly" in found
     assert any("error" in text and "ResNet-20" in text for text in found)
     assert any("gradient" in text for text in found)
     assert any("blocks costs 3.54 to 4.72 million multiply-adds" in text for text in found)
-    assert metric(page, "Training images right") == f"{CARD['train_accuracy']:.1%}"
+    assert metric(page, "Training accuracy") == f"{CARD['train_accuracy']:.1%}"
     assert metric(page, "Parameters") == "0.27 M"
     assert metric(page, "Multiply-adds") == "40.55 M"
     expect(page.locator("[data-testid='stDataFrame']")).to_have_count(1)
@@ -48,14 +48,14 @@ def test_card_and_curve_can_be_taken_out(page: Page) -> None:
         page.get_by_role("button", name="Card as JSON").click()
     assert json.loads(card.value.path().read_text()) == CARD
     with page.expect_download() as curve:
-        page.get_by_role("button", name="Curve as CSV").click()
+        page.get_by_role("button", name="Download the curve (CSV)").click()
     assert len(curve.value.path().read_text().splitlines()) == CARD["recipe"]["epochs"] + 1
 
 
 @pytest.mark.parametrize(
     ("query", "heading"),
     [
-        ("?model=resnet50", "ResNet-50 gets 80.9% of ImageNet's validation images right"),
+        ("?model=resnet50", "ResNet-50 classifies 80.9% of ImageNet's validation images correctly"),
         ("?model=plain110-cifar10", "Plain-110 has no trained weights yet"),
         ("?model=resnet20-cifar10&weights=none", "ResNet-20 with random weights"),
         ("?model=resnet18&weights=none", "ResNet-18 with random weights"),
@@ -72,7 +72,7 @@ def test_a_network_without_a_card_shows_what_is_known_and_its_parts(query: str, 
 
 def test_published_figures_are_called_that(page: Page) -> None:
     open_app(page, "model?model=resnet50")
-    expect(page.get_by_text("as torchvision published them, not measured here")).to_be_visible()
+    expect(page.get_by_text("those published by torchvision, not measured here")).to_be_visible()
     assert metric(page, "Multiply-adds") == "4.09 G"
     link = page.get_by_role("link", name="How these weights were trained")
     assert str(link.get_attribute("href")).startswith("https://github.com/pytorch/vision/")

@@ -28,7 +28,7 @@ def panorama() -> bytes:
 
 
 def upload(page: Page, name: str, data: bytes) -> str:
-    """Upload a picture; returns its name in the link."""
+    """Upload an image; returns its name in the link."""
     page.locator(UPLOAD).first.set_input_files({"name": name, "mimeType": "image/png", "buffer": data})
     page.wait_for_timeout(600)
     settle(page)
@@ -86,7 +86,7 @@ def test_an_upload_stays_in_the_gallery(page: Page) -> None:
     settle(page)
     assert source(page) != seen
     tile = page.locator(f".st-key-gallery-sample-{name} button").first
-    assert "data:image/jpeg" in tile.evaluate("button => getComputedStyle(button).backgroundImage")
+    assert "data:image/webp" in tile.evaluate("button => getComputedStyle(button).backgroundImage")
     tile.click()
     settle(page)
     assert source(page) == seen
@@ -149,7 +149,7 @@ def test_on_a_phone_the_equation_stands_and_nothing_is_too_wide(page: Page) -> N
 
 
 def test_a_first_page_of_a_photo_network_is_small(page: Page) -> None:
-    """All that the browser is sent but Streamlit's own files: figures, pictures, texts."""
+    """All that the browser is sent but Streamlit's own files: figures, images, texts."""
     sizes: list[int] = []
 
     def count(socket: WebSocket) -> None:

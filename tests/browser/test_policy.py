@@ -1,4 +1,4 @@
-"""The policy that the app's answers carry: everything on the pages still works, and other sites get them only if they may."""
+"""The content security policy: everything on the pages still works, and other sites can embed them only if allowed."""
 
 import functools
 import http.server
@@ -19,7 +19,7 @@ PAGES = ("", "gradients", "attribution", "compare", "model", "learn", "questions
 
 @pytest.fixture
 def refused(page: Page) -> Iterator[list[str]]:
-    """What the browser refuses to do because of the policy, and errors of scripts."""
+    """What the browser blocks because of the policy, and errors of scripts."""
     said: list[str] = []
 
     def hear(message: ConsoleMessage) -> None:
@@ -50,7 +50,7 @@ def test_uploads_and_the_camera_work_with_the_policy(page: Page, refused: list[s
     with page.expect_response(_an_upload):
         page.get_by_role("button", name="Take Photo").click(timeout=30_000)
     settle(page)
-    expect(page.get_by_text("Something went wrong")).to_have_count(0)
+    expect(page.get_by_text("An unexpected error occurred")).to_have_count(0)
     assert refused == []
 
 
@@ -62,7 +62,7 @@ def test_a_file_that_was_removed_is_gone(page: Page, refused: list[str]) -> None
     answers: list[int] = []
     page.on("response", lambda answer: answers.append(answer.status) if answer.request.method == "DELETE" else None)
     open_app(page, "model")
-    page.get_by_text("Use a checkpoint of your own").click()
+    page.get_by_text("Open your own checkpoint").click()
     page.locator(UPLOAD).first.set_input_files({"name": "a.pth", "mimeType": "application/x", "buffer": b"no checkpoint"})
     settle(page)
     assert refused == []
@@ -71,7 +71,7 @@ def test_a_file_that_was_removed_is_gone(page: Page, refused: list[str]) -> None
 
 @pytest.fixture(scope="module")
 def other_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """A site of somebody else, and the folder that it shows."""
+    """Another site, and the folder that it serves."""
     folder = tmp_path_factory.mktemp("site")
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)

@@ -77,7 +77,7 @@ def test_the_same_seed_gives_the_same_curves_and_they_travel(make_cifar: MakeNet
     again = orders(make_cifar(), make_image())
     np.testing.assert_array_equal(again.before.correlation, found.before.correlation)
     assert len(found.after.negative) == DEEPEST + 1
-    back = decode(encode(found, Orders), Orders, 2**20)
+    back = decode(encode(found), Orders, 2**20)
     np.testing.assert_array_equal(back.after.missed, found.after.missed)
     assert found.nbytes == 4 * (6 * (DEEPEST + 1) + 3)
 
@@ -89,8 +89,10 @@ def test_large_features_are_averaged_down(make_imagenet: Callable[[str], Net], m
 def test_figures_say_what_was_found(found: Orders) -> None:
     figure = rv.figures.order_curves(found, "missed", "before", 6)
     said = figure.layout.meta["finding"]
-    assert said.startswith(f"x₀ and the corrections miss {found.after.missed[6]:.0%} of the output with the ReLU last, 0% with")
+    assert said.startswith(
+        f"x₀ and the corrections differ from the output by {found.after.missed[6]:.0%} with the ReLU last, by 0% with"
+    )
     assert {trace.line.color for trace in figure.data} == {IDENTITY, SUM}
     assert max(figure.data[0].x) == 6
     bars = rv.figures.cut_bars(found)
-    assert f"the last ReLU cuts {found.cut.mean():.0%} of the entries" in bars.layout.meta["finding"]
+    assert f"the last ReLU zeroes {found.cut.mean():.0%} of the entries" in bars.layout.meta["finding"]

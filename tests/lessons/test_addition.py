@@ -67,7 +67,7 @@ def test_a_bottleneck_goes_on_with_a_1x1_convolution() -> None:
 
 
 def test_a_block_that_is_not_there_gets_a_sentence(make_cifar: Callable[..., rv.Net]) -> None:
-    with pytest.raises(ValueError, match=r"no block layer9\.9: take one of layer1\.0"):
+    with pytest.raises(ValueError, match=r"no block layer9\.9. Choose one of layer1\.0"):
         next_layer(make_cifar(), "layer9.9")
 
 
@@ -75,11 +75,11 @@ def test_the_figures_draw_both_operations_in_the_colours_of_their_terms(residual
     cells = figures.vectors(vectors("1,2", "3,4"))
     colours = [shape.line.color for shape in cells.layout.shapes]
     assert colours == [IDENTITY] * 2 + [RESIDUAL] * 2 + [SUM] * 2 + ([IDENTITY] * 2 + [RESIDUAL] * 2) * 2
-    assert cells.layout.meta["finding"] == "[1, 2] + [3, 4] = [4, 6]; side by side they are [1, 2, 3, 4]"
+    assert cells.layout.meta["finding"] == "[1, 2] + [3, 4] = [4, 6]; their concatenation is [1, 2, 3, 4]"
     block = residual.block("layer2.1")
     assert block.identity is not None
     net = blueprint("resnet20-cifar10")
     real = figures.channels(block.identity, block.residual, next_layer(net, "layer2.1"), next_layer(net, "layer2.1", times=2))
-    assert real.layout.meta["finding"] == "Added, 32 channels stay 32; side by side they are 64"
+    assert real.layout.meta["finding"] == "Addition keeps 32 channels; concatenation makes 64 of them"
     assert len(real.layout.images) == 7
     assert "cannot be added" in figures.vectors(vectors("1", "1 2")).layout.meta["finding"]

@@ -51,7 +51,7 @@ def test_s05_each_step_is_what_its_operation_makes(make_cifar: MakeNet, make_ima
 
 
 @pytest.mark.parametrize(
-    ("shortcut", "says"), [("A", "every second pixel of x, 16 channels of zeros"), ("B", "1×1 convolution")]
+    ("shortcut", "says"), [("A", "every second pixel of x and appends 16 channels of zeros"), ("B", "1×1 convolution")]
 )
 def test_s05_a_shortcut_that_changes_shapes_is_a_step_of_its_own(
     shortcut: str, says: str, make_cifar: MakeNet, make_image: MakeImage
@@ -74,7 +74,7 @@ def test_s05_a_bottleneck_has_three_convolutions(make_imagenet: Callable[[str], 
     found = walk(make_imagenet("resnet50"), make_image(64, 64), "layer1.1")
     sizes = [step.operation[:3] for step in found.steps if step.name.startswith("conv")]
     assert sizes == ["1×1", "3×3", "1×1"]
-    back = decode(encode(found, Walk), Walk, 2**24)
+    back = decode(encode(found), Walk, 2**24)
     np.testing.assert_array_equal(back.step("sum").values, found.step("sum").values)
 
 
@@ -153,7 +153,7 @@ def test_the_diagram_fills_the_active_step_and_every_step_answers_the_mouse(make
     mosaic = rv.figures.step_mosaic(found, "bn1", None, 150)
     assert mosaic.layout.height - mosaic.layout.margin.t <= 150
     norms = np.linalg.norm(found.step("bn1").values.reshape(32, -1), axis=1)
-    assert f"Channel {norms.argmax()} of 32 is strongest in bn1 in block 2.0" in mosaic.layout.meta["finding"]
+    assert f"Channel {norms.argmax()} of 32 has the largest norm in bn1 in block 2.0" in mosaic.layout.meta["finding"]
     one = rv.figures.step_map(found, "bn1", 5, 150)
     np.testing.assert_array_equal(one.data[0].z, found.step("bn1").values[5])
     with pytest.raises(ValueError, match="has channels 0 to 31, not 32"):

@@ -54,7 +54,7 @@ def test_s17_the_last_block_says_what_the_network_says(make_imagenet: Callable[[
     found = lens(net, image)
     np.testing.assert_allclose(found.logits[-1], expected, atol=1e-5 * np.abs(expected).max())
     np.testing.assert_allclose(found.probabilities.sum(1), 1, atol=1e-5)
-    assert decode(encode(found, Lens), Lens, 2**22).labels == net.labels
+    assert decode(encode(found), Lens, 2**22).labels == net.labels
 
 
 def test_s17_the_correction_has_the_size_and_angle_of_f(residual: rv.Inspection) -> None:
@@ -65,7 +65,7 @@ def test_s17_the_correction_has_the_size_and_angle_of_f(residual: rv.Inspection)
     assert angle(block) == pytest.approx(expected, abs=1e-3)
     figure = rv.figures.correction(block)
     assert (
-        f"{np.linalg.norm(f) / np.linalg.norm(x):.0%} of its size, at an angle of {expected:.0f}°" in figure.layout.title.text
+        f"{np.linalg.norm(f) / np.linalg.norm(x):.0%} of its norm, at an angle of {expected:.0f}°" in figure.layout.title.text
     )
     arrows = {note.arrowcolor: note for note in figure.layout.annotations if note.showarrow}
     assert set(arrows) == {IDENTITY, RESIDUAL, SUM}
@@ -75,7 +75,7 @@ def test_s17_the_correction_has_the_size_and_angle_of_f(residual: rv.Inspection)
 
 
 def test_a_plain_block_corrects_nothing(plain: rv.Inspection) -> None:
-    with pytest.raises(ValueError, match="is plain: there is no input beside its F"):
+    with pytest.raises(ValueError, match="is plain: it replaces its input"):
         rv.figures.correction(plain.blocks[0])
 
 
@@ -89,9 +89,9 @@ def made_up(*leaders: int) -> Lens:
 @pytest.mark.parametrize(
     ("leaders", "settled", "finding"),
     [
-        ((1, 0, 1, 1), "layer1.1", "The answer leads from block 1.1 on: dog 79% at the end"),
-        ((1, 1), "stem", "The answer is there before the first block: dog 79% at the end"),
-        ((1, 2, 0), "layer1.1", "The answer leads from block 1.1 on: a<b 79% at the end"),
+        ((1, 0, 1, 1), "layer1.1", "The final prediction leads from block 1.1 on: dog 79% at the end"),
+        ((1, 1), "stem", "The final prediction leads from the start, before the first block: dog 79% at the end"),
+        ((1, 2, 0), "layer1.1", "The final prediction leads from block 1.1 on: a<b 79% at the end"),
     ],
 )
 def test_the_lens_says_from_where_on_the_answer_leads(leaders: tuple[int, ...], settled: str, finding: str) -> None:

@@ -36,7 +36,7 @@ def test_s11_the_standard_network_costs_what_the_shipped_one_is_counted_at() -> 
 
 
 def test_a_stage_of_no_blocks_gets_a_sentence() -> None:
-    with pytest.raises(ValueError, match="take 2 to 18"):
+    with pytest.raises(ValueError, match="choose 2 to 18"):
         run(halve=True, double=True, blocks=1)
 
 

@@ -96,8 +96,8 @@ def test_s15_the_shipped_networks_show_degradation_and_that_gradients_are_not_wh
 
 def test_s15_the_sentence_says_what_the_curves_show_and_no_more(curves: dict[str, pd.DataFrame]) -> None:
     whole = view.about_errors(curves)
-    assert "With 56 layers instead of 20 the plain network learns worse: 20.0% training error against 12.0%" in whole
-    assert "the residual network learns better: 6.0% training error against 9.0%" in whole
+    assert "With 56 layers instead of 20, the plain network trains worse: 20.0% training error compared with 12.0%" in whole
+    assert "the residual network trains better: 6.0% training error compared with 9.0%" in whole
     assert "not trained yet" not in whole
     shallow = {name: curve for name, curve in curves.items() if "20" in name}
     assert "learns" not in view.about_errors(shallow)
@@ -109,10 +109,11 @@ def test_s15_gradients_are_no_reason_where_they_have_not_vanished(curves: dict[s
         names = (f"plain{depth}-cifar10", f"resnet{depth}-cifar10")
         return [each for name in names if (each := degradation.norms(name, curves[name], 2)) is not None]
 
-    assert "have not vanished, so that is not why it ends with 12.0% training error against 9.0%" in view.about_gradients(
-        found(20)
+    assert (
+        "did not vanish, so vanishing gradients do not explain its training error of 12.0%, compared with 9.0%"
+        in view.about_gradients(found(20))
     )
-    assert "there it did vanish" in view.about_gradients(found(56))
+    assert "there the gradient did vanish" in view.about_gradients(found(56))
 
 
 def test_a_network_of_another_catalogue_gets_a_sentence() -> None:

@@ -56,7 +56,7 @@ def test_s10_a_residual_network_is_hurt_less_than_its_plain_twin() -> None:
     assert residual.mean("removed", 1) > plain.mean("removed", 1) + 0.3
     for record in (residual, plain):
         card = read_card(record.model)["test_accuracy"]
-        # Two thousand of the ten thousand pictures: three standard errors.
+        # Two thousand of the ten thousand images: three standard errors.
         assert record.intact == pytest.approx(card, abs=3 * (card * (1 - card) / record.pictures) ** 0.5)
         unmoved = [row.accuracy for row in record.shuffled if row.amount == 1]
         assert unmoved == [record.intact]
@@ -121,7 +121,7 @@ def test_figures_say_what_was_lost(make_cifar: MakeNet, make_image: Callable[...
     assert figure.layout.meta["finding"].startswith(f"Test A-8 still predicts {sweeps[0].prediction} in {kept} of 3 cases")
     record = Recorded("m", 10, (Measured("removed", 0, (), 0.9), Measured("removed", 1, ("layer1.0",), 0.4)), ())
     lines = rv.figures.accuracy_lines([record], ["M"], "removed")
-    assert lines.layout.meta["finding"] == "M: 90% right, 40% with one block removed"
+    assert lines.layout.meta["finding"] == "M: 90% accuracy, 40% with one block removed"
     answers = rv.figures.answers([rv.ablate(make_cifar(), make_image(), {"layer1.0": 0.0})])
     best = rv.ablate(make_cifar(), make_image(), {"layer1.0": 0.0}).predictions[0]
     assert answers.layout.meta["finding"] == f"Test A-8 predicts {best.label}"

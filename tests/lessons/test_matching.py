@@ -12,11 +12,11 @@ from torch.nn import functional as F
 
 import resnet_viz as rv
 from resnet_viz.engine import wire
-from resnet_viz.engine.job_types import KINDS
+from resnet_viz.engine.job_types import JOB_TYPES
 from resnet_viz.figures.lessons.matching import kept_and_zero, shapes, survivors
 from resnet_viz.figures.theme import IDENTITY, RESIDUAL
 from resnet_viz.lessons import matching
-from resnet_viz.lessons.matching import Shape, accuracies, mismatch, run, survival
+from resnet_viz.lessons.matching import FeatureShape, accuracies, mismatch, run, survival
 from resnet_viz.nets.blocks import ZeroPad
 
 
@@ -42,7 +42,7 @@ def small_gallery(monkeypatch: pytest.MonkeyPatch, gallery: list[Image.Image]) -
     ],
 )
 def test_s12_the_mismatch_is_named_and_what_fits_can_really_be_added(
-    *, given: Shape, wanted: Shape, spatial: bool, channels: bool, fitting: set[str]
+    *, given: FeatureShape, wanted: FeatureShape, spatial: bool, channels: bool, fitting: set[str]
 ) -> None:
     found = mismatch(given, wanted)
     assert (found.spatial, found.channels) == (spatial, channels)
@@ -64,8 +64,8 @@ def test_s12_the_mismatch_is_named_and_what_fits_can_really_be_added(
     assert found.offer("B").parameters == given[0] * wanted[0] + 2 * wanted[0]
 
 
-def test_s12_what_is_no_shape_gets_a_sentence() -> None:
-    with pytest.raises(ValueError, match="no shape of features"):
+def test_s12_an_invalid_shape_gets_a_sentence() -> None:
+    with pytest.raises(ValueError, match="not a valid shape of features"):
         mismatch((0, 4, 4), (1, 4, 4))
 
 
@@ -179,15 +179,15 @@ def test_a_block_that_changes_no_shape_gets_a_sentence(
     make_cifar: Callable[..., rv.Net], make_image: Callable[..., Image.Image]
 ) -> None:
     for source in ("layer1.0", "nonsense"):
-        with pytest.raises(ValueError, match=r"take picture or layer2\.0 or layer3\.0"):
+        with pytest.raises(ValueError, match=r"choose picture or layer2\.0 or layer3\.0"):
             run(make_cifar("B"), make_image(), source)
 
 
 def test_the_answer_travels(make_cifar: Callable[..., rv.Net], make_image: Callable[..., Image.Image]) -> None:
-    hint = KINDS["matched"].answer
+    hint = JOB_TYPES["matched"].answer
     for option in ("A", "B"):
         found = run(make_cifar(option), make_image(seed=9), "layer2.0")
-        back = wire.decode(wire.encode(found, hint), hint, 10**8)
+        back = wire.decode(wire.encode(found), hint, 10**8)
         assert back.survives_b == found.survives_b
         assert back.zero_padded.tobytes() == found.zero_padded.tobytes()
 
@@ -206,6 +206,6 @@ def test_the_figures_say_what_fits_what_is_kept_and_what_survives(
     assert found.survives_b is not None
     bars = {trace.name: trace for trace in fig.data if trace.type == "bar"}
     assert bars["option B"].x[0] == found.survives_b.whole
-    assert "survive the projection" in fig.layout.meta["finding"]
+    assert "can be recovered after the projection" in fig.layout.meta["finding"]
     with pytest.raises(ValueError, match="no projection"):
         survivors(run(make_cifar("A"), make_image(seed=9), "layer2.0"))

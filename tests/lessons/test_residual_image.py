@@ -10,7 +10,7 @@ from PIL import Image
 
 from resnet_viz.analyses.inspection import Inspection
 from resnet_viz.engine import wire
-from resnet_viz.engine.job_types import KINDS
+from resnet_viz.engine.job_types import JOB_TYPES
 from resnet_viz.figures.lessons.residual_image import residual_equation
 from resnet_viz.figures.lessons.residual_meaning import residual_meaning
 from resnet_viz.figures.theme import IDENTITY, RESIDUAL, SUM
@@ -42,7 +42,7 @@ def test_s02_with_the_other_sign_it_is_twice_the_input_less_the_target(make_imag
 def test_s02_the_equation_says_whether_it_holds(make_image: Callable[..., Image.Image]) -> None:
     right, flipped = (residual_image(make_image(60, 48), 2, flipped=sign) for sign in (False, True))
     figure, wrong = residual_equation(right), residual_equation(flipped)
-    assert "target − input: added to the input it gives the target, largest error 0" in figure.layout.title.text
+    assert "target − input: added to the input, it gives the target; largest error 0" in figure.layout.title.text
     assert "does not give the target" in wrong.layout.title.text
     assert f"largest error {flipped.error:.0f} of 255" in wrong.layout.title.text
     colours = [figure.layout[axis].linecolor for axis in ("xaxis", "xaxis2", "xaxis3", "xaxis4")]
@@ -54,8 +54,8 @@ def test_s02_the_equation_says_whether_it_holds(make_image: Callable[..., Image.
 
 def test_s02_it_travels_and_what_cannot_be_done_gets_a_sentence(make_image: Callable[..., Image.Image]) -> None:
     found = residual_image(make_image(60, 48), 2)
-    answer = KINDS["residual image"].answer
-    assert np.array_equal(wire.decode(wire.encode(found, answer), answer, 2**22).sum, found.sum)
+    answer = JOB_TYPES["residual image"].answer
+    assert np.array_equal(wire.decode(wire.encode(found), answer, 2**22).sum, found.sum)
     with pytest.raises(ValueError, match="not one of 2, 3, 4"):
         residual_image(make_image(60, 48), 7)
     with pytest.raises(ValueError, match="at least 24"):
@@ -80,7 +80,7 @@ def test_s20_one_lifted_point_changes_every_residual() -> None:
     before, after = line(), line(4.0)
     assert np.flatnonzero(before.actual != after.actual).tolist() == [MOVED]
     assert (before.residual != after.residual).all()
-    with pytest.raises(ValueError, match="take a number"):
+    with pytest.raises(ValueError, match="choose a finite number"):
         line(float("nan"))
 
 
@@ -95,7 +95,7 @@ def test_s20_statistics_picture_and_network_are_one_sum(
     figure = residual_meaning(line(2.0), picture, block)
     assert "prediction + residual = actual" in figure.layout.title.text
     texts = " ".join(note.text for note in figure.layout.annotations)
-    assert all(word in texts for word in ("In statistics", "In a picture", "In a network"))
+    assert all(word in texts for word in ("In statistics", "In an image", "In a network"))
     assert texts.count("largest error") == 3
     # Each column has one colour in all three rows.
     for axes, colour in ((("", 4, 10), IDENTITY), ((2, 5, 11), RESIDUAL), ((3, 6, 12), SUM)):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from resnet_viz.engine import wire
-from resnet_viz.engine.job_types import KINDS
+from resnet_viz.engine.job_types import JOB_TYPES
 from resnet_viz.figures.lessons.signal import signal_depth, signal_panels
 from resnet_viz.figures.theme import IDENTITY, PLAIN
 from resnet_viz.lessons.signal import CHANNELS, CLASSES, DEPTHS, SignalThroughDepth, run, wave
@@ -116,9 +116,9 @@ def test_the_seed_alone_decides_and_torch_is_left_as_it_was(picture: Tensor, thr
 
 
 def test_a_picture_of_one_colour_and_a_wrong_branch_get_sentences() -> None:
-    with pytest.raises(ValueError, match="one colour"):
+    with pytest.raises(ValueError, match="same colour everywhere"):
         run("picture", torch.ones(3, 8, 8))
-    with pytest.raises(ValueError, match="0 to 1"):
+    with pytest.raises(ValueError, match="between 0 and 1"):
         run("wave", wave(), branch=2.0)
 
 
@@ -137,8 +137,8 @@ def test_it_reports_every_two_layers_and_stops_where_that_raises() -> None:
 
 
 def test_the_answer_travels(through: SignalThroughDepth) -> None:
-    hint = KINDS["signal"].answer
-    back = wire.decode(wire.encode(through, hint), hint, 10**8)
+    hint = JOB_TYPES["signal"].answer
+    back = wire.decode(wire.encode(through), hint, 10**8)
     assert back.plain.maps.tobytes() == through.plain.maps.tobytes()
     assert back.nbytes == through.nbytes
 

@@ -1,4 +1,4 @@
-"""S1: the problem, against torch and numpy by hand; S4 and S19: the four networks trained, recorded and on a picture."""
+"""S1: the problem, against torch and numpy by hand; S4 and S19: the four networks trained, recorded and on an image."""
 
 import json
 import math
@@ -16,7 +16,7 @@ from torchmetrics.functional.image import peak_signal_noise_ratio, structural_si
 
 from resnet_viz import assets
 from resnet_viz.engine import wire
-from resnet_viz.engine.job_types import KINDS
+from resnet_viz.engine.job_types import JOB_TYPES
 from resnet_viz.figures.lessons.super_resolution import problem_pictures, resolved_pictures
 from resnet_viz.figures.lessons.super_resolution_training import curves_so_far, super_resolution_curves
 from resnet_viz.figures.theme import IDENTITY, PLAIN, SUM
@@ -120,7 +120,7 @@ def test_s01_the_picture_of_the_problem(cat: Image.Image) -> None:
     found = problem(cat, 4)
     for figure in (problem_pictures(found), problem_pictures(found, detail=True)):
         assert f"PSNR of {found.quality.psnr:.1f} dB" in figure.layout.title.text
-        assert figure.layout.title.text.startswith("Of 16 pixels one is left")
+        assert figure.layout.title.text.startswith("Only 1 of every 16 pixels is kept")
         colours = [figure.layout[f"xaxis{axis}"].linecolor for axis in ("", 2, 3)]
         assert colours[1:] == [IDENTITY, SUM]
     whole = problem_pictures(found).layout
@@ -167,7 +167,7 @@ def test_s04_a_residual_block_adds_its_branch() -> None:
     assert torch.equal(block(x), F.relu(x + second(F.relu(first(x)))))
     with pytest.raises(ValueError, match="even number"):
         build("plain", 7, 3)
-    with pytest.raises(ValueError, match="take one of plain"):
+    with pytest.raises(ValueError, match="choose one of plain"):
         build("deep", 8, 3)
 
 
@@ -225,8 +225,8 @@ def test_s04_live_training_reports_and_measures_what_it_trained(trials: Trials) 
     assert by_name["plain"].psnr[0] < 15
     assert heard[1] == (0, 8, True)
     assert len(heard) == 1 + 8 * 4
-    answer = KINDS["super-resolution training"].answer
-    back = wire.decode(wire.encode(trials, answer), answer, 2**20)
+    answer = JOB_TYPES["super-resolution training"].answer
+    back = wire.decode(wire.encode(trials), answer, 2**20)
     assert np.array_equal(back.trials[0].psnr, trials.trials[0].psnr)
 
 
@@ -241,14 +241,34 @@ def test_s04_training_can_be_cancelled_and_leaves_the_global_generator_alone() -
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
+def test_a_stopped_training_resumes_where_it_stopped_with_the_same_result() -> None:
+    steps: list[int] = []
+
+    def stop(done: int, _: int, __: object) -> None:
+        steps.append(done)
+        if len(steps) == 11:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        train_all(3, depth=4, steps=6, on_step=stop)
+    assert steps[-1] == 2
+    resumed = train_all(3, depth=4, steps=6, on_step=stop)
+    assert steps[11:13] == [0, 2]
+    whole = train_all(3, depth=4, steps=6)
+    assert len(steps) == 2 + 4 * 6 + 1
+    for one, other in zip(resumed.trials, whole.trials, strict=True):
+        assert np.array_equal(one.psnr, other.psnr)
+        assert one.ssim == other.ssim
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
         ({"factor": 5}, "not one of 2, 3, 4"),
-        ({"factor": 2, "depth": 40}, "take 4 to 20"),
+        ({"factor": 2, "depth": 40}, "Choose 4 to 20"),
         ({"factor": 2, "depth": 5}, "even number"),
-        ({"factor": 2, "steps": 0}, "take 1 to 1000"),
-        ({"factor": 2, "rate": math.nan}, "leads nowhere"),
+        ({"factor": 2, "steps": 0}, "Choose 1 to 1000"),
+        ({"factor": 2, "rate": math.nan}, "is out of range"),
     ],
 )
 def test_s04_what_cannot_be_trained_gets_a_sentence(options: dict[str, float], sentence: str) -> None:
@@ -354,8 +374,8 @@ def test_s04_every_network_gets_the_persons_picture(attempts: Attempts) -> None:
         # The same is added to each colour, so that luminance is what the network made, but for what is cut off and rounded.
         inside = (attempt.picture > 0).all(2) & (attempt.picture < 255).all(2)
         assert np.abs(grey(attempt.picture) - values)[inside].max() < 0.51
-    answer = KINDS["super-resolution"].answer
-    back = wire.decode(wire.encode(attempts, answer), answer, 2**22)
+    answer = JOB_TYPES["super-resolution"].answer
+    back = wire.decode(wire.encode(attempts), answer, 2**22)
     assert np.array_equal(back.attempts[1].picture, attempts.attempts[1].picture)
 
 
@@ -368,7 +388,7 @@ def test_s04_pictures_say_who_comes_nearest(attempts: Attempts) -> None:
         assert f"{attempt.quality.psnr:.2f} dB, SSIM {attempt.quality.ssim:.3f}" in captions
     assert figure.layout.xaxis3.linecolor == PLAIN
     worse = tuple(replace(attempt, quality=replace(attempt.quality, psnr=1.0)) for attempt in attempts.attempts)
-    assert "No network beats bicubic" in resolved_pictures(replace(attempts, attempts=worse)).layout.title.text
+    assert "No network is better than bicubic" in resolved_pictures(replace(attempts, attempts=worse)).layout.title.text
 
 
 def test_s04_curves_say_how_the_plain_network_ends(trials: Trials) -> None:
@@ -394,5 +414,5 @@ def test_the_smaller_side_decides_and_bytes_stay_bytes(cat: Image.Image) -> None
     assert found.target.shape == (48, 48, 3)
     assert {found.target.dtype, found.low.dtype, found.upsampled.dtype} == {np.dtype(np.uint8)}
     assert np.array_equal(degrade(found.target, 2)[1], found.upsampled)
-    answer = KINDS["problem"].answer
-    assert np.array_equal(wire.decode(wire.encode(found, answer), answer, 2**20).low, found.low)
+    answer = JOB_TYPES["problem"].answer
+    assert np.array_equal(wire.decode(wire.encode(found), answer, 2**20).low, found.low)

@@ -9,7 +9,7 @@ from torch import nn
 
 from resnet_viz.analyses.activations import Array
 from resnet_viz.engine import wire
-from resnet_viz.engine.job_types import KINDS
+from resnet_viz.engine.job_types import JOB_TYPES
 from resnet_viz.figures.lessons.toy import toy_fit
 from resnet_viz.figures.theme import IDENTITY, PLAIN, RESIDUAL, SUM
 from resnet_viz.lessons.toy import FRAMES, RATE, ToyFit, _Learner, fit, moments, of_frames
@@ -78,8 +78,8 @@ def test_s18_it_can_be_watched_and_stopped() -> None:
 
 
 def test_s18_it_travels_and_what_is_not_offered_gets_a_sentence(short: ToyFit) -> None:
-    answer = KINDS["toy"].answer
-    assert np.array_equal(wire.decode(wire.encode(short, answer), answer, 2**20).beside, short.beside)
+    answer = JOB_TYPES["toy"].answer
+    assert np.array_equal(wire.decode(wire.encode(short), answer, 2**20).beside, short.beside)
     with pytest.raises(ValueError, match="not one of 8, 16, 32"):
         fit(9)
     with pytest.raises(ValueError, match=f"between {FRAMES} and"):
@@ -96,4 +96,4 @@ def test_s18_the_drawing_says_who_is_nearer(short: ToyFit) -> None:
     assert colours[1] == PLAIN
     assert {IDENTITY, RESIDUAL, SUM} <= set(colours)
     swapped = ToyFit(8, short.x, short.steps, short.x + short.beside, short.without - short.x)
-    assert "the skip does not help" in toy_fit(swapped).layout.title.text
+    assert "the skip connection does not help" in toy_fit(swapped).layout.title.text

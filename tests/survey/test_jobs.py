@@ -55,5 +55,5 @@ def test_what_cannot_be_done_has_its_sentence(engine: LocalEngine) -> None:
 
 
 def test_a_receptive_field_needs_no_image(engine: LocalEngine) -> None:
-    asked = Job("receptive field", MODEL, "", options=(("block", "layer1.0"),), public=True)
+    asked = Job("place fields", MODEL, "", options=(("block", "layer1.0"),), public=True)
     assert engine.submit(asked, "a").answer().map_size == (32, 32)

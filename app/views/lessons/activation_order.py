@@ -1,4 +1,4 @@
-"""Where the last ReLU stands: after the addition, or before the branch (S8)."""
+"""The position of the last ReLU: after the addition, or before the residual branch (S8)."""
 
 from typing import cast, get_args
 
@@ -11,7 +11,7 @@ from app.views.lessons.lesson import Lesson
 from resnet_viz.figures.lessons.activation_order import NAMES, Asked
 from resnet_viz.lessons.activation_order import DEEPEST, Order, Orders
 
-SHORT: dict[Asked, str] = {"missed": "the running sum", "negative": "entries below 0", "correlation": "correlation"}
+SHORT: dict[Asked, str] = {"missed": "sum of the corrections", "negative": "negative entries", "correlation": "correlation"}
 STEPS: dict[Order, str] = {
     "after": "x → conv → BN → ReLU → conv → BN → :orange[**F(x)**] → :green[**x + F(x)**] → **ReLU** → next block",
     "before": "x → BN → ReLU → conv → BN → ReLU → conv → :orange[**F(x)**] → :green[**x + F(x)**] → next block",
@@ -19,7 +19,7 @@ STEPS: dict[Order, str] = {
 
 
 def body() -> str:
-    """Both orders against depth, and what the network's own last ReLUs cut."""
+    """Both orders by depth, and the share of entries that the network's own last ReLUs zero."""
     with lesson.doing():
         image = subject.picture_picker()
         network = subject.network_picker()
@@ -59,24 +59,26 @@ def _sentence(found: Orders, order: Order, depth: int) -> str:
     trail = found.trail(order)
     missed, negative = float(trail.missed[depth]), float(trail.negative[depth])
     blocks = "one block" if depth == 1 else f"{depth} blocks"
-    below = f"{negative:.0%} of what is handed on after {blocks} is below 0"
-    handed_on = f"{below}, and x₀ plus all corrections misses the output"
+    below = f"{negative:.0%} of the chain's output after {blocks} is negative"
+    handed_on = f"{below}, and x₀ plus all corrections differs from the output"
     if order == "after":
         return (
-            f"With the ReLU after the addition {handed_on} by {missed:.0%} of its size: each ReLU cuts the shortcut too."
-            " It trains all the same; the place was a choice, and He et al. tried others a year later."
+            f"With the ReLU after the addition {handed_on} by {missed:.0%} of its norm, because each ReLU also acts on the "
+            f"shortcut."
+            " Such a network still trains well. The position is a design choice; He et al. compared others a year later."
         )
     return (
-        f"With pre-activation {handed_on} by {missed:.0%}: nothing stands on the shortcut. He et al. 2016 measured a test error"
-        " of 6.37% with it instead of 6.61% (ResNet-110, Table 2): the place is a choice, settled by experiment."
+        f"With pre-activation {handed_on} by {missed:.0%}, because nothing acts on the shortcut. He et al. 2016 measured a "
+        f"test error of 6.37% with it, compared with 6.61% (ResNet-110, Table 2): the position is a design choice, settled "
+        f"by experiment."
     )
 
 
 LESSON = Lesson(
     slug="order",
-    title="Where the second ReLU stands",
+    title="The position of the last ReLU",
     question="Must the second ReLU come after the addition?",
-    do="Switch the order, and see what of the start is left at the end of the shortcut.",
+    do="Switch the order, and see how much of the start reaches the end of the shortcut.",
     rows=("S8",),
     sources="He et al. 2016, arXiv 1603.05027, Fig. 4, Table 2 and equation 4.",
     body=body,

@@ -1,4 +1,4 @@
-"""S7: the sum of a residual block is element-wise addition, not concatenation."""
+"""S7: the sum of a residual block is an element-wise addition, not a concatenation."""
 
 import streamlit as st
 
@@ -16,24 +16,24 @@ USUAL = "resnet20-cifar10"
 
 
 def body() -> str:
-    """Two vectors and a block's channels, each added and each side by side."""
+    """Two vectors and a block's channels, each added and each concatenated."""
     model = _residual(lesson.model(USUAL))
     subject = waiting.network(model, trained=results.models()[model].here)
     names = results.block_names(subject)
     block = lesson.value("block", names[len(names) // 2], names)
     left, right = lesson.value("left", "1, 2"), lesson.value("right", "3, 4")
     with lesson.doing():
-        st.text_input("One vector", max_chars=60, width=200, **lesson.bound("left", left))
-        st.text_input("Another vector", max_chars=60, width=200, **lesson.bound("right", right))
+        st.text_input("First vector", max_chars=60, width=200, **lesson.bound("left", left))
+        st.text_input("Second vector", max_chars=60, width=200, **lesson.bound("right", right))
         st.selectbox("Channels of block", names, format_func=short, width=200, **lesson.bound("block", block))
     small = vectors(left, right)
     maps = waiting.inspection(subject, lesson.picture(), None, block).block(block)
     if maps.identity is None:
-        raise ValueError(f"Block {short(block)} is plain: nothing is added there. Take a residual network.")
+        raise ValueError(f"Block {short(block)} is plain, so nothing is added there. Choose a residual network.")
     net = _net(subject)
     added, joined = next_layer(net, block), next_layer(net, block, times=2)
     if not subject.trained:
-        st.caption("The network is untrained: random weights.")
+        st.caption("This network has random weights, not trained ones.")
     by_hand, real = (
         figures.vectors(small, show.theme()),
         figures.channels(maps.identity, maps.residual, added, joined, show.theme()),
@@ -48,15 +48,15 @@ def body() -> str:
 
 
 def sentence(small: Vectors, block: str, added: NextLayer, joined: NextLayer) -> str:
-    """What is seen, in numbers."""
+    """The finding in numbers."""
     a, b, c = map(_bracketed, (small.left, small.right, small.joined))
     if small.sum is None:
-        first = f"{a} and {b} cannot be added, since they are not of the same length; side by side they are {c}."
+        first = f"{a} and {b} cannot be added because their lengths differ. Their concatenation is {c}."
     else:
-        first = f"{a} + {b} = {_bracketed(small.sum)}, still {_numbers(len(small.sum))}; side by side they would be {c}."
+        first = f"{a} + {b} = {_bracketed(small.sum)}, still {_numbers(len(small.sum))}. Their concatenation is {c}."
     return (
-        f"{first} Block {short(block)} adds, so {added.channels} channels stay {added.channels};"
-        f" with {joined.channels} the next {added.words} would have {joined.parameters:,} parameters"
+        f"{first} Block {short(block)} adds, so {added.channels} channels stay {added.channels}. With {joined.channels}, the "
+        f"next {added.words} would have {joined.parameters:,} parameters"
         f" instead of {added.parameters:,} and {joined.multiply_adds / added.multiply_adds:.3g} times the multiply-adds."
     )
 
@@ -79,9 +79,9 @@ def _numbers(count: int) -> str:
 
 LESSON = Lesson(
     slug="adding",
-    title="Adding, not concatenating",
+    title="Addition, not concatenation",
     question="What does the plus sign in a residual block do?",
-    do="Change the vectors, then take another block.",
+    do="Change the vectors, then choose another block.",
     rows=("S7",),
     sources="He et al. 2015, arXiv 1512.03385, equation 1: y = F(x) + x, element by element.",
     body=body,

@@ -1,11 +1,11 @@
-"""The official forward pass, line by line, each line with the tensor that it makes (S6)."""
+"""The official forward pass, line by line, each line with the tensor that it computes (S6)."""
 
 import streamlit as st
 
 from app import show
 from app.views.lessons import lesson, subject, walking
 from app.views.lessons.lesson import Lesson
-from resnet_viz.lessons.block_steps import Source, SourceLine, Walk, forward_source
+from resnet_viz.lessons.block_steps import ForwardCode, SourceLine, Walk, forward_source
 
 STYLE = """<style>
 .st-key-code-lines { gap: 0; border-left: 2px solid rgba(128, 128, 128, 0.35); padding-left: 0.5rem; }
@@ -40,7 +40,7 @@ def body() -> str:
     return f"Line {active.number}, {active.text.strip()}: {walking.sentence(walk, walk.step(active.makes))}"
 
 
-def _code(source: Source, walk: Walk, active: SourceLine) -> None:
+def _code(source: ForwardCode, walk: Walk, active: SourceLine) -> None:
     st.html(STYLE)
     st.caption(f"{show.escape(source.title)} as installed, torchvision {show.escape(source.version)}")
     with st.container(key="code-lines"):
@@ -54,14 +54,14 @@ def _code(source: Source, walk: Walk, active: SourceLine) -> None:
 def _line(line: SourceLine, walk: Walk, active: SourceLine) -> None:
     runs = line.makes in walk.names
     indent = len(line.text) - len(line.text.lstrip())
-    # Without something between them Streamlit makes an arrow of the two signs.
+    # Without a character between the two signs, Streamlit turns them into an arrow.
     text = show.escape(line.text.strip()).replace("\\-\\>", "\\-\u2060\\>")
     st.button(
         "\u00a0" * indent + text,
         key=f"code-line-{line.number}",
         type="primary" if line.number == active.number else "tertiary",
         disabled=not runs,
-        help=None if runs or not line.makes else f"Not run: block {walk.block} hands x on as it is.",
+        help=None if runs or not line.makes else f"Not executed: in block {walk.block}, the shortcut is the identity.",
         on_click=lesson.change,
         kwargs={"line": line.number},
     )
@@ -70,8 +70,8 @@ def _line(line: SourceLine, walk: Walk, active: SourceLine) -> None:
 LESSON = Lesson(
     slug="code",
     title="The forward pass, line by line",
-    question="Which line of the code makes which tensor?",
-    do="Click a line, or go through them with the keys up and down.",
+    question="Which line of the code computes which tensor?",
+    do="Click a line, or move through the lines with the up and down keys.",
     rows=("S6",),
     sources="The installed torchvision's own source. He et al. 2015, arXiv 1512.03385.",
     body=body,

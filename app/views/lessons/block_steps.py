@@ -1,4 +1,4 @@
-"""The residual block, step by step, on a real picture (S5)."""
+"""The residual block, step by step, on a real image (S5)."""
 
 import streamlit as st
 
@@ -9,7 +9,7 @@ from app.views.lessons.lesson import Lesson
 
 
 def body() -> str:
-    """The block as a chain of steps, and the tensor of the step that is open."""
+    """The block as a chain of steps, and the tensor of the open step."""
     with lesson.doing():
         image = subject.picture_picker()
         network = subject.network_picker(also=subject.BOTTLENECKS)
@@ -29,8 +29,8 @@ def body() -> str:
 LESSON = Lesson(
     slug="block",
     title="The residual block, step by step",
-    question="What happens to a picture inside one residual block?",
-    do="Step through the block with the buttons or the keys up and down.",
+    question="What happens to an image inside one residual block?",
+    do="Step through the block with the buttons or the up and down keys.",
     rows=("S5",),
     sources="He et al. 2015, arXiv 1512.03385, section 3, Fig. 2 and 5.",
     body=body,

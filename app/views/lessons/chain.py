@@ -1,4 +1,4 @@
-"""The network as a chain of blocks, each a correction to its input; what it would say after each (S9, S17)."""
+"""The network as a chain of blocks, each a correction to its input, and its prediction after each block (S9, S17)."""
 
 from typing import cast
 
@@ -6,15 +6,19 @@ import streamlit as st
 
 import resnet_viz as rv
 from app import results, show, waiting
+from app.components.spots import spots
+from app.views import play_section
 from app.views.lessons import lesson, subject
 from app.views.lessons.lesson import Lesson
 from resnet_viz.analyses.logit_lens import Lens
 from resnet_viz.figures.lessons.chain import angle
 from resnet_viz.figures.theme import short
 
+MAP, BELOW = "chain-map", "chain-below"
+
 
 def body() -> str:
-    """The block map, the open block's correction, and the logits decoded after each block."""
+    """The block map, the correction by the open block, and the logits decoded after each block."""
     with lesson.doing():
         image = subject.picture_picker()
         network = subject.network_picker(lambda name: not subject.is_plain(name))
@@ -23,12 +27,19 @@ def body() -> str:
         subject.steps(names, block, "block")
     result = waiting.inspection(network, image, None, block)
     decoded = cast("Lens", waiting.answer(network, "block", "lens", image, None, "lens"))
-    figure = rv.figures.block_map(result, "ratio", block, show.theme())
-    # The colours are named beside the arrows below: the room of the legend is theirs.
+    figure = rv.figures.block_map(result, "ratio", theme=show.theme())
+    # The colours are explained beside the arrows below, which need the space of the legend.
     below = figure.layout.margin.b
     figure.update_layout(showlegend=False, height=figure.layout.height - below, margin={"b": 0})
-    show.chart(figure, "chain-map", on_click=lambda chosen: lesson.change(block=chosen))
-    left, right = st.columns(2, gap="large")
+
+    def choose(chosen: str) -> None:
+        lesson.change(block=chosen)
+
+    places = play_section.spots_of(result)
+    show.chart(figure, MAP, over=lambda: spots(MAP, "Blocks of the network", places, block, choose))
+    play_section.play(network, image, result, block, choose, MAP, BELOW)
+    with st.container(key=BELOW):
+        left, right = st.columns(2, gap="large")
     with left:
         figure = rv.figures.correction(result.block(block), show.theme())
         show.heading(figure, level=5)
@@ -46,15 +57,19 @@ def _sentence(result: rv.Inspection, decoded: Lens, block: str) -> str:
     now, answer = decoded.leaders[place], decoded.leaders[-1]
     last = place == len(decoded.places) - 1
     first = (
-        f"Block {short(block)} is no answer of its own but a correction: F(x) is {m.ratio:.0%} the size of x,"
-        f" {angle(result.block(block)):.0f}° from it."
+        f"Block {short(block)} corrects its input: F(x) has {m.ratio:.0%} of the norm of x, at an angle of "
+        f"{angle(result.block(block)):.0f}° to it."
     )
     if last:
         before = float(shares[place - 1, answer])
-        return f"{first} It is the last: {decoded.labels[answer]} goes from {before:.0%} to {float(shares[-1, answer]):.0%}."
+        return (
+            f"{first} This is the last block: the probability of {decoded.labels[answer]} goes from {before:.0%} to "
+            f"{float(shares[-1, answer]):.0%}."
+        )
     return (
-        f"{first} If the network stopped correcting here it would say {decoded.labels[now]} ({float(shares[place, now]):.0%});"
-        f" at the end it predicts {decoded.labels[answer]} ({float(shares[-1, answer]):.0%})."
+        f"{first} Without the later corrections, the network would predict {decoded.labels[now]} "
+        f"({float(shares[place, now]):.0%}). With all of them it predicts {decoded.labels[answer]} "
+        f"({float(shares[-1, answer]):.0%})."
     )
 
 
@@ -62,7 +77,7 @@ LESSON = Lesson(
     slug="chain",
     title="A chain of corrections",
     question="What is the residual when a network classifies?",
-    do="Click a block of the chain, or go along it with the keys up and down.",
+    do="Press Play to follow the signal, or click a block of the chain to see its correction.",
     rows=("S9", "S17"),
     sources=(
         "He et al. 2015, arXiv 1512.03385. Decoding after each block: nostalgebraist 2020, the logit lens; Veit et al. 2016,"

@@ -30,7 +30,7 @@ def body() -> str:
 
 
 def sentence(costs: Costs) -> str:
-    """Why, with the numbers."""
+    """The reason, with its numbers."""
     first, second, last = costs.layer(1), costs.layer(2), costs.layer(STAGES)
     wider, _, side = costs.stage(2)[-1].output
     product = (
@@ -38,13 +38,18 @@ def sentence(costs: Costs) -> str:
         f" {side}·{side} × {wider}·{wider}·9 = {_millions(second)} in stage 2"
     )
     if first == last:
-        why = "a quarter of the pixels and four times the weights" if costs.halve else "nothing changes"
-        return f"A 3×3 convolution costs {product}: {why}, so every stage's layers cost the same."
+        why = "the pixels fall to a quarter and the weights grow fourfold" if costs.halve else "neither changes"
+        return f"A 3×3 convolution costs {product}. From stage to stage {why}, so the layers of every stage cost the same."
     times = f"{last // first} times as much as" if last > first else f"a {_fraction(first // last)} of"
     missing = (
-        "the weights grow fourfold and the pixels stay" if costs.double else "the pixels fall to a quarter and the weights stay"
+        "the weights grow fourfold and the number of pixels stays the same"
+        if costs.double
+        else "the pixels fall to a quarter and the number of weights stays the same"
     )
-    return f"A 3×3 convolution costs {product}: {missing}, so one in stage 3 costs {times} one in stage 1."
+    return (
+        f"A 3×3 convolution costs {product}. From stage to stage {missing}, so a convolution in stage 3 costs {times} one "
+        f"in stage 1."
+    )
 
 
 def _fraction(parts: int) -> str:
@@ -58,10 +63,11 @@ def _millions(count: int) -> str:
 LESSON = Lesson(
     slug="cost",
     title="The cost of a layer",
-    question="Why halve the picture and double the channels?",
-    do="Do only one of the two, and compare the stages.",
+    question="Why halve height and width and double the channels?",
+    do="Choose only one of the two changes, and compare the stages.",
     rows=("S11",),
-    sources="He et al. 2015, arXiv 1512.03385, section 3.3: where maps are halved the filters are doubled, for the same cost.",
+    sources="He et al. 2015, arXiv 1512.03385, section 3.3: where the feature map is halved, the filters are doubled, so "
+    "that the cost stays the same.",
     body=body,
     page="Model",
     elsewhere=(("model", "resnet20b-cifar10"),),

@@ -1,4 +1,4 @@
-"""S15: does a deeper network learn worse, and do gradients vanish? Read from the shipped training curves."""
+"""S15: do deeper networks train worse, and do their gradients vanish? Read from the shipped training curves."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,15 +14,18 @@ from resnet_viz.figures.training.training_curves import training_curves
 from resnet_viz.lessons import degradation
 from resnet_viz.lessons.degradation import DEEP, PLAIN, RESIDUAL, SHALLOW, VANISHED, Depths, Norms
 
-LOOKS = {"errors": "errors", "gradients": "was it vanishing gradients?"}
+LOOKS = {"errors": "errors", "gradients": "are vanishing gradients the cause?"}
 KINDS = {"all": "all networks", "plain": "plain", "residual": "residual"}
 
 
 def body() -> str:
-    """Errors of the networks that are there, or their gradients by block."""
+    """The errors of the networks with a curve, or their gradients by block."""
     curves = {name: curve for name, curve in results.curves().items() if name in degradation.WANTED}
     if not curves:
-        return "No training curve of these networks is shipped with this copy, so there is nothing to compare."
+        return (
+            "This copy ships no training curve of these networks, so there is nothing to compare. Train them as the "
+            "documentation describes, or install a released version."
+        )
     look = lesson.value("look", "errors", list(LOOKS))
     with lesson.doing():
         st.segmented_control("Look at", list(LOOKS), format_func=LOOKS.__getitem__, required=True, **lesson.bound("look", look))
@@ -33,28 +36,28 @@ def body() -> str:
 
 
 def about_errors(curves: Mapping[str, pd.DataFrame]) -> str:
-    """Whether depth helped each kind, as far as the curves show it, and what is missing."""
+    """Whether depth helped each kind, as far as the curves show it, and which networks are missing."""
     pairs = [pair for pair in (degradation.depths(curves, plain=True), degradation.depths(curves, plain=False)) if pair]
     said = [_with_depth(pair) for pair in pairs]
     runs = {run.name: run for run in degradation.there(curves)}
     plain, residual = runs.get(PLAIN[SHALLOW]), runs.get(RESIDUAL[SHALLOW])
     if not said and plain and residual:
         said.append(
-            f"At depth {SHALLOW} {plain.title} ends at {plain.training:.1%} training and {plain.test:.1%} test error,"
-            f" {residual.title} at {residual.training:.1%} and {residual.test:.1%}."
+            f"At depth {SHALLOW} {plain.title} ends with {plain.training:.1%} training error and {plain.test:.1%} test error,"
+            f" {residual.title} with {residual.training:.1%} and {residual.test:.1%}."
         )
     missing = degradation.missing(curves)
     if missing:
         are = "is" if len(missing) == 1 else "are"
-        said.append(f"{' and '.join(missing)} {are} not trained yet in this copy, so not all of what depth does is seen here.")
+        said.append(f"{' and '.join(missing)} {are} not trained yet in this copy, so the comparison is incomplete.")
     return " ".join(said)
 
 
 def about_gradients(networks: Sequence[Norms]) -> str:
-    """Whether a gradient vanished, and whether that can be why the plain network is worse."""
+    """Whether a gradient vanished, and whether this can explain the plain network's higher error."""
     said = [
-        f"In epoch {networks[0].epoch} the block with the smallest gradient has "
-        + " and ".join(f"{each.smallest_share:.2g} of the largest one's in {each.run.title}" for each in networks)
+        f"In epoch {networks[0].epoch} the smallest gradient norm of a block is "
+        + " and ".join(f"{each.smallest_share:.2g} of the largest in {each.run.title}" for each in networks)
         + "."
     ]
     plain = next((each for each in networks if each.run.plain), None)
@@ -63,17 +66,20 @@ def about_gradients(networks: Sequence[Norms]) -> str:
         return " ".join(said)
     if plain.vanished:
         said.append(
-            f"In some epoch {plain.run.title} has a block with less than a {VANISHED:,}th of the largest: there it did vanish."
+            f"In at least one epoch, a block of {plain.run.title} has less than a {VANISHED:,}th of the largest gradient "
+            f"norm: there the gradient did vanish."
         )
         return " ".join(said)
     worse = residual is not None and plain.run.training > residual.run.training
     why = (
-        f", so that is not why it ends with {plain.run.training:.1%} training error against {residual.run.training:.1%}"
+        f", so vanishing gradients do not explain its training error of {plain.run.training:.1%}, compared with "
+        f"{residual.run.training:.1%}"
         if residual is not None and worse
         else ""
     )
     said.append(
-        f"In no epoch does that fall under {plain.least_share:.2g} in {plain.run.title}: its gradients have not vanished{why}."
+        f"In {plain.run.title} this ratio is at least {plain.least_share:.2g} in every epoch: its gradients did not "
+        f"vanish{why}."
     )
     return " ".join(said)
 
@@ -99,20 +105,20 @@ def _gradients(curves: Mapping[str, pd.DataFrame]) -> tuple[go.Figure, str]:
 
 
 def _with_depth(pair: Depths) -> str:
-    """Say what more layers did to one kind of network."""
+    """Say what additional layers did to one kind of network."""
     way = "worse" if pair.more_training > 0 else "better" if pair.more_training < 0 else "no better"
     kind = "plain" if pair.deep.plain else "residual"
     return (
-        f"With {pair.deep.depth} layers instead of {pair.shallow.depth} the {kind} network learns {way}:"
-        f" {pair.deep.training:.1%} training error against {pair.shallow.training:.1%},"
-        f" {pair.deep.test:.1%} test error against {pair.shallow.test:.1%}."
+        f"With {pair.deep.depth} layers instead of {pair.shallow.depth}, the {kind} network trains {way}:"
+        f" {pair.deep.training:.1%} training error compared with {pair.shallow.training:.1%},"
+        f" {pair.deep.test:.1%} test error compared with {pair.shallow.test:.1%}."
     )
 
 
 LESSON = Lesson(
     slug="degradation",
     title="Degradation",
-    question="Do deeper networks learn worse because gradients vanish?",
+    question="Do deeper networks train worse because gradients vanish?",
     do="Compare the errors first, then look at the gradients epoch by epoch.",
     rows=("S15",),
     sources="He et al. 2015, arXiv 1512.03385, section 4.1 and figures 1 and 6; trained here on CIFAR-10, see the Model page.",

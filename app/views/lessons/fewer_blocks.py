@@ -1,4 +1,4 @@
-"""Using fewer blocks: switched off, faded, all at once or in another order; the plain twin beside it (S10)."""
+"""Using fewer blocks: removed, faded or reordered, compared with the plain network of the same depth (S10)."""
 
 from typing import cast
 
@@ -15,11 +15,18 @@ from resnet_viz.figures.theme import short
 from resnet_viz.lessons import fewer_blocks
 from resnet_viz.lessons.fewer_blocks import Recorded
 
-SEEN = {"each": "Each block in turn", "removed": "Many pictures, many blocks", "shuffled": "Blocks in another order"}
+# Of all sizes together: each set of removed blocks is a forward pass.
+MOST_SETS = 110
+SEEN = {
+    "each": "Each block in turn",
+    "several": "Several at once",
+    "removed": "Many images, many blocks",
+    "shuffled": "Blocks in another order",
+}
 
 
 def body() -> str:
-    """Switches and a fade, what both networks say, and what is lost by how much."""
+    """Switches and a fader, the predictions of both networks, and the losses block by block."""
     with lesson.doing():
         image = subject.picture_picker()
         network = subject.network_picker(lambda name: not subject.is_plain(name))
@@ -35,12 +42,12 @@ def body() -> str:
         show.heading(figure, level=5)
         show.chart(figure, "answers")
     with right:
-        _seen(list(sweeps.values()))
+        _seen(sweeps, image)
     return _sentence(scales, ablations, list(sweeps.values()))
 
 
 def _scales(names: tuple[str, ...]) -> dict[str, float]:
-    """Read "1.1:0,2.0:0.5" from the URL; what cannot be meant is left out."""
+    """Read "1.1:0,2.0:0.5" from the URL; invalid parts are ignored."""
     found = {}
     for entry in lesson.value("scales", "").split(","):
         name, _, text = entry.partition(":")
@@ -54,7 +61,7 @@ def _switches(names: tuple[str, ...], scales: dict[str, float]) -> None:
     on = [name for name in names if scales.get(name, 1) > 0]
     st.session_state["lesson_switches"] = on
     st.pills(
-        "Residual branches: click to switch off or on",
+        "Residual branches: click one to switch it off or on",
         names,
         format_func=short,
         selection_mode="multi",
@@ -74,7 +81,15 @@ def _fade(names: tuple[str, ...], scales: dict[str, float]) -> None:
     st.selectbox("Fade block", names, format_func=short, width=100, **lesson.bound("block", block))
     st.session_state["lesson_fade"] = scales.get(block, 1.0)
     st.slider(
-        "to", 0.0, 1.0, step=0.05, width=170, key="lesson_fade", on_change=_faded, args=(block, scales), help="0 removes F(x)."
+        "to",
+        0.0,
+        1.0,
+        step=0.05,
+        width=170,
+        key="lesson_fade",
+        on_change=_faded,
+        args=(block, scales),
+        help="A factor on F(x): 0 removes it.",
     )
 
 
@@ -87,7 +102,7 @@ def _put(scales: dict[str, float]) -> None:
 
 
 def _sweeps(network: Subject, image: str) -> dict[Subject, AblationSweep]:
-    """The network and its plain twin, where that is here, each without each block, for the class that the network predicts."""
+    """The network and the plain one of the same depth, if available, without each block in turn, for the predicted class."""
     own = _sweep(network, image, None)
     twin = results.models().get(plain_twin(network.model))
     if twin is None or not twin.here or network.own or results.models()[network.model].task != "CIFAR-10":
@@ -111,9 +126,10 @@ def _possible(scales: dict[str, float], sweep: AblationSweep) -> dict[str, float
     return {name: scale for name, scale in scales.items() if name in removable}
 
 
-def _seen(sweeps: list[AblationSweep]) -> None:
+def _seen(found: dict[Subject, AblationSweep], image: str) -> None:
+    sweeps = list(found.values())
     recorded = _recorded([sweep.model for sweep in sweeps])
-    kinds = list(SEEN) if recorded else ["each"]
+    kinds = list(SEEN) if recorded else ["each", "several"]
     chosen = lesson.value("see", "each", kinds)
     st.segmented_control(
         "See",
@@ -125,6 +141,10 @@ def _seen(sweeps: list[AblationSweep]) -> None:
     )
     if chosen == "each":
         figure = rv.figures.removal_bars(sweeps, show.theme())
+    elif chosen == "several":
+        target = sweeps[0].target
+        several = [_deletions(network, image, target) for network in found]
+        figure = rv.figures.deletion_lines(several, show.theme())
     else:
         titles = [results.models()[record.model].title for record in recorded]
         change: fewer_blocks.Change = "removed" if chosen == "removed" else "shuffled"
@@ -135,21 +155,26 @@ def _seen(sweeps: list[AblationSweep]) -> None:
         st.caption(show.escape(which_matters_most(sweeps[0])))
 
 
+def _deletions(network: Subject, image: str, target: int) -> rv.Deletions:
+    view, sets = f"deletions {network.model}", max(MOST_SETS // len(results.block_names(network)), 3)
+    return cast("rv.Deletions", waiting.answer(network, "pass", "deletions", image, target, view, sets=sets))
+
+
 def _recorded(models: list[str]) -> list[Recorded]:
-    """What was measured on test pictures, where it was of all of them."""
+    """The measurements on test images, if all the networks have them."""
     known = fewer_blocks.recorded_models()
     return [fewer_blocks.read(model) for model in models] if set(models) <= set(known) else []
 
 
 def _sentence(scales: dict[str, float], ablations: list[rv.Ablation], sweeps: list[AblationSweep]) -> str:
     if not scales:
-        return " ".join(map(_everything, sweeps)) + " Switch a block off and see which of them notices."
+        return " ".join(map(_everything, sweeps)) + " Switch a block off and compare the predictions."
     off = [name for name, scale in scales.items() if scale == 0]
     faded = [f"block {short(name)} at {scale:.0%}" for name, scale in scales.items() if scale > 0]
     changed = " and ".join([f"without {_listed(off)}"] * bool(off) + [f"with {', '.join(faded)}"] * bool(faded))
     parts = [_says(ablation, sweep) for ablation, sweep in zip(ablations, sweeps, strict=True)]
     staying = [name for name in scales if name not in ablations[-1].scales]
-    rest = f" ({_listed(staying)} of the plain twin changes shapes and stays as it is)" if staying else ""
+    rest = f" ({_listed(staying)} of the plain network changes the shape, so it stays)" if staying else ""
     return f"{changed[0].upper()}{changed[1:]} {', while '.join(parts)}{rest}."
 
 
@@ -158,20 +183,20 @@ def _listed(names: list[str]) -> str:
 
 
 def _everything(sweep: AblationSweep) -> str:
-    return f"With every block {sweep.title} gives {sweep.target_label} {sweep.probability:.0%}."
+    return f"With every block, {sweep.title} gives {sweep.target_label} a probability of {sweep.probability:.0%}."
 
 
 def _says(ablation: rv.Ablation, sweep: AblationSweep) -> str:
     best = ablation.predictions[0]
     if best.label == sweep.prediction:
         return f"{ablation.title} still predicts {best.label} ({best.probability:.0%})"
-    return f"{ablation.title} predicts {best.label} ({best.probability:.0%}) where it predicted {sweep.prediction}"
+    return f"{ablation.title} predicts {best.label} ({best.probability:.0%}) instead of {sweep.prediction}"
 
 
 LESSON = Lesson(
     slug="fewer-blocks",
     title="Using fewer blocks",
-    question="Does the network need all its blocks?",
+    question="Does the network need all of its blocks?",
     do="Switch blocks off, or fade one, and watch both networks.",
     rows=("S10",),
     sources="Veit et al. 2016, arXiv 1605.06431. He et al. 2015, arXiv 1512.03385, section 3.1.",

@@ -1,36 +1,50 @@
-"""The frame around every lesson: question, what to do, what is seen, the sentence, and the way to the next one."""
+"""The layout of every lesson: the question, what to do, the figures, the finding, and the way to the next lesson."""
 
 from pathlib import Path
 
 import streamlit as st
 
-from app import query, show, waiting
+from app import query, results, show, waiting
 from app.state import Selection
-from app.views.lessons.lesson import LESSON, PRESENTING, Lesson, picture
+from app.views.lessons.lesson import LESSON, PRESENTING, ROUTE, Lesson, picture, remember_done
 
 CSS = Path(__file__).with_name("lessons.css")
 
-# Arrow keys turn the pages, unless somebody types or moves a control with them.
+# Arrow keys turn the pages, unless somebody types or moves a control with them. While presenting the keys of a clicker do too,
+# F fills the screen, and Escape leaves; the button that was pressed last is let go, so that the space bar does not press it.
 KEYS = """<script>
 window.lessonKeys?.abort();
 window.lessonKeys = new AbortController();
-addEventListener("keydown", event => {
-  if (event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
-  if (event.target.closest("input, textarea, select, [role=slider], [role=radio], [role=combobox], [role=listbox]")) return;
-  const way = {ArrowLeft: "previous", ArrowRight: "next"}[event.key];
-  document.querySelector(`.st-key-lesson-${way} button:not([disabled])`)?.click();
-}, {signal: window.lessonKeys.signal});
+(presenting => {
+  const press = name => document.querySelector(`.st-key-lesson-${name} button:not([disabled])`)?.click();
+  if (presenting && document.activeElement?.closest(".st-key-lesson-present")) document.activeElement.blur();
+  addEventListener("keydown", event => {
+    if (event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    if (event.target.closest("input, textarea, select, [role=slider], [role=radio], [role=combobox], [role=listbox]")) return;
+    const ways = {ArrowLeft: "previous", ArrowRight: "next"};
+    if (presenting) Object.assign(ways, {PageUp: "previous", PageDown: "next"});
+    if (ways[event.key]) {
+      if (event.key.startsWith("Page")) event.preventDefault();
+      press(ways[event.key]);
+    }
+    if (!presenting || event.repeat) return;
+    if (event.key === "Escape" && !document.documentElement.hasAttribute("data-playing")) press("present");
+    if (event.key.toLowerCase() === "f") {
+      if (document.fullscreenElement) document.exitFullscreen(); else document.documentElement.requestFullscreen();
+    }
+  }, {signal: window.lessonKeys.signal});
+})(%s);
 </script>"""
 
 
 def show_lesson(lesson: Lesson, track: tuple[Lesson, ...]) -> None:
-    """The whole page of a lesson."""
+    """The whole page of a lesson; Previous and Next go through the lessons of `track`."""
     number = track.index(lesson)
     presenting = st.query_params.get(PRESENTING) == "1"
     st.html(CSS)
     if presenting:
         st.html(f"<style>{CSS.with_name('presenting.css').read_text()}</style>")
-    st.html(KEYS, unsafe_allow_javascript=True)
+    st.html(KEYS % str(presenting).lower(), unsafe_allow_javascript=True)
     _head(lesson, number, track, presenting=presenting)
     st.markdown(f"## {show.escape(lesson.question)}")
     with st.container(key="lesson-do"):
@@ -43,11 +57,12 @@ def show_lesson(lesson: Lesson, track: tuple[Lesson, ...]) -> None:
         with st.container(key="lesson-sentence"):
             st.markdown(show.escape(sentence))
     _foot(lesson)
+    remember_done(each.slug for each in track)
 
 
 def go(lesson: Lesson | None) -> None:
-    """Open a lesson, or the list of all; what belongs to the one before is forgotten, but not the picture."""
-    kept = {name: value for name in (PRESENTING, "image") if (value := query.value(name)) is not None}
+    """Open a lesson, or the list of all lessons. The previous lesson's values are removed from the URL; the image stays."""
+    kept = {name: value for name in (PRESENTING, "image", ROUTE) if (value := query.value(name)) is not None}
     st.query_params.from_dict(({LESSON: lesson.slug} if lesson else {}) | kept)
 
 
@@ -56,13 +71,13 @@ def _head(lesson: Lesson, number: int, track: tuple[Lesson, ...], *, presenting:
         st.caption(f"Lesson {number + 1} of {len(track)} · {show.escape(lesson.title)}")
         st.button("All lessons", key="lesson-all", on_click=go, args=(None,), type="tertiary")
         st.button(
-            "Leave presenting" if presenting else "Present",
+            "Exit presentation" if presenting else "Present",
             key="lesson-present",
             icon=":material/present_to_all:",
             on_click=_present,
             args=(not presenting,),
             type="tertiary",
-            help="Large type for a class; arrow keys go on and back, and the link opens just this.",
+            help="Large type for a class: arrow keys and clickers turn the pages, F fills the screen, Escape leaves.",
         )
         before = track[number - 1] if number else None
         after = track[number + 1] if number + 1 < len(track) else None
@@ -81,7 +96,7 @@ def _head(lesson: Lesson, number: int, track: tuple[Lesson, ...], *, presenting:
 def _foot(lesson: Lesson) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="lesson-foot"):
         st.button(
-            f"Open this on the {lesson.page} page",
+            _opens(lesson),
             key="lesson-elsewhere",
             icon=":material/open_in_new:",
             on_click=_elsewhere,
@@ -90,6 +105,15 @@ def _foot(lesson: Lesson) -> None:
         st.caption(show.escape(lesson.sources))
     if st.session_state.pop("lesson_left_for", None):
         st.switch_page(st.session_state["pages"][lesson.page])
+
+
+def _opens(lesson: Lesson) -> str:
+    """Say what the button below a lesson opens: the networks, where the lesson names some, and the page."""
+    models = results.models()
+    titles = [
+        models[value].title for field, value in lesson.elsewhere if field in ("model", "left", "right") and value in models
+    ]
+    return f"Open {' and '.join(titles)} on the {lesson.page} page" if titles else f"Open the {lesson.page} page"
 
 
 def _present(presenting: bool) -> None:  # noqa: FBT001 - a button's callback

@@ -1,7 +1,7 @@
 """What a lesson is, and how its controls keep their values in the URL."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -13,17 +13,18 @@ from app.state import Selection
 
 Value = TypeVar("Value", str, int, float)
 
-# What the URL of a lesson holds beside the lesson's own values.
-LESSON, PRESENTING = "lesson", "present"
+# The keys that the URL of a lesson has in addition to the lesson's own values.
+LESSON, PRESENTING, ROUTE = "lesson", "present", "route"
+DONE_COOKIE, YEAR = "resnet_viz_lessons", 365 * 24 * 3600
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """One question, one thing to do, one thing to see, one sentence computed from what is seen.
+    """One question, one thing to do, one thing to see, one sentence computed from the figures.
 
-    `rows` are those of the source that it shows, "S7"; `do` says in a sentence what to do. `body` draws the controls inside
-    `with doing():`, what there is to see below them, and returns the sentence. `elsewhere` names the page where the same is
-    seen on any picture, and the changes of the selection that show it there.
+    `rows` are the experiments of the source material that it covers, for example "S7"; `do` tells the reader what to do. `body`
+    draws the controls inside `with doing():` and the figures below them, and returns the sentence. `elsewhere` names the page
+    that shows the same for any image, and the changes of the selection that open it there.
     """
 
     slug: str
@@ -38,23 +39,23 @@ class Lesson:
 
 
 def doing() -> DeltaGenerator:
-    """The row in which the lesson's controls stand."""
+    """The row of the lesson's controls."""
     return st.container(horizontal=True, vertical_alignment="bottom", key="lesson-doing")
 
 
 def picture() -> str:
-    """The picture that a lesson works on: what the URL says, else the one of the other pages."""
+    """The image of a lesson: from the URL, or else the one of the other pages."""
     return query.value("image") or state.selection().image
 
 
 def model(usual: str = Selection().model) -> str:
-    """The network that a lesson works on: what the URL says, where it is in the catalogue."""
+    """The network of a lesson: from the URL, if it is in the catalogue."""
     wanted = query.value("model")
     return wanted if wanted is not None and wanted in results.models() else usual
 
 
 def value(name: str, usual: Value, values: Sequence[Value] | None = None) -> Value:
-    """Read one of the lesson's own values from the URL; what cannot be meant is the usual one."""
+    """Read one of the lesson's own values from the URL; an invalid value gives the default."""
     text = query.value(name)
     if text is None:
         return usual
@@ -68,23 +69,33 @@ def value(name: str, usual: Value, values: Sequence[Value] | None = None) -> Val
 
 
 def bound(name: str, shown: object) -> dict[str, Any]:
-    """Arguments that tie a widget to one of the lesson's own values: its key, and the callback that changes the URL."""
+    """Arguments that connect a widget to one of the lesson's own values: its key, and the callback that changes the URL."""
     key = f"lesson_{name}"
     st.session_state[key] = shown
     return {"key": key, "on_change": _changed, "args": (name, key)}
 
 
 def change(**values: object) -> None:
-    """Change values of the lesson from a widget's callback; whoever changes something has done the lesson."""
+    """Change values of the lesson from a widget's callback; a lesson in which something was changed counts as done."""
     for name, given in values.items():
         st.query_params[name] = str(given)
     done().add(st.query_params.get(LESSON, ""))
 
 
 def done() -> set[str]:
-    """The lessons in which this session has done something."""
-    found: set[str] = st.session_state.setdefault("lessons_done", set())
+    """The lessons in which something was changed, in this session or before in this browser, which keeps them in a cookie."""
+    if "lessons_done" not in st.session_state:
+        st.session_state["lessons_done"] = set(st.context.cookies.get(DONE_COOKIE, "").split(".")) - {""}
+    found: set[str] = st.session_state["lessons_done"]
     return found
+
+
+def remember_done(slugs: Iterable[str]) -> None:
+    """Have the browser keep the lessons that are done, for a year."""
+    kept = ".".join(slug for slug in slugs if slug in done())
+    if kept != st.context.cookies.get(DONE_COOKIE, ""):
+        script = f'document.cookie = "{DONE_COOKIE}={kept}; path=/; max-age={YEAR}; samesite=lax"'
+        st.html(f"<script>{script}</script>", unsafe_allow_javascript=True)
 
 
 def _changed(name: str, key: str) -> None:

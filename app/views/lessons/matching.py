@@ -1,4 +1,4 @@
-"""S12: which mismatch two shapes have, and which shortcut mends it."""
+"""S12: how two shapes mismatch, and which shortcut resolves it."""
 
 import streamlit as st
 
@@ -13,7 +13,7 @@ SIDES = (64, 32, 16, 8)
 
 
 def body() -> str:
-    """Two shapes, and a row a shortcut."""
+    """Two shapes, and one row per shortcut."""
     with lesson.doing():
         given = _shape("from", "x", 16, 32)
         wanted = _shape("to", "F(x)", 32, 16)
@@ -25,7 +25,7 @@ def body() -> str:
 
 
 def sentence(found: Mismatch) -> str:
-    """Which mismatch it is, and what mends it at which price."""
+    """What the mismatch is, what resolves it, and at what cost."""
     x, f = ("×".join(map(str, shape)) for shape in (found.input, found.output))
     if not found.spatial and not found.channels:
         return f"x and F(x) are both {x}: no mismatch, so the identity is added as it is, without parameters."
@@ -33,17 +33,20 @@ def sentence(found: Mismatch) -> str:
     which = f"x is {x} and F(x) {f}: {' and '.join(kinds)} do not match"
     a, b = found.offer("A"), found.offer("B")
     if found.stride is None:
-        return f"{which}, and no stride makes a smaller picture larger: none of the three shortcuts mends that."
-    stride = f"stride {found.stride} mends the size" if found.spatial else ""
+        return f"{which}. A stride cannot enlarge a feature map, so none of the three shortcuts resolves this."
+    stride = f"stride {found.stride} resolves the size" if found.spatial else ""
     if not found.channels:
-        return f"{which}; {stride}: option A just takes every second pixel, 0 parameters, and option B adds {b.parameters:,}."
+        return f"{which}; {stride}. Option A only takes every second pixel, with 0 parameters; option B adds {b.parameters:,}."
     if not a.fits:
-        return f"{which}; zeros cannot take channels away, so only the projection mends it, with {b.parameters:,} parameters."
+        return (
+            f"{which}. Padding with zeros cannot remove channels, so only the projection resolves it, with "
+            f"{b.parameters:,} parameters."
+        )
     zeros = found.output[0] - found.input[0]
     mended = f"{stride}, and " if stride else ""
     return (
-        f"{which}; {mended}the channels are mended by {zeros} channels of zeros (A, 0 parameters)"
-        f" or by a 1×1 convolution with its batch norm (B, {b.parameters:,} parameters)."
+        f"{which}; {mended}the number of channels is matched by {zeros} channels of zeros (A, 0 parameters) or by a 1×1 "
+        f"convolution with batch norm (B, {b.parameters:,} parameters)."
     )
 
 
@@ -65,7 +68,7 @@ LESSON = Lesson(
     slug="matching",
     title="When shapes differ",
     question="What if x and F(x) do not have the same shape?",
-    do="Choose the shape of x and of F(x): a sum needs them to be equal.",
+    do="Choose the shapes of x and F(x). An addition needs them to be equal.",
     rows=("S12",),
     sources="He et al. 2015, arXiv 1512.03385, section 3.3, options A and B.",
     body=body,

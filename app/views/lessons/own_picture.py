@@ -1,4 +1,4 @@
-"""A picture for a lesson: one of the samples, or a photo of the person's own, given on the spot."""
+"""An image for a lesson: one of the samples, or a photo that the person uploads in the lesson."""
 
 import streamlit as st
 
@@ -10,7 +10,7 @@ from resnet_viz.images import MAX_BYTES
 
 
 def picker() -> str:
-    """The samples, and beside them a place to drop a photo; returns the picture's name."""
+    """The samples, and beside them a place to drop a photo; returns the image's name."""
     shown = subject.picture_picker()
     turn = f"lesson-upload-{st.session_state.setdefault('uploads', 0)}"
     with st.popover("Your own photo", icon=":material/add_photo_alternate:", key="lesson-own-photo"):
@@ -18,7 +18,7 @@ def picker() -> str:
             st.file_uploader(
                 "Drop a photo", upload_types(), max_upload_size=MAX_BYTES >> 20, key=turn, on_change=_take, args=(turn,)
             )
-        st.caption("Your photo stays in this server's memory.")
+        st.caption("Your photo is kept in this server's memory only.")
     refused = st.session_state.pop("lesson_refused", "")
     if refused:
         st.error(show.escape(refused), icon=":material/error:")
@@ -26,11 +26,11 @@ def picker() -> str:
 
 
 def _take(key: str) -> None:
-    """Take a photo; what is none gets a sentence and changes nothing."""
+    """Take a photo; an invalid file gets a sentence and changes nothing."""
     given = st.session_state[key]
     if given is None:
         return
-    # A fresh key empties the widget, so that the same file can be given twice.
+    # A new key empties the widget, so that the same file can be uploaded twice.
     st.session_state["uploads"] += 1
     try:
         middleware.admit("upload")

@@ -12,7 +12,7 @@ from resnet_viz.figures.theme import short
 from resnet_viz.lessons.matching import PICTURE, Matched
 
 MODEL = "resnet20-cifar10"
-SOURCES = {PICTURE: "the picture, 64×64", "layer2.0": "block 2.0", "layer3.0": "block 3.0"}
+SOURCES = {PICTURE: "the image, 64×64", "layer2.0": "block 2.0", "layer3.0": "block 3.0"}
 
 
 def body() -> str:
@@ -38,7 +38,7 @@ def sentence(found: Matched) -> str:
     side, small = found.input.shape[1], found.zero_padded.shape[1]
     where = "" if found.source == PICTURE else f" in block {short(found.source)}"
     return (
-        f"Padding shrinks nothing: the stride of {found.stride} does, by keeping {after:,} of {before:,} pixels,"
+        f"Not the padding but the stride of {found.stride} makes the map smaller: it keeps {after:,} of {before:,} pixels,"
         f" so {side}×{side} becomes {small}×{small}{where}."
         f" The padding then adds {len(found.zeros)} channels of zeros to {len(found.input)}, so"
         f" {len(found.zeros) / len(found.zero_padded):.0%} of the channels are 0, with 0 parameters."
@@ -49,7 +49,7 @@ LESSON = Lesson(
     slug="padding",
     title="Option A: zeros",
     question="How can padding turn 64×64 into 32×32?",
-    do="Look at the picture first, then at the features of a block.",
+    do="Start with the image, then choose the features of a block.",
     rows=("S13",),
     sources="He et al. 2015, arXiv 1512.03385, section 3.3, option A.",
     body=body,

@@ -1,4 +1,4 @@
-"""S14: option B, the trained 1x1 projection, and how much of the input survives it."""
+"""S14: option B, the trained 1x1 projection, and how much of the input it preserves."""
 
 import math
 from typing import cast
@@ -13,12 +13,12 @@ from resnet_viz.figures.theme import short
 from resnet_viz.lessons.matching import PICTURE, Matched, accuracies
 
 MODEL, BESIDE = "resnet20b-cifar10", "resnet20-cifar10"
-SOURCES = {"layer2.0": "block 2.0, trained", "layer3.0": "block 3.0, trained", PICTURE: "the picture, six untrained kernels"}
+SOURCES = {"layer2.0": "block 2.0, trained", "layer3.0": "block 3.0, trained", PICTURE: "the image, six untrained kernels"}
 TEST_IMAGES = 10_000
 
 
 def body() -> str:
-    """Both options on the same input, and what can be got back."""
+    """Both options on the same input, and how well the input can be recovered."""
     source = lesson.value("source", "layer2.0", list(SOURCES))
     with lesson.doing():
         st.segmented_control(
@@ -35,17 +35,17 @@ def body() -> str:
 
 
 def sentence(found: Matched, measured: dict[str, float]) -> str:
-    """What survives, what it costs, and what the trained networks make of it."""
+    """How much is preserved, what it costs, and the accuracy of the trained networks."""
     a, b = found.survives_a, found.survives_b
     if b is None:
         return "This block has no projection."
     count, weights = len(found.zero_padded), found.parameters - found.batch_norm
-    untrained = "" if found.trained else ", untrained: random"
+    untrained = "" if found.trained else ", untrained"
     kernels = f"{count} kernels of 1×1×{len(found.input)}, {weights:,} weights and {found.batch_norm} of batch norm{untrained}"
-    where = "On the picture" if found.source == PICTURE else f"In block {short(found.source)}"
+    where = "On the image" if found.source == PICTURE else f"In block {short(found.source)}"
     survives = (
-        f"{where} a linear map gets {b.whole:.0%} of the input back after B ({kernels}) and {a.whole:.0%} after A"
-        f" (0 parameters); of the kept pixels {b.kept:.0%} and {a.kept:.0%}: {_loser(found)}."
+        f"{where}, a linear map recovers {b.whole:.0%} of the input's variance after B ({kernels}) and {a.whole:.0%} after A "
+        f"(0 parameters). For the kept pixels it recovers {b.kept:.0%} and {a.kept:.0%}: {_loser(found)}."
     )
     if not found.trained or len(measured) < len((BESIDE, MODEL)):
         return survives
@@ -53,26 +53,26 @@ def sentence(found: Matched, measured: dict[str, float]) -> str:
 
 
 def _loser(found: Matched) -> str:
-    """Say what loses, as far as the numbers show it."""
+    """Say which step loses information, as far as the numbers show it."""
     a, b = found.survives_a, found.survives_b
     if b is None or abs(a.kept - b.kept) < 0.005:
-        return "what is lost goes with the stride"
-    return "the projection itself loses some of it" if b.kept < a.kept else "the projection keeps more"
+        return "the loss comes from the stride"
+    return "the projection itself loses some of the input" if b.kept < a.kept else "the projection preserves more"
 
 
 def _trained(measured: dict[str, float]) -> str:
     a, b = measured[BESIDE], measured[MODEL]
-    # Of the difference of two shares that are each measured on as many images.
+    # The standard error of a difference of two accuracies, each measured on as many images.
     chance = 2 * math.sqrt((a * (1 - a) + b * (1 - b)) / TEST_IMAGES)
-    close = ", no more than chance can make" if abs(a - b) < chance else ""
-    return f"ResNet-20 gets {a:.1%} of the test images right with A and {b:.1%} with B, one run each{close}."
+    close = ", a difference within chance" if abs(a - b) < chance else ""
+    return f"ResNet-20 classifies {a:.1%} of the test images correctly with A and {b:.1%} with B, in one run each{close}."
 
 
 LESSON = Lesson(
     slug="projection",
     title="Option B: a projection",
-    question="Does a projection still hand on the input?",
-    do="Compare both options where shapes change, then on the picture itself.",
+    question="Does a projection preserve the input?",
+    do="Compare both options where shapes change, then on the image itself.",
     rows=("S14",),
     sources="He et al. 2015, arXiv 1512.03385, section 3.3, option B, and table 3.",
     body=body,

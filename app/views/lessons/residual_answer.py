@@ -1,4 +1,4 @@
-"""The residual image of a picture, for which two lessons ask the engine."""
+"""The residual image of an image, which two lessons request from the engine."""
 
 from typing import cast
 
@@ -8,7 +8,7 @@ from resnet_viz.lessons.residual_image import ResidualImage
 
 
 def residual_image_of(image: str, factor: int, *, flipped: bool = False) -> ResidualImage:
-    """A picture's residual image."""
+    """An image's residual image."""
     network = waiting.network(Selection().model, trained=True)
     view = "lesson residual image"
     answer = waiting.answer(network, "picture", "residual image", image, None, view, factor=factor, flipped=flipped)

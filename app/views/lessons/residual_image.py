@@ -1,4 +1,4 @@
-"""The residual image, and that its sign matters (S2)."""
+"""The residual image, and why its sign matters (S2)."""
 
 import streamlit as st
 
@@ -14,7 +14,7 @@ SIGNS = {"right": "target − input", "flipped": "input − target"}
 
 
 def body() -> str:
-    """Target, input, their difference, and that added to the input."""
+    """Target, input, their difference, and the sum of input and difference."""
     with lesson.doing():
         image = own_picture.picker()
         factor = factor_picker(3)
@@ -33,12 +33,12 @@ def _sentence(found: ResidualImage) -> str:
     count = found.sum.size
     if found.flipped:
         return (
-            f"With the sign the other way input + residual = 2 × input − target: the largest of {count:,} errors is"
-            f" {found.error:.0f} of 255, and what was blurred is blurred twice. Only target − input can be added."
+            f"With the opposite sign, input + residual = 2 × input − target. The largest of {count:,} errors is "
+            f"{found.error:.0f} of 255, and the blur is doubled instead of removed. Only target − input gives the target."
         )
     return (
-        f"input + (target − input) = target: the largest of {count:,} errors is {found.error:.2g} in whole levels 0 to 255, and"
-        f" {found.fraction_error:.1g} in values from 0 to 1, which is the rounding of 32-bit numbers."
+        f"input + (target − input) = target: the largest of {count:,} errors is {found.error:.2g} in integer levels from 0 "
+        f"to 255. For values from 0 to 1 it is {found.fraction_error:.1g}, the rounding error of 32-bit numbers."
     )
 
 

@@ -1,4 +1,4 @@
-"""One definition of a residual for statistics, pictures and networks (S20)."""
+"""One definition of a residual for statistics, images and networks (S20)."""
 
 import streamlit as st
 
@@ -19,7 +19,7 @@ def body() -> str:
     with lesson.doing():
         lift = min(MOST_LIFT, max(-MOST_LIFT, lesson.value("lift", 0.0)))
         st.slider(
-            "Lift the ringed point", -MOST_LIFT, MOST_LIFT, step=0.5, format="%.1f", width=250, **lesson.bound("lift", lift)
+            "Lift the circled point", -MOST_LIFT, MOST_LIFT, step=0.5, format="%.1f", width=250, **lesson.bound("lift", lift)
         )
         image = own_picture.picker()
         network = subject.network_picker(lambda name: not subject.is_plain(name))
@@ -37,16 +37,17 @@ def _sentence(found: Line, ratio: float, block: str) -> str:
     moved = found.residual[found.moved]
     side = "above" if moved >= 0 else "below"
     return (
-        f"The ringed point lies {abs(moved):.1f} {side} its prediction of {found.predicted[found.moved]:.1f}: that is its"
-        f" residual. Block {short(block)} is the same sum, with the identity as prediction and a residual {ratio:.0%} its size."
+        f"The circled point lies {abs(moved):.1f} {side} its prediction of {found.predicted[found.moved]:.1f}; this "
+        f"difference is its residual. Block {short(block)} computes the same sum: the identity is the prediction, and the "
+        f"residual has {ratio:.0%} of its norm."
     )
 
 
 LESSON = Lesson(
     slug="one-residual",
     title="One word, one meaning",
-    question="Is that the residual of statistics?",
-    do="Lift a point off the line and watch all three terms.",
+    question="Is this the same residual as in statistics?",
+    do="Move a point away from the line and watch all three terms.",
     rows=("S20",),
     sources="He et al. 2015, arXiv 1512.03385, section 3.1. The line is least squares.",
     body=body,

@@ -1,4 +1,4 @@
-"""S3 and S16: what many layers leave of a signal before any training, and what of the gradient comes back."""
+"""S3 and S16: how much of a signal survives many layers before any training, and how much gradient returns."""
 
 from typing import cast
 
@@ -10,9 +10,9 @@ from app.views.lessons.lesson import Lesson
 from resnet_viz.figures.lessons.signal import AXES, Measure, signal_depth, signal_panels
 from resnet_viz.lessons.signal import DEPTHS, SignalThroughDepth
 
-SIGNALS = {"wave": "a wave", "picture": "the picture"}
+SIGNALS = {"wave": "a wave", "picture": "the image"}
 MEASURES: dict[Measure, str] = {
-    "correlation": "likeness to the signal",
+    "correlation": "correlation with the signal",
     "at_input": "gradient at the input",
     "at_first_layer": "gradient at the first layer",
     "loss": "loss before training",
@@ -23,7 +23,7 @@ MOST_SEEDS = 99
 
 
 def body() -> str:
-    """The signal, and what is left of it, beside both chains over depth."""
+    """The signal after a number of layers, and both chains by depth."""
     signal = lesson.value("signal", "wave", list(SIGNALS))
     depth = lesson.value("depth", 8, DEPTHS)
     measure = cast("Measure", lesson.value("see", "correlation", list(MEASURES)))
@@ -33,24 +33,24 @@ def body() -> str:
     with lesson.doing():
         st.slider("Depth (convolutions)", 2, DEPTHS[-1], step=2, width=330, **lesson.bound("depth", depth))
         st.segmented_control(
-            "What goes in", list(SIGNALS), format_func=SIGNALS.__getitem__, required=True, **lesson.bound("signal", signal)
+            "Input", list(SIGNALS), format_func=SIGNALS.__getitem__, required=True, **lesson.bound("signal", signal)
         )
         st.selectbox("See", list(MEASURES), format_func=MEASURES.__getitem__, width=220, **lesson.bound("see", measure))
         st.segmented_control(
             "Batch norm", list(NORMS), format_func=NORMS.__getitem__, required=True, **lesson.bound("norm", norm)
         )
         st.selectbox(
-            "Branches start at",
+            "Residual branches scaled by",
             list(BRANCHES),
             format_func=lambda factor: f"{factor} × F(x)",
             width=130,
-            help="A factor on every residual branch before the sum: at 0 a block hands on what it gets.",
+            help="A factor on every residual branch before the addition. At 0, a block's output is its input.",
             **lesson.bound("branch", branch),
         )
         st.number_input("Seed", 0, MOST_SEEDS, width=110, **lesson.bound("seed", seed))
     found = _ask(signal, batch_norm=norm == "yes", branch=float(branch), seed=seed)
     if found is None:
-        return "Stopped: there is nothing to see yet."
+        return "Stopped before the first result."
     left, right = st.columns([5, 8], vertical_alignment="bottom")
     panels, chart = signal_panels(found, depth, show.theme()), signal_depth(found, measure, depth, show.theme())
     with left:
@@ -62,27 +62,29 @@ def body() -> str:
 
 
 def sentence(found: SignalThroughDepth, measure: Measure, depth: int) -> str:
-    """What is seen, in numbers."""
+    """The finding in numbers."""
     place = DEPTHS.index(depth)
     plain, residual = (float(getattr(chain, measure)[place]) for chain in (found.plain, found.residual))
     if measure == "correlation":
         more = "more" if residual > plain + 0.005 else "less" if residual < plain - 0.005 else "no more"
         return (
-            f"One ReLU alone sets {found.cut:.0%} of the values to 0. After {depth} convolutions the plain chain's channels are"
-            f" {plain:.2f} like the signal, those of {depth // 2} residual blocks {residual:.2f}: {more} of it is left."
+            f"A single ReLU sets {found.cut:.0%} of the values to 0. After {depth} convolutions the channels of the plain "
+            f"chain have a correlation of {plain:.2f} with the signal, those of {depth // 2} residual blocks one of "
+            f"{residual:.2f}: {more} of the signal is left."
         )
     first = DEPTHS[0]
     grown = [float(getattr(chain, measure)[place] / getattr(chain, measure)[0]) for chain in (found.plain, found.residual)]
     return (
         f"From depth {first} to {depth} the {AXES[measure]} {_change(grown[0])} in the plain chain"
-        f" and {_change(grown[1])} in the residual one; at depth {depth} it is {plain:.3g} against {residual:.3g}."
+        f" and {_change(grown[1])} in the residual one. At depth {depth} it is {plain:.3g} in the plain chain and "
+        f"{residual:.3g} in the residual one."
     )
 
 
 def _change(factor: float) -> str:
     if factor > 1:
         return f"grows {float(f'{factor:.2g}'):,.{1 if factor < 10 else 0}f} times"
-    return f"shrinks to {factor:.2g} of that"
+    return f"shrinks to {factor:.2g} of its value"
 
 
 def _ask(signal: str, *, batch_norm: bool, branch: float, seed: int) -> SignalThroughDepth | None:
@@ -113,10 +115,11 @@ def _ask(signal: str, *, batch_norm: bool, branch: float, seed: int) -> SignalTh
 LESSON = Lesson(
     slug="signal",
     title="The signal through depth",
-    question="What is left of the input after many layers?",
-    do="Make the chains deeper, then let the residual branches start smaller.",
+    question="How much of the input is left after many layers?",
+    do="Make the chains deeper, then reduce the factor on the residual branches.",
     rows=("S3", "S16"),
-    sources="He et al. 2015, arXiv 1512.03385, sections 1 and 4.1. Both chains have the same weights, He et al. 2015b.",
+    sources="He et al. 2015, arXiv 1512.03385, sections 1 and 4.1. Both chains have the same weights, drawn as in He et al. "
+    "2015b.",
     body=body,
     page="Gradients",
     elsewhere=(("model", "resnet20-cifar10"), ("beside", "plain")),

@@ -1,4 +1,4 @@
-"""Which picture, network and block a lesson works on: pickers that keep their values in the URL."""
+"""The image, network and block of a lesson: pickers that keep their values in the URL."""
 
 from collections.abc import Callable
 
@@ -9,23 +9,23 @@ from app.catalogue import Subject
 from app.views.lessons import lesson
 from resnet_viz.figures.theme import short
 
-# What has bottlenecks, offered with random weights where its trained ones are not here.
+# A network with bottleneck blocks, offered with random weights if its trained ones are not available.
 BOTTLENECKS = ("resnet50",)
 
 
 def picture_picker() -> str:
-    """The samples, and the picture of the person's own where the link has one."""
+    """The samples, and the person's own image if the link has one."""
     shown, samples = lesson.picture(), results.samples()
     names = [*samples, *({shown} - samples.keys())]
     titles = {name: sample.title for name, sample in samples.items()}
     st.selectbox(
-        "Picture", names, format_func=lambda name: titles.get(name, "your picture"), width=190, **lesson.bound("image", shown)
+        "Image", names, format_func=lambda name: titles.get(name, "your image"), width=190, **lesson.bound("image", shown)
     )
     return shown
 
 
 def network_picker(fits: Callable[[str], bool] = lambda _: True, also: tuple[str, ...] = ()) -> Subject:
-    """The networks that are here and fit the lesson; those that it takes `also` may have random weights."""
+    """The available networks that fit the lesson; those in `also` may have random weights."""
     models = results.models()
     names = [name for name, info in models.items() if (info.here or name in also) and fits(name)]
     shown = lesson.model() if lesson.model() in names else names[0]
@@ -38,7 +38,7 @@ def network_picker(fits: Callable[[str], bool] = lambda _: True, also: tuple[str
 
 
 def block_picker(subject: Subject) -> str:
-    """The blocks of a network; by default the second, which changes no shapes and corrects what a block has made."""
+    """The blocks of a network. The default is the second one: it keeps the shape, and its input is a block's output."""
     names = results.block_names(subject)
     shown = lesson.value("block", names[1], names)
     st.selectbox("Block", names, format_func=short, width=110, **lesson.bound("block", shown))
@@ -46,7 +46,7 @@ def block_picker(subject: Subject) -> str:
 
 
 def steps(names: tuple[str, ...], here: str, field: str) -> None:
-    """Buttons, and the keys up and down, that go to the neighbour in a row."""
+    """Buttons, and the up and down keys, for the neighbours in a row."""
     position = names.index(here)
     with st.container(horizontal=True, vertical_alignment="bottom", width="content", gap="small"):
         for label, to, key in (("Back", position - 1, "Up"), ("On", position + 1, "Down")):

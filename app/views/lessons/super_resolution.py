@@ -1,4 +1,4 @@
-"""The problem of super-resolution: what is given, what is wanted, and how far bicubic gets (S1)."""
+"""The problem of super-resolution: what is given, what is wanted, and how close bicubic interpolation comes (S1)."""
 
 from typing import cast
 
@@ -12,11 +12,11 @@ from app.views.lessons.factor_picker import factor_picker
 from app.views.lessons.lesson import Lesson
 from resnet_viz.lessons.super_resolution import Problem
 
-LOOKS = {"whole": "The whole picture", "detail": "Where bicubic errs most"}
+LOOKS = {"whole": "The whole image", "detail": "Where the bicubic error is largest"}
 
 
 def body() -> str:
-    """The given picture, the upsampled one and the target."""
+    """The given image, the upsampled image and the target."""
     with lesson.doing():
         image = own_picture.picker()
         factor = factor_picker(3)
@@ -34,17 +34,18 @@ def _sentence(found: Problem) -> str:
     small, large = found.low.shape[0], found.target.shape[0]
     quality = found.quality
     return (
-        f"From {small} × {small} pixels {large} × {large} are to be made: {found.factor**2 - 1} of {found.factor**2} have to be"
-        f" invented. Bicubic gets to {quality.psnr:.1f} dB and an SSIM of {quality.ssim:.2f}, which would be 1 for the target;"
-        " from this blurred picture the networks start."
+        f"{small} × {small} pixels have to become {large} × {large}: {found.factor**2 - 1} of every {found.factor**2} pixels "
+        f"are"
+        f" missing. Bicubic interpolation reaches a PSNR of {quality.psnr:.1f} dB and an SSIM of {quality.ssim:.2f} (the"
+        f" target itself has 1). The networks start from this blurred image."
     )
 
 
 LESSON = Lesson(
     slug="problem",
     title="The problem",
-    question="Can a small picture be made large again?",
-    do="Choose a picture and a factor, and compare the input with the target.",
+    question="Can a small image be enlarged again?",
+    do="Choose an image and a factor, and compare the input with the target.",
     rows=("S1",),
     sources="Dong et al. 2014, arXiv 1501.00092: networks for super-resolution. Wang et al. 2004: SSIM.",
     body=body,

@@ -1,7 +1,8 @@
-"""Training it: four networks for super-resolution, recorded, on a person's picture, and live (S4, S19)."""
+"""The training: four networks for super-resolution, recorded, on the reader's image, and live (S4, S19)."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from typing import cast
 
@@ -20,7 +21,7 @@ from resnet_viz.lessons.super_resolution_nets import DESIGNS
 from resnet_viz.lessons.super_resolution_pictures import Attempts
 from resnet_viz.lessons.super_resolution_training import TRAINING_PHOTOS, VALIDATION_PHOTOS, Trial, Trials
 
-SEEN = {"recorded": "Recorded training", "picture": "On your picture", "live": "Train now"}
+SEEN = {"recorded": "Recorded training", "picture": "On your image", "live": "Train now"}
 DEPTHS, STEPS = (6, 12, 20), (100, 300, 600)
 RATES = {"0.001": 1e-3, "0.003": 3e-3, "0.01": 1e-2}
 
@@ -35,7 +36,7 @@ class Rows:
 
 
 def body() -> str:
-    """One of three things to see, with its controls."""
+    """One of three views, with its controls."""
     with lesson.doing():
         see = lesson.value("see", "recorded", list(SEEN))
         st.segmented_control("See", list(SEEN), format_func=SEEN.__getitem__, required=True, **lesson.bound("see", see))
@@ -44,7 +45,7 @@ def body() -> str:
             image = own_picture.picker()
         if see == "live":
             depth, steps, rate = _recipe()
-    # The view before must not stay below the progress of this one.
+    # The previous view must not stay visible below the progress of this one.
     above, below = st.container(), st.empty() if see == "live" else st.container()
     if see == "live":
         with above:
@@ -52,7 +53,7 @@ def body() -> str:
         with below.container():
             return _stopped(found) if isinstance(found, Rows) else _curves(found, "seconds")
     with below:
-        return _picture(image, factor) if see == "picture" else _curves(recorded.curves(factor), "processor seconds")
+        return _picture(image, factor) if see == "picture" else _curves(recorded.curves(factor), "CPU seconds")
 
 
 def _recipe() -> tuple[int, int, str]:
@@ -76,12 +77,12 @@ def _picture(image: str, factor: int) -> str:
     show.chart(figure, "resolved", width="content")
     gains = {attempt.name: attempt.quality.psnr - found.problem.quality.psnr for attempt in found.attempts}
     known = f"{image}.jpg" in TRAINING_PHOTOS
-    seen = " All were trained on this very photo: choose another one to compare them fairly." if known else ""
-    return f"Against bicubic on this picture: {_listed(gains)}.{seen}"
+    seen = " All four were trained on this photo. Choose another one for a fair comparison." if known else ""
+    return f"Compared with bicubic interpolation on this image: {_listed(gains)}.{seen}"
 
 
 def _live(factor: int, depth: int, steps: int, rate: str) -> Trials | Rows:
-    """What a training came to; where it was stopped, what there was of it."""
+    """The result of a training; if it was stopped, the result so far."""
     key: Hashable = ("super-resolution training", factor, depth, steps, rate)
     drawn = count()
 
@@ -89,22 +90,40 @@ def _live(factor: int, depth: int, steps: int, rate: str) -> Trials | Rows:
         st.session_state["lesson_rows"] = Rows(key, rows, steps)
         _draw(Rows(key, rows, steps), f"live-{next(drawn)}")
 
+    finished: tuple[Hashable, Trials] | None = st.session_state.get("lesson_trials")
+    if finished is not None and finished[0] == key:
+        return finished[1]
+    if st.session_state.get("lesson_started") != key and not waiting.is_stopped(key):
+        st.button("Start the training", type="primary", icon=":material/play_arrow:", on_click=_start, args=(key,))
+        return Rows(key, None, 0)
     options = {"factor": factor, "depth": depth, "steps": steps, "rate": RATES[rate]}
     ask = [lambda: results.practise("super-resolution training", "lesson training", **options)]
-    answers = waiting.long("Four networks, step", key, ask, preview=preview)
+    try:
+        answers = waiting.long("Four networks, step", key, ask, preview=preview, resume=partial(_start, key))
+    except BaseException:
+        # Whoever leaves while it runs starts it again on purpose; a script that is left ends with an exception.
+        st.session_state.pop("lesson_started", None)
+        raise
     if answers is not None:
+        st.session_state["lesson_trials"] = (key, answers[0])
         return cast("Trials", answers[0])
     kept: Rows | None = st.session_state.get("lesson_rows")
     return kept if kept is not None and kept.key == key else Rows(key, None, steps)
 
 
+def _start(key: Hashable) -> None:
+    st.session_state["lesson_started"] = key
+
+
 def _stopped(found: Rows) -> str:
+    if found.steps == 0:
+        return "The training takes about a minute; its curves are drawn while it runs."
     if found.rows is None:
-        return "Stopped before there was anything to see."
+        return "Stopped before the first result."
     _draw(found, "stopped")
     last = found.rows[-1]
     gains = {name: float(last[column] - last[1]) for column, name in enumerate(DESIGNS, start=2)}
-    return f"Stopped after {last[0]:.0f} steps. Against bicubic: {_listed(gains)}."
+    return f"Stopped after {last[0]:.0f} steps. Compared with bicubic interpolation: {_listed(gains)}."
 
 
 def _draw(found: Rows, key: str) -> None:
@@ -132,7 +151,7 @@ def _table(found: Trials, unit: str) -> None:
         for trial in found.trials
     ]
     bicubic = f"| Bicubic | {found.bicubic.psnr:.2f} | {found.bicubic.ssim:.3f} | 0 | | |"
-    head = f"| | PSNR | SSIM | weights | multiply-adds a pixel | {unit} |\n|:--|--:|--:|--:|--:|--:|"
+    head = f"| | PSNR | SSIM | weights | multiply-adds per pixel | {unit} |\n|:--|--:|--:|--:|--:|--:|"
     with st.container(key="lesson-table"):
         st.markdown("\n".join([head, bicubic, *rows]))
     st.caption(f"Trained on patches of {_photos(TRAINING_PHOTOS)}; measured on {_photos(VALIDATION_PHOTOS)}.")
@@ -147,8 +166,8 @@ def _sentence(found: Trials) -> str:
     best = max(gains["global"], gains["blocks"])
     ahead = "ahead of both residual networks" if gains["shuffle"] > best else "behind the better residual network"
     return (
-        f"After {found.steps[-1]:,.0f} steps the plain network of {found.depth} layers is {abs(gains['plain']):.2f} dB {worse}"
-        f" the bicubic picture that it was given. The same layers with the input added at the end do {abs(skip):.2f} dB"
+        f"After {found.steps[-1]:,.0f} steps, the plain network of {found.depth} layers is {abs(gains['plain']):.2f} dB {worse}"
+        f" its input, the bicubic image. The same layers with the input added at the end are {abs(skip):.2f} dB"
         f" {'better' if skip >= 0 else 'worse'}. The small CNN, with {small.multiply_adds / plain.multiply_adds:.0%} of the"
         f" work, is {ahead}."
     )
@@ -169,9 +188,9 @@ def _photos(files: tuple[str, ...]) -> str:
 
 LESSON = Lesson(
     slug="training-it",
-    title="Training it",
+    title="Training the networks",
     question="Why learn only the residual?",
-    do="Compare the four, give them your picture, then train them yourself: 20 layers at a learning rate of 0.01 are hard.",
+    do="Compare the four networks, try them on your image, then train them yourself. 20 layers at a rate of 0.01 are hard.",
     rows=("S4", "S19"),
     sources="Kim et al. 2016, arXiv 1511.04587; Shi et al. 2016, arXiv 1609.05158; He et al. 2015, arXiv 1512.03385.",
     body=body,

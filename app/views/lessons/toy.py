@@ -1,4 +1,4 @@
-"""The toy x + sin(3x), with and without the skip, while both are learned (S18)."""
+"""The toy x + sin(3x), with and without the skip connection, during training (S18)."""
 
 from collections.abc import Hashable
 from itertools import count
@@ -17,21 +17,23 @@ MOST_SEEDS = 99
 
 
 def body() -> str:
-    """Both fits, at any moment of their training."""
+    """Both fits at a chosen step of their training."""
     with lesson.doing():
         width = lesson.value("width", 16, WIDTHS)
         st.segmented_control("Width of both networks", WIDTHS, required=True, **lesson.bound("width", width))
         seed = lesson.value("seed", 0, range(MOST_SEEDS + 1))
-        st.number_input("Seed", 0, MOST_SEEDS, width=120, help="Another start for both networks.", **lesson.bound("seed", seed))
+        st.number_input(
+            "Seed", 0, MOST_SEEDS, width=120, help="Sets the initial weights of both networks.", **lesson.bound("seed", seed)
+        )
         steps = sorted(moments(STEPS))
         moment = lesson.value("step", STEPS, steps)
-        st.select_slider("After how many steps", steps, format_func="{:,}".format, width=460, **lesson.bound("step", moment))
-    # The fit before must not stay below the progress of this one.
+        st.select_slider("Training steps", steps, format_func="{:,}".format, width=460, **lesson.bound("step", moment))
+    # The previous fit must not stay visible below the progress of this one.
     above, below = st.container(), st.empty()
     with above:
         found = _fit(width, seed)
     if found is None:
-        return "Stopped: nothing is learned yet."
+        return "Stopped before the first result."
     place = steps.index(moment)
     figure = rv.figures.toy_fit(found, place, show.theme())
     with below.container():
@@ -58,10 +60,11 @@ def _sentence(found: ToyFit, place: int) -> str:
     without, beside = (float(error[place]) for error in found.errors)
     start = float(found.errors[1][0])
     reached = [(int(found.steps[i]), error) for i, error in enumerate(found.errors[0]) if error <= start]
-    catching = f"needs {reached[0][0]:,} steps to get as near as the other starts" if reached else "never gets so near"
+    catching = f"needs {reached[0][0]:,} steps to reach that error" if reached else "never reaches that error"
     return (
-        f"With x handed on, N has only sin(3x) to learn and starts at an error of {start:.2f}; without it the same network"
-        f" {catching}. After {found.steps[place]:,.0f} steps: {beside:.2g} with, {without:.2g} without."
+        f"With the skip connection, N only has to learn sin(3x) and starts at an error of {start:.2f}. Without it, the same "
+        f"network {catching}. After {found.steps[place]:,.0f} steps, the error is {beside:.2g} with it and {without:.2g} "
+        f"without it."
     )
 
 
@@ -69,8 +72,9 @@ LESSON = Lesson(
     slug="toy",
     title="A toy: x + sin(3x)",
     question="With a skip connection, what is left to learn?",
-    do="Move through the training, then make the networks wider or narrower.",
+    do="Move the slider through the training, then make the networks wider or narrower.",
     rows=("S18",),
-    sources="He et al. 2015, arXiv 1512.03385, section 3.1: learn F(x) = H(x) − x. Two tanh layers, one start for both.",
+    sources="He et al. 2015, arXiv 1512.03385, section 3.1: learn F(x) = H(x) − x. Two tanh layers, with the same initial "
+    "weights for both.",
     body=body,
 )

@@ -1,4 +1,4 @@
-"""The lessons in the order of the source."""
+"""The lessons in the order of the source, and after them the experiments of later papers."""
 
 from app.views.lessons import (
     activation_order,
@@ -9,11 +9,16 @@ from app.views.lessons import (
     cost,
     degradation,
     fewer_blocks,
+    loss_landscape,
     matching,
     padding,
+    path_gradients,
     projection,
+    receptive_field,
+    refinement,
     residual_image,
     residual_meaning,
+    shattered_gradients,
     signal,
     super_resolution,
     super_resolution_training,
@@ -39,4 +44,9 @@ TRACK: tuple[Lesson, ...] = (
     degradation.LESSON,
     residual_meaning.LESSON,
     toy.LESSON,
+    path_gradients.LESSON,
+    receptive_field.LESSON,
+    refinement.LESSON,
+    shattered_gradients.LESSON,
+    loss_landscape.LESSON,
 )

@@ -1,4 +1,4 @@
-"""What the lessons on a block and on its code have in common: the steps asked for, and the tensor of one of them."""
+"""What the lessons on a block and on its code share: the steps of a block, and the tensor of one of them."""
 
 from typing import cast
 
@@ -10,7 +10,7 @@ from app.catalogue import Subject
 from app.views.lessons import lesson
 from resnet_viz.lessons.block_steps import Step, Walk
 
-# Pixels that the tiles may take, so that a lesson stays on one screen.
+# The pixels available for the tiles, so that a lesson fits on one screen.
 TILES, MAP = 200, 165
 
 
@@ -20,7 +20,7 @@ def ask(subject: Subject, image: str, block: str) -> Walk:
 
 
 def tensor(walk: Walk, name: str, *, beside: bool = True) -> None:
-    """All channels of a step, and beside or below them one channel or the mean."""
+    """All channels of a step, and next to them one channel or the mean."""
     count = len(walk.step(name).values)
     number = lesson.value("channel", -1)
     channel = number if 0 <= number < count else None
@@ -36,29 +36,33 @@ def tensor(walk: Walk, name: str, *, beside: bool = True) -> None:
 
 
 def sentence(walk: Walk, step: Step) -> str:
-    """What one step did to the numbers."""
+    """What one step does to the values."""
     shape = "×".join(map(str, step.values.shape))
     values = step.values
-    spread = f"{shape} numbers from {values.min():.2f} to {values.max():.2f}, standard deviation {values.std():.2f}"
+    spread = f"{shape} values from {values.min():.2f} to {values.max():.2f}, standard deviation {values.std():.2f}"
     before = _before(walk, step)
     if step.name.startswith("relu") or step.name == "output":
-        return f"The ReLU sets {before.negative:.0%} of the entries to 0, those that were below it: {spread}."
+        return f"The ReLU sets the negative entries, {before.negative:.0%} of all, to 0. Output: {spread}."
     if step.name == "sum":
         m = walk.step("identity" if "identity" in walk.names else "x").values
         error = float(abs(m + before.values - values).max())
         return (
-            f"Identity and residual are added entry by entry, which changes no shape: {spread}; the largest error is {error:g}."
+            f"Identity and residual are added element by element, which keeps the shape. Output: {spread}; the largest error "
+            f"is {error:g}."
         )
     if step.name.startswith("bn"):
         was = before.values.std()
         scaled = f"from {was:.2f} to {values.std():.2f}"
-        return f"Batch norm takes the standard deviation {scaled}, {step.negative:.0%} of the entries are below 0: {spread}."
+        return (
+            f"Batch norm changes the standard deviation {scaled}; {step.negative:.0%} of the entries are negative. "
+            f"Output: {spread}."
+        )
     if step.name == "x":
-        return f"The block gets {spread}; {step.zero:.0%} of them are 0, cut by the ReLU before."
-    return f"{step.operation[0].upper()}{step.operation[1:]} makes {spread}."
+        return f"The block's input has {spread}. {step.zero:.0%} of them are 0 because of the ReLU before the block."
+    return f"{step.operation[0].upper()}{step.operation[1:]}. Output: {spread}."
 
 
 def _before(walk: Walk, step: Step) -> Step:
-    """The step whose tensor this one took in; for the sum, the residual."""
+    """The step that produced this one's input; for the sum, the residual."""
     branch = [each for each in walk.steps if each.name != "identity"]
     return branch[max(0, [each.name for each in branch].index(step.name) - 1)] if step.name != "identity" else walk.step("x")

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from resnet_viz.analyses.context import CPU_PIXELS, images_per_pass
+from resnet_viz.analyses.context import CPU_PIXELS, batch_of
 from resnet_viz.analyses.survey.assembling import PartBuilder
 from resnet_viz.analyses.survey.classes import Labels
 from resnet_viz.analyses.survey.errors import SurveyError
@@ -171,8 +171,7 @@ class Surveyor:
         """Return how many images go into a pass."""
         if self.batch_size is not None:
             return self.batch_size
-        height, width = manifest.size
-        return images_per_pass(CPU_PIXELS // 2, (height, width), self.net.device)
+        return batch_of(torch.empty(0, 3, *manifest.size, device=self.net.device), CPU_PIXELS // 2)
 
     def batches(self, items: Iterator[Item], size: int) -> Iterator[list[Ready]]:
         """Open images in threads while the caller works: at most two batches are ahead."""

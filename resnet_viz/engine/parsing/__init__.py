@@ -1,4 +1,4 @@
-"""Files from strangers are parsed in processes of their own, with limits: a pool of warm ones, and what they run.
+"""Uploaded files are parsed in separate processes with limits: a pool of warm processes, and the code that they run.
 
 Reading order: pool.py, warm_process.py, child.py.
 """

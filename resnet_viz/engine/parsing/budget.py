@@ -1,4 +1,4 @@
-"""A global bound on bytes: who needs some waits, in the order of coming, until there are enough."""
+"""A global limit in bytes: requests wait, in the order of arrival, until there are enough."""
 
 import threading
 import time
@@ -8,11 +8,11 @@ from contextlib import contextmanager
 
 
 class NoRoomError(RuntimeError):
-    """There was not enough for too long."""
+    """There were not enough bytes for too long."""
 
 
 class MemoryBudget:
-    """At most `total` bytes are out at a time; for threads."""
+    """At most `total` bytes are in use at a time; thread-safe."""
 
     def __init__(self, total: int, most_waiting: int = 64) -> None:
         self.total = self._left = total
@@ -22,7 +22,7 @@ class MemoryBudget:
 
     @contextmanager
     def taking(self, nbytes: int, seconds: float) -> Iterator[None]:
-        """Hold bytes, at most the total, for as long as the block runs; NoRoomError where that takes longer than `seconds`."""
+        """Hold bytes, at most the total, for as long as the block runs; NoRoomError if that takes longer than `seconds`."""
         nbytes = min(nbytes, self.total)
         turn = object()
         deadline = time.monotonic() + seconds

@@ -1,11 +1,11 @@
 """The warm process, started as a script: `child.py images|checkpoints FOLDER SOCKET`, with the folder of this package's parent.
 
-It has imported a parser and forks for every file, so that no file meets what another one left behind. A file's process has
-limits on memory, processor time and wall time, which the kernel enforces whatever the parser is at. It gets the file in shared
-memory, puts pixels or tensors into other shared memory, and answers with a line of JSON; nothing is pickled. It ends with the
-server: when the server's end of the socket is closed, the whole group is killed.
+It has imported a parser and forks for every file, so that files cannot affect one another. The process of a file has limits on
+memory, CPU time and wall time, which the kernel enforces whatever the parser does. It gets the file in shared memory, puts
+pixels or tensors into other shared memory, and answers with a line of JSON; nothing is pickled. It ends with the server: when
+the server's end of the socket is closed, the whole group is killed.
 
-The parser is imported without what `import resnet_viz` imports: a process for images holds Pillow and NumPy, and no torch.
+The parser is imported without the imports of `import resnet_viz`: a process for images loads Pillow and NumPy, and not torch.
 """
 
 import json
@@ -24,22 +24,25 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 Answer = dict[str, Any]
-# The file, where the result goes, and the part of the file that is asked for, if there are several.
+# The file, the place for the result, and the requested part of the file, if there are several.
 Parser = Callable[[bytes, int, str | None], Answer]
 
 LONGEST_SENTENCE, LONGEST_MESSAGE = 2000, 2**16
-# Rows of an image that are handed over at a time: few enough for them to stay in the processor's cache.
+NICENESS = 10
+# Rows of an image that are passed on at a time: few enough to stay in the CPU cache.
 ROWS = 16
 
 
 def main(kind: str, folder: str, descriptor: int) -> NoReturn:
-    """Import the parser, then fork for every file that comes."""
+    """Import the parser, then fork for every file that arrives."""
     package = ModuleType("resnet_viz")
     package.__path__ = [str(Path(folder) / "resnet_viz")]
     sys.modules["resnet_viz"] = package
     sys.path.insert(0, folder)
     parser = {"images": _image_parser, "checkpoints": _checkpoint_parser}[kind]()
-    # Nobody waits for the processes of files: they leave no trace.
+    # Pages come first: on busy processors a file that is expensive to read waits, and not everybody else.
+    os.nice(NICENESS)
+    # Nobody waits for the processes of files, so they must not become zombies.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with socket.socket(fileno=descriptor) as control:
@@ -91,7 +94,7 @@ def _image_parser() -> Parser:
     threading.stack_size(2**18)
 
     def reserve(data: bytes, taken: int) -> None:
-        """Have the memory for a photo's pixels ready when they are: the system takes as long for that as for the copy."""
+        """Reserve the memory for a photo's pixels while they are decoded: the system takes as long for that as for the copy."""
         try:
             with Image.open(BytesIO(data), formats=["JPEG"]) as image:
                 width, height = image.size
@@ -101,7 +104,7 @@ def _image_parser() -> Parser:
 
     def parse(data: bytes, taken: int, _: str | None) -> Answer:
         reserving = threading.Thread(target=reserve, args=(data, taken))
-        # With little memory left there is none for a thread, and nothing to be reserved either.
+        # If little memory is left, there is none for a thread, and nothing to reserve either.
         with suppress(RuntimeError):
             reserving.start()
         image = open_image(data)
@@ -109,7 +112,7 @@ def _image_parser() -> Parser:
             reserving.join()
         width, height = image.size
         for top in range(0, height, ROWS):
-            # Four bytes a pixel, as Pillow holds them: they are copied and not rearranged.
+            # Four bytes per pixel, as Pillow stores them: they are copied and not rearranged.
             _write(taken, image.crop((0, top, width, min(top + ROWS, height))).tobytes("raw", "RGBX"))
         os.ftruncate(taken, 4 * width * height)
         return {"size": [width, height]}
@@ -131,7 +134,7 @@ def _checkpoint_parser() -> Parser:
                 values = tensor.detach().contiguous()
                 place += _write(taken, bytes(-place % 64))
                 rows.append([name, str(values.dtype).removeprefix("torch."), list(values.shape), place])
-                # A number of no dimension cannot be seen as bytes.
+                # A zero-dimensional tensor cannot be viewed as bytes.
                 place += _write(taken, values.reshape(-1).view(torch.uint8).numpy().data)
         except RuntimeError as error:
             if "allocate memory" in str(error):

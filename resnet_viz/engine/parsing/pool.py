@@ -1,4 +1,4 @@
-"""What strangers send is parsed here by servers: images to pixels and checkpoints to tensors, with a sentence for what fails.
+"""Servers parse uploads here: images to pixels and checkpoints to tensors, with a sentence for each failure.
 
 The library itself parses in its own process, with the same checks; so does this pool on systems without memory files (Linux has
 them).
@@ -24,31 +24,31 @@ from resnet_viz.nets.checkpoints.loading import Extract, extract
 from resnet_viz.nets.checkpoints.reading import LIMIT
 
 MEGABYTE = 2**20
-# All files that are being parsed take no more than this, beside the processes themselves.
+# All files being parsed take at most this, in addition to the processes themselves.
 TOTAL = 1280 * MEGABYTE
 # Most photos need less than the first; one that needs more is tried again, alone.
 IMAGE_MEMORY, IMAGE_SECONDS, IMAGE_WALL = 384 * MEGABYTE, 5, 20.0
-# A checkpoint is held as the file, as what it unpacks to and as tensors.
+# A checkpoint is held as the file, as its unpacked content and as tensors.
 CHECKPOINT_SECONDS, CHECKPOINT_WALL, CHECKPOINT_COPIES = 30, 90.0, 4
 PATIENCE = 20.0
 KEPT_PIXELS = 192 * MEGABYTE
 
-BUSY = "This server is opening as many files as it has room for: try again in a minute."
+BUSY = "This server is opening as many files as its memory allows. Try again in a minute."
 IMAGE_KILLED = (
-    "This image takes too much memory or time to open, more than an ordinary image of its size: open it in an image program and"
-    " save it again as JPEG or PNG."
+    "This image takes too much memory or time to open, more than an ordinary image of its size. Open it in an image program "
+    "and save it again as JPEG or PNG."
 )
 CHECKPOINT_KILLED = (
-    "This checkpoint takes too much memory or time to read, more than ordinary weights of its size: save model.state_dict()"
-    " alone, best as safetensors."
+    "This checkpoint takes too much memory or time to read, more than ordinary weights of its size. Save only "
+    "model.state_dict(), preferably as safetensors."
 )
 _DTYPES = {str(dtype).removeprefix("torch."): dtype for dtype in vars(torch).values() if isinstance(dtype, torch.dtype)}
 
 
 class ParsingPool:
-    """Parses in processes of its own, all of them together within `total` bytes; call `close` in the end.
+    """Parses in separate processes, all of them together within `total` bytes; call `close` at the end.
 
-    Images that were opened lately are kept, by their SHA-256, so that nothing is decoded twice while there is room.
+    Recently opened images are kept, by their SHA-256, so that nothing is decoded twice while there is room.
     """
 
     def __init__(self, total: int = TOTAL) -> None:
@@ -69,11 +69,11 @@ class ParsingPool:
         self._checkpoints.close()
 
     def forget(self) -> None:
-        """Let go of the images that were opened."""
+        """Release the opened images."""
         self._opened.forget(EVERYBODY)
 
     def open_image(self, data: bytes) -> Image.Image:
-        """Open an image as `resnet_viz.open_image` does, elsewhere; ImageError also where it goes over a limit."""
+        """Open an image like `resnet_viz.open_image`, in another process; ImageError also if it exceeds a limit."""
         if len(data) > MAX_BYTES or not data or not self._isolated:
             return open_image(data)
         name = hashlib.sha256(data).hexdigest()
@@ -86,7 +86,7 @@ class ParsingPool:
         return image
 
     def extract(self, data: bytes, part: str | None = None) -> Extract:
-        """Take a checkpoint's tensors out as `extract` does, elsewhere; CheckpointError also where it goes over a limit."""
+        """Extract a checkpoint's tensors like `extract`, in another process; CheckpointError also if it exceeds a limit."""
         if len(data) > LIMIT or not data or not self._isolated:
             return extract(data, part)
         limits = Limits(
@@ -109,7 +109,7 @@ class ParsingPool:
         return Extract(tensors, _facts(parsed.answer["facts"]), tuple(parsed.answer["notes"]), parsed.answer["part"])
 
     def _image(self, data: bytes) -> Parsed:
-        """Parse with the memory of an ordinary photo, and with all there is where that was not enough."""
+        """Parse with the memory of an ordinary photo, and with all memory if that was not enough."""
         for memory in (min(IMAGE_MEMORY, self._budget.total), self._budget.total):
             try:
                 with self._budget.taking(memory, PATIENCE):
@@ -125,12 +125,12 @@ class ParsingPool:
 
 
 def _lacked_memory(parsed: Parsed) -> bool:
-    """Whether memory ran out, which the parser may have put into a sentence of its own."""
+    """Whether memory ran out, which the parser may have reported as a sentence."""
     return parsed.answer.get("error") == "MemoryError" or "not enough memory" in parsed.answer.get("sentence", "")
 
 
 def _raise(parsed: Parsed, known: dict[str, Callable[[str], Exception]], otherwise: Exception) -> None:
-    """Raise what the parser raised, if it has a sentence for people."""
+    """Raise the parser's error, if it has a sentence for people."""
     error = parsed.answer.get("error")
     if error in known:
         raise known[error](str(parsed.answer["sentence"]))
@@ -139,7 +139,7 @@ def _raise(parsed: Parsed, known: dict[str, Callable[[str], Exception]], otherwi
 
 
 def _image(parsed: Parsed) -> Image.Image:
-    """Make an image of the pixels, where they are: the shared memory stays as long as it does."""
+    """Make an image of the pixels in place: the shared memory stays as long as the image."""
     if parsed.memory is None:
         raise ImageError(IMAGE_KILLED)
     width, height = parsed.answer["size"]
@@ -153,13 +153,13 @@ def _image(parsed: Parsed) -> Image.Image:
 
 
 def _facts(said: dict[str, Any]) -> Facts:
-    """Make what a file says of itself again: JSON has lists for tuples."""
+    """Restore the facts that a file states about itself: JSON has lists instead of tuples."""
     fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in said.items()}
     return Facts(**fields)
 
 
 def _tensor(parsed: Parsed, dtype: str, shape: list[int], place: int) -> Tensor:
-    """Take a tensor out of shared memory without a copy: the memory stays as long as one of its tensors does."""
+    """View a tensor in shared memory without a copy: the memory stays as long as one of its tensors."""
     count = math.prod(shape)
     if not count or parsed.memory is None:
         return torch.empty(shape, dtype=_DTYPES[dtype])

@@ -1,4 +1,4 @@
-"""A process that waits for files of one kind, started anew where it has ended; safe for threads."""
+"""A process that waits for files of one kind, restarted if it has ended; thread-safe."""
 
 import json
 import mmap
@@ -13,25 +13,25 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-Kind = Literal["images", "checkpoints"]
+FileKind = Literal["images", "checkpoints"]
 
 _SCRIPT = Path(__file__).with_name("child.py")
 _FOLDER = Path(__file__).parents[3]
-# Beside a file's own wall time: the process may still be importing its parser.
+# In addition to a file's own wall time: the process may still be importing its parser.
 START_SECONDS = 60.0
 LONGEST_ANSWER = 32 * 2**20
 PIECE = 2**16
-# In letters, so that what is asked fits into one message.
+# In characters, so that a request fits into one message.
 LONGEST_PART = 2000
 # Each of them would start threads, which a process that forks cannot have.
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-# The server's own settings let the allocator take more than it needs, which the limit would count.
+# The server's own settings let the allocator reserve more than it needs, which would count towards the limit.
 LITTLE_MEMORY = {"MALLOC_ARENA_MAX": "1", "MALLOC_TOP_PAD_": "131072", "MALLOC_MMAP_THRESHOLD_": "131072"}
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one file may take: `memory` in bytes beside the process itself, `seconds` of a processor, and of `wall` time."""
+    """The limits of one file: `memory` in bytes in addition to the process itself, `seconds` of CPU and of `wall` time."""
 
     memory: int
     seconds: int
@@ -40,20 +40,20 @@ class Limits:
 
 @dataclass(frozen=True, eq=False)
 class Parsed:
-    """The answer of a file's process, and the shared memory that it filled; None where it is empty."""
+    """The answer of a file's process, and the shared memory that it filled; None if it is empty."""
 
     answer: dict[str, Any]
     memory: mmap.mmap | None
 
 
 class KilledError(RuntimeError):
-    """A file's process went over a limit, and was killed by the kernel."""
+    """A file's process exceeded a limit, and was killed by the kernel."""
 
 
 class WarmProcess:
     """Parses files in forks of one process; call `close` in the end."""
 
-    def __init__(self, kind: Kind) -> None:
+    def __init__(self, kind: FileKind) -> None:
         self._kind = kind
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
@@ -65,7 +65,7 @@ class WarmProcess:
             self._started()
 
     def parse(self, data: bytes, limits: Limits, part: str | None = None) -> Parsed:
-        """Have a file, or a part of it, parsed; KilledError where it went over a limit."""
+        """Parse a file, or a part of it; KilledError if it exceeded a limit."""
         asked = json.dumps({"limits": asdict(limits), "part": None if part is None else part[:LONGEST_PART]}).encode()
         with ExitStack() as stack:
             given, taken = (os.memfd_create(f"resnet-viz-{name}", os.MFD_CLOEXEC) for name in ("file", "parsed"))
@@ -83,13 +83,13 @@ class WarmProcess:
             return Parsed(answer, mmap.mmap(taken, size, prot=mmap.PROT_READ | mmap.PROT_WRITE) if size else None)
 
     def close(self) -> None:
-        """End the process, and all that it forked."""
+        """End the process, and everything that it forked."""
         with self._lock:
             self._end()
 
     @property
     def pid(self) -> int:
-        """The number of the process; 0 where none runs."""
+        """The number of the process; 0 if none runs."""
         return self._process.pid if self._process is not None and self._process.poll() is None else 0
 
     def _send(self, message: bytes, descriptors: list[int]) -> None:
@@ -98,7 +98,7 @@ class WarmProcess:
                 try:
                     socket.send_fds(self._started(), [message], descriptors)
                 except OSError:
-                    # It has ended between two files: a new one takes this one.
+                    # It has ended between two files, so a new one takes this file.
                     self._end()
                     if attempt:
                         raise
@@ -111,13 +111,14 @@ class WarmProcess:
         self._end()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            # Isolated from the environment, in a group of its own, which ends as one.
+            # Isolated from the environment, in a group of its own, which ends as one; in the server's session, since Linux
+            # shares processors between sessions first, whatever the priority within each.
             command = [sys.executable, "-I", str(_SCRIPT), self._kind, str(_FOLDER), str(theirs.fileno())]
             self._process = subprocess.Popen(  # noqa: S603 - our own script
                 command,
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
-                start_new_session=True,
+                process_group=0,
                 env=os.environ | ONE_THREAD | LITTLE_MEMORY,
                 cwd="/",
             )
@@ -138,7 +139,7 @@ class WarmProcess:
 
 
 def _answer(reply: socket.socket, seconds: float) -> dict[str, Any]:
-    """Read until the file's process has closed its end; it is dead where nothing came."""
+    """Read until the file's process has closed its end; it is dead if nothing came."""
     deadline, parts, length = time.monotonic() + seconds, [], 0
     while True:
         reply.settimeout(max(0.01, deadline - time.monotonic()))

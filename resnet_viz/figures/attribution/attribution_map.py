@@ -1,4 +1,4 @@
-"""Attributions over the photo that they explain: one as an overlay and signed, many methods, or the three places of a block."""
+"""Attributions over the photo that they explain: one method signed and as an overlay, several methods, or a block's places."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -17,7 +17,7 @@ from resnet_viz.figures.cells import STACKED, Cell
 from resnet_viz.figures.cells import cells as make_cells
 from resnet_viz.figures.theme import LIGHT, SIGNED, Theme, finish, short
 
-# The strongest pixels of a map are few and far off the rest: the scale ends where all but this share of them end.
+# A map has a few extremely strong pixels: the scale ends where all but this share of the pixels are within it.
 PERCENTILE = 99.5
 
 WIDTH, BAR, TOP = 1160, 84, 44
@@ -26,12 +26,12 @@ PLACES = {"shortcut": "shortcut", "residual": "residual branch", "output": "afte
 
 
 def scale_of(*attributions: Attribution) -> float:
-    """Return the limit of one colour scale for maps that are compared, in the units of the map; maps of zeros do not count."""
+    """Return the limit of one colour scale for maps to be compared, in the units of the map; all-zero maps are ignored."""
     return max(_extent(drawn(attribution)) for attribution in attributions) or 1.0
 
 
 def drawn(attribution: Attribution) -> Array:
-    """Return the map as it was computed, (h, w): in the cells of a block's maps where the method works on them."""
+    """Return the map as it was computed, (h, w): in the cells of a block's feature maps for methods that work on them."""
     return attribution.map if attribution.cells is None else attribution.cells
 
 
@@ -46,8 +46,8 @@ def attribution_map(
 ) -> go.Figure:
     """Draw the map over the photo and by itself with its sign, on a scale from -limit to limit.
 
-    `photo` is the network's crop as `Preprocessing.sharp` returns it; without it the network's input lies under the map. The
-    two pictures stand side by side, or one under the other where `width` pixels leave no room for both.
+    `photo` is the network's crop as `Preprocessing.sharp` returns it; without it, the network's input is the background. The
+    two images are drawn side by side, or one below the other if `width` pixels are too few for both.
     """
     values, chosen = drawn(attribution), limit or scale_of(attribution)
     method, (rows, columns) = METHODS[attribution.method], values.shape
@@ -76,14 +76,14 @@ def attribution_map(
         fig,
         theme,
         finding=finding,
-        how_to_read=f"{method.sentence} {first}: where the {_what(method.unit)} is positive, over the photo in grey. {second}:"
-        f" red above 0, blue below. {COUNTED} Unit: {method.unit}, {UNITS[method.unit]}.",
+        how_to_read=f"{method.sentence} {first}: where the {_what(method.unit)} is positive, over the photo in grey. "
+        f"{second}: red is positive, blue negative. {COUNTED} Unit: {method.unit}, {UNITS[method.unit]}.",
         alt=f"{finding}. Map of {rows} by {columns} cells, {values.min():.3g} to {values.max():.3g}.",
     )
 
 
 def attribution_so_far(ground: Backdrop | NDArray[np.uint8], so_far: Array, cells: Cells = "exact") -> Image.Image:
-    """Draw a map (H, W) that is not finished over the photo or the crop (H, W, 3), on a scale of its own; soon gone."""
+    """Draw an unfinished map (H, W) over the photo or the crop (H, W, 3), on its own scale, as a preview."""
     photo = ground if isinstance(ground, Backdrop) else Backdrop.of(Image.fromarray(ground))
     return tint(photo.picture(), so_far, _extent(so_far) or 1.0, cells)
 
@@ -96,9 +96,9 @@ def attribution_gallery(
     cells: Cells = "exact",
     width: int = PANELS,
 ) -> go.Figure:
-    """Draw the overlays of several methods on one photo, each on a scale of its own: their units differ.
+    """Draw the overlays of several methods on one photo, each on its own scale, because their units differ.
 
-    A value travels as a whole percentage of its map's limit, in a quarter of the bytes. Otherwise as `attribution_map`.
+    A value is sent as an integer percentage of its map's limit, in a quarter of the bytes. Otherwise as `attribution_map`.
     """
     methods = [METHODS[attribution.method] for attribution in attributions]
     limits = [scale_of(attribution) for attribution in attributions]
@@ -111,13 +111,13 @@ def attribution_gallery(
     ground = backdrop(photo, attributions[0].seen) if attributions else None
     fig = _panels(zip(maps, [100.0] * len(maps), captions, hovers, strict=True), ground, theme, cells, width)
     agreement = _agreement(attributions)
-    finding = f"{len(attributions)} methods on one photo" + (f": {agreement}" if agreement else "")
+    finding = f"{len(attributions)} methods on the same photo" + (f": {agreement}" if agreement else "")
     return finish(
         fig,
         theme,
         finding=finding,
-        how_to_read="The stronger the tint, the larger a pixel's attribution for the class by that method. Each method has a"
-        f" unit of its own, so each has a scale of its own: compare where, not how much. {COUNTED}",
+        how_to_read="The stronger the tint, the larger a pixel's attribution for the class by that method. Each method has "
+        "its own unit and scale: compare the positions, not the strengths. {COUNTED}",
         alt=f"{finding}. Methods: {', '.join(method.title for method in methods)}.",
     )
 
@@ -136,7 +136,9 @@ def cam_places(
     """
     asked = {(cam.method, cam.options.get("block"), cam.target) for cam in cams}
     if len(asked) != 1 or cams[0].method != "grad_cam":
-        raise ValueError(f"places are compared by Grad-CAM at one block and of one class, not by {sorted(map(str, asked))}")
+        raise ValueError(
+            f"places can only be compared by Grad-CAM at one block and for one class, not by {sorted(map(str, asked))}"
+        )
     limit = scale_of(*cams)
     peaks = {cam.options["place"]: float(drawn(cam).max()) for cam in cams}
     captions = [_caption(PLACES[place], f"peak {peak:.2g}", theme) for place, peak in peaks.items()]
@@ -147,14 +149,14 @@ def cam_places(
         fig,
         theme,
         finding=finding,
-        how_to_read=f"One scale for all: full tint from {limit:.2g} logits per cell of the block's maps. The paths join in the"
-        " addition, where negative values, which are not drawn, may cancel positive ones.",
+        how_to_read=f"One scale for all: the tint is full from {limit:.2g} logits per cell of the block's maps. Negative "
+        f"values, which are not drawn, may cancel positive ones in the addition of both paths.",
         alt=f"{finding}. Peaks: {', '.join(f'{PLACES[place]} {peak:.3g}' for place, peak in peaks.items())}.",
     )
 
 
 def _two(width: int) -> list[Cell]:
-    """Two pictures side by side, the second with its colour bar, or one under the other."""
+    """Two images side by side, the second with its colour bar, or one below the other."""
     if width < STACKED:
         return make_cells((1,), 2, row_gap=0.02)
     return make_cells((1, 1), gap=0.03)
@@ -163,7 +165,7 @@ def _two(width: int) -> list[Cell]:
 def _panels(
     maps: Iterable[tuple[Any, float, str, str]], ground: Backdrop | None, theme: Theme, drawing: Cells, width: int
 ) -> go.Figure:
-    """Maps over the photo in rows, each with its limit, its caption and what the mouse tells."""
+    """Maps over the photo in rows, each with its limit, its caption and its hover text."""
     panels = list(maps)
     columns = min(2 if width < STACKED else 4, max(1, len(panels)))
     rows, side = -(-len(panels) // columns), min(width // columns, 480) - 8
@@ -193,7 +195,7 @@ def _caption(name: str, detail: str, theme: Theme) -> str:
 
 
 def _percent(values: Array, limit: float) -> NDArray[np.int8]:
-    """Values as whole percentages of the limit, cut off at both ends."""
+    """Values as integer percentages of the limit, clipped at both ends."""
     percentages: NDArray[np.int8] = np.rint(np.clip(values / limit, -1, 1) * 100).astype(np.int8)
     return percentages
 
@@ -217,27 +219,27 @@ def _finding(attribution: Attribution, title: str) -> str:
 
 
 def _what(unit: str) -> str:
-    """Name what a map of this unit is of: the sign of a gradient is no evidence for or against a class."""
+    """What a map of this unit contains: the sign of a gradient is no evidence for or against a class."""
     return "gradient" if unit == PER_UNIT else "attribution"
 
 
 def _places_finding(cams: Sequence[Attribution]) -> str:
-    """Say which path of the block holds more of the evidence."""
+    """Say which path of the block carries more of the evidence."""
     block, label = short(cams[0].options["block"]) or "last", cams[0].target_label
     sums = {cam.options["place"]: float(cam.map.sum(dtype=np.float64)) for cam in cams}
     paths = sums.get("shortcut", 0.0) + sums.get("residual", 0.0)
     if not paths:
-        return f"On the way into block {block}'s addition no cell has a positive value for {label}"
+        return f"No cell at the addition of block {block} has a positive value for {label}"
     if "shortcut" not in sums:
-        return f"Block {block} has no shortcut: all evidence for {label} comes through its branch"
+        return f"Block {block} has no shortcut, so all evidence for {label} comes through its layers"
     return (
-        f"Of the evidence for {label} at block {block}, the shortcut brings {sums['shortcut'] / paths:.0%} and the residual"
-        f" branch {sums.get('residual', 0.0) / paths:.0%}"
+        f"Of the evidence for {label} at block {block}, the shortcut carries {sums['shortcut'] / paths:.0%} and the residual "
+        f"branch {sums.get('residual', 0.0) / paths:.0%}"
     )
 
 
 def _agreement(attributions: Sequence[Attribution]) -> str:
-    """Say which two maps are most alike."""
+    """Say which two maps are most similar."""
     if len(attributions) < 2:
         return ""
     maps = [attribution.map.ravel() for attribution in attributions]

@@ -1,4 +1,4 @@
-"""The photo under a map: the crop that the network saw, in grey and at its own sharpness, encoded once for many figures."""
+"""The photo behind a map: the network's crop, in grey and at its own resolution, encoded once for many figures."""
 
 import base64
 import io
@@ -11,16 +11,16 @@ from PIL import Image
 
 from resnet_viz.figures.cells import Cell
 
-# Greys of the middle, so that the photo's edges and the tint on it are both seen.
+# Medium greys, so that both the photo's edges and the tint on it are visible.
 GREY_SCALE, GREY_OFFSET = 0.6, 80
-# A photo with fewer pixels than this shows them as squares, enlarged at least so far: browsers would blur them.
+# A photo with fewer pixels than this is enlarged to at least this size with visible pixels; browsers would blur it.
 FEWEST, ENLARGED = 128, 448
 QUALITY = 80
 
 
 @dataclass(frozen=True)
 class Backdrop:
-    """A grey picture, `side` pixels square, as the bytes of an image file."""
+    """A grey image, `side` pixels square, as the bytes of an image file."""
 
     side: int
     kind: Literal["JPEG", "PNG"]
@@ -28,7 +28,7 @@ class Backdrop:
 
     @classmethod
     def of(cls, crop: Image.Image) -> "Backdrop":
-        """Encode a square crop, which is what `Preprocessing.sharp` returns."""
+        """Encode a square crop as returned by `Preprocessing.sharp`."""
         grey = greyed(crop)
         if crop.width < FEWEST:
             large = -(-ENLARGED // crop.width) * crop.width
@@ -42,16 +42,16 @@ class Backdrop:
 
     @property
     def url(self) -> str:
-        """The picture as an address that carries its bytes."""
+        """The image as a data URL."""
         return f"data:image/{self.kind.lower()};base64,{base64.b64encode(self.data).decode()}"
 
     def picture(self) -> Image.Image:
-        """Return the picture, mode L."""
+        """Return the image, mode L."""
         grey = Image.open(io.BytesIO(self.data)).convert("L")
         return grey if self.kind == "JPEG" else grey.resize((self.side, self.side), Image.Resampling.NEAREST)
 
     def layer(self, cell: Cell, rows: int, columns: int) -> dict[str, Any]:
-        """Return the layout image that lies under a map of so many cells, whose axes count cells from 0."""
+        """Return the layout image behind a map with this many cells, whose axes count cells from 0."""
         place = {"x": -0.5, "y": -0.5, "sizex": columns, "sizey": rows, "sizing": "stretch", "layer": "below"}
         return {"source": self.url, "xanchor": "left", "yanchor": "top", **place, **cell.references}
 
@@ -60,14 +60,14 @@ Photo = Image.Image | Backdrop | None
 
 
 def backdrop(photo: Photo, seen: NDArray[np.uint8]) -> Backdrop:
-    """Return the backdrop that was made, or make it of a sharp crop, or where there is none of the network's input."""
+    """Return the given backdrop, or make one from a sharp crop, or from the network's input if there is none."""
     if isinstance(photo, Backdrop):
         return photo
     return Backdrop.of(Image.fromarray(seen) if photo is None else photo)
 
 
 def greyed(crop: Image.Image) -> Image.Image:
-    """Return a picture in greys of the middle, mode L."""
+    """Return an image in medium greys, mode L."""
     return crop.convert("L").point([round(level * GREY_SCALE + GREY_OFFSET) for level in range(256)])
 
 

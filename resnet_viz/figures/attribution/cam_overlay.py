@@ -27,17 +27,18 @@ def cam_overlay(
 ) -> go.Figure:
     """Draw the block's Grad-CAM over the photo; KeyError for an unknown block.
 
-    `photo` is the network's crop as `Preprocessing.sharp` returns it; without it the network's input lies under the map.
+    `photo` is the network's crop as `Preprocessing.sharp` returns it; without it, the network's input is the background.
     """
     inspected = inspection.block(block)
-    rows, columns = inspected.cam.shape
-    peak = float(inspected.cam.max())
+    drawn = inspected.cam if inspected.spatial else np.zeros((1, 1), np.float32)
+    rows, columns = drawn.shape
+    peak = float(drawn.max())
     narrow = width < STACKED
     side = width if narrow else width - BAR
     bar = {"thickness": 10, "outlinewidth": 0, "exponentformat": "power", "title": {"text": "logits<br>per cell"}}
     (cell,) = make_cells((1,))
     style = {"colorscale": VEIL, "zmin": 0, "zmax": peak or 1.0, "opacity": DEFAULT_OPACITY / 100, "showscale": not narrow}
-    fig = go.Figure(heatmap(inspected.cam, cell, cells, hover=f"{HOVER} logits", colorbar=bar, **style))
+    fig = go.Figure(heatmap(drawn, cell, cells, hover=f"{HOVER} logits", colorbar=bar, **style))
     fig.update_layout(
         **map_axes(cell, rows, columns),
         images=[backdrop(photo, inspection.seen).layer(cell, rows, columns)],
@@ -48,9 +49,11 @@ def cam_overlay(
         overwrite=True,
     )
     label = inspection.target_label
-    finding = f'After block {short(block)} no location has positive evidence for "{label}"'
+    finding = f'After block {short(block)}, no location has positive evidence for "{label}"'
     if peak > 0:
-        finding = f'After block {short(block)} the evidence for "{label}" is strongest {_place(inspected.cam)}'
+        finding = f'After block {short(block)}, the evidence for "{label}" is strongest {_place(drawn)}'
+    if not inspected.spatial:
+        finding = f"Block {short(block)} has no map over the photo, because {inspected.note}"
     return finish(
         fig,
         theme,

@@ -1,27 +1,27 @@
 """What each block carries of the logit's difference: the shortcut's share and the branch's, stacked."""
 
-import numpy as np
 import plotly.graph_objects as go
 
 from resnet_viz.analyses.conductance import BlockConductance, Conductance
 from resnet_viz.figures.block.block_equation import residual_name
+from resnet_viz.figures.block_names import brief
 from resnet_viz.figures.theme import IDENTITY, LIGHT, PLAIN, RESIDUAL, SUM, Theme, finish, short
 
 
 def conductance_bars(conductance: Conductance, theme: Theme = LIGHT) -> go.Figure:
-    """Draw one stack per block in logits: identity, residual and the last ReLU's part; a line at the logit's difference."""
-    names = [short(block.name) for block in conductance.blocks]
+    """Draw one stack per block in logits: identity, residual and the last activation's part; a line marks the difference."""
+    names = brief([block.name for block in conductance.blocks])
     plain = all(block.identity is None for block in conductance.blocks)
     fig = go.Figure()
-    parts = [(residual_name(plain=plain), RESIDUAL, [_sum(block.residual) for block in conductance.blocks])]
+    parts = [(residual_name(plain=plain), RESIDUAL, [block.residual_sum for block in conductance.blocks])]
     if not plain:
-        identities = [0.0 if block.identity is None else _sum(block.identity) for block in conductance.blocks]
+        identities = [block.identity_sum for block in conductance.blocks]
         parts.insert(0, ("identity x", IDENTITY, identities))
-    parts.append(("switching of the last ReLU", PLAIN, [block.kink for block in conductance.blocks]))
+    parts.append(("switching of the last activation", PLAIN, [block.kink for block in conductance.blocks]))
     for name, colour, values in parts:
         hover = f"{name}<br>block %{{x}}<br>%{{y:.3f}} logits<extra></extra>"
         fig.add_trace(go.Bar(x=names, y=values, name=name, marker={"color": colour, "line": {"width": 0}}, hovertemplate=hover))
-    totals = [_sum(block.total) for block in conductance.blocks]
+    totals = [block.total_sum for block in conductance.blocks]
     marker = {"color": theme.raised, "size": 10, "line": {"color": SUM, "width": 2.5}}
     hover = "total at the output<br>block %{x}<br>%{y:.3f} logits<extra></extra>"
     fig.add_trace(go.Scatter(x=names, y=totals, mode="markers", name="total at the output", marker=marker, hovertemplate=hover))
@@ -49,27 +49,39 @@ def conductance_bars(conductance: Conductance, theme: Theme = LIGHT) -> go.Figur
         fig,
         theme,
         finding=finding,
-        how_to_read=f"Every block carries the whole difference between the {conductance.baseline} baseline and the picture;"
-        " the stack shows by which path. Grey is what neither path accounts for, because entries of the last ReLU switch on or"
-        " off on the way from the baseline to the image. Rings miss the dashed line by the error of the sum over steps.",
+        how_to_read=f"{_carried(conductance)}; the stack shows through which path. Grey is the part of neither path: entries of"
+        " the last activation switch on or off between the baseline and the image."
+        f"{_missed(conductance)}",
         alt=f"{finding}. Total by block in logits: {spoken}. Difference {conductance.difference:.2f}.",
     )
 
 
+def _missed(conductance: Conductance) -> str:
+    if not conductance.whole:
+        return ""
+    return " Rings miss the dashed line by the error of the sum over steps."
+
+
+def _carried(conductance: Conductance) -> str:
+    difference = f"the difference between the {conductance.baseline} baseline and the picture"
+    if conductance.whole:
+        return f"Every block carries the whole {difference.removeprefix('the ')}"
+    return f"A part of this network leads past the blocks, so that each of them may carry less than {difference}"
+
+
 def _finding(conductance: Conductance, *, plain: bool) -> str:
     if plain:
-        return f"Without shortcuts F carries all of {conductance.target_label}'s {conductance.difference:+.1f} logits"
+        return f"Without shortcuts, the layers carry all of {conductance.target_label}'s {conductance.difference:+.1f} logits"
     shares = [(_share(block), short(block.name)) for block in conductance.blocks]
     least, most = min(shares), max(shares)
-    return f"The shortcut carries most at block {most[1]} ({most[0]:.0%}) and least at {least[1]} ({least[0]:.0%})"
+    return (
+        f"The shortcut carries the largest part at block {most[1]} ({most[0]:.0%}) and the smallest at block {least[1]} "
+        f"({least[0]:.0%})"
+    )
 
 
 def _share(block: BlockConductance) -> float:
-    """Return the identity's part of both shares' sizes, 0 to 1."""
-    identity = 0.0 if block.identity is None else abs(_sum(block.identity))
-    both = identity + abs(_sum(block.residual))
+    """Return the identity's share of both parts' absolute values, 0 to 1."""
+    identity = abs(block.identity_sum)
+    both = identity + abs(block.residual_sum)
     return identity / both if both else 0.0
-
-
-def _sum(values: np.ndarray) -> float:
-    return float(values.sum(dtype=np.float64))

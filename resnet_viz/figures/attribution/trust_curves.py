@@ -1,34 +1,35 @@
-"""Whether a map can be trusted: deletion and insertion curves, and how it changes when the weights become random."""
+"""Whether a map can be trusted: deletion and insertion curves, and its change when the weights become random."""
 
 import plotly.graph_objects as go
 
 from resnet_viz.analyses.baselines import Baseline
 from resnet_viz.analyses.trust import Perturbation, PerturbationCurve, Randomised
-from resnet_viz.figures.theme import ATTRIBUTION, LIGHT, PLAIN, Theme, finish, plain, short
+from resnet_viz.figures.block_names import brief
+from resnet_viz.figures.theme import ATTRIBUTION, LIGHT, PLAIN, Theme, finish, plain
 
-# What stands where a pixel was removed.
+# What replaces a removed pixel, by baseline.
 COVERS: dict[Baseline, str] = {
-    "black": "black ones",
+    "black": "black pixels",
     "mean colour": "the mean colour of the image",
     "blur": "a strongly blurred copy of the image",
     "noise": "random noise",
 }
-# From which rank correlation on, after all weights are random, a sentence is said.
+# The rank correlation with all weights random from which each sentence applies.
 VERDICTS = (
-    (0.7, "The map hardly depends on what the network learned"),
-    (0.3, "The map depends on what the network learned only in part"),
-    (-1.0, "The map depends on what the network learned"),
+    (0.7, "The map hardly depends on the trained weights"),
+    (0.3, "The map depends only partly on the trained weights"),
+    (-1.0, "The map depends on the trained weights"),
 )
 
 
 def perturbation_curves(curves: Perturbation, label: str, theme: Theme = LIGHT) -> go.Figure:
-    """Draw the class's probability while pixels are removed (solid) or put back (dashed), by the map and in a random order."""
+    """Draw the class's probability while pixels are removed (solid) or restored (dashed), by the map and in random order."""
     fig = go.Figure()
     lines = (
         ("deletion by the map", curves.deletion, ATTRIBUTION, "solid"),
         ("insertion by the map", curves.insertion, ATTRIBUTION, "dash"),
-        ("deletion at random", curves.random_deletion, PLAIN, "solid"),
-        ("insertion at random", curves.random_insertion, PLAIN, "dash"),
+        ("deletion in random order", curves.random_deletion, PLAIN, "solid"),
+        ("insertion in random order", curves.random_insertion, PLAIN, "dash"),
     )
     for name, curve, colour, dash in lines:
         fig.add_trace(_curve(f"{name}, area {curve.area:.2f}", curve, colour, dash))
@@ -47,8 +48,9 @@ def perturbation_curves(curves: Perturbation, label: str, theme: Theme = LIGHT) 
         fig,
         theme,
         finding=finding,
-        how_to_read=f"Deletion replaces pixels by {COVERS[curves.baseline]}, the highest values of the map first; insertion"
-        " puts them back in that order. A good map has a small area under deletion and a large one under insertion.",
+        how_to_read=f"Deletion replaces pixels by {COVERS[curves.baseline]}, the highest values of the map first; insertion "
+        f"restores them in that order. A good map has a small area under deletion and a large area under "
+        f"insertion.",
         alt=f"{finding}. Areas: " + ", ".join(f"{name} {curve.area:.2f}" for name, curve, _, _ in lines) + ".",
     )
 
@@ -58,7 +60,7 @@ def randomisation_steps(steps: Randomised, theme: Theme = LIGHT) -> go.Figure:
 
     There is no point where a map is constant.
     """
-    names = [short(layer) for layer in steps.layers]
+    names = brief(steps.layers)
     hover = "re-initialised from the head down to %{x}<br>rank correlation %{y:.2f}<extra></extra>"
     fig = go.Figure(
         go.Scatter(
@@ -85,8 +87,9 @@ def randomisation_steps(steps: Randomised, theme: Theme = LIGHT) -> go.Figure:
         fig,
         theme,
         finding=finding,
-        how_to_read="Each step replaces the trained weights of one more block by random ones. A map that shows what the network"
-        " learned must change; one whose correlation stays high does not depend on it (Adebayo et al. 2018).",
+        how_to_read="Each step replaces the trained weights of one more block by random ones. A map that shows what the "
+        "network has learned must change. A map with a rank correlation that stays high does not depend on the "
+        "trained weights (Adebayo et al. 2018).",
         alt=f"{finding}. Rank correlation by step: {spoken}.",
     )
 
@@ -96,18 +99,18 @@ def _verdict_of_order(curves: Perturbation) -> str:
         return "The map has the same value at every pixel, so it gives no order in which to remove them"
     better = sum((curves.deletion.area < curves.random_deletion.area, curves.insertion.area > curves.random_insertion.area))
     return (
-        "The order of the map is no better than a random one, neither for deletion nor for insertion",
-        "The order of the map is better than a random one for deletion or insertion, but not for both",
-        "The order of the map is better than a random one, both for deletion and for insertion",
+        "The order of the map is no better than a random order, neither for deletion nor for insertion",
+        "The order of the map is better than a random order for either deletion or insertion, but not for both",
+        "The order of the map is better than a random order, both for deletion and for insertion",
     )[better]
 
 
 def _verdict_of_weights(steps: Randomised) -> str:
     if steps.constant:
-        return "The map has the same value at every pixel, so it has no ranks to compare"
+        return "The map has the same value at every pixel, so there are no ranks to compare"
     last = steps.correlations[-1]
     if last is None:
-        return "With random weights the map has the same value at every pixel: it depends on what the network learned"
+        return "With random weights, the map has the same value at every pixel: it depends on the trained weights"
     verdict = next(words for least, words in VERDICTS if last >= least)
     return f"{verdict}. Rank correlation with the original map: {last:.2f}"
 

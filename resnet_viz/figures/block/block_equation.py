@@ -1,8 +1,7 @@
-"""A block as an equation of pictures: identity + residual = sum, then ReLU, then output.
+"""A block as an equation of images: identity + residual = sum, then ReLU, then output.
 
-Each picture is a true heatmap of the mean over channels, or of one channel; x and y are columns and rows of the feature map.
-The four share one scale centred on 0, unless each is asked to fill its own. They stand in a row, or one under the other where
-there is no room for a row.
+Each image is a heatmap of the mean over channels, or of one channel; x and y are columns and rows of the feature map. The four
+share one scale centred on 0, unless each is asked to use its own. They form a row, or a column if there is no space for a row.
 """
 
 from collections.abc import Iterator
@@ -21,24 +20,24 @@ Scale = Literal["shared", "each"]
 
 TERM_COLOURS: dict[Term, str] = {"identity": IDENTITY, "residual": RESIDUAL, "sum": SUM, "output": SUM}
 TERM_NAMES: dict[Term, str] = {"identity": "identity x", "residual": "residual F(x)", "sum": "sum", "output": "output"}
-# A plain block's layers are not a residual: nothing is added to what they compute.
+# The layers of a plain block do not compute a residual, because their output is not added to anything.
 PLAIN_TERM_NAMES: dict[Term, str] = TERM_NAMES | {"residual": "layers' output F(x)"}
 WIDTH = 1160
 HOVER = "row %{y}, column %{x}<br><b>%{z:.4~g}</b><extra></extra>"
 
 
 def terms_of(block: BlockInspection) -> tuple[Term, ...]:
-    """Name the pictures of a block's equation: a plain block has neither identity nor a sum of its own."""
+    """Name the images of a block's equation: a plain block has neither an identity nor a separate sum."""
     return ("residual", "output") if block.shortcut == "none" else ("identity", "residual", "sum", "output")
 
 
 def term_name(block: BlockInspection, term: Term) -> str:
-    """Return what a term of a block's equation is called."""
+    """Return the name of a term in a block's equation."""
     return (PLAIN_TERM_NAMES if block.shortcut == "none" else TERM_NAMES)[term]
 
 
 def residual_name(*, plain: bool) -> str:
-    """Return what F(x) is called in a network with shortcuts, or without any."""
+    """Return the name of F(x) in a network with shortcuts, or without any."""
     return (PLAIN_TERM_NAMES if plain else TERM_NAMES)["residual"]
 
 
@@ -60,14 +59,14 @@ def block_equation(
 ) -> go.Figure:
     """Draw a block's equation for the channel mean, or for one `channel`; ValueError for a channel it does not have.
 
-    Needs the block's maps (see `Inspection.keeping`). `width` is the room in pixels; the figure may take less.
+    Needs the block's maps (see `Inspection.keeping`). `width` is the available width in pixels; the figure may use less.
     """
     if channel is not None and not 0 <= channel < block.shape[0]:
         raise ValueError(f"block {short(block.name)} has channels 0 to {block.shape[0] - 1}, not {channel}")
     terms = terms_of(block)
     pictures = {term: _picture(term_maps(block, term), channel) for term in terms}
     limits = _limits(pictures, scale)
-    layout = layout_of(terms, width)
+    layout = layout_of(terms, width, block.activation)
     traces: list[go.Heatmap] = []
     axes: dict[str, dict[str, Any]] = {}
     for number, (term, place) in enumerate(zip(terms, layout.places, strict=True), start=1):

@@ -6,6 +6,7 @@ point for the mouse, whose `customdata` is its name.
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import plotly.graph_objects as go
@@ -14,7 +15,7 @@ from plotly.colors import sample_colorscale
 from resnet_viz.analyses.ablation import AblationSweep
 from resnet_viz.analyses.inspection import BlockInspection, Inspection
 from resnet_viz.figures.block.block_equation import residual_name
-from resnet_viz.figures.block.chain_layout import PAD, RIGHT, Place, natural_width, places_of
+from resnet_viz.figures.block.chain_layout import PAD, RIGHT, Place, focus_of, natural_width, places_of
 from resnet_viz.figures.block.map_measures import (
     OF_THE_TARGET,
     STYLES,
@@ -25,8 +26,15 @@ from resnet_viz.figures.block.map_measures import (
     measures_for,
     name_of,
 )
+from resnet_viz.figures.block_names import brief, fitted
 from resnet_viz.figures.theme import IDENTITY, LIGHT, PLAIN, SIGNED, SUM, Theme, finish, plain, short
 
+# The shortcuts that do something to x.
+CHANGED = ("zero-pad", "projection", "pool", "norm", "mixed")
+CHANGED_WORDS = {
+    "norm": "shortcut normalises x",
+    "mixed": "shortcut has several layers",
+}
 HEIGHT = 290
 LINE_Y = 128
 ARC = 84
@@ -40,6 +48,29 @@ HOW_TO_READ_PLAIN = (
 )
 
 
+@dataclass(frozen=True)
+class BlockFrame:
+    """Where a block stands on its block map, in the map's coordinates: the frame around it, and its arc.
+
+    The arc is a cubic Bézier curve from (`start`, `line`) to (`end`, `line`), whose control points are as high as `top`.
+    """
+
+    name: str
+    x0: float
+    x1: float
+    y0: float
+    y1: float
+    start: float
+    end: float
+    line: float = LINE_Y
+    top: float = LINE_Y + ARC * 4 / 3
+
+
+def block_frames(inspection: Inspection) -> tuple[BlockFrame, ...]:
+    """Say where `block_map` draws each block, for what is laid over it."""
+    return tuple(_frame_of(place) for place in places_of(inspection))
+
+
 def block_map(
     inspection: Inspection,
     measure: MapMeasure | None = None,
@@ -48,10 +79,10 @@ def block_map(
     scale: ArcScale | None = None,
     ablation: AblationSweep | None = None,
 ) -> go.Figure:
-    """Draw the network as a chain; arcs are wide and strong where `measure` is large, the `selected` block is framed.
+    """Draw the network as a chain; arcs are wide and strong where `measure` is large, and the `selected` block is framed.
 
     `measure` is one of `measures_for(inspection)`, by default the first, or "ablation" with the sweep of the same network,
-    picture and class. `scale` is what `arc_scale` makes for several maps, by default the map's own. Raises ValueError for a
+    image and class. `scale` is the result of `arc_scale` for several maps, by default the map's own. Raises ValueError for a
     measure that the network cannot be drawn by.
     """
     chosen = measure or measures_for(inspection)[0]
@@ -73,9 +104,8 @@ def block_map(
     alt = f"Block map of {inspection.title}, {len(places)} blocks. {finding}. {_spoken(places, values, chosen)}"
     plain = places[0].block.shortcut == "none"
     finish(fig, theme, finding=finding, how_to_read=HOW_TO_READ_PLAIN if plain else HOW_TO_READ, alt=alt)
-    # Where a window too narrow for the whole chain should look.
-    focus = next((place.centre / width for place in places if place.block.name == selected), 0.0)
-    return fig.update_layout(meta=fig.layout.meta | {"focus": focus})
+    # What a window that is too narrow for the whole chain should scroll to.
+    return fig.update_layout(meta=fig.layout.meta | {"focus": focus_of(inspection, selected or "")})
 
 
 def _bands(places: list[Place], theme: Theme) -> Iterator[dict[str, Any]]:
@@ -85,11 +115,16 @@ def _bands(places: list[Place], theme: Theme) -> Iterator[dict[str, Any]]:
         yield _box(left, right, 22, HEIGHT - 6, theme.surface, theme.surface)
 
 
+def _frame_of(place: Place) -> BlockFrame:
+    half = place.step / 2 - 2
+    return BlockFrame(place.block.name, place.centre - half, place.centre + half, 30, HEIGHT - 34, place.start, place.end)
+
+
 def _frame(places: list[Place], selected: str | None, theme: Theme) -> Iterator[dict[str, Any]]:
     for place in places:
         if place.block.name == selected:
-            half = place.step / 2 - 2
-            yield _box(place.centre - half, place.centre + half, 30, HEIGHT - 34, theme.raised, theme.text, 2)
+            at = _frame_of(place)
+            yield _box(at.x0, at.x1, at.y0, at.y1, theme.raised, theme.text, 2)
 
 
 def _box(x0: float, x1: float, y0: float, y1: float, fill: str, line: str, width: int = 0) -> dict[str, Any]:
@@ -102,14 +137,14 @@ def _box(x0: float, x1: float, y0: float, y1: float, fill: str, line: str, width
 
 
 def _line(places: list[Place], width: int) -> Iterator[dict[str, Any]]:
-    """The identity path: unbroken, dotted where a shortcut changes the shape, grey between the blocks of a plain network."""
+    """The identity path: solid, dotted where a shortcut changes the shape, grey between the blocks of a plain network."""
     x = 8.0
     for place in places:
         plain = place.block.shortcut == "none"
         if place.block.shortcut != "identity":
             yield _segment(x, place.start, PLAIN if plain else IDENTITY, "solid")
             x = place.end
-        if place.block.shortcut in ("zero-pad", "projection"):
+        if place.block.shortcut in CHANGED:
             yield _segment(place.start, place.end, IDENTITY, "4px,4px")
     yield _segment(x, width - RIGHT + 6, PLAIN if places[-1].block.shortcut == "none" else IDENTITY, "solid")
 
@@ -122,8 +157,8 @@ def _segment(x0: float, x1: float, colour: str, dash: str) -> dict[str, Any]:
 def _arcs(places: list[Place], values: list[float], measure: MapMeasure, scale: ArcScale) -> Iterator[dict[str, Any]]:
     for place, value in zip(places, values, strict=True):
         strength = 0 if math.isnan(value) else abs(value) / scale.largest
-        x0, x1, top = place.start, place.end, LINE_Y + ARC * 4 / 3
-        path = f"M{x0},{LINE_Y} C{x0},{top} {x1},{top} {x1},{LINE_Y}"
+        at = _frame_of(place)
+        path = f"M{at.start},{at.line} C{at.start},{at.top} {at.end},{at.top} {at.end},{at.line}"
         line = {"color": _colour(place.block, value, measure), "width": 2.5 + scale.pixels * strength}
         yield {"type": "path", "path": path, "line": line, "opacity": 0.55 + 0.45 * strength, "layer": "below"}
 
@@ -147,6 +182,8 @@ def _cut_bars(places: list[Place], theme: Theme) -> Iterator[dict[str, Any]]:
     for place in places:
         half = min(27.0, 0.34 * place.step)
         x0, x1 = place.centre - half, place.centre + half
+        if math.isnan(place.block.measures.cut):
+            continue
         middle = x0 + (x1 - x0) * place.block.measures.cut
         for left, right, colour in ((x0, x1, theme.line), (x0, middle, SUM)):
             line = {"color": colour, "width": 0}
@@ -156,36 +193,52 @@ def _cut_bars(places: list[Place], theme: Theme) -> Iterator[dict[str, Any]]:
 def _labels(places: list[Place], values: list[float], measure: MapMeasure, theme: Theme) -> Iterator[dict[str, Any]]:
     roomy = places[0].step > 85
     stages_seen = set()
-    for place, value in zip(places, values, strict=True):
+    names = brief([place.block.name for place in places])
+    for place, value, named in zip(places, values, names, strict=True):
         block = place.block
         if block.stage not in stages_seen:
             stages_seen.add(block.stage)
-            channels, height, width = block.shape
-            text = f"stage {block.stage} · {channels} channels · {height}×{width}"
+            text = f"stage {block.stage} · {block.shape[0]} channels · {positions(block)}"
             yield _text(place.centre - place.step / 2, HEIGHT - 20, text, theme.muted, 12, "left")
         if block.shortcut != "none":
             yield _text(place.end, LINE_Y, "+", SUM, 15)
         written = f"<b>{_written(value, measure)}</b>"
         yield _text(place.centre - 0.015 * place.step, LINE_Y + 25, written, theme.text, 15 if roomy else 12)
-        yield _text(place.centre, LINE_Y - 24, short(block.name), theme.text, 13)
-        if block.shortcut in ("zero-pad", "projection"):
+        label = fitted(named, round(place.step / 7))
+        lower = LINE_Y - (29 if "<br>" in label else 24)
+        yield _text(place.centre, lower, label, theme.text, 13 if len(named) < place.step / 8 else 11)
+        if block.shortcut in CHANGED:
             name = f"{block.shortcut}, stride 2" if roomy and _halves(places, place) else block.shortcut
-            yield _text(place.centre, LINE_Y - 42, name, theme.muted, 11)
-        percent = f"{block.measures.cut:.0%}"
-        yield _text(place.centre, 46, f"ReLU zeroes {percent}" if roomy else f"{percent} zero", theme.muted, 11)
+            yield _text(place.centre, lower - 18, name, theme.muted, 11)
+        yield _text(place.centre, 46, _cut(block, roomy=roomy), theme.muted, 11)
+
+
+def _cut(block: BlockInspection, *, roomy: bool) -> str:
+    """Say what share of the sum the ReLU sets to 0, or what stands there instead of one."""
+    if math.isnan(block.measures.cut):
+        return block.activated if roomy or block.activation else ""
+    return f"{block.activation} zeroes {block.measures.cut:.0%}" if roomy else f"{block.measures.cut:.0%} zero"
+
+
+def positions(block: BlockInspection) -> str:
+    """Say how many positions a block's maps have, and which tokens stand beside them: "14×14 + class token"."""
+    _, height, width = block.shape
+    size = f"{height}×{width}" if block.spatial else f"{width} position{'s' if width > 1 else ''}"
+    others = block.tokens_apart if len(block.tokens_apart) < 3 else (f"{len(block.tokens_apart)} tokens",)
+    return " + ".join((size, *others))
 
 
 def _halves(places: list[Place], place: Place) -> bool:
     position = places.index(place)
-    return position > 0 and places[position - 1].block.shape[1] > place.block.shape[1]
+    return position > 0 and places[position - 1].block.shape[1] == 2 * place.block.shape[1]
 
 
 def _ends(inspection: Inspection, measure: MapMeasure, width: int, theme: Theme) -> Iterator[dict[str, Any]]:
     yield _text(8, LINE_Y + 20, "image", theme.muted, 12, "left")
-    yield _text(8, LINE_Y - 20, "stem conv", theme.muted, 11, "left")
+    yield _text(8, LINE_Y - 20, inspection.ends[0], theme.muted, 11, "left")
     best = next(p for p in inspection.predictions if measure not in OF_THE_TARGET or p.index == inspection.target)
     label = best.label if len(best.label) < 18 else f"{best.label[:16]}…"
-    yield _text(width - RIGHT + 14, LINE_Y + 12, "average pooling, linear", theme.muted, 12, "left")
+    yield _text(width - RIGHT + 14, LINE_Y + 12, inspection.ends[1], theme.muted, 12, "left")
     yield _text(width - RIGHT + 14, LINE_Y - 8, f"<b>{plain(label)} {best.probability:.0%}</b>", theme.text, 14, "left")
 
 
@@ -200,16 +253,20 @@ def _legend(fig: go.Figure, places: list[Place], measure: MapMeasure) -> None:
     lines = [(f"{residual_name(plain=plain)}, width = {STYLES[measure].legend}", {"color": arc, "width": 7})]
     if not plain:
         lines.insert(0, ("identity x", {"color": IDENTITY, "width": 5}))
-        lines.append(("shortcut changes shape", {"color": IDENTITY, "width": 5, "dash": "dot"}))
+        kinds = dict.fromkeys(place.block.shortcut for place in places if place.block.shortcut in CHANGED)
+        words = dict.fromkeys(CHANGED_WORDS.get(kind, "shortcut changes shape") for kind in kinds)
+        lines += [(word, {"color": IDENTITY, "width": 5, "dash": "dot"}) for word in words]
     for name, line in lines:
         fig.add_trace(go.Scatter(x=[None], y=[None], mode="lines", line=line, name=name, hoverinfo="skip"))
     ring = {"symbol": "circle-open", "size": 13, "color": SUM, "line": {"width": 2.5}}
-    name = "output, bar = share that the ReLU cuts" if plain else "sum, bar = share that the ReLU cuts"
+    name = "output" if plain else "sum"
+    if not all(math.isnan(place.block.measures.cut) for place in places):
+        name = f"{name}, bar = share that the ReLU zeroes"
     fig.add_trace(go.Scatter(x=[None], y=[None], mode="markers", marker=ring, name=name, hoverinfo="skip"))
 
 
 def _targets(places: list[Place], values: list[float], measure: MapMeasure) -> go.Scatter:
-    """Invisible squares, three a block, that the mouse can point at and click."""
+    """Invisible squares, three per block, that receive clicks and show the hover text."""
     rows = [(place, value, y) for place, value in zip(places, values, strict=True) for y in (70, 130, 200)]
     still = {"marker": {"opacity": 0}}
     return go.Scatter(
@@ -228,8 +285,7 @@ def _targets(places: list[Place], values: list[float], measure: MapMeasure) -> g
 
 def _hover(block: BlockInspection, value: float, measure: MapMeasure) -> str:
     m = block.measures
-    channels, height, width = block.shape
-    first = f"<b>Block {short(block.name)}</b> · {channels} × {height} × {width}"
+    first = f"<b>Block {short(block.name)}</b> · {block.shape[0]} × {positions(block).replace('×', ' × ')}"
     last = f"<br>{name_of(measure)}: {_written(value, measure)}"
     if block.shortcut == "none":
         return f"{first}<br>no shortcut<br>std of F {m.response_std:.3g}, Grad-CAM mass {m.cam_mass:.3g}{last}"
@@ -274,7 +330,7 @@ def _finding(inspection: Inspection, values: list[float], measure: MapMeasure) -
     if measure != "ablation":
         return f"{start} at block {most[1]} and least at {least[1]}"
     if most[0] <= 0:
-        return f"Without F(x) of any block the logit of {inspection.target_label} does not fall"
+        return f"The logit of {inspection.target_label} does not fall without F(x) of any block"
     rises = f"; without that of block {least[1]} it rises by {-least[0]:.2f}" if least[0] < 0 else ""
     return f"{start} of block {most[1]}, by {most[0]:.2f}{rises}"
 

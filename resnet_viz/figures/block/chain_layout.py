@@ -1,4 +1,4 @@
-"""Where each block of a network stands when the network is drawn as a chain, in pixels from left to right."""
+"""The position of each block of a network that is drawn as a chain, in pixels from left to right."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ WIDEST, NARROWEST, COMFORTABLE = 94.0, 62.0, 900
 
 @dataclass(frozen=True)
 class Place:
-    """A block's column of width `step` about `centre`; its arc goes from `start` to `end`, where the sum is."""
+    """A block's column of width `step` around `centre`; its arc goes from `start` to `end`, the position of the sum."""
 
     block: BlockInspection
     centre: float
@@ -18,17 +18,17 @@ class Place:
 
     @property
     def start(self) -> float:
-        """Where the residual branch leaves the line."""
+        """The position where the residual branch leaves the line."""
         return self.centre - 0.33 * self.step
 
     @property
     def end(self) -> float:
-        """Where it is added."""
+        """The position where it is added."""
         return self.centre + 0.3 * self.step
 
 
 def places_of(inspection: Inspection) -> list[Place]:
-    """Give every block its place: stages stand apart, and a deep network takes the width that its blocks need."""
+    """Give every block its position: stages are separated, and a deep network takes the width that its blocks need."""
     step = min(WIDEST, max(NARROWEST, COMFORTABLE / len(inspection.blocks)))
     places: list[Place] = []
     x = float(LEFT)
@@ -43,3 +43,9 @@ def places_of(inspection: Inspection) -> list[Place]:
 def natural_width(places: list[Place]) -> int:
     """Return the width in pixels at which every block is readable; a narrower window scrolls."""
     return round(places[-1].centre + places[-1].step / 2 + PAD + GAP + RIGHT)
+
+
+def focus_of(inspection: Inspection, name: str) -> float:
+    """Where a block stands, from 0 (left end) to 1 (right end): there a window too narrow for the whole chain looks first."""
+    places = places_of(inspection)
+    return next((place.centre / natural_width(places) for place in places if place.block.name == name), 0.0)

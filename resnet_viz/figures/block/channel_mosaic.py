@@ -1,7 +1,7 @@
-"""All channels of one tensor of a block as tiles of a single picture, and one channel as a true heatmap.
+"""All channels of one tensor of a block as tiles of a single image, and one channel as a heatmap with its values.
 
-The mosaic is one PNG, seven times smaller than a heatmap a channel; an invisible point on each tile, whose `customdata` is the
-channel, answers the mouse.
+The mosaic is one PNG, seven times smaller than one heatmap per channel. An invisible point on each tile receives clicks; its
+`customdata` is the channel.
 """
 
 import math
@@ -16,11 +16,11 @@ from resnet_viz.analyses.inspection import BlockInspection
 from resnet_viz.figures.block.block_equation import HOVER, term_maps, term_name
 from resnet_viz.figures.block.equation_words import Term
 from resnet_viz.figures.cells import STACKED
-from resnet_viz.figures.pictures import data_url
+from resnet_viz.figures.data_urls import data_url
 from resnet_viz.figures.theme import LIGHT, SIGNED, Theme, finish, rgb, short, signed_palette
 
 GAP = 1
-# 63 colours are as many as an eye tells apart in a tile; the last number stands for the gap between tiles.
+# An eye cannot distinguish more than 63 colours in a tile; the last number is the gap between tiles.
 ZERO, BETWEEN = 31, 63
 WIDTH, ONE, TOP = 840, 500, 44
 
@@ -39,6 +39,12 @@ def strongest_channel(block: BlockInspection, term: Term) -> int:
     return int(np.linalg.norm(maps.reshape(len(maps), -1), axis=1).argmax())
 
 
+def columns_of(count: int, room: int = WIDTH) -> int:
+    """Return how many tiles stand in a row: a power of two, like the numbers of channels, so that rows are full."""
+    columns: int = 2 ** math.ceil(math.log2(1.2 * math.sqrt(count)))
+    return max(1, columns // 2) if room < STACKED else columns
+
+
 def mosaic(
     maps: Array,
     name: str,
@@ -49,16 +55,12 @@ def mosaic(
     highest: int | None = None,
     room: int = WIDTH,
 ) -> go.Figure:
-    """Draw maps (C, H, W) called `name` as tiles on a signed scale that ends at `limit`, by default the largest value.
+    """Draw maps (C, H, W) called `name` as tiles on a signed scale with the limit `limit`, by default the largest value.
 
-    `highest` is the height in pixels that the tiles may take at most, `room` the width: on a phone's, rows are shorter.
+    `highest` is the maximal height of the tiles in pixels and `room` their width: on a phone, rows are shorter.
     """
     count, height, width = maps.shape
-    # A power of two, like the numbers of channels, so that rows are full.
-    columns = 2 ** math.ceil(math.log2(1.2 * math.sqrt(count)))
-    phone = room < STACKED
-    if phone:
-        columns = max(1, columns // 2)
+    columns, phone = columns_of(count, room), room < STACKED
     rows = math.ceil(count / columns)
     end = limit or float(np.abs(maps).max()) or 1.0
     pixels = _tiles(_levels(maps, end), rows, columns)
@@ -82,13 +84,14 @@ def mosaic(
     )
     norms = np.linalg.norm(maps.reshape(count, -1), axis=1)
     strongest, silent = int(norms.argmax()), int((norms == 0).sum())
-    finding = f"Channel {strongest} of {count} is strongest in {name}"
+    finding = f"Channel {strongest} of {count} has the largest norm in {name}"
     rest = f"; {silent} {'is' if silent == 1 else 'are'} 0 everywhere" if silent else ""
     return finish(
         fig,
         theme,
         finding=finding + rest,
-        how_to_read=f"One tile per channel, all on one scale, ±{end:.3g}: red above 0, blue below. Click one for its values.",
+        how_to_read=f"One tile per channel, all on one scale, ±{end:.3g}: red is positive, blue negative. Click a tile for "
+        f"its values.",
         alt=f"{finding}{rest}. A mosaic of {count} maps of {height} by {width} pixels.",
     )
 
@@ -123,19 +126,19 @@ def channel_map(block: BlockInspection, term: Term, channel: int, theme: Theme =
         fig,
         theme,
         finding=finding,
-        how_to_read=f"Red above 0, blue below, ±{limit:.3g}.",
+        how_to_read=f"Red is positive, blue negative, ±{limit:.3g}.",
         alt=f"{finding}, mean {values.mean():.3g}.",
     )
 
 
 def _levels(maps: Array, limit: float) -> NDArray[np.uint8]:
-    """Signed values -> numbers of colours, 0 to 62; 0 takes the middle one."""
+    """Signed values -> indices of colours, 0 to 62; 0 gets the middle one."""
     levels: NDArray[np.uint8] = (np.rint(np.clip(maps / limit, -1, 1) * ZERO) + ZERO).astype(np.uint8)
     return levels
 
 
 def _tiles(levels: NDArray[np.uint8], rows: int, columns: int) -> NDArray[np.uint8]:
-    """Lay tiles (C, H, W) out in rows with a gap between them."""
+    """Arrange tiles (C, H, W) in rows with a gap between them."""
     count, height, width = levels.shape
     canvas = np.full((rows, height + GAP, columns, width + GAP), BETWEEN, np.uint8)
     for tile in range(count):
@@ -144,7 +147,7 @@ def _tiles(levels: NDArray[np.uint8], rows: int, columns: int) -> NDArray[np.uin
 
 
 def _png(pixels: NDArray[np.uint8], theme: Theme) -> str:
-    """Numbers of colours -> a picture with a palette, which makes the file a third of the size."""
+    """Indices of colours -> an image with a palette, which makes the file a third of the size."""
     every = signed_palette()
     colours = every[np.rint(np.linspace(0, len(every) - 1, BETWEEN)).astype(int)]
     picture = Image.fromarray(pixels, "P")

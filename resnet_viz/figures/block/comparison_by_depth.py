@@ -1,6 +1,6 @@
-"""One measure of two networks, or of two pictures, against depth: a line a side, on the same axes.
+"""One measure of two networks, or of two images, by depth: one line per side, on the same axes.
 
-x is the block where both sides have the same ones, otherwise the relative depth from 0 (image) to 1 (classes).
+x is the block if both sides have the same blocks, otherwise the relative depth from 0 (image) to 1 (classes).
 """
 
 import math
@@ -22,7 +22,7 @@ LABEL_HEIGHT, LONGEST_LABEL = 18, 20
 
 @dataclass(frozen=True)
 class Words:
-    """A measure as the subject of a sentence, as the title of the y axis with its unit, and how its numbers are written."""
+    """A measure as the subject of a sentence, as the title of the y axis with its unit, and the format of its numbers."""
 
     subject: str
     axis: str
@@ -42,14 +42,14 @@ WORDS: dict[MapMeasure, Words] = {
 def comparison_by_depth(
     comparison: Comparison, measure: MapMeasure | None = None, selected: str | None = None, theme: Theme = LIGHT
 ) -> go.Figure:
-    """Draw a line a side; `selected` is the name of a pair of blocks, whose points are ringed.
+    """Draw one line per side; `selected` is the name of a pair of blocks, which is marked by rings.
 
     `measure` is one of `measures_for` both sides, by default the first. Raises ValueError for another one.
     """
     offered = measures_for(comparison.left, comparison.right)
     chosen = measure or offered[0]
     if chosen not in offered:
-        raise ValueError(f"the two sides cannot be compared by {chosen!r}: take one of {', '.join(offered)}")
+        raise ValueError(f"the two sides cannot be compared by {chosen!r}: choose one of {', '.join(offered)}")
     lines = _lines(comparison, chosen)
     span = _span(lines)
     fig = go.Figure(lines)
@@ -74,7 +74,7 @@ def _lines(comparison: Comparison, measure: MapMeasure) -> list[go.Scatter]:
     left = _line(comparison.left, measure, comparison.aligned_by)
     right = _line(comparison.right, measure, comparison.aligned_by)
     left.update(name=comparison.left_name, marker_symbol="circle")
-    # Two of a kind have the same colour.
+    # Two networks of one kind have the same colour.
     right.update(name=comparison.right_name, marker_symbol="diamond", line_dash="6px,4px" if alike else "solid")
     return [left, right]
 
@@ -122,14 +122,14 @@ def _span(lines: list[go.Scatter]) -> tuple[float, float]:
 
 
 def _labels(lines: list[go.Scatter], span: tuple[float, float], theme: Theme) -> Iterator[dict[str, Any]]:
-    """Each line's name at its end, pushed apart where the ends meet."""
+    """Each line's name at its end, moved apart where the ends meet."""
     pixels = (HEIGHT - TOP - BOTTOM) / (span[1] - span[0])
     left, right = (next((value for value in reversed(line.y) if not math.isnan(value)), 0.0) for line in lines)
     apart = pixels * (left - right)
     push = max(0.0, LABEL_HEIGHT - abs(apart)) / 2 * (1 if apart >= 0 else -1)
     for line, value, shift in zip(lines, (left, right), (push, -push), strict=True):
         yield {
-            # A category axis takes a block's name for a number.
+            # A category axis would read a block's name as a number.
             "x": len(line.x) - 1 if isinstance(line.x[-1], str) else line.x[-1],
             "y": value,
             "text": line.name if len(line.name) <= LONGEST_LABEL else f"{line.name[: LONGEST_LABEL - 1]}…",

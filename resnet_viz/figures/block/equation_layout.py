@@ -1,4 +1,4 @@
-"""Where the pictures of a block's equation stand: in a row with captions under them, or one under the other on a phone."""
+"""The layout of a block's equation: images in a row with captions below them, or in a column on a phone."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ from resnet_viz.figures.cells import STACKED, Domain
 
 LARGEST, WIDE_GAP, NARROW_GAP = 320, 126, 46
 TOP, BOTTOM, COLOURBAR = 44, 70, 78
-# One under the other: the operator's column, the picture, and the caption to its right.
+# In a column: the operator, the image, and the caption to its right.
 OPERATOR, PICTURE, ROW_GAP, BAR = 42, 200, 14, 52
 ACTIVATED = "output"
 
 
 @dataclass(frozen=True)
 class EquationPlace:
-    """A picture's domains, and the places of its caption and of the operator before it, as of Plotly annotations."""
+    """An image's domains, and the positions of its caption and of the operator before it, as of Plotly annotations."""
 
     across: Domain
     up: Domain
@@ -25,7 +25,7 @@ class EquationPlace:
 
 @dataclass(frozen=True)
 class EquationLayout:
-    """The whole figure in pixels, and what differs between a row and a column."""
+    """The whole figure in pixels, and the differences between a row and a column."""
 
     places: tuple[EquationPlace, ...]
     width: int
@@ -37,12 +37,15 @@ class EquationLayout:
     activation_size: int
 
 
-def layout_of(terms: Sequence[str], width: int) -> EquationLayout:
-    """Lay so many pictures out in a row, or in a column where there are fewer pixels than a row needs."""
-    return _column(len(terms), width) if width < STACKED else _row(terms, width)
+def layout_of(terms: Sequence[str], width: int, activation: str = "ReLU") -> EquationLayout:
+    """Arrange this many images in a row, or in a column if there are fewer pixels than a row needs.
+
+    `activation` is what stands between the sum and the output, "" for nothing: then both are the same.
+    """
+    return _column(len(terms), width, activation) if width < STACKED else _row(terms, width, activation)
 
 
-def _row(terms: Sequence[str], width: int) -> EquationLayout:
+def _row(terms: Sequence[str], width: int, activation: str) -> EquationLayout:
     gaps = [WIDE_GAP if term == ACTIVATED else NARROW_GAP for term in terms[1:]]
     picture = min(LARGEST, (width - COLOURBAR - sum(gaps)) // len(terms))
     total = picture * len(terms) + sum(gaps)
@@ -60,12 +63,12 @@ def _row(terms: Sequence[str], width: int) -> EquationLayout:
         margin={"l": 2, "r": COLOURBAR - 2, "t": TOP, "b": BOTTOM},
         colourbar={"len": 0.9, "title": {"text": "value"}},
         align="center",
-        activation="→ ReLU →",
-        activation_size=20,
+        activation=f"→ {activation} →" if activation else "=",
+        activation_size=20 if len(activation) < 6 else 14,
     )
 
 
-def _column(count: int, width: int) -> EquationLayout:
+def _column(count: int, width: int, activation: str) -> EquationLayout:
     picture = min(PICTURE, width - OPERATOR - 100)
     total = count * picture + (count - 1) * ROW_GAP
     places = []
@@ -91,7 +94,7 @@ def _column(count: int, width: int) -> EquationLayout:
         margin={"l": 0, "r": 0, "t": TOP, "b": BAR},
         colourbar=bar,
         align="left",
-        activation="↓<br>ReLU",
+        activation=f"↓<br>{activation}" if activation else "=",
         activation_size=13,
     )
 

@@ -1,4 +1,4 @@
-"""What is said about a block's equation: each number names what it is of, one channel or all of them."""
+"""The text about a block's equation: each number says what it refers to, one channel or all of them."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -11,15 +11,15 @@ from resnet_viz.figures.theme import short
 
 Term = Literal["identity", "residual", "sum", "output"]
 
-# The mean over channels is said to hide a correction where it shows less than this share of it, and it is not tiny anyway.
+# The mean over channels hides a correction if it shows less than this share of it, and the correction is not tiny.
 HIDDEN, TINY = 0.5, 0.1
 
 
 def finding(block: BlockInspection, pictures: Mapping[Term, Array], channel: int | None) -> str:
-    """Say how large the residual is beside the identity, of the channel that is drawn or of the whole block."""
+    """Say how large the residual is relative to the identity, for the drawn channel or the whole block."""
     name = f"Block {short(block.name)}"
     if block.shortcut == "none":
-        return f"{name} is plain: its output is ReLU(F(x)), nothing is added"
+        return f"{name} is plain: its output is ReLU(F(x)), without an addition"
     x = "x" if block.shortcut == "identity" else f"the {block.shortcut} shortcut's output"
     if channel is None:
         share = _percent(block.measures.ratio)
@@ -31,17 +31,29 @@ def finding(block: BlockInspection, pictures: Mapping[Term, Array], channel: int
 
 
 def reading(block: BlockInspection, pictures: Mapping[Term, Array], channel: int | None, limit: float | None) -> str:
-    """Say what a picture is and which colours it has: on one scale up to a limit, or each on its own."""
+    """Say what an image shows and what its colours mean: on one scale up to a limit, or each on its own."""
     what = "the mean over all channels" if channel is None else f"channel {channel}"
     sizes = "each on its own scale" if limit is None else f"all on one colour scale, ±{limit:.3g}"
-    text = f"Each picture is {what}, {sizes}: red above 0, blue below, white at 0."
+    text = f"Each image is {what}, {sizes}: red is positive, blue negative, white 0.{beside(block)}"
     if channel is not None:
         return f"{text} All numbers are of this channel."
     return f"{text} All numbers are of the {block.shape[0]} channels together. {cancelling(block, pictures)}".strip()
 
 
+def beside(block: BlockInspection) -> str:
+    """Say which tokens are not in the pictures, or that their positions have no place in the image; "" in most networks."""
+    if block.note:
+        return f" The positions stand in a row, for {block.note}."
+    if not block.tokens_apart:
+        return ""
+    if len(block.tokens_apart) == 1:
+        return f" Each cell is a patch of the image; the {block.tokens_apart[0]} is not drawn, but counts in the numbers."
+    names = f"{', '.join(block.tokens_apart[:-1])} and {block.tokens_apart[-1]}"
+    return f" Each cell is a patch of the image; {names} are not drawn, but count in the numbers."
+
+
 def cancelling(block: BlockInspection, pictures: Mapping[Term, Array]) -> str:
-    """Say that the channels of the residual cancel in the mean, where its picture shows much less of it than there is."""
+    """Say that the channels of the residual cancel in the mean, if its image shows much less than its norm."""
     if block.shortcut == "none" or block.measures.ratio < TINY:
         return ""
     identity, residual = float(np.linalg.norm(pictures["identity"])), float(np.linalg.norm(pictures["residual"]))
@@ -49,20 +61,20 @@ def cancelling(block: BlockInspection, pictures: Mapping[Term, Array]) -> str:
     if shown >= HIDDEN * block.measures.ratio:
         return ""
     return (
-        f"The channels of F(x) cancel in the mean: its picture has {_percent(shown)} of the norm of x's picture, over all"
-        f" channels F(x) has {_percent(block.measures.ratio)} of the norm of x. Single channels show it: choose one, or look at"
-        " all channels."
+        f"The channels of F(x) cancel in the mean: its mean image has {_percent(shown)} of the norm of x's mean image, but "
+        f"over all channels F(x) has {_percent(block.measures.ratio)} of the norm of x. To see it, choose a single channel "
+        f"or open all channels."
     )
 
 
 def notes(block: BlockInspection, pictures: Mapping[Term, Array], channel: int | None) -> dict[Term, str]:
-    """A number for each picture's caption, and what it is of."""
+    """A number for each image's caption, with what it refers to."""
     of = "all channels" if channel is None else f"channel {channel}"
     small: dict[Term, str] = {}
     for term in pictures:
         if term == "output":
             cut = block.measures.cut if channel is None else _cut(pictures)
-            small[term] = f"ReLU zeroes {_percent(cut)}"
+            small[term] = f"{block.activation} zeroes {_percent(cut)}" if not np.isnan(block.measures.cut) else _passed(block)
         elif term == "sum":
             cosine = block.measures.cosine if channel is None else _cosine(pictures)
             small[term] = "" if np.isnan(cosine) else f"cos(x, F) = {signed(cosine)}"
@@ -74,15 +86,20 @@ def notes(block: BlockInspection, pictures: Mapping[Term, Array], channel: int |
 
 
 def alt(block: BlockInspection, pictures: Mapping[Term, Array], channel: int | None) -> str:
-    """Say in words what is drawn."""
+    """Describe the drawing in words."""
     what = "the mean over channels" if channel is None else f"channel {channel}"
     ranges = ", ".join(f"{term} {picture.min():.3g} to {picture.max():.3g}" for term, picture in pictures.items())
-    return f"{finding(block, pictures, channel)}. Each picture is {what}; values: {ranges}."
+    return f"{finding(block, pictures, channel)}. Each image is {what}; values: {ranges}."
 
 
 def signed(value: float) -> str:
-    """Write a number with its sign, the minus as long as the plus."""
+    """Write a number with its sign, the minus as wide as the plus."""
     return f"{value:+.2f}".replace("-", "−")
+
+
+def _passed(block: BlockInspection) -> str:
+    """What stands between sum and output where it is no ReLU."""
+    return f"{block.activation} of the sum" if block.activation else "the sum itself"
 
 
 def _percent(share: float) -> str:
@@ -90,7 +107,7 @@ def _percent(share: float) -> str:
 
 
 def _cosine(pictures: Mapping[Term, Array]) -> float:
-    """The cosine between identity and residual of what is drawn; NaN where one is 0 or there is no identity."""
+    """The cosine between the drawn identity and residual; NaN if one is 0 or there is no identity."""
     if "identity" not in pictures:
         return float("nan")
     x, f = pictures["identity"].ravel().astype(np.float64), pictures["residual"].ravel().astype(np.float64)

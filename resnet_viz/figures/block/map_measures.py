@@ -1,4 +1,4 @@
-"""What the block map can be drawn by: each measure's name, colour and numbers, and how wide an arc it makes."""
+"""The measures that the block map can show: each one's name, colour and number format, and the width of its arcs."""
 
 import math
 from collections.abc import Iterable
@@ -16,9 +16,10 @@ MapMeasure = Literal["ratio", "cosine", "gradient", "cam_mass", "response_std", 
 
 @dataclass(frozen=True)
 class Style:
-    """How a measure is drawn: its explanation in the legend, its colour, how numbers are written, and the heading's start.
+    """How a measure is drawn: its explanation in the legend, its colour, the format of its numbers, and the heading's start.
 
-    `column` is the measure in `Inspection.table`, whose name it has everywhere; {label} in `most` is the target class.
+    `column` is the measure's column in `Inspection.table`, which sets its name everywhere; {label} in `most` is the target
+    class.
     """
 
     legend: str
@@ -44,18 +45,18 @@ STYLES: dict[MapMeasure, Style] = {
         "logit_drop",
     ),
 }
-# These are about the target class: the map ends with it.
+# These are about the target class, which the map shows at its end.
 OF_THE_TARGET: frozenset[MapMeasure] = frozenset({"gradient", "cam_mass", "ablation"})
 
 
 def name_of(measure: MapMeasure) -> str:
-    """Return what a measure is called, on buttons and axes as in tables."""
+    """Return the name of a measure, the same on buttons and axes as in tables."""
     return MEANINGS[STYLES[measure].column].symbol
 
 
 @dataclass(frozen=True)
 class ArcScale:
-    """What the widest arc stands for: a value of the measure, without its sign, and the pixels that it adds to the stroke."""
+    """The meaning of the widest arc: a value of the measure, without its sign, and the pixels that it adds to the stroke."""
 
     largest: float
     pixels: float
@@ -67,9 +68,9 @@ def is_plain(inspection: Inspection) -> bool:
 
 
 def measures_for(*inspections: Inspection) -> tuple[MapMeasure, ...]:
-    """Name the measures that all the inspections can be drawn by: a plain network has no identity to compare with.
+    """Name the measures that all the inspections can be drawn by; a plain network has no identity to compare with.
 
-    "ablation" is among them once `AblationSweep.added_to` has filled it in.
+    "ablation" is one of them after `AblationSweep.added_to` has added it.
     """
     found: tuple[MapMeasure, ...] = ("ratio", "cosine", "gradient", "cam_mass", "response_std")
     if any(map(is_plain, inspections)):
@@ -78,30 +79,37 @@ def measures_for(*inspections: Inspection) -> tuple[MapMeasure, ...]:
 
 
 def arc_scale(measure: MapMeasure, *inspections: Inspection) -> ArcScale:
-    """Return the scale on which the maps of several inspections can be compared: the same stroke is the same value."""
+    """Return the scale on which the maps of several inspections can be compared: the same stroke means the same value."""
     values = [value_of(block, measure) for inspection in inspections for block in inspection.blocks]
     return arc_scale_of(values, min(places_of(inspection)[0].step for inspection in inspections))
 
 
 def arc_scale_of(values: Iterable[float], step: float) -> ArcScale:
-    """Return the scale for values, NaN among them, at blocks that stand at least `step` pixels apart."""
+    """Return the scale for values, possibly with NaN, of blocks that are at least `step` pixels apart."""
     return ArcScale(max((abs(value) for value in values if not math.isnan(value)), default=0) or 1, 0.09 * step)
 
 
 def value_of(block: BlockInspection, measure: MapMeasure) -> float:
-    """Return what the map shows of a block, from its inspection alone."""
+    """Return the value that the map shows for a block, from its inspection alone."""
     value: float = getattr(block.measures, STYLES[measure].column)
     return value
 
 
 def map_values(inspection: Inspection, measure: MapMeasure, ablation: AblationSweep | None = None) -> list[float]:
-    """Return what the map shows, block by block; NaN for one that cannot be removed.
+    """Return the values that the map shows, block by block; NaN for a block that cannot be removed.
 
-    Raises ValueError for a measure that the network cannot be drawn by, and "ablation" without the sweep of this network.
+    Raises ValueError for a measure that the network cannot be drawn by, and for "ablation" without the sweep of this network.
     """
     if ablation is not None:
         inspection = ablation.added_to(inspection)
     known = measures_for(inspection)
     if measure not in known:
-        raise ValueError(f"{inspection.title} cannot be drawn by {measure!r}: take one of {', '.join(known)}")
+        raise ValueError(f"{inspection.title} cannot be drawn by {measure!r}: choose one of {', '.join(known)}")
     return [value_of(block, measure) for block in inspection.blocks]
+
+
+def arc_heights(inspection: Inspection, measure: MapMeasure, ablation: AblationSweep | None = None) -> list[float]:
+    """Return the size of each block's measure, without its sign, as a share of the largest, from 0 to 1; 0 for NaN."""
+    values = [0.0 if math.isnan(value) else abs(value) for value in map_values(inspection, measure, ablation)]
+    largest = max(values, default=0.0) or 1.0
+    return [value / largest for value in values]

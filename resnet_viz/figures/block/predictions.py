@@ -1,4 +1,4 @@
-"""The classes the network is most for, as bars of probability."""
+"""The most probable classes, as bars of probability."""
 
 import plotly.graph_objects as go
 
@@ -7,7 +7,7 @@ from resnet_viz.figures.theme import LIGHT, SUM, Theme, finish, plain
 
 READING = {
     "softmax": "Bars are the softmax of the logits: the probabilities of all classes add up to 100%.",
-    "sigmoid": "Each bar is the sigmoid of one logit: the probability of that class, whatever the others are.",
+    "sigmoid": "Each bar is the sigmoid of one logit: the probability of that class, independent of the others.",
 }
 
 

@@ -1,10 +1,11 @@
-"""The gradient at every block's input against depth, on a logarithmic scale: through the shortcut, through F, and in all."""
+"""The gradient at every block's input by depth, on a logarithmic scale: through the shortcut, through F, and the total."""
 
 import math
 
 import plotly.graph_objects as go
 
 from resnet_viz.analyses.gradients import Gradients
+from resnet_viz.figures.block_names import brief
 from resnet_viz.figures.log_axis import log_axis
 from resnet_viz.figures.theme import GRADIENT, IDENTITY, LIGHT, PLAIN, RESIDUAL, Theme, finish, short
 
@@ -12,13 +13,13 @@ from resnet_viz.figures.theme import GRADIENT, IDENTITY, LIGHT, PLAIN, RESIDUAL,
 def gradient_flow(
     gradients: Gradients, beside: Gradients | None = None, selected: str | None = None, theme: Theme = LIGHT
 ) -> go.Figure:
-    """Draw the three norms by block, and another network's whole gradient `beside` them on the same scale.
+    """Draw the three norms by block, and another network's total gradient `beside` them on the same scale.
 
-    x is the block's place from first (0) to last (1), so that networks of different depth fit under one another.
+    x is the position of the block from first (0) to last (1), so that networks of different depth can be compared.
     """
     fig = go.Figure()
     plain = all(block.kind == "none" for block in gradients.blocks)
-    lines = [("in all", "total", GRADIENT, "circle", 3.0)]
+    lines = [("total", "total", GRADIENT, "circle", 3.0)]
     if not plain:
         lines += [
             ("through the shortcut", "shortcut", IDENTITY, "square", 2.0),
@@ -29,8 +30,9 @@ def gradient_flow(
         fig.add_trace(_line(gradients, values, name, {"color": colour, "width": width}, symbol))
     if beside is not None:
         values = [block.total for block in beside.blocks]
-        fig.add_trace(_line(beside, values, f"{_name(beside)}, in all", {"color": PLAIN, "width": 3, "dash": "dash"}, "x"))
-    names = [short(block.name) for block in gradients.blocks]
+        fig.add_trace(_line(beside, values, f"{_name(beside)}, total", {"color": PLAIN, "width": 3, "dash": "dash"}, "x"))
+    blocks = [block.name for block in gradients.blocks]
+    names = brief(blocks)
     every = math.ceil(len(names) / 18)
     fig.update_layout(
         xaxis={
@@ -44,8 +46,8 @@ def gradient_flow(
         yaxis={"title": {"text": "L2 norm of the gradient", "standoff": 14}, **log_axis(_values(gradients, beside))},
         overwrite=True,
     )
-    if selected is not None and short(selected) in names:
-        place = _places(gradients)[names.index(short(selected))]
+    if selected in blocks:
+        place = _places(gradients)[blocks.index(selected)]
         fig.add_vline(x=place, line={"color": theme.muted, "width": 1, "dash": "dot"})
     legend = {"orientation": "h", "x": 0, "y": -0.18, "yanchor": "top"}
     fig.update_layout(width=700, height=440, margin={"l": 0, "r": 8, "t": 44, "b": 0}, legend=legend, overwrite=True)
@@ -56,7 +58,7 @@ def gradient_flow(
         theme,
         finding=finding,
         how_to_read="Read from right to left: the gradient starts at the classes and runs back to the image.",
-        alt=f"{finding}. Norm of the whole gradient by block: {spoken}.",
+        alt=f"{finding}. Norm of the total gradient by block: {spoken}.",
     )
 
 

@@ -1,4 +1,4 @@
-"""How large each block's gradient was in each epoch of training: x is the epoch, y the block, colour the norm, log scale."""
+"""The norm of each block's gradient in each epoch of training: x is the epoch, y the block, colour the norm, log scale."""
 
 import math
 
@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from resnet_viz.figures.theme import GRADIENT, LIGHT, Theme, finish, short
 from resnet_viz.nets.curves import block_norms
 
-# A block whose gradient is this much smaller than the largest of the same epoch hardly learns beside it.
+# A block with a gradient this much smaller than the largest of the same epoch hardly learns in comparison.
 VANISHED = 1000
 
 ROW, LOWEST, HIGHEST = 26, 240, 620
@@ -17,13 +17,13 @@ TOP, BOTTOM, LEFT = 44, 48, 62
 
 
 def gradient_norms(curve: pd.DataFrame, title: str, theme: Theme = LIGHT) -> go.Figure:
-    """Draw the gradient norms of a curve of `read_curve`; blocks run from image, at the top, to classes.
+    """Draw the gradient norms of a curve from `read_curve`; blocks are ordered from the input, at the top, to the output.
 
-    ValueError if the curve holds none.
+    ValueError if the curve has no gradient norms.
     """
     table = block_norms(curve)
     if table.empty:
-        raise ValueError(f"the curve of {title} holds no gradient norms")
+        raise ValueError(f"the curve of {title} has no gradient norms")
     blocks = [short(str(name)) for name in table.index]
     values = table.to_numpy()
     positive = values[values > 0]
@@ -62,7 +62,8 @@ def gradient_norms(curve: pd.DataFrame, title: str, theme: Theme = LIGHT) -> go.
         fig,
         theme,
         finding=finding,
-        how_to_read="L2 norm over a block's parameters, mean over steps, log colours; from image (top) to classes.",
+        how_to_read="L2 norm over a block's parameters, mean over steps, on a logarithmic colour scale. Blocks from input "
+        "(top) to output.",
         alt=f"{finding}. A heatmap of {len(blocks)} blocks of {title} by {table.shape[1]} epochs.",
     )
 

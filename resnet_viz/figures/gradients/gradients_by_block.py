@@ -1,6 +1,6 @@
 """Gradient norms of a plain and a residual network by block in one epoch, with their range over all epochs behind them.
 
-x is the block's place from the image (left) to the classes (right), y the norm on a log scale; grey is plain, blue residual.
+x is the position of the block from input (left) to output (right), y the norm on a log scale; grey is plain, blue residual.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ MOST_TICKS = 14
 
 
 def gradients_by_block(networks: Sequence[Norms], theme: Theme = LIGHT) -> go.Figure:
-    """Draw one line a network; ValueError where there is none."""
+    """Draw one line per network; ValueError if there is none."""
     if not networks:
         raise ValueError("there is no network with gradient norms to draw")
     fig = go.Figure()
@@ -27,7 +27,7 @@ def gradients_by_block(networks: Sequence[Norms], theme: Theme = LIGHT) -> go.Fi
     every = -(-len(longest.blocks) // MOST_TICKS)
     fig.update_layout(
         xaxis={
-            "title": "block, from the image to the classes",
+            "title": "block, from input to output",
             "range": [-0.03, 1.16],
             "tickvals": _places(longest)[::every],
             "ticktext": [short(name) for name in longest.blocks][::every],
@@ -53,7 +53,8 @@ def gradients_by_block(networks: Sequence[Norms], theme: Theme = LIGHT) -> go.Fi
         fig,
         theme,
         finding=finding,
-        how_to_read="L2 norm over a block's parameters, mean over an epoch's steps; bands: each block's range over all epochs.",
+        how_to_read="L2 norm over a block's parameters, mean over the steps of an epoch. Bands: each block's range over all "
+        "epochs.",
         alt=f"{finding}, in epoch {', '.join(str(each.epoch) for each in networks)}.",
     )
 

@@ -1,29 +1,38 @@
-"""The gradient's norm at every parameter, bars grouped by block from image to classes, on a logarithmic scale."""
+"""The norm of the gradient of every parameter, bars grouped by block from input to output, on a logarithmic scale."""
 
 import math
 
 import plotly.graph_objects as go
 
 from resnet_viz.analyses.gradients import Gradients
+from resnet_viz.figures.block_names import brief
 from resnet_viz.figures.log_axis import log_axis
-from resnet_viz.figures.theme import GRADIENT, LIGHT, Theme, finish, short
+from resnet_viz.figures.theme import GRADIENT, LIGHT, Theme, finish
 
-# One colour, for all are gradients; the hatching says what a parameter is, and can be told apart where shades can't.
-KINDS = {"convolutions": "", "batch norms": "/", "head": "x"}
+# One colour, because all are gradients; the hatching marks the kind of parameter and is visible without colours.
+KINDS = {
+    "convolutions": "",
+    "batch norms": "/",
+    "other norms": "\\",
+    "linear layers": "-",
+    "other parameters": ".",
+    "head": "x",
+}
 
 
 def parameter_gradients(gradients: Gradients, theme: Theme = LIGHT) -> go.Figure:
-    """Draw a bar a parameter: the L2 norm divided by the root of how many numbers it holds, so that large ones compare."""
+    """Draw one bar per parameter: the L2 norm divided by the square root of its number of elements, for comparable sizes."""
+    blocks = [str(name) for name in dict.fromkeys(gradients.parameters["block"])]
     rows = gradients.parameters.assign(
-        place=lambda table: table["block"].map(lambda name: short(str(name))),
+        place=lambda table: table["block"].map(dict(zip(blocks, brief(blocks), strict=True))),
         rms=lambda table: table["norm"] / table["size"] ** 0.5,
-        kind=lambda table: [
-            _kind(str(block), str(name)) for block, name in zip(table["block"], table["parameter"], strict=True)
-        ],
+        kind=lambda table: [_kind(str(block), str(layer)) for block, layer in zip(table["block"], table["layer"], strict=True)],
     )
     fig = go.Figure()
     for kind, hatching in KINDS.items():
         shown = rows[rows["kind"] == kind]
+        if shown.empty:
+            continue
         names = (shown["place"] + " " + shown["parameter"]).tolist()
         fig.add_trace(
             go.Bar(
@@ -71,12 +80,18 @@ def parameter_gradients(gradients: Gradients, theme: Theme = LIGHT) -> go.Figure
     )
 
 
-def _kind(block: str, parameter: str) -> str:
+def _kind(block: str, layer: str) -> str:
     if block == "head":
         return "head"
-    return "batch norms" if parameter.startswith("bn") or ".1." in parameter else "convolutions"
+    if layer.startswith("BatchNorm"):
+        return "batch norms"
+    if "Norm" in layer:
+        return "other norms"
+    if layer.startswith("Conv"):
+        return "convolutions"
+    return "linear layers" if "Linear" in layer else "other parameters"
 
 
 def _finding(sizes: list[float], places: list[str], names: list[str]) -> str:
     known = [(size, f"{place} {name}") for size, place, name in zip(sizes, places, names, strict=True) if math.isfinite(size)]
-    return f"The gradient is largest at {max(known)[1]} and smallest at {min(known)[1]}"
+    return f"The gradient is largest for {max(known)[1]} and smallest for {min(known)[1]}"

@@ -1,4 +1,4 @@
-"""What two orders of a block's layers hand on along the shortcut, by depth; and what a network's own last ReLUs cut."""
+"""What two orders of a block's layers pass along the shortcut, by depth; and what a network's own last ReLUs zero."""
 
 from typing import Literal
 
@@ -9,24 +9,24 @@ from resnet_viz.lessons.activation_order import Order, Orders
 
 Asked = Literal["negative", "missed", "correlation"]
 
-# The last ReLU stands on the output in one order; in the other nothing stands on the identity.
+# In one order the last ReLU acts on the output; in the other, nothing acts on the identity.
 COLOURS: dict[Order, str] = {"after": SUM, "before": IDENTITY}
 NAMES: dict[Order, str] = {"after": "ReLU after the addition", "before": "pre-activation"}
 DASHES: dict[Order, str] = {"after": "solid", "before": "dash"}
 QUESTIONS: dict[Asked, str] = {
-    "negative": "handed on below 0",
-    "missed": "missed by x₀ + F₁ + F₂ + …",
+    "negative": "negative entries in the output",
+    "missed": "relative error of x₀ + F₁ + F₂ + …",
     "correlation": "correlation with the start",
 }
 FINDINGS: dict[Asked, str] = {
-    "negative": "{} of what is handed on is below 0 with the ReLU last, {} with pre-activation,",
-    "missed": "x₀ and the corrections miss {} of the output with the ReLU last, {} with pre-activation,",
+    "negative": "{} of the output is negative with the ReLU last, {} with pre-activation,",
+    "missed": "x₀ and the corrections differ from the output by {} with the ReLU last, by {} with pre-activation,",
     "correlation": "Correlation with the start: {} with the ReLU last, {} with pre-activation,",
 }
 
 
 def order_curves(orders: Orders, asked: Asked, chosen: Order, depth: int, theme: Theme = LIGHT) -> go.Figure:
-    """Draw one measure of both orders over the first `depth` blocks; the `chosen` order's line is the strong one."""
+    """Draw one measure of both orders over the first `depth` blocks; the line of the `chosen` order is emphasised."""
     fig = go.Figure()
     order: Order
     for order in ("before", "after"):
@@ -46,7 +46,7 @@ def order_curves(orders: Orders, asked: Asked, chosen: Order, depth: int, theme:
         )
     share = asked != "correlation"
     fig.update_layout(
-        xaxis={"title": "blocks passed", "showgrid": False, "showline": True, "rangemode": "tozero"},
+        xaxis={"title": "number of blocks", "showgrid": False, "showline": True, "rangemode": "tozero"},
         yaxis={
             "title": {"text": QUESTIONS[asked], "standoff": 12},
             "tickformat": ".0%" if share else None,
@@ -65,13 +65,13 @@ def order_curves(orders: Orders, asked: Asked, chosen: Order, depth: int, theme:
         fig,
         theme,
         finding=finding,
-        how_to_read="Both chains have the same convolutions, drawn at random, and start from the same features.",
-        alt=f"{finding}. A line for {NAMES['after']}, one for {NAMES['before']}.",
+        how_to_read="Both chains have the same random convolution weights and start from the same features.",
+        alt=f"{finding}. One line for {NAMES['after']}, one for {NAMES['before']}.",
     )
 
 
 def cut_bars(orders: Orders, theme: Theme = LIGHT) -> go.Figure:
-    """Draw the share of each block's sum that the network's own last ReLU cuts off."""
+    """Draw the share of each block's sum that the network's own last ReLU zeroes."""
     names = [short(name) for name in orders.blocks]
     values = [float(value) for value in orders.cut]
     fig = go.Figure(
@@ -79,13 +79,13 @@ def cut_bars(orders: Orders, theme: Theme = LIGHT) -> go.Figure:
             x=names,
             y=values,
             marker={"color": SUM, "cornerradius": 3},
-            hovertemplate="block %{x}<br>%{y:.1%} of the sum is below 0<extra></extra>",
+            hovertemplate="block %{x}<br>%{y:.1%} of the sum is negative<extra></extra>",
         )
     )
     fig.update_layout(
         xaxis={"type": "category", "title": "block", "tickangle": 0, "nticks": 12, "showgrid": False},
         yaxis={
-            "title": {"text": "cut by the last ReLU", "standoff": 12},
+            "title": {"text": "zeroed by the last ReLU", "standoff": 12},
             "tickformat": ".0%",
             "range": [0, max(0.6, 1.1 * max(values))],
         },
@@ -96,11 +96,11 @@ def cut_bars(orders: Orders, theme: Theme = LIGHT) -> go.Figure:
         overwrite=True,
     )
     most = max(range(len(values)), key=lambda number: values[number])
-    finding = f"{orders.title} as it is: the last ReLU cuts {sum(values) / len(values):.0%} of the entries"
+    finding = f"{orders.title} itself: the last ReLU zeroes {sum(values) / len(values):.0%} of the entries"
     return finish(
         fig,
         theme,
         finding=finding,
-        how_to_read=f"Share of each block's sum that is below 0; most in block {names[most]}, {values[most]:.0%}.",
+        how_to_read=f"Share of each block's sum that is negative; it is largest in block {names[most]}, {values[most]:.0%}.",
         alt=f"{finding}. By block: {', '.join(f'{name} {value:.0%}' for name, value in zip(names, values, strict=True))}.",
     )

@@ -1,7 +1,7 @@
-"""Addition beside concatenation: on two vectors, as cells with numbers, and on a block's channels, as tiles.
+"""Addition compared with concatenation: on two vectors, as cells with numbers, and on a block's channels, as tiles.
 
-Upper row: identity + residual, element by element. Lower row: the two side by side. Blue is the identity, orange the residual,
-green the sum; what concatenation makes keeps the colours of what it is made of.
+Upper row: identity + residual, element by element. Lower row: both concatenated. Blue is the identity, orange the residual, and
+green the sum; the parts of a concatenation keep their colours.
 """
 
 from typing import Any
@@ -10,7 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from resnet_viz.analyses.activations import Array
-from resnet_viz.figures.pictures import data_url
+from resnet_viz.figures.data_urls import data_url
 from resnet_viz.figures.theme import IDENTITY, LIGHT, RESIDUAL, SUM, Theme, finish, translucent
 from resnet_viz.figures.tiles import tiles
 from resnet_viz.lessons.addition import NextLayer, Vectors
@@ -23,7 +23,7 @@ JOINED = ("identity x", "‖", "residual F(x)", "=", "identity x", "residual F(x
 
 
 def vectors(result: Vectors, theme: Theme = LIGHT) -> go.Figure:
-    """Draw both operations on two vectors, a cell a number."""
+    """Draw both operations on two vectors, one cell per number."""
     fig = go.Figure()
     row = _Row(fig, theme, UPPER)
     row.cells(result.left, IDENTITY)
@@ -48,13 +48,13 @@ def vectors(result: Vectors, theme: Theme = LIGHT) -> go.Figure:
         fig,
         theme,
         finding=finding,
-        how_to_read="Above, each number is added to the one in the same place. Below, the two stand side by side.",
+        how_to_read="Above, each number is added to the one at the same position. Below, the two are concatenated.",
         alt=finding,
     )
 
 
 def channels(identity: Array, residual: Array, layer: NextLayer, wider: NextLayer, theme: Theme = LIGHT) -> go.Figure:
-    """Draw both operations on a block's channels, (C, H, W) each, on one scale, with the cost of the layer behind them."""
+    """Draw both operations on a block's channels, (C, H, W) each, on one scale, with the cost of the layer after them."""
     total = identity + residual
     limit = float(max(np.abs(maps).max() for maps in (identity, residual, total))) or 1.0
     count = len(identity)
@@ -74,18 +74,20 @@ def channels(identity: Array, residual: Array, layer: NextLayer, wider: NextLaye
         fig.add_annotation(x=x + 0.35, y=y + 0.5, text=text, xanchor="left", align="left", showarrow=False, font={"size": 14})
     _frame(fig, x + 2.1, theme)
     fig.update_layout(width=820)
-    finding = f"Added, {count} channels stay {count}; side by side they are {wider.channels}"
+    finding = f"Addition keeps {count} channels; concatenation makes {wider.channels} of them"
     return finish(
         fig,
         theme,
         finding=finding,
-        how_to_read=f"A tile a channel, ±{limit:.3g}: red above 0, blue below. Right: shape, cost of the next {layer.words}.",
-        alt=f"{finding}. The next {layer.words} has {layer.parameters} parameters after the sum, else {wider.parameters}.",
+        how_to_read=f"One tile per channel, ±{limit:.3g}: red is positive, blue negative. Right: shape, and cost of the next "
+        f"{layer.words}.",
+        alt=f"{finding}. The next {layer.words} has {layer.parameters} parameters after the sum, and {wider.parameters} "
+        f"after the concatenation.",
     )
 
 
 class _Row:
-    """Cells and signs from left to right; a cell is one wide and one high."""
+    """Cells and signs from left to right; a cell is one unit wide and high."""
 
     def __init__(self, fig: go.Figure, theme: Theme, y: float) -> None:
         self.fig, self.theme, self.y, self.x = fig, theme, y, 0.0
@@ -136,7 +138,7 @@ def _width(names: tuple[str, ...]) -> float:
 
 
 def _frame(fig: go.Figure, width: float, theme: Theme) -> None:
-    # An invisible point, since axes without a trace are not drawn.
+    # An invisible point, because axes without a trace are not drawn.
     fig.add_trace(go.Scatter(x=[0], y=[0], mode="markers", marker={"opacity": 0, "color": theme.text}, hoverinfo="skip"))
     fig.update_layout(
         xaxis={"visible": False, "range": [-0.05, width + 0.05], "constrain": "domain"},
@@ -164,5 +166,5 @@ def _vector(numbers: tuple[float, ...]) -> str:
 def _finding(result: Vectors) -> str:
     left, right, joined = map(_vector, (result.left, result.right, result.joined))
     if result.sum is None:
-        return f"{left} and {right} cannot be added element by element; side by side they are {joined}"
-    return f"{left} + {right} = {_vector(result.sum)}; side by side they are {joined}"
+        return f"{left} and {right} cannot be added element by element; their concatenation is {joined}"
+    return f"{left} + {right} = {_vector(result.sum)}; their concatenation is {joined}"

@@ -1,7 +1,7 @@
 """A block's steps as a diagram, and the tensor of one of them: all channels as tiles, or the mean over channels.
 
-The diagram runs from left to right, one unit a step; y has no meaning. The identity is the blue line above, the residual branch
-the boxes below. Every step has an invisible point for the mouse, whose `customdata` is its name.
+The diagram runs from left to right, one unit per step; y has no meaning. The identity is the blue line above, the residual
+branch is the row of boxes below. Every step has an invisible point that receives clicks; its `customdata` is the step's name.
 """
 
 from collections.abc import Iterator
@@ -49,7 +49,7 @@ def block_steps(walk: Walk, active: str, theme: Theme = LIGHT) -> go.Figure:
         theme,
         finding=finding,
         how_to_read=(
-            "Below, the residual branch F(x); above, the identity x that skips it. Click a step, or use the keys up and down."
+            "Below, the residual branch F(x); above, the identity x that skips it. Click a step, or use the up and down keys."
         ),
         alt=f"Block {short(walk.block)} of {walk.title}. {finding}. All steps with their shapes: {spoken}.",
     )
@@ -95,13 +95,13 @@ def step_map(walk: Walk, name: str, channel: int | None, side: int, theme: Theme
         fig,
         theme,
         finding=finding,
-        how_to_read=f"Red above 0, blue below, ±{limit:.3g}.",
+        how_to_read=f"Red is positive, blue negative, ±{limit:.3g}.",
         alt=f"{finding}, mean {picture.mean():.3g}, of {_called(walk, name)}.",
     )
 
 
 def shared_limit(walk: Walk) -> float:
-    """Where the block's common colour scale ends: one entry in a thousand may be beyond it."""
+    """The limit of the block's common colour scale: at most one entry in a thousand is beyond it."""
     ends = [float(np.quantile(np.abs(step.values[:, ::2, ::2]), 0.999)) for step in walk.steps]
     return max(ends) or 1.0
 
@@ -111,7 +111,7 @@ def _called(walk: Walk, name: str) -> str:
 
 
 def _places(walk: Walk) -> dict[str, tuple[float, float]]:
-    """Where each step stands: the branch in a row, the shortcut's own layer above its middle."""
+    """The position of each step: the branch in a row, the shortcut's own layer above its middle."""
     places: dict[str, tuple[float, float]] = {}
     x = 0.0
     for step in walk.steps:
@@ -169,12 +169,12 @@ def _segment(x0: float, y0: float, x1: float, y1: float, colour: str, width: flo
 def _texts(walk: Walk, places: dict[str, tuple[float, float]], active: str, theme: Theme) -> Iterator[dict[str, Any]]:
     for step in walk.steps:
         x, y = places[step.name]
-        # White on a filled box is too faint on orange: dark text is readable on all of the palette's colours.
+        # White text has too little contrast on orange; dark text is readable on every colour of the palette.
         colour = "#10161C" if step.name == active else theme.text
         yield _text(x, y, f"<b>{_label(step)}</b>", colour, 14)
         yield _text(x, y - 0.5, _shape(step), theme.muted, 11)
     if not walk.plain and "identity" not in walk.names:
-        yield _text(places["sum"][0] / 2, SHORTCUT_Y + 0.22, "identity x, as it is", theme.muted, 12)
+        yield _text(places["sum"][0] / 2, SHORTCUT_Y + 0.22, "identity x, unchanged", theme.muted, 12)
 
 
 def _label(step: Step) -> str:

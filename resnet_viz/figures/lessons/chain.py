@@ -1,7 +1,7 @@
-"""Each block's correction to its input: x and F(x) as pictures and as arrows, and the logits decoded after each block.
+"""Each block's correction to its input: x and F(x) as images and as arrows, and the logits decoded after each block.
 
-The arrows are drawn to scale in the plane of the two tensors: |x| and |F(x)| are their lengths, the angle between them that of
-cos(x, F), so that the third side of the triangle is the sum.
+The arrows are drawn to scale in the plane of the two tensors: their lengths are |x| and |F(x)|, and the cosine of the angle
+between them is cos(x, F). The third side of the triangle is therefore the sum.
 """
 
 import math
@@ -25,18 +25,18 @@ def angle(block: BlockInspection) -> float:
 
 
 def correction(block: BlockInspection, theme: Theme = LIGHT) -> go.Figure:
-    """Draw a block's x and F(x), both the mean over channels on one scale, and beside them the two as arrows with their sum.
+    """Draw a block's x and F(x), both the mean over channels on one scale, and next to them both as arrows with their sum.
 
-    Needs the block's maps (see `Inspection.keeping`); ValueError for a plain block, which corrects nothing.
+    Needs the block's maps (see `Inspection.keeping`); ValueError for a plain block, which does not correct its input.
     """
     identity = block.identity
     if identity is None:
-        raise ValueError(f"block {short(block.name)} is plain: there is no input beside its F(x) to correct")
+        raise ValueError(f"block {short(block.name)} is plain: it replaces its input instead of correcting it")
     pictures = (identity.mean(0), block.residual.mean(0))
     limit = max(float(np.abs(picture).max()) for picture in pictures) or 1.0
     fig = go.Figure()
     m = block.measures
-    captions = (f"x, size {m.identity_norm:.3g}", f"F(x), size {m.residual_norm:.3g}")
+    captions = (f"x, norm {m.identity_norm:.3g}", f"F(x), norm {m.residual_norm:.3g}")
     for number, (picture, colour) in enumerate(zip(pictures, (IDENTITY, RESIDUAL), strict=True)):
         _add_picture(fig, picture, number, colour, limit)
         fig.add_annotation(**_caption(0.1 + 0.24 * number, captions[number], theme))
@@ -44,7 +44,7 @@ def correction(block: BlockInspection, theme: Theme = LIGHT) -> go.Figure:
     _add_arrows(fig, arrows)
     fig.add_annotation(**_caption(0.75, f"{angle(block):.0f}° apart", theme))
     fig.update_layout(width=560, height=HEIGHT + TOP, margin={"l": 2, "r": 2, "t": TOP, "b": 24}, overwrite=True)
-    finding = f"Block {short(block.name)} corrects its input by {m.ratio:.0%} of its size, at an angle of {angle(block):.0f}°"
+    finding = f"Block {short(block.name)} corrects its input by {m.ratio:.0%} of its norm, at an angle of {angle(block):.0f}°"
     return finish(
         fig,
         theme,
@@ -55,7 +55,7 @@ def correction(block: BlockInspection, theme: Theme = LIGHT) -> go.Figure:
 
 
 def lens_lines(lens: Lens, selected: str, theme: Theme = LIGHT) -> go.Figure:
-    """Draw the probability of the classes that matter as decoded after each block; the `selected` place is marked."""
+    """Draw the probability of the most relevant classes as decoded after each block; the `selected` place is marked."""
     shares, names = lens.probabilities, ["stem", *map(short, lens.places[1:])]
     fig = go.Figure()
     for number, index in enumerate(_classes(lens)):
@@ -86,7 +86,7 @@ def lens_lines(lens: Lens, selected: str, theme: Theme = LIGHT) -> go.Figure:
         },
         yaxis={"title": {"text": "probability", "standoff": 12}, "tickformat": ".0%", "range": [-0.04, 1.06]},
         width=560,
-        height=HEIGHT + TOP + 26,
+        height=HEIGHT + TOP + 10,
         margin={"l": 0, "r": 8, "t": 66, "b": 0},
         legend=legend,
         overwrite=True,
@@ -101,21 +101,21 @@ def lens_lines(lens: Lens, selected: str, theme: Theme = LIGHT) -> go.Figure:
         fig,
         theme,
         finding=finding,
-        how_to_read="What the network would say without all later branches: the output goes along the shortcuts to the end.",
-        alt=f"{finding}. Likeliest class after each block: {spoken}.",
+        how_to_read="The network's prediction without all later branches: the output follows the shortcuts to the end.",
+        alt=f"{finding}. Most probable class after each block: {spoken}.",
     )
 
 
 def _settling(lens: Lens) -> str:
     return (
-        "The answer is there before the first block"
+        "The final prediction leads from the start, before the first block"
         if lens.settled == "stem"
-        else f"The answer leads from block {short(lens.settled)} on"
+        else f"The final prediction leads from block {short(lens.settled)} on"
     )
 
 
 def _classes(lens: Lens) -> list[int]:
-    """The network's answer, then those that lead somewhere, the highest first."""
+    """The predicted class, then the classes that lead somewhere, the highest first."""
     answer, peaks = lens.leaders[-1], lens.probabilities.max(0)
     others = sorted({*lens.leaders} - {answer}, key=lambda index: -peaks[index])
     return [answer, *others[: len(SYMBOLS) - 1]]
@@ -165,7 +165,7 @@ def _add_picture(fig: go.Figure, picture: Array, number: int, colour: str, limit
 
 
 def _arrows(block: BlockInspection) -> dict[str, tuple[float, float]]:
-    """The tips of x, lying along the axis, and of x + F, both in units of |x|."""
+    """The tips of x, which lies along the axis, and of x + F, both in units of |x|."""
     ratio, turn = block.measures.ratio, math.radians(angle(block))
     return {"x": (1.0, 0.0), "sum": (1 + ratio * math.cos(turn), ratio * math.sin(turn))}
 

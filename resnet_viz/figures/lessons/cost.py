@@ -1,4 +1,4 @@
-"""What each block of a network costs, in three stages: a bar a block; x is the block, y millions of multiply-adds."""
+"""The cost of each block of a network in three stages: one bar per block; x is the block, y millions of multiply-adds."""
 
 from typing import Any
 
@@ -53,7 +53,8 @@ def layer_costs(costs: Costs, theme: Theme = LIGHT) -> go.Figure:
         fig,
         theme,
         finding=finding,
-        how_to_read="One bar per block, for one image of 32×32 pixels; above each stage, its features' shape and its total.",
+        how_to_read="One bar per block, for one image of 32×32 pixels. Above each stage: the shape of its features and its "
+        "total.",
         alt=f"{finding}. Blocks from first to last: {', '.join(_millions(block.multiply_adds) for block in costs.blocks)}.",
     )
 
@@ -82,7 +83,7 @@ def _stage(costs: Costs, number: int, theme: Theme) -> dict[str, Any]:
         "y": 1,
         "yref": "paper",
         "yanchor": "top",
-        "text": f"<b>stage {number}: {shape}</b><br>{_millions(total)} in all",
+        "text": f"<b>stage {number}: {shape}</b><br>{_millions(total)} total",
         "showarrow": False,
         "font": {"size": 14, "color": theme.text},
     }

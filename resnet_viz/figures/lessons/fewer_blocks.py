@@ -1,4 +1,4 @@
-"""What networks lose with blocks removed or moved: one picture block by block, and many pictures by how much was changed."""
+"""What networks lose with blocks removed or moved: one image block by block, and many images by the amount of change."""
 
 import math
 from collections.abc import Sequence
@@ -10,12 +10,12 @@ from resnet_viz.figures.theme import LIGHT, PLAIN, SUM, Theme, finish, plain, sh
 from resnet_viz.lessons.fewer_blocks import Change, Recorded
 
 WIDTH, HEIGHT, TOP = 640, 356, 60
-GAP = 0.3  # between the bars of two blocks, as a share of a block's place
+GAP = 0.3  # The space between the bars of two blocks, as a share of the width per block.
 MOST_WIDE_BARS = 12
 
 
 def removal_bars(sweeps: Sequence[AblationSweep], theme: Theme = LIGHT) -> go.Figure:
-    """Draw the target's probability without each block, a bar a network; a plain network's bars are grey."""
+    """Draw the target's probability without each block, one bar per network; the bars of a plain network are grey."""
     fig = go.Figure()
     names = [short(block.name) for block in max(sweeps, key=lambda sweep: len(sweep.blocks)).blocks]
     for sweep in sweeps:
@@ -64,15 +64,15 @@ def removal_bars(sweeps: Sequence[AblationSweep], theme: Theme = LIGHT) -> go.Fi
         fig,
         theme,
         finding=finding,
-        how_to_read="One block removed at a time, all others in place. A plain block that changes shapes cannot be: it stays.",
+        how_to_read="One block is removed at a time; all others stay. A plain block that changes the shape cannot be removed.",
         alt=f"{finding}. {' '.join(map(_spoken, sweeps))}",
     )
 
 
 def accuracy_lines(recorded: Sequence[Recorded], titles: Sequence[str], change: Change, theme: Theme = LIGHT) -> go.Figure:
-    """Draw the accuracy on test pictures by how many blocks are removed, or by how far their order is from the usual one.
+    """Draw the accuracy on test images by the number of removed blocks, or by the similarity of their order to the original.
 
-    Lines are means, points every way of changing blocks that was measured.
+    Lines are means; each point is one measured change.
     """
     fig = go.Figure()
     for record, title in zip(recorded, titles, strict=True):
@@ -85,7 +85,7 @@ def accuracy_lines(recorded: Sequence[Recorded], titles: Sequence[str], change: 
                 mode="markers",
                 marker={"color": colour, "size": 6, "opacity": 0.35, "symbol": "x" if colour == PLAIN else "circle"},
                 customdata=[", ".join(map(short, row.names)) or "none" for row in rows],
-                hovertemplate=f"{plain(title)}<br>{asked} %{{customdata}}<br>%{{y:.1%}} right<extra></extra>",
+                hovertemplate=f"{plain(title)}<br>{asked} %{{customdata}}<br>%{{y:.1%}} correct<extra></extra>",
                 showlegend=False,
             )
         )
@@ -100,10 +100,12 @@ def accuracy_lines(recorded: Sequence[Recorded], titles: Sequence[str], change: 
                 hoverinfo="skip",
             )
         )
-    axis = f"blocks removed, of {recorded[0].movable}" if change == "removed" else "order: 1 is the usual one (Kendall's tau)"
+    axis = (
+        f"blocks removed, of {recorded[0].movable}" if change == "removed" else "Kendall's tau of the order (1: original order)"
+    )
     fig.update_layout(
         xaxis={"title": axis, "showgrid": False, "showline": True, "autorange": "reversed" if change == "shuffled" else True},
-        yaxis={"title": {"text": "test pictures right", "standoff": 12}, "tickformat": ".0%", "range": [0, 1.02]},
+        yaxis={"title": {"text": "accuracy on test images", "standoff": 12}, "tickformat": ".0%", "range": [0, 1.02]},
         overwrite=True,
     )
     fig.add_hline(
@@ -118,13 +120,13 @@ def accuracy_lines(recorded: Sequence[Recorded], titles: Sequence[str], change: 
         fig,
         theme,
         finding=finding,
-        how_to_read=f"{recorded[0].pictures:,} CIFAR-10 test pictures. Every point is one choice of blocks, lines are means.",
+        how_to_read=f"{recorded[0].pictures:,} CIFAR-10 test images. Each point is one choice of blocks; lines are means.",
         alt=f"{finding}.",
     )
 
 
 def answers(ablations: Sequence[Ablation], count: int = 3, theme: Theme = LIGHT) -> go.Figure:
-    """Draw the likeliest classes of several networks, one under the other; x is the probability in percent."""
+    """Draw the most probable classes of several networks, one under the other; x is the probability in percent."""
     fig = go.Figure()
     rows, labels = [], []
     count = min(count, *(len(ablation.predictions) for ablation in ablations))
@@ -176,7 +178,7 @@ def answers(ablations: Sequence[Ablation], count: int = 3, theme: Theme = LIGHT)
         f"{ablation.title}: " + ", ".join(f"{p.label} {p.probability:.1%}" for p in ablation.predictions[:count])
         for ablation in ablations
     )
-    return finish(fig, theme, finding=finding, how_to_read="Bars are the probabilities of the classes.", alt=f"{spoken}.")
+    return finish(fig, theme, finding=finding, how_to_read="Each bar is the probability of a class.", alt=f"{spoken}.")
 
 
 def _lay_out(fig: go.Figure) -> None:
@@ -201,17 +203,17 @@ def _colour(found: AblationSweep | Ablation) -> str:
 
 
 def _hatching(sweep: AblationSweep, theme: Theme) -> dict[str, object]:
-    """A plain network's bars are known without their colour too."""
+    """The bars of a plain network can be told apart without their colour, too."""
     return {"shape": "/" if _is_plain(sweep) else "", "fillmode": "overlay", "fgcolor": theme.surface, "size": 7}
 
 
 def _beside(bar: int, bars: int) -> float:
-    """How far the middle of one of several bars is from the middle of their block, in blocks."""
+    """The distance of one of several bars from the middle of their block, in blocks."""
     return (1 - GAP) * ((bar + 0.5) / bars - 0.5)
 
 
 def _not_removable(place: float, theme: Theme, *, upright: bool) -> dict[str, object]:
-    """A word where a bar would be."""
+    """A word in the place of a bar."""
     angle, font = -90 if upright else 0, {"color": theme.muted, "size": 11}
     return {"x": place, "y": 0.02, "text": "stays", "textangle": angle, "showarrow": False, "font": font, "yanchor": "bottom"}
 
@@ -225,9 +227,9 @@ def _kept(sweep: AblationSweep) -> str:
 
 def _lost(record: Recorded, title: str, change: Change) -> str:
     if change == "removed":
-        return f"{title}: {record.intact:.0%} right, {record.mean('removed', 1):.0%} with one block removed"
+        return f"{title}: {record.intact:.0%} accuracy, {record.mean('removed', 1):.0%} with one block removed"
     moved = [row.accuracy for row in record.shuffled if row.amount < 1]
-    return f"{title}: {record.intact:.0%} right, {sum(moved) / len(moved):.0%} in another order"
+    return f"{title}: {record.intact:.0%} accuracy, {sum(moved) / len(moved):.0%} in another order"
 
 
 def _spoken(sweep: AblationSweep) -> str:

@@ -1,6 +1,6 @@
-"""Shapes that have to match: what each shortcut makes of a shape, which pixels and channels option A leaves, what survives.
+"""Shapes that have to match: each shortcut's output shape, the pixels and channels that option A keeps, and what survives.
 
-Blue is what comes along the shortcut, orange the residual it is added to; hatched is 0 whatever comes in.
+Blue is the output of the shortcut, orange the residual that it is added to. Hatched channels are 0 for any input.
 """
 
 import math
@@ -10,22 +10,22 @@ import plotly.graph_objects as go
 from PIL import Image
 
 from resnet_viz.analyses.activations import Array
-from resnet_viz.figures.pictures import data_url
+from resnet_viz.figures.data_urls import data_url
 from resnet_viz.figures.theme import IDENTITY, LIGHT, RESIDUAL, Theme, finish, rgb, short
-from resnet_viz.figures.tiles import Pixels, signed_pixels, tiles
-from resnet_viz.lessons.matching import PICTURE, Matched, Mismatch, Option, Shape, Survival
+from resnet_viz.figures.tiles import TilePixels, signed_pixels, tiles
+from resnet_viz.lessons.matching import PICTURE, FeatureShape, Matched, MatchingOption, Mismatch, Survival
 
 TOP, HEIGHT, WIDTH = 44, 470, 1080
-OPTIONS: dict[Option, str] = {"identity": "identity", "A": "option A: zeros", "B": "option B: projection"}
+OPTIONS: dict[MatchingOption, str] = {"identity": "identity", "A": "option A: zeros", "B": "option B: projection"}
 
-# A stack of channels: its greatest side, the step from one drawn channel to the next, and how many are drawn.
+# A stack of channels: its largest side, the offset between two drawn channels, and the number of drawn channels.
 SIDE, STEP, MOST_DRAWN = 0.72, 0.035, 6
 FADED = 0.82
 UPSCALED = 384
 
 
 def shapes(result: Mismatch, theme: Theme = LIGHT) -> go.Figure:
-    """Draw a row a shortcut: the input, what the shortcut makes of it, the residual it must fit, and whether it does."""
+    """Draw one row per shortcut: the input, the shortcut's output, the residual that it must match, and whether it does."""
     fig = go.Figure()
     largest = max(*result.input[1:], *result.output[1:])
     columns = {"input": 0.0, "made": 2.1, "residual": 4.2, "verdict": 5.9}
@@ -43,7 +43,7 @@ def shapes(result: Mismatch, theme: Theme = LIGHT) -> go.Figure:
         _stack(fig, columns["residual"], y, result.output, largest, RESIDUAL, theme)
         mark = "✓ fits" if offer.fits else "✗ does not fit"
         _words(fig, columns["verdict"], y + 0.5, f"<b>{mark}</b><br>{offer.reason}", theme, "left")
-    for name, text in (("input", "input x"), ("made", "along the shortcut"), ("residual", "residual F(x)")):
+    for name, text in (("input", "input x"), ("made", "shortcut's output"), ("residual", "residual F(x)")):
         _words(fig, columns[name] + 0.45, 3.08, f"<b>{text}</b>", theme)
     _canvas(fig, (-1.8, 8.0), (-0.05, 3.2))
     mending = [OPTIONS[offer.option] for offer in result.offers if offer.fits]
@@ -55,25 +55,25 @@ def shapes(result: Mismatch, theme: Theme = LIGHT) -> go.Figure:
         fig,
         theme,
         finding=finding,
-        how_to_read="Sides are to scale; dashed and empty channels are zeros. A sum needs equal shapes on both sides of the +.",
+        how_to_read="Sides are to scale; dashed and empty channels are zeros. An addition needs two equal shapes.",
         alt=f"{finding}. " + " ".join(f"{OPTIONS[each.option]}: {each.reason}." for each in result.offers),
     )
 
 
 def kept_and_zero(result: Matched, theme: Theme = LIGHT) -> go.Figure:
-    """Draw which pixels option A's stride keeps, the others faded, and which channels it fills with zeros, hatched."""
+    """Draw which pixels the stride of option A keeps, the others faded, and which channels it fills with zeros, hatched."""
     fig = go.Figure()
     channel = strongest(result)
     pixels = _shown(result, channel)
     _sheet(fig, 0, 0.1, 2.5, 2.5, _fade(pixels, result.stride, theme), IDENTITY)
-    name = "the picture" if result.source == PICTURE else f"channel {channel} of block {short(result.source)}'s input"
+    name = "the image" if result.source == PICTURE else f"channel {channel} of block {short(result.source)}'s input"
     after, before = result.kept
     _words(fig, 1.25, 2.78, f"<b>{name}</b>", theme)
     _words(fig, 1.25, -0.1, f"{_x(result.input.shape)}: {after:,} of {before:,} pixels kept", theme)
     _words(fig, 2.85, 1.35, "→<br>stride 2", theme, size=20)
     small = pixels[:: result.stride, :: result.stride]
     _sheet(fig, 3.2, 0.1, 1.25, 1.25, Image.fromarray(small), IDENTITY)
-    _words(fig, 3.825, -0.1, f"{small.shape[0]}×{small.shape[1]} of it", theme)
+    _words(fig, 3.825, -0.1, f"{small.shape[0]}×{small.shape[1]} of the result", theme)
     _words(fig, 4.8, 1.35, "→<br>zeros", theme, size=20)
     count = len(result.zero_padded)
     columns = _columns(count)
@@ -91,18 +91,19 @@ def kept_and_zero(result: Matched, theme: Theme = LIGHT) -> go.Figure:
         fig,
         theme,
         finding=finding,
-        how_to_read="Left, faded pixels are skipped; right, a tile a channel, red above 0, blue below, hatched zeros.",
+        how_to_read="Left: faded pixels are skipped. Right: one tile per channel, red is positive, blue negative, hatched "
+        "zero.",
         alt=f"{finding}. Channels of zeros: {', '.join(map(str, result.zeros))}.",
     )
 
 
 def survivors(result: Matched, theme: Theme = LIGHT) -> go.Figure:
-    """Draw a projection's output beside option A's on the same input, and how much of the input each lets be got back.
+    """Draw a projection's output next to option A's for the same input, and how much of the input each one preserves.
 
     ValueError for a result without a projection.
     """
     if result.projected is None or result.survives_b is None or result.kernels is None:
-        raise ValueError(f"{result.source} has no projection: take a network with option B")
+        raise ValueError(f"{result.source} has no projection. Choose a network with option B")
     fig = go.Figure()
     limit = float(max(np.abs(result.input).max(), np.abs(result.zero_padded).max())) or 1.0
     own = float(np.abs(result.projected).max()) or 1.0
@@ -130,19 +131,22 @@ def survivors(result: Matched, theme: Theme = LIGHT) -> go.Figure:
     fig.update_layout(xaxis={"domain": (0, 0.62)}, yaxis={"domain": (0, 1)})
     _bars(fig, result.survives_a, result.survives_b, theme)
     a, b = result.survives_a, result.survives_b
-    kept = f"Of the pixels that the stride keeps, {_percent(b.kept)} survive the projection and {_percent(a.kept)} the zeros"
-    finding = f"{kept}; of all, {_percent(b.whole)} and {_percent(a.whole)}"
+    kept = (
+        f"Of the pixels that the stride keeps, {_percent(b.kept)} of the variance can be recovered after the projection "
+        f"and {_percent(a.kept)} after the zeros"
+    )
+    finding = f"{kept}; of all pixels, {_percent(b.whole)} and {_percent(a.whole)}"
     return finish(
         fig,
         theme,
         finding=finding,
-        how_to_read="Bars: how much of the input's variance a linear map gets back from the output (R²), on this picture.",
+        how_to_read="Bars: how much of the input's variance a linear map recovers from the output (R²), for this image.",
         alt=finding,
     )
 
 
 def strongest(result: Matched) -> int:
-    """The channel with the most variance, which shows most."""
+    """The channel with the most variance, which shows the most structure."""
     return int(result.input.reshape(len(result.input), -1).var(1).argmax())
 
 
@@ -177,7 +181,7 @@ def _bars(fig: go.Figure, a: Survival, b: Survival, theme: Theme) -> None:
             "range": [lowest, 1.02],
             "tickvals": [0, 0.5, 1],
             "tickformat": ".0%",
-            "title": {"text": "input got back (linear R²)", "standoff": 8},
+            "title": {"text": "recovered share of the input (linear R²)", "standoff": 8},
         },
         yaxis2={"anchor": "x2", "domain": (0.05, 0.95), "showgrid": False},
         barmode="group",
@@ -189,9 +193,9 @@ def _bars(fig: go.Figure, a: Survival, b: Survival, theme: Theme) -> None:
 
 
 def _stack(
-    fig: go.Figure, x: float, y: float, shape: Shape, largest: int, colour: str, theme: Theme, zeros: float = 0.0
+    fig: go.Figure, x: float, y: float, shape: FeatureShape, largest: int, colour: str, theme: Theme, zeros: float = 0.0
 ) -> None:
-    """Draw some channels behind one another, those of zeros, a share of them, dashed and empty; with the shape beside."""
+    """Draw some channels behind one another, with the share of zero channels dashed and empty, and the shape next to them."""
     drawn = min(MOST_DRAWN, max(1, round(math.log2(shape[0])) if shape[0] > 1 else 1))
     empty = min(drawn - 1, max(1, round(drawn * zeros))) if zeros else 0
     high, wide = (SIDE * size / largest for size in shape[1:])
@@ -227,7 +231,7 @@ def _words(fig: go.Figure, x: float, y: float, text: str, theme: Theme, anchor: 
 
 
 def _canvas(fig: go.Figure, x: tuple[float, float], y: tuple[float, float]) -> None:
-    """Axes without lines; an invisible point, since axes without a trace are not drawn."""
+    """Axes without lines; an invisible point, because axes without a trace are not drawn."""
     fig.add_trace(go.Scatter(x=[0], y=[0], mode="markers", marker={"opacity": 0}, hoverinfo="skip", showlegend=False))
     fig.update_layout(
         xaxis={"visible": False, "range": x, "constrain": "domain"},
@@ -239,15 +243,15 @@ def _canvas(fig: go.Figure, x: tuple[float, float], y: tuple[float, float]) -> N
     )
 
 
-def _shown(result: Matched, channel: int) -> Pixels:
-    """A picture's colours, or one channel on the signed scale; RGB (H, W, 3)."""
+def _shown(result: Matched, channel: int) -> TilePixels:
+    """An image's colours, or one channel on the signed scale; RGB (H, W, 3)."""
     if result.source == PICTURE:
         return np.rint(np.moveaxis(result.input, 0, -1) * 255).astype(np.uint8)
     limit = float(np.abs(result.input).max()) or 1.0
     return signed_pixels(result.input[channel], limit)
 
 
-def _fade(pixels: Pixels, stride: int, theme: Theme) -> Image.Image:
+def _fade(pixels: TilePixels, stride: int, theme: Theme) -> Image.Image:
     faded = np.rint(pixels * (1 - FADED) + rgb(theme.surface) * FADED).astype(np.uint8)
     faded[::stride, ::stride] = pixels[::stride, ::stride]
     return Image.fromarray(faded)
@@ -258,7 +262,7 @@ def _columns(count: int) -> int:
 
 
 def _projection_words(result: Matched) -> str:
-    weakest = "" if result.weakest is None else f": its weakest direction passes at {result.weakest:.0%} of the strongest"
+    weakest = "" if result.weakest is None else f": its weakest direction has {result.weakest:.0%} of the gain of the strongest"
     return ("option B" if result.trained else "option B, untrained") + weakest
 
 

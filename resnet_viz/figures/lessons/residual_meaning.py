@@ -1,6 +1,6 @@
-"""One definition three times: prediction + residual = actual for a line through points, a picture and a block of a network.
+"""One definition, three times: prediction + residual = actual for a line through points, an image, and a block of a network.
 
-A row a meaning and a column a term; blue is predicted, orange the residual and green what is actual.
+One row per meaning and one column per term; blue is the prediction, orange the residual and green the actual value.
 """
 
 import numpy as np
@@ -20,7 +20,7 @@ COLUMNS = (("prediction", IDENTITY), ("residual", RESIDUAL), ("actual", SUM))
 def residual_meaning(line: Line, image: ResidualImage, block: BlockInspection, theme: Theme = LIGHT) -> go.Figure:
     """Draw the three rows; the block needs its maps and an identity, ValueError for a plain one."""
     if block.identity is None or block.maps is None:
-        raise ValueError(f"block {short(block.name)} is plain: nothing is predicted and nothing added")
+        raise ValueError(f"block {short(block.name)} is plain: it has no identity to add a residual to")
     maps = [values.mean(0) for values in (block.identity, block.residual, block.sum)]
     limit = max(float(np.abs(values).max()) for values in maps) or 1.0
     rows: list[list[tuple[Shown, float]]] = [
@@ -38,9 +38,9 @@ def residual_meaning(line: Line, image: ResidualImage, block: BlockInspection, t
     _add_line(fig, line, size, theme)
     errors = (line.error, image.error, block.maps.error)
     meanings = (
-        ("In statistics", "the line's value, and<br>how far the point is off"),
-        ("In a picture", "bicubic, and what<br>it misses of the target"),
-        ("In a network", f"block {short(block.name)}: x handed on,<br>F(x) added to it"),
+        ("In statistics", "the line's value, and<br>the point's distance to it"),
+        ("In an image", "the bicubic image, and<br>its difference to the target"),
+        ("In a network", f"block {short(block.name)}: x unchanged,<br>F(x) added to it"),
     )
     for row, ((name, text), error) in enumerate(zip(meanings, errors, strict=True)):
         middle = 1 - (_top(row) + CELL / 2) / size[1]
@@ -50,19 +50,19 @@ def residual_meaning(line: Line, image: ResidualImage, block: BlockInspection, t
     for column, (name, _) in enumerate(COLUMNS):
         _write(fig, (_left(column) + CELL / 2) / size[0], 1 - HEADS / 2 / size[1], f"<b>{name}</b>", theme.text, "center")
     exactly = f"with errors of at most {max(errors):.1g}" if max(errors) else "exactly"
-    finding = f"Three times prediction + residual = actual, {exactly}"
+    finding = f"All three rows are prediction + residual = actual, {exactly}"
     return finish(
         fig,
         theme,
         finding=finding,
-        how_to_read="Errors are the largest |prediction + residual − actual|, which only rounding makes. Red is above 0, blue"
-        " below; a block's maps are means over its channels.",
-        alt=f"{finding}. Line {errors[0]:.2g}, picture {errors[1]:.2g}, block {short(block.name)} {errors[2]:.2g}.",
+        how_to_read="The errors are the largest |prediction + residual − actual|, caused by rounding alone. Red is positive, "
+        "blue negative; the maps of the block are means over its channels.",
+        alt=f"{finding}. Line {errors[0]:.2g}, image {errors[1]:.2g}, block {short(block.name)} {errors[2]:.2g}.",
     )
 
 
 def _add_line(fig: go.Figure, line: Line, size: tuple[int, int], theme: Theme) -> None:
-    """The first row: dots on the line, sticks about 0, and the points themselves above a faint line."""
+    """The first row: dots on the line, sticks from 0, and the points themselves above a faint line."""
     low, high = float(min(line.actual.min(), 0)), float(max(line.actual.max(), 8))
     pad = 0.08 * (high - low)
     centre = (high + low) / 2
@@ -72,7 +72,7 @@ def _add_line(fig: go.Figure, line: Line, size: tuple[int, int], theme: Theme) -
         x, y = line.x, values
         look: dict[str, object]
         if column == 1:
-            # A stick from 0 to each residual, with a gap between.
+            # One stick from 0 to each residual, with a gap between them.
             x, y = np.repeat(line.x, 3), np.stack([0 * values, values, np.full_like(values, np.nan)], 1).ravel()
         else:
             _add(fig, line.x, line.predicted, axis, {"mode": "lines", "line": {"color": IDENTITY, "width": 2}})
@@ -82,7 +82,7 @@ def _add_line(fig: go.Figure, line: Line, size: tuple[int, int], theme: Theme) -
             _add(fig, np.repeat(line.x, 3), sticks, axis, look)
         look = {"mode": "lines", "line": {"color": colour, "width": 3}} if column == 1 else _dots(line, colour, theme)
         _add(fig, x, y, axis, look)
-        # One unit is as long in each column.
+        # One unit has the same length in each column.
         half = (high - low) / 2 + pad
         middle = 0.0 if column == 1 else centre
         fig.update_layout(_line_axes(axis, column, (middle - half, middle + half), line, size), overwrite=True)

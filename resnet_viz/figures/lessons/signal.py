@@ -1,4 +1,4 @@
-"""A signal on its way through two chains of layers: what is left of it, and what comes back. Grey is plain, blue residual."""
+"""A signal in two chains of layers: how much of it is left, and how much gradient returns. Grey is plain, blue residual."""
 
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -20,13 +20,13 @@ AXES: dict[Measure, str] = {
     "loss": "loss before training",
 }
 PANELS_WIDTH, HEIGHT, TOP = 470, 430, 44
-# Of the panels, in shares of the figure: left and right columns, lower and upper rows.
+# Positions of the panels, as shares of the figure: left and right columns, lower and upper rows.
 COLUMNS, ROWS = ((0.0, 0.47), (0.53, 1.0)), ((0.0, 0.43), (0.57, 1.0))
 LABEL = 16
 
 
 def signal_panels(result: SignalThroughDepth, depth: int, theme: Theme = LIGHT) -> go.Figure:
-    """Draw the signal, what one ReLU leaves of it, and what comes out of each chain after `depth` layers."""
+    """Draw the signal, the signal after one ReLU, and the output of each chain after `depth` layers."""
     place = DEPTHS.index(depth)
     panels: list[tuple[str, Array, str]] = [
         ("the signal", result.signal, theme.text),
@@ -52,13 +52,14 @@ def signal_panels(result: SignalThroughDepth, depth: int, theme: Theme = LIGHT) 
         fig,
         theme,
         finding=finding,
-        how_to_read="One channel of each, the one most like the input, each on its own scale: red above 0, blue below.",
+        how_to_read="One channel of each: the one that correlates most with the input, on its own scale. Red is positive, "
+        "blue negative.",
         alt=f"{finding}. After {depth} layers the plain chain correlates {kept[0]:.2f} with it, the residual {kept[1]:.2f}.",
     )
 
 
 def signal_depth(result: SignalThroughDepth, measure: Measure, depth: int, theme: Theme = LIGHT) -> go.Figure:
-    """Draw a measure of both chains against their depth, with the chosen one marked."""
+    """Draw a measure of both chains by depth, with the chosen depth marked."""
     fig = go.Figure()
     logarithmic = measure != "correlation"
     ends = {}
@@ -97,8 +98,10 @@ def signal_depth(result: SignalThroughDepth, measure: Measure, depth: int, theme
         fig,
         theme,
         finding=finding,
-        how_to_read=f"Before training, weights of seed {result.seed}, {'with' if result.batch_norm else 'without'} batch norm.",
-        alt=f"{finding}. Two curves over depth 2 to 110; plain is dashed and grey, residual solid and blue.",
+        how_to_read=f"Before training, with weights from seed {result.seed} and {'with' if result.batch_norm else 'without'} "
+        f"batch norm.",
+        alt=f"{finding}. Two curves over depths from 2 to 110; the plain chain is dashed and grey, the residual one solid "
+        f"and blue.",
     )
 
 
@@ -180,7 +183,7 @@ def _marker(depth: int, values: Array, colour: str, theme: Theme) -> go.Scatter:
 
 
 def _labels(ends: dict[str, tuple[Array, str]], theme: Theme, *, logarithmic: bool) -> Iterator[dict[str, Any]]:
-    """Name each curve behind its end; the upper one moves up and the lower one down where they would overlap."""
+    """Name each curve at its right end; the upper name moves up and the lower one down where they would overlap."""
     heights = {
         name: float(np.log10(max(values[-1], 1e-30)) if logarithmic else values[-1]) for name, (values, _) in ends.items()
     }

@@ -1,6 +1,6 @@
-"""Super-resolution in pictures: the problem from small to target, and what each network makes of it beside bicubic.
+"""Super-resolution in images: the problem from the small image to the target, and each network's result next to bicubic.
 
-Pictures are squares of target pixels; a detail is the square in which bicubic errs most.
+Images are squares of target pixels; a detail is the square with the largest bicubic error.
 """
 
 import plotly.graph_objects as go
@@ -16,11 +16,11 @@ SMALL, BETWEEN = 178, 14
 
 
 def problem_pictures(problem: Problem, theme: Theme = LIGHT, *, detail: bool = False) -> go.Figure:
-    """Draw the small picture in its true proportion, the upsampled one and the target; or the detail of each."""
+    """Draw the small image at its true size, the upsampled one and the target; or the detail of each."""
     side = problem.target.shape[0]
     window = worst_window(problem) if detail else (0, 0, side)
     upsampled, target = _cut(problem.upsampled, window), _cut(problem.target, window)
-    # A window need not begin on a pixel of the small picture: the nearest one is shown.
+    # A window need not begin on a pixel of the small image; the nearest one is shown.
     top, left, length = (round(entry / problem.factor) for entry in window)
     low = _cut(problem.low, (top, left, length))
     small = LARGE if detail else LARGE / problem.factor
@@ -33,21 +33,25 @@ def problem_pictures(problem: Problem, theme: Theme = LIGHT, *, detail: bool = F
     middle = LARGE / 2 + 2
     signs = [Sign(f"×{problem.factor} →", LARGE + GAP / 2, middle), Sign("→ ?", 2 * LARGE + 1.5 * GAP, middle)]
     fig = lay_out(panels, signs, theme, (3 * LARGE + 2 * GAP + 4, LARGE + CAPTION + 6))
-    finding = f"Of {problem.factor**2} pixels one is left; the bicubic picture reaches a PSNR of {problem.quality.psnr:.1f} dB"
+    finding = (
+        f"Only 1 of every {problem.factor**2} pixels is kept; bicubic interpolation reaches a PSNR of "
+        f"{problem.quality.psnr:.1f} dB"
+    )
     if problem.quality.psnr == float("inf"):
-        finding = "This picture loses nothing when it is made smaller: it has no detail"
+        finding = "This image loses nothing when it is reduced, because it has no detail"
     return finish(
         fig,
         theme,
         finding=finding,
-        how_to_read="PSNR of the luminance: 6 dB more is half the error. "
-        + ("Shown is the square where bicubic errs most." if detail else "The given picture is drawn in its true proportion."),
-        alt=f"{finding}. Three pictures: {_size(problem.low.shape[0])}, the same enlarged to {_size(side)}, and the target.",
+        how_to_read="PSNR of the luminance: 6 dB more means half the error. "
+        + ("The square with the largest bicubic error is shown." if detail else "The given image is drawn at its true size."),
+        alt=f"{finding}. Three images: {_size(problem.low.shape[0])}, the same image enlarged to {_size(side)}, and the "
+        f"target.",
     )
 
 
 def resolved_pictures(attempts: Attempts, theme: Theme = LIGHT) -> go.Figure:
-    """Draw bicubic, every network's picture and the target in a row, and under them the same detail of each."""
+    """Draw bicubic, every network's image and the target in a row, and below them the same detail of each."""
     problem = attempts.problem
     best = max(attempts.attempts, key=lambda attempt: attempt.quality.psnr)
     columns: list[tuple[str, Picture, Quality | None, str]] = [
@@ -64,9 +68,9 @@ def resolved_pictures(attempts: Attempts, theme: Theme = LIGHT) -> go.Figure:
     gain = best.quality.psnr - problem.quality.psnr
     title = DESIGNS[best.name].title
     finding = (
-        f"{title} comes nearest to the target: {gain:.2f} dB above bicubic"
+        f"{title} comes closest to the target: {gain:.2f} dB better than bicubic interpolation"
         if gain > 0
-        else f"No network beats bicubic on this picture: the best, {title}, is {-gain:.2f} dB below"
+        else f"No network is better than bicubic interpolation on this image: the best one, {title}, is {-gain:.2f} dB worse"
     )
     top, left, side = attempts.detail
     spoken = "; ".join(f"{name} {_note(quality)}" for name, _, quality, _ in columns if quality is not None)
@@ -74,8 +78,8 @@ def resolved_pictures(attempts: Attempts, theme: Theme = LIGHT) -> go.Figure:
         fig,
         theme,
         finding=finding,
-        how_to_read=f"Below: the {side} × {side} pixels from x {left}, y {top}, where bicubic errs most."
-        " PSNR and SSIM are of the luminance, which alone the networks see.",
+        how_to_read=f"Below: the {side} × {side} pixels at x {left}, y {top}, where the bicubic error is largest. PSNR and "
+        f"SSIM are measured on the luminance, the networks' only input.",
         alt=f"{finding}. {spoken}.",
     )
 

@@ -1,6 +1,6 @@
-"""How far above or below bicubic each network is while it is trained: x is the step, y the gain in PSNR, in dB.
+"""Each network's gain over bicubic interpolation during training: x is the step, y the gain in PSNR, in dB.
 
-The plain network is grey; those that hand on their input are blue, told apart by their dashes and the names at their ends.
+The plain network is grey. The networks with a skip connection are blue, distinguished by dashes and by the names at their ends.
 """
 
 import numpy as np
@@ -22,7 +22,7 @@ LOWEST, LABEL_PIXELS = -5.0, 19
 
 
 def super_resolution_curves(trials: Trials, theme: Theme = LIGHT) -> go.Figure:
-    """Draw the whole way of all four."""
+    """Draw the complete training of all four networks."""
     gains = {trial.name: trial.psnr - trials.bicubic.psnr for trial in trials.trials}
     fig = _curves(trials.steps, gains, float(trials.steps[-1]), theme)
     finding = _finding({name: float(gain[-1]) for name, gain in gains.items()}, trials.factor)
@@ -31,19 +31,19 @@ def super_resolution_curves(trials: Trials, theme: Theme = LIGHT) -> go.Figure:
         fig,
         theme,
         finding=finding,
-        how_to_read=f"0 is bicubic, {trials.bicubic.psnr:.2f} dB at ×{trials.factor} on photos that nobody trained on: below it"
-        " a network is worse than its own input. What starts from nothing comes from below the chart.",
+        how_to_read=f"0 is bicubic interpolation, {trials.bicubic.psnr:.2f} dB at ×{trials.factor} on validation photos. "
+        f"Below 0, a network is worse than its own input. Networks without the bicubic input start below the axis.",
         alt=f"{finding}. Bicubic has {trials.bicubic.psnr:.2f} dB; {spoken}.",
     )
 
 
 def curves_so_far(rows: Array, steps: int, theme: Theme = LIGHT) -> go.Figure:
-    """Draw what there is, (points, 2 + networks): the step, and the PSNR of bicubic and of each network in dB."""
+    """Draw the training so far, (points, 2 + networks): the step, and the PSNR of bicubic and of each network in dB."""
     gains = {name: rows[:, column] - rows[:, 1] for column, name in enumerate(DESIGNS, start=2)}
     fig = _curves(rows[:, 0], gains, float(steps), theme)
     ends = ", ".join(f"{DESIGNS[name].title} {signed(float(gain[-1]))} dB" for name, gain in gains.items())
     finding = f"Step {rows[-1, 0]:.0f} of {steps}: {ends}"
-    return finish(fig, theme, finding=finding, how_to_read="0 is bicubic.", alt=f"{finding}.")
+    return finish(fig, theme, finding=finding, how_to_read="0 is bicubic interpolation.", alt=f"{finding}.")
 
 
 def signed(gain: float) -> str:
@@ -65,10 +65,10 @@ def _curves(steps: Array, gains: dict[str, Array], last: float, theme: Theme) ->
                 line={"color": colour, "dash": dash, "width": width},
                 marker={"color": colour, "size": 9},
                 name=DESIGNS[name].title,
-                hovertemplate=f"{DESIGNS[name].title}, step %{{x}}<br>%{{y:+.2f}} dB against bicubic<extra></extra>",
+                hovertemplate=f"{DESIGNS[name].title}, step %{{x}}<br>%{{y:+.2f}} dB compared with bicubic<extra></extra>",
             )
         )
-    # Room for the names above the highest line.
+    # Space for the names above the highest line.
     highest = max(1.0, *(float(gain.max()) for gain in gains.values())) + 0.9
     fig.update_layout(
         xaxis={
@@ -89,7 +89,7 @@ def _curves(steps: Array, gains: dict[str, Array], last: float, theme: Theme) ->
 
 
 def _labels(last: float, gains: dict[str, Array], highest: float, theme: Theme) -> list[dict[str, object]]:
-    """Name each line at its end; names that would overlap move up, each with a stroke to its line."""
+    """Name each line at its end; names that would overlap move up, each connected to its line by a stroke."""
     pixels = (HEIGHT - 88) / (highest - LOWEST)
     ends = sorted(
         [(0.0, "", "bicubic"), *((float(g[-1]), n, f"{DESIGNS[n].title} {signed(float(g[-1]))}") for n, g in gains.items())]
@@ -115,7 +115,7 @@ def _labels(last: float, gains: dict[str, Array], highest: float, theme: Theme) 
 
 
 def _apart(places: list[float]) -> list[float]:
-    """Move ascending places up so that each is far enough above the one before, and all down by half of what that took."""
+    """Move ascending positions up until each is far enough above the one before, then all down by half of that distance."""
     moved: list[float] = []
     for place in places:
         moved.append(max(place, moved[-1] + LABEL_PIXELS) if moved else place)

@@ -1,6 +1,6 @@
-"""The toy while it is learned: what the network draws without the skip, what is left to draw with it, and both errors by step.
+"""The toy during training: the network's output without the skip connection, its output with it, and both errors by step.
 
-x goes from -4 to 4. Blue is the x that is handed on, orange what the network adds, green their sum; grey has no skip.
+x goes from -4 to 4. Blue is the x of the skip connection, orange the network's residual, green their sum; grey has no skip.
 """
 
 from collections.abc import Iterator
@@ -15,11 +15,11 @@ from resnet_viz.figures.theme import IDENTITY, LIGHT, PLAIN, RESIDUAL, SUM, Them
 from resnet_viz.lessons.toy import REACH, ToyFit
 
 HEIGHT, LIMIT = 430, 5.4
-TITLES = ("Without the skip: N(x) is all of it", "With the skip: N(x) is what is left", "Error by step")
+TITLES = ("Without the skip connection: y = N(x)", "With the skip connection: y = x + N(x)", "Error by training step")
 
 
 def toy_fit(fit: ToyFit, frame: int | None = None, theme: Theme = LIGHT) -> go.Figure:
-    """Draw both fits at one of the frames, by default the last; ValueError for a frame that there is not."""
+    """Draw both fits at one of the frames, by default the last; ValueError for a frame that does not exist."""
     place = len(fit.steps) - 1 if frame is None else frame
     if not 0 <= place < len(fit.steps):
         raise ValueError(f"this fit has frames 0 to {len(fit.steps) - 1}, not {place}")
@@ -30,10 +30,10 @@ def toy_fit(fit: ToyFit, frame: int | None = None, theme: Theme = LIGHT) -> go.F
     names = (("without", PLAIN, "dash"), ("with", SUM, "solid"))
     fig = go.Figure(
         [
-            _line(left, fit.x, fit.target, "x + sin(3x), wanted", wanted),
+            _line(left, fit.x, fit.target, "target x + sin(3x)", wanted),
             _line(left, fit.x, without, "N(x)", {"color": PLAIN, "width": 4}),
-            _line(middle, fit.x, fit.target, "x + sin(3x), wanted", wanted),
-            _line(middle, fit.x, fit.x, "x, handed on", {"color": IDENTITY, "width": 2}),
+            _line(middle, fit.x, fit.target, "target x + sin(3x)", wanted),
+            _line(middle, fit.x, fit.x, "x from the skip", {"color": IDENTITY, "width": 2}),
             _line(middle, fit.x, np.sin(3 * fit.x), "sin(3x), left to learn", wanted),
             _line(middle, fit.x, beside, "N(x)", {"color": RESIDUAL, "width": 4}),
             _line(middle, fit.x, fit.x + beside, "x + N(x)", {"color": SUM, "width": 4}),
@@ -59,8 +59,8 @@ def toy_fit(fit: ToyFit, frame: int | None = None, theme: Theme = LIGHT) -> go.F
         fig,
         theme,
         finding=finding,
-        how_to_read="Dotted is what is wanted. Errors are root mean squares over the line; lower is better, log scale.",
-        alt=f"{finding}. Errors at the first step: {errors[0][0]:.2g} without, {errors[1][0]:.2g} with the skip.",
+        how_to_read="Dotted: the target. Errors are root mean squares over x on a logarithmic scale; lower is better.",
+        alt=f"{finding}. Errors at the first step: {errors[0][0]:.2g} without, {errors[1][0]:.2g} with the skip connection.",
     )
 
 
@@ -84,7 +84,7 @@ def _axes(places: list[Cell], errors: tuple[Array, Array], last: float) -> dict[
 
 
 def _names(places: list[Cell], theme: Theme) -> Iterator[dict[str, Any]]:
-    """Names beside the lines, so that no colour stands alone."""
+    """Names next to the lines, so that the meaning does not depend on colour alone."""
     notes = (
         (0, 2.2, -3.2, "N(x)", PLAIN),
         (1, -3.1, -1.6, "x", IDENTITY),
@@ -117,7 +117,10 @@ def _errors(cell: Cell, fit: ToyFit, place: int, theme: Theme) -> Iterator[dict[
 
 def _finding(fit: ToyFit, place: int) -> str:
     without, beside = (float(error[place]) for error in fit.errors)
-    step = f"After {fit.steps[place]:,.0f} steps"
+    step = f"After {fit.steps[place]:,.0f} steps,"
     if beside < without:
-        return f"{step} the error is {without / beside:.1f} times smaller with the skip: {beside:.2g} against {without:.2g}"
-    return f"{step} the skip does not help: error {beside:.2g} with it, {without:.2g} without"
+        return (
+            f"{step} the error is {without / beside:.1f} times smaller with the skip connection: {beside:.2g} compared "
+            f"with {without:.2g}"
+        )
+    return f"{step} the skip connection does not help: the error is {beside:.2g} with it and {without:.2g} without"

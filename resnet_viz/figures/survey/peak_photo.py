@@ -3,8 +3,8 @@
 import plotly.graph_objects as go
 from PIL import Image
 
-from resnet_viz.analyses.receptive_field import ReceptiveField
-from resnet_viz.figures.pictures import data_url
+from resnet_viz.analyses.place_fields import PlaceFields
+from resnet_viz.figures.data_urls import data_url
 from resnet_viz.figures.theme import ATTRIBUTION, LIGHT, Theme, finish, plain
 
 SIDE = 200
@@ -12,7 +12,7 @@ WHITE = "#FFFFFF"
 
 
 def peak_photo(
-    photo: Image.Image | str, field: ReceptiveField, row: int, column: int, value: float, name: str, theme: Theme = LIGHT
+    photo: Image.Image | str, field: PlaceFields, row: int, column: int, value: float, name: str, theme: Theme = LIGHT
 ) -> go.Figure:
     """Draw what the network sees of an image, square; the cell is a solid frame, the receptive field a dashed one.
 

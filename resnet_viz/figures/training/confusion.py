@@ -1,6 +1,6 @@
-"""Which classes a network takes for which others: how many test images of each class it gets right, and what it calls the rest.
+"""Which classes a network confuses: accuracy per class on the test images, and the predicted class of the other images.
 
-Counts are (true class, predicted class), as a model card holds them.
+Counts are (true class, predicted class), as in a model card.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ TOP, BOTTOM, LEFT = 44, 92, 104
 
 
 def class_accuracy(counts: Counts, labels: Sequence[str], theme: Theme = LIGHT) -> go.Figure:
-    """Draw the share of each class's images that are right, best first; x is percent."""
+    """Draw the accuracy per class, best first; x is percent."""
     shares = counts.diagonal() / counts.sum(1)
     order = np.argsort(-shares, kind="stable")
     names = [labels[index] for index in order]
@@ -32,29 +32,29 @@ def class_accuracy(counts: Counts, labels: Sequence[str], theme: Theme = LIGHT) 
             textposition="outside",
             textfont={"color": theme.text},
             cliponaxis=False,
-            hovertemplate="%{y}<br>%{text} right<extra></extra>",
+            hovertemplate="%{y}<br>%{text} correct<extra></extra>",
         )
     )
     fig.update_layout(
-        xaxis={"range": [0, 116], "visible": False, "title": "right (%)"},
+        xaxis={"range": [0, 116], "visible": False, "title": "accuracy (%)"},
         yaxis={"autorange": "reversed", "ticksuffix": "  ", "showgrid": False},
         width=360,
         height=TOP + 40 * len(names),
         margin={"l": 0, "r": 0, "t": TOP, "b": 0},
         overwrite=True,
     )
-    finding = f"Hardest is {names[-1]}: {shares.min():.1%} right"
+    finding = f"{names[-1]} has the lowest accuracy: {shares.min():.1%}"
     return finish(
         fig,
         theme,
         finding=finding,
-        how_to_read="Bars are shares of a class's test images that the network gets right.",
+        how_to_read="Each bar is the share of a class's test images that the network classifies correctly.",
         alt=f"{finding}. " + ", ".join(f"{labels[index]} {shares[index]:.1%}" for index in order) + ".",
     )
 
 
 def confusion(counts: Counts, labels: Sequence[str], theme: Theme = LIGHT, *, images: str = "test images") -> go.Figure:
-    """Draw the confusion matrix, true classes down and predicted ones across; mistakes are coloured, what is right is not.
+    """Draw the confusion matrix, true classes in rows and predicted ones in columns; only mistakes are coloured.
 
     `images` says in words what was counted.
     """
@@ -66,20 +66,16 @@ def confusion(counts: Counts, labels: Sequence[str], theme: Theme = LIGHT, *, im
             y=list(labels),
             z=mistakes,
             zmin=0,
-            # Numbers stay legible on the strongest colour.
+            # The numbers stay legible on the strongest colour.
             zmax=1.4 * max(1.0, np.nanmax(mistakes, initial=0.0)),
             colorscale=[[0, theme.surface], [1, ATTRIBUTION]],
             showscale=False,
             xgap=1,
             ygap=1,
-            hovertemplate="%{z} images of %{y} are taken for %{x}<extra></extra>",
+            hovertemplate="%{z} images of %{y} are predicted as %{x}<extra></extra>",
         )
     )
-    for (row, column), count in np.ndenumerate(counts):
-        right = row == column
-        text = f"<b>{count}</b>" if right else str(count or "")
-        font = {"size": 12, "color": SUM if right else theme.text}
-        fig.add_annotation(x=labels[column], y=labels[row], text=text, showarrow=False, font=font)
+    fig.add_trace(_numbers(counts, labels, theme))
     fig.update_layout(
         xaxis={"title": "predicted", "tickangle": -40, "showgrid": False},
         yaxis={"title": "true", "autorange": "reversed", "showgrid": False},
@@ -94,12 +90,28 @@ def confusion(counts: Counts, labels: Sequence[str], theme: Theme = LIGHT, *, im
         fig,
         theme,
         finding=finding,
-        how_to_read=f"A row holds the {images} of a class, a column what the network calls them; green ones are right.",
+        how_to_read=f"Each row contains the {images} of one class, each column one predicted class; correct predictions "
+        "are green.",
         alt=f"{finding}. A confusion matrix of {len(labels)} classes.",
+    )
+
+
+def _numbers(counts: Counts, labels: Sequence[str], theme: Theme) -> go.Scatter:
+    """All counts as one trace: a hundred annotations take Plotly a second."""
+    rows, columns = np.indices(counts.shape).reshape(2, -1)
+    right = (rows == columns).tolist()
+    return go.Scatter(
+        x=[labels[column] for column in columns],
+        y=[labels[row] for row in rows],
+        mode="text",
+        text=[f"<b>{count}</b>" if on else str(count or "") for count, on in zip(counts.ravel(), right, strict=True)],
+        textfont={"size": 12, "color": [SUM if on else theme.text for on in right]},
+        hoverinfo="skip",
+        showlegend=False,
     )
 
 
 def _mistake(counts: Counts, place: int, labels: Sequence[str]) -> str:
     true, predicted = divmod(place, len(labels))
-    sentence = f"{labels[true]} is taken for {labels[predicted]} most often: "
+    sentence = f"The most frequent mistake is {labels[true]} predicted as {labels[predicted]}: "
     return sentence[0].upper() + sentence[1:] + f"{counts[true, predicted]} of {counts[true].sum():,} images"

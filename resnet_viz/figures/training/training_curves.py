@@ -1,6 +1,7 @@
-"""Error by epoch of a network and its twins, on training and on test images, as degradation is seen in He et al. 2015, Fig. 6.
+"""Error by epoch of a network and related ones on training and test images; shows degradation as He et al. 2015, Fig. 6.
 
-Blue networks have an identity path and grey ones are plain; deep ones have wider lines. x is the epoch, y the error, log scale.
+Blue networks have an identity path and grey ones are plain; deeper ones have wider lines. x is the epoch, y the error, log
+scale.
 """
 
 import math
@@ -18,7 +19,7 @@ from resnet_viz.nets.zoo import TRAINED, Spec
 
 @dataclass(frozen=True)
 class CurvePanel:
-    """One chart: the column of the curve it draws, which images that is the error on, and the dash of its lines."""
+    """One chart: the column of the curve that it draws, the images that the error is measured on, and the dash of its lines."""
 
     column: str
     images: str
@@ -34,7 +35,7 @@ LABEL_PIXELS, LABEL_SHARE = 17, 0.4
 
 
 def training_curves(curves: Mapping[str, pd.DataFrame], chosen: str, theme: Theme = LIGHT) -> go.Figure:
-    """Draw the curves, those of `read_curve` by names of the catalogue, with the `chosen` network in front of its twins.
+    """Draw the curves, from `read_curve` by names of the catalogue, with the `chosen` network in front of the related ones.
 
     ValueError if there is no curve of `chosen`.
     """
@@ -44,7 +45,7 @@ def training_curves(curves: Mapping[str, pd.DataFrame], chosen: str, theme: Them
     places = cells([1, 1], gap=0.03)
     notes: list[dict[str, object]] = []
     for place, panel in zip(places, (TRAINING, TEST), strict=True):
-        # The chosen one last, above the others.
+        # The chosen one last, in front of the others.
         for name in sorted(curves, key=lambda name: name == chosen):
             fig.add_trace(_line(place, curves[name], name, panel, front=name == chosen))
         notes += [label | place.references for label in _labels(curves, chosen, panel, theme)]
@@ -63,7 +64,7 @@ def training_curves(curves: Mapping[str, pd.DataFrame], chosen: str, theme: Them
 
 
 def _axes(training: Cell, test: Cell, *, last: int, limits: tuple[float, float]) -> dict[str, dict[str, Any]]:
-    """Epochs up to the last with room for names behind it; errors on a log scale between `limits`, powers of ten."""
+    """Epochs up to the last, with space for the names at the right; errors on a log scale between `limits`, powers of ten."""
     x = {
         "title": "epoch",
         "range": [1, last * (1 + LABEL_SHARE)],
@@ -90,13 +91,13 @@ def _line(place: Cell, curve: pd.DataFrame, name: str, panel: CurvePanel, *, fro
         line={"color": _colour(spec), "width": 2 if spec.depth < 40 else 3.5, "dash": panel.dash},
         opacity=1 if front else 0.6,
         name=spec.title,
-        hovertemplate=f"{spec.title}, epoch %{{x}}<br>%{{y:.2%}} of the {panel.images} images wrong<extra></extra>",
+        hovertemplate=f"{spec.title}, epoch %{{x}}<br>%{{y:.2%}} error on {panel.images} images<extra></extra>",
         **place.axes,
     )
 
 
 def _title(place: Cell, panel: CurvePanel, theme: Theme) -> dict[str, object]:
-    """Stand in the panel's upper right corner, where no line comes."""
+    """In the panel's upper right corner, where there are no lines."""
     return {
         "text": f"<b>Error on {panel.images} images</b>",
         "font": {"size": 14, "color": theme.text},
@@ -111,7 +112,7 @@ def _title(place: Cell, panel: CurvePanel, theme: Theme) -> dict[str, object]:
 
 
 def _labels(curves: Mapping[str, pd.DataFrame], chosen: str, panel: CurvePanel, theme: Theme) -> list[dict[str, object]]:
-    """Name each line at its end; names that would overlap move apart, each with a stroke to its line."""
+    """Name each line at its end; names that would overlap move apart, each connected to its line by a stroke."""
     low, high = _limits(curves)
     pixels = (HEIGHT - TOP - BOTTOM) / (high - low)
     ends = sorted((math.log10(_end(curve, panel)), name) for name, curve in curves.items())
@@ -138,9 +139,9 @@ def _labels(curves: Mapping[str, pd.DataFrame], chosen: str, panel: CurvePanel, 
 
 
 def _apart(places: Sequence[float], gap: float) -> list[float]:
-    """Move ascending places as little as possible, in squares, so that none is nearer than `gap` to the next.
+    """Move ascending positions as little as possible, in least squares, so that none is nearer than `gap` to the next.
 
-    Without the gaps owed, that is a row that may not fall: neighbours that do are pooled in their mean.
+    After the gaps are subtracted, this is an isotonic regression: neighbours that would fall are pooled in their mean.
     """
     pools: list[list[float]] = []
     for index, place in enumerate(places):
@@ -160,7 +161,7 @@ def _colour(spec: Spec) -> str:
 
 
 def _end(curve: pd.DataFrame, panel: CurvePanel) -> float:
-    """Return the last epoch's error, at least a ten-thousandth: a log scale has no 0."""
+    """Return the last epoch's error, at least one in ten thousand, because a log scale has no 0."""
     return max(float(curve[panel.column].iloc[-1]), 1e-4)
 
 
@@ -170,16 +171,21 @@ def _limits(curves: Mapping[str, pd.DataFrame]) -> tuple[float, float]:
 
 
 def _reading(curves: Mapping[str, pd.DataFrame]) -> str:
-    colours = "Blue networks have an identity path, grey ones are plain; wider is deeper. " if len(curves) > 1 else ""
+    colours = (
+        "Blue networks have an identity path, grey ones are plain; deeper networks have wider lines. "
+        if len(curves) > 1
+        else ""
+    )
     return f"Lower is better. {colours}Training errors are means over an epoch, on cropped and mirrored images."
 
 
 def _alt(curves: Mapping[str, pd.DataFrame], finding: str) -> str:
     ends = "; ".join(
-        f"{TRAINED[name].title} ends at {_end(curve, TRAINING):.1%} on training and {_end(curve, TEST):.1%} on test images"
+        f"{TRAINED[name].title} ends with an error of {_end(curve, TRAINING):.1%} on training images and "
+        f"{_end(curve, TEST):.1%} on test images"
         for name, curve in curves.items()
     )
-    return f"{finding}. Two charts of error by epoch. {ends}."
+    return f"{finding}. Two charts of the error by epoch. {ends}."
 
 
 def _epochs(last: int) -> list[int]:
@@ -188,7 +194,7 @@ def _epochs(last: int) -> list[int]:
 
 
 def _finding(curves: Mapping[str, pd.DataFrame], chosen: str) -> str:
-    """Compare with the network of another depth, which is about degradation; else with the other kind; else with nothing."""
+    """Compare with the network of another depth, which shows degradation; else with the other kind; else with none."""
     spec = TRAINED[chosen]
     others = {name: TRAINED[name] for name in curves if name != chosen}
     depths = [name for name, other in others.items() if other.shortcut == spec.shortcut]
@@ -197,7 +203,8 @@ def _finding(curves: Mapping[str, pd.DataFrame], chosen: str) -> str:
     mine = curves[chosen]
     if not depths and not kinds:
         return (
-            f"{spec.title} ends at {_end(mine, TRAINING):.1%} error on training images, {_end(mine, TEST):.1%} on test images"
+            f"{spec.title} ends with an error of {_end(mine, TRAINING):.1%} on training images and {_end(mine, TEST):.1%} on "
+            f"test images"
         )
     other = (depths or kinds)[0]
     panel = TRAINING if depths else TEST
@@ -207,5 +214,6 @@ def _finding(curves: Mapping[str, pd.DataFrame], chosen: str) -> str:
     more = "more" if a > b else "less" if a < b else "as much"
     than = "as" if a == b else "than"
     return (
-        f"{TRAINED[first].title} ends with {more} {panel.images} error {than} {TRAINED[second].title}: {a:.1%} against {b:.1%}"
+        f"{TRAINED[first].title} ends with {more} {panel.images} error {than} {TRAINED[second].title}: {a:.1%} compared with "
+        f"{b:.1%}"
     )

@@ -1,4 +1,4 @@
-"""One file a format: each cuts a file down to what its pixels need, and tells the size it declares, in linear time.
+"""One module per format: each reduces a file to what its pixels need, and reports its declared size, in linear time.
 
 A function `strip(data)` returns a `Stripped`; it may raise IndexError, KeyError, ValueError or struct.error for a damaged file.
 """
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from resnet_viz.images.formats import bmp, gif, heif, jpeg, png, tiff, webp
-from resnet_viz.images.formats.recognition import recognise
+from resnet_viz.images.formats.detection import recognise
 from resnet_viz.images.formats.stripped import Stripped
 
 STRIP: Final[dict[str, Callable[[bytes], Stripped]]] = {

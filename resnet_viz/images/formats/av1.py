@@ -50,7 +50,7 @@ def _length(data: bytes, at: int) -> tuple[int, int]:
 
 
 def _largest_frame(bits: _Bits) -> tuple[int, int]:
-    bits.take(4)  # profile, still picture
+    bits.take(4)  # profile, still image
     reduced = bits.take(1)
     if reduced:
         bits.take(5)

@@ -1,4 +1,4 @@
-"""BMP: nothing to take away; run-length codes are bounded, because Pillow decodes them in Python."""
+"""BMP: nothing to remove; run-length codes are limited, because Pillow decodes them in Python."""
 
 import struct
 
@@ -11,11 +11,11 @@ _MAX_CODES = 1 << 21  # bytes; they take half a second, and any image of 1920 x 
 
 
 def strip(data: bytes) -> Stripped:
-    """Return the file as it is; ImageError for a run-length image that would take long to decode."""
+    """Return the file unchanged; ImageError for a run-length image that would take long to decode."""
     width, height = struct.unpack_from("<HH" if data[14] == _OS2_HEADER else "<ii", data, 18)
     if data[14] != _OS2_HEADER and struct.unpack_from("<I", data, 30)[0] in _RUN_LENGTH and len(data) > _MAX_CODES:
         raise ImageError(
-            "This BMP image is compressed by run lengths and larger than 2 MB, which takes too long to decode: "
-            "open it in an image program and save it as PNG."
+            "This BMP image uses run-length compression and is larger than 2 MB, which takes too long to decode. Open it in "
+            "an image program and save it as PNG."
         )
     return Stripped(data, (width, abs(height)))

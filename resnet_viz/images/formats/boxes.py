@@ -1,4 +1,4 @@
-"""The boxes of an ISO base media file (ISO/IEC 14496-12): a length, a name of four letters, and other boxes or values."""
+"""The boxes of an ISO base media file (ISO/IEC 14496-12): a length, a name of four letters, and nested boxes or values."""
 
 import struct
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ _MAX_META = 1 << 20  # bytes of a meta box but for its data: more than 5,000 ite
 
 @dataclass(frozen=True)
 class Box:
-    """A box's name, and where its content starts and ends; `header` is where the box itself starts."""
+    """A box's name, and the start and end of its content; `header` is the start of the box itself."""
 
     name: bytes
     start: int
@@ -34,7 +34,7 @@ class Items:
 
 
 def children(data: bytes, parent: Box, skip: int = 0) -> Iterator[Box]:
-    """Go through the boxes inside a box, the first `skip` bytes left out; ValueError for one that ends outside it."""
+    """Iterate over the boxes in a box, after the first `skip` bytes; ValueError for one that ends outside it."""
     at, seen = parent.start + skip, 0
     while at + 8 <= parent.end:
         length, name = struct.unpack_from(">I4s", data, at)
@@ -52,7 +52,7 @@ def children(data: bytes, parent: Box, skip: int = 0) -> Iterator[Box]:
 
 
 def read_items(data: bytes, meta: Box) -> Items:
-    """Read what a meta box says about the images of a file."""
+    """Read the information of a meta box about the images of a file."""
     items, found = Items(), {box.name: box for box in children(data, meta, 4)}
     check_count(sum(box.end - box.start for name, box in found.items() if name != b"idat"), _MAX_META, "bytes of metadata")
     items.primary = _number(data, found[b"pitm"])

@@ -1,4 +1,4 @@
-"""GIF: extensions before the first frame go, but for the one that says which colour is transparent."""
+"""GIF: extensions before the first frame are removed, except the one that defines the transparent colour."""
 
 import struct
 
@@ -8,7 +8,7 @@ _MAX_BLOCKS = 100_000  # the file's limit of 20 MB holds 82,000 blocks of full l
 
 
 def strip(data: bytes) -> Stripped:
-    """Keep the screen, the first frame's control, and everything from the first frame on, of which one frame is decoded."""
+    """Keep the screen, the first frame's control extension, and everything from the first frame on; one frame is decoded."""
     width, height, flags = struct.unpack_from("<HHB", data, 6)
     at = 13 + (6 << (flags & 7) if flags & 0x80 else 0)
     head, control, blocks = data[:at], b"", 0

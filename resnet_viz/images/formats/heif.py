@@ -1,11 +1,11 @@
-"""AVIF and HEIC: boxes that hold coded images and say how a picture is put together from them (ISO/IEC 23008-12)."""
+"""AVIF and HEIC: boxes that contain coded images and describe how an image is composed of them (ISO/IEC 23008-12)."""
 
 from resnet_viz.images.formats import av1
 from resnet_viz.images.formats.boxes import Box, Items, children, read_items
 from resnet_viz.images.formats.stripped import Stripped, check_count
 from resnet_viz.images.limits import MAX_PIXELS
 
-_MAX_DECODED = 4 * MAX_PIXELS  # of a picture, its tiles, which reach over its edges, and the same again for transparency
+_MAX_DECODED = 4 * MAX_PIXELS  # of an image, its tiles, which reach over its edges, and the same again for transparency
 _MAX_CODED = 2 * MAX_PIXELS  # of one AV1 image, whose size inside may be a little larger than declared
 _LEAST_COST = 4_096  # pixels that take as long to decode as it takes to begin with an image
 _MAX_DEPTH = 4
@@ -13,13 +13,13 @@ _SPARE_BYTES = 1 << 22  # identical tiles share their bytes, but not many
 
 
 def strip_heic(data: bytes) -> Stripped:
-    """Keep the still images; libheif itself refuses those that are not of the size they declare."""
+    """Keep the still images; libheif itself refuses those that do not have their declared size."""
     kept, items = _still(data)
     return Stripped(kept, _checked_size(items, len(data)))
 
 
 def strip_avif(data: bytes) -> Stripped:
-    """Keep the still images; libavif decodes whatever size an image has inside, so it is checked here."""
+    """Keep the still images; libavif decodes the size in the coded image, whatever is declared, so it is checked here."""
     kept, items = _still(data)
     size = _checked_size(items, len(data))
     for item, kind in items.kinds.items():
@@ -31,7 +31,7 @@ def strip_avif(data: bytes) -> Stripped:
 
 
 def _still(data: bytes) -> tuple[bytes, Items]:
-    """Take away the track of an image sequence, whose first frame is a still image as well, and the brands that promise it."""
+    """Remove the track of an image sequence, which starts with a still image, and the brands that announce it."""
     kept, meta = bytearray(data), None
     for box in children(data, Box(b"", 0, len(data))):
         if box.name == b"ftyp":
@@ -47,7 +47,7 @@ def _still(data: bytes) -> tuple[bytes, Items]:
 
 
 def _checked_size(items: Items, file_bytes: int) -> tuple[int, int]:
-    """Return the picture's size; ValueError where what is decoded for it is far more than that."""
+    """Return the image's size; ValueError if much more than that is decoded for it."""
     used = sum(end - start for places in items.places.values() for start, end in places)
     check_count(used, file_bytes + _SPARE_BYTES, "bytes of coded images")
     pixels = 0

@@ -1,4 +1,4 @@
-"""JPEG: segments between markers; comments, profiles and previews go."""
+"""JPEG: segments between markers; comments, profiles and previews are removed."""
 
 import re
 import struct
@@ -15,7 +15,7 @@ _EXIF, _XMP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
 
 
 def strip(data: bytes) -> Stripped:
-    """Keep what decodes the pixels, up to the end of the first image."""
+    """Keep what is needed to decode the pixels, up to the end of the first image."""
     kept, size, at = [data[:2]], (0, 0), 2
     info: dict[str, bytes] = {}
     segments = scans = 0

@@ -1,4 +1,4 @@
-"""PNG: chunks; texts, profiles and the frames of an animation go."""
+"""PNG: chunks; texts, profiles and the frames of an animation are removed."""
 
 import struct
 import zlib

@@ -1,4 +1,4 @@
-"""What is left of a file when everything that its pixels do not need is taken away."""
+"""The rest of a file without everything that its pixels do not need."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 @dataclass(frozen=True)
 class Stripped:
-    """The file for the decoder, the (width, height) in pixels that it declares, and metadata under Pillow's `info` keys."""
+    """The file for the decoder, its declared (width, height) in pixels, and metadata under Pillow's `info` keys."""
 
     data: bytes
     size: tuple[int, int]

@@ -1,4 +1,4 @@
-"""TIFF: the first directory, with the tags that say how pixels are stored; texts, profiles and other pages go."""
+"""TIFF: the first directory, with the tags that define how pixels are stored; texts, profiles and other pages are removed."""
 
 import struct
 
@@ -14,7 +14,7 @@ _MAX_ALL_VALUES = 600_000
 
 
 def strip(data: bytes) -> Stripped:
-    """Keep one directory and refuse what a small file can blow up: giant tiles, tags, and strips that share their bytes."""
+    """Keep one directory and refuse what makes a small file expensive: giant tiles, tags, and strips that share their bytes."""
     order, every = read_directory(data)
     entries = {tag: every[tag] for tag in sorted(_TAGS & every.keys())}
     counts = [count(order, entry) for entry in entries.values()]
@@ -44,7 +44,7 @@ def _check_places(order: str, entries: dict[int, bytes], data: bytes) -> None:
 
 
 def _metadata(order: str, entries: dict[int, bytes], data: bytes) -> dict[str, bytes]:
-    """Return the XMP packet of an image that has no orientation of its own, which Pillow would follow."""
+    """Return the XMP packet of an image without an orientation tag, which Pillow would follow."""
     if _ORIENTATION in entries or _XMP not in entries:
         return {}
     (start,) = struct.unpack_from(order + "I", entries[_XMP], 8)

@@ -1,4 +1,4 @@
-"""WebP: chunks; profiles, texts and every frame but the first go."""
+"""WebP: chunks; profiles, texts and every frame but the first are removed."""
 
 import struct
 

@@ -1,4 +1,4 @@
-"""What a checkpoint holds: every mapping from names to tensors, wherever it stands, and what the file says about itself."""
+"""The content of a checkpoint: every mapping from names to tensors, at any depth, and the plain values next to them."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -49,7 +49,9 @@ def find_mappings(content: object) -> list[TensorMapping]:
             mapping = _mapping(inside if isinstance(value, (dict, StandIn)) else [], path)
         visits += 1 + len(inside)
         if visits > MOST_VISITS:
-            raise CheckpointError("The checkpoint's objects refer to one another too often to be gone through.")
+            raise CheckpointError(
+                "The objects in the checkpoint refer to one another too often to be searched. Save only model.state_dict()."
+            )
         if mapping.tensors:
             found.append(mapping)
         waiting.extend(
@@ -109,7 +111,9 @@ def _module_mapping(module: StandIn, path: str) -> TensorMapping:
                 tensors[_checked(prefix + name)] = value
         visits += 1 + len(children)
         if visits > MOST_VISITS // 10 or depth > DEEPEST:
-            raise CheckpointError("The model in the checkpoint has more layers inside of layers than any network has.")
+            raise CheckpointError(
+                "The model in the checkpoint has more nested layers than any network. Save only model.state_dict()."
+            )
         waiting.extend(
             (_checked(f"{prefix}{name}."), child, depth + 1)
             for name, child in reversed(children.items())
@@ -125,7 +129,7 @@ def _dict(value: object) -> dict[str, object]:
 def _checked(name: str) -> str:
     if len(name) > LONGEST_NAME:
         raise CheckpointError(
-            f"A tensor's name in the checkpoint has {len(name):,} characters, more than any network's: the file is damaged, or"
-            " is not a checkpoint of a network."
+            f"A tensor's name in the checkpoint has {len(name):,} characters, more than in any network. The file is damaged, "
+            f"or is not a checkpoint of a network."
         )
     return name

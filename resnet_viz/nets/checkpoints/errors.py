@@ -1,6 +1,6 @@
 """The one error that a checkpoint raises, and how names from a file are shown in it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from resnet_viz.nets.net import WeightsError
 
@@ -39,3 +39,10 @@ def damaged(what: str) -> CheckpointError:
 def shape_text(shape: Sequence[int]) -> str:
     """Write a shape for a sentence: "64×3×7×7"."""
     return "×".join(map(str, shape)) or "of a single number"
+
+
+def listed(names: Iterable[str], most: int = 3) -> str:
+    """Name the first few for a sentence."""
+    given = [shown(name) for name in names]
+    more = f" and {len(given) - most} more" if len(given) > most else ""
+    return ", ".join(given[:most]) + more

@@ -31,7 +31,7 @@ ARCHITECTURE = ("arch", "architecture", "model_name", "backbone", "net_type", "m
 # Histories and states of other objects, in which single numbers say nothing about the network.
 UNINTERESTING = ("optimizer", "optim", "scheduler", "sched", "scaler", "callbacks", "loops", "rng", "history", "log")
 
-Plain = str | bool | int | float | None
+FactValue = str | bool | int | float | None
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Facts:
     None and empty where the file does not say it. `mean` and `std` are the three channels' on any scale.
     """
 
-    values: Mapping[str, Plain]
+    values: Mapping[str, FactValue]
     class_names: tuple[str, ...] = ()
     architecture: str | None = None
     epoch: int | None = None
@@ -51,7 +51,7 @@ class Facts:
 
 def find_facts(content: object) -> Facts:
     """Go through the plain values of a checkpoint, a bounded number of them, those that stand outermost first."""
-    values: dict[str, Plain] = {}
+    values: dict[str, FactValue] = {}
     names: tuple[str, ...] = ()
     numbers: dict[str, tuple[float, ...]] = {}
     for path, value in _walk(content):
@@ -118,7 +118,7 @@ def _array(value: object) -> object:
     return tensor.values().flatten().tolist()
 
 
-def _plain(value: object) -> Plain:
+def _plain(value: object) -> FactValue:
     if isinstance(value, StandIn):
         value = scalar_value(value)
     if isinstance(value, bytes):
@@ -130,7 +130,7 @@ def _plain(value: object) -> Plain:
     return None
 
 
-def _last(values: Mapping[str, Plain], key: str) -> Plain:
+def _last(values: Mapping[str, FactValue], key: str) -> FactValue:
     """Return the outermost value whose path ends with the key."""
     return next((value for path, value in values.items() if path.rpartition(".")[2] == key), None)
 

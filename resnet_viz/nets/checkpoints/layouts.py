@@ -1,16 +1,18 @@
-"""Which network a checkpoint's tensors are of: family, depth, classes, and the ways they can be wired up."""
+"""Which network a checkpoint's tensors are of: family, depth, classes, and what its shapes leave open."""
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import product
 
 from torch import nn
 
-from resnet_viz.nets.blocks import BasicBlock, Bottleneck, ZeroPad
+from resnet_viz.nets.blocks import BasicBlock, Bottleneck
+from resnet_viz.nets.checkpoints.assembly import Plan
 from resnet_viz.nets.checkpoints.errors import CheckpointError, shape_text, shown
-from resnet_viz.nets.checkpoints.wiring import Wiring
-from resnet_viz.nets.cifar import STAGE_CHANNELS, CifarResNet, ShortcutOption
-from resnet_viz.nets.imagenet import ARCHITECTURES, Architecture, assemble
+from resnet_viz.nets.checkpoints.options import Axis, built, name_of, open_questions
+from resnet_viz.nets.cifar import STAGE_CHANNELS
+from resnet_viz.nets.imagenet import ARCHITECTURES, Architecture
 from resnet_viz.nets.preprocessing import Preprocessing
 from resnet_viz.nets.zoo import CIFAR_PREPROCESSING
 
@@ -18,23 +20,78 @@ MOST_CLASSES = 100_000
 # By the number of stages: ResNet-1202 of He et al. 2015 has 600 blocks, ResNet-152 has 50 and timm's largest 90.
 MOST_BLOCKS = {3: 600, 4: 150}
 IMAGENET_PREPROCESSING = Preprocessing(256, 224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+# ImageNet's mean and deviation of grey images.
+GREY_MEAN, GREY_STD = (0.449,) * 3, (0.226,) * 3
+
+Shapes = Mapping[str, Sequence[int]]
 
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """A network by its title: a way to build it, without weights, for each way its tensors can be wired up.
+    """A network by its title, and the questions that its tensors leave open.
 
     `depth` counts layers with weights; `preprocessing` is the usual one of its family.
     """
 
     title: str
-    depth: int
-    classes: int
-    wirings: Mapping[Wiring, Callable[[], nn.Module]]
+    plan: Plan
     preprocessing: Preprocessing
 
+    @property
+    def depth(self) -> int:
+        """How many layers with weights the network has."""
+        return self.plan.depth
 
-Shapes = Mapping[str, Sequence[int]]
+    @property
+    def classes(self) -> int:
+        """How many logits the network has."""
+        return self.plan.classes
+
+    @cached_property
+    def questions(self) -> tuple[Axis, ...]:
+        """What the tensors leave open."""
+        return open_questions(self.plan)
+
+    @property
+    def usual(self) -> tuple[int, ...]:
+        """The usual answers."""
+        return (0,) * len(self.questions)
+
+    def name(self, chosen: Sequence[int]) -> str:
+        """Name the network with these answers."""
+        return name_of(self.title, self.questions, chosen)
+
+    def module(self, chosen: Sequence[int] | None = None) -> nn.Module:
+        """Return the network with these answers, by default the usual ones, on the meta device."""
+        return built(self.plan, self.questions, self.usual if chosen is None else chosen)
+
+    def neighbours(self) -> list[tuple[int, ...]]:
+        """Return the usual network first, then all that differ from it in one answer."""
+        found = [self.usual]
+        for question, axis in enumerate(self.questions):
+            found += [(*self.usual[:question], answer, *self.usual[question + 1 :]) for answer in range(1, len(axis.options))]
+        return found
+
+    def answers(self, architecture: str) -> tuple[int, ...]:
+        """Return the answers that a candidate's name gives, with or without the title, in any order.
+
+        CheckpointError, with the names of all single choices as candidates, where it holds something else.
+        """
+        text = architecture.strip()
+        rest = text.removeprefix(self.title).strip(" ,")
+        # Some names hold commas: whole combinations are compared.
+        wanted = _normal(rest)
+        for chosen in product(*(range(len(axis.options)) for axis in self.questions)):
+            if _normal(self.name(chosen).removeprefix(self.title)) == wanted:
+                return chosen
+        if not rest and text:
+            return self.usual
+        candidates = [self.name(chosen) for chosen in self.neighbours()]
+        raise CheckpointError(
+            f"architecture={shown(architecture)!r} does not fit these tensors: take {self.name(self.usual)!r}, or one of the"
+            f" {len(candidates) - 1} variants in the error's candidates.",
+            candidates,
+        )
 
 
 def find_layout(shapes: Shapes) -> Layout:
@@ -42,7 +99,10 @@ def find_layout(shapes: Shapes) -> Layout:
 
     CheckpointError with a sentence where it is none of the supported ones, or larger than any that was ever trained.
     """
-    for name, dimensions in (("conv1.weight", 4), ("fc.weight", 2), ("layer1.0.conv1.weight", 4), ("layer1.0.conv2.weight", 4)):
+    first = next((name for name in ("conv1.weight", "conv1.0.weight") if name in shapes), "conv1.weight")
+    for name, dimensions in ((first, 4), ("fc.weight", 2), ("layer1.0.conv1.weight", 4), ("layer1.0.conv2.weight", 4)):
+        if name == "fc.weight" and name not in shapes:
+            continue
         if name not in shapes:
             raise CheckpointError(
                 f"The checkpoint lacks the tensor {name} (in torchvision's naming). Its names begin with"
@@ -53,85 +113,66 @@ def find_layout(shapes: Shapes) -> Layout:
                 f"The tensor {name} (in torchvision's naming) has the shape {shape_text(shapes[name])}, where a ResNet has"
                 f" {dimensions} dimensions."
             )
-    if shapes["fc.weight"][0] > MOST_CLASSES:
-        raise CheckpointError(
-            f"The checkpoint's classification layer has {shapes['fc.weight'][0]:,} classes; at most {MOST_CLASSES:,} are"
-            " supported."
-        )
-    blocks = _count_blocks(shapes)
-    most = MOST_BLOCKS.get(len(blocks))
+    plan = Plan.of(shapes)
+    most = MOST_BLOCKS.get(len(plan.blocks))
     if most is None:
         raise CheckpointError(
-            f"The checkpoint has {len(blocks)} stages of blocks: networks with 3 (CIFAR) or 4 (ImageNet) are supported."
+            f"The checkpoint has {len(plan.blocks)} stages of blocks: networks with 3 (CIFAR) or 4 (ImageNet) are supported."
         )
-    if sum(blocks) > most:
+    if sum(plan.blocks) > most:
         raise CheckpointError(
-            f"The checkpoint names {sum(blocks):,} blocks; the largest supported network of {len(blocks)} stages has {most}."
+            f"The checkpoint names {sum(plan.blocks):,} blocks; the largest supported network of {len(plan.blocks)} stages has"
+            f" {most}."
         )
-    return (_cifar if len(blocks) == len(STAGE_CHANNELS) else _torchvision)(shapes, blocks)
-
-
-def _count_blocks(shapes: Shapes) -> list[int]:
-    places = {tuple(name.split(".")[:2]) for name in shapes if name.startswith("layer")}
-    counts = Counter(stage for stage, *_ in places)
-    return [counts[stage] for stage in sorted(counts)]
-
-
-def _cifar(shapes: Shapes, blocks: list[int]) -> Layout:
-    if "layer1.0.conv3.weight" in shapes:
+    if not plan.headless and plan.classes > MOST_CLASSES:
         raise CheckpointError(
-            "The checkpoint is a CIFAR ResNet of bottleneck blocks (it has layer1.0.conv3.weight): those are not supported yet."
+            f"The checkpoint's classification layer has {plan.classes:,} classes; at most {MOST_CLASSES:,} are supported."
         )
-    if len(set(blocks)) > 1:
+    if plan.channels not in (1, 3):
         raise CheckpointError(
-            f"The stages have {', '.join(map(str, blocks))} blocks: a CIFAR ResNet has the same number in each."
+            f"The network takes images of {plan.channels} channels, and photos have 3: networks with 1 or 3 input channels are"
+            " supported, because nothing says what the other channels would hold."
         )
-    depth, classes = 6 * blocks[0] + 2, shapes["fc.weight"][0]
-
-    def build(shortcut: ShortcutOption, zeros_before: int | None = None) -> Callable[[], nn.Module]:
-        def module() -> nn.Module:
-            net = CifarResNet(depth, shortcut, classes, seed=None)
-            for layer in net.modules():
-                if isinstance(layer, ZeroPad) and zeros_before is not None:
-                    layer.before = zeros_before
-            return net
-
-        return module
-
-    wirings: dict[Wiring, Callable[[], nn.Module]]
-    if "layer1.0.downsample.0.weight" in shapes:
-        wirings, kind = {"as saved": build("C")}, " C"
-    elif "layer2.0.downsample.0.weight" in shapes:
-        wirings, kind = {"as saved": build("B")}, " B"
-    else:
-        wirings = {"zero-pad": build("A"), "zero-pad, zeros last": build("A", 0), "no shortcut": build("plain")}
-        kind = ""
-    return Layout(f"CIFAR ResNet-{depth}{kind}", depth, classes, wirings, CIFAR_PREPROCESSING)
+    small = len(plan.blocks) == len(STAGE_CHANNELS) or (plan.shapes[first][-1] == 3 and len(plan.stem) == 1)
+    usual = CIFAR_PREPROCESSING if small else IMAGENET_PREPROCESSING
+    if plan.channels == 1:
+        usual = replace(usual, mean=GREY_MEAN, std=GREY_STD)
+    return Layout(_cifar_title(plan) if len(plan.blocks) == len(STAGE_CHANNELS) else _title(plan), plan, usual)
 
 
-def _torchvision(shapes: Shapes, blocks: list[int]) -> Layout:
-    block = Bottleneck if "layer1.0.conv3.weight" in shapes else BasicBlock
-    outputs, inputs = shapes["layer1.0.conv2.weight"][:2]
-    groups, width = (outputs // inputs, inputs) if block is Bottleneck else (1, 64)
-    first, second_stage, third, fourth = blocks
-    depth = sum(blocks) * (3 if block is Bottleneck else 2) + 2
-    found = Architecture(f"ResNet-{depth}", depth, block, (first, second_stage, third, fourth), max(1, groups), width)
-    arch = next((known for known in ARCHITECTURES.values() if replace(known, title=found.title) == found), found)
-    classes = shapes["fc.weight"][0]
+def _cifar_title(plan: Plan) -> str:
+    if len(set(plan.blocks)) > 1:
+        raise CheckpointError(
+            f"The stages have {', '.join(map(str, plan.blocks))} blocks: a CIFAR ResNet has the same number in each."
+        )
+    depth = 3 * plan.blocks[0] * (3 if plan.bottleneck else 2) + 2
+    option = ""
+    if not plan.bottleneck and "layer1.0.downsample.0.weight" in plan.shapes:
+        option = " C"
+    elif not plan.bottleneck and plan.projects:
+        option = " B"
+    width = plan.shapes["layer1.0.conv1.weight"][0] / STAGE_CHANNELS[0]
+    wide = "" if width == 1 else f" of {width:g} times the width"
+    kind = (" of bottlenecks" if plan.bottleneck else "") + _extras(plan)
+    return f"CIFAR ResNet-{depth}{option}{kind}{wide}"
 
-    def build(kernel: int, pool: nn.Module | None) -> Callable[[], nn.Module]:
-        def module() -> nn.Module:
-            net = assemble(arch, classes)
-            if kernel == 3:
-                net.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False, device="meta")
-            if pool is not None:
-                net.maxpool = pool
-            return net
 
-        return module
+def _title(plan: Plan) -> str:
+    block = Bottleneck if plan.bottleneck else BasicBlock
+    outputs, inputs = plan.shapes["layer1.0.conv2.weight"][:2]
+    groups, width = (max(1, outputs // inputs), inputs) if plan.bottleneck else (1, outputs)
+    first, second, third, fourth = plan.blocks
+    found = Architecture(f"ResNet-{plan.depth}", plan.depth, block, (first, second, third, fourth), groups, width)
+    known = next((arch.title for arch in ARCHITECTURES.values() if replace(arch, title=found.title) == found), None)
+    title = known or found.title + ("" if (groups, width) == (1, 64) else f", {groups}x{width}")
+    return title + _extras(plan) + (", deep stem" if len(plan.stem) > 1 else "")
 
-    wirings: dict[Wiring, Callable[[], nn.Module]] = {"as saved": build(7, None)}
-    if shapes["conv1.weight"][-1] == 3:
-        wirings = {"3x3 stem": build(3, nn.Identity()), "3x3 stem, max pool": build(3, None)}
-    usual = IMAGENET_PREPROCESSING if "as saved" in wirings else CIFAR_PREPROCESSING
-    return Layout(arch.title, depth, classes, wirings, usual)
+
+def _extras(plan: Plan) -> str:
+    squeezed = any(".se.0." in name for name in plan.shapes)
+    return (" with pre-activation" if plan.preactivation else "") + (" with squeeze and excitation" if squeezed else "")
+
+
+def _normal(text: str) -> str:
+    """Compare names by what they hold, in any order."""
+    return ", ".join(sorted(filter(None, (part.strip().lower() for part in text.split(",")))))

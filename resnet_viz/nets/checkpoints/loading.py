@@ -2,24 +2,23 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from resnet_viz.nets.checkpoints.errors import CheckpointError
+from resnet_viz.nets.checkpoints.errors import CheckpointError, shown
 from resnet_viz.nets.checkpoints.facts import Facts
 from resnet_viz.nets.checkpoints.layouts import Layout, find_layout
 from resnet_viz.nets.checkpoints.reading import LIMIT, CheckpointFile, read_file
 from resnet_viz.nets.checkpoints.recognition import COUNTER, Recognised
 from resnet_viz.nets.checkpoints.selection import select
-from resnet_viz.nets.checkpoints.wiring import Wiring, most_plausible
+from resnet_viz.nets.checkpoints.verdicts import Verdict, judge
 from resnet_viz.nets.net import Net, WeightsOrigin, pick_device
 from resnet_viz.nets.preprocessing import Preprocessing
 
-# Pixels of the picture that shows whether a network computes numbers at all: five stages halve it once each.
+# Pixels of the image that shows whether a network computes numbers at all: five stages halve it once each.
 PROBE_SIZE = 64
 
 
@@ -53,6 +52,7 @@ class Checkpoint:
     facts: Facts
     notes: tuple[str, ...] = ()
     part: str = ""
+    _verdicts: dict[Preprocessing | None, Verdict] = field(default_factory=dict, repr=False)
 
     @property
     def name(self) -> str:
@@ -64,48 +64,56 @@ class Checkpoint:
         """Memory of all tensors in bytes."""
         return sum(tensor.nbytes for tensor in self.tensors.values())
 
-    @cached_property
-    def wiring(self) -> Wiring:
-        """The wiring that fits the batch norms' statistics best."""
-        modules = {wiring: self._module(wiring) for wiring in self.layout.wirings}
-        return most_plausible(modules, self.layout.preprocessing)
+    def decide(self, preprocessing: Preprocessing | None = None) -> Verdict:
+        """Say which of the networks that fit these tensors its norms remember, and which of them they cannot tell apart.
+
+        Sample photos are prepared as `preprocessing` says, or on the usual scale that the first norm fits best.
+        """
+        if preprocessing not in self._verdicts:
+            self._verdicts[preprocessing] = judge(self.layout, self._module, preprocessing)
+        return self._verdicts[preprocessing]
 
     def net(
         self,
         labels: Sequence[str] | None = None,
         *,
         preprocessing: Preprocessing | None = None,
-        wiring: Wiring | None = None,
+        architecture: str | None = None,
         device: str | torch.device = "auto",
     ) -> Net:
         """Build the network, sharing the tensors.
 
-        Without `labels` the classes are called by their numbers, without `preprocessing` it is the family's usual one.
-        `wiring` is one of `layout.wirings`. CheckpointError for the wrong number of labels, ValueError for an unknown wiring
-        or device.
+        Without `labels` the classes are called by their numbers, without `preprocessing` it is the usual one that the first
+        norm fits. `architecture` names one of the networks that fit the tensors; without it, the batch norms decide.
+        CheckpointError, with `candidates`, where they cannot, and for the wrong number of labels; ValueError for an unknown
+        device.
         """
         layout = self.layout
         if labels is not None and len(labels) != layout.classes:
             raise CheckpointError(
                 f"{len(labels)} labels were given and the checkpoint has {layout.classes} classes: give one each."
             )
-        if wiring is not None and wiring not in layout.wirings:
-            raise ValueError(
-                f"wiring {wiring!r} does not fit these tensors: take one of {', '.join(map(repr, layout.wirings))}"
-            )
-        chosen = wiring or self.wiring
-        note = f"a checkpoint, SHA-256 {self.sha256[:12]}…, its accuracy not measured here"
-        if len(layout.wirings) > 1:
-            note += f"; read as {chosen}" + ("" if wiring else ", which fits its batch norms best")
+        note = [f"a checkpoint, SHA-256 {self.sha256[:12]}…, its accuracy not measured here"]
+        used = preprocessing
+        if architecture is None:
+            verdict = self.decide(preprocessing)
+            if verdict.candidates:
+                raise CheckpointError(verdict.sentence, verdict.candidates)
+            chosen, used = verdict.chosen, verdict.preprocessing
+            note.append(verdict.sentence)
+        else:
+            chosen = layout.answers(architecture)
+            note.append(f"read as {layout.name(chosen)}, which was chosen by hand")
         if self.part:
-            note += f"; taken from {self.part}"
+            note.append(f"taken from {self.part}")
         module = self._module(chosen).to(pick_device(device))
-        names = tuple(labels or (f"class {index}" for index in range(layout.classes)))
-        origin = WeightsOrigin("checkpoint", note)
-        return Net(self.name, layout.title, module, names, preprocessing or layout.preprocessing, origin)
+        kind = "channel" if layout.plan.headless else "class"
+        names = tuple(labels or (f"{kind} {index}" for index in range(layout.classes)))
+        origin = WeightsOrigin("checkpoint", "; ".join(note))
+        return Net(self.name, layout.title, module, names, used or layout.preprocessing, origin, notes=self.notes)
 
-    def _module(self, wiring: Wiring) -> nn.Module:
-        module = self.layout.wirings[wiring]()
+    def _module(self, chosen: Sequence[int]) -> nn.Module:
+        module = self.layout.module(chosen)
         module.load_state_dict(dict(self.tensors), assign=True)
         return module.eval().requires_grad_(requires_grad=False)
 
@@ -113,7 +121,7 @@ class Checkpoint:
         """CheckpointError where the network gives NaN or infinity for a grey ramp, as weights that overflow do."""
         ramp = torch.linspace(-2, 2, PROBE_SIZE).expand(1, 3, PROBE_SIZE, PROBE_SIZE)
         with torch.no_grad():
-            logits = self._module(next(iter(self.layout.wirings)))(ramp)
+            logits = self._module(self.layout.usual)(ramp)
         if not torch.isfinite(logits).all():
             largest = max(tensor.abs().max().item() for tensor in self.tensors.values())
             raise CheckpointError(
@@ -128,11 +136,16 @@ def load_checkpoint(
     *,
     preprocessing: Preprocessing | None = None,
     part: str | None = None,
-    wiring: Wiring | None = None,
+    architecture: str | None = None,
     device: str | torch.device = "auto",
 ) -> Net:
-    """Load a checkpoint of one's own: safetensors, or what `torch.save` wrote; see `read_checkpoint` and `Checkpoint.net`."""
-    return read_checkpoint(source, part).net(labels, preprocessing=preprocessing, wiring=wiring, device=device)
+    """Load a checkpoint of one's own: safetensors, or what `torch.save` wrote; see `read_checkpoint` and `Checkpoint.net`.
+
+    Several networks may fit the same tensors: with another stride, pool or activation. What the batch norms remember of
+    training decides between them. Where it does not, CheckpointError lists them in `candidates`, and `architecture` chooses
+    one.
+    """
+    return read_checkpoint(source, part).net(labels, preprocessing=preprocessing, architecture=architecture, device=device)
 
 
 def extract(data: bytes, part: str | None = None) -> Extract:
@@ -183,7 +196,7 @@ def _check_size(found: Recognised, file: CheckpointFile) -> None:
 
 def _tensors(found: Recognised) -> dict[str, Tensor]:
     """Return float32 tensors for every name of the network, with the biases of convolutions folded into batch norms."""
-    expected = next(iter(found.layout.wirings.values()))().state_dict()
+    expected = found.layout.module().state_dict()
     tensors = {}
     for key in expected:
         if key.endswith(COUNTER):
@@ -192,15 +205,23 @@ def _tensors(found: Recognised) -> dict[str, Tensor]:
         elif key in found.tensors:
             tensors[key] = found.tensors[key].values()
         else:
+            # Only a bias of the head may be missing.
             tensors[key] = torch.zeros(found.layout.classes)
     for layer, bias in found.biases.items():
-        tensors[f"{_norm_after(layer)}.running_mean"] -= bias.values()
+        if found.layout.plan.preactivation or not found.layout.plan.statistics:
+            raise CheckpointError(
+                f"The convolution {shown(bias.name.removesuffix('.bias'))} has a bias that no batch norm follows, which is not"
+                " supported. If you have the model's code, open it from Python with rv.from_module(model)."
+            )
+        tensors[f"{_norm_after(layer, found.layout.plan.stem)}.running_mean"] -= bias.values()
     return tensors
 
 
-def _norm_after(layer: str) -> str:
+def _norm_after(layer: str, stem: Sequence[str]) -> str:
     """Return the batch norm after a convolution, which subtracts a mean: so a bias before it can be subtracted from that."""
     if layer.endswith("downsample.0"):
         return layer.removesuffix("0") + "1"
+    if layer.startswith("conv1."):
+        return "bn1" if layer == stem[-1] else f"conv1.{int(layer.rpartition('.')[2]) + 1}"
     head, _, number = layer.rpartition("conv")
     return f"{head}bn{number}"

@@ -50,12 +50,23 @@ RENAMINGS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\.bn_a\.", ".bn1."),
         (r"\.conv_b\.", ".conv2."),
         (r"\.bn_b\.", ".bn2."),
+        # meliketoy/wide-resnet.pytorch, xternalz/WideResNet-pytorch
+        (r"^block(\d+)\.layer\.(\d+)\.", r"layer\1.\2."),
+        (r"\.convShortcut\.", ".downsample.0."),
         # kuangliu/pytorch-cifar, akamaster/pytorch_resnet_cifar10
         (r"\.shortcut\.", ".downsample."),
         # Heads: torchvision's fc, alone or behind a dropout; linear, classifier and what else people call it
         (r"^(?:head\.)?(?:fc|linear|classifier|last_linear|head)\.(?:\d+\.)?(weight|bias)$", r"fc.\1"),
     )
 )
+
+# Stems of several convolutions, and shortcuts whose pool counts as a layer, as timm writes ResNet-C and -D.
+DEEP_STEM = re.compile(r"(?:^|\.)conv1\.[2-9]\.weight$")
+POOLED_SHORTCUT = re.compile(r"\.downsample\.2\.")
+COUNTED_SHORTCUT = re.compile(r"\.downsample\.([12])\.")
+
+# Heads of several layers: nn.Sequential counts them.
+NUMBERED_HEAD = re.compile(r"(?:^|\.)(?:fc|linear|classifier|last_linear|head)\.(\d+)\.(weight|bias|running_mean|running_var)$")
 
 # The four or three stages, whatever they are called, and whether they count from 0, 1 or 2.
 STAGE = re.compile(r"^(?:layer|stage_?|stages\.|conv)(\d+)(?:_x)?\.(?:block)?(\d+)\.(?=[a-z])")
@@ -64,7 +75,14 @@ STAGE = re.compile(r"^(?:layer|stage_?|stages\.|conv)(\d+)(?:_x)?\.(?:block)?(\d
 def torchvision_names(names: list[str]) -> dict[str, str]:
     """Map torchvision's names to those given, leaving out counters; ValueError names two that mean the same tensor."""
     found: dict[str, str] = {}
-    wanted = {name: _renamed(PREFIXES.sub("", name)) for name in names if not COUNTERS.search(name)}
+    deep = any(map(DEEP_STEM.search, names))
+    layered = len({match[1] for match in map(NUMBERED_HEAD.search, names) if match}) > 1
+    wanted = {name: _renamed(PREFIXES.sub("", name), deep=deep, layered=layered) for name in names if not COUNTERS.search(name)}
+    if any(map(POOLED_SHORTCUT.search, wanted.values())):
+        wanted = {
+            name: COUNTED_SHORTCUT.sub(lambda match: f".downsample.{int(match[1]) - 1}.", renamed)
+            for name, renamed in wanted.items()
+        }
     first = _first_of_stages(wanted.values())
     for name, renamed in wanted.items():
         official = STAGE.sub(lambda match: _stage_name(match, *first), renamed)
@@ -74,7 +92,11 @@ def torchvision_names(names: list[str]) -> dict[str, str]:
     return found
 
 
-def _renamed(name: str) -> str:
+def _renamed(name: str, *, deep: bool, layered: bool) -> str:
+    if deep and name.startswith("conv1."):
+        return name
+    if layered and (match := NUMBERED_HEAD.search(name)):
+        return f"fc.{match[1]}.{match[2]}"
     for pattern, replacement in RENAMINGS:
         name = pattern.sub(replacement, name)
     return name

@@ -1,4 +1,4 @@
-"""The parts of a checkpoint that may be a network: a mapping of tensors, or what stands under one prefix of its names."""
+"""The parts of a checkpoint that may be a network: a mapping of tensors, or the tensors under one prefix of its names."""
 
 import re
 from collections.abc import Mapping
@@ -20,14 +20,14 @@ MOST_PARTS = 8
 # ResNet-1202 with projections everywhere has 10,808 with its counters.
 MOST_TENSORS = 12_000
 READABLE = ("float16", "bfloat16", "float32", "float64")
-# What torch.nn.utils.prune leaves in place of a pruned tensor.
+# The names with which torch.nn.utils.prune replaces a pruned tensor.
 ORIGINAL, MASK = "_orig", "_mask"
 AVERAGED = re.compile(r"(?:^|[._])(?:ema|swa|avg|averaged?|shadow)(?:$|[._])", re.IGNORECASE)
 
 
 @dataclass(frozen=True, eq=False)
 class NamedTensor:
-    """A tensor and its name in the file; `mask` is what it is multiplied by, where it was pruned."""
+    """A tensor and its name in the file; `mask` is the mask to multiply it by, if it was pruned."""
 
     name: str
     stored: StoredTensor
@@ -44,21 +44,21 @@ class NamedTensor:
         return self.stored.size + (self.mask.size if self.mask else 0)
 
     def check(self) -> None:
-        """Raise CheckpointError where its values cannot be read as numbers of a network; nothing is read yet."""
+        """Raise CheckpointError if its values cannot be numbers of a network; nothing is read yet."""
         masks = (self.mask,) if self.mask else ()
         problem = next((stored.problem for stored in (self.stored, *masks) if stored.problem), "")
         if problem:
             raise CheckpointError(f"The tensor {shown(self.name)} cannot be used: {problem}.")
         if 0 in self.shape:
             raise CheckpointError(
-                f"The tensor {shown(self.name)} is empty (its shape is {shape_text(self.shape)}): save the network again."
+                f"The tensor {shown(self.name)} is empty (its shape is {shape_text(self.shape)}). Save the network again."
             )
         if self.mask is not None and self.mask.shape != self.shape:
-            raise CheckpointError(f"The tensor {shown(self.name)} was pruned, and its mask has another shape: save it again.")
+            raise CheckpointError(f"The tensor {shown(self.name)} was pruned, but its mask has another shape. Save it again.")
         if self.stored.type.name not in READABLE:
             raise CheckpointError(
-                f"The tensor {shown(self.name)} holds {self.stored.type.name} numbers: save the network as float32 or float16"
-                " (model.float())."
+                f"The tensor {shown(self.name)} holds {self.stored.type.name} numbers. Save the network as float32 or "
+                f"float16 (model.float())."
             )
 
     def values(self) -> Tensor:
@@ -69,19 +69,22 @@ class NamedTensor:
             values = values * self.mask.values().float()
         if not torch.isfinite(values).all():
             raise CheckpointError(
-                f"The tensor {shown(self.name)} holds NaN or infinity, so that every output would be NaN: the training"
-                " diverged. Use an earlier checkpoint."
+                f"The tensor {shown(self.name)} contains NaN or infinity, so every output would be NaN; the training has "
+                f"probably diverged. Use an earlier checkpoint."
             )
         if self.name.endswith("running_var") and values.numel() and values.min() < 0:
-            raise CheckpointError(f"The tensor {shown(self.name)} holds a negative variance: the checkpoint is damaged.")
+            raise CheckpointError(
+                f"The tensor {shown(self.name)} contains a negative variance, so the checkpoint is "
+                f"damaged. Copy or save it again."
+            )
         return values
 
 
 @dataclass(frozen=True, eq=False)
 class CheckpointPart:
-    """Tensors of a file that may be a network: `inside` by their names without the prefix, `outside` those beside it.
+    """Tensors of a file that may be a network: `inside` by their names without the prefix, `outside` the other ones.
 
-    `label` is what the part is chosen by: the keys that lead to the mapping, and the prefix.
+    `label` is the name by which the part is chosen: the keys that lead to the mapping, and the prefix.
     """
 
     label: str
@@ -95,7 +98,7 @@ class CheckpointPart:
 
 
 def parts_of(file: CheckpointFile) -> list[CheckpointPart]:
-    """Return the parts with most tensors, the first of them the one with most; of equal ones, those that are no average."""
+    """Return the parts with most tensors, the largest first; among equal ones, those that are no average come first."""
     mappings = [mapping for mapping in file.mappings if len(mapping.tensors) >= FEWEST_TENSORS] or list(file.mappings)
     mappings.sort(key=lambda mapping: -len(mapping.tensors))
     _check_count(len(mappings[0].tensors), 4 * MOST_TENSORS)
@@ -109,10 +112,10 @@ def parts_of(file: CheckpointFile) -> list[CheckpointPart]:
 
 
 def _check_count(tensors: int, most: int) -> None:
-    """Refuse what no network has before names are gone through one by one."""
+    """Refuse a mapping that cannot be a network before its names are processed one by one."""
     if tensors > most:
         raise CheckpointError(
-            f"The checkpoint has {tensors:,} tensors in one place, more than any supported network: save the network alone."
+            f"The checkpoint has {tensors:,} tensors in one place, more than any supported network. Save only the network."
         )
 
 
@@ -129,7 +132,7 @@ def _parts(mapping: TensorMapping) -> list[CheckpointPart]:
 
 
 def _unpruned(tensors: Mapping[str, StoredTensor]) -> dict[str, NamedTensor]:
-    """Put each pruned tensor and its mask together under the name that it had before."""
+    """Combine each pruned tensor and its mask under the name that it had before."""
     found: dict[str, NamedTensor] = {}
     for name, tensor in tensors.items():
         base = name.removesuffix(ORIGINAL)

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 # A block of a stage, as `naming` knows it, wherever in a name it stands.
 BLOCK = re.compile(
-    r"(?:^|(?<=\.))(?:encoder\.stages\.\d+\.layers\.\d+|(?:layer|stage_?|stages\.|conv)\d+(?:_x)?\.(?:block)?\d+)\.(?=[a-z])"
+    r"(?:^|(?<=\.))(?:encoder\.stages\.\d+\.layers\.\d+|block\d+\.layer\.\d+|(?:layer|stage_?|stages\.|conv)\d+(?:_x)?\.(?:block)?\d+)\.(?=[a-z])"
 )
 MOST_PREFIXES = 16
 

@@ -1,13 +1,18 @@
 """Which supported network a part of a checkpoint is, decided on names and shapes before any number is read."""
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
+from resnet_viz.nets.checkpoints.assembly import Plan
 from resnet_viz.nets.checkpoints.errors import CheckpointError, shape_text, shown
+from resnet_viz.nets.checkpoints.fitting import expected_shapes, norm_parts
+from resnet_viz.nets.checkpoints.heads import find_head
 from resnet_viz.nets.checkpoints.layouts import Layout, find_layout
 from resnet_viz.nets.checkpoints.naming import torchvision_names
+from resnet_viz.nets.checkpoints.ordering import names_by_order
 from resnet_viz.nets.checkpoints.parts import CheckpointPart, NamedTensor
+from resnet_viz.nets.checkpoints.squeezing import find_squeezes
 
 COUNTER = ".num_batches_tracked"
 FROM_CODE = "If you have the model's code, open it from Python with rv.from_module(model)."
@@ -18,12 +23,10 @@ BESIDE = re.compile(
     r"|(?:train|val|valid|validation|test)_\w+)(?:\.|$)",
     re.IGNORECASE,
 )
-CONVOLUTION_BIAS = re.compile(r"^(conv1|layer\d+\.\d+\.(?:conv\d|downsample\.0))\.bias$")
+CONVOLUTION_BIAS = re.compile(r"^(conv1|conv1\.[036]|layer\d+\.\d+\.(?:conv\d|downsample\.0))\.bias$")
 # The tensors whose shapes tell the architecture: what they claim is checked against the file first.
 DEFINING = ("conv1.weight", "fc.weight", "layer1.0.conv1.weight", "layer1.0.conv2.weight")
 BLOCK = re.compile(r"^layer\d+\.\d+")
-NORM = ("weight", "bias", "running_mean", "running_var")
-LAST_CONVOLUTION = re.compile(r"^layer(\d+)\.(\d+)\.conv(\d+)\.weight$")
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +34,7 @@ class Recognised:
     """A part that fits a supported network: tensors by torchvision's names, and what was left out or is to be folded.
 
     `biases` are those of convolutions, by the convolution's name. `ignored` names tensors that are no part of the network.
+    `by_order` says that the names were none that are known, and order and shapes decided.
     """
 
     part: CheckpointPart
@@ -38,71 +42,54 @@ class Recognised:
     tensors: Mapping[str, NamedTensor]
     biases: Mapping[str, NamedTensor]
     ignored: tuple[str, ...]
+    by_order: bool = False
 
 
 def recognise(part: CheckpointPart) -> Recognised:
-    """Return the network that a part's tensors are of; CheckpointError names the first tensor that does not fit."""
+    """Return the network that a part's tensors are of, by their names, or else by their order and shapes.
+
+    CheckpointError names the first tensor that does not fit.
+    """
     try:
-        names = torchvision_names(list(part.inside))
+        return _recognised(part, torchvision_names(list(part.inside)))
     except ValueError as error:
-        raise CheckpointError(
-            f"The checkpoint has several layers where a supported network has one: {error}. Stems and heads of several layers"
-            f" are not supported yet. {FROM_CODE}"
-        ) from error
+        by_name = CheckpointError(f"The checkpoint has several layers where a supported network has one: {error}. {FROM_CODE}")
+        by_name.__cause__ = error
+    except CheckpointError as error:
+        by_name = error
+    names = names_by_order({name: tensor.shape for name, tensor in part.inside.items()})
+    if names is None:
+        raise by_name
+    return replace(_recognised(part, names), by_order=True)
+
+
+def _recognised(part: CheckpointPart, names: Mapping[str, str]) -> Recognised:
     tensors = {official: part.inside[name] for official, name in names.items()}
     outside = dict(part.outside)
     if "fc.weight" not in tensors:
-        _find_head(tensors, outside)
+        find_head(tensors, outside, _is_beside)
+    find_squeezes(tensors)
     biases = {match[1]: tensors.pop(match[0]) for name in list(tensors) if (match := CONVOLUTION_BIAS.match(name))}
     for name in DEFINING:
         if name in tensors:
             tensors[name].check()
     layout = find_layout({name: tensor.shape for name, tensor in tensors.items()})
-    _check_blocks(tensors)
-    expected = {name: tuple(tensor.shape) for name, tensor in next(iter(layout.wirings.values()))().state_dict().items()}
-    surplus = {name: tensors.pop(name) for name in list(tensors) if name not in expected} | outside
+    _check_blocks(tensors, layout.plan)
+    try:
+        expected = expected_shapes(layout.plan)
+    except KeyError as error:
+        raise CheckpointError(_missing(str(error.args[0]))) from error
+    used = {*expected, *(name for name in tensors if name.endswith(COUNTER))}
+    surplus = {name: tensors.pop(name) for name in list(tensors) if name not in used} | outside
     ignored = [tensor.name for name, tensor in surplus.items() if _is_beside(name, tensor)]
-    _check(tensors, biases, expected)
+    _check(tensors, biases, expected, layout)
     unexpected = next((tensor for name, tensor in surplus.items() if not _is_beside(name, tensor)), None)
     if unexpected is not None:
         raise CheckpointError(
-            f"The checkpoint has a layer that no supported architecture has ({shown(unexpected.name)}). Supported:"
-            f" torchvision's ResNets, ResNeXts and Wide ResNets, and CIFAR ResNets of depth 6n + 2. {FROM_CODE}"
+            f"The checkpoint has a layer that no supported architecture has ({shown(unexpected.name)}). The nearest is"
+            f" {layout.title}. {FROM_CODE}"
         )
     return Recognised(part, layout, tensors, biases, tuple(ignored))
-
-
-def _find_head(tensors: dict[str, NamedTensor], outside: dict[str, NamedTensor]) -> None:
-    """Find the linear layer that reads the last stage's channels, whatever its name, and call it fc."""
-    places = {(int(m[1]), int(m[2]), int(m[3])): m[0] for m in map(LAST_CONVOLUTION.match, tensors) if m}
-    if not places:
-        return
-    channels = tensors[places[max(places)]].shape[:1]
-    heads = [
-        (group, name)
-        for group in (tensors, outside)
-        for name, tensor in group.items()
-        if tensor.shape[1:] == channels
-        and not name.startswith("layer")
-        and name.endswith("weight")
-        and not _is_beside(name, tensor)
-    ]
-    if not heads:
-        raise CheckpointError(
-            "The checkpoint has no classification layer: no linear layer reads the"
-            f" {shape_text(channels)} channels of its last stage. Networks without one are not supported yet. {FROM_CODE}"
-        )
-    if len(heads) > 1:
-        found = [group[name].name for group, name in heads]
-        raise CheckpointError(
-            f"The checkpoint has several layers that read its last stage ({listed(found)}): save the network with a single"
-            f" classification layer. {FROM_CODE}"
-        )
-    group, name = heads[0]
-    tensors["fc.weight"] = group.pop(name)
-    bias = name.removesuffix("weight") + "bias"
-    if bias in group:
-        tensors["fc.bias"] = group.pop(bias)
 
 
 def _is_beside(name: str, tensor: NamedTensor) -> bool:
@@ -111,36 +98,39 @@ def _is_beside(name: str, tensor: NamedTensor) -> bool:
     return counts or BESIDE.search(name) is not None
 
 
-def _check_blocks(tensors: Mapping[str, NamedTensor]) -> None:
+def _check_blocks(tensors: Mapping[str, NamedTensor], plan: Plan) -> None:
     """Refuse blocks that are only named: building a network of many blocks takes time, and each needs its layers anyway."""
     depth = 3 if "layer1.0.conv3.weight" in tensors else 2
     places = dict.fromkeys(match[0] for match in map(BLOCK.match, tensors) if match)
     for place in places:
         for number in range(1, depth + 1):
-            for layer in (f"conv{number}.weight", *(f"bn{number}.{part}" for part in NORM)):
+            for layer in (f"conv{number}.weight", *(f"bn{number}.{part}" for part in norm_parts(plan))):
                 if f"{place}.{layer}" not in tensors:
                     raise CheckpointError(_missing(f"{place}.{layer}"))
 
 
 def _check(
-    tensors: Mapping[str, NamedTensor], biases: Mapping[str, NamedTensor], expected: Mapping[str, tuple[int, ...]]
+    tensors: Mapping[str, NamedTensor],
+    biases: Mapping[str, NamedTensor],
+    expected: Mapping[str, tuple[int, ...]],
+    layout: Layout,
 ) -> None:
     """Refuse, by its name in the file, the first tensor that does not fit."""
     for key, wanted in expected.items():
-        if key.endswith(COUNTER) or (key == "fc.bias" and key not in tensors):
+        if key == "fc.bias" and key not in tensors:
             continue
         if key not in tensors:
             raise CheckpointError(_missing(key))
-        _check_shape(tensors[key], wanted)
+        _check_shape(tensors[key], wanted, layout)
     for layer, bias in biases.items():
-        _check_shape(bias, expected.get(f"{layer}.weight", ())[:1])
+        _check_shape(bias, expected.get(f"{layer}.weight", ())[:1], layout)
 
 
-def _check_shape(tensor: NamedTensor, wanted: tuple[int, ...]) -> None:
+def _check_shape(tensor: NamedTensor, wanted: tuple[int, ...], layout: Layout) -> None:
     if tensor.shape != wanted:
         raise CheckpointError(
-            f"The tensor {shown(tensor.name)} has the shape {shape_text(tensor.shape)} where a supported network has"
-            f" {shape_text(wanted)}. {FROM_CODE}"
+            f"The tensor {shown(tensor.name)} has the shape {shape_text(tensor.shape)} where {layout.title}, the nearest"
+            f" supported network, has {shape_text(wanted)}. {FROM_CODE}"
         )
     tensor.check()
 
@@ -155,10 +145,3 @@ def _missing(key: str) -> str:
         f"The checkpoint lacks the tensor {key} (in torchvision's naming), which a network of these stages and blocks has."
         f" {FROM_CODE}"
     )
-
-
-def listed(names: Iterable[str], most: int = 3) -> str:
-    """Name the first few for a sentence."""
-    given = [shown(name) for name in names]
-    more = f" and {len(given) - most} more" if len(given) > most else ""
-    return ", ".join(given[:most]) + more

@@ -30,7 +30,7 @@ def read_safetensors(data: bytes) -> dict[str, object]:
     """Return the tensors by name, and the file's own remarks under "__metadata__"; CheckpointError for a damaged file."""
     length = int.from_bytes(data[:8], "little")
     if length > len(data) - 8:
-        raise CheckpointError("The safetensors file is damaged or was cut off: copy it again, or save it again.")
+        raise CheckpointError("The safetensors file is damaged or incomplete. Copy it again, or save it again.")
     if length > LARGEST_HEADER:
         raise CheckpointError(
             f"The safetensors file has a header of {length / 2**20:,.0f} MB, far more than a network's tensors need."
@@ -38,7 +38,7 @@ def read_safetensors(data: bytes) -> dict[str, object]:
     try:
         header = json.loads(data[8 : 8 + length], object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
-        raise CheckpointError("The safetensors file is damaged (its header is not JSON): copy it again.") from error
+        raise CheckpointError("The safetensors file is damaged (its header is not JSON). Copy it again.") from error
     found: dict[str, object] = {}
     for name, described in header.items():
         # A lone surrogate cannot be written or shown.
@@ -62,7 +62,7 @@ def _tensor(data: bytes, start: int, name: str, described: object) -> object:
     first, last = offsets
     if type(first) is not int or type(last) is not int or not 0 <= first <= last <= len(data) - start:
         raise CheckpointError(
-            f"The safetensors file is damaged or was cut off: the tensor {shown(name)} lies outside it. Copy it again."
+            f"The safetensors file is damaged or incomplete: the tensor {shown(name)} lies outside it. Copy it again."
         )
     numbers = number_type(TYPES.get(type_, type_[:20]))
     storage = Storage(numbers, 0, last - first, partial(at, data, start + first))

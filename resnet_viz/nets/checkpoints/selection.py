@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from resnet_viz.nets.checkpoints.errors import CheckpointError, shown
+from resnet_viz.nets.checkpoints.errors import CheckpointError, listed, shown
 from resnet_viz.nets.checkpoints.parts import CheckpointPart, parts_of
 from resnet_viz.nets.checkpoints.reading import CheckpointFile
-from resnet_viz.nets.checkpoints.recognition import Recognised, listed, recognise
+from resnet_viz.nets.checkpoints.recognition import Recognised, recognise
 
 WHOLE = "the whole file"
 
@@ -76,12 +76,27 @@ def _notes(chosen: Recognised, others: Sequence[CheckpointPart]) -> list[str]:
             f"The network was read from {_label(chosen.part)}. The file also holds {listed(map(_label, others))}; choose it"
             f" with part={shown(others[0].label)!r}."
         )
+    if chosen.by_order:
+        notes.append("The names of its tensors are unknown here: its layers were matched by their order and shapes.")
     if chosen.ignored:
         notes.append(f"Not part of the network and left out: {listed(chosen.ignored)}.")
     if chosen.biases:
         notes.append("The biases of its convolutions were folded into the batch norms after them, which changes no output.")
     if any(tensor.mask is not None for tensor in chosen.tensors.values()):
         notes.append("Pruned weights were multiplied by their masks.")
-    if "fc.bias" not in chosen.tensors:
-        notes.append("Its classification layer has no bias; zeros stand in for it.")
+    notes += _notes_on_head(chosen)
     return notes
+
+
+def _notes_on_head(chosen: Recognised) -> list[str]:
+    plan = chosen.layout.plan
+    if plan.headless:
+        note = (
+            "It has no classification layer: the averaged channels of its last stage stand in for logits. Its blocks can be"
+            " inspected; class names and probabilities mean nothing."
+        )
+        return [note]
+    if "fc.weight" not in plan.shapes:
+        note = "Its head has several layers; a ReLU is assumed in the gaps of their numbers, because nothing in the file tells."
+        return [note]
+    return [] if "fc.bias" in chosen.tensors else ["Its classification layer has no bias; zeros stand in for it."]

@@ -38,8 +38,8 @@ class Budget:
 
 def _too_large() -> CheckpointError:
     return CheckpointError(
-        "The checkpoint holds far more objects beside its tensors than a network has: save model.state_dict() alone, without"
-        " logs or data."
+        "The checkpoint holds far more objects in addition to its tensors than a network has. Save only model.state_dict(), "
+        "without logs or data."
     )
 
 
@@ -268,7 +268,7 @@ def modern_name(name: str) -> str:
 def _checked_key(key: object) -> str | None:
     if isinstance(key, Span):
         raise CheckpointError(
-            f"A name in the checkpoint has {key.stop - key.start:,} bytes, more than the name of any tensor has: the file is"
-            " damaged, or is not a checkpoint of a network."
+            f"A name in the checkpoint has {key.stop - key.start:,} bytes, more than the name of any tensor. The file is "
+            f"damaged, or is not a checkpoint of a network."
         )
     return key_text(key)

@@ -1,22 +1,30 @@
-"""Which residual additions are blocks: of several that stand in one another the one that says what the network does."""
+"""Which residual additions are blocks: of several nested ones, the one that describes what the network does."""
 
 from collections.abc import Callable
 
 from torch import fx
 
 from resnet_viz.nets.residual_graph.finding import Addition, Hidden, data_inputs
+from resnet_viz.nets.residual_graph.placing import image_axis
 
 
-def choose_blocks(additions: list[Addition]) -> tuple[list[Addition], list[Hidden]]:
+def choose_blocks(additions: list[Addition], images: int) -> tuple[list[Addition], list[Hidden]]:
     """Return the additions that are blocks, in order, and the rest with a reason each.
 
     The outermost addition of a module is its block: one inside (Res2Net's scales, ConvNeXt V2's response normalisation) is a
     detail of the branch. One that joins paths which hold blocks of their own (HRNet's fusions), or leads past a chain of them
-    (a skip connection around a whole stage), would hide the blocks, and is not shown itself.
+    (a skip connection around a whole stage), would hide the blocks, and is not shown itself. `images` is the number of images
+    that the graph was measured with.
     """
-    hidden: list[Hidden] = []
-    left = additions
-    rules: tuple[Callable[[Addition, list[Addition]], str], ...] = (_entangled, _twofold, _joins, _detail, _overlaps)
+    left = [
+        addition
+        for addition in additions
+        if all(image_axis(node.meta["shape"], images) is not None for node in (addition.fork, addition.node))
+    ]
+    hidden = [
+        Hidden(addition.path, "it adds tensors that have no axis of images") for addition in additions if addition not in left
+    ]
+    rules: tuple[Callable[[Addition, list[Addition]], str], ...] = (_entangled, _twofold, _heads, _joins, _detail, _overlaps)
     for rule in rules:
         reasons = {addition: rule(addition, left) for addition in left}
         hidden += [Hidden(addition.path, reason) for addition, reason in reasons.items() if reason]
@@ -26,11 +34,24 @@ def choose_blocks(additions: list[Addition]) -> tuple[list[Addition], list[Hidde
 
 def _entangled(addition: Addition, _: list[Addition]) -> str:
     apart = addition.identity is addition.fork or any(addition.fork in node.all_input_nodes for node in addition.shortcut)
-    return "" if apart else "both of its ways begin with the same operations"
+    return "" if apart else "both of its paths begin with the same operations"
 
 
 def _twofold(addition: Addition, _: list[Addition]) -> str:
-    return "both of its ways are the same layers, so neither is a shortcut" if addition.alike else ""
+    return "both of its paths have the same layers, so neither is a shortcut" if addition.alike else ""
+
+
+def _heads(addition: Addition, _: list[Addition]) -> str:
+    node = addition.node
+    while len(node.users) == 1 and next(iter(node.users)).op != "output":
+        node = next(iter(node.users))
+        if (
+            any(source.meta["data"] and source is not addition.node for source in node.all_input_nodes)
+            or node.op == "call_module"
+        ):
+            return ""
+    logits = any(user.op == "output" for user in node.users)
+    return "it adds the logits of two heads" if logits and addition.both_learn else ""
 
 
 def _joins(addition: Addition, others: list[Addition]) -> str:
@@ -47,7 +68,7 @@ def _joins(addition: Addition, others: list[Addition]) -> str:
                 and first is not second
                 and _comes_before(first.node, second.fork, addition.region)
             ):
-                return "it leads past several blocks"
+                return "it skips several blocks"
     return ""
 
 

@@ -1,7 +1,7 @@
-"""A copy of somebody's module to work on: in evaluation mode, on the same memory, without the hooks that its owner registered.
+"""A working copy of a user's module: in evaluation mode, with the same memory, without the hooks that its owner registered.
 
-Not `copy.deepcopy`: a module may hold what cannot be copied (a trainer, a logger, a lock), and only what leads to modules and
-tensors has to be the copy's own.
+Not `copy.deepcopy`: a module may contain objects that cannot be copied (a trainer, a logger, a lock), and only the path to
+modules and tensors has to be copied.
 """
 
 import functools
@@ -34,15 +34,15 @@ def unwrapped(module: nn.Module) -> nn.Module:
             break
     if isinstance(inner, torch.jit.ScriptModule):
         raise ValueError(  # noqa: TRY004 - what a person is told to expect of every module that cannot be opened
-            "the module was compiled by torch.jit, which cannot be traced: hand over the module as it was before"
+            "the module was compiled by torch.jit, which cannot be traced. Pass the original module"
         )
     return inner
 
 
 def evaluation_copy(module: nn.Module) -> nn.Module:
-    """Copy a module's tree; its tensors share the memory of the original's, and its parameters are trainable where those are.
+    """Copy a module's tree; its tensors share the memory of the original's, and the same parameters are trainable.
 
-    Hooks are left behind, except those with which torch computes a weight (pruning, weight norm, spectral norm).
+    Hooks are left out, except those with which torch computes a weight (pruning, weight norm, spectral norm).
     """
     copy = _Copier().copy(module)
     for layer in copy.modules():
@@ -53,7 +53,7 @@ def evaluation_copy(module: nn.Module) -> nn.Module:
 
 
 class _Copier:
-    """Copies modules and whatever leads to them; `_copies` maps what was copied to its copy."""
+    """Copies modules and the objects that lead to them; `_copies` maps what was copied to its copy."""
 
     def __init__(self) -> None:
         self._copies: dict[int, Any] = {}
@@ -76,7 +76,7 @@ class _Copier:
         return value
 
     def _module(self, module: nn.Module) -> nn.Module:
-        # Some classes make a class of their own for every instance (`torch.fx.GraphModule.__new__`): the copy keeps this one.
+        # Some classes create a new class for every instance (`torch.fx.GraphModule.__new__`); the copy keeps this one.
         copy: nn.Module = object.__new__(type(module))
         self._copies[id(module)] = copy
         for name, value in vars(module).items():

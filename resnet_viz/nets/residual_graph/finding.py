@@ -1,6 +1,6 @@
 """The residual additions of a graph: where a network adds a tensor to something that it computed from that same tensor.
 
-The nearest common ancestor of an addition's two arguments is the fork. The way with fewer operations is the shortcut, the
+The nearest common ancestor of an addition's two arguments is the fork. The path with fewer operations is the shortcut, the
 other one the residual branch (He et al. 2015, https://arxiv.org/abs/1512.03385, Fig. 2).
 """
 
@@ -20,10 +20,11 @@ from resnet_viz.nets.residual_graph.operations import (
 
 @dataclass(frozen=True, eq=False)
 class Addition:
-    """A residual addition: `shortcut` and `branch` are the nodes strictly between the fork and the addition on each way.
+    """A residual addition: `shortcut` and `branch` are the nodes strictly between the fork and the addition on each path.
 
-    `identity` and `residual` are the two arguments; `path` is the module that the addition stands in. A node on both ways
-    belongs to the branch's. `alike` says whether both ways are the same layers of the same sizes.
+    `identity` and `residual` are the two arguments; `path` is the module that contains the addition. A node on both paths
+    belongs to the branch. `alike` says whether both paths have the same layers of the same sizes, `both_learn` whether both
+    have parameters.
     """
 
     node: fx.Node
@@ -35,21 +36,22 @@ class Addition:
     path: str
     region: frozenset[fx.Node]
     alike: bool
+    both_learn: bool
 
 
 @dataclass(frozen=True)
 class Hidden:
-    """A residual addition that is not shown as a block: where it stands, and why it is not."""
+    """A residual addition that is not shown as a block: its position and the reason."""
 
     path: str
     reason: str
 
 
 def find_additions(graph: fx.Graph, tree: nn.Module) -> list[Addition]:
-    """Find every residual addition, in the order in which the network computes them.
+    """Find every residual addition, in the order of computation.
 
     Nodes need `meta["shape"]`, the shape of a tensor that depends on the input, and `meta["data"]`, whether a node holds such a
-    tensor or several. Scales and biases that are computed from parameters do not hide a fork: they do not depend on the input.
+    tensor or several. Scales and biases computed from parameters do not hide a fork, because they do not depend on the input.
     """
     order = {node: number for number, node in enumerate(graph.nodes)}
     return [found for node in graph.nodes if (found := _addition(node, order, tree)) is not None]
@@ -85,6 +87,7 @@ def _addition(node: fx.Node, order: dict[fx.Node, int], tree: nn.Module) -> Addi
         path=str(node.meta["path"]),
         region=frozenset(ways[identity] | branch),
         alike=_layers(ways[identity], order, tree) == _layers(branch, order, tree) != [],
+        both_learn=all(any(learned_numbers(node, tree) for node in way) for way in ways.values()),
     )
 
 
@@ -94,7 +97,7 @@ def _shape(node: fx.Node) -> tuple[int, ...] | None:
 
 
 def _common_ancestor(first: fx.Node, second: fx.Node, order: dict[fx.Node, int]) -> fx.Node | None:
-    """Walk back from both, always from the latest node, until one tensor is left; None where there is none."""
+    """Walk back from both, always from the latest node, until one tensor is left; None if there is none."""
     front = {first, second}
     while len(front) > 1 or next(iter(front)).meta["shape"] is None:
         latest = max(front, key=order.__getitem__)
@@ -106,7 +109,7 @@ def _common_ancestor(first: fx.Node, second: fx.Node, order: dict[fx.Node, int])
 
 
 def _between(fork: fx.Node, end: fx.Node) -> set[fx.Node]:
-    """Return the nodes from the fork to a node, that one included and the fork not."""
+    """Return the nodes from the fork to a node, including the node but not the fork."""
     found: set[fx.Node] = set()
     waiting = [end]
     while waiting:
@@ -118,14 +121,14 @@ def _between(fork: fx.Node, end: fx.Node) -> set[fx.Node]:
 
 
 def _length(way: Iterable[fx.Node], tree: nn.Module) -> tuple[int, int]:
-    """Return how many operations a way has, and how many numbers they learn."""
+    """Return how many operations a path has, and how many parameters."""
     nodes = list(way)
     steps = [node for node in nodes if (name := operation(node, tree)) not in IDLE and name not in SHAPINGS]
     return len(steps), sum(learned_numbers(node, tree) for node in nodes)
 
 
 def _layers(way: set[fx.Node], order: dict[fx.Node, int], tree: nn.Module) -> list[tuple[str, list[torch.Size]]]:
-    """Return the operations of a way with the shapes of what they learn."""
+    """Return the operations of a path with the shapes of their parameters."""
     nodes = sorted(way, key=order.__getitem__)
     return [(operation(node, tree), [values.shape for values in parameters_of(node, tree).values()]) for node in nodes]
 
@@ -136,7 +139,7 @@ def learned_numbers(node: fx.Node, tree: nn.Module) -> int:
 
 
 def parameters_of(node: fx.Node, tree: nn.Module) -> dict[str, nn.Parameter]:
-    """Return the parameters that a node uses, by their names in the network, also through what is computed from them alone."""
+    """Return the names in the network of the parameters that a node uses, also through what is computed from them alone."""
     if node.op == "call_module":
         module = tree.get_submodule(str(node.target))
         return {f"{node.target}.{name}": parameter for name, parameter in module.named_parameters()}

@@ -1,4 +1,4 @@
-"""Operations in place, replaced by ones that leave their input as it is, so that what a hook sees is not overwritten later."""
+"""Replaces in-place operations by ones that keep their input, so that a tensor that a hook sees is not overwritten later."""
 
 import inspect
 from collections.abc import Callable
@@ -12,10 +12,10 @@ from resnet_viz.nets.residual_graph.operations import ADDITIONS, IDLE, VIEWS, op
 
 
 def leave_inputs_alone(graph: fx.Graph, tree: nn.Module) -> None:
-    """Turn `x += y`, `F.relu(x, inplace=True)`, `nn.ReLU(inplace=True)`, `aten.add_` ... into what returns a new tensor.
+    """Turn `x += y`, `F.relu(x, inplace=True)`, `nn.ReLU(inplace=True)`, `aten.add_` ... into operations that return a copy.
 
-    Whoever used x afterwards is given the new tensor. Where another view of x is used afterwards the operation stays as it is,
-    marked by `meta["in_place"]`: only overwriting gives what the network computes then.
+    Later uses of x get the new tensor. If another view of x is used later, the operation stays, marked by `meta["in_place"]`:
+    only overwriting gives what the network computes then.
     """
     order = {node: number for number, node in enumerate(graph.nodes)}
     # Found before anything changes: a module that is called twice works in place both times.
@@ -32,9 +32,9 @@ def leave_inputs_alone(graph: fx.Graph, tree: nn.Module) -> None:
 
 
 def spell_out_additions(graph: fx.Graph, tree: nn.Module) -> bool:
-    """Give every addition two plain arguments: a factor such as `alpha` becomes a multiplication of its own, before it.
+    """Give every addition two plain arguments: a factor such as `alpha` becomes a separate multiplication before it.
 
-    Then identity + residual is the sum exactly. Return whether there was such a factor: the fused operation rounds once less.
+    Then identity + residual is exactly the sum. Returns whether there was such a factor: the fused operation rounds once less.
     """
     split = False
     for node in graph.nodes:
@@ -53,6 +53,19 @@ def spell_out_additions(graph: fx.Graph, tree: nn.Module) -> bool:
     return split
 
 
+def take_any_memory_format(graph: fx.Graph) -> None:
+    """Turn every `view` into a `reshape`, which does not ask how the numbers lie in memory: an analysis may lay them otherwise.
+
+    `view_as`, and a view as numbers of another type, stay.
+    """
+    for node in graph.nodes:
+        if node.op == "call_method" and node.target == "view":
+            if not any(isinstance(value, torch.dtype) for value in (*node.args, *node.kwargs.values())):
+                node.target = "reshape"
+        elif node.target is torch.ops.aten.view.default:
+            node.target = torch.ops.aten.reshape.default
+
+
 def _works_in_place(node: fx.Node, tree: nn.Module) -> bool:
     if node.op == "call_module":
         return bool(getattr(tree.get_submodule(str(node.target)), "inplace", False)) and operation(node, tree) not in IDLE
@@ -62,7 +75,7 @@ def _works_in_place(node: fx.Node, tree: nn.Module) -> bool:
 
 
 def _separated(node: fx.Node, tree: nn.Module) -> bool:
-    """Have a node return a new tensor; False where that is not known to give the same."""
+    """Make a node return a new tensor; False if that is not known to give the same."""
     if node.op == "call_module":
         vars(tree.get_submodule(str(node.target)))["inplace"] = False
         return True
@@ -79,7 +92,7 @@ def _separated(node: fx.Node, tree: nn.Module) -> bool:
 
 
 def _argument(node: fx.Node, name: str) -> Any:  # noqa: ANN401 - whatever the argument is
-    """Return an argument of a call of a Python function, None where it is left out."""
+    """Return an argument of a call of a Python function, or None if it is left out."""
     if name in node.kwargs:
         return node.kwargs[name]
     if node.op != "call_function" or isinstance(node.target, OpOverload) or not inspect.isfunction(node.target):
@@ -90,7 +103,7 @@ def _argument(node: fx.Node, name: str) -> Any:  # noqa: ANN401 - whatever the a
 
 
 def _seen_elsewhere(node: fx.Node, moment: int, order: dict[fx.Node, int], tree: nn.Module) -> bool:
-    """Whether the memory of a node is used after a moment under another node's name."""
+    """Whether the memory of a node is used after a point under another node's name."""
     family, waiting = {node}, [node]
     while waiting:
         member = waiting.pop()

@@ -1,4 +1,4 @@
-"""One pass over a graph, node by node: every tensor's shape, and the multiply-adds behind it."""
+"""One pass over a graph, node by node: every tensor's shape, and the multiply-adds to compute it."""
 
 from typing import Any
 
@@ -9,22 +9,22 @@ from torch.utils.flop_counter import flop_registry
 
 
 def measure_nodes(graph: fx.Graph, tree: nn.Module, pixels: Tensor) -> None:
-    """Run a graph and note in every node's `meta`: `data`, `shape` and `multiply_adds`.
+    """Run a graph and store in every node's `meta`: `data`, `shape`, `size` and `multiply_adds`.
 
-    `data` says whether it holds a tensor, or several, that depend on the image; `shape` is that of one such tensor, else None;
-    `multiply_adds` are those of one image, as torch counts them.
+    `data` says whether it holds a tensor, or several, that depend on the image; `shape` is the shape of one such tensor, else
+    None; `size` the shape of any tensor; `multiply_adds` are those of all images, as counted by torch.
     """
-    # Gradients as in the analyses: without, attention may take a way of its own.
+    # With gradients, as in the analyses: without them, attention uses another implementation, in which nothing is counted.
     with torch.enable_grad():
-        _Meter(tree, graph).run(pixels)
+        _Meter(tree, graph).run(pixels.clone().requires_grad_().mul(1))
     for node in graph.nodes:
         depends = node.op == "placeholder" or any(source.meta["data"] for source in node.all_input_nodes)
         node.meta["data"] = depends and node.meta["tensor"]
-        node.meta["shape"] = node.meta["shape"] if node.meta["data"] else None
+        node.meta["shape"] = node.meta["size"] if node.meta["data"] else None
 
 
 class _Meter(fx.Interpreter):
-    """Runs a graph and writes down what each node made and what that took."""
+    """Runs a graph and records the result and the cost of each node."""
 
     def __init__(self, tree: nn.Module, graph: fx.Graph) -> None:
         super().__init__(tree, graph=graph)
@@ -37,7 +37,7 @@ class _Meter(fx.Interpreter):
         several = isinstance(value, tuple | list) and any(isinstance(entry, Tensor) for entry in value)
         n.meta |= {
             "tensor": several or isinstance(value, Tensor),
-            "shape": tuple(value.shape) if isinstance(value, Tensor) else None,
+            "size": tuple(value.shape) if isinstance(value, Tensor) else None,
             "multiply_adds": self._counter.multiply_adds - before,
         }
         return value
@@ -54,6 +54,6 @@ class _Counter(TorchDispatchMode):
         result = func(*args, **(kwargs or {}))
         count = flop_registry.get(func.overloadpacket)
         if count is not None:
-            # A multiplication and an addition are counted as two.
+            # A multiplication and an addition are counted separately.
             self.multiply_adds += count(*args, **(kwargs or {}), out_val=result) // 2
         return result

@@ -1,4 +1,4 @@
-"""A traced network: the graph's own forward pass over the module's own tree, and blocks with places of their names."""
+"""A traced network: the forward pass of its graph over the module's own tree, and blocks with named places."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,18 +7,22 @@ from typing import Any
 from torch import Tensor, fx, nn
 
 from resnet_viz.nets.blocks import Fork, ResidualBlock, ShortcutKind, Sum
+from resnet_viz.nets.layouts import TensorLayout
 from resnet_viz.nets.residual_graph.finding import Hidden
+from resnet_viz.nets.residual_graph.sections import Section
 from resnet_viz.nets.residual_graph.tracing import TracerName
 
 
 @dataclass(frozen=True)
 class BlockFacts:
-    """What is known of a block from tracing one pass.
+    """What is known about a block from tracing one pass.
 
-    `path` is the module that the addition stands in and `kind` that module's class; `shape` the sum's without the images,
-    (C, H, W), (H, W, C) or (tokens, C). `layers` and `parameters` are names in the network, shortcut included;
-    `multiply_adds` those of one image of the traced size. `input_used_elsewhere` says whether more than this block is computed
-    from its input.
+    `path` is the module that contains the addition and `kind` that module's class; `shape` is the sum's shape without the image
+    axis, (C, H, W), (H, W, C) or (tokens, C); `layout` says which, and `input_layout` says it of the block's input.
+    `activation` is the class of the activation after the sum, "" for none. `layers` and `parameters` are names in the network,
+    including the shortcut, `branch_layers` the computing layers of the branch; `multiply_adds` are those for one image of the
+    traced size. `input_used_elsewhere` says whether other layers than this block use its input, `ways_share` whether the
+    shortcut begins with a part of the branch.
     """
 
     name: str
@@ -27,32 +31,44 @@ class BlockFacts:
     path: str
     kind: str
     shape: tuple[int, ...]
+    layout: TensorLayout
+    input_layout: TensorLayout
+    input_shape: tuple[int, ...]
+    activation: str
     layers: tuple[str, ...]
+    branch_layers: tuple[str, ...]
     parameters: tuple[str, ...]
     parameter_count: int
     input_used_elsewhere: bool
+    ways_share: bool
     multiply_adds: int
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What tracing found: by which tracer, one image's output shape, and the residual additions that are not shown as blocks.
+    """The result of tracing: the tracer, the output shape for one image, and the residual additions that are not blocks.
 
-    `exact` says whether the logits are the module's own bit for bit: where it adds with a factor (`alpha`), the multiplication
-    is an operation of its own here, which rounds once more.
+    `exact` says whether the logits equal the module's bit for bit: if the module adds with a factor (`alpha`), the
+    multiplication is a separate operation here, which rounds once more. `sections` are the parts that are not blocks. `chain`
+    says whether the input of every block comes through the block before it, so that images may join the batch between blocks.
+    `activations` are the classes of the activations that are modules, `other_nonlinear` names the other non-linear operations.
     """
 
     tracer: TracerName
     output_shape: tuple[int, ...]
     hidden: tuple[Hidden, ...]
     exact: bool
+    sections: tuple[Section, ...]
+    chain: bool
+    activations: tuple[str, ...]
+    other_nonlinear: tuple[str, ...]
 
 
 class GraphBlock(ResidualBlock):
     """The places of a block that was found in a graph: `fork`, `shortcut`, `residual`, `sum` and `output`.
 
-    They are called by the network that they stand in; the block itself is never called. `output` is the activation behind the
-    sum, or hands the sum on where there is none.
+    The network calls these places; the block itself is never called. `output` is the activation after the sum, or passes the
+    sum on if there is none.
     """
 
     def __init__(self, facts: BlockFacts, activation: nn.Module) -> None:
@@ -66,16 +82,36 @@ class GraphBlock(ResidualBlock):
 
     @property
     def relu(self) -> nn.Module:  # type: ignore[override]
-        """The output's place, as the analyses call it."""
+        """The place of the output, under the name that the analyses use."""
         return self.output
 
     @property
     def input_used_elsewhere(self) -> bool:  # type: ignore[override]
-        """Whether more than this block is computed from its input."""
+        """Whether other layers than this block use its input."""
         return self.facts.input_used_elsewhere
 
+    @property
+    def ways_share(self) -> bool:  # type: ignore[override]
+        """Whether the shortcut begins with a part of the branch."""
+        return self.facts.ways_share
+
+    @property
+    def layout(self) -> TensorLayout:  # type: ignore[override]
+        """How the tensors of identity, residual, sum and output are laid out."""
+        return self.facts.layout
+
+    @property
+    def input_layout(self) -> TensorLayout:  # type: ignore[override]
+        """How the block's input is laid out."""
+        return self.facts.input_layout
+
+    @property
+    def activation(self) -> str:  # type: ignore[override]
+        """The class of the activation behind the sum, "" where none follows."""
+        return self.facts.activation
+
     def name_at(self, _: str) -> str:
-        """Return the name of the module that the block stands in."""
+        """Return the name of the module that contains the block."""
         return self.facts.name
 
     def stage_of(self, _: str) -> int:
@@ -94,7 +130,7 @@ class GraphBlock(ResidualBlock):
 
     def forward(self, _: Tensor) -> Tensor:
         """Raise TypeError: the network calls the places, not the block."""
-        raise TypeError(f"block {self.facts.name} is a part of its network's graph: run the network on an image, not the block")
+        raise TypeError(f"block {self.facts.name} is a part of its network's graph. Run the network on an image, not the block")
 
     def extra_repr(self) -> str:
         """Name the block and its shortcut."""
@@ -102,9 +138,9 @@ class GraphBlock(ResidualBlock):
 
 
 class ResidualNetwork(nn.Module):
-    """A network whose residual blocks have named places; its logits and gradients are those of the module it was traced from.
+    """A network with named places in its residual blocks; its logits and gradients are those of the traced module.
 
-    Its modules and parameters have the module's own names. The blocks stand in a child of their own; `blocks_of` finds them.
+    Its modules and parameters have the module's own names. The blocks are in a separate child; `blocks_of` finds them.
     """
 
     def __init__(self, tree: nn.Module, graph: fx.Graph, findings: Findings) -> None:
@@ -123,7 +159,7 @@ class ResidualNetwork(nn.Module):
 
 
 def _compile(graph: fx.Graph) -> Callable[[nn.Module, Tensor], Tensor]:
-    """Make a function of a graph, as torch.fx does for a module of its own."""
+    """Make a function from a graph, as torch.fx does for a module."""
     code = graph.python_code("self")
     space: dict[str, Any] = dict(code.globals)
     exec(compile(code.src, "<residual graph>", "exec"), space)  # noqa: S102 - torch.fx wrote it from the nodes of the graph

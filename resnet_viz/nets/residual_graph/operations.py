@@ -1,4 +1,4 @@
-"""What a node of a traced graph does, under one name whether a module, a function, a method or ATen does it."""
+"""What a node of a traced graph computes, under one name for modules, functions, methods and ATen."""
 
 import operator
 from typing import Any
@@ -9,15 +9,15 @@ from torch._ops import OpOverload
 
 Target = Any
 
-# Those that hand on what they are given in evaluation mode.
+# Operations that pass their input on in evaluation mode.
 IDLE = {"identity", "dropout", "dropout1d", "dropout2d", "dropout3d", "alphadropout", "featuredropout",
         "featurealphadropout", "stochasticdepth", "contiguous", "clone", "to", "float", "type", "typeas", "alias",
         "liftfreshcopy", "detach"}  # fmt: skip
-# Those whose result looks at the same memory as what they are given.
+# Operations with a result that views the memory of their input.
 VIEWS = {"view", "viewas", "reshape", "flatten", "unflatten", "permute", "transpose", "t", "movedim", "swapaxes", "squeeze",
          "unsqueeze", "expand", "expandas", "chunk", "split", "splitwithsizes", "tensorsplit", "unbind", "getitem", "select",
          "slice", "narrow", "rearrange"}  # fmt: skip
-# Those whose form in place (`mul_`, `aten.mul_`, `*=`) computes the same as the plain one.
+# Operations with an in-place form (`mul_`, `aten.mul_`, `*=`) that computes the same as the plain one.
 SEPARABLE = {"add", "sub", "mul", "div", "truediv", "pow", "neg", "abs", "exp", "sqrt", "rsqrt", "reciprocal", "clamp",
              "clamp_min", "clamp_max", "relu", "relu6", "leaky_relu", "elu", "celu", "selu", "silu", "mish", "sigmoid", "tanh",
              "hardtanh", "hardswish", "hardsigmoid", "masked_fill", "addcmul", "addcdiv", "lerp"}  # fmt: skip
@@ -36,7 +36,7 @@ def is_pool(name: str) -> bool:
 
 
 def operation(node: fx.Node, tree: nn.Module) -> str:
-    """Return the operation's name in small letters and without underscores: "conv2d" for nn.Conv2d, F.conv2d and ATen's."""
+    """Return the operation's name in lower case and without underscores: "conv2d" for nn.Conv2d, F.conv2d and ATen's."""
     if node.op == "call_module":
         name = type(tree.get_submodule(str(node.target))).__name__
     elif node.op == "call_function":
@@ -54,7 +54,7 @@ def function_name(target: Target) -> str:
 
 
 def out_of_place(target: Target, op: str) -> Target | None:
-    """Return what computes the same without overwriting its argument; None where it does not overwrite, or none is known."""
+    """Return the same operation without overwriting; None if the operation does not overwrite, or no other one is known."""
     if op == "call_method":
         name = str(target)
         return name[:-1] if _overwrites(name) else None
@@ -71,6 +71,15 @@ def out_of_place(target: Target, op: str) -> Target | None:
     if _overwrites(name):
         return getattr(torch, name[:-1], None) or getattr(nn.functional, name[:-1], None)
     return None
+
+
+def may_write(node: fx.Node) -> bool:
+    """Whether a node changes memory that others look at, so that it counts although nobody uses its result."""
+    if node.meta.get("in_place") or "out" in node.kwargs or node.target is operator.setitem:
+        return True
+    if isinstance(node.target, OpOverload):
+        return bool(node.target._schema.is_mutable)  # noqa: SLF001 - the schema has no other name
+    return node.op in ("call_function", "call_method") and function_name(node.target).endswith("_")
 
 
 def _overwrites(name: str) -> bool:

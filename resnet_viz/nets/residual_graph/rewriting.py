@@ -4,19 +4,25 @@ import operator
 
 from torch import fx, nn
 
-from resnet_viz.nets.residual_graph.activations import is_activation_module, mark_overwritable
+from resnet_viz.nets.residual_graph.activation_modules import (
+    give_inputs_of_their_own,
+    is_activation_module,
+    mark_overwritable,
+)
+from resnet_viz.nets.residual_graph.block_naming import stages
 from resnet_viz.nets.residual_graph.finding import Addition, parameters_of
-from resnet_viz.nets.residual_graph.naming import block_names, stages
 from resnet_viz.nets.residual_graph.network import BlockFacts, GraphBlock
+from resnet_viz.nets.residual_graph.placing import layout_of
+from resnet_viz.nets.residual_graph.sections import layer_paths
 from resnet_viz.nets.residual_graph.shortcuts import shortcut_kind
 
 
-def place_blocks(graph: fx.Graph, tree: nn.Module, additions: list[Addition], images: int) -> None:
-    """Insert calls of every block's places, and put the blocks on the tree in the order of their sums.
+def place_blocks(graph: fx.Graph, tree: nn.Module, additions: list[Addition], names: list[str], images: int) -> None:
+    """Insert calls of every block's places, and put the blocks on the tree, under their names, in the order of their sums.
 
-    `images` is the number of images with which multiply-adds were counted.
+    `images` is the number of images with which the graph was measured.
     """
-    names, numbers = block_names(additions, tree), stages(additions)
+    numbers = stages(additions)
     home, blocks = _free_name(tree), nn.ModuleList()
     tree.add_module(home, blocks)
     outputs: dict[fx.Node, fx.Node] = {}
@@ -32,6 +38,7 @@ def place_blocks(graph: fx.Graph, tree: nn.Module, additions: list[Addition], im
         outputs[addition.node] = _name_output(graph, addition, last, place)
         watched |= {fork, addition.node, outputs[addition.node], *addition.node.all_input_nodes}
     _drop_unused(graph)
+    give_inputs_of_their_own(graph, tree)
     mark_overwritable(graph, tree, watched)
 
 
@@ -43,13 +50,13 @@ def _free_name(tree: nn.Module) -> str:
 
 
 def _activation_behind(addition: Addition, tree: nn.Module) -> fx.Node | None:
-    """Return the activation that alone is given the sum, if there is one."""
+    """Return the activation that is the only user of the sum, if there is one."""
     users = list(addition.node.users)
     return users[0] if len(users) == 1 and is_activation_module(users[0], tree) else None
 
 
 def _taken(tree: nn.Module, path: str) -> nn.Module:
-    """Take a module out of the tree: the block is its place now."""
+    """Remove a module from the tree, because it is now a place of the block."""
     owner, _, name = path.rpartition(".")
     module = tree.get_submodule(path)
     delattr(tree.get_submodule(owner), name)
@@ -57,7 +64,8 @@ def _taken(tree: nn.Module, path: str) -> nn.Module:
 
 
 def _facts(addition: Addition, last: fx.Node | None, tree: nn.Module, images: int, *, name: str, stage: int) -> BlockFacts:
-    nodes = sorted(addition.region)
+    order = {node: number for number, node in enumerate(addition.node.graph.nodes)}
+    nodes = sorted(addition.region, key=order.__getitem__)
     parameters: dict[str, nn.Parameter] = {}
     for node in nodes:
         parameters |= parameters_of(node, tree)
@@ -70,16 +78,27 @@ def _facts(addition: Addition, last: fx.Node | None, tree: nn.Module, images: in
         path=addition.path,
         kind=type(tree.get_submodule(addition.path)).__name__,
         shape=addition.node.meta["shape"][1:],
+        layout=layout_of(addition.node, tree, images),
+        input_layout=layout_of(addition.fork, tree, images),
+        input_shape=addition.fork.meta["shape"][1:],
+        activation="" if last is None else type(tree.get_submodule(str(last.target))).__name__,
         layers=tuple(dict.fromkeys(layers if last is None else [*layers, str(last.target)])),
+        branch_layers=layer_paths((node for node in nodes if node in addition.branch), tree),
         parameters=tuple(parameters),
         parameter_count=sum(parameter.numel() for parameter in set(parameters.values())),
         input_used_elsewhere=any(user not in inside and user.meta["data"] for user in addition.fork.users),
+        ways_share=any(
+            source in addition.branch
+            for node in (*addition.shortcut, addition.node)
+            for source in node.all_input_nodes
+            if source is not addition.residual
+        ),
         multiply_adds=sum(node.meta["multiply_adds"] for node in nodes) // images,
     )
 
 
 def _split(graph: fx.Graph, addition: Addition, fork: fx.Node, place: str) -> None:
-    """Let each way of a block begin at an end of its own of the fork."""
+    """Let each path of a block begin at its own end of the fork."""
     with graph.inserting_after(fork):
         both = _data(graph.call_module(f"{place}.fork", (fork,)), fork)
     with graph.inserting_after(both):
@@ -94,7 +113,7 @@ def _split(graph: fx.Graph, addition: Addition, fork: fx.Node, place: str) -> No
 
 
 def _name_ends(graph: fx.Graph, addition: Addition, place: str) -> None:
-    """Give the ends of shortcut and branch, and the sum, their places."""
+    """Insert the places at the ends of shortcut and branch, and at the sum."""
     node = addition.node
     first, second = node.args
     identity, residual = (second, first) if first is addition.residual else (first, second)
@@ -109,7 +128,7 @@ def _name_ends(graph: fx.Graph, addition: Addition, place: str) -> None:
 
 
 def _name_output(graph: fx.Graph, addition: Addition, last: fx.Node | None, place: str) -> fx.Node:
-    """Give the output its place: the activation behind the sum, or a module that hands the sum on."""
+    """Insert the place of the output: the activation after the sum, or a module that passes the sum on."""
     if last is not None:
         last.target = f"{place}.output"
         return last
@@ -120,7 +139,7 @@ def _name_output(graph: fx.Graph, addition: Addition, last: fx.Node | None, plac
 
 
 def _data(node: fx.Node, like: fx.Node) -> fx.Node:
-    """Note what is known of a new node: it holds what another one does."""
+    """Record the facts of a new node, which are those of the node it replaces."""
     node.meta = {**like.meta, "multiply_adds": 0}
     return node
 

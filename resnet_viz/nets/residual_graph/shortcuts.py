@@ -1,4 +1,4 @@
-"""What kind of shortcut a block has, told by the operations between its fork and its sum."""
+"""The kind of a block's shortcut, determined by the operations between its fork and its sum."""
 
 from collections.abc import Iterable
 
@@ -20,7 +20,8 @@ from resnet_viz.nets.residual_graph.operations import (
 def shortcut_kind(way: Iterable[fx.Node], tree: nn.Module) -> ShortcutKind:
     """Name a shortcut by its operations; "mixed" for several kinds in one, such as pooling before a projection."""
     kinds = {_kind(node, tree) for node in way} - {""}
-    # Every second pixel is a pool where it is all there is, and a part of padding or projection beside it.
+    # Taking every second pixel counts as a pool if it is the only operation, and as a part of a padding or projection
+    # otherwise.
     if "subsampling" in kinds:
         kinds = (kinds - {"subsampling"}) or {"pool"}
     if not kinds:
@@ -50,7 +51,7 @@ def _kind(node: fx.Node, tree: nn.Module) -> str:
 
 
 def _selection(shape: tuple[int, ...] | None, source: tuple[int, ...] | None) -> str:
-    """Tell every second pixel from some of the channels."""
+    """Distinguish taking every second pixel from taking some of the channels."""
     if shape == source:
         return ""
     fewer_pixels = shape is not None and source is not None and len(shape) == len(source) == 4 and shape[1] == source[1]

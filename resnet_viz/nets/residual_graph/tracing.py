@@ -1,9 +1,10 @@
-"""From a module to the graph of its operations: torch.fx, or torch.export for what torch.fx cannot follow.
+"""From a module to the graph of its operations: torch.fx, or torch.export for modules that torch.fx cannot trace.
 
-torch.fx runs the module's Python code on stand-ins and keeps its layers as modules; it fails where the code asks a tensor for
-its shape or its values. torch.export runs it on tensors without memory, follows such code, and leaves only ATen's functions.
-Both change torch for every thread while they run: one trace at a time. Passes of other threads go on; beside torch.export,
-which switches oneDNN off for seconds, their results differ by rounding.
+torch.fx runs the module's Python code on proxies and keeps its layers as modules; it fails if the code reads a tensor's shape
+or values. torch.export runs it on tensors without memory, can follow such code, and leaves only ATen's functions. Both change
+torch for every thread while they run: one trace at a time. Passes of other threads continue; while torch.export runs, which
+switches oneDNN off for seconds, their results differ by rounding. oneDNN cannot stay on: with its kernels, torch.export assumes
+a fixed number of images.
 """
 
 import threading
@@ -16,13 +17,13 @@ from torch import Tensor, fx, nn
 
 TracerName = Literal["torch.fx", "torch.export"]
 _PREFIX = "module."
-# Leaves of torch.nn in which additions stand.
+# Leaf modules of torch.nn that contain additions.
 _OPENED = (nn.Transformer, nn.TransformerEncoder, nn.TransformerDecoder, nn.TransformerEncoderLayer, nn.TransformerDecoderLayer)
 
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """A graph, the tree of modules that its nodes name, and what traced it; each node's `meta["path"]` says where it stands."""
+    """A graph, the module tree that its nodes name, and the tracer; a node's `meta["path"]` is the module around it."""
 
     graph: fx.Graph
     tree: nn.Module
@@ -30,9 +31,9 @@ class Trace:
 
 
 def logits_of(output: Any) -> Any:  # noqa: ANN401 - whatever a network returns, tensors or their stand-ins
-    """Return the logits of a network's output: a tensor, the first of several, or what is called "logits".
+    """Return the logits in a network's output: a tensor, the first of several, or the one called "logits".
 
-    ValueError for an output in which they cannot be told.
+    ValueError for an output without identifiable logits.
     """
     if isinstance(output, Tensor | fx.Proxy):
         return output
@@ -45,13 +46,13 @@ def logits_of(output: Any) -> Any:  # noqa: ANN401 - whatever a network returns,
         return logits_of(next(iter(output.values())))
     names = f" with {', '.join(map(str, output))}" if isinstance(output, Mapping) else ""
     raise ValueError(
-        f"the network returns a {type(output).__name__}{names}, in which no logits were found: return a tensor (N, classes), or"
-        " an object or a dict with `logits`"
+        f"the network returns a {type(output).__name__}{names}, in which no logits were found. Return a tensor (N, classes), "
+        f"or an object or a dict with `logits`"
     )
 
 
 class Logits(nn.Module):
-    """A network of which only the logits are returned."""
+    """Wraps a network so that only its logits are returned."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
@@ -72,7 +73,7 @@ def trace_with_fx(module: nn.Module, _: Tensor) -> Trace:
         stack = list(node.meta.get("nn_module_stack", {}).values())
         path = _inside(str(stack[-1][0])) if stack else ""
         node.meta = {"path": path.rpartition(".")[0] if node.op == "call_module" else path}
-    # Constants that the code made are put on the tracer's root.
+    # Constants that the code created are stored on the tracer's root.
     for name, value in vars(tracer.root).items():
         if isinstance(value, Tensor):
             _rename(graph, name, _keep(module, value))
@@ -80,7 +81,7 @@ def trace_with_fx(module: nn.Module, _: Tensor) -> Trace:
 
 
 class _Tracer(fx.Tracer):
-    """torch.fx's tracer, which leaves the modules of other threads alone: while it runs, they are called through it."""
+    """torch.fx's tracer, without effects on the modules of other threads: while it runs, they are called through it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -119,7 +120,7 @@ def trace_with_export(module: nn.Module, pixels: Tensor) -> Trace:
 
 
 def _inside(path: str) -> str:
-    """Turn a path of the wrapper's into the module's own."""
+    """Turn a path of the wrapper into the module's own."""
     return "" if path == "module" else path.removeprefix(_PREFIX)
 
 
@@ -128,7 +129,7 @@ def _value(node: fx.Node) -> dict[str, Any]:
 
 
 def _attribute(exported: nn.Module, module: nn.Module, target: str) -> str:
-    """Return where the module keeps a tensor of the exported one; constants that it does not have are put on it."""
+    """Return where the module keeps a tensor of the exported one; constants that it does not have are added to it."""
     place = target.removeprefix(_PREFIX)
     try:
         owner: Any = module.get_submodule(place.rpartition(".")[0])
@@ -143,7 +144,7 @@ def _attribute(exported: nn.Module, module: nn.Module, target: str) -> str:
 
 
 def _keep(module: nn.Module, constant: Tensor) -> str:
-    """Put a constant on a module, where it moves along with it and stays out of its state dict; return its name."""
+    """Add a constant to a module so that it moves along with it but stays out of its state dict; return its name."""
     number = 0
     while hasattr(module, name := f"traced_constant_{number}"):
         number += 1
@@ -158,19 +159,21 @@ def _rename(graph: fx.Graph, old: str, new: str) -> None:
 
 
 def _leave_batch_open(graph: fx.Graph) -> None:
-    """Let every reshape find the number of images itself: a pass may gain images between two blocks."""
+    """Let every reshape infer the number of images: a pass may gain images between two blocks."""
     for node in graph.nodes:
         if node.target not in (torch.ops.aten.view.default, torch.ops.aten.reshape.default):
             continue
         sizes = list(node.args[1])
         unknown = [index for index, size in enumerate(sizes) if isinstance(size, fx.Node)]
+        if len(unknown) == 1 and -1 in sizes and isinstance(known := node.meta["val"].shape[sizes.index(-1)], int):
+            sizes[sizes.index(-1)] = known
         if len(unknown) == 1 and -1 not in sizes:
             sizes[unknown[0]] = -1
             node.args = (node.args[0], sizes)
 
 
 def _erase_checks(graph: fx.Graph) -> None:
-    """Drop what only asserts something of sizes that were true while tracing."""
+    """Remove assertions about sizes that were true while tracing."""
     checks = ("_assert_tensor_metadata", "_assert_scalar", "sym_constrain_range", "sym_constrain_range_for_size")
     for node in reversed(list(graph.nodes)):
         name = getattr(getattr(node.target, "overloadpacket", None), "__name__", str(node.target))

@@ -1,4 +1,4 @@
-"""What blocks are called, after the modules that they stand in, and which stage each is in."""
+"""The names of blocks, from the modules that contain them, and the stage of each."""
 
 import re
 from collections import Counter
@@ -7,14 +7,14 @@ from torch import fx, nn
 
 from resnet_viz.nets.residual_graph.finding import Addition, parameters_of
 
-# A numbered stage with something numbered in it.
+# A numbered stage that contains something numbered.
 _STAGE = re.compile(r"((?:.*\.)?(?:layer|stage|level|group)s?[._]?\d+)\..*\d")
 
 
 def block_names(additions: list[Addition], tree: nn.Module) -> list[str]:
-    """Name each block after its module, "layer1.0"; where a module has several, after the part of it that is the branch.
+    """Name each block after its module, "layer1.0"; if a module has several blocks, after the part of it that is the branch.
 
-    "blocks.3.attn" and "blocks.3.mlp" are the two blocks of a transformer's layer.
+    "blocks.3.attn" and "blocks.3.mlp" are the two blocks of a transformer layer.
     """
     paths = [addition.path for addition in additions]
     names = [
@@ -30,7 +30,7 @@ def block_names(additions: list[Addition], tree: nn.Module) -> list[str]:
 
 
 def stages(additions: list[Addition]) -> list[int]:
-    """Number the stages from 1: by the blocks' paths where these are numbered twice, "layer2.0", else by the spatial size."""
+    """Number the stages from 1: by the blocks' paths if these have two numbers, "layer2.0", else by the spatial size."""
     keys: list[object] = [_stage_of_path(addition.path) for addition in additions]
     telling = all(re.search(r"\d", str(key)) for key in keys) and len(set(keys)) > 1
     if not telling or _runs(keys) != len(set(keys)):
@@ -43,7 +43,7 @@ def stages(additions: list[Addition]) -> list[int]:
 
 
 def spatial_size(node: fx.Node) -> tuple[int, ...]:
-    """Return (H, W) of a tensor, channels first or last, or how many tokens it has."""
+    """Return (H, W) of a tensor, channels first or last, or its number of tokens."""
     _, *sizes = node.meta["shape"]
     if len(sizes) != 3:
         return tuple(sizes[:1])
@@ -52,12 +52,12 @@ def spatial_size(node: fx.Node) -> tuple[int, ...]:
 
 
 def _alone(path: str, paths: list[str]) -> bool:
-    """Whether a path is one block's alone: no other block stands in the same module or in a part of it."""
+    """Whether a path belongs to one block only: no other block is in the same module or in a part of it."""
     return path != "" and sum(other == path or other.startswith(f"{path}.") for other in paths) == 1
 
 
 def _with_part(addition: Addition, tree: nn.Module) -> str:
-    """Add the part of the module that learns most of the branch."""
+    """Add the part of the module that contains most of the branch's parameters."""
     learned: Counter[str] = Counter()
     for node in addition.branch:
         for name, parameter in parameters_of(node, tree).items():
@@ -91,7 +91,7 @@ def _module(tree: nn.Module, path: str, steps: list[str]) -> nn.Module | None:
 
 
 def _stage_of_path(path: str) -> str:
-    """Return the part of a path that tells the stage: "layer2" of "layer2.0", "stages.1" of "stages.1.blocks.0"."""
+    """Return the part of a path that identifies the stage: "layer2" of "layer2.0", "stages.1" of "stages.1.blocks.0"."""
     named = _STAGE.match(path)
     if named:
         return named[1]

@@ -1,4 +1,4 @@
-"""Which format a file has, by its first bytes; a sentence for every other kind of file that people try."""
+"""The format of a file, by its first bytes; a sentence for every other type of file that people try."""
 
 import re
 
@@ -13,12 +13,12 @@ _AVIF_BRANDS = {b"avif", b"avis"}
 _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
 _OTHER_HEIF_BRANDS = {b"mif1", b"msf1", b"mif2"}
 _REFUSED = {
-    rb".{4}ftyp": "This is a video, which cannot be opened here: save one frame of it as JPEG or PNG.",
-    rb"II\+\0|MM\0\+": "This is a BigTIFF image, which cannot be opened here: save it as an ordinary TIFF or PNG.",
-    rb".*%pdf-": "This is a PDF document: export the page or picture you want as JPEG or PNG.",
-    rb".*<svg": "This is an SVG drawing, which has no pixels yet: export it as PNG.",
-    rb"[\t\n\f\r -\xff]*\Z": f"This file holds text, not an image, whatever its name says: choose a {_KINDS} file.",
-    rb"": f"This is not an image that can be opened here: choose a {_KINDS} file.",
+    rb".{4}ftyp": "This is a video, which cannot be opened here. Save one frame of it as JPEG or PNG.",
+    rb"II\+\0|MM\0\+": "This is a BigTIFF image, which cannot be opened here. Save it as an ordinary TIFF or PNG.",
+    rb".*%pdf-": "This is a PDF document. Export the page or image that you want as JPEG or PNG.",
+    rb".*<svg": "This is an SVG drawing, which has no pixels yet. Export it as PNG.",
+    rb"[\t\n\f\r -\xff]*\Z": f"This file contains text, not an image, whatever its name. Choose a {_KINDS} file.",
+    rb"": f"This is not an image that can be opened here. Choose a {_KINDS} file.",
 }
 
 
@@ -33,7 +33,7 @@ def recognise(data: bytes) -> str:
 
 
 def _heif_kind(data: bytes) -> str:
-    """Tell AVIF from HEIC, which share a container: by the main brand first, then by those that the file is compatible with."""
+    """Distinguish AVIF from HEIC, which share a container: by the main brand first, then by the compatible ones."""
     end = min(int.from_bytes(data[:4], "big"), 256)
     brands = [data[8:12], *(data[at : at + 4] for at in range(16, end, 4))]
     for kind, own in (("AVIF", _AVIF_BRANDS), ("HEIC", _HEIC_BRANDS)):

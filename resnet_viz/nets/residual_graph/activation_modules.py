@@ -1,4 +1,4 @@
-"""Activations as modules of their own: methods such as DeepLift and Guided Backprop change them by hooks, one call a module."""
+"""Activations as separate modules: methods such as DeepLift and Guided Backprop hook them, one call per module."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -13,25 +13,30 @@ _MODULES = (
     nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish, nn.Sigmoid, nn.Tanh, nn.Softplus,
     nn.Hardtanh, nn.Hardswish, nn.Hardsigmoid,
 )  # fmt: skip
-# Those with one way to write them, by the name of their function.
+_POOLS = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)
+# Activations without parameters, by the name of their function.
 _PLAIN: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU, "relu6": nn.ReLU6, "selu": nn.SELU, "silu": nn.SiLU, "mish": nn.Mish, "sigmoid": nn.Sigmoid,
     "tanh": nn.Tanh, "hardswish": nn.Hardswish, "hardsigmoid": nn.Hardsigmoid,
 }  # fmt: skip
-# Those with numbers, by the names of these and their usual values.
+# Activations with parameters, by the names and default values of these.
 _WITH_NUMBERS: dict[str, tuple[Callable[..., nn.Module], dict[str, Any]]] = {
     "leakyrelu": (nn.LeakyReLU, {"negative_slope": 0.01}),
     "elu": (nn.ELU, {"alpha": 1.0}),
     "celu": (nn.CELU, {"alpha": 1.0}),
     "gelu": (nn.GELU, {"approximate": "none"}),
     "hardtanh": (nn.Hardtanh, {"min_val": -1.0, "max_val": 1.0}),
+    "maxpool2d": (
+        nn.MaxPool2d,
+        {"kernel_size": None, "stride": None, "padding": 0, "dilation": 1, "ceil_mode": False, "return_indices": False},
+    ),
 }
-# What returns tensors of its own that its gradient does not need: an activation behind it may overwrite them.
+# Operations that return new tensors that their gradient does not need: an activation after them may overwrite these.
 _FRESH = {"conv2d", "conv1d", "conv3d", "linear", "batchnorm", "batchnorm2d", "groupnorm", "layernorm", "layernorm2d"}
 
 
 def give_modules(graph: fx.Graph, tree: nn.Module) -> None:
-    """Have every activation call a module that nothing else calls; a function's stands where the function is called."""
+    """Make every activation call a module that nothing else calls; the module for a function is placed where it is called."""
     calls: Counter[str] = Counter()
     for node in graph.nodes:
         if node.meta.get("in_place"):
@@ -52,8 +57,23 @@ def is_activation_module(node: fx.Node, tree: nn.Module) -> bool:
     return node.op == "call_module" and type(tree.get_submodule(str(node.target))) in _MODULES
 
 
+def give_inputs_of_their_own(graph: fx.Graph, tree: nn.Module) -> None:
+    """Have what is not linear take a view of its input where others use that too.
+
+    Methods such as DeepLift and Guided Backprop replace the gradient at that input, of which the others' part would be lost.
+    """
+    for node in list(graph.nodes):
+        hooked = node.op == "call_module" and isinstance(tree.get_submodule(str(node.target)), (*_MODULES, *_POOLS))
+        if hooked and isinstance(node.args[0], fx.Node) and len(node.args[0].users) > 1:
+            source = node.args[0]
+            with graph.inserting_before(node):
+                view = graph.call_method("view_as", (source, source))
+            view.meta = {**source.meta, "multiply_adds": 0}
+            node.replace_input_with(source, view)
+
+
 def mark_overwritable(graph: fx.Graph, tree: nn.Module, watched: set[fx.Node]) -> None:
-    """Tell every ReLU whether it may overwrite what it is given: nobody else uses it, and it is none of the `watched`."""
+    """Tell every ReLU whether it may overwrite its input: nothing else uses it, and it is not one of the `watched`."""
     for node in graph.nodes:
         if is_activation_module(node, tree) and isinstance(node.args[0], fx.Node):
             source = node.args[0]
@@ -63,7 +83,7 @@ def mark_overwritable(graph: fx.Graph, tree: nn.Module, watched: set[fx.Node]) -
 
 def _from_function(node: fx.Node, tree: nn.Module) -> None:
     name = operation(node, tree)
-    # Another argument than these (out=, a tensor for a number) means another operation.
+    # Other arguments than these (out=, a tensor for a number) mean another operation.
     rest = {key: value for key, value in node.kwargs.items() if key != "inplace"}
     values = [value for value in node.args[1:] if value is not False] if name in _PLAIN else list(node.args[1:])
     if name in _PLAIN and not values and not rest:
@@ -73,7 +93,7 @@ def _from_function(node: fx.Node, tree: nn.Module) -> None:
         given = dict(zip(usual, values, strict=False)) | rest
         if set(given) - set(usual) or any(isinstance(value, fx.Node) for value in given.values()):
             return
-        # ATen's elu takes two scales more, and a function's last argument may be `inplace`.
+        # ATen's elu takes two more scales, and a function's last argument may be `inplace`.
         if any(value not in (1, 1.0, False) for value in values[len(usual) :]):
             return
         module = make(**(usual | given))
@@ -87,7 +107,7 @@ def _from_function(node: fx.Node, tree: nn.Module) -> None:
 
 
 def _put(tree: nn.Module, path: str, name: str, module: nn.Module) -> str:
-    """Add a module at a path under a name that is free there, and return where it is."""
+    """Add a module at a path under a free name, and return its path."""
     owner = tree.get_submodule(path)
     number = 1
     while hasattr(owner, free := f"{name}_{number}"):

@@ -1,0 +1,83 @@
+"""The unravelled view: how many paths of each length a network has, and how much of the gradient comes through them."""
+
+from typing import cast
+
+import streamlit as st
+
+import resnet_viz as rv
+from app import results, show, waiting
+from app.catalogue import Subject
+from app.views.lessons import lesson, own_picture, subject
+from app.views.lessons.lesson import Lesson
+from resnet_viz.figures.lessons.path_gradients import carrying
+
+SEEN = {"all": "All paths, exactly", "sampled": "Random paths, as published"}
+MOST_SEEDS = 99
+
+
+def body() -> str:
+    """Both shares by length, and beside them what paths drawn at random say."""
+    with lesson.doing():
+        image = own_picture.picker()
+        network = subject.network_picker(lambda name: not subject.is_plain(name))
+        see = lesson.value("see", "all", list(SEEN))
+        st.segmented_control("Show", list(SEEN), format_func=SEEN.__getitem__, required=True, **lesson.bound("see", see))
+        seed = lesson.value("seed", 0, range(MOST_SEEDS + 1))
+        if see == "sampled":
+            st.number_input("Seed", 0, MOST_SEEDS, width=110, **lesson.bound("seed", seed))
+    lengths = cast("rv.PathLengths", waiting.answer(network, "block", "path lengths", image, None, "path lengths"))
+    samples = _samples(network, image, seed) if see == "sampled" else None
+    figure = rv.figures.path_shares(lengths, samples, show.theme())
+    if samples is None:
+        show.heading(figure, level=5)
+        show.chart(figure, "path-shares")
+        return _sentence(lengths)
+    left, right = st.columns(2, gap="large")
+    with left:
+        show.heading(figure, level=5)
+        show.chart(figure, "path-shares")
+    with right:
+        single = rv.figures.single_paths(samples, show.theme())
+        show.heading(single, level=5)
+        show.chart(single, "single-paths")
+    return _sampled_sentence(lengths, samples)
+
+
+def _samples(network: Subject, image: str, seed: int) -> rv.PathSamples | None:
+    ask = [lambda: results.submit(network, "path samples", image, None, "path samples", seed=seed)]
+    answers = waiting.long("path length", ("path samples", network.model, image, seed), ask, network)
+    return None if answers is None else cast("rv.PathSamples", answers[0])
+
+
+def _sentence(lengths: rv.PathLengths) -> str:
+    n = len(lengths.paths) - 1
+    first, last, carried = carrying(lengths)
+    counted = sum(lengths.paths[first : last + 1]) / sum(lengths.paths)
+    mean = sum(k * float(share) for k, share in enumerate(lengths.shares))
+    return (
+        f"{lengths.title} has 2^{n} = {sum(lengths.paths):,} paths through its {n} blocks, and the average path goes through"
+        f" {n / 2:.1f} residual branches; weighted by their share of the gradient, paths go through {mean:.1f}. The paths"
+        f" through {first} to {last} branches are {counted:.0%} of all paths and carry {carried:.0%} of the gradient."
+    )
+
+
+def _sampled_sentence(lengths: rv.PathLengths, samples: rv.PathSamples) -> str:
+    away = abs(samples.estimates - lengths.shares)
+    worst = int(away.argmax())
+    return (
+        f"With {samples.shares.shape[1]} random paths of each length the estimate is farthest off at {worst} branches:"
+        f" {samples.estimates[worst]:.0%} where the exact share is {lengths.shares[worst]:.0%}. Single paths differ a lot, and"
+        " a long path brings less than a short one; the middle lengths carry the gradient because there are so many of them."
+    )
+
+
+LESSON = Lesson(
+    slug="paths",
+    title="A network as many paths",
+    question="Through which paths does the gradient come?",
+    do="Compare how many paths of each length there are with what comes through them; then try a deeper network.",
+    rows=(),
+    sources="Veit et al. 2016, Residual Networks Behave Like Ensembles of Relatively Shallow Networks, arXiv 1605.06431.",
+    body=body,
+    page="Gradients",
+)

@@ -1,0 +1,64 @@
+"""What the middle of a block's output sees of the image: along the shortcuts alone, and with the branches."""
+
+import math
+from typing import cast
+
+import streamlit as st
+
+import resnet_viz as rv
+from app import results, show, waiting
+from app.views.lessons import lesson, own_picture, subject
+from app.views.lessons.lesson import Lesson
+from resnet_viz.figures.theme import short
+
+
+def body() -> str:
+    """The open block's two maps over the photo, and the widths by depth."""
+    with lesson.doing():
+        image = own_picture.picker()
+        network = subject.network_picker()
+        names = results.block_names(network)
+        block = subject.block_picker(network)
+        subject.steps(names, block, "block")
+    found = cast("rv.ReceptiveFields", waiting.answer(network, "block", "receptive fields", image, None, "receptive fields"))
+    left, right = st.columns([11, 10], gap="large")
+    with left:
+        figure = rv.figures.field_maps(found, block, results.ground(image, network).small, show.theme())
+        show.heading(figure, level=5)
+        show.chart(figure, "field-maps", width="content")
+    with right:
+        figure = rv.figures.field_widths(found, block, show.theme())
+        show.heading(figure, level=5)
+        show.chart(figure, "field-widths")
+    return _sentence(found, block)
+
+
+def _sentence(found: rv.ReceptiveFields, name: str) -> str:
+    block = found.block(name)
+    can = (
+        ""
+        if math.isnan(block.theoretical)
+        else "could see the whole image and "
+        if math.isinf(block.theoretical)
+        else f"could see {block.theoretical:.0f} pixels across and "
+    )
+    sees = f"The middle of block {short(name)}'s output {can}sees {block.effective:.0f} of {found.side}"
+    if not block.shortcut_effective:
+        return f"{sees}. Without a shortcut, everything that it sees comes through its layers."
+    return (
+        f"{sees}. Along the shortcuts alone it sees {block.shortcut_effective:.0f}: what the stem sees, because a shortcut"
+        " hands each position on by itself. Everything beyond that is brought in by residual branches."
+    )
+
+
+LESSON = Lesson(
+    slug="receptive-field",
+    title="What a block sees",
+    question="How much of the image does a block see?",
+    do="Move through the blocks with the up and down keys, and compare the two maps.",
+    rows=(),
+    sources=(
+        "Luo et al. 2016, Understanding the Effective Receptive Field in Deep Convolutional Neural Networks, arXiv 1701.04128."
+    ),
+    body=body,
+)

@@ -1,0 +1,59 @@
+"""Residual branches removed for some images of a batch: the way that works for every network, image by image from its input on.
+
+Where a network is a chain of blocks, a batch that grows from block to block computes the same in less time.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from contextlib import ExitStack
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from resnet_viz.analyses.context import batch_of
+from resnet_viz.nets.blocks import ResidualBlock, blocks_of
+from resnet_viz.nets.net import Net
+
+# Names of blocks whose branch is removed for one image.
+Removed = Collection[str]
+
+
+def is_chain(module: nn.Module) -> bool:
+    """Whether images may join the batch between two blocks of a network: it is a chain of blocks, nothing leads past them."""
+    findings = getattr(module, "residual_findings", None)
+    return findings is None or bool(findings.chain)
+
+
+def does_not_grow(error: RuntimeError) -> bool:
+    """Whether an error may come of a batch that grew, in a network that holds on to the number of images that it began with."""
+    return not isinstance(error, torch.OutOfMemoryError)
+
+
+def without_branches(
+    net: Net, x: Tensor, removed: Sequence[Removed], on_image: Callable[[int, int], None] | None = None
+) -> Tensor:
+    """Run a preprocessed image (1, 3, H, W) once for each entry, without the branches that it names -> (entries, classes).
+
+    `on_image(done, total)` is called after each pass; what it raises cancels.
+    """
+    twin = net.frugal_twin()
+    size, found = batch_of(x), []
+    for start in range(0, len(removed), size):
+        chunk = removed[start : start + size]
+        with ExitStack() as hooks:
+            for name, block in blocks_of(twin).items():
+                gone = [number for number, names in enumerate(chunk) if name in names]
+                hooks.callback(block.sum.register_forward_pre_hook(partial(_drop, block, gone)).remove)
+            found.append(twin(x.expand(len(chunk), -1, -1, -1).contiguous()))
+        if on_image is not None:
+            on_image(min(start + size, len(removed)), len(removed))
+    return torch.cat(found)
+
+
+def _drop(block: ResidualBlock, gone: list[int], _: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    if not gone:
+        return args
+    residual = args[1].clone()
+    for number in gone:
+        block.layout.of_image(residual, number).zero_()
+    return args[0], residual

@@ -1,0 +1,169 @@
+"""The loss over the plane around shipped networks, on training images, as it was recorded once.
+
+The recordings in assets/lessons were made by
+
+    python -m resnet_viz.training loss-landscape resnet56-cifar10 --data DATA
+
+Every point is written down as soon as it is measured, so that an interrupted recording goes on where it stopped.
+"""
+
+import csv
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from resnet_viz import assets
+from resnet_viz.lessons.fewer_blocks import normalised
+from resnet_viz.lessons.loss_landscape import SPAN, Landscape, Point, check_points, guessing, walk
+from resnet_viz.nets.net import Net, WeightsError
+from resnet_viz.nets.zoo import blueprint
+from resnet_viz.progress import OnProgress
+
+BATCH = 100
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """The images that the loss is measured on, uint8 (N, 3, H, W), their labels, int64 (N,), and what they are."""
+
+    images: Tensor
+    labels: Tensor
+    about: str
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a recording is of; two recordings with the same recipe are the same.
+
+    `weights` is the SHA-256 of the network's parameters, `measured_on` says which images these are and `data` is their SHA-256.
+    """
+
+    model: str
+    title: str
+    weights: str
+    points: int
+    seed: int
+    images: int
+    measured_on: str
+    data: str
+
+
+def record(
+    net: Net,
+    chosen: Chosen,
+    points: int,
+    runs: Path,
+    *,
+    seed: int = 0,
+    folder: Path = assets.LESSONS_FOLDER,
+    on_point: OnProgress | None = None,
+) -> Path:
+    """Measure the plane, going on where an earlier run stopped, and write the recording beside the others.
+
+    ValueError for a number of points without a middle, and where the earlier run had another recipe.
+    """
+    check_points(points)
+    data = hashlib.sha256(chosen.images.numpy().tobytes() + chosen.labels.numpy().tobytes()).hexdigest()
+    recipe = Recipe(net.name, net.title, _weights_digest(net), points, seed, len(chosen.labels), chosen.about, data)
+    begun = runs / f"loss-landscape-{net.name}.csv"
+    known = _begun(begun, recipe)
+    batches = [normalised(net.preprocessing, batch).to(net.device) for batch in chosen.images.split(BATCH)]
+    with begun.open("a", newline="") as file:
+        writer = csv.writer(file)
+        for point in walk(net, seed, points, batches, chosen.labels.to(net.device), known):
+            writer.writerow(point)
+            file.flush()
+            known[point.row, point.column] = point
+            if on_point is not None:
+                on_point(len(known), points * points)
+    return _write(recipe, known, folder)
+
+
+def read(model: str, folder: Path = assets.LESSONS_FOLDER) -> Landscape:
+    """Read the recording of a network; WeightsError with a sentence where there is none, or the file is damaged."""
+    path = _file(model, folder)
+    if not path.exists():
+        raise WeightsError(
+            f"The loss around the weights of {model} has not been recorded in this copy. Record it with: python -m"
+            f" resnet_viz.training loss-landscape {model} --data DATA"
+        )
+    try:
+        found = json.loads(path.read_text())
+        recipe = Recipe(**found["recipe"])
+        loss, error = (_grid(found[name], recipe.points) for name in ("loss", "error"))
+        net = blueprint(model)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error_found:
+        raise WeightsError(f"{path.name} is damaged: restore the file.") from error_found
+    return Landscape(
+        recipe.model,
+        recipe.title,
+        net.weights,
+        recipe.seed,
+        SPAN,
+        recipe.images,
+        recipe.measured_on,
+        guessing(len(net.labels), net.head),
+        loss,
+        error,
+    )
+
+
+def recorded_models(folder: Path = assets.LESSONS_FOLDER) -> tuple[str, ...]:
+    """Name the networks around which the loss has been recorded."""
+    return tuple(sorted(path.stem.removeprefix("loss-landscape-") for path in folder.glob("loss-landscape-*.json")))
+
+
+def _file(model: str, folder: Path) -> Path:
+    return folder / f"loss-landscape-{model}.json"
+
+
+def _weights_digest(net: Net) -> str:
+    digest = hashlib.sha256()
+    for name, parameter in net.module.named_parameters():
+        digest.update(name.encode())
+        digest.update(parameter.detach().cpu().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _begun(path: Path, recipe: Recipe) -> dict[tuple[int, int], Point]:
+    """Read the points that an earlier run has measured; the first line is its recipe."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    first = json.dumps(asdict(recipe))
+    if not path.exists():
+        path.write_text(f"{first}\n")
+        return {}
+    # A last line without its end was cut off in the middle of a number: that point is measured again.
+    lines = path.read_text().rpartition("\n")[0].splitlines()
+    if lines[:1] != [first]:
+        raise ValueError(
+            f"{path} is a run with other settings, another network or other images: take these again, or delete the file"
+        )
+    path.write_text("\n".join(lines) + "\n")
+    points = [Point(int(row), int(column), float(loss), float(error)) for row, column, loss, error in csv.reader(lines[1:])]
+    return {(point.row, point.column): point for point in points}
+
+
+def _write(recipe: Recipe, known: dict[tuple[int, int], Point], folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    path, side = _file(recipe.model, folder), range(recipe.points)
+    grids = {
+        name: [[_rounded(getattr(known[row, column], name)) for column in side] for row in side] for name in ("loss", "error")
+    }
+    path.write_text(json.dumps({"recipe": asdict(recipe)} | grids))
+    return path
+
+
+def _rounded(value: float) -> float | None:
+    """Five digits are more than a chart shows; JSON has no infinity."""
+    return float(f"{value:.5g}") if np.isfinite(value) else None
+
+
+def _grid(rows: list[list[float | None]], points: int) -> np.ndarray:
+    grid = np.array([[np.nan if value is None else value for value in row] for row in rows], np.float32)
+    if grid.shape != (points, points):
+        raise ValueError("not a square of points")
+    return grid

@@ -1,0 +1,119 @@
+"""How alike are the gradients at two images that are a little apart? Shattered gradients, along a line of images.
+
+Balduzzi et al. 2017 (https://arxiv.org/abs/1702.08591, section 2, figure 1): in a deep plain network before training, gradients
+at neighbouring inputs resemble white noise, in a residual network they stay correlated over a distance. Here the line leads
+from the mean colour to a person's own image, and the gradient is that of one logit. The autocorrelation at a lag of l points is
+
+    R(l) = mean_i <g_i - m, g_(i+l) - m> / mean_i |g_i - m|^2,    m the mean of all g_i
+
+1 at lag 0, about 0 for white noise. Untrained batch norms take mean and variance of the line's own points, as in the paper's
+batches, and keep them while gradients are taken; trained ones have their own.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+
+from resnet_viz.analyses.context import batch_of
+from resnet_viz.nets.net import Net, WeightsOrigin
+from resnet_viz.nets.twins import copy_tree
+from resnet_viz.progress import OnProgress
+
+POINTS = 64
+# Farther points have few partners on the line.
+MOST_LAG = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Autocorrelation:
+    """R(l) of one network's gradients on a line; `lags` are shares of its length, both float64.
+
+    `target` is the class whose logit is differentiated.
+    """
+
+    model: str
+    title: str
+    weights: WeightsOrigin
+    target: int
+    target_label: str
+    points: int
+    lags: NDArray[np.float64]
+    values: NDArray[np.float64]
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of all arrays in bytes."""
+        return self.lags.nbytes + self.values.nbytes
+
+    @property
+    def reach(self) -> float:
+        """The lag at which the autocorrelation first falls below 1/2, as a share of the line; inf where it never does."""
+        below = np.flatnonzero(self.values < 0.5)
+        if not len(below):
+            return math.inf
+        after = int(below[0])
+        high, low = self.values[after - 1], self.values[after]
+        return float(self.lags[after - 1] + (high - 0.5) / (high - low) * (self.lags[after] - self.lags[after - 1]))
+
+
+def shattered_gradients(
+    net: Net,
+    image: Image.Image,
+    target: int | str | None = None,
+    points: int = POINTS,
+    *,
+    on_pass: OnProgress | None = None,
+) -> Autocorrelation:
+    """Take the gradient of the target's logit at `points` images from the mean colour to `image`, and correlate them.
+
+    The target is by default the class predicted for the image. Costs a forward and a backward pass for each point, several
+    together, and without training one forward pass more. `on_pass(done, total)` is called after each; what it raises cancels.
+    ValueError for a class that the network does not have, and for fewer points than 4.
+    """
+    if points < 4:
+        raise ValueError(f"{points} points show no line: take 4 or more")
+    chosen = None if target is None else net.class_index(target)
+    x = net.preprocess(image)
+    # Values are normalised: the mean colour is 0.
+    line = torch.linspace(0, 1, points, device=x.device).view(-1, 1, 1, 1) * x
+    twin = net.twin() if net.weights.trained else _normed_on(net, line)
+    with torch.no_grad():
+        index = int(twin(x).argmax()) if chosen is None else chosen
+    gradients, size = [], batch_of(x)
+    for start in range(0, points, size):
+        part = line[start : start + size].detach().requires_grad_()
+        with torch.inference_mode(mode=False), torch.enable_grad():
+            (found,) = torch.autograd.grad(twin(part)[:, index].sum(), part)
+        gradients.append(found.flatten(1).cpu())
+        if on_pass is not None:
+            on_pass(start // size + 1, math.ceil(points / size))
+    values = autocorrelation(torch.cat(gradients), int(MOST_LAG * points))
+    lags = np.arange(len(values)) / (points - 1)
+    return Autocorrelation(net.name, net.title, net.weights, index, net.labels[index], points, lags, values)
+
+
+def autocorrelation(gradients: Tensor, most: int) -> NDArray[np.float64]:
+    """(points, numbers) -> R(0) to R(most), float64; NaN where all gradients are the same."""
+    centred = gradients.double() - gradients.double().mean(0)
+    products = centred @ centred.T
+    means = torch.stack([products.diagonal(lag).mean() for lag in range(most + 1)])
+    values: NDArray[np.float64] = (means / means[0]).numpy()
+    return values
+
+
+def _normed_on(net: Net, line: Tensor) -> nn.Module:
+    """Return a copy whose batch norms have the mean and variance of the points of the line, layer by layer."""
+    twin = copy_tree(net.module)
+    for module in twin.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):  # noqa: SLF001 - the base of batch norms of every dimension
+            module.reset_running_stats()
+            module.momentum = None
+            module.train()
+    with torch.no_grad():
+        twin(line)
+    return twin.eval()

@@ -1,0 +1,107 @@
+"""What is said about the networks that fit a checkpoint: which it is and how clearly, or that a person has to choose."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from torch import nn
+
+from resnet_viz.nets.checkpoints.deciding import Decision, Doubt, decide
+from resnet_viz.nets.checkpoints.evidence import differences, remembers, sample_images
+from resnet_viz.nets.checkpoints.layouts import Layout
+from resnet_viz.nets.preprocessing import Preprocessing
+
+# Mean and deviation of the input, by what people call them: the usual one of the family comes first.
+SCALES: dict[str, tuple[tuple[float, float, float], tuple[float, float, float]]] = {
+    "the scale 0 to 1": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+    "the scale 0 to 255": ((0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255)),
+    "the scale -1 to 1": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+    "ImageNet's mean on the scale 0 to 255": ((0.485, 0.456, 0.406), (1 / 255, 1 / 255, 1 / 255)),
+}
+# Another scale than the family's usual one must leave less than this share of the first norm's surprise.
+CLEARLY = 0.5
+MOST_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answers that were decided on, with the preprocessing that fits; or `candidates` by name, the likeliest first.
+
+    `sentence` says which, and how clearly; it stands beside the network wherever that is shown.
+    """
+
+    chosen: tuple[int, ...]
+    preprocessing: Preprocessing
+    sentence: str
+    candidates: tuple[str, ...] = ()
+
+
+def judge(layout: Layout, build: Callable[[Sequence[int]], nn.Module], preprocessing: Preprocessing | None = None) -> Verdict:
+    """Decide between the networks of a layout by what the norms remember; `build` makes one of them with its weights."""
+    usual = build(layout.usual)
+    if not remembers(usual):
+        return _nothing_remembered(layout, preprocessing or layout.preprocessing)
+    used, scale = (preprocessing, "") if preprocessing else _likely_scale(usual, layout.preprocessing)
+    decision = decide(build, [len(axis.options) for axis in layout.questions], sample_images(used))
+    if decision.doubts:
+        return _doubtful(layout, used, decision)
+    return Verdict(decision.chosen, used, f"read as {layout.name(decision.chosen)}, {_how_clearly(layout, decision)}{scale}")
+
+
+def _likely_scale(network: nn.Module, usual: Preprocessing) -> tuple[Preprocessing, str]:
+    """Return the preprocessing whose images the first norm knows best, and what is said of it if it is not the usual one."""
+    choices = {"": usual} | {name: replace(usual, mean=mean, std=std) for name, (mean, std) in SCALES.items()}
+    surprises = {name: _first_surprise(network, choice) for name, choice in choices.items()}
+    best = min(surprises, key=surprises.__getitem__)
+    if surprises[best] > CLEARLY * surprises[""]:
+        best = ""
+    return choices[best], f"; its first norm fits images on {best}" if best else ""
+
+
+def _first_surprise(network: nn.Module, preprocessing: Preprocessing) -> float:
+    first = differences(network, sample_images(preprocessing)[:16], 1)[0]
+    return float(first.square().sum(0).mean())
+
+
+def _nothing_remembered(layout: Layout, preprocessing: Preprocessing) -> Verdict:
+    candidates = tuple(layout.name(chosen) for chosen in layout.neighbours())
+    sentence = (
+        f"The tensors fit {candidates[0]} and {len(candidates) - 1} variants of it. Its norms hold no statistics of training"
+        f" images that would tell them apart: choose one with architecture={candidates[0]!r} or another of the error's"
+        " candidates."
+    )
+    return Verdict(layout.usual, preprocessing, sentence, candidates)
+
+
+def _doubtful(layout: Layout, preprocessing: Preprocessing, decision: Decision) -> Verdict:
+    candidates = tuple(map(layout.name, (decision.chosen, *(doubt.chosen for doubt in decision.doubts))))
+    largest = max(doubt.change for doubt in decision.doubts)
+    sentence = (
+        f"Several networks fit this checkpoint, and what its batch norms remember does not tell them apart: {candidates[0]}, or"
+        f" with {_listed(_differences(layout, decision, decision.doubts))} (logits change by up to {largest:.0%}). Choose one"
+        f" with architecture={candidates[0]!r} or another of the error's candidates."
+    )
+    return Verdict(decision.chosen, preprocessing, sentence, candidates)
+
+
+def _how_clearly(layout: Layout, decision: Decision) -> str:
+    text = "which its batch norms tell from every other network that fits the tensors"
+    if decision.slight:
+        names = _listed(_differences(layout, decision, decision.slight))
+        largest = max(doubt.change for doubt in decision.slight)
+        text += f" except for {names}, which would change the logits by at most {largest:.1%}"
+    return text
+
+
+def _differences(layout: Layout, decision: Decision, doubts: Sequence[Doubt]) -> list[str]:
+    """Name what is different in each doubt, alone."""
+    found = []
+    for doubt in doubts:
+        for axis, own, other in zip(layout.questions, decision.chosen, doubt.chosen, strict=True):
+            if own != other:
+                found.append(axis.options[other].name or f"{axis.question} as usual")
+    return found
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(names[:MOST_NAMED]) + more

@@ -1,0 +1,68 @@
+"""The lessons on the experiments of later papers: what one does changes the sentence, and a link brings it back."""
+
+import pytest
+from playwright.sync_api import Page
+
+from tests.browser.lesson_page import arrives_again, fits_one_screen, said
+from tests.browser.screen import headings, open_app, overflow, settle
+
+
+def test_paths_are_counted_and_sampled(page: Page) -> None:
+    open_app(page, "learn?lesson=paths")
+    exact = said(page)
+    assert "ResNet-20 has 2^9 = 512 paths through its 9 blocks" in exact
+    assert fits_one_screen(page)
+    page.get_by_role("radio", name="Random paths, as published").click()
+    settle(page)
+    sampled = said(page)
+    assert sampled.startswith("With 16 random paths of each length")
+    assert arrives_again(page) == sampled
+
+
+def test_a_block_sees_more_than_the_shortcuts_do(page: Page) -> None:
+    open_app(page, "learn?lesson=receptive-field&block=layer2.0")
+    assert "could see 21 pixels across" in said(page)
+    assert "Along the shortcuts alone it sees 3" in said(page)
+    page.keyboard.press("ArrowDown")
+    settle(page)
+    assert "could see 29 pixels across" in said(page)
+
+
+def test_the_loss_is_that_of_a_chosen_class(page: Page) -> None:
+    open_app(page, "learn?lesson=refinement&target=5")
+    assert "lowers the loss of dog most" in said(page)
+    assert any("residuals point down the loss" in heading for heading in headings(page))
+
+
+def test_gradients_shatter_before_training_and_not_after(page: Page) -> None:
+    open_app(page, "learn?lesson=shattered-gradients&image=cifar-cat")
+    before = said(page)
+    assert before.startswith("Before training")
+    page.get_by_role("radio", name="after training").click()
+    settle(page)
+    assert said(page).startswith("After training")
+
+
+def test_a_plane_is_computed_for_one_image(page: Page) -> None:
+    open_app(page, "learn?lesson=loss-landscape&see=live&image=cifar-cat")
+    live = said(page)
+    assert live.startswith("Around the weights of ResNet-20")
+    assert fits_one_screen(page)
+    open_app(page, "learn?lesson=loss-landscape&see=recorded")
+    recorded = said(page)
+    assert recorded.startswith("Around the weights of Plain-56") or "Record it with" in recorded
+
+
+@pytest.mark.parametrize("lesson", ["paths", "receptive-field", "refinement", "shattered-gradients", "loss-landscape"])
+def test_a_phone_shows_the_lesson(page: Page, lesson: str) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    open_app(page, f"learn?lesson={lesson}&image=cifar-cat")
+    assert said(page)
+    assert overflow(page) <= 0
+
+
+def test_what_a_link_says_wrongly_is_the_usual(page: Page) -> None:
+    open_app(page, "learn?lesson=loss-landscape&see=x&view=y&points=8&seed=-1&image=cifar-cat")
+    assert said(page)
+    open_app(page, "learn?lesson=refinement&target=99")
+    assert said(page)

@@ -1,0 +1,73 @@
+"""The accuracy on images of known classes, against counting by hand."""
+
+from pathlib import Path
+from shutil import copy
+
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+import resnet_viz as rv
+from resnet_viz.nets.net import WeightsOrigin
+
+SAMPLES = Path(__file__).parents[1] / "assets" / "samples"
+
+
+class Brightest(nn.Module):
+    """Its logits are the means of red, green and blue."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.mean((2, 3)) * self.weight
+
+
+def network() -> rv.Net:
+    plain = rv.Preprocessing(8, 8, (0, 0, 0), (1, 1, 1))
+    return rv.Net("toy", "Toy", Brightest().eval(), ("red", "green", "blue"), plain, WeightsOrigin("module", "a toy"))
+
+
+def test_each_image_is_counted_for_its_class() -> None:
+    red, green = Image.new("RGB", (9, 9), "red"), Image.new("RGB", (9, 9), (0, 255, 0))
+    found = rv.accuracy(network(), {"red": [red, green], "green": [green] * 17, "blue": []})
+    assert (found.right, found.total) == (18, 19)
+    wrong = found.answers[1]
+    assert (wrong.name, wrong.label, wrong.predicted, wrong.right) == ("image 2", "red", "green", False)
+    e = torch.tensor([0.0, 1.0, 0.0]).softmax(0)
+    assert wrong.probability == pytest.approx(float(e[1]))
+    assert wrong.label_probability == pytest.approx(float(e[0]))
+    assert list(found.table()["right"]) == [True, False, *[True] * 17]
+
+
+def test_few_images_say_little() -> None:
+    """Wilson's interval of 2 in 2 is 34 to 100 %, that of 9 in 10 is 60 to 98 %."""
+    answer = rv.accuracy(network(), {"red": [Image.new("RGB", (9, 9), "red")]}).answers[0]
+    assert rv.Accuracy((answer, answer)).interval == (pytest.approx(0.342, abs=1e-3), 1.0)
+    wrong = rv.accuracy(network(), {"blue": [Image.new("RGB", (9, 9), "red")]}).answers[0]
+    low, high = rv.Accuracy((*[answer] * 9, wrong)).interval
+    assert (low, high) == (pytest.approx(0.596, abs=1e-3), pytest.approx(0.982, abs=1e-3))
+
+
+def test_a_folder_holds_a_folder_for_each_label(tmp_path: Path) -> None:
+    for label in ("cat", "dog"):
+        (tmp_path / label).mkdir()
+        copy(SAMPLES / f"cifar-{label}.jpg", tmp_path / label)
+    (tmp_path / "cat" / "notes.txt").write_text("no image")
+    found = rv.accuracy(rv.load("resnet20-cifar10", device="cpu"), tmp_path)
+    assert [(answer.name, answer.label) for answer in found.answers] == [("cifar-cat.jpg", "cat"), ("cifar-dog.jpg", "dog")]
+    assert found.answers[0].right
+
+
+def test_what_cannot_be_measured_gets_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="has no class 'lion'"):
+        rv.accuracy(network(), {"lion": []})
+    with pytest.raises(ValueError, match="There is no image"):
+        rv.accuracy(network(), {"red": []})
+    with pytest.raises(ValueError, match="is not a folder"):
+        rv.accuracy(network(), tmp_path / "nowhere")
+    (tmp_path / "a.jpg").write_text("no image")
+    with pytest.raises(rv.ImageError):
+        rv.accuracy(network(), {"red": [tmp_path / "a.jpg"]})

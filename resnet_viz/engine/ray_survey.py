@@ -175,7 +175,7 @@ class Passes:
         size = self._surveyor.pass_size(self._manifest)
         while group := list(islice(ready, size)):
             builder.add(group)
-        return {"part": [encode(builder.part(), SurveyPart)], "process": [os.getpid()]}
+        return {"part": [encode(builder.part())], "process": [os.getpid()]}
 
     def _ready(self, batch: dict[str, Any], number: int) -> Ready:
         label = TrueClass(str(batch["class"][number]), int(batch["index"][number]))

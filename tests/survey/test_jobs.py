@@ -39,7 +39,7 @@ def test_parts_add_up_to_the_survey(engine: LocalEngine) -> None:
     names = list(files)
     halves = [{name: files[name] for name in half} for half in (names[:4], names[4:])]
     answers: list[SurveyedPart] = [engine.submit(job(half), "a").answer() for half in halves]
-    sent = [decode(encode(answer, SurveyedPart), SurveyedPart, 2**20) for answer in answers]
+    sent = [decode(encode(answer), SurveyedPart, 2**20) for answer in answers]
     together = Survey.of_parts(Manifest.from_json(sent[0].manifest_json), [answer.part for answer in sent])
     wanted = survey(load(MODEL, device="cpu"), zip_of(files), strongest=3)
     pd.testing.assert_frame_equal(together.table(), wanted.table(), rtol=1e-4)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.contest import Contestant, Work
-from benchmarks.subjects import Subject
+from benchmarks.subjects import ExampleRun
 from resnet_viz.analyses.path_gradients import SAMPLES, path_gradients, path_samples
 from resnet_viz.analyses.receptive_field import PROBES, receptive_fields
 from resnet_viz.analyses.refinement import refinement
@@ -16,7 +16,7 @@ PATHS_LIMIT, FIELDS_LIMIT, REFINEMENT_LIMIT, SHATTERED_LIMIT, LANDSCAPE_LIMIT = 
 BEST_BATCH, SELDOM = 8, 10
 
 
-def experiment_works(subject: Subject) -> list[Work]:
+def experiment_works(subject: ExampleRun) -> list[Work]:
     """Every experiment on one network and one image."""
     return [
         _paths(subject),
@@ -27,7 +27,7 @@ def experiment_works(subject: Subject) -> list[Work]:
     ]
 
 
-def _paths(subject: Subject) -> Work:
+def _paths(subject: ExampleRun) -> Work:
     net, image, blocks = subject.net, subject.image, len(subject.net.blocks)
     return Work(
         name="path gradients",
@@ -50,7 +50,7 @@ def _paths(subject: Subject) -> Work:
     )
 
 
-def _fields(subject: Subject) -> Work:
+def _fields(subject: ExampleRun) -> Work:
     net, image = subject.net, subject.image
     return Work(
         name="receptive fields",
@@ -65,7 +65,7 @@ def _fields(subject: Subject) -> Work:
     )
 
 
-def _refinement(subject: Subject) -> Work:
+def _refinement(subject: ExampleRun) -> Work:
     net, image = subject.net, subject.image
     return Work(
         name="refinement",
@@ -80,7 +80,7 @@ def _refinement(subject: Subject) -> Work:
     )
 
 
-def _shattered(subject: Subject) -> Work:
+def _shattered(subject: ExampleRun) -> Work:
     net, image = subject.net, subject.image
     return Work(
         name="shattered gradients",
@@ -95,7 +95,7 @@ def _shattered(subject: Subject) -> Work:
     )
 
 
-def _landscape(subject: Subject) -> Work:
+def _landscape(subject: ExampleRun) -> Work:
     net, image = subject.net, subject.image
     return Work(
         name="loss landscape",
@@ -110,16 +110,17 @@ def _landscape(subject: Subject) -> Work:
     )
 
 
-def _bare(subject: Subject) -> Contestant:
+def _bare(subject: ExampleRun) -> Contestant:
     return Contestant("bare forward and backward", "gradient at the input", lambda: _forward_backward(subject))
 
 
-def _forward_backward(subject: Subject) -> Tensor:
+def _forward_backward(subject: ExampleRun) -> Tensor:
     x = subject.x.detach().requires_grad_()
-    return torch.autograd.grad(subject.stock(x).max(), x)[0]
+    gradient: Tensor = torch.autograd.grad(subject.stock(x).max(), x)[0]
+    return gradient
 
 
-def _sweep(subject: Subject) -> list[Tensor]:
+def _sweep(subject: ExampleRun) -> list[Tensor]:
     found = []
     for start in range(0, POINTS, BEST_BATCH):
         x = subject.x.repeat(min(BEST_BATCH, POINTS - start), 1, 1, 1).requires_grad_()
@@ -127,7 +128,7 @@ def _sweep(subject: Subject) -> list[Tensor]:
     return found
 
 
-def _forwards(subject: Subject) -> None:
+def _forwards(subject: ExampleRun) -> None:
     with torch.inference_mode():
         for _ in range(SIDE * SIDE):
             subject.stock(subject.x)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.contest import Contestant, Work
-from benchmarks.subjects import Subject, picture
+from benchmarks.subjects import ExampleRun, picture
 from resnet_viz.analyses.survey.running import survey
 
 LIMIT = 1.10
@@ -15,7 +15,7 @@ IMAGES, WIDTH = 32, 320
 BEST_BATCH = 8
 
 
-def survey_work(subject: Subject, images: int = IMAGES) -> Work:
+def survey_work(subject: ExampleRun, images: int = IMAGES) -> Work:
     """Every measure of every block for JPEG files, beside the passes alone, which start from ready tensors."""
     files = [_jpeg(seed) for seed in range(images)]
     inputs = subject.x.repeat(BEST_BATCH, 1, 1, 1)
@@ -33,7 +33,7 @@ def survey_work(subject: Subject, images: int = IMAGES) -> Work:
     )
 
 
-def _passes(subject: Subject, inputs: Tensor, images: int) -> list[Tensor]:
+def _passes(subject: ExampleRun, inputs: Tensor, images: int) -> list[Tensor]:
     found = []
     for _ in range(images // BEST_BATCH):
         x = inputs.detach().requires_grad_()

@@ -127,7 +127,7 @@ class TwoHeads(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.body = Blocks(Shared(), Scaled())
-        self.body.fc = nn.Identity()
+        self.body.fc = nn.Identity()  # type: ignore[assignment]
         self.first, self.second, self.third = nn.Linear(8, 5), nn.Linear(8, 5), nn.Linear(8, 5)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:

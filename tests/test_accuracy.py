@@ -45,10 +45,10 @@ def test_each_image_is_counted_for_its_class() -> None:
 def test_few_images_say_little() -> None:
     """Wilson's interval of 2 in 2 is 34 to 100 %, that of 9 in 10 is 60 to 98 %."""
     answer = rv.accuracy(network(), {"red": [Image.new("RGB", (9, 9), "red")]}).answers[0]
-    assert rv.Accuracy((answer, answer)).interval == (pytest.approx(0.342, abs=1e-3), 1.0)
+    assert rv.Accuracy((answer, answer)).interval == pytest.approx((0.342, 1.0), abs=1e-3)
     wrong = rv.accuracy(network(), {"blue": [Image.new("RGB", (9, 9), "red")]}).answers[0]
     low, high = rv.Accuracy((*[answer] * 9, wrong)).interval
-    assert (low, high) == (pytest.approx(0.596, abs=1e-3), pytest.approx(0.982, abs=1e-3))
+    assert (low, high) == pytest.approx((0.596, 0.982), abs=1e-3)
 
 
 def test_a_folder_holds_a_folder_for_each_label(tmp_path: Path) -> None:

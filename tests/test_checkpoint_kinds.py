@@ -56,7 +56,7 @@ def renamed(content: State, *pairs: tuple[str, str]) -> State:
 
 
 def flat_blocks(content: State) -> State:
-    return renamed(content, (r"^layer(\d)\.0\.", lambda m: f"blocks.{int(m[1]) - 1}."))  # type: ignore[arg-type,return-value]
+    return renamed(content, (r"^layer(\d)\.0\.", lambda m: f"blocks.{int(m[1]) - 1}."))  # type: ignore[arg-type]
 
 
 def assert_same(data: bytes, reference: nn.Module, architecture: str, x: Tensor | None = None) -> rv.Net:
@@ -87,8 +87,8 @@ NAMES: dict[str, Callable[[State], State]] = {
         s,
         (r"^conv1", "0"),
         (r"^bn1", "1"),
-        (r"^layer(\d)", lambda m: str(int(m[1]) + 3)),
-        (r"^fc", "9"),  # type: ignore[arg-type,list-item]
+        (r"^layer(\d)", lambda m: str(int(m[1]) + 3)),  # type: ignore[arg-type]
+        (r"^fc", "9"),
     ),
 }
 
@@ -147,9 +147,8 @@ def test_children_of_a_network_in_a_sequence_are_the_network() -> None:
 def test_stems_of_several_layers_and_pooled_shortcuts_are_opened() -> None:
     """ResNet-D of timm: a stem of three convolutions, an average pool before every projection."""
     torch.manual_seed(0)
-    reference = timm.models.resnet.ResNet(
-        timm.models.resnet.Bottleneck, [1, 1, 1, 1], num_classes=5, stem_type="deep", stem_width=32, avg_down=True
-    )
+    block: Any = timm.models.resnet.Bottleneck
+    reference = timm.models.resnet.ResNet(block, (1, 1, 1, 1), num_classes=5, stem_type="deep", stem_width=32, avg_down=True)
     lived_in(reference, noise(size=64))
     name = "ResNet-14, deep stem, average pool before the projection"
     assert_same(saved(reference.state_dict()), reference, name, noise(size=64))
@@ -303,7 +302,7 @@ def test_squeeze_and_excitation_is_opened() -> None:
     reference = Network()
     for stage, channels in enumerate((8, 16, 32), 1):
         block = reference.get_submodule(f"layer{stage}.0")
-        block.bn2 = Squeezed(block.bn2, channels)
+        block.bn2 = Squeezed(block.get_submodule("bn2"), channels)
     lived_in(reference, noise())
     content = renamed(dict(reference.state_dict()), (r"\.bn2\.norm\.", ".bn2."), (r"\.bn2\.fc\.", ".se.fc."))
     title = read_checkpoint(saved(content)).layout.title

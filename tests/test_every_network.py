@@ -207,7 +207,7 @@ class TestEveryAnalysis:
 
 def _has_no_rule(net: Net, method: str) -> bool:
     """Whether a network has something that a method's rules do not cover."""
-    findings = net.module.residual_findings
+    findings: Any = net.module.residual_findings
     if method == "deep_lift":
         return bool(findings.other_nonlinear)
     others = [name for name in findings.activations if name not in (*CUTTING, *GATES)]
@@ -353,7 +353,8 @@ class TestRules:
     def test_two_heads_are_no_block(self, opened: Opened) -> None:
         _, net = opened("two heads")
         assert list(net.blocks) == ["body.blocks.0", "body.blocks.1"]
-        assert "adds the logits of two heads" in net.module.residual_findings.hidden[0].reason
+        findings: Any = net.module.residual_findings
+        assert "adds the logits of two heads" in findings.hidden[0].reason
 
 
 class _Cut(torch.autograd.Function):

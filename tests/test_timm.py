@@ -14,6 +14,8 @@ import timm as package
 import torch
 from PIL import Image
 from safetensors.torch import save
+from timm.data.config import resolve_data_config
+from timm.data.transforms_factory import create_transform
 from torch import nn
 
 from resnet_viz.engine.downloads import Downloads
@@ -78,8 +80,9 @@ class TestConfiguration:
     )
     def test_preprocessing_is_timms(self, name: str, make_image: Callable[..., Image.Image]) -> None:
         image, cfg = make_image(333, 280), package.models.get_pretrained_cfg(name)
-        config = package.data.resolve_data_config(pretrained_cfg=cfg.to_dict())
-        expected = package.data.create_transform(**config, is_training=False)(image)
+        assert cfg is not None
+        config = resolve_data_config(pretrained_cfg=cfg.to_dict())  # type: ignore[no-untyped-call]
+        expected = create_transform(**config, is_training=False)(image)
         found = timm.configuration(f"timm/{name}").preprocessing.tensor(image)[0]
         np.testing.assert_allclose(found.numpy(), expected.numpy(), atol=1e-6)
 

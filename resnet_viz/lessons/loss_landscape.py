@@ -104,7 +104,8 @@ def filter_normalised(weights: Tensor, generator: torch.Generator) -> Tensor:
     drawn = torch.randn(weights.shape, generator=generator).to(weights)
     norms = drawn.flatten(1).norm(dim=1).clamp(min=1e-10)
     factors = weights.flatten(1).norm(dim=1) / norms
-    return drawn * factors.view(-1, *[1] * (weights.ndim - 1))
+    scaled: Tensor = drawn * factors.view(-1, *[1] * (weights.ndim - 1))
+    return scaled
 
 
 def loss_landscape(

@@ -151,8 +151,8 @@ def test_pictures_numbers_and_classes_are_those_of_an_inspection_of_its_own(page
             np.testing.assert_allclose(np.array(values, np.float32), picture.ravel(), atol=1e-6)
     said = page.locator(".player-numbers").inner_text()
     last = inspected.blocks[-1].measures
-    for number in (f"{last.identity_norm:.4g}", f"{last.residual_norm:.4g}", f"{last.ratio:.3f}"):
-        assert number in said
+    for shown_number in (f"{last.identity_norm:.4g}", f"{last.residual_norm:.4g}", f"{last.ratio:.3f}"):
+        assert shown_number in said
     best = int(decoded.probabilities[-1].argmax())
     share = f"{100 * float(decoded.probabilities[-1, best]):.1f} %"
     expect(page.locator(".player-class").first).to_contain_text(decoded.labels[best])

@@ -187,7 +187,7 @@ def test_figures_say_which_lengths_carry_the_gradient(make_cifar: MakeNet, make_
     assert (paths.marker.color, gradient.marker.color) == (PLAIN, GRADIENT)
     np.testing.assert_allclose(sampled.error_y.array, 2 * samples.errors)
     made_up = replace(lengths, shares=np.array([0.02, 0.4, 0.3, 0.25, 0.03, 0, 0]))
-    assert carrying(made_up) == (1, 3, pytest.approx(0.95))
+    assert carrying(made_up) == pytest.approx((1, 3, 0.95))
     assert rv.figures.path_shares(made_up).layout.meta["finding"].startswith("Paths through 1 to 3 of 6 branches carry 95%")
     # A part that points against the gradient is made up for by others.
     assert carrying(replace(lengths, shares=np.array([-0.5, 0.5, 0.5, 0.5, 0, 0, 0]))) == (1, 2, 1.0)

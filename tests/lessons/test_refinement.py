@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 from torch.nn import functional as F
 
 import resnet_viz as rv
@@ -29,10 +30,14 @@ def test_cosines_are_those_of_autograd(shortcut: str, make_cifar: MakeNet, make_
     net, image = make_cifar(shortcut), make_image()
     found = rv.refinement(net, image, target=5)
     # A network whose blocks run one after another by hand.
-    module, x = net.twin(), net.preprocess(image)
+    module: Any = net.twin()
+    x = net.preprocess(image)
     h = module.relu(module.bn1(module.conv1(x))).detach()
-    inputs, branches, sums = [], [], []
-    for block in net.blocks.values():
+    inputs: list[Tensor] = []
+    branches: list[Tensor] = []
+    sums: list[Tensor] = []
+    blocks: list[Any] = list(net.blocks.values())
+    for block in blocks:
         h = h.requires_grad_() if not inputs else h
         h.retain_grad()
         inputs.append(h)
@@ -44,16 +49,16 @@ def test_cosines_are_those_of_autograd(shortcut: str, make_cifar: MakeNet, make_
         sums.append(total)
         h = total.relu()
     F.cross_entropy(module.fc(module.avgpool(h).flatten(1)), torch.tensor([5])).backward()
-    for block, before, branch, total in zip(found.blocks, inputs, branches, sums, strict=True):
+    for step, before, branch, total in zip(found.blocks, inputs, branches, sums, strict=True):
         assert before.grad is not None
         assert total.grad is not None
         residual = branch.detach().numpy()
-        assert block.cosine_sum == pytest.approx(cosine(residual, -total.grad.numpy()), abs=1e-4)
-        assert block.expected == pytest.approx((branch * total.grad).sum().item(), abs=1e-4)
+        assert step.cosine_sum == pytest.approx(cosine(residual, -total.grad.numpy()), abs=1e-4)
+        assert step.expected == pytest.approx((branch * total.grad).sum().item(), abs=1e-4)
         if before.shape == branch.shape:
-            assert block.cosine_input == pytest.approx(cosine(residual, -before.grad.numpy()), abs=1e-4)
+            assert step.cosine_input == pytest.approx(cosine(residual, -before.grad.numpy()), abs=1e-4)
         else:
-            assert math.isnan(block.cosine_input)
+            assert math.isnan(step.cosine_input)
 
 
 @pytest.mark.parametrize("shortcut", ["A", "C", "plain"])
@@ -71,7 +76,7 @@ def test_small_branches_change_the_loss_as_expected(make_cifar: MakeNet, make_im
     """To first order the loss without a block is the loss minus <F(x), dL/d sum>."""
     net, image = make_cifar("A"), make_image()
     with torch.no_grad():
-        block = net.blocks["layer1.0"]
+        block: Any = net.blocks["layer1.0"]
         block.bn2.weight.mul_(1e-3)
         block.bn2.bias.mul_(1e-3)
     found = rv.refinement(net, image, target=2)

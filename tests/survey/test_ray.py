@@ -42,8 +42,8 @@ def test_the_stages_one_after_the_other(make_cifar: Callable[..., Net], tmp_path
     source = source_of(folder, None, net.labels)
     surveyor = Surveyor(net, 2, 9)
     manifest = surveyor.manifest(source, next(iter(source)))
-    decoding: Decoding = pickle.loads(cloudpickle.dumps(Decoding(surveyor)))  # noqa: S301 - our own
-    passes: Passes = pickle.loads(cloudpickle.dumps(Passes(surveyor, manifest)))  # noqa: S301 - our own
+    decoding: Decoding = pickle.loads(cloudpickle.dumps(Decoding(surveyor)))  # type: ignore[no-untyped-call]  # noqa: S301 - our own
+    passes: Passes = pickle.loads(cloudpickle.dumps(Passes(surveyor, manifest)))  # type: ignore[no-untyped-call]  # noqa: S301 - our own
     rows = [
         {"path": str(folder / item.name), "name": item.name, "class": item.label.name, "index": item.label.index}
         for item in source

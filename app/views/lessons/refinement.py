@@ -65,7 +65,7 @@ def _sentence(found: rv.Refinement) -> str:
 
 
 def _mean(blocks: list[rv.BlockStep], field: str) -> float:
-    return sum(getattr(block, field) for block in blocks) / len(blocks)
+    return float(sum(getattr(block, field) for block in blocks)) / len(blocks)
 
 
 LESSON = Lesson(

@@ -34,7 +34,7 @@ def body() -> str:
 
 def _ask(image: str, *, trained: bool) -> list[rv.Autocorrelation] | None:
     networks = [waiting.network(name, trained=trained) for name in NETWORKS if not trained or results.models()[name].here]
-    asks = [lambda network=network: _submit(network, image) for network in networks]  # type: ignore[misc]
+    asks = [lambda network=network: _submit(network, image) for network in networks]
     answers = waiting.long("Network", ("shattered gradients", image, trained), asks)
     return cast("list[rv.Autocorrelation] | None", answers)
 

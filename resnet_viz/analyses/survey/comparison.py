@@ -1,6 +1,7 @@
 """Two surveys side by side: the same images by two networks, or before and after a change."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -89,7 +90,9 @@ def _matrix(survey: Survey, measure: str, shared: list[str], blocks: list[str]) 
 
 def _predictions(left: pd.DataFrame, right: pd.DataFrame) -> pd.DataFrame:
     columns = ["predicted", "probability", "correct"]
-    sides = [side[columns].add_suffix(end) for side, end in ((left, "_left"), (right, "_right"))]
+    sides: list[pd.DataFrame | pd.Series[Any]] = [
+        side[columns].add_suffix(end) for side, end in ((left, "_left"), (right, "_right"))
+    ]
     joined = left[["class"]].join(sides)
     joined["changed"] = (joined["predicted_left"] != joined["predicted_right"]).to_numpy()
     return joined

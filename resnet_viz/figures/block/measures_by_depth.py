@@ -59,7 +59,7 @@ def measures_by_depth(inspection: Inspection, selected: str | None = None, theme
         values = table[list(panel.columns)].to_numpy().ravel()
         scale = log_axis(values) if panel.scale == "log" else {"type": panel.scale}
         axes |= cell.layout(across, {"title": panel.axis, **scale})
-    lines = [] if selected is None else [cell.upright(table.index.get_loc(selected), theme) for cell in places]
+    lines = [] if selected is None else [cell.upright(list(table.index).index(selected), theme) for cell in places]
     fig = go.Figure(
         [
             _line(table, names, name, cell, plain=plain)

@@ -109,7 +109,8 @@ class _Search:
         directions = nuisances(network, self._images, own)
         left = without(directions, [-value for value in own])
         logits = network(self._images)
-        doubts, slight = [], []
+        doubts: list[Doubt] = []
+        slight: list[Doubt] = []
         for question, size in enumerate(sizes):
             for answer in range(size):
                 other = (*key[:question], answer, *key[question + 1 :])

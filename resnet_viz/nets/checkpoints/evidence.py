@@ -118,8 +118,8 @@ def _halves(photo: Image.Image, crop: int) -> list[Image.Image]:
     width, height = photo.size
     side = min(width, height) // 2
     left, top = (width - side) // 2, (height - side) // 2
-    boxes = ((left, top), (left - side // 2, top - side // 2), (left + side // 2, top + side // 2), (left, top + side // 2))
-    boxes = tuple((min(max(0, x), width - side), min(max(0, y), height - side)) for x, y in boxes)
+    corners = ((left, top), (left - side // 2, top - side // 2), (left + side // 2, top + side // 2), (left, top + side // 2))
+    boxes = [(min(max(0, x), width - side), min(max(0, y), height - side)) for x, y in corners]
     rgb = photo.convert("RGB")
     return [rgb.resize((crop, crop), Image.Resampling.BILINEAR, (x, y, x + side, y + side)) for x, y in boxes]
 

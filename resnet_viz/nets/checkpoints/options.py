@@ -215,7 +215,7 @@ def _pad(before: int | None, pool: int, net: CheckpointResNet) -> None:
         assert isinstance(outputs, nn.Conv2d)  # noqa: S101
         if inputs.in_channels != outputs.out_channels:
             kind = PooledZeroPad if pool == 2 else ZeroPad
-            padding = kind(inputs.in_channels, outputs.out_channels, int(block.stride))
+            padding = kind(inputs.in_channels, outputs.out_channels, int(block.stride))  # type: ignore[arg-type]
             if before is not None:
                 padding.before = before * padding.extra
             block.downsample = padding

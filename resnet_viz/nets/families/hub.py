@@ -64,7 +64,7 @@ class HubRepository:
         """Ask the hub where the file is, how large it is, and what its SHA-256 is."""
         from huggingface_hub import get_hf_file_metadata, hf_hub_url  # noqa: PLC0415 - as above
         from huggingface_hub.errors import EntryNotFoundError  # noqa: PLC0415 - as above
-        from huggingface_hub.utils import build_hf_headers  # noqa: PLC0415 - as above
+        from huggingface_hub.utils._headers import build_hf_headers  # noqa: PLC0415 - as above
 
         endpoint = os.environ.get("HF_ENDPOINT") or None
         for file in self.files:

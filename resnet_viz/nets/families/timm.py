@@ -172,7 +172,8 @@ def load_trained(name: str) -> ResidualNetwork:
     overlay = {"file": str(file)}
 
     def load() -> nn.Module:
-        return timm.create_model(_plain(name), pretrained=True, pretrained_cfg_overlay=overlay).eval()
+        module: nn.Module = timm.create_model(_plain(name), pretrained=True, pretrained_cfg_overlay=overlay)
+        return module.eval()
 
     try:
         module = build_seeded(load, 0)
@@ -241,7 +242,7 @@ def _three(values: Sequence[float]) -> tuple[float, float, float]:
 
 def _labels(said: Any) -> tuple[tuple[str, ...], list[str]]:  # noqa: ANN401 - a class of timm
     """Return the names of the classes, and what must be said of them."""
-    from timm.data import ImageNetInfo, infer_imagenet_subset  # noqa: PLC0415 - an extra
+    from timm.data.imagenet_info import ImageNetInfo, infer_imagenet_subset  # noqa: PLC0415 - an extra
 
     count = said.num_classes
     if said.label_names and len(said.label_names) == count:

@@ -222,7 +222,7 @@ def test_what_cannot_be_sent_is_said(value: object) -> None:
     ],
 )
 def test_a_malformed_message_gets_a_sentence(data: bytes) -> None:
-    with pytest.raises(WireError, match="send it again"):
+    with pytest.raises(WireError, match="Send it again"):
         decode(data, Job, MOST)
 
 
@@ -256,7 +256,7 @@ def test_a_table_that_lies_is_refused(table: object) -> None:
 
 
 def test_too_much_is_refused_before_it_is_read() -> None:
-    with pytest.raises(WireError, match="smaller picture"):
+    with pytest.raises(WireError, match="smaller image"):
         decode(b"x" * 11, Job, 10)
 
 

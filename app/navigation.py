@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from app import viewport
-from app.views import attribution, compare, gradients, inspect, learn, model, questions, sign_in
+from app.views import attribution, compare, gradients, inspect, learn, model, questions, sign_in, survey
 
 
 def draw() -> None:
@@ -15,6 +15,7 @@ def draw() -> None:
         st.Page(gradients.page, title="Gradients", url_path="gradients"),
         st.Page(attribution.page, title="Attribution", url_path="attribution"),
         st.Page(compare.page, title="Compare", url_path="compare"),
+        st.Page(survey.page, title="Survey", url_path="survey"),
         st.Page(model.page, title="Model", url_path="model"),
         st.Page(learn.page, title="Learn", url_path="learn"),
         st.Page(questions.page, title="Questions", url_path="questions"),

@@ -19,11 +19,13 @@ from app.charts import Chart, Charts
 from app.pictures import Ground, Preview
 from app.samples import Sample, read_samples
 from app.settings import settings
+from app.surveys import HeldSurvey, Surveys, read_shipped
 from app.uploads import Uploads
 from resnet_viz.engine.downloads import Downloads
 from resnet_viz.engine.jobs import Engine, Job, OptionValue, Ticket
 from resnet_viz.engine.local import LocalEngine
 from resnet_viz.engine.store import EVERYBODY, Store
+from resnet_viz.images import digest
 from resnet_viz.lessons import super_resolution_training
 from resnet_viz.nets import outlines
 from resnet_viz.nets.architecture import Part, architecture
@@ -199,6 +201,59 @@ def submit(asked: Subject, kind: str, image: str, target: int | None, view: str 
     return _admitted(engine().submit(job, session(), view))
 
 
+def keep_image(data: bytes) -> str:
+    """Keep the bytes of one of many uploaded images, which are opened when they are surveyed; returns their SHA-256."""
+    return _uploads().keep(data, session())
+
+
+def kept_image(name: str) -> bytes:
+    """Return such bytes; MissingImageError with a sentence where they are gone."""
+    return _uploads().get(name, session())
+
+
+def is_here(image: str) -> bool:
+    """Whether a sample (by id) or an upload (by SHA-256) can be looked at."""
+    return image in samples() or _uploads().holds(image, session())
+
+
+def submit_archive(asked: Subject, archive: bytes, view: str, **options: OptionValue) -> Ticket:
+    """Ask the engine to survey some images by a network: `archive` is a ZIP archive of them. Raises as `submit` does."""
+    job = Job(
+        kind="survey",
+        model=asked.model,
+        image=digest(archive),
+        options=tuple(sorted(options.items())),
+        trained=asked.trained,
+        owner=asked.own.revision if asked.own else "",
+        framing=asked.preprocessing.framing,
+        data=archive,
+    )
+    if asked.own:
+        return _admitted(local_engine().submit(job, session(), view, asked.own.net))
+    return _admitted(engine().submit(job, session(), view))
+
+
+def about_network(asked: Subject, kind: str, view: str, **options: OptionValue) -> Ticket:
+    """Ask about a network alone, without an image."""
+    owner = asked.own.revision if asked.own else ""
+    job = Job(kind, asked.model, "", None, tuple(sorted(options.items())), asked.trained, owner, public=True)
+    if asked.own:
+        return _admitted(local_engine().submit(job, session(), view, asked.own.net))
+    return _admitted(engine().submit(job, session(), view))
+
+
+@st.cache_resource(show_spinner=False)
+def shipped_surveys() -> dict[str, HeldSurvey]:
+    """The surveys that ship with the app, by the networks' names."""
+    return read_shipped(samples())
+
+
+@st.cache_resource(show_spinner=False)
+def own_surveys() -> Surveys:
+    """The surveys that people made or brought, each session's within bounds."""
+    return Surveys()
+
+
 def practise(kind: str, view: str = "", **options: OptionValue) -> Ticket:
     """Submit an experiment of a lesson that builds its own networks and signals; it does not delay inspections."""
     job = Job(kind, model="", image="", options=tuple(sorted(options.items())), public=True)
@@ -335,6 +390,7 @@ def _button_picture(name: str, picture: Preview) -> str:
 def _forget(session: str) -> None:
     """Remove what only an ended session used."""
     _uploads().forget(session)
+    own_surveys().forget(session)
     _pictures().forget(session)
     _charts().forget(session)
     for each in {id(each): each for each in (engine(), local_engine(), _workshop())}.values():

@@ -25,6 +25,8 @@ class Selection:
     the whole photo instead of its centre; `cells` is how maps are drawn, empty for the default of each. `weights`,
     `left_weights` and `right_weights` are "none" for random weights. The fields from `objective` on choose the gradients and
     their comparison, and the attribution with its method and options; empty for the default.
+    `survey` names a survey of many images, `quantity` the measure of it that is shown, `group` how its images are grouped, and
+    `picked` one of them.
     """
 
     model: str = DEFAULT_MODEL
@@ -57,6 +59,10 @@ class Selection:
     noise: str = ""
     window: str = ""
     stride: str = ""
+    survey: str = ""
+    quantity: str = ""
+    group: str = ""
+    picked: str = ""
 
     @property
     def trained(self) -> bool:

@@ -27,6 +27,12 @@ class Uploads:
         self._held.put(name, data, session)
         return name
 
+    def keep(self, data: bytes, session: str) -> str:
+        """Keep bytes that were not opened yet; returns their SHA-256. Opening them tells what is wrong."""
+        name = digest(data)
+        self._held.put(name, data, session)
+        return name
+
     def get(self, name: str, session: str) -> bytes:
         """Return an upload's bytes and claim it for the session; MissingImageError with a sentence if it is gone."""
         data = self._held.get(name, session)

@@ -108,6 +108,15 @@ def answer(
         st.stop()
 
 
+def about_network(subject: Subject, kind: str, view: str, **options: OptionValue) -> Any:  # noqa: ANN401 - each kind's own result
+    """Ask about a network alone and wait; where there is no answer the page ends with a sentence."""
+    try:
+        return _wait(results.about_network(subject, kind, view, **options), subject, lambda _: None)
+    except SENTENCES as error:
+        _refuse(error)
+        st.stop()
+
+
 def _ask(subject: Subject, unit: str, kind: str, image: str, target: int | None, view: str, **options: OptionValue) -> Any:  # noqa: ANN401 - each kind's own result
     place = st.empty()
 

@@ -16,6 +16,7 @@ from benchmarks.document import write_part
 from benchmarks.experiments import experiment_works
 from benchmarks.sizes import mosaic_rows
 from benchmarks.subjects import make_subject
+from benchmarks.surveys import survey_work
 from benchmarks.tables import Setting, as_markdown, as_text
 from benchmarks.workloads import ablation_work, cams_work, capture_work, conductance_work, inspect_work, path_work
 
@@ -34,6 +35,7 @@ def main() -> int:
     works.append(ablation_work(subject))
     small = make_subject("resnet18")
     works += [conductance_work(small), ablation_work(small), *experiment_works(small)]
+    works += [survey_work(small), survey_work(subject, images=16)]
     rows = [row for work in works for row in _compete(work)]
     rows += mosaic_rows()
     print(as_text(rows))

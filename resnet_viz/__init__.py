@@ -38,6 +38,11 @@ from resnet_viz.analyses.methods import METHODS
 from resnet_viz.analyses.path_gradients import PathGradients, PathLengths, PathSamples, path_gradients, path_samples
 from resnet_viz.analyses.receptive_field import BlockField, ReceptiveFields, receptive_fields
 from resnet_viz.analyses.refinement import BlockStep, Refinement, refinement
+from resnet_viz.analyses.survey.comparison import SurveyComparison, compare_surveys
+from resnet_viz.analyses.survey.errors import SurveyError
+from resnet_viz.analyses.survey.files import open_survey, survey_bytes, write_survey
+from resnet_viz.analyses.survey.result import Survey
+from resnet_viz.analyses.survey.running import SurveyProgress, survey
 from resnet_viz.images import ImageError, open_image
 from resnet_viz.lessons.loss_landscape import Landscape, loss_landscape
 from resnet_viz.lessons.shattered_gradients import Autocorrelation, shattered_gradients
@@ -81,6 +86,10 @@ __all__ = [
     "Preprocessing",
     "ReceptiveFields",
     "Refinement",
+    "Survey",
+    "SurveyComparison",
+    "SurveyError",
+    "SurveyProgress",
     "WeightsError",
     "ablate",
     "ablation_sweep",
@@ -89,6 +98,7 @@ __all__ = [
     "attribute",
     "block_cams",
     "compare",
+    "compare_surveys",
     "conductance",
     "deletions",
     "figures",
@@ -100,6 +110,7 @@ __all__ = [
     "load_checkpoint",
     "loss_landscape",
     "open_image",
+    "open_survey",
     "path_gradients",
     "path_samples",
     "receptive_fields",
@@ -107,4 +118,7 @@ __all__ = [
     "report",
     "shattered_gradients",
     "show",
+    "survey",
+    "survey_bytes",
+    "write_survey",
 ]

@@ -1,4 +1,4 @@
-"""The command line: `resnet-viz models`, `resnet-viz inspect photo.jpg --report out.html`, `resnet-viz app`."""
+"""The command line: `resnet-viz models`, `inspect photo.jpg --report out.html`, `survey FOLDER --out survey.parquet`, `app`."""
 
 import os
 import subprocess
@@ -14,6 +14,7 @@ from resnet_viz.images import ImageError, open_image
 from resnet_viz.nets.net import WeightsError
 from resnet_viz.nets.zoo import DEFAULT_MODEL, list_models, load
 from resnet_viz.report import report
+from resnet_viz.survey_command import survey_command
 
 COLUMNS = ["shortcut", "ratio", "cosine", "response_std", "cut", "shortcut_share"]
 
@@ -57,6 +58,9 @@ def inspect_command(
     typer.echo(f"{result.title}, {result.weights.note}, on {result.device}")
     typer.echo(", ".join(f"{p.label} {p.probability:.1%}" for p in result.predictions[:5]))
     typer.echo(result.table()[COLUMNS].to_string(float_format="%.3f"))
+
+
+app.command("survey")(survey_command)
 
 
 @app.command("app", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

@@ -8,7 +8,7 @@ from app.catalogue import Subject
 from app.components.links import links
 from app.components.spots import Tiles, spots
 from app.state import Selection
-from app.views import cells_picker
+from app.views import cells_picker, peaks_section
 from app.views.measure_table import measure_table
 from app.views.removals import with_removals
 from resnet_viz.figures.attribution.backdrop import FEWEST as PIXELATED
@@ -18,7 +18,13 @@ from resnet_viz.figures.block.channel_mosaic import GAP, columns_of, strongest_c
 from resnet_viz.figures.block.equation_words import Term
 from resnet_viz.figures.theme import short
 
-DETAILS = {"channels": "All channels", "cam": "Grad-CAM", "depth": "Every block by depth", "numbers": "Table"}
+DETAILS = {
+    "channels": "All channels",
+    "cam": "Grad-CAM",
+    "fires": "What makes a channel fire",
+    "depth": "Every block by depth",
+    "numbers": "Table",
+}
 # Shares of a wide page: the mosaic and one of its channels, and Grad-CAM.
 TILES, ONE, HALF = 0.62, 0.36, 0.47
 SCALES = {"shared": "Common scale", "each": "Separate scales"}
@@ -59,7 +65,7 @@ def details(result: rv.Inspection, chosen: Selection, subject: Subject) -> None:
     st.segmented_control(
         "Details", list(DETAILS), format_func=lambda name: DETAILS[name], required=True, **state.bound("detail", detail)
     )
-    {"channels": _channels, "cam": cam, "depth": _depth, "numbers": _numbers}[detail](result, chosen, subject)
+    {"channels": _channels, "cam": cam, "fires": _fires, "depth": _depth, "numbers": _numbers}[detail](result, chosen, subject)
     _, rows, columns = result.block(chosen.block).shape
     side = result.seen.shape[0]
     down, across = (results.cell_centres(subject, side, cells) for cells in (rows, columns))
@@ -96,6 +102,10 @@ def _steps(names: list[str], here: str) -> None:
             block = names[to] if inside else ""
             st.button(label, key=label, shortcut=key, disabled=not inside, on_click=state.change, kwargs={"block": block})
         st.caption(f"{position + 1} of {len(names)}")
+
+
+def _fires(result: rv.Inspection, chosen: Selection, _: Subject) -> None:
+    peaks_section.peaks(result, chosen)
 
 
 def _channels(result: rv.Inspection, chosen: Selection, subject: Subject) -> None:

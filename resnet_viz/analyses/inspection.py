@@ -247,7 +247,7 @@ def inspect_batch(
         x = torch.cat([net.preprocessing.normalise(each) for each in seen]).to(net.device)
         logits = twin(x.requires_grad_())
         indices = [int(row.argmax()) if index is None else index for row, index in zip(logits, chosen, strict=True)]
-        gradients = _gradients(tapes, logits[range(len(indices)), indices].sum())
+        gradients = fork_gradients(tapes, logits[range(len(indices)), indices].sum())
     return [
         _inspection(net, crop, index, logits[number].detach(), *_one(tapes, gradients, number))
         for number, (crop, index) in enumerate(zip(seen, indices, strict=True))
@@ -272,7 +272,7 @@ def _inspection(
     )
 
 
-def _gradients(tapes: list[Tape], logit: Tensor) -> list[ForkGradients]:
+def fork_gradients(tapes: list[Tape], logit: Tensor) -> list[ForkGradients]:
     """One backward pass: at both ends of every fork, at every block's input, and at the last block's output."""
     shortcuts = [tape.to_shortcut for tape in tapes if tape.to_shortcut is not None]
     branches = [tape.to_branch for tape in tapes]

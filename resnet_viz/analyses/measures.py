@@ -155,11 +155,12 @@ def _measures(tape: Tape, row: list[float]) -> Measures:
         residual_share=_divide(g_branch, g_shortcut + g_branch),
         cam_mass=cam,
         parameters=count_parameters(tape.block),
-        multiply_adds=_multiply_adds(tape),
+        multiply_adds=block_multiply_adds(tape),
     )
 
 
-def _multiply_adds(tape: Tape) -> int:
+def block_multiply_adds(tape: Tape) -> int:
+    """Multiply-adds of the block's convolutions for one image of the size that the tape is of."""
     if isinstance(tape.block, GraphBlock):
         return tape.block.facts.multiply_adds
     return multiply_adds(tape.block, *tape.input.shape[2:])

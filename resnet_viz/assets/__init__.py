@@ -1,4 +1,4 @@
-"""The files that ship with the program: weights, model cards, curves, sample photos, recorded lessons and architectures.
+"""The files that ship with the program: weights, model cards, curves, sample photos, surveys, recorded lessons, architectures.
 
 All code finds them through this module. In the repository they are in the top-level folder `assets/`; setup.py copies them
 beside this file when a wheel is built.
@@ -19,3 +19,4 @@ CURVES_FOLDER = ROOT / "curves"
 SAMPLES_FOLDER = ROOT / "samples"
 LESSONS_FOLDER = ROOT / "lessons"
 ARCHITECTURES_FOLDER = ROOT / "architectures"
+SURVEYS_FOLDER = ROOT / "surveys"

@@ -18,9 +18,13 @@ from resnet_viz.analyses.inspection import Inspection, inspect, inspect_batch
 from resnet_viz.analyses.logit_lens import Lens, lens
 from resnet_viz.analyses.passage import Passage, passage
 from resnet_viz.analyses.path_gradients import PathLengths, PathSamples, path_gradients, path_samples
+from resnet_viz.analyses.place_fields import PlaceFields, place_fields
 from resnet_viz.analyses.receptive_field import ReceptiveFields, receptive_fields
 from resnet_viz.analyses.refinement import Refinement, refinement
-from resnet_viz.engine.jobs import Job
+from resnet_viz.analyses.survey.parts import SurveyedPart
+from resnet_viz.analyses.survey.running import survey_part
+from resnet_viz.engine.jobs import EngineError, Job
+from resnet_viz.images import digest, open_image
 from resnet_viz.lessons.activation_order import Orders, orders
 from resnet_viz.lessons.block_steps import Walk, walk
 from resnet_viz.lessons.loss_landscape import Landscape, loss_landscape
@@ -48,6 +52,7 @@ class Task:
     open_picture: Callable[[], Image.Image]
     report: OnPartial[Array]
     ask: Callable[[Job], Any]
+    open_bytes: Callable[[bytes], Image.Image] = open_image
 
     @cached_property
     def net(self) -> Net:
@@ -156,6 +161,18 @@ def _lens(task: Task) -> Lens:
     return lens(task.net, task.image, on_block=task.step)
 
 
+def _survey(task: Task) -> SurveyedPart:
+    """The job's data is a ZIP archive of some images of the survey."""
+    if digest(task.job.data) != task.job.image:
+        raise EngineError("The images did not arrive as they were sent: load the page again.")
+    strongest = int(str(task.job.option("strongest") or 0))
+    return survey_part(task.net, task.job.data, strongest=strongest, opener=task.open_bytes, on_image=task.step)
+
+
+def _place_fields(task: Task) -> PlaceFields:
+    return place_fields(task.net, str(task.job.option("block")))
+
+
 def _passage(task: Task) -> Passage:
     return passage(task.net, task.image, on_block=task.step)
 
@@ -257,6 +274,8 @@ JOB_TYPES: dict[str, JobType] = {
     "refinement": JobType(_refinement),
     "shattered gradients": JobType(_shattered_gradients),
     "loss landscape": JobType(_loss_landscape),
+    "survey": JobType(_survey),
+    "place fields": JobType(_place_fields),
     "passage": JobType(_passage),
     "walk": JobType(_walk),
     "orders": JobType(_orders),

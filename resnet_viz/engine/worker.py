@@ -117,7 +117,7 @@ class Worker:
             framed = replace(found, preprocessing=replace(found.preprocessing, framing=run.job.framing))
             return InterruptibleNet.of(framed, check)
 
-        task = Task(run.job, net, partial(_picture, run.job, self.opener), report, ask)
+        task = Task(run.job, net, partial(_picture, run.job, self.opener), report, ask, self.opener)
         return task
 
 

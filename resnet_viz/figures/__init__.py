@@ -34,6 +34,11 @@ from resnet_viz.figures.lessons.shattered_gradients import gradient_autocorrelat
 from resnet_viz.figures.lessons.super_resolution import problem_pictures, resolved_pictures
 from resnet_viz.figures.lessons.super_resolution_training import curves_so_far, super_resolution_curves
 from resnet_viz.figures.lessons.toy import toy_fit
+from resnet_viz.figures.survey.class_matrix import survey_matrix
+from resnet_viz.figures.survey.image_scatter import survey_scatter
+from resnet_viz.figures.survey.peak_photo import peak_photo
+from resnet_viz.figures.survey.quantile_bands import survey_by_depth
+from resnet_viz.figures.survey.separation_map import survey_separation
 from resnet_viz.figures.training.confusion import class_accuracy, confusion
 from resnet_viz.figures.training.training_curves import training_curves
 
@@ -74,6 +79,7 @@ __all__ = [
     "order_curves",
     "parameter_gradients",
     "path_shares",
+    "peak_photo",
     "perturbation_curves",
     "predictions",
     "problem_pictures",
@@ -88,6 +94,10 @@ __all__ = [
     "step_map",
     "step_mosaic",
     "super_resolution_curves",
+    "survey_by_depth",
+    "survey_matrix",
+    "survey_scatter",
+    "survey_separation",
     "toy_fit",
     "training_curves",
 ]

@@ -53,8 +53,11 @@ def class_accuracy(counts: Counts, labels: Sequence[str], theme: Theme = LIGHT) 
     )
 
 
-def confusion(counts: Counts, labels: Sequence[str], theme: Theme = LIGHT) -> go.Figure:
-    """Draw the confusion matrix, true classes in rows and predicted ones in columns; only mistakes are coloured."""
+def confusion(counts: Counts, labels: Sequence[str], theme: Theme = LIGHT, *, images: str = "test images") -> go.Figure:
+    """Draw the confusion matrix, true classes in rows and predicted ones in columns; only mistakes are coloured.
+
+    `images` says in words what was counted.
+    """
     mistakes = counts.astype(float)
     np.fill_diagonal(mistakes, np.nan)
     fig = go.Figure(
@@ -64,7 +67,7 @@ def confusion(counts: Counts, labels: Sequence[str], theme: Theme = LIGHT) -> go
             z=mistakes,
             zmin=0,
             # The numbers stay legible on the strongest colour.
-            zmax=1.4 * np.nanmax(mistakes),
+            zmax=1.4 * max(1.0, np.nanmax(mistakes, initial=0.0)),
             colorscale=[[0, theme.surface], [1, ATTRIBUTION]],
             showscale=False,
             xgap=1,
@@ -81,12 +84,13 @@ def confusion(counts: Counts, labels: Sequence[str], theme: Theme = LIGHT) -> go
         margin={"l": LEFT, "r": 0, "t": TOP, "b": BOTTOM},
         overwrite=True,
     )
-    finding = _mistake(counts, int(np.nanargmax(mistakes)), labels)
+    wrong = np.nan_to_num(mistakes)
+    finding = _mistake(counts, int(wrong.argmax()), labels) if wrong.any() else "Every prediction is right"
     return finish(
         fig,
         theme,
         finding=finding,
-        how_to_read="Each row contains the test images of one class, each column one predicted class; correct predictions "
+        how_to_read=f"Each row contains the {images} of one class, each column one predicted class; correct predictions "
         "are green.",
         alt=f"{finding}. A confusion matrix of {len(labels)} classes.",
     )

@@ -1,0 +1,99 @@
+"""Survey: what does a network do with many images, block by block, and where do wrong predictions part from right ones?"""
+
+from dataclasses import replace
+
+import streamlit as st
+
+import resnet_viz as rv
+from app import results, show, state
+from app.state import Selection
+from app.surveys import HeldSurvey, MissingSurveyError
+from app.views import picture_section, survey_images, survey_making, survey_sections
+from resnet_viz.analyses.measures import MEANINGS
+from resnet_viz.analyses.survey.measuring import MEASURED
+from resnet_viz.figures.survey.wording import images_in_words
+from resnet_viz.figures.theme import short
+from resnet_viz.nets.zoo import DEFAULT_MODEL
+
+DEFAULT_MEASURE = "ratio"
+
+
+def page() -> None:
+    """The whole page, top to bottom; what cannot be had gets a sentence, and a survey that ships with the app is shown."""
+    chosen = state.selection()
+    state.write(chosen)
+    held, name = _held(chosen)
+    found = held.survey
+    with st.container(horizontal=True, vertical_alignment="bottom", key="header"):
+        show.product(f"{found.manifest.title} · {found.count:,} images · {len(found.block_names)} blocks")
+        _pick_survey(name)
+    picture_section.notice()
+    survey_making.section(chosen)
+    _facts(found)
+    measure, block = _pick_measure(chosen, found)
+    survey_sections.depth(found, chosen, measure, block)
+    survey_images.at_block(held, chosen, measure, block)
+    survey_sections.classes(found, chosen, measure)
+    survey_sections.mistakes(found)
+    survey_images.table(held, measure, block)
+
+
+def _held(chosen: Selection) -> tuple[HeldSurvey, str]:
+    """The survey that the URL asks for, or the one of the chosen network that ships with the app."""
+    shipped = results.shipped_surveys()
+    if chosen.survey and chosen.survey not in shipped:
+        try:
+            return results.own_surveys().get(chosen.survey, results.session()), chosen.survey
+        except MissingSurveyError as error:
+            state.complain(str(error))
+            state.write(replace(chosen, survey=""))
+    name = next(each for each in (chosen.survey, chosen.model, DEFAULT_MODEL) if each in shipped)
+    return shipped[name], name
+
+
+def _pick_survey(name: str) -> None:
+    titles = {each: held.title for each, held in results.shipped_surveys().items()} | survey_making.own_titles()
+    titles.setdefault(name, "the survey of this link")
+    st.selectbox(
+        "Survey",
+        list(titles),
+        format_func=lambda each: _sentence_case(titles[each]),
+        width=520,
+        **state.bound("survey", name),
+    )
+
+
+def _sentence_case(text: str) -> str:
+    """Begin with a capital, but for the name of a file."""
+    return f"T{text[1:]}" if text.startswith("the ") else text
+
+
+def _facts(found: rv.Survey) -> None:
+    bad, known = found.bad, int(found.images()["correct"].notna().sum())
+    rows = {
+        "images": f"{found.count:,}",
+        "could not be used": f"{len(bad):,}",
+        "class is known": f"{known:,}",
+        "predicted right": f"{found.accuracy:.1%}" if known else "–",
+        "weights": found.manifest.weights,
+        "SHA-256 of the weights": found.manifest.sha256[:12],
+    }
+    show.facts_in_line("What was surveyed", rows)
+    if len(bad):
+        with st.expander(f"{images_in_words(len(bad))} that could not be used", icon=":material/error:"):
+            st.dataframe(bad, column_config={"error": st.column_config.TextColumn("why", width="large")})
+
+
+def _pick_measure(chosen: Selection, found: rv.Survey) -> tuple[str, str]:
+    measure = chosen.quantity if chosen.quantity in MEASURED else DEFAULT_MEASURE
+    block = chosen.block if chosen.block in found.block_names else found.block_names[-1]
+    with st.container(horizontal=True, vertical_alignment="bottom", key="survey-pickers"):
+        st.selectbox(
+            "Measure",
+            MEASURED,
+            format_func=lambda name: f"{MEANINGS[name].symbol}, {MEANINGS[name].unit}",
+            width=360,
+            **state.bound("quantity", measure),
+        )
+        st.selectbox("Block", found.block_names, format_func=short, width=140, **state.bound("block", block))
+    return measure, block

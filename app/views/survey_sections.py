@@ -1,0 +1,80 @@
+"""The charts of a survey: measures by depth, classes by block, and where wrong predictions part from right ones."""
+
+import streamlit as st
+
+import resnet_viz as rv
+from app import show, state
+from app.state import Selection
+from app.views.measure_table import short_names
+from resnet_viz.analyses.measures import MEANINGS
+from resnet_viz.analyses.survey.statistics import Grouping, confusion_counts, separation
+from resnet_viz.figures.theme import short
+
+GROUPS: dict[Grouping, str] = {
+    "all": "all images together",
+    "right or wrong": "right or wrong",
+    "class": "class",
+    "predicted class": "predicted class",
+}
+RANKED = 12
+
+
+def depth(found: rv.Survey, chosen: Selection, measure: str, block: str) -> None:
+    """A measure by depth, with bands."""
+    grouping: Grouping = next((each for each in GROUPS if each == chosen.group), "all")
+    figure = rv.figures.survey_by_depth(found, measure, grouping, block, show.theme())
+    with st.container(horizontal=True, vertical_alignment="bottom", key="survey-depth-head"):
+        show.heading(figure)
+        st.segmented_control(
+            "Group by",
+            list(GROUPS),
+            format_func=lambda name: GROUPS[name],
+            required=True,
+            **state.bound("group", grouping),
+        )
+    show.chart(figure, "survey-depth")
+
+
+def classes(found: rv.Survey, chosen: Selection, measure: str) -> None:
+    """A matrix of classes and blocks: of the images' own classes, or of the predicted ones where those are not known."""
+    known = bool(found.images()["class"].notna().any())
+    grouping: Grouping = "class" if known and chosen.group != "predicted class" else "predicted class"
+    figure = rv.figures.survey_matrix(found, measure, grouping, show.theme())
+    show.heading(figure)
+    if grouping == "predicted class":
+        st.caption("Rows are predicted classes.")
+    show.chart(figure, "survey-classes")
+
+
+def mistakes(found: rv.Survey) -> None:
+    """Which blocks tell wrong predictions from right ones, and which classes are mistaken for which."""
+    if not found.images()["correct"].notna().any():
+        st.caption(
+            "Nothing tells which predictions are right. Survey images in folders that have the names of classes to see which"
+            " blocks tell mistakes apart."
+        )
+        return
+    ranked = separation(found)
+    figure = rv.figures.survey_separation(found, ranked, show.theme())
+    show.heading(figure)
+    if len(ranked):
+        show.chart(figure, "survey-separation")
+        best = ranked.head(RANKED).assign(measure=[MEANINGS[name].symbol for name in ranked["measure"].head(RANKED)])
+        best["block"] = best["block"].map(short)
+        st.dataframe(short_names(best.set_index("block")), column_config=_RANKING)
+    counts, labels = confusion_counts(found)
+    if len(labels) > 1:
+        matrix = rv.figures.confusion(counts, labels, show.theme(), images="images")
+        show.heading(matrix)
+        show.chart(matrix, "survey-confusion", width="content")
+
+
+_RANKING = {
+    "auc": st.column_config.NumberColumn(
+        "area under the curve",
+        help="The probability that a wrong prediction has the larger value than a right one. 0.5 tells nothing.",
+        format="%.3f",
+    ),
+    "right": st.column_config.NumberColumn("median where right", format="%.4g"),
+    "wrong": st.column_config.NumberColumn("median where wrong", format="%.4g"),
+}

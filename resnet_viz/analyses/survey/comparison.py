@@ -1,0 +1,118 @@
+"""Two surveys side by side: the same images by two networks, or before and after a change."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from resnet_viz.analyses.survey.errors import SurveyError
+from resnet_viz.analyses.survey.measuring import MEASURED
+from resnet_viz.analyses.survey.result import Survey
+from resnet_viz.analyses.survey.statistics import usable
+
+
+@dataclass(frozen=True, eq=False)
+class SurveyComparison:
+    """How two surveys differ on the images that both could use, matched by name.
+
+    `notes` are sentences about what the surveys themselves have not in common, such as other weights or preprocessing.
+    """
+
+    notes: tuple[str, ...]
+    count: int
+    _blocks: pd.DataFrame
+    _images: pd.DataFrame
+
+    def table(self) -> pd.DataFrame:
+        """Return one row per block and measure: both medians, the mean difference (right - left), and the largest one.
+
+        `largest` has the sign of the difference and is that of the image `image`. Blocks are matched by name; those that only
+        one network has are left out.
+        """
+        return self._blocks.copy()
+
+    def images(self) -> pd.DataFrame:
+        """Return one row per shared image: both predictions, whether they are right, and whether they differ (`changed`)."""
+        return self._images.copy()
+
+    @property
+    def changed(self) -> int:
+        """How many images got another prediction."""
+        return int(self._images["changed"].sum())
+
+
+def compare_surveys(left: Survey, right: Survey) -> SurveyComparison:
+    """Compare two surveys; SurveyError where they share no image or no block."""
+    blocks = [name for name in left.block_names if name in set(right.block_names)]
+    facts = [_unique(usable(survey)) for survey in (left, right)]
+    shared = [name for name in facts[0].index if name in facts[1].index]
+    if not shared:
+        raise SurveyError(
+            "These two surveys share no image, because images are matched by their names: compare surveys of the same folder,"
+            " list or archive."
+        )
+    if not blocks:
+        raise SurveyError(
+            f"{left.manifest.title} and {right.manifest.title} have no block of the same name: compare surveys by networks of"
+            " the same family."
+        )
+    return SurveyComparison(
+        notes=tuple(_notes(left, right, len(shared), len(blocks))),
+        count=len(shared),
+        _blocks=_differences(left, right, shared, blocks),
+        _images=_predictions(*(each.loc[shared] for each in facts)),
+    )
+
+
+def _differences(left: Survey, right: Survey, shared: list[str], blocks: list[str]) -> pd.DataFrame:
+    rows = []
+    for measure in MEASURED:
+        both = [_matrix(survey, measure, shared, blocks) for survey in (left, right)]
+        difference = both[1] - both[0]
+        for number, block in enumerate(blocks):
+            column = difference[:, number]
+            known = np.isfinite(column)
+            if not known.any():
+                continue
+            place = int(np.nanargmax(np.abs(column)))
+            medians = (float(np.nanmedian(side[:, number])) for side in both)
+            rows.append((block, measure, *medians, float(column[known].mean()), float(column[place]), shared[place]))
+    columns = ["block", "measure", "left", "right", "mean_difference", "largest", "image"]
+    return pd.DataFrame(rows, columns=columns).set_index(["block", "measure"])
+
+
+def _matrix(survey: Survey, measure: str, shared: list[str], blocks: list[str]) -> NDArray[np.float64]:
+    table = _unique(pd.DataFrame(survey.measure(measure), index=survey.image_names(), columns=list(survey.block_names)))
+    return table.loc[shared, blocks].to_numpy(dtype=np.float64)
+
+
+def _predictions(left: pd.DataFrame, right: pd.DataFrame) -> pd.DataFrame:
+    columns = ["predicted", "probability", "correct"]
+    sides = [side[columns].add_suffix(end) for side, end in ((left, "_left"), (right, "_right"))]
+    joined = left[["class"]].join(sides)
+    joined["changed"] = (joined["predicted_left"] != joined["predicted_right"]).to_numpy()
+    return joined
+
+
+def _unique(table: pd.DataFrame) -> pd.DataFrame:
+    return table[~table.index.duplicated()]
+
+
+def _notes(left: Survey, right: Survey, shared: int, blocks: int) -> list[str]:
+    a, b = left.manifest, right.manifest
+    notes = []
+    if a.network != b.network:
+        notes.append(f"The networks are {a.title} and {b.title}.")
+    elif a.sha256 != b.sha256:
+        notes.append(f"Both are {a.title}, with different weights.")
+    if a.preprocessing != b.preprocessing or a.size != b.size:
+        notes.append("The preprocessing differs, so the networks did not see the same pixels.")
+    if max(left.count, right.count) > shared:
+        notes.append(f"{shared:,} images are in both surveys, of {left.count:,} and {right.count:,}.")
+    if max(len(left.block_names), len(right.block_names)) > blocks:
+        notes.append(f"{blocks} blocks are in both networks, of {len(left.block_names)} and {len(right.block_names)}.")
+    versions = [name for name in a.versions if a.versions[name] != b.versions.get(name)]
+    if versions:
+        notes.append("They were made with different versions of " + ", ".join(versions) + ".")
+    return notes

@@ -1,0 +1,200 @@
+"""A survey as one Parquet file: a row per image, with the manifest and the channels' strongest images in the file's metadata.
+
+An unfinished survey is a folder of parts beside its file, each a survey of its own; they are put together in the end.
+"""
+
+import base64
+import os
+import shutil
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from resnet_viz.analyses.survey import rows as in_rows
+from resnet_viz.analyses.survey.errors import SurveyError
+from resnet_viz.analyses.survey.manifest import Manifest
+from resnet_viz.analyses.survey.measuring import MEASURED
+from resnet_viz.analyses.survey.parts import SurveyPart
+from resnet_viz.analyses.survey.peaks import Peaks, merge
+from resnet_viz.analyses.survey.result import Survey
+
+MANIFEST, PEAKS = b"resnet_viz.survey", b"resnet_viz.peaks"
+MOST_METADATA = 512 * 2**20
+_STORED = {"activations": np.float32, "images": np.int32, "rows": np.int32, "columns": np.int32}
+
+
+def write_survey(survey: Survey, path: str | os.PathLike[str]) -> Path:
+    """Write a survey to a Parquet file, which replaces one of that name once it is complete; returns its path."""
+    target = Path(path)
+    _write(target, survey.manifest, survey.peaks, iter([in_rows.read(survey.rows, tuple(in_rows.SCHEMA.names))]))
+    return target
+
+
+def open_survey(source: str | os.PathLike[str] | bytes, most_images: int | None = None) -> Survey:
+    """Open what `survey(..., out=path)` or `write_survey` wrote; its rows are read from the file when they are asked for.
+
+    Raises SurveyError for a file that is missing, damaged, from another version, or of more than `most_images`.
+    """
+    held = isinstance(source, bytes)
+    try:
+        with pq.ParquetFile(BytesIO(source) if held else Path(source)) as file:  # type: ignore[arg-type]  # it is one of them
+            manifest, peaks = _checked(file, most_images)
+            rows: in_rows.Rows = file.read() if held else Path(source)  # type: ignore[arg-type]
+    except SurveyError:
+        raise
+    except FileNotFoundError as error:
+        raise SurveyError(f"There is no survey at {source!s}: check its name and folder.") from error
+    except (pa.ArrowException, OSError, ValueError, KeyError, MemoryError, OverflowError) as error:
+        raise SurveyError(
+            "This file is no survey, or it is damaged: choose a Parquet file that ResNet Viz wrote, or make the survey again."
+        ) from error
+    if not isinstance(rows, Path):
+        _check_lists(rows, len(manifest.blocks))
+    return Survey(manifest, rows, peaks)
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """The parts of a survey that is being made, in the folder beside its file."""
+
+    target: Path
+    manifest: Manifest
+
+    @classmethod
+    def begin(cls, target: Path, manifest: Manifest) -> "Unfinished":
+        """Start, or go on where another run stopped; SurveyError where the file is there or the parts are of something else."""
+        if target.exists():
+            raise SurveyError(f"There is a survey at {target} already: open it with rv.open_survey, or choose another name.")
+        made = cls(target, manifest)
+        made.folder.mkdir(parents=True, exist_ok=True)
+        for path in made.paths():
+            if open_survey(path).manifest.fingerprint != manifest.fingerprint:
+                raise SurveyError(
+                    f"The unfinished survey in {made.folder} is by another network, or by other weights or preprocessing:"
+                    " finish it with those, or delete the folder."
+                )
+            break
+        return made
+
+    @property
+    def folder(self) -> Path:
+        """Where the parts are."""
+        return self.target.with_name(f"{self.target.name}.parts")
+
+    def paths(self) -> list[Path]:
+        """The parts that are complete, in their order."""
+        return sorted(self.folder.glob("*.parquet"))
+
+    def names(self) -> Iterator[tuple[str, bool]]:
+        """Yield the images that are done, in their order, and whether each could be used."""
+        for path in self.paths():
+            found = in_rows.read(path, ("image", "error"))
+            yield from zip(found.column("image").to_pylist(), found.column("error").is_null().to_pylist(), strict=True)
+
+    def append(self, part: SurveyPart) -> None:
+        """Add a part."""
+        path = self.folder / f"{len(self.paths()):06}.parquet"
+        _write(path, self.manifest, part.peaks, iter([in_rows.to_table(part, self.manifest)]))
+
+    def finish(self) -> Survey:
+        """Put the parts together in the file, and remove them."""
+        paths = self.paths()
+        if not paths:
+            _write(self.target, self.manifest, Survey.of_parts(self.manifest, []).peaks, iter(()))
+        else:
+            firsts = np.cumsum([0, *(in_rows.count(path) for path in paths)])
+            parts = ((open_survey(path).peaks, int(first)) for path, first in zip(paths, firsts, strict=False))
+            peaks = merge(parts)
+            _write(self.target, self.manifest, peaks, (pq.read_table(path) for path in paths))
+        shutil.rmtree(self.folder)
+        return open_survey(self.target)
+
+
+def survey_bytes(survey: Survey) -> bytes:
+    """Return the bytes of the Parquet file that `write_survey` writes."""
+    buffer = BytesIO()
+    rows = in_rows.read(survey.rows, tuple(in_rows.SCHEMA.names))
+    _write_into(buffer, survey.manifest, survey.peaks, iter([rows]))
+    return buffer.getvalue()
+
+
+def _write(target: Path, manifest: Manifest, peaks: Peaks, tables: Iterator[pa.Table]) -> None:
+    """Write beside the file and rename, so that there is never half of one under its name."""
+    beside = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        with beside.open("wb") as file:
+            _write_into(file, manifest, peaks, tables)
+        beside.replace(target)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _write_into(file: BinaryIO, manifest: Manifest, peaks: Peaks, tables: Iterable[pa.Table]) -> None:
+    # Not in Arrow's schema, which would hold the metadata a second time.
+    with pq.ParquetWriter(file, in_rows.SCHEMA, compression="zstd", store_schema=False) as writer:
+        for table in tables:
+            writer.write_table(table.cast(in_rows.SCHEMA))
+        writer.add_key_value_metadata({MANIFEST: manifest.to_json().encode(), PEAKS: _packed(peaks)})
+
+
+def _packed(peaks: Peaks) -> bytes:
+    data = b"".join(np.ascontiguousarray(getattr(peaks, name), kind).tobytes() for name, kind in _STORED.items())
+    return base64.b64encode(zlib.compress(data))
+
+
+def _unpacked(text: bytes, channels: int, k: int) -> Peaks:
+    sizes = [channels * k * np.dtype(kind).itemsize for kind in _STORED.values()]
+    data = zlib.decompressobj().decompress(base64.b64decode(text, validate=True), max(1, sum(sizes)))
+    if len(data) != sum(sizes):
+        raise ValueError("the peaks have another size than the manifest says")
+    starts = np.cumsum([0, *sizes])
+    arrays: list[Any] = [
+        np.frombuffer(data[start : start + size], kind).reshape(channels, k)
+        for start, size, kind in zip(starts, sizes, _STORED.values(), strict=False)
+    ]
+    return Peaks(*arrays)
+
+
+def _checked(file: pq.ParquetFile, most_images: int | None) -> tuple[Manifest, Peaks]:
+    """Check everything that is read before any row is."""
+    count, held = file.metadata.num_rows, file.metadata.metadata or {}
+    if MANIFEST not in held or PEAKS not in held or sum(map(len, held.values())) > MOST_METADATA:
+        raise ValueError("there is no manifest")
+    if most_images is not None and count > most_images:
+        raise SurveyError(
+            f"This survey has {count:,} images, more than the {most_images:,} that are shown here: open it in Python with"
+            " rv.open_survey."
+        )
+    manifest = Manifest.from_json(held[MANIFEST].decode())
+    found = file.schema_arrow
+    if [(f.name, f.type) for f in found] != [(f.name, f.type) for f in _as_stored()]:
+        raise ValueError("the columns are other ones")
+    peaks = _unpacked(held[PEAKS], sum(manifest.channels), manifest.strongest)
+    if peaks.images.size and not -1 <= peaks.images.min() <= peaks.images.max() < max(1, count):
+        raise ValueError("the peaks are of other images")
+    return manifest, peaks
+
+
+def _as_stored() -> pa.Schema:
+    """The schema as Parquet gives it back, in which a list's entry has another name."""
+    buffer = BytesIO()
+    with pq.ParquetWriter(buffer, in_rows.SCHEMA, store_schema=False) as writer:
+        writer.write_table(in_rows.SCHEMA.empty_table())
+    buffer.seek(0)
+    return pq.read_schema(buffer)
+
+
+def _check_lists(table: pa.Table, blocks: int) -> None:
+    """Every image that could be used has a number for every block."""
+    usable = int(table.column("error").null_count)
+    for name in MEASURED:
+        column = table.column(name).combine_chunks()
+        if len(column) - column.null_count != usable or len(column.flatten()) != usable * blocks:
+            raise SurveyError("This survey does not have a number for every block and image: make the survey again.")

@@ -1,0 +1,169 @@
+"""The manifest of a survey: what holds for all of its images, so that it can be opened later and compared."""
+
+import hashlib
+import json
+import platform
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import torch
+
+from resnet_viz.analyses.survey.errors import SurveyError
+from resnet_viz.analyses.survey.measuring import MEASURED
+from resnet_viz.nets.net import Net
+
+FORMAT = 1
+MOST_STRONGEST, MOST_CHANNELS = 64, 1_000_000
+PACKAGES = ("resnet-viz", "torch", "torchvision", "numpy", "pillow", "pyarrow")
+
+
+@dataclass(frozen=True)
+class SurveyedBlock:
+    """What is the same for every image: `shape` is (C, H, W) of the block's output."""
+
+    name: str
+    stage: int
+    shortcut: str
+    shape: tuple[int, int, int]
+    parameters: int
+    multiply_adds: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a survey is of: the network with a hash of its weights, the preprocessing, the blocks and the versions.
+
+    `weights` says where the weights come from, `sha256` is over the names, shapes and numbers of all tensors; `size` is
+    (height, width) of its inputs, `images` says where the images come from, `strongest` is how many images are kept for each
+    channel.
+    """
+
+    network: str
+    title: str
+    weights: str
+    sha256: str
+    head: str
+    precision: str
+    labels: tuple[str, ...]
+    preprocessing: dict[str, str]
+    size: tuple[int, int]
+    blocks: tuple[SurveyedBlock, ...]
+    strongest: int
+    images: str
+    versions: dict[str, str]
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """How many channels each block's output has."""
+        return tuple(block.shape[0] for block in self.blocks)
+
+    @property
+    def fingerprint(self) -> str:
+        """What two runs have in common whose numbers are equal to rounding."""
+        same = {name: value for name, value in asdict(self).items() if name not in ("versions", "images", "title", "weights")}
+        return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()
+
+    def block_number(self, name: str) -> int:
+        """Return the position of a block; KeyError names those there are."""
+        names = [block.name for block in self.blocks]
+        if name not in names:
+            raise KeyError(f"{self.title} has no block {name!r}; it has {', '.join(names)}")
+        return names.index(name)
+
+    def to_json(self) -> str:
+        """Write it as JSON."""
+        return json.dumps(asdict(self) | {"format": FORMAT, "measures": list(MEASURED)})
+
+    @classmethod
+    def from_json(cls, text: str) -> "Manifest":
+        """Read what `to_json` wrote; SurveyError for anything else."""
+        try:
+            given = json.loads(text)
+            if given.pop("format") != FORMAT or given.pop("measures") != list(MEASURED):
+                raise SurveyError(
+                    "This survey was written by another version of ResNet Viz, which measures other things: make the survey"
+                    " again, or open it with that version."
+                )
+            return _checked(cls, given)
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            if isinstance(error, SurveyError):
+                raise
+            raise SurveyError(
+                "The manifest of this survey is damaged, so its numbers cannot be read: make the survey again."
+            ) from error
+
+
+def describe(net: Net, size: tuple[int, int], blocks: tuple[SurveyedBlock, ...], strongest: int, images: str) -> Manifest:
+    """Write the manifest of a survey by this network in this environment; `size` is (height, width) of its inputs."""
+    preprocessing = {name: str(value) for name, value in vars(net.preprocessing).items()}
+    return Manifest(
+        network=net.name,
+        title=net.title,
+        weights=net.weights.note,
+        sha256=weights_hash(net),
+        head=net.head,
+        precision=str(net.precision).removeprefix("torch."),
+        labels=tuple(net.labels),
+        preprocessing=preprocessing,
+        size=size,
+        blocks=blocks,
+        strongest=strongest,
+        images=images,
+        versions={"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
+    )
+
+
+def weights_hash(net: Net) -> str:
+    """SHA-256 over the names, types, shapes and numbers of all parameters and buffers, on whatever device they are."""
+    hasher = hashlib.sha256()
+    for name, tensor in sorted(net.module.state_dict().items()):
+        values = tensor.detach().cpu().contiguous()
+        hasher.update(f"{name} {values.dtype} {tuple(values.shape)}\n".encode())
+        hasher.update(memoryview(values.flatten().view(torch.uint8).numpy()))
+    return hasher.hexdigest()
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def _checked(cls: type[Manifest], given: dict[str, Any]) -> Manifest:
+    blocks = tuple(_block(each) for each in given["blocks"])
+    strongest = int(given["strongest"])
+    height, width = (int(side) for side in given["size"])
+    if not blocks or not 0 <= strongest <= MOST_STRONGEST or sum(block.shape[0] for block in blocks) > MOST_CHANNELS:
+        raise KeyError("blocks")
+    texts: dict[str, Any] = {
+        name: str(given[name]) for name in ("network", "title", "weights", "sha256", "head", "precision", "images")
+    }
+    return cls(
+        blocks=blocks,
+        labels=tuple(map(str, given["labels"])),
+        preprocessing=_texts(given["preprocessing"]),
+        versions=_texts(given["versions"]),
+        strongest=strongest,
+        size=(height, width),
+        **texts,
+    )
+
+
+def _texts(given: dict[str, Any]) -> dict[str, str]:
+    return {str(name): str(value) for name, value in given.items()}
+
+
+def _block(given: dict[str, Any]) -> SurveyedBlock:
+    channels, height, width = (int(side) for side in given["shape"])
+    if min(channels, height, width) < 1:
+        raise KeyError("shape")
+    return SurveyedBlock(
+        name=str(given["name"]),
+        stage=int(given["stage"]),
+        shortcut=str(given["shortcut"]),
+        shape=(channels, height, width),
+        parameters=int(given["parameters"]),
+        multiply_adds=int(given["multiply_adds"]),
+    )

@@ -1,0 +1,60 @@
+"""One pass of a survey: a batch of inputs through the network and back, and everything that is recorded of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from resnet_viz.analyses.activations import Array
+from resnet_viz.analyses.capture import Tape, capture
+from resnet_viz.analyses.inspection import fork_gradients
+from resnet_viz.analyses.measures import block_multiply_adds
+from resnet_viz.analyses.survey.manifest import SurveyedBlock
+from resnet_viz.analyses.survey.measuring import measure_batch
+from resnet_viz.analyses.survey.peaks import PeakKeeper
+from resnet_viz.nets.costs import count_parameters
+from resnet_viz.nets.net import Net
+
+
+@dataclass(frozen=True, eq=False)
+class Passed:
+    """What the network says about a batch: (N,) each, and measures (N, blocks, measures)."""
+
+    predicted: NDArray[np.int64]
+    logits: Array
+    probabilities: Array
+    measures: Array
+
+
+def run_pass(net: Net, twin: nn.Module, x: Tensor, keeper: PeakKeeper | None, positions: Sequence[int]) -> Passed:
+    """Measure every block for the inputs (N, 3, H, W), with gradients of each one's predicted class.
+
+    `keeper` sees the block's outputs of the inputs at these `positions`.
+    """
+    with torch.inference_mode(mode=False), torch.enable_grad(), capture(twin) as tapes:
+        logits = twin(x.to(net.device).requires_grad_())
+        best = logits.detach().argmax(1)
+        gradients = fork_gradients(tapes, logits.gather(1, best[:, None]).sum())
+    if keeper is not None:
+        keeper.see([tape.output for tape in tapes], positions)
+    detached = logits.detach()
+    chosen = detached.gather(1, best[:, None])[:, 0]
+    shares = net.probabilities(detached).gather(1, best[:, None])[:, 0]
+    return Passed(best.cpu().numpy(), chosen.float().cpu().numpy(), shares.cpu().numpy(), measure_batch(tapes, gradients))
+
+
+def block_facts(net: Net, size: tuple[int, int]) -> tuple[SurveyedBlock, ...]:
+    """Find what is the same for every image of this size in pixels, (height, width), with one forward pass."""
+    twin = net.twin()
+    with capture(twin) as tapes, torch.inference_mode():
+        twin(torch.zeros(1, 3, *size, device=net.device))
+    return tuple(_facts(tape) for tape in tapes)
+
+
+def _facts(tape: Tape) -> SurveyedBlock:
+    channels, height, width = tape.output.shape[1:]
+    shape = (int(channels), int(height), int(width))
+    return SurveyedBlock(tape.name, tape.stage, tape.shortcut, shape, count_parameters(tape.block), block_multiply_adds(tape))

@@ -1,0 +1,147 @@
+"""A finished survey: what it is of, a row for each image, and the strongest images of each channel."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from resnet_viz.analyses.activations import Array
+from resnet_viz.analyses.measures import MEANINGS
+from resnet_viz.analyses.survey import rows as in_rows
+from resnet_viz.analyses.survey.manifest import Manifest
+from resnet_viz.analyses.survey.measuring import CONSTANT, MEASURED
+from resnet_viz.analyses.survey.parts import SurveyPart
+from resnet_viz.analyses.survey.peaks import Peaks, merge
+from resnet_viz.analyses.survey.rows import FACTS, Rows
+
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """Every scalar measure of every block for many images, with the predictions, and the strongest images of each channel.
+
+    A survey that was written to a file stays there: its columns are read when they are asked for.
+    """
+
+    manifest: Manifest
+    rows: Rows
+    peaks: Peaks
+
+    @classmethod
+    def of_parts(cls, manifest: Manifest, parts: Sequence[SurveyPart]) -> "Survey":
+        """Put parts together, in their order."""
+        firsts = np.cumsum([0, *(len(part) for part in parts)])
+        peaks = [(part.peaks, int(first)) for part, first in zip(parts, firsts, strict=False)]
+        none = [(Peaks.none(sum(manifest.channels), manifest.strongest), 0)]
+        tables = [in_rows.to_table(part, manifest) for part in parts]
+        rows = pa.concat_tables(tables).combine_chunks() if tables else in_rows.SCHEMA.empty_table()
+        return cls(manifest, rows, merge(peaks or none))
+
+    @property
+    def count(self) -> int:
+        """How many images there are, those that could not be used included."""
+        return in_rows.count(self.rows)
+
+    @property
+    def block_names(self) -> tuple[str, ...]:
+        """The blocks, first to last."""
+        return tuple(block.name for block in self.manifest.blocks)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory in bytes."""
+        return self.peaks.nbytes + (0 if isinstance(self.rows, Path) else int(self.rows.nbytes))
+
+    @property
+    def accuracy(self) -> float:
+        """The share of right predictions among the images whose class is known; NaN where none is."""
+        correct = in_rows.read(self.rows, ("correct",)).column("correct").drop_null()
+        return float(np.mean(correct.to_numpy())) if len(correct) else float("nan")
+
+    def images(self) -> pd.DataFrame:
+        """Return one row per image, by its name: class, prediction, whether it is right, and why a bad image was left out.
+
+        `correct` is missing where nothing tells the image's class, or the network does not have it.
+        """
+        table: pd.DataFrame = in_rows.read(self.rows, FACTS).to_pandas(types_mapper=_MISSING.get)
+        return table.set_index("image")
+
+    def table(self) -> pd.DataFrame:
+        """Return one row per image and block with every scalar measure, under the names and in the units of `inspect`.
+
+        The index is (image, block), so that `table().loc["cat.jpg"]` is what `inspect` says about that image, to rounding.
+        Images that could not be used have no rows: `bad` lists them.
+        """
+        blocks = self.manifest.blocks
+        names = self.image_names()
+        index = pd.MultiIndex.from_product([names, self.block_names], names=["image", "block"])
+        columns: dict[str, object] = {
+            "stage": np.tile([block.stage for block in blocks], len(names)),
+            "shortcut": np.tile([block.shortcut for block in blocks], len(names)),
+        }
+        for name in MEANINGS:
+            if name in MEASURED:
+                columns[name] = self.measure(name).ravel().astype(np.float64)
+            elif name in CONSTANT:
+                columns[name] = np.tile([getattr(block, name) for block in blocks], len(names))
+            else:
+                columns[name] = np.nan
+        return pd.DataFrame(columns, index=index)
+
+    def image_names(self) -> list[str]:
+        """Return the names of the images that could be used, in the order of `measure`'s rows."""
+        found = in_rows.read(self.rows, ("image", "error"))
+        names: list[str] = found.filter(found.column("error").is_null()).column("image").to_pylist()
+        return names
+
+    def measure(self, name: str) -> Array:
+        """Return one measure of the images that could be used, float32 (images, blocks); KeyError names the measures."""
+        if name not in MEASURED:
+            raise KeyError(f"a survey has no measure {name!r}; it has {', '.join(MEASURED)}")
+        return in_rows.measure_matrix(self.rows, name, len(self.manifest.blocks))
+
+    @property
+    def bad(self) -> pd.DataFrame:
+        """The images that could not be used, by name, each with the sentence that says why."""
+        found = self.images()
+        return found.loc[found["error"].notna(), ["error"]]
+
+    def renamed(self, names: Sequence[str], images: str) -> "Survey":
+        """Return the survey with other names for its images, and other words for where they come from.
+
+        ValueError for another number of names, or names that are not unique.
+        """
+        if len(set(names)) != self.count or len(names) != self.count:
+            raise ValueError(f"{self.count:,} images need as many names, each of them once; {len(set(names)):,} were given")
+        rows = in_rows.read(self.rows, tuple(in_rows.SCHEMA.names))
+        renamed = rows.set_column(0, in_rows.SCHEMA.field("image"), pa.array(names, pa.string()))
+        return replace(self, manifest=replace(self.manifest, images=images), rows=renamed)
+
+    def strongest(self, block: str, channel: int) -> pd.DataFrame:
+        """Return the images that excite a channel of a block's output most, the strongest first.
+
+        `value` is the activation, `row` and `column` its place in the channel's map, counted from the top left; the map has
+        `height` and `width` of the block's `shape` in the manifest. KeyError for a block, IndexError for a channel that is not
+        there.
+        """
+        number = self.manifest.block_number(block)
+        channels = self.manifest.channels
+        if not 0 <= channel < channels[number]:
+            raise IndexError(f"block {block} has no channel {channel}: take 0 to {channels[number] - 1}")
+        line = sum(channels[:number]) + channel
+        known = self.peaks.images[line] >= 0
+        positions = self.peaks.images[line][known]
+        names = in_rows.read(self.rows, ("image",)).column("image").take(pa.array(positions))
+        return pd.DataFrame(
+            {
+                "image": names.to_pylist(),
+                "value": self.peaks.activations[line][known],
+                "row": self.peaks.rows[line][known],
+                "column": self.peaks.columns[line][known],
+            }
+        )
+
+
+_MISSING = {pa.int32(): pd.Int32Dtype(), pa.bool_(): pd.BooleanDtype()}

@@ -1,0 +1,83 @@
+"""Parts of a survey as Arrow tables, a row per image: what Parquet files hold, and what results read column by column."""
+
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from resnet_viz.analyses.activations import Array
+from resnet_viz.analyses.survey.manifest import Manifest
+from resnet_viz.analyses.survey.measuring import MEASURED
+from resnet_viz.analyses.survey.parts import SurveyPart
+
+# One list a row, with a number for each block; null for an image that could not be used.
+LISTS = pa.list_(pa.float32())
+SCHEMA = pa.schema(
+    [
+        pa.field("image", pa.string(), nullable=False),
+        pa.field("class", pa.string()),
+        pa.field("class_index", pa.int32()),
+        pa.field("predicted", pa.string()),
+        pa.field("predicted_index", pa.int32()),
+        pa.field("logit", pa.float32()),
+        pa.field("probability", pa.float32()),
+        pa.field("correct", pa.bool_()),
+        pa.field("error", pa.string()),
+        *(pa.field(name, LISTS) for name in MEASURED),
+    ]
+)
+FACTS = tuple(name for name in SCHEMA.names if name not in MEASURED)
+
+# Rows in memory, or a Parquet file from which columns are read when they are asked for.
+Rows: TypeAlias = pa.Table | Path
+
+
+def to_table(part: SurveyPart, manifest: Manifest) -> pa.Table:
+    """Return a part as a table; what is not known, or could not be measured, is null."""
+    bad = part.predicted < 0
+    unknown = bad | (part.class_indices < 0)
+    labels = np.array([*manifest.labels, ""], dtype=object)
+    columns: dict[str, Any] = {
+        "image": pa.array(part.names, pa.string()),
+        "class": pa.array([name or None for name in part.classes], pa.string()),
+        "class_index": pa.array(part.class_indices, pa.int32(), mask=part.class_indices < 0),
+        "predicted": pa.array(labels[part.predicted], pa.string(), mask=bad),
+        "predicted_index": pa.array(part.predicted, pa.int32(), mask=bad),
+        "logit": pa.array(part.logits, pa.float32(), mask=bad),
+        "probability": pa.array(part.probabilities, pa.float32(), mask=bad),
+        "correct": pa.array(part.predicted == part.class_indices, mask=unknown),
+        "error": pa.array([sentence or None for sentence in part.sentences], pa.string()),
+    }
+    for number, name in enumerate(MEASURED):
+        columns[name] = _lists(part.measures[:, :, number], bad)
+    return pa.table(columns, schema=SCHEMA)
+
+
+def read(rows: Rows, columns: tuple[str, ...]) -> pa.Table:
+    """Return some of the columns."""
+    if isinstance(rows, Path):
+        return pq.read_table(rows, columns=list(columns), memory_map=True)
+    return rows.select(list(columns))
+
+
+def count(rows: Rows) -> int:
+    """How many images there are."""
+    return int(pq.read_metadata(rows).num_rows if isinstance(rows, Path) else rows.num_rows)
+
+
+def measure_matrix(rows: Rows, name: str, blocks: int) -> Array:
+    """Return one measure, float32 (images that could be used, blocks)."""
+    values = read(rows, (name,)).column(name).drop_null().combine_chunks()
+    flat: Array = values.flatten().to_numpy(zero_copy_only=False)
+    return flat.reshape(-1, blocks)
+
+
+def _lists(values: Array, bad: np.ndarray[Any, Any]) -> pa.ListArray:
+    """(n, blocks) -> a list for every image, null for a bad one."""
+    good = values[~bad]
+    offsets = np.concatenate([[0], np.cumsum(np.where(bad, 0, values.shape[1]))]).astype(np.int32)
+    return pa.ListArray.from_arrays(
+        pa.array(offsets), pa.array(np.ascontiguousarray(good).ravel(), pa.float32()), mask=pa.array(bad)
+    )

@@ -1,0 +1,147 @@
+"""Questions about a finished survey: how a measure is spread by depth, which blocks tell wrong predictions from right ones."""
+
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from resnet_viz.analyses.activations import Array
+from resnet_viz.analyses.survey.measuring import MEASURED
+from resnet_viz.analyses.survey.result import Survey
+
+Grouping = Literal["all", "right or wrong", "class", "predicted class"]
+GROUPINGS: tuple[Grouping, ...] = get_args(Grouping)
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+# Fewer images on one side say nothing about how well the two sides are told apart.
+FEWEST = 5
+
+
+def usable(survey: Survey) -> pd.DataFrame:
+    """Return `images()` without those that could not be used: its rows are those of `Survey.measure`."""
+    images = survey.images()
+    return images[images["error"].isna()]
+
+
+def groups(survey: Survey, grouping: Grouping, most: int | None = None) -> dict[str, NDArray[np.bool_]]:
+    """Return which of the usable images belong to each group, (images,); the `most` largest groups, in the labels' order.
+
+    Images whose group is not known are in none. ValueError for an unknown grouping.
+    """
+    images = usable(survey)
+    if grouping == "all":
+        return {"all images": np.ones(len(images), bool)}
+    if grouping == "right or wrong":
+        correct = images["correct"]
+        masks = {"right": correct.eq(other=True), "wrong": correct.eq(other=False)}
+        return {name: _mask(mask) for name, mask in masks.items() if bool(_mask(mask).any())}
+    if grouping not in GROUPINGS:
+        raise ValueError(f"grouping {grouping!r} is unknown: take one of {', '.join(map(repr, GROUPINGS))}")
+    column = images["class" if grouping == "class" else "predicted"]
+    largest = column.value_counts().index[:most]
+    known = [label for label in survey.manifest.labels if label in set(largest)]
+    others = [label for label in largest if label not in set(known)]
+    return {str(label): _mask(column.eq(label)) for label in [*known, *others]}
+
+
+def quantiles(survey: Survey, measure: str, mask: NDArray[np.bool_] | None = None) -> pd.DataFrame:
+    """Return the quantiles of a measure at each block, a row per block and a column per quantile; NaN where none is known."""
+    values = survey.measure(measure)
+    found = _quantiles(values if mask is None else values[mask], QUANTILES)
+    return pd.DataFrame(found.T, columns=list(QUANTILES), index=pd.Index(survey.block_names, name="block"))
+
+
+def separation(survey: Survey) -> pd.DataFrame:
+    """Rank blocks and measures by how well they tell wrong predictions from right ones.
+
+    A row per block and measure, the best first. `auc` is the probability that the measure is larger for a wrong prediction than
+    for a right one, ties counted half (Mann and Whitney 1947, https://doi.org/10.1214/aoms/1177730491): 0.5 tells nothing, 0
+    and 1 tell everything. `right` and `wrong` are the medians. Empty where fewer than five images are right or wrong.
+    """
+    found = groups(survey, "right or wrong")
+    right, wrong = found.get("right"), found.get("wrong")
+    columns = ["block", "measure", "auc", "right", "wrong"]
+    if right is None or wrong is None or min(right.sum(), wrong.sum()) < FEWEST:
+        return pd.DataFrame(columns=columns)
+    rows = []
+    for measure in MEASURED:
+        values = survey.measure(measure)
+        for number, block in enumerate(survey.block_names):
+            auc = area_under_curve(values[wrong, number], values[right, number])
+            middles = (_median(values[mask, number]) for mask in (right, wrong))
+            rows.append((block, measure, auc, *middles))
+    table = pd.DataFrame(rows, columns=columns).dropna(subset=["auc"])
+    order = (table["auc"] - 0.5).abs().sort_values(ascending=False, kind="stable").index
+    return table.loc[order].reset_index(drop=True)
+
+
+def area_under_curve(positive: Array, negative: Array) -> float:
+    """Return the probability that a positive value is larger than a negative one, ties counted half; NaN without values."""
+    positive, negative = positive[np.isfinite(positive)], negative[np.isfinite(negative)]
+    if not len(positive) or not len(negative):
+        return float("nan")
+    ranks = pd.Series(np.concatenate([positive, negative])).rank().to_numpy()
+    above = ranks[: len(positive)].sum() - len(positive) * (len(positive) + 1) / 2
+    return float(above / (len(positive) * len(negative)))
+
+
+def class_matrix(survey: Survey, measure: str, grouping: Grouping = "class", most: int = 30) -> pd.DataFrame:
+    """Return the median of a measure for each class (rows) at each block (columns)."""
+    values = survey.measure(measure)
+    medians = {name: _quantiles(values[mask], (0.5,))[0] for name, mask in groups(survey, grouping, most).items()}
+    return pd.DataFrame.from_dict(medians, orient="index", columns=list(survey.block_names))
+
+
+def extremes(survey: Survey, measure: str, block: str, count: int = 10) -> pd.DataFrame:
+    """Return the images with the largest and the smallest values of a measure at a block, by name, the largest first."""
+    values = pd.Series(
+        survey.measure(measure)[:, survey.manifest.block_number(block)], index=survey.image_names(), name=measure
+    )
+    ordered = values.dropna().sort_values(ascending=False, kind="stable")
+    chosen = ordered if len(ordered) <= 2 * count else pd.concat([ordered.iloc[:count], ordered.iloc[-count:]])
+    facts = usable(survey)[["class", "predicted", "probability", "correct"]]
+    return chosen.to_frame().join(facts[~facts.index.duplicated()])
+
+
+def confusion_counts(survey: Survey, most: int = 20) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Count (true class, predicted class) among the images whose class is known, and name the classes.
+
+    Where there are more than `most` classes, those with the most images and mistakes are counted.
+    """
+    images = usable(survey).dropna(subset=["class_index"])
+    true, predicted = (images[name].astype(int).to_numpy() for name in ("class_index", "predicted_index"))
+    size = len(survey.manifest.labels)
+    seen = np.bincount(true, minlength=size) + np.bincount(predicted, minlength=size)
+    mistakes = np.bincount(true[true != predicted], minlength=size) + np.bincount(predicted[true != predicted], minlength=size)
+    ranked = np.lexsort((-seen, -mistakes))
+    kept = np.sort(ranked[seen[ranked] > 0][:most])
+    place = np.full(size, -1)
+    place[kept] = np.arange(len(kept))
+    inside = (place[true] >= 0) & (place[predicted] >= 0)
+    counts = np.zeros((len(kept), len(kept)), np.int64)
+    np.add.at(counts, (place[true[inside]], place[predicted[inside]]), 1)
+    return counts, tuple(survey.manifest.labels[index] for index in kept)
+
+
+def _mask(found: "pd.Series[bool]") -> NDArray[np.bool_]:
+    """A missing value belongs to no group."""
+    mask: NDArray[np.bool_] = found.fillna(value=False).to_numpy(dtype=bool)
+    return mask
+
+
+def _quantiles(values: Array, wanted: Sequence[float]) -> NDArray[np.float64]:
+    """(images, blocks) -> (quantiles, blocks), of the values that are known."""
+    found = np.full((len(wanted), values.shape[1]), np.nan)
+    known = np.isfinite(values)
+    whole = known.all(0) & bool(len(values))
+    if whole.any():
+        found[:, whole] = np.quantile(values[:, whole], wanted, axis=0)
+    for block in np.nonzero(~whole & known.any(0))[0]:
+        found[:, block] = np.quantile(values[known[:, block], block], wanted)
+    return found
+
+
+def _median(values: Array) -> float:
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if len(known) else float("nan")

@@ -1,0 +1,186 @@
+"""A survey on Ray Data: reading, decoding and passes are stages, each on whatever machines of a cluster have room for it.
+
+Images are listed here and travel as paths, so the folder must have the same name on every machine. Workers that pass images
+through the network are actors that hold it; each batch becomes a part of the survey, with the channels' strongest images in it,
+and the parts come back in the images' order. A worker that dies is started again and its batch given to another one.
+"""
+
+import logging
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import ray
+import ray.data
+import torch
+from PIL import Image
+
+from resnet_viz.analyses.survey.assembling import PartBuilder
+from resnet_viz.analyses.survey.classes import Labels, TrueClass
+from resnet_viz.analyses.survey.errors import SurveyError
+from resnet_viz.analyses.survey.files import Unfinished
+from resnet_viz.analyses.survey.manifest import Manifest
+from resnet_viz.analyses.survey.parts import SurveyPart
+from resnet_viz.analyses.survey.result import Survey
+from resnet_viz.analyses.survey.running import STRONGEST, OnProgress, Ready, Surveyor, SurveyProgress, skip
+from resnet_viz.analyses.survey.sources import FolderSource, Item, source_of
+from resnet_viz.engine.wire import decode, encode
+from resnet_viz.images import MAX_BYTES, open_image
+from resnet_viz.nets.net import Net
+
+LOCAL = "local"
+# Images that a worker gets at a time: a part of the survey.
+PART_IMAGES = 128
+MOST_PART_BYTES = 2**30
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Where a survey runs: `workers` pass images through the network, each on `cpus` cores and a share of a GPU, `gpus`."""
+
+    address: str = LOCAL
+    workers: int | None = None
+    cpus: float = 1.0
+    gpus: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class WorkedPart:
+    """A part and the process that made it."""
+
+    part: SurveyPart
+    process: int
+
+
+def survey_on_ray(
+    net: Net,
+    images: str | os.PathLike[str],
+    *,
+    cluster: Cluster | None = None,
+    labels: Labels | None = None,
+    batch_size: int | None = None,
+    out: str | os.PathLike[str] | None = None,
+    strongest: int = STRONGEST,
+    on_progress: OnProgress | None = None,
+) -> Survey:
+    """Survey a folder as `survey` does, on a Ray cluster; the result is equal to rounding, and goes on where it stopped.
+
+    Raises SurveyError for what is no folder of images, and as `survey` does.
+    """
+    source = source_of(images, labels, net.labels)
+    if not isinstance(source, FolderSource):
+        raise SurveyError(
+            f"{images!s} is no folder, and a cluster reads images from a folder that all its machines have: unpack the"
+            " archive, or leave --ray out."
+        )
+    surveyor = Surveyor(net, batch_size, strongest)
+    first = next(iter(source), None)
+    if first is None:
+        raise SurveyError(f"There are no images in {source.title}: give a folder of JPEG, PNG or WebP files.")
+    manifest, where = surveyor.manifest(source, first), cluster or Cluster()
+    unfinished = None if out is None else Unfinished.begin(Path(out), manifest)
+    items = iter(source)
+    done, bad = (0, 0) if unfinished is None else skip(items, unfinished.names())
+    kept: list[SurveyPart] = []
+    for worked in parts_on_ray(surveyor, manifest, source.folder, items, where):
+        done, bad = done + len(worked.part), bad + sum(map(bool, worked.part.sentences))
+        kept.append(worked.part) if unfinished is None else unfinished.append(worked.part)
+        if on_progress is not None:
+            on_progress(SurveyProgress(done, source.count, bad))
+    return Survey.of_parts(manifest, kept) if unfinished is None else unfinished.finish()
+
+
+def parts_on_ray(
+    surveyor: Surveyor, manifest: Manifest, folder: Path, items: Iterator[Item], cluster: Cluster, images: int = PART_IMAGES
+) -> Iterator[WorkedPart]:
+    """Yield the parts of a survey in the images' order, while the workers go on."""
+    begin(cluster.address)
+    rows = [
+        {"path": str(folder.resolve() / item.name), "name": item.name, "class": item.label.name, "index": item.label.index}
+        for item in items
+    ]
+    if not rows:
+        return
+    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    workers = cluster.workers or max(1, int(resources.get("GPU" if cluster.gpus else "CPU", 1)))
+    context = ray.data.DataContext.get_current()
+    context.execution_options.preserve_order = True
+    context.enable_progress_bars = False
+    blocks = max(1, -(-len(rows) // images))
+    found = (
+        ray.data.from_items(rows, override_num_blocks=blocks)
+        .map(read, num_cpus=0.1)
+        .map(Decoding(surveyor), num_cpus=0.5)
+        .map_batches(
+            Passes,
+            batch_size=images,
+            fn_constructor_args=(surveyor, manifest),
+            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=workers),
+            num_cpus=0 if cluster.gpus else cluster.cpus,
+            num_gpus=cluster.gpus or None,
+        )
+    )
+    for row in found.iter_rows():
+        part: SurveyPart = decode(row["part"], SurveyPart, MOST_PART_BYTES)
+        yield WorkedPart(part, int(row["process"]))
+
+
+def begin(address: str) -> None:
+    """Connect to a cluster, or start one on this machine."""
+    if not ray.is_initialized():
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        ray.init(None if address == LOCAL else address, include_dashboard=False, logging_level=logging.WARNING)
+
+
+def read(row: dict[str, Any]) -> dict[str, Any]:
+    """A file's bytes, at most one more than an image may have; none where it cannot be read, which decoding says."""
+    try:
+        with Path(row["path"]).open("rb") as file:
+            return row | {"data": file.read(MAX_BYTES + 1)}
+    except OSError:
+        return row | {"data": b""}
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """Bytes to the picture that the network sees, as numbers 0..255; or the sentence for an image that cannot be used."""
+
+    surveyor: Surveyor
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Decode one row."""
+        data, side = row.pop("data"), self.surveyor.net.preprocessing.crop
+        try:
+            seen = np.asarray(self.surveyor.net.preprocessing.seen(open_image(data)))
+        except ValueError as error:
+            return row | {"seen": np.zeros((side, side, 3), np.uint8), "sentence": str(error)}
+        return row | {"seen": seen, "sentence": ""}
+
+
+class Passes:
+    """An actor that holds the network and makes each batch of pictures a part."""
+
+    def __init__(self, surveyor: Surveyor, manifest: Manifest) -> None:
+        torch.set_num_threads(max(1, int(os.environ.get("OMP_NUM_THREADS", "1"))))
+        self._surveyor, self._manifest = surveyor, manifest
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Make a batch of decoded rows a part, as one row."""
+        builder = PartBuilder(self._surveyor.net, self._manifest)
+        ready = (self._ready(batch, number) for number in range(len(batch["name"])))
+        size = self._surveyor.pass_size(self._manifest)
+        while group := list(islice(ready, size)):
+            builder.add(group)
+        return {"part": [encode(builder.part())], "process": [os.getpid()]}
+
+    def _ready(self, batch: dict[str, Any], number: int) -> Ready:
+        label = TrueClass(str(batch["class"][number]), int(batch["index"][number]))
+        item = Item(str(batch["name"][number]), label, lambda: torch.empty(0))
+        sentence = str(batch["sentence"][number])
+        if sentence:
+            return Ready(item, None, sentence)
+        return Ready(item, self._surveyor.net.preprocessing.normalise(Image.fromarray(batch["seen"][number])))

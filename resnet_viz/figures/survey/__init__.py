@@ -1,0 +1,1 @@
+"""Figures of surveys: many images at once."""

@@ -1,0 +1,74 @@
+"""How well each block's measures tell wrong predictions from right ones: a matrix of measures and blocks."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from resnet_viz.analyses.measures import MEANINGS
+from resnet_viz.analyses.survey.measuring import MEASURED
+from resnet_viz.analyses.survey.result import Survey
+from resnet_viz.analyses.survey.statistics import FEWEST, separation
+from resnet_viz.figures.theme import LIGHT, SIGNED, Theme, finish, short
+
+WIDTH, ROW, TOP, BOTTOM, LEFT = 1080, 26, 44, 52, 190
+
+
+def survey_separation(survey: Survey, ranked: pd.DataFrame | None = None, theme: Theme = LIGHT) -> go.Figure:
+    """Draw the area under the curve of every measure at every block; `ranked` is `separation(survey)` where it is known."""
+    table = separation(survey) if ranked is None else ranked
+    blocks = [short(name) for name in survey.block_names]
+    wide = table.pivot_table(index="measure", columns="block", values="auc") if len(table) else pd.DataFrame()
+    rows = [name for name in MEASURED if name in wide.index]
+    values = wide.reindex(index=rows, columns=list(survey.block_names)).to_numpy(dtype=float)
+    fig = go.Figure(
+        go.Heatmap(
+            x=blocks,
+            y=[MEANINGS[name].symbol for name in rows],
+            z=values,
+            zmin=0,
+            zmax=1,
+            zmid=0.5,
+            colorscale=SIGNED,
+            xgap=1,
+            ygap=1,
+            colorbar={
+                "tickvals": [0, 0.5, 1],
+                "ticktext": ["0: smaller<br>where wrong", "0.5: tells<br>nothing", "1: larger<br>where wrong"],
+            },
+            hovertemplate="%{y}, block %{x}<br>area under the curve %{z:.3f}<extra></extra>",
+        )
+    )
+    ticks = blocks[:: math.ceil(len(blocks) / 18)]
+    fig.update_layout(
+        xaxis={"type": "category", "title": "block", "showgrid": False, "tickvals": ticks, "tickangle": 0},
+        yaxis={"type": "category", "autorange": "reversed", "showgrid": False},
+        width=WIDTH,
+        height=TOP + BOTTOM + max(3, len(rows)) * ROW,
+        margin={"l": LEFT, "r": 0, "t": TOP, "b": BOTTOM},
+        overwrite=True,
+    )
+    finding = _finding(table)
+    return finish(
+        fig,
+        theme,
+        finding=finding,
+        how_to_read=(
+            "Each cell is the probability that a wrong prediction has the larger value than a right one: 0.5 (white) tells"
+            " nothing, 0 and 1 tell the two apart completely."
+        ),
+        alt=f"{finding}. {len(rows)} measures by {len(blocks)} blocks.",
+    )
+
+
+def _finding(table: pd.DataFrame) -> str:
+    if not len(table):
+        return f"Fewer than {FEWEST} predictions are known to be right, or wrong, so nothing can be ranked"
+    best = table.iloc[0]
+    way = "smaller" if best["auc"] < 0.5 else "larger"
+    share = float(np.maximum(best["auc"], 1 - best["auc"]))
+    return (
+        f"{MEANINGS[best['measure']].symbol} in block {short(best['block'])} tells wrong predictions from right ones best: it"
+        f" is {way} where wrong in {share:.0%} of all pairs"
+    )

@@ -1,0 +1,35 @@
+"""How a survey's measures and counts are written in figures."""
+
+from resnet_viz.analyses.measures import MEANINGS
+from resnet_viz.figures.theme import ATTRIBUTION, GRADIENT, IDENTITY, RESIDUAL, SUM
+
+COLOURS = {
+    "identity_norm": IDENTITY,
+    "sum_norm": SUM,
+    "output_norm": SUM,
+    "cut": SUM,
+    "grad_identity_norm": IDENTITY,
+    "grad_residual_norm": GRADIENT,
+    "grad_input_norm": GRADIENT,
+    "shortcut_share": IDENTITY,
+    "residual_share": GRADIENT,
+    "cam_mass": ATTRIBUTION,
+}
+# Of what is right and what is wrong, as in the confusion matrix.
+GROUP_COLOURS = {"right": SUM, "wrong": ATTRIBUTION}
+
+
+def colour_of(measure: str, group: str = "") -> str:
+    """Return the colour of a measure, or of a group that has its own."""
+    return GROUP_COLOURS.get(group, COLOURS.get(measure, RESIDUAL))
+
+
+def axis_of(measure: str) -> str:
+    """Return a measure's symbol and unit for an axis."""
+    meaning = MEANINGS[measure]
+    return meaning.symbol if meaning.unit == "ratio" else f"{meaning.symbol} ({meaning.unit})"
+
+
+def images_in_words(count: int) -> str:
+    """Write a number of images."""
+    return f"{count:,} image{'' if count == 1 else 's'}"

@@ -1,0 +1,86 @@
+"""A survey on Ray with two local workers: the same table, also where one of them is killed."""
+
+import os
+import pickle
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from resnet_viz.analyses.survey.errors import SurveyError
+from resnet_viz.analyses.survey.result import Survey
+from resnet_viz.analyses.survey.running import Surveyor, survey
+from resnet_viz.analyses.survey.sources import source_of
+from resnet_viz.nets.net import Net
+from tests.survey.pictures import classes_of, folder_of, png, zip_of
+
+pytest.importorskip("ray.data")
+
+import ray
+from ray import cloudpickle
+
+from resnet_viz.analyses.survey.parts import SurveyPart
+from resnet_viz.engine.ray_survey import Cluster, Decoding, Passes, parts_on_ray, read, survey_on_ray
+from resnet_viz.engine.wire import decode
+
+TWO = Cluster(workers=2, cpus=0.5)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[None]:
+    ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False, object_store_memory=200 * 10**6)
+    yield
+    ray.shutdown()
+
+
+def test_the_stages_one_after_the_other(make_cifar: Callable[..., Net], tmp_path: Path) -> None:
+    """What Ray does with them, in this process: each is pickled, rows become batches of arrays."""
+    net, folder = make_cifar("A"), folder_of(tmp_path, classes_of(5) | {"dog/bad.png": b"no image"})
+    source = source_of(folder, None, net.labels)
+    surveyor = Surveyor(net, 2, 9)
+    manifest = surveyor.manifest(source, next(iter(source)))
+    decoding: Decoding = pickle.loads(cloudpickle.dumps(Decoding(surveyor)))  # noqa: S301 - our own
+    passes: Passes = pickle.loads(cloudpickle.dumps(Passes(surveyor, manifest)))  # noqa: S301 - our own
+    rows = [
+        {"path": str(folder / item.name), "name": item.name, "class": item.label.name, "index": item.label.index}
+        for item in source
+    ]
+    decoded = [decoding(read(row)) for row in rows]
+    batch = {name: np.array([row[name] for row in decoded]) for name in decoded[0]}
+    part = decode(passes(batch)["part"][0], SurveyPart, 2**24)
+    assert_same(Survey.of_parts(manifest, [part]), survey(net, folder))
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.usefixtures("cluster")
+def test_the_same_table_also_where_a_worker_is_killed(make_cifar: Callable[..., Net], tmp_path: Path) -> None:
+    net, folder = make_cifar("A"), folder_of(tmp_path / "images", classes_of(30) | {"dog/bad.png": b"no image"})
+    wanted = survey(net, folder)
+    found = survey_on_ray(net, folder, cluster=TWO, out=tmp_path / "ray.parquet")
+    assert_same(found, wanted)
+
+    source = source_of(folder, None, net.labels)
+    surveyor = Surveyor(net, None, 9)
+    manifest = surveyor.manifest(source, next(iter(source)))
+    killed, parts = set[int](), []
+    for worked in parts_on_ray(surveyor, manifest, folder, iter(source), TWO, images=2):
+        parts.append(worked.part)
+        if not killed:
+            killed.add(worked.process)
+            os.kill(worked.process, signal.SIGKILL)
+    assert_same(Survey.of_parts(manifest, parts), wanted)
+
+
+def assert_same(found: Survey, wanted: Survey) -> None:
+    pd.testing.assert_frame_equal(found.images(), wanted.images(), rtol=1e-4)
+    pd.testing.assert_frame_equal(found.table(), wanted.table(), rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(found.peaks.activations, wanted.peaks.activations, rtol=1e-3, atol=1e-5)
+
+
+def test_only_of_a_folder(make_cifar: Callable[..., Net], tmp_path: Path) -> None:
+    (tmp_path / "images.zip").write_bytes(zip_of({"a.png": png(0)}))
+    with pytest.raises(SurveyError, match="is no folder"):
+        survey_on_ray(make_cifar("A"), tmp_path / "images.zip")

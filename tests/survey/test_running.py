@@ -1,0 +1,249 @@
+"""A survey against `inspect` on each image, numpy on the activations, and itself after an interruption."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch.utils.data import Dataset, TensorDataset
+
+from resnet_viz.analyses.activations import activations
+from resnet_viz.analyses.inspection import inspect
+from resnet_viz.analyses.measures import MEANINGS
+from resnet_viz.analyses.survey import running
+from resnet_viz.analyses.survey.errors import SurveyError
+from resnet_viz.analyses.survey.files import open_survey
+from resnet_viz.analyses.survey.running import SurveyProgress, survey
+from resnet_viz.nets.net import Net
+from tests.survey.pictures import classes_of, folder_of, picture, png, zip_of
+
+KINDS = ("A", "B", "plain", "resnet18", "resnet50")
+
+
+class StoppedError(Exception):
+    """Raised by a test in the middle of a survey."""
+
+
+@pytest.fixture(scope="module")
+def make_net(make_cifar: Callable[..., Net], make_imagenet: Callable[[str], Net]) -> Callable[[str], Net]:
+    return lambda kind: make_cifar(kind, depth=14) if len(kind) < 6 else make_imagenet(kind)
+
+
+def assert_same_rows(found: Any, wanted: pd.DataFrame) -> None:
+    assert list(found.columns) == list(wanted.columns)
+    assert list(found["shortcut"]) == list(wanted["shortcut"])
+    numbers = [each.drop(columns="shortcut").to_numpy(float) for each in (found, wanted)]
+    np.testing.assert_allclose(numbers[0], numbers[1], rtol=2e-4, atol=2e-6)
+
+
+class TestEqualsInspect:
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_every_measure_of_every_block(self, make_net: Callable[[str], Net], kind: str) -> None:
+        net, images = make_net(kind), [picture(seed) for seed in range(5)]
+        result = survey(net, images, batch_size=3)
+        table = result.table()
+        assert len(table) == 5 * len(net.blocks)
+        for number, image in enumerate(images):
+            inspected = inspect(net, image)
+            assert_same_rows(table.xs(f"image {number}"), inspected.table())
+            row = result.images().loc[f"image {number}"]
+            assert row["predicted"] == inspected.predictions[0].label
+            assert row["logit"] == pytest.approx(inspected.predictions[0].logit, rel=1e-4)
+            assert row["probability"] == pytest.approx(inspected.predictions[0].probability, rel=1e-4)
+
+    def test_columns_are_those_of_every_table(self, make_net: Callable[[str], Net]) -> None:
+        table = survey(make_net("A"), [picture(0)]).table()
+        assert list(table.columns) == ["stage", "shortcut", *MEANINGS]
+
+    def test_half_precision(self, make_cifar: Callable[..., Net]) -> None:
+        net = make_cifar("A")
+        half = replace(net, module=net.module.to(torch.bfloat16))
+        assert_same_rows(survey(half, [picture(0)]).table().xs("image 0"), inspect(half, picture(0)).table())
+
+
+class TestPeaks:
+    def test_strongest_images_and_places(self, make_net: Callable[[str], Net]) -> None:
+        net, images = make_net("A"), [picture(seed) for seed in range(11)]
+        result = survey(net, images, batch_size=4, strongest=3)
+        outputs = [activations(net, image).blocks[-1].output for image in images]
+        for channel in range(outputs[0].shape[0]):
+            found = result.strongest(result.block_names[-1], channel)
+            best = np.array([output[channel].max() for output in outputs])
+            np.testing.assert_allclose(found["value"], np.sort(best)[::-1][:3], rtol=1e-4)
+            for row in found.itertuples():
+                output = outputs[int(str(row.image).removeprefix("image "))][channel]
+                assert output[row.row, row.column] == pytest.approx(row.value, rel=1e-4)
+
+    def test_fewer_images_than_places(self, make_net: Callable[[str], Net]) -> None:
+        assert len(survey(make_net("A"), [picture(0), picture(1)], strongest=5).strongest("layer1.0", 0)) == 2
+
+    def test_unknown_channel(self, make_net: Callable[[str], Net]) -> None:
+        result = survey(make_net("A"), [picture(0)])
+        with pytest.raises(IndexError, match="take 0 to 15"):
+            result.strongest("layer1.0", 16)
+        with pytest.raises(KeyError, match="has no block 'layer9'"):
+            result.strongest("layer9", 0)
+
+
+class TestImages:
+    def test_sub_folders_are_classes(self, make_net: Callable[[str], Net], tmp_path: Path) -> None:
+        net = make_net("A")
+        images = survey(net, folder_of(tmp_path, classes_of(6) | {"cat/notes.txt": b"no image"})).images()
+        assert list(images.index) == [
+            "cat/000.png",
+            "cat/003.png",
+            "dog/001.png",
+            "dog/004.png",
+            "zebra/002.png",
+            "zebra/005.png",
+        ]
+        assert list(images["class"]) == ["cat", "cat", "dog", "dog", "zebra", "zebra"]
+        known = images[images["class"] != "zebra"]
+        assert list(known["correct"]) == [row["class"] == row["predicted"] for _, row in known.iterrows()]
+        assert images.loc["zebra/002.png":, "correct"].isna().all()
+
+    def test_folders_are_renamed(self, make_net: Callable[[str], Net], tmp_path: Path) -> None:
+        folder_of(tmp_path, {"n02123045/1.png": png(1), "n02123046/2.png": png(2)})
+        found = survey(make_net("A"), tmp_path, labels={"n02123045": "cat", "n02123046": 5}).images()
+        assert list(found["class"]) == ["cat", "dog"]
+        assert list(found["class_index"]) == [3, 5]
+
+    @pytest.mark.parametrize("kind", ["paths", "bytes", "zip", "tensor", "data set", "pairs"])
+    def test_every_kind_of_source_gives_the_same(self, make_net: Callable[[str], Net], tmp_path: Path, kind: str) -> None:
+        net, files = make_net("A"), {f"{number}.png": png(number) for number in range(3)}
+        inputs = torch.cat([net.preprocess(picture(number)) for number in range(3)])
+        folder = folder_of(tmp_path, files)
+        given: dict[str, Any] = {
+            "paths": [folder / name for name in files],
+            "bytes": list(files.values()),
+            "zip": zip_of(files),
+            "tensor": inputs,
+            "data set": TensorDataset(inputs, torch.tensor([3, 4, 5])),
+            "pairs": Pairs(),
+        }
+        found, wanted = survey(net, given[kind]), survey(net, folder)
+        np.testing.assert_allclose(found.measure("ratio"), wanted.measure("ratio"), rtol=1e-5)
+        if kind in ("data set", "pairs"):
+            assert list(found.images()["class"]) == ["cat", "deer", "dog"]
+
+    def test_labels_of_a_list(self, make_net: Callable[[str], Net]) -> None:
+        found = survey(make_net("A"), [picture(0), picture(1)], labels=["Cat", 9]).images()
+        assert list(found["class"]) == ["cat", "truck"]
+        with pytest.raises(SurveyError, match="2 images and 1 labels"):
+            survey(make_net("A"), [picture(0), picture(1)], labels=["cat"])
+
+    def test_no_images(self, make_net: Callable[[str], Net], tmp_path: Path) -> None:
+        with pytest.raises(SurveyError, match="There are no images in the folder"):
+            survey(make_net("A"), tmp_path)
+        with pytest.raises(SurveyError, match="There is no folder or file"):
+            survey(make_net("A"), tmp_path / "nowhere")
+
+
+class Pairs(Dataset[Any]):
+    """A data set as torchvision's ImageFolder is one: PIL images with the number of their class, and the classes' names."""
+
+    classes = ("cat", "deer", "dog")
+
+    def __len__(self) -> int:
+        return 3
+
+    def __getitem__(self, number: int) -> Any:
+        return picture(number), number
+
+
+class TestBadImages:
+    def test_are_listed_and_stop_nothing(self, make_net: Callable[[str], Net], tmp_path: Path) -> None:
+        files = {"a.png": png(0), "b.png": b"no image", "c.png": png(1)[:200], "d.png": b"", "e.png": png(2)}
+        result = survey(make_net("A"), folder_of(tmp_path, files), batch_size=2)
+        assert result.count == 5
+        assert list(result.bad.index) == ["b.png", "c.png", "d.png"]
+        assert "empty" in str(result.bad.loc["d.png", "error"])
+        assert result.image_names() == ["a.png", "e.png"]
+        assert list(dict.fromkeys(result.table().index.get_level_values("image"))) == ["a.png", "e.png"]
+
+    def test_all_are_bad(self, make_net: Callable[[str], Net]) -> None:
+        result = survey(make_net("A"), [b"x", b"y"])
+        assert len(result.table()) == 0
+        assert len(result.bad) == 2
+
+    def test_tensors_that_cannot_be_used(self, make_net: Callable[[str], Net]) -> None:
+        good = torch.randn(3, 32, 32)
+        found = survey(make_net("A"), [good, torch.randn(3, 16, 16), good * torch.nan, "nowhere.png", {}]).bad
+        assert list(found.index) == ["image 1", "image 2", "nowhere.png", "image 4"]
+        assert "(3, 16, 16)" in found["error"].iloc[0]
+        assert "NaN" in found["error"].iloc[1]
+
+    def test_a_data_set_that_fails(self, make_net: Callable[[str], Net]) -> None:
+        class Broken(Pairs):
+            def __getitem__(self, number: int) -> Any:
+                if number == 1:
+                    raise ZeroDivisionError
+                return super().__getitem__(number)
+
+        found = survey(make_net("A"), Broken()).bad
+        assert list(found.index) == ["image 1"]
+        assert "ZeroDivisionError" in found["error"].iloc[0]
+
+
+class TestGoingOn:
+    def test_after_an_interruption(
+        self, make_net: Callable[[str], Net], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        net, folder = make_net("A"), folder_of(tmp_path / "images", classes_of(13) | {"cat/bad.png": b"?"})
+        monkeypatch.setattr(running, "PART_IMAGES", 4)
+        whole = survey(net, folder, batch_size=2, out=tmp_path / "whole.parquet")
+
+        def stop(progress: SurveyProgress) -> None:
+            if progress.done >= 7:
+                raise StoppedError
+
+        out = tmp_path / "again.parquet"
+        with pytest.raises(StoppedError):
+            survey(net, folder, batch_size=2, out=out, on_progress=stop)
+        assert not out.exists()
+        seen: list[SurveyProgress] = []
+        again = survey(net, folder, batch_size=2, out=out, on_progress=seen.append)
+        assert seen[0] == SurveyProgress(4, 14, 0)
+        assert seen[-1] == SurveyProgress(14, 14, 1)
+        pd.testing.assert_frame_equal(again.table(), whole.table(), rtol=1e-5)
+        pd.testing.assert_frame_equal(again.images(), whole.images(), rtol=1e-5)
+        np.testing.assert_array_equal(again.peaks.images, whole.peaks.images)
+        assert not list(tmp_path.glob("*.parts"))
+
+    def test_not_with_other_weights_or_images(
+        self, make_cifar: Callable[..., Net], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        folder, out = folder_of(tmp_path / "images", classes_of(6)), tmp_path / "s.parquet"
+        monkeypatch.setattr(running, "PART_IMAGES", 2)
+
+        def stop(progress: SurveyProgress) -> None:
+            if progress.done >= 4:
+                raise StoppedError
+
+        with pytest.raises(StoppedError):
+            survey(make_cifar("A"), folder, batch_size=2, out=out, on_progress=stop)
+        with pytest.raises(SurveyError, match="by another network, or by other weights"):
+            survey(make_cifar("A", seed=1), folder, out=out)
+        (folder / "cat" / "000.png").unlink()
+        with pytest.raises(SurveyError, match="The images have changed"):
+            survey(make_cifar("A"), folder, out=out)
+
+    def test_not_over_a_finished_one(self, make_net: Callable[[str], Net], tmp_path: Path) -> None:
+        survey(make_net("A"), [picture(0)], out=tmp_path / "s.parquet")
+        with pytest.raises(SurveyError, match="There is a survey at"):
+            survey(make_net("A"), [picture(0)], out=tmp_path / "s.parquet")
+
+    def test_the_manifest_says_what_it_is_of(self, make_net: Callable[[str], Net], tmp_path: Path) -> None:
+        net = make_net("A")
+        survey(net, folder_of(tmp_path / "images", classes_of(2)), out=tmp_path / "s.parquet")
+        manifest = open_survey(tmp_path / "s.parquet").manifest
+        assert manifest.network == net.name
+        assert len(manifest.sha256) == 64
+        assert manifest.preprocessing["resize"] == "32"
+        assert torch.__version__.startswith(manifest.versions["torch"])
+        assert manifest.images == "the folder images"
+        assert [block.name for block in manifest.blocks] == list(net.blocks)

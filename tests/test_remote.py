@@ -243,7 +243,7 @@ def test_what_is_no_job_gets_a_sentence(shared: Server) -> None:
     assert post(shared, encode(job()), session="").status_code == 400
     assert post(shared, encode(job()), session="x" * 201).status_code == 400
     large = post(shared, b"\0" * (MOST_JOB_BYTES + 1))
-    assert (large.status_code, "smaller picture" in large.text) == (413, True)
+    assert (large.status_code, "smaller image" in large.text) == (413, True)
 
 
 def test_unknown_routes_are_not_there(shared: Server) -> None:

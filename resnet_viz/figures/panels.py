@@ -15,7 +15,7 @@ from resnet_viz.figures.theme import SIGNED, Theme, plain
 from resnet_viz.lessons.super_resolution import Picture
 
 # An RGB image (H, W, 3), or signed values (H, W).
-Shown = Picture | Array | NDArray[np.int16]
+PanelContent = Picture | Array | NDArray[np.int16]
 
 TOP, CAPTION = 44, 42
 
@@ -27,7 +27,7 @@ class Panel:
     `title` is drawn below it, and `note` in small type below that. A `sketch` is sent in fewer bytes, as a JPEG.
     """
 
-    content: Shown
+    content: PanelContent
     left: float
     top: float
     width: float

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from resnet_viz.analyses.inspection import BlockInspection
 from resnet_viz.figures.lessons.residual_image import scale_of
-from resnet_viz.figures.panels import Panel, Shown, Sign, lay_out
+from resnet_viz.figures.panels import Panel, PanelContent, Sign, lay_out
 from resnet_viz.figures.theme import IDENTITY, LIGHT, RESIDUAL, SUM, Theme, finish, short
 from resnet_viz.lessons.residual_image import ResidualImage
 from resnet_viz.lessons.residual_meaning import Line, Values
@@ -23,7 +23,7 @@ def residual_meaning(line: Line, image: ResidualImage, block: BlockInspection, t
         raise ValueError(f"block {short(block.name)} is plain: it has no identity to add a residual to")
     maps = [values.mean(0) for values in (block.identity, block.residual, block.sum)]
     limit = max(float(np.abs(values).max()) for values in maps) or 1.0
-    rows: list[list[tuple[Shown, float]]] = [
+    rows: list[list[tuple[PanelContent, float]]] = [
         [(image.problem.upsampled, 0.0), (image.shown, scale_of(image)), (image.problem.target, 0.0)],
         [(values, limit) for values in maps],
     ]

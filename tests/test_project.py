@@ -30,16 +30,6 @@ def python_files() -> list[Path]:
     return [path for folder in ("resnet_viz", "app") for path in (ROOT / folder).rglob("*.py")]
 
 
-def test_no_two_classes_share_a_name() -> None:
-    places: dict[str, list[str]] = {}
-    for path in python_files():
-        for statement in ast.parse(path.read_text()).body:
-            if isinstance(statement, ast.ClassDef) and not statement.name.startswith("_"):
-                places.setdefault(statement.name, []).append(str(path.relative_to(ROOT)))
-    assert len(places) > 100
-    assert {name: found for name, found in places.items() if len(found) > 1} == {}
-
-
 def test_what_figures_have_in_common_stands_in_the_template() -> None:
     for path in (ROOT / "resnet_viz" / "figures").rglob("*.py"):
         repeated = re.findall(r"dragmode=False|fixedrange\W+True|hovermode\W+closest", path.read_text())

@@ -8,13 +8,14 @@ from typing import Any, Protocol
 
 import torch
 
+from resnet_viz.analyses.survey.sources import Opener
 from resnet_viz.engine.job_types import JOB_TYPES, JobType
 from resnet_viz.engine.jobs import BusyError, EngineError, Job, JobCancelledError, Progress, Ticket, owner_of
 from resnet_viz.engine.models import Loader, Models, load_here
 from resnet_viz.engine.probe import EngineProbe
 from resnet_viz.engine.queue import FairQueue
 from resnet_viz.engine.store import EVERYBODY, Store
-from resnet_viz.engine.worker import Opener, Run, Worker
+from resnet_viz.engine.worker import Run, Worker
 from resnet_viz.images import open_image
 from resnet_viz.nets.net import Net, pick_device
 from resnet_viz.nets.zoo import ModelInfo, list_models

@@ -26,7 +26,7 @@ from resnet_viz.analyses.survey.files import Unfinished
 from resnet_viz.analyses.survey.manifest import Manifest
 from resnet_viz.analyses.survey.parts import SurveyPart
 from resnet_viz.analyses.survey.result import Survey
-from resnet_viz.analyses.survey.running import STRONGEST, OnProgress, Ready, Surveyor, SurveyProgress, skip
+from resnet_viz.analyses.survey.running import STRONGEST, OnSurveyProgress, Ready, Surveyor, SurveyProgress, skip
 from resnet_viz.analyses.survey.sources import FolderSource, Item, source_of
 from resnet_viz.engine.wire import decode, encode
 from resnet_viz.images import MAX_BYTES, open_image
@@ -65,7 +65,7 @@ def survey_on_ray(
     batch_size: int | None = None,
     out: str | os.PathLike[str] | None = None,
     strongest: int = STRONGEST,
-    on_progress: OnProgress | None = None,
+    on_progress: OnSurveyProgress | None = None,
 ) -> Survey:
     """Survey a folder as `survey` does, on a Ray cluster; the result is equal to rounding, and goes on where it stopped.
 

@@ -14,6 +14,7 @@ from PIL import Image
 
 from resnet_viz.analyses.activations import Array
 from resnet_viz.analyses.context import smaller_passes
+from resnet_viz.analyses.survey.sources import Opener
 from resnet_viz.engine.cancellation import InterruptibleNet
 from resnet_viz.engine.job_types import JOB_TYPES, JobType, Task
 from resnet_viz.engine.jobs import EngineError, Job, JobCancelledError, Progress, Ticket
@@ -27,7 +28,6 @@ REFUSALS = (EngineError, ImageError, WeightsError, ValueError)
 # After the first try, with passes of a quarter, a sixteenth and a sixty-fourth of the images.
 RETRIES = 3
 
-Opener = Callable[[bytes], Image.Image]
 
 log = logging.getLogger(__name__)
 

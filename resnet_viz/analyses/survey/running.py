@@ -44,7 +44,7 @@ class SurveyProgress:
     bad: int
 
 
-OnProgress = Callable[[SurveyProgress], None]
+OnSurveyProgress = Callable[[SurveyProgress], None]
 
 
 def survey(
@@ -56,7 +56,7 @@ def survey(
     device: str | torch.device = "auto",
     out: str | os.PathLike[str] | None = None,
     strongest: int = STRONGEST,
-    on_progress: OnProgress | None = None,
+    on_progress: OnSurveyProgress | None = None,
 ) -> Survey:
     """Measure every block of a network for many images, in batched passes: one forward and one backward pass for each batch.
 
@@ -146,7 +146,7 @@ class Surveyor:
         self,
         source: ImageSource,
         manifest: Manifest,
-        on_progress: OnProgress | None = None,
+        on_progress: OnSurveyProgress | None = None,
         done: Iterable[tuple[str, bool]] = (),
     ) -> Iterator[SurveyPart]:
         """Survey the images that are not `done`, and yield them part by part."""

@@ -17,7 +17,7 @@ ENDINGS = {".jpg", ".jpeg", ".jfif", ".jpe", ".png", ".webp", ".bmp", ".gif", ".
 # Of a normal distribution 95 % lie within so many deviations.
 DEVIATIONS = 1.96
 
-ImageSource = Image.Image | str | Path
+ImageOrPath = Image.Image | str | Path
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Accuracy:
         return pd.DataFrame([vars(answer) | {"right": answer.right} for answer in self.answers])
 
 
-def accuracy(net: Net, images: Mapping[str, Iterable[ImageSource]] | str | Path) -> Accuracy:
+def accuracy(net: Net, images: Mapping[str, Iterable[ImageOrPath]] | str | Path) -> Accuracy:
     """Classify images of known classes: rv.accuracy(net, {"cat": ["a.jpg", "b.jpg"], "dog": [photo]}), or a folder.
 
     `images` maps the network's labels to images (paths, or PIL images), or names a folder with a folder for each label. Each
@@ -100,10 +100,10 @@ def accuracy(net: Net, images: Mapping[str, Iterable[ImageSource]] | str | Path)
     return Accuracy(tuple(answers))
 
 
-def _folder(folder: Path) -> dict[str, list[ImageSource]]:
+def _folder(folder: Path) -> dict[str, list[ImageOrPath]]:
     if not folder.is_dir():
         raise ValueError(f"{folder} is not a folder: give a folder with a folder of images for each label.")
-    found: dict[str, list[ImageSource]] = {}
+    found: dict[str, list[ImageOrPath]] = {}
     for inner in sorted(path for path in folder.iterdir() if path.is_dir()):
         found[inner.name] = [path for path in sorted(inner.iterdir()) if path.suffix.lower() in ENDINGS]
     return found

@@ -13,7 +13,7 @@ from resnet_viz.nets.blocks import blocks_of
 from resnet_viz.nets.net import Net
 from resnet_viz.nets.twins import copy_tree
 
-Span = tuple[int, int]
+PlaceSpan = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,10 @@ class PlaceFields:
     """
 
     block: str
-    map_size: Span
-    input_size: Span
-    first_end: Span
-    last_start: Span
+    map_size: PlaceSpan
+    input_size: PlaceSpan
+    first_end: PlaceSpan
+    last_start: PlaceSpan
 
     @property
     def nbytes(self) -> int:
@@ -46,7 +46,7 @@ class PlaceFields:
         height, width = (whole / parts for whole, parts in zip(self.input_size, self.map_size, strict=True))
         return column * width, row * height, (column + 1) * width, (row + 1) * height
 
-    def _span(self, axis: int, place: int) -> Span:
+    def _span(self, axis: int, place: int) -> PlaceSpan:
         size, count = self.input_size[axis], self.map_size[axis]
         stride = size / count
         start = self.last_start[axis] - round(stride * (count - 1 - place))

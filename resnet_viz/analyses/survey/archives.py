@@ -36,7 +36,7 @@ PACKED: dict[bytes, Callable[[BinaryIO], IO[bytes]]] = {
 _DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError, KeyError,
             NotImplementedError, RuntimeError, OverflowError, UnicodeError)  # fmt: skip
 
-Content = Callable[[], bytes]
+ReadBytes = Callable[[], bytes]
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def is_archive(file: BinaryIO) -> bool:
     return start[:4] in (b"PK\3\4", b"PK\5\6") or start[257:262] == b"ustar" or any(start.startswith(each) for each in PACKED)
 
 
-def entries(source: Path | bytes, limits: ArchiveLimits | None = None) -> Iterator[tuple[str, Content]]:
+def entries(source: Path | bytes, limits: ArchiveLimits | None = None) -> Iterator[tuple[str, ReadBytes]]:
     """Yield every file's name and what reads its bytes, in the archive's order; SurveyError for an archive that is refused.
 
     What is read must be read before the next one is asked for, as a TAR archive is read from its start to its end.
@@ -79,7 +79,7 @@ def is_read_in_order(source: Path | bytes) -> bool:
         return file.read(2) != b"PK"
 
 
-def _zip_entries(file: BinaryIO, limits: ArchiveLimits) -> Iterator[tuple[str, Content]]:
+def _zip_entries(file: BinaryIO, limits: ArchiveLimits) -> Iterator[tuple[str, ReadBytes]]:
     size = file.seek(0, 2)
     with zipfile.ZipFile(file) as archive:
         infos = archive.infolist()
@@ -121,7 +121,7 @@ def _read_zip(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
         return entry.read(MAX_BYTES + 1)
 
 
-def _tar_entries(file: BinaryIO, limits: ArchiveLimits) -> Iterator[tuple[str, Content]]:
+def _tar_entries(file: BinaryIO, limits: ArchiveLimits) -> Iterator[tuple[str, ReadBytes]]:
     size = file.seek(0, 2)
     bounded = _Bounded(_unpacked(file), limits.most_bytes(size), size)
     with tarfile.open(fileobj=cast("IO[bytes]", bounded), mode="r|") as archive:

@@ -15,7 +15,7 @@ CONSTANT = ("parameters", "multiply_adds")
 REMOVALS = ("logit_drop", "probability_drop")
 MEASURED = tuple(name for name in MEANINGS if name not in CONSTANT + REMOVALS)
 
-Numbers = NDArray[np.float64]
+MeasuredNumbers = NDArray[np.float64]
 
 
 def measure_batch(tapes: list[Tape], gradients: list[ForkGradients]) -> Array:
@@ -69,7 +69,7 @@ def _negative(rows: Tensor) -> Tensor:
     return torch.stack([torch.lt(row, 0, out=buffer).mean() for row in rows])
 
 
-def _measures(row: Numbers, size: int) -> Numbers:
+def _measures(row: MeasuredNumbers, size: int) -> MeasuredNumbers:
     """(11, N) sums of one block whose residual has `size` entries -> (N, measures)."""
     x, f, total, output, dot, mean, cut, g_shortcut, g_branch, g_input, cam = row
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -92,5 +92,5 @@ def _measures(row: Numbers, size: int) -> Numbers:
     return np.stack([found[name] for name in MEASURED], 1)
 
 
-def _divide(numerator: Numbers, denominator: Numbers) -> Numbers:
+def _divide(numerator: MeasuredNumbers, denominator: MeasuredNumbers) -> MeasuredNumbers:
     return np.where(denominator == 0, np.nan, numerator / denominator)

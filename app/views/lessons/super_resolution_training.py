@@ -27,7 +27,7 @@ RATES = {"0.001": 1e-3, "0.003": 3e-3, "0.01": 1e-2}
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class CurveRows:
     """The curves of a training so far, as `train_all` reports them; None before the first point."""
 
     key: Hashable
@@ -51,7 +51,7 @@ def body() -> str:
         with above:
             found = _live(factor, depth, steps, rate)
         with below.container():
-            return _stopped(found) if isinstance(found, Rows) else _curves(found, "seconds")
+            return _stopped(found) if isinstance(found, CurveRows) else _curves(found, "seconds")
     with below:
         return _picture(image, factor) if see == "picture" else _curves(recorded.curves(factor), "CPU seconds")
 
@@ -81,21 +81,21 @@ def _picture(image: str, factor: int) -> str:
     return f"Compared with bicubic interpolation on this image: {_listed(gains)}.{seen}"
 
 
-def _live(factor: int, depth: int, steps: int, rate: str) -> Trials | Rows:
+def _live(factor: int, depth: int, steps: int, rate: str) -> Trials | CurveRows:
     """The result of a training; if it was stopped, the result so far."""
     key: Hashable = ("super-resolution training", factor, depth, steps, rate)
     drawn = count()
 
     def preview(rows: Array) -> None:
-        st.session_state["lesson_rows"] = Rows(key, rows, steps)
-        _draw(Rows(key, rows, steps), f"live-{next(drawn)}")
+        st.session_state["lesson_rows"] = CurveRows(key, rows, steps)
+        _draw(CurveRows(key, rows, steps), f"live-{next(drawn)}")
 
     finished: tuple[Hashable, Trials] | None = st.session_state.get("lesson_trials")
     if finished is not None and finished[0] == key:
         return finished[1]
     if st.session_state.get("lesson_started") != key and not waiting.is_stopped(key):
         st.button("Start the training", type="primary", icon=":material/play_arrow:", on_click=_start, args=(key,))
-        return Rows(key, None, 0)
+        return CurveRows(key, None, 0)
     options = {"factor": factor, "depth": depth, "steps": steps, "rate": RATES[rate]}
     ask = [lambda: results.practise("super-resolution training", "lesson training", **options)]
     try:
@@ -107,15 +107,15 @@ def _live(factor: int, depth: int, steps: int, rate: str) -> Trials | Rows:
     if answers is not None:
         st.session_state["lesson_trials"] = (key, answers[0])
         return cast("Trials", answers[0])
-    kept: Rows | None = st.session_state.get("lesson_rows")
-    return kept if kept is not None and kept.key == key else Rows(key, None, steps)
+    kept: CurveRows | None = st.session_state.get("lesson_rows")
+    return kept if kept is not None and kept.key == key else CurveRows(key, None, steps)
 
 
 def _start(key: Hashable) -> None:
     st.session_state["lesson_started"] = key
 
 
-def _stopped(found: Rows) -> str:
+def _stopped(found: CurveRows) -> str:
     if found.steps == 0:
         return "The training takes about a minute; its curves are drawn while it runs."
     if found.rows is None:
@@ -126,7 +126,7 @@ def _stopped(found: Rows) -> str:
     return f"Stopped after {last[0]:.0f} steps. Compared with bicubic interpolation: {_listed(gains)}."
 
 
-def _draw(found: Rows, key: str) -> None:
+def _draw(found: CurveRows, key: str) -> None:
     if found.rows is not None:
         figure = rv.figures.curves_so_far(found.rows, found.steps, show.theme())
         show.heading(figure)

@@ -23,7 +23,7 @@ from resnet_viz.analyses.survey.manifest import Manifest, describe
 from resnet_viz.analyses.survey.parts import SurveyedPart, SurveyPart
 from resnet_viz.analyses.survey.passes import block_facts
 from resnet_viz.analyses.survey.result import Survey
-from resnet_viz.analyses.survey.sources import ImageSource, Item, Opener, source_of
+from resnet_viz.analyses.survey.sources import ImageOpener, ImageSource, Item, source_of
 from resnet_viz.images import open_image
 from resnet_viz.nets.net import Net, pick_device
 
@@ -98,7 +98,7 @@ def survey_part(
     archive: bytes,
     *,
     strongest: int = STRONGEST,
-    opener: Opener = open_image,
+    opener: ImageOpener = open_image,
     on_image: Callable[[int, int], None] | None = None,
 ) -> SurveyedPart:
     """Survey a small ZIP archive as one part of a larger survey, which `Survey.of_parts` puts together.

@@ -25,7 +25,7 @@ SUFFIXES = frozenset(
     ".jpg .jpeg .jfif .jpe .pjpeg .png .webp .avif .hif .heic .heif .gif .bmp .tif .tiff".split()  # noqa: SIM905 - legible
 )
 
-Opener = Callable[[bytes], Image.Image]
+ImageOpener = Callable[[bytes], Image.Image]
 Content = Image.Image | Tensor
 
 
@@ -53,7 +53,7 @@ class ImageSource(Protocol):
         """Yield them."""
 
 
-def source_of(images: Any, labels: Labels | None, classes: Sequence[str], opener: Opener = open_image) -> ImageSource:  # noqa: ANN401 - see below
+def source_of(images: Any, labels: Labels | None, classes: Sequence[str], opener: ImageOpener = open_image) -> ImageSource:  # noqa: ANN401 - see below
     """Recognise what somebody gives as images: a folder, an archive, one image, a list of any of these, a tensor or a data set.
 
     `labels` is one label for each image, or a mapping from folders' names to classes. SurveyError for what is none of these.
@@ -83,7 +83,7 @@ class FolderSource:
 
     folder: Path
     names: ClassNames
-    opener: Opener
+    opener: ImageOpener
 
     @property
     def title(self) -> str:
@@ -108,7 +108,7 @@ class ArchiveSource:
 
     source: Path | bytes
     names: ClassNames
-    opener: Opener
+    opener: ImageOpener
     title: str
     limits: archives.ArchiveLimits | None = None
 
@@ -146,7 +146,7 @@ class ListSource:
     images: Any
     labels: Sequence[Label] | None
     names: ClassNames
-    opener: Opener
+    opener: ImageOpener
 
     def __post_init__(self) -> None:
         """Refuse labels that do not fit."""
@@ -226,7 +226,7 @@ class ListSource:
         raise SurveyError(f"A {type(content).__name__} is no image: give paths, bytes, PIL images or tensors (3, H, W).")
 
 
-def _of_path(path: Path, labels: Sequence[Label] | None, names: ClassNames, opener: Opener) -> ImageSource:
+def _of_path(path: Path, labels: Sequence[Label] | None, names: ClassNames, opener: ImageOpener) -> ImageSource:
     if path.is_dir():
         if labels is not None:
             raise SurveyError(
@@ -269,14 +269,14 @@ def _is_single_tensor(images: object) -> bool:
     return isinstance(images, Tensor) and images.ndim == 3
 
 
-def _open_path(path: Path, opener: Opener) -> Image.Image:
+def _open_path(path: Path, opener: ImageOpener) -> Image.Image:
     # `open_image` has a sentence for every way in which a file cannot be read.
     if opener is open_image:
         return open_image(path)
     return opener(path.read_bytes())
 
 
-def _open_bytes(data: bytes | Exception, opener: Opener) -> Image.Image:
+def _open_bytes(data: bytes | Exception, opener: ImageOpener) -> Image.Image:
     if isinstance(data, Exception):
         raise data
     return opener(data)

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import torch
 
-from resnet_viz.analyses.survey.sources import Opener
+from resnet_viz.analyses.survey.sources import ImageOpener
 from resnet_viz.engine.job_types import JOB_TYPES, JobType
 from resnet_viz.engine.jobs import BusyError, EngineError, Job, JobCancelledError, Progress, Ticket, owner_of
 from resnet_viz.engine.models import Loader, Models, load_here
@@ -48,7 +48,7 @@ class LocalEngine:
         settings: EngineSettings | None = None,
         devices: Sequence[str | torch.device] = (),
         loader: Loader = load_here,
-        opener: Opener = open_image,
+        opener: ImageOpener = open_image,
     ) -> None:
         self.settings = settings or EngineSettings.read()
         self.devices = tuple(map(pick_device, devices)) or _devices()

@@ -14,7 +14,7 @@ from PIL import Image
 
 from resnet_viz.analyses.activations import Array
 from resnet_viz.analyses.context import smaller_passes
-from resnet_viz.analyses.survey.sources import Opener
+from resnet_viz.analyses.survey.sources import ImageOpener
 from resnet_viz.engine.cancellation import InterruptibleNet
 from resnet_viz.engine.job_types import JOB_TYPES, JobType, Task
 from resnet_viz.engine.jobs import EngineError, Job, JobCancelledError, Progress, Ticket
@@ -69,7 +69,7 @@ class Worker:
     nets: Models
     recall: Callable[[Job, Run], Any]
     keep: Callable[[Job, Run, Any], None]
-    opener: Opener = open_image
+    opener: ImageOpener = open_image
 
     def answers(self, runs: list[Run]) -> list[Any]:
         """Compute runs, in one pass if possible; an answer that cannot be computed is replaced by the error."""
@@ -121,7 +121,7 @@ class Worker:
         return task
 
 
-def _picture(job: Job, opener: Opener) -> Image.Image:
+def _picture(job: Job, opener: ImageOpener) -> Image.Image:
     if hashlib.sha256(job.data).hexdigest() != job.image:
         raise EngineError("The image was damaged on its way. Reload the page.")
     return opener(job.data)

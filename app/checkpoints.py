@@ -69,6 +69,8 @@ class Pending:
 # The checkpoints that are held, and those still in use after they were released, so that the bounds cover all of them.
 _alive: WeakSet[Checkpoint] = WeakSet()
 _adding = threading.Lock()
+# To decide between networks takes seconds of all processors: one file after another.
+_deciding = threading.Lock()
 _revisions = count()
 _held: dict[str, dict[str, Own]] = {}
 _pending: dict[str, Pending] = {}
@@ -143,7 +145,8 @@ def _weight(waiting: Pending) -> int:
 
 
 def _take_in(checkpoint: Checkpoint, file: str, architecture: str | None) -> str:
-    net = checkpoint.net(architecture=architecture)
+    with _deciding:
+        net = checkpoint.net(architecture=architecture)
     check_memory(net)
     held = own()
     oldest = next(iter(held)) if len(held) >= MOST_PER_SESSION else ""

@@ -19,6 +19,8 @@ NEAR = 0.44
 ERROR = 0.4
 # Relative to the spread of the logits: neighbours that differ by less are the same for whoever looks at images.
 SAME = 0.05
+# Neighbours that differ by less are asked about only if the norms say that they fit better, which is beyond FARTHER.
+SMALL, FARTHER = 0.10, 0.56
 # After so many norms, and for so few images, what is very wrong shows.
 PREFIX, FEW, WRONG = 9, 12, 3.0
 # How much smaller the surprise must be for an unusual answer to be looked into; smaller steps are left to `t`.
@@ -120,8 +122,9 @@ class _Search:
                 if t < NEAR and error < ERROR:
                     continue
                 doubt = Doubt(other, t, _change(logits, self._build(other)(self._images)))
+                likely = t > FARTHER and error < ERROR
                 if doubt.change > 0:
-                    (doubts if doubt.change > SAME else slight).append(doubt)
+                    (doubts if doubt.change > (SAME if likely else SMALL) else slight).append(doubt)
         return Decision(key, tuple(doubts), tuple(slight))
 
 

@@ -70,6 +70,13 @@ def _first_surprise(network: nn.Module, preprocessing: Preprocessing) -> float:
 
 def _nothing_remembered(layout: Layout, preprocessing: Preprocessing) -> Verdict:
     candidates = tuple(layout.name(chosen) for chosen in layout.neighbours())
+    if layout.plan.statistics:
+        # A network that never saw an image in training mode is untrained: nothing that it shows was learned.
+        sentence = (
+            f"read as {candidates[0]}, the usual network with these tensors: its batch norms saw no image in training, so nothing"
+            f" can distinguish it from {len(candidates) - 1} variants of it"
+        )
+        return Verdict(layout.usual, preprocessing, sentence)
     sentence = (
         f"The tensors fit {candidates[0]} and {len(candidates) - 1} variants of it. Its norms hold no statistics of training"
         f" images that would tell them apart: choose one with architecture={candidates[0]!r} or another of the error's"

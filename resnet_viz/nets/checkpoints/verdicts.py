@@ -73,8 +73,8 @@ def _nothing_remembered(layout: Layout, preprocessing: Preprocessing) -> Verdict
     if layout.plan.statistics:
         # A network that never saw an image in training mode is untrained: nothing that it shows was learned.
         sentence = (
-            f"read as {candidates[0]}, the usual network with these tensors: its batch norms saw no image in training, so nothing"
-            f" can distinguish it from {len(candidates) - 1} variants of it"
+            f"read as {candidates[0]}, the usual network with these tensors: its batch norms saw no image in training, so"
+            f" nothing can distinguish it from {len(candidates) - 1} variants of it"
         )
         return Verdict(layout.usual, preprocessing, sentence)
     sentence = (

@@ -281,7 +281,8 @@ def _branch_off(block: ResidualBlock, tell: Callable[[], None]) -> Iterator[Remo
     without: list[Tensor] = []
 
     def keep(_: nn.Module, args: tuple[Tensor, ...]) -> None:
-        without[:] = [block.activated(block.layout.of_image(args[0], 0))]
+        # A copy: where memory is scarce, activations overwrite what they are given.
+        without[:] = [block.activated(block.layout.of_image(args[0], 0).clone())]
 
     def hand_on(_: nn.Module, __: object, output: Tensor) -> Tensor:
         tell()

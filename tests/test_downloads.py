@@ -215,7 +215,7 @@ class TestPage:
         monkeypatch.setenv("RESNET_VIZ_ENGINE", "http://engine.example:8000")
         app.query_params["model"] = "resnet18"
         app.run()
-        assert app.error[0].value.replace("\\", "").startswith("The engine does not have the weights of ResNet-18: ask")
+        assert app.error[0].value.replace("\\", "").startswith("The engine does not have the weights of ResNet-18. Ask its")
         assert [button.label for button in app.button if "ResNet-18" in button.label or "Download" in button.label] == [
             "Look at ResNet-18 with random weights"
         ]

@@ -536,7 +536,7 @@ def test_a_session_that_uploads_too_often_has_to_wait(server: Server) -> None:
         with server.session() as other:
             assert server.upload(other, parts).status == 204
     assert [answer.status for answer in answers] == [204] * 12 + [429]
-    assert re.search(r"wait \d seconds", answers[-1].text)
+    assert re.search(r"Wait \d seconds", answers[-1].text)
 
 
 @pytest.fixture(scope="module")

@@ -52,7 +52,7 @@ def test_a_panorama_shows_its_centre_square_in_a_frame() -> None:
     assert photo == [0, 0, 100, 100]
     # 448 of the photo's 1,024 by 512 pixels, from its middle.
     assert frame == pytest.approx([100 * 288 / 1024, 100 * 32 / 512, 100 * 448 / 1024, 100 * 448 / 512], abs=0.001)
-    assert "1,024×512 pixels. The network sees the centre square in the frame." in markup
+    assert "1,024×512 pixels. The network receives the centre square in the frame." in markup
 
 
 def test_a_fitted_panorama_lies_in_a_square_of_the_mean_colour() -> None:
@@ -61,7 +61,7 @@ def test_a_fitted_panorama_lies_in_a_square_of_the_mean_colour() -> None:
     assert frame == [0, 0, 100, 100]
     assert photo == [0, 25, 100, 50]
     assert "aspect-ratio:1.0000;background:rgb(128, 64, 0)" in markup
-    assert "The network sees the whole photo." in markup
+    assert "The network receives the whole photo." in markup
 
 
 def test_an_original_is_kept_small_and_its_size_is_told() -> None:

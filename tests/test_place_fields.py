@@ -44,5 +44,5 @@ def test_the_network_stays_as_it_is(make_cifar: Callable[..., Net], count_hooks:
 
 
 def test_unknown_block(make_cifar: Callable[..., Net]) -> None:
-    with pytest.raises(KeyError, match="has no block 'layer9'"):
+    with pytest.raises(ValueError, match="has no block 'layer9'"):
         place_fields(make_cifar("A"), "layer9")

@@ -55,9 +55,9 @@ class PlaceFields:
 
 
 def place_fields(net: Net, block: str) -> PlaceFields:
-    """Find the receptive fields of a block's output; KeyError names the blocks that there are."""
+    """Find the receptive fields of a block's output; ValueError names the blocks that there are."""
     if block not in net.blocks:
-        raise KeyError(f"{net.title} has no block {block!r}; it has {', '.join(net.blocks)}")
+        raise ValueError(f"{net.title} has no block {block!r}; it has {', '.join(net.blocks)}")
     stand_in, made = _stand_in(net), list[Tensor]()
     handle = blocks_of(stand_in)[block].relu.register_forward_hook(lambda _, __, output: made.append(output))
     side = net.preprocessing.crop

@@ -1,7 +1,11 @@
 """Whether the layers of a checkpoint fit together: each convolution reads what the one before it returns."""
 
-from resnet_viz.nets.checkpoints.assembly import Plan, TensorShape
+import re
 
+from resnet_viz.nets.checkpoints.assembly import Plan, TensorShape
+from resnet_viz.nets.checkpoints.squeezing import squeezes
+
+SQUEEZE = re.compile(r"[01]\.(weight|bias)")
 NORM = ("weight", "bias", "running_mean", "running_var")
 
 
@@ -26,9 +30,19 @@ def expected_shapes(plan: Plan) -> dict[str, TensorShape]:
         _norm(plan, found, "bn1", channels)
     if plan.head == ("fc",):
         found |= {"fc.weight": (plan.classes, channels), "fc.bias": (plan.classes,)}
-    # Layers of a longer head, and of squeeze and excitation, were taken because they fit.
-    taken = (name for name in plan.shapes if (name.startswith("fc.") and name.count(".") == 2) or ".se." in name)
-    return found | {name: plan.shapes[name] for name in taken}
+    # Layers of a longer head were taken because they fit.
+    head = {name: shape for name, shape in plan.shapes.items() if name.startswith("fc.") and name.count(".") == 2}
+    return found | head | _squeezes(plan)
+
+
+def _squeezes(plan: Plan) -> dict[str, TensorShape]:
+    """Return the tensors of squeeze and excitation in the blocks whose two layers fit together."""
+    found: dict[str, TensorShape] = {}
+    for name, shape in plan.shapes.items():
+        block, _, rest = name.partition(".se.")
+        if rest == "0.weight" and squeezes(shape, plan.shapes.get(f"{block}.se.1.weight", ())):
+            found |= {key: plan.shapes[key] for key in plan.shapes if SQUEEZE.fullmatch(key.removeprefix(f"{block}.se."))}
+    return found
 
 
 def _block(plan: Plan, found: dict[str, TensorShape], name: str, channels: int, *, widens: bool) -> int:

@@ -200,5 +200,7 @@ def _named(stem: Sequence[_Layer], blocks: Sequence[_Block], shapes: Mapping[str
     for name in shapes:
         owner, _, part = name.rpartition(".")
         if part != COUNTER:
-            found[f"{official[owner]}.{part}" if owner in official else name] = name
+            # A tensor without a place keeps its name, unless that is the name of a place.
+            kept = f"surplus.{name}" if owner in owners else name
+            found[f"{official[owner]}.{part}" if owner in official else kept] = name
     return found

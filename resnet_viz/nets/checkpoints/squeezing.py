@@ -18,7 +18,7 @@ def find_squeezes(tensors: dict[str, NamedTensor]) -> None:
         if len(found) != 2:
             continue
         squeezing, exciting = sorted((tensors[f"{layer}.weight"] for layer in found), key=lambda tensor: tensor.shape[0])
-        if not _fit(squeezing.shape, exciting.shape):
+        if not squeezes(squeezing.shape, exciting.shape):
             continue
         for layer in found:
             index = 0 if tensors[f"{layer}.weight"] is squeezing else 1
@@ -27,7 +27,7 @@ def find_squeezes(tensors: dict[str, NamedTensor]) -> None:
                     tensors[f"{block}.se.{index}.{part}"] = tensors.pop(f"{layer}.{part}")
 
 
-def _fit(squeezing: tuple[int, ...], exciting: tuple[int, ...]) -> bool:
+def squeezes(squeezing: tuple[int, ...], exciting: tuple[int, ...]) -> bool:
     """Whether one layer reads what the other returns, and the other way round, at a single place."""
     flat = {*squeezing[2:], *exciting[2:]} <= {1} and len(squeezing) == len(exciting) in (2, 4)
     return flat and squeezing[:2] == exciting[1::-1]

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from uuid import uuid4
 
 import streamlit as st
+from streamlit.web.server.starlette.starlette_app_utils import decode_xsrf_token_string
 
 from app.settings import XSRF_COOKIE, settings
 
@@ -22,8 +23,12 @@ def name() -> str:
 
 
 def browser() -> str:
-    """What is the same in all sessions of one browser, and known to it alone; empty without cookies."""
-    return st.context.cookies.get(XSRF_COOKIE, "")
+    """What is the same in all sessions of one browser, and known to it alone; empty without cookies.
+
+    Streamlit writes the cookie anew at each response, the same secret under another mask.
+    """
+    secret, _ = decode_xsrf_token_string(st.context.cookies.get(XSRF_COOKIE, ""))
+    return secret.hex() if secret else ""
 
 
 def at_end(farewell: Farewell) -> None:

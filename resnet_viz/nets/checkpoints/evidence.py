@@ -22,7 +22,7 @@ from resnet_viz.nets.preprocessing import Preprocessing
 FLOOR = 1e-2
 # In deviations, and in factors of e: what is further away is wrong, how far does not matter.
 FURTHEST = 3.0
-SMALL, LARGEST = 64, 256
+SMALL, LARGEST = 64, 128
 # Small images cost little, and each says little.
 SMALL_IMAGES, LARGE_IMAGES = 96, 6
 

@@ -217,7 +217,7 @@ class TestPage:
         app.run()
         assert app.error[0].value.replace("\\", "").startswith("The engine does not have the weights of ResNet-18. Ask its")
         assert [button.label for button in app.button if "ResNet-18" in button.label or "Download" in button.label] == [
-            "Look at ResNet-18 with random weights"
+            "Open ResNet-18 with random weights"
         ]
         monkeypatch.setenv("RESNET_VIZ_SHARED_WEIGHTS", "1")
         app.query_params["model"] = "resnet18"

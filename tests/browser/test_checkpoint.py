@@ -142,9 +142,9 @@ def test_files_with_foreign_objects_open_and_what_they_say_is_shown(
     expect(page.locator("[data-testid='stAlert']")).to_have_count(0)
     if kind == "a file of Lightning":
         expect(page.get_by_text("Not part of the network and left out: criterion.weight.")).to_be_visible()
-        expect(page.get_by_text(re.compile(r"The file says: .*epoch: 71"))).to_be_visible()
+        expect(page.get_by_text(re.compile(r"The file states: .*epoch: 71"))).to_be_visible()
     else:
-        expect(page.get_by_text(re.compile(r"The file says: .*torchvision\.models\.resnet\.ResNet"))).to_be_visible()
+        expect(page.get_by_text(re.compile(r"The file states: .*torchvision\.models\.resnet\.ResNet"))).to_be_visible()
 
 
 def test_a_forgotten_checkpoint_is_gone(page: Page, stock: nn.Module, tmp_path: Path) -> None:

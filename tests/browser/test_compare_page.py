@@ -31,8 +31,8 @@ def test_the_default_has_two_sides_of_trained_weights(page: Page) -> None:
     found = headings(page)
     assert len([text for text in found if " predicts: " in text]) == 2
     assert any(text.startswith("The prediction is") for text in found)
-    assert "left=plain56-cifar10" in page.url
-    assert "right=resnet56-cifar10" in page.url
+    assert "left=resnet20-cifar10" in page.url
+    assert "right=plain20-cifar10" in page.url
     assert "weights=none" not in page.url
     expect(page.locator("[data-testid='stException'], .st-key-script-error")).to_have_count(0)
     expect(alerts(page)).to_have_count(0)

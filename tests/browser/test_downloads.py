@@ -106,7 +106,7 @@ def test_weights_that_are_away_are_offered_and_never_fetched_unasked(page: Page,
     open_app(page, "?model=resnet50")
     expect(page.locator("[data-testid='stAlert']")).to_contain_text("The weights of ResNet-50 are not on this machine yet.")
     expect(page.get_by_role("button", name="Download 103 MB")).to_be_visible()
-    expect(page.get_by_role("button", name="Look at ResNet-50 with random weights")).to_be_visible()
+    expect(page.get_by_role("button", name="Open ResNet-50 with random weights")).to_be_visible()
     assert equation_heading(page)
     assert overflow(page) <= 0
     screenshot(page, "download-offered")

@@ -20,5 +20,5 @@ def test_two_other_vectors_are_added_and_the_link_keeps_them(page: Page) -> None
 
 def test_what_is_no_vector_gets_a_sentence(page: Page) -> None:
     open_app(page, "learn?lesson=adding&left=two")
-    expect(page.locator("[data-testid='stAlert']")).to_contain_text("is no vector")
+    expect(page.locator("[data-testid='stAlert']")).to_contain_text("is not a vector")
     expect(page.locator("[data-testid='stException']")).to_have_count(0)

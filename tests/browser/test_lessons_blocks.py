@@ -70,8 +70,8 @@ def test_a_lesson_fits_one_screen(page: Page, lesson: str) -> None:
 def test_each_question_leads_to_its_lesson(page: Page) -> None:
     open_app(page, "questions")
     questions = [text for text in headings(page) if text.endswith(("?", "answer."))]
-    expect(page.get_by_role("link", name="See it:")).to_have_count(len(questions))
-    page.get_by_role("link", name="See it: Using fewer blocks").click()
+    expect(page.get_by_role("link", name="Open the lesson:")).to_have_count(len(questions))
+    page.get_by_role("link", name="Open the lesson: Using fewer blocks").click()
     settle(page)
     assert "lesson=fewer-blocks" in page.url
     assert said(page)

@@ -45,7 +45,7 @@ def test_every_chart_has_an_alternative_text(page: Page) -> None:
 def test_card_and_curve_can_be_taken_out(page: Page) -> None:
     open_app(page, "model?model=resnet20-cifar10")
     with page.expect_download() as card:
-        page.get_by_role("button", name="Card as JSON").click()
+        page.get_by_role("button", name="Download the card (JSON)").click()
     assert json.loads(card.value.path().read_text()) == CARD
     with page.expect_download() as curve:
         page.get_by_role("button", name="Download the curve (CSV)").click()
@@ -84,12 +84,12 @@ def test_another_network_is_a_choice_away_and_in_the_link(page: Page) -> None:
     page.keyboard.type("ResNet-18")
     page.get_by_role("option", name="ResNet-18 ·").click()
     page.wait_for_function("() => location.search.includes('model=resnet18')")
-    expect(page.locator("h3:has-text('ResNet-18 gets')")).to_be_visible()
+    expect(page.locator("h3:has-text('ResNet-18 classifies')")).to_be_visible()
     expect(page.locator("h3:has-text('Each of the 8 blocks')")).to_be_visible()
 
 
 def test_an_unknown_network_gets_a_sentence_and_the_default_is_shown(page: Page) -> None:
     open_app(page, "model?model=nonsense")
     expect(page.locator("[data-testid='stAlert']")).to_contain_text("There is no network called nonsense")
-    assert any(text.startswith("ResNet-18 Imagenette gets") for text in headings(page))
+    assert any(text.startswith("ResNet-18 Imagenette classifies") for text in headings(page))
     expect(page.locator("[data-testid='stException'], .st-key-script-error")).to_have_count(0)

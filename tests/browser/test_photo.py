@@ -60,7 +60,7 @@ def hover(page: Page, chart: str, across: float, down: float) -> str:
 def test_a_panorama_shows_what_the_network_sees_of_it_and_can_be_fitted_whole(page: Page) -> None:
     open_app(page)
     upload(page, "panorama.png", panorama())
-    expect(page.get_by_text("900×300 pixels. The network sees the centre square in the frame.")).to_be_visible()
+    expect(page.get_by_text("900×300 pixels. The network receives the centre square in the frame.")).to_be_visible()
     frame = page.locator(".photos .frame").bounding_box()
     photo = page.get_by_alt_text("The original photo").bounding_box()
     assert frame is not None
@@ -73,7 +73,7 @@ def test_a_panorama_shows_what_the_network_sees_of_it_and_can_be_fitted_whole(pa
     page.get_by_text("Whole photo", exact=True).click()
     settle(page)
     assert "framing=fit" in page.url
-    expect(page.get_by_text("The network sees the whole photo.")).to_be_visible()
+    expect(page.get_by_text("The network receives the whole photo.")).to_be_visible()
     assert source(page) != cropped
     screenshot(page, "panorama-fitted")
 

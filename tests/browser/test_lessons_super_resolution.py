@@ -23,11 +23,11 @@ def choose(page: Page, name: str) -> None:
 def test_a_larger_factor_leaves_less_of_the_picture(page: Page) -> None:
     open_app(page, "learn?lesson=problem")
     before = said(page)
-    assert before.startswith("From 80 × 80 pixels 240 × 240")
+    assert before.startswith("80 × 80 pixels have to become 240 × 240")
     assert fits_one_screen(page)
     choose(page, "×4")
     after = said(page)
-    assert after.startswith("From 60 × 60 pixels")
+    assert after.startswith("60 × 60 pixels have to become")
     assert "factor=4" in page.url
     assert arrives_again(page) == after
     choose(page, "Where the bicubic error is largest")

@@ -14,6 +14,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 import torch
 from safetensors.torch import save
+from streamlit.web.server.starlette.starlette_app_utils import generate_xsrf_token_string
 
 import app
 import resnet_viz as rv
@@ -33,8 +34,9 @@ def checkpoints(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def enter(module: ModuleType, session: dict[str, object], browser: str = "") -> None:
-    """Continue as the person with this session, with the browser's cookie."""
-    cookies = {"_streamlit_xsrf": browser} if browser else {}
+    """Continue as the person with this session, with the browser's secret under a mask that nobody has seen before."""
+    secret = browser.encode().ljust(16, b"-")
+    cookies = {"_streamlit_xsrf": generate_xsrf_token_string(secret)} if browser else {}
     module.sessions.st = SimpleNamespace(session_state=session, context=SimpleNamespace(cookies=cookies))
 
 

@@ -51,7 +51,7 @@ def test_an_attribution_says_what_it_adds_up_to(page: Page) -> None:
     assert any("% of the pixels hold half of the positive attribution" in text for text in headings(page))
     alert = page.locator("[data-testid='stAlert']")
     expect(alert).to_contain_text("The map adds up to")
-    expect(alert).to_contain_text("Delta")
+    expect(alert).to_contain_text("Convergence delta")
     screenshot(page, "attribution-light")
 
 

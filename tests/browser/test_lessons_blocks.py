@@ -44,7 +44,7 @@ def test_every_line_of_the_code_has_its_tensor(page: Page) -> None:
 
 def test_a_block_is_switched_off_and_faded(page: Page) -> None:
     open_app(page, "learn?lesson=fewer-blocks&image=cifar-cat")
-    assert said(page).startswith("With every block ResNet-20 gives cat")
+    assert said(page).startswith("With every block, ResNet-20 gives cat")
     page.get_by_role("button", name="1.0", exact=True).click()
     settle(page)
     assert "scales=1.0" in page.url
@@ -69,7 +69,7 @@ def test_a_lesson_fits_one_screen(page: Page, lesson: str) -> None:
 
 def test_each_question_leads_to_its_lesson(page: Page) -> None:
     open_app(page, "questions")
-    questions = [text for text in headings(page) if text.endswith(("?", "answer."))]
+    questions = [text for text in headings(page) if text.endswith(("?", "class."))]
     expect(page.get_by_role("link", name="Open the lesson:")).to_have_count(len(questions))
     page.get_by_role("link", name="Open the lesson: Using fewer blocks").click()
     settle(page)

@@ -168,7 +168,7 @@ def test_pictures_numbers_and_classes_are_those_of_an_inspection_of_its_own(page
 def test_another_picture_ends_it_and_its_film_is_not_shown(page: Page) -> None:
     open_app(page, f"?image={SAMPLE}&block=layer1.0")
     play(page)
-    page.locator("[class*='st-key-gallery-sample-cifar-dog'] button").click()
+    page.locator("[class*='st-key-gallery-sample-cifar-dog'] button").first.click()
     settle(page)
     expect(page.locator(STAGE)).to_have_count(0)
     first = page.evaluate("() => window.vizFilm.identity")

@@ -56,10 +56,7 @@ def _sentence(result: rv.Inspection, decoded: Lens, block: str) -> str:
     shares = decoded.probabilities
     now, answer = decoded.leaders[place], decoded.leaders[-1]
     last = place == len(decoded.places) - 1
-    first = (
-        f"Block {short(block)} corrects its input: F(x) has {m.ratio:.0%} of the norm of x, at an angle of "
-        f"{angle(result.block(block)):.0f}° to it."
-    )
+    first = f"F(x) of block {short(block)} has {m.ratio:.0%} of the norm of x, at an angle of {angle(result.block(block)):.0f}° to it."
     if last:
         before = float(shares[place - 1, answer])
         return (
@@ -67,9 +64,8 @@ def _sentence(result: rv.Inspection, decoded: Lens, block: str) -> str:
             f"{float(shares[-1, answer]):.0%}."
         )
     return (
-        f"{first} Without the later corrections, the network would predict {decoded.labels[now]} "
-        f"({float(shares[place, now]):.0%}). With all of them it predicts {decoded.labels[answer]} "
-        f"({float(shares[-1, answer]):.0%})."
+        f"{first} Without later residuals, the network would predict {decoded.labels[now]} ({float(shares[place, now]):.0%}); "
+        f"with them, it predicts {decoded.labels[answer]} ({float(shares[-1, answer]):.0%})."
     )
 
 

@@ -47,6 +47,10 @@ def test_uploads_and_the_camera_work_with_the_policy(page: Page, refused: list[s
     page.wait_for_url("**image=**")
     settle(page)
     page.get_by_text("Camera", exact=True).click()
+    # Before the first frame there is nothing to take.
+    page.wait_for_function(
+        "() => document.querySelector('video')?.videoWidth > 0 && document.querySelector('video').currentTime > 0"
+    )
     with page.expect_response(_an_upload):
         page.get_by_role("button", name="Take Photo").click(timeout=30_000)
     settle(page)

@@ -56,7 +56,8 @@ def _sentence(result: rv.Inspection, decoded: Lens, block: str) -> str:
     shares = decoded.probabilities
     now, answer = decoded.leaders[place], decoded.leaders[-1]
     last = place == len(decoded.places) - 1
-    first = f"F(x) of block {short(block)} has {m.ratio:.0%} of the norm of x, at an angle of {angle(result.block(block)):.0f}° to it."
+    degrees = angle(result.block(block))
+    first = f"F(x) of block {short(block)} has {m.ratio:.0%} of the norm of x, at an angle of {degrees:.0f}° to it."
     if last:
         before = float(shares[place - 1, answer])
         return (

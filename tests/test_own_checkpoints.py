@@ -62,6 +62,11 @@ def file(seed: int, depth: int = 8) -> bytes:
     return save(CifarResNet(depth, "B", seed=seed).state_dict())
 
 
+def doubtful(seed: int) -> dict[str, torch.Tensor]:
+    """The weights of a network whose norms hold no statistics: several networks fit them, and nothing tells which."""
+    return {name: value for name, value in CifarResNet(8, "B", seed=seed).state_dict().items() if "running" not in name}
+
+
 def test_a_checkpoint_is_described_like_any_network(checkpoints: ModuleType) -> None:
     name = add(checkpoints, file(0), "/home/me/mine.pth")
     info = checkpoints.own()[name].info
@@ -154,20 +159,20 @@ def test_every_network_made_of_a_checkpoint_is_told_from_all_others(checkpoints:
 
 def test_a_file_that_several_networks_fit_waits_for_a_choice(checkpoints: ModuleType) -> None:
     with pytest.raises(rv.CheckpointError, match="no statistics of training images"):
-        checkpoints.add(file(0), "a.pth")
+        checkpoints.add(save(doubtful(0)), "a.pth")
     waiting = checkpoints.pending()
-    assert waiting.candidates[0] == "CIFAR ResNet-8 B"
+    chosen = waiting.candidates[1]
     assert not checkpoints.own()
-    name = checkpoints.choose("CIFAR ResNet-8 B, GELU")
+    name = checkpoints.choose(chosen)
     assert checkpoints.pending() is None
-    assert checkpoints.own()[name].architecture == "CIFAR ResNet-8 B, GELU"
+    assert checkpoints.own()[name].architecture == chosen
     assert "chosen by hand" in checkpoints.own()[name].net.weights.note
 
 
 def test_a_choice_can_be_cancelled_and_ends_with_the_next_file(checkpoints: ModuleType) -> None:
     def wait() -> None:
         with pytest.raises(rv.CheckpointError):
-            checkpoints.add(file(0), "a.pth")
+            checkpoints.add(save(doubtful(0)), "a.pth")
         assert checkpoints.pending() is not None
 
     wait()
@@ -181,11 +186,11 @@ def test_a_choice_can_be_cancelled_and_ends_with_the_next_file(checkpoints: Modu
 
 def test_of_several_networks_in_a_file_one_is_chosen(checkpoints: ModuleType) -> None:
     buffer = io.BytesIO()
-    torch.save({key: CifarResNet(8, "B", seed=seed).state_dict() for seed, key in enumerate(("teacher", "student"))}, buffer)
+    torch.save({key: doubtful(seed) for seed, key in enumerate(("teacher", "student"))}, buffer)
     with pytest.raises(rv.CheckpointError, match="holds 2 networks"):
         checkpoints.add(buffer.getvalue(), "both.pth")
     assert set(checkpoints.pending().candidates) == {"teacher", "student"}
     with pytest.raises(rv.CheckpointError, match="no statistics"):
         checkpoints.choose("student")
-    name = checkpoints.choose("CIFAR ResNet-8 B")
+    name = checkpoints.choose(checkpoints.pending().candidates[0])
     assert "taken from student" in checkpoints.own()[name].net.weights.note

@@ -25,6 +25,11 @@ class Subject:
     own: Own | None = None
     shown: str = ""
 
+    @property
+    def name_in_engine(self) -> str:
+        """The name under which its engine knows it: another one for each network that a program shows."""
+        return self.shown or self.model
+
 
 def known_to(engine: Engine) -> dict[str, rv.ModelInfo]:
     """The catalogue by name, with the weights that an engine has, or this machine's while the engine is unreachable."""

@@ -4,9 +4,9 @@ What is cached is created elsewhere: `samples`, `pictures`, `uploads`, `catalogu
 """
 
 import threading
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -99,7 +99,7 @@ def identity(asked: Subject, image: str) -> str:
     """Tell one network and picture from every other, by the weights and the pixels that they are."""
     _, sha256 = _picture(image)
     revision = asked.own.revision if asked.own else ""
-    return f"{asked.model} {revision} {asked.trained} {asked.preprocessing} {sha256}"
+    return f"{asked.name_in_engine} {revision} {asked.trained} {asked.preprocessing} {sha256}"
 
 
 def models() -> dict[str, rv.ModelInfo]:
@@ -181,24 +181,28 @@ def submit(asked: Subject, kind: str, image: str, target: int | None, view: str 
     Raises MissingImageError if the image is not held, EngineError or middleware.TooOftenError if the job is not accepted.
     """
     data, sha256 = _picture(image)
-    job = Job(
+    about = {"image": sha256, "data": data, "target": target, "public": image in samples()}
+    return _send(asked, view, _job(asked, kind, options, framing=asked.preprocessing.framing, **about))
+
+
+def _job(asked: Subject, kind: str, options: Mapping[str, OptionValue], **about: Any) -> Job:  # noqa: ANN401 - fields of a job
+    """A job about a network, by the name that its engine knows it by."""
+    return Job(
         kind=kind,
-        model=asked.shown or asked.model,
-        image=sha256,
-        target=target,
+        model=asked.name_in_engine,
         options=tuple(sorted(options.items())),
         trained=asked.trained,
         owner=asked.own.revision if asked.own else "",
-        framing=asked.preprocessing.framing,
-        data=data,
-        public=image in samples(),
+        **about,
     )
+
+
+def _send(asked: Subject, view: str, job: Job) -> Ticket:
+    """Submit a job to the engine that holds its network."""
     if asked.own:
         # A session's own network exists only in this process.
         return _admitted(local_engine().submit(job, session(), view, asked.own.net))
-    if asked.shown:
-        return _admitted(shown.engine().submit(job, session(), view))
-    return _admitted(engine().submit(job, session(), view))
+    return _admitted((shown.engine() if asked.shown else engine()).submit(job, session(), view))
 
 
 def keep_image(data: bytes) -> str:
@@ -218,28 +222,13 @@ def is_here(image: str) -> bool:
 
 def submit_archive(asked: Subject, archive: bytes, view: str, **options: OptionValue) -> Ticket:
     """Ask the engine to survey some images by a network: `archive` is a ZIP archive of them. Raises as `submit` does."""
-    job = Job(
-        kind="survey",
-        model=asked.model,
-        image=digest(archive),
-        options=tuple(sorted(options.items())),
-        trained=asked.trained,
-        owner=asked.own.revision if asked.own else "",
-        framing=asked.preprocessing.framing,
-        data=archive,
-    )
-    if asked.own:
-        return _admitted(local_engine().submit(job, session(), view, asked.own.net))
-    return _admitted(engine().submit(job, session(), view))
+    about = {"image": digest(archive), "data": archive}
+    return _send(asked, view, _job(asked, "survey", options, framing=asked.preprocessing.framing, **about))
 
 
 def about_network(asked: Subject, kind: str, view: str, **options: OptionValue) -> Ticket:
     """Ask about a network alone, without an image."""
-    owner = asked.own.revision if asked.own else ""
-    job = Job(kind, asked.model, "", None, tuple(sorted(options.items())), asked.trained, owner, public=True)
-    if asked.own:
-        return _admitted(local_engine().submit(job, session(), view, asked.own.net))
-    return _admitted(engine().submit(job, session(), view))
+    return _send(asked, view, _job(asked, kind, options, image="", public=True))
 
 
 @st.cache_resource(show_spinner=False)

@@ -23,9 +23,7 @@ class Uploads:
     def add(self, data: bytes, session: str) -> str:
         """Check an image and keep its bytes; returns its SHA-256, raises rv.ImageError with a sentence."""
         parsers.open_image(data)
-        name = digest(data)
-        self._held.put(name, data, session)
-        return name
+        return self.keep(data, session)
 
     def keep(self, data: bytes, session: str) -> str:
         """Keep bytes that were not opened yet; returns their SHA-256. Opening them tells what is wrong."""

@@ -1,10 +1,10 @@
 """What the experiments of the literature cost, in bare passes: one forward and one backward pass of torchvision's network."""
 
 import torch
-from torch import Tensor
 
 from benchmarks.contest import Contestant, Work
 from benchmarks.subjects import ExampleRun
+from benchmarks.workloads import BEST_BATCH, SELDOM, forward_backward, gradients_at
 from resnet_viz.analyses.path_gradients import SAMPLES, path_gradients, path_samples
 from resnet_viz.analyses.receptive_field import PROBES, receptive_fields
 from resnet_viz.analyses.refinement import refinement
@@ -13,7 +13,6 @@ from resnet_viz.lessons.loss_landscape import loss_landscape
 from resnet_viz.lessons.shattered_gradients import POINTS, shattered_gradients
 
 PATHS_LIMIT, FIELDS_LIMIT, REFINEMENT_LIMIT, SHATTERED_LIMIT, LANDSCAPE_LIMIT = 3.0, 25.0, 5.5, 1.7, 1.4
-BEST_BATCH, SELDOM = 8, 10
 
 
 def experiment_works(subject: ExampleRun) -> list[Work]:
@@ -89,7 +88,7 @@ def _shattered(subject: ExampleRun) -> Work:
             f" measured first), relative to forward and backward passes of as many images, {BEST_BATCH} per pass."
         ),
         limit=SHATTERED_LIMIT,
-        bare=Contestant("bare sweep", "gradients at the points", lambda: _sweep(subject)),
+        bare=Contestant("bare sweep", "gradients at the points", lambda: gradients_at(subject, POINTS)),
         ours=Contestant("ResNet Viz", "autocorrelation", lambda: shattered_gradients(net, image)),
         peers=(),
     )
@@ -111,21 +110,7 @@ def _landscape(subject: ExampleRun) -> Work:
 
 
 def _bare(subject: ExampleRun) -> Contestant:
-    return Contestant("bare forward and backward", "gradient at the input", lambda: _forward_backward(subject))
-
-
-def _forward_backward(subject: ExampleRun) -> Tensor:
-    x = subject.x.detach().requires_grad_()
-    gradient: Tensor = torch.autograd.grad(subject.stock(x).max(), x)[0]
-    return gradient
-
-
-def _sweep(subject: ExampleRun) -> list[Tensor]:
-    found = []
-    for start in range(0, POINTS, BEST_BATCH):
-        x = subject.x.repeat(min(BEST_BATCH, POINTS - start), 1, 1, 1).requires_grad_()
-        found.append(torch.autograd.grad(subject.stock(x)[:, subject.target].sum(), x)[0])
-    return found
+    return Contestant("bare forward and backward", "gradient at the input", lambda: forward_backward(subject))
 
 
 def _forwards(subject: ExampleRun) -> None:

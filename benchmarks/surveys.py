@@ -7,12 +7,11 @@ from torch import Tensor
 
 from benchmarks.contest import Contestant, Work
 from benchmarks.subjects import ExampleRun, picture
+from benchmarks.workloads import BEST_BATCH
 from resnet_viz.analyses.survey.running import survey
 
 LIMIT = 1.10
 IMAGES, WIDTH = 32, 320
-# The size at which the bare passes are fastest on the processors that were measured.
-BEST_BATCH = 8
 
 
 def survey_work(subject: ExampleRun, images: int = IMAGES) -> Work:

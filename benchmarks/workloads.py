@@ -54,7 +54,7 @@ def inspect_work(subject: ExampleRun) -> Work:
             " torchvision's network with frozen weights."
         ),
         limit=INSPECT_LIMIT,
-        bare=Contestant("bare forward and backward", "gradient at the input", lambda: _forward_backward(subject)),
+        bare=Contestant("bare forward and backward", "gradient at the input", lambda: forward_backward(subject)),
         ours=Contestant(
             "ResNet Viz", "tensors, gradients, Grad-CAMs and measures of 16 blocks", lambda: inspect(subject.net, subject.image)
         ),
@@ -72,7 +72,7 @@ def path_work(subject: ExampleRun) -> Work:
             " per pass."
         ),
         limit=PATH_LIMIT,
-        bare=Contestant("bare sweep", "gradients at the points", lambda: _sweep(subject, PATH_STEPS)),
+        bare=Contestant("bare sweep", "gradients at the points", lambda: gradients_at(subject, PATH_STEPS)),
         ours=Contestant(
             "ResNet Viz",
             "attributions and convergence delta",
@@ -100,7 +100,7 @@ def conductance_work(subject: ExampleRun) -> Work:
             f" forward and backward passes of torchvision's network at the same number of points, {BEST_BATCH} images per pass."
         ),
         limit=CONDUCTANCE_LIMIT,
-        bare=Contestant("bare sweep", "gradients at the points", lambda: _sweep(subject, points)),
+        bare=Contestant("bare sweep", "gradients at the points", lambda: gradients_at(subject, points)),
         ours=Contestant(
             "ResNet Viz",
             "totals and shares of 8 blocks",
@@ -126,7 +126,7 @@ def cams_work(subject: ExampleRun) -> Work:
             " one backward pass of torchvision's network."
         ),
         limit=CAMS_LIMIT,
-        bare=Contestant("bare forward and backward", "gradient at the input", lambda: _forward_backward(subject)),
+        bare=Contestant("bare forward and backward", "gradient at the input", lambda: forward_backward(subject)),
         ours=Contestant("ResNet Viz", "16 Grad-CAMs", lambda: block_cams(subject.net, subject.image)),
         peers=_inspect_peers(subject),
     )
@@ -228,12 +228,14 @@ def _forward(subject: ExampleRun) -> Tensor:
     return logits
 
 
-def _forward_backward(subject: ExampleRun) -> Tensor:
+def forward_backward(subject: ExampleRun) -> Tensor:
+    """The bare gradient of the largest logit at the input."""
     x = subject.x.detach().requires_grad_()
     return torch.autograd.grad(subject.stock(x).max(), x)[0]
 
 
-def _sweep(subject: ExampleRun, points: int) -> list[Tensor]:
+def gradients_at(subject: ExampleRun, points: int) -> list[Tensor]:
+    """Bare gradients of the target's logit for so many images, in the passes that are fastest."""
     found = []
     for start in range(0, points, BEST_BATCH):
         x = subject.x.repeat(min(BEST_BATCH, points - start), 1, 1, 1).requires_grad_()

@@ -7,13 +7,17 @@ import math
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from resnet_viz.analyses.activations import at_least_float32
 from resnet_viz.analyses.capture import Tape
 from resnet_viz.nets.costs import count_parameters, multiply_adds
 from resnet_viz.nets.residual_graph.network import GraphBlock
+
+Float64Array = NDArray[np.float64]
 
 # The activations that set to 0 what is negative.
 CUTTING = ("ReLU", "ReLU6")
@@ -104,8 +108,45 @@ class ForkGradients:
 
 def measure(tapes: list[Tape], gradients: list[ForkGradients]) -> list[Measures]:
     """Measure every block, in the order of the tapes."""
-    rows = torch.stack([_sums(tape, grads) for tape, grads in zip(tapes, gradients, strict=True)]).tolist()
-    return [_measures(tape, row) for tape, row in zip(tapes, rows, strict=True)]
+    sums = torch.stack([_sums(tape, grads) for tape, grads in zip(tapes, gradients, strict=True)], 1).cpu().double().numpy()
+    found = derived(sums, np.array([tape.residual.numel() for tape in tapes]))
+    return [
+        Measures(
+            **{name: float(values[number]) for name, values in found.items()},
+            parameters=count_parameters(tape.block),
+            multiply_adds=block_multiply_adds(tape),
+        )
+        for number, tape in enumerate(tapes)
+    ]
+
+
+def derived(sums: Float64Array, size: Float64Array | int) -> dict[str, Float64Array]:
+    """Return the measures of blocks or images that follow from eleven numbers of each, (11, N), as `_sums` orders them.
+
+    `size` is the number of entries of one residual.
+    """
+    x, f, total, output, dot, mean, cut, g_shortcut, g_branch, g_input, cam = sums
+    return {
+        "identity_norm": x,
+        "residual_norm": f,
+        "sum_norm": total,
+        "output_norm": output,
+        "ratio": _divide(f, x),
+        "cosine": _divide(dot, x * f),
+        "response_std": np.sqrt(np.maximum(0.0, f**2 / size - mean**2)),
+        "cut": cut,
+        "grad_identity_norm": g_shortcut,
+        "grad_residual_norm": g_branch,
+        "grad_input_norm": g_input,
+        "shortcut_share": _divide(g_shortcut, g_shortcut + g_branch),
+        "residual_share": _divide(g_branch, g_shortcut + g_branch),
+        "cam_mass": cam,
+    }
+
+
+def cuts(tape: Tape) -> bool:
+    """Whether a block's activation sets to 0 what is negative, so that a share of its sum is cut."""
+    return tape.block.activation in CUTTING
 
 
 def _sums(tape: Tape, grads: ForkGradients) -> Tensor:
@@ -122,7 +163,7 @@ def _sums(tape: Tape, grads: ForkGradients) -> Tensor:
             missing if identity is None else torch.dot(identity.flatten(), residual.flatten()),
             residual.mean(),
             # Compared as floats: booleans are summed as 64-bit integers, which takes twice as long.
-            torch.lt(total, 0, out=torch.empty_like(total)).mean() if tape.block.activation in CUTTING else missing,
+            torch.lt(total, 0, out=torch.empty_like(total)).mean() if cuts(tape) else missing,
             missing if grads.identity is None else _norm(grads.identity),
             _norm(grads.residual),
             _norm(grads.input),
@@ -137,28 +178,6 @@ def _norm(tensor: Tensor) -> Tensor:
     return torch.dot(entries, entries).sqrt()
 
 
-def _measures(tape: Tape, row: list[float]) -> Measures:
-    x, f, total, output, dot, mean, cut, g_shortcut, g_branch, g_input, cam = row
-    return Measures(
-        identity_norm=x,
-        residual_norm=f,
-        sum_norm=total,
-        output_norm=output,
-        ratio=_divide(f, x),
-        cosine=_divide(dot, x * f),
-        response_std=math.sqrt(max(0.0, f**2 / tape.residual.numel() - mean**2)),
-        cut=cut,
-        grad_identity_norm=g_shortcut,
-        grad_residual_norm=g_branch,
-        grad_input_norm=g_input,
-        shortcut_share=_divide(g_shortcut, g_shortcut + g_branch),
-        residual_share=_divide(g_branch, g_shortcut + g_branch),
-        cam_mass=cam,
-        parameters=count_parameters(tape.block),
-        multiply_adds=block_multiply_adds(tape),
-    )
-
-
 def block_multiply_adds(tape: Tape) -> int:
     """Multiply-adds of the block's convolutions for one image of the size that the tape is of."""
     if isinstance(tape.block, GraphBlock):
@@ -166,5 +185,6 @@ def block_multiply_adds(tape: Tape) -> int:
     return multiply_adds(tape.block, *tape.input.shape[2:])
 
 
-def _divide(numerator: float, denominator: float) -> float:
-    return numerator / denominator if denominator else math.nan
+def _divide(numerator: Float64Array, denominator: Float64Array) -> Float64Array:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(denominator == 0, np.nan, numerator / denominator)

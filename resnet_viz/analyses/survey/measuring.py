@@ -2,12 +2,11 @@
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from resnet_viz.analyses.activations import Array, at_least_float32
 from resnet_viz.analyses.capture import Tape
-from resnet_viz.analyses.measures import MEANINGS, ForkGradients
+from resnet_viz.analyses.measures import MEANINGS, ForkGradients, cuts, derived
 
 # These are the same for every image, and are kept once for each block.
 CONSTANT = ("parameters", "multiply_adds")
@@ -15,15 +14,13 @@ CONSTANT = ("parameters", "multiply_adds")
 REMOVALS = ("logit_drop", "probability_drop")
 MEASURED = tuple(name for name in MEANINGS if name not in CONSTANT + REMOVALS)
 
-Float64Array = NDArray[np.float64]
-
 
 def measure_batch(tapes: list[Tape], gradients: list[ForkGradients]) -> Array:
     """Measure every block for every image: float32 (N, blocks, measures), the last axis in the order of `MEASURED`."""
     sums = torch.stack([_sums(tape, grads) for tape, grads in zip(tapes, gradients, strict=True)]).cpu().double().numpy()
     sizes = [tape.residual[0].numel() for tape in tapes]
-    blocks = [_measures(row, size) for row, size in zip(sums, sizes, strict=True)]
-    return np.stack(blocks, 1).astype(np.float32)
+    blocks = [derived(row, size) for row, size in zip(sums, sizes, strict=True)]
+    return np.stack([np.stack([found[name] for name in MEASURED], 1) for found in blocks], 1).astype(np.float32)
 
 
 def _sums(tape: Tape, grads: ForkGradients) -> Tensor:
@@ -39,7 +36,7 @@ def _sums(tape: Tape, grads: ForkGradients) -> Tensor:
             _norms(output),
             missing if identity is None or residual is None else _products(identity, residual),
             residual.mean(1),
-            _negative(total),
+            _negative(total) if cuts(tape) else missing,
             missing if shortcut is None else _norms(shortcut),
             _norms(branch),
             _norms(whole),
@@ -67,30 +64,3 @@ def _negative(rows: Tensor) -> Tensor:
     """The share of negative entries, image by image, so that the buffer for the comparison stays in the processor's cache."""
     buffer = torch.empty_like(rows[0])
     return torch.stack([torch.lt(row, 0, out=buffer).mean() for row in rows])
-
-
-def _measures(row: Float64Array, size: int) -> Float64Array:
-    """(11, N) sums of one block whose residual has `size` entries -> (N, measures)."""
-    x, f, total, output, dot, mean, cut, g_shortcut, g_branch, g_input, cam = row
-    with np.errstate(divide="ignore", invalid="ignore"):
-        found = {
-            "identity_norm": x,
-            "residual_norm": f,
-            "sum_norm": total,
-            "output_norm": output,
-            "ratio": _divide(f, x),
-            "cosine": _divide(dot, x * f),
-            "response_std": np.sqrt(np.maximum(0.0, f**2 / size - mean**2)),
-            "cut": cut,
-            "grad_identity_norm": g_shortcut,
-            "grad_residual_norm": g_branch,
-            "grad_input_norm": g_input,
-            "shortcut_share": _divide(g_shortcut, g_shortcut + g_branch),
-            "residual_share": _divide(g_branch, g_shortcut + g_branch),
-            "cam_mass": cam,
-        }
-    return np.stack([found[name] for name in MEASURED], 1)
-
-
-def _divide(numerator: Float64Array, denominator: Float64Array) -> Float64Array:
-    return np.where(denominator == 0, np.nan, numerator / denominator)

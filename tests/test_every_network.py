@@ -105,6 +105,17 @@ class TestEveryAnalysis:
                 )
             assert one.measures.sum_norm == pytest.approx(other.measures.sum_norm, rel=1e-4)
 
+    def test_a_survey_says_what_inspections_say(
+        self, kind: str, opened: Opened, image: Image.Image, make_image: Callable[..., Image.Image]
+    ) -> None:
+        _, net = opened(kind)
+        images = [image, make_image(36, 40)]
+        table = rv.survey(net, images, batch_size=2).table()
+        for number, each in enumerate(images):
+            found, wanted = table.xs(f"image {number}"), rv.inspect(net, each).table()
+            pair = [rows.drop(columns="shortcut").to_numpy(float) for rows in (found, wanted)]
+            np.testing.assert_allclose(pair[0], pair[1], rtol=1e-3, atol=1e-5)
+
     def test_gradients(self, kind: str, opened: Opened, image: Image.Image) -> None:
         module, net = opened(kind)
         found = rv.gradients(net, image, target=2).parameters

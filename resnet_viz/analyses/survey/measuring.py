@@ -7,6 +7,7 @@ from torch import Tensor
 from resnet_viz.analyses.activations import Array, at_least_float32
 from resnet_viz.analyses.capture import Tape
 from resnet_viz.analyses.measures import MEANINGS, ForkGradients, cuts, derived
+from resnet_viz.nets.layouts import TensorLayout
 
 # These are the same for every image, and are kept once for each block.
 CONSTANT = ("parameters", "multiply_adds")
@@ -18,16 +19,18 @@ MEASURED = tuple(name for name in MEANINGS if name not in CONSTANT + REMOVALS)
 def measure_batch(tapes: list[Tape], gradients: list[ForkGradients]) -> Array:
     """Measure every block for every image: float32 (N, blocks, measures), the last axis in the order of `MEASURED`."""
     sums = torch.stack([_sums(tape, grads) for tape, grads in zip(tapes, gradients, strict=True)]).cpu().double().numpy()
-    sizes = [tape.residual[0].numel() for tape in tapes]
+    sizes = [tape.residual.numel() // tape.layout.count(tape.residual) for tape in tapes]
     blocks = [derived(row, size) for row, size in zip(sums, sizes, strict=True)]
     return np.stack([np.stack([found[name] for name in MEASURED], 1) for found in blocks], 1).astype(np.float32)
 
 
 def _sums(tape: Tape, grads: ForkGradients) -> Tensor:
     """Reduce the tensors of one block to (11, N) numbers from which its measures follow."""
-    missing = torch.full((len(tape.sum),), torch.nan, device=tape.sum.device)
-    identity, residual, total, output = (_rows(each) for each in (tape.identity, tape.residual, tape.sum, tape.output))
-    shortcut, branch, whole = (_rows(each) for each in (grads.identity, grads.residual, grads.input))
+    missing = torch.full((tape.layout.count(tape.sum),), torch.nan, device=tape.sum.device)
+    places = (tape.identity, tape.residual, tape.sum, tape.output)
+    identity, residual, total, output = (_rows(each, tape.layout) for each in places)
+    ways = (grads.identity, grads.residual, grads.input)
+    shortcut, branch, whole = (_rows(each, tape.input_layout) for each in ways)
     return torch.stack(
         [
             missing if identity is None else _norms(identity),
@@ -45,9 +48,9 @@ def _sums(tape: Tape, grads: ForkGradients) -> Tensor:
     )
 
 
-def _rows(tensor: Tensor | None) -> Tensor:
-    """(N, C, H, W) -> (N, entries); None stays None, which only the shortcut's tensors of a plain block are."""
-    return None if tensor is None else at_least_float32(tensor.detach()).flatten(1)  # type: ignore[return-value]
+def _rows(tensor: Tensor | None, layout: TensorLayout) -> Tensor:
+    """A tensor of any layout -> (N, entries); None stays None, which only the shortcut's tensors of a plain block are."""
+    return None if tensor is None else layout.images(at_least_float32(tensor.detach())).flatten(1)  # type: ignore[return-value]
 
 
 def _norms(rows: Tensor) -> Tensor:

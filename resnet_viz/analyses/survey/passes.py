@@ -39,7 +39,7 @@ def run_pass(net: Net, twin: nn.Module, x: Tensor, keeper: PeakKeeper | None, po
         best = logits.detach().argmax(1)
         gradients = fork_gradients(tapes, logits.gather(1, best[:, None]).sum())
     if keeper is not None:
-        keeper.see([tape.output for tape in tapes], positions)
+        keeper.see([tape.layout.maps(tape.output) for tape in tapes], positions)
     detached = logits.detach()
     chosen = detached.gather(1, best[:, None])[:, 0]
     shares = net.probabilities(detached).gather(1, best[:, None])[:, 0]
@@ -55,6 +55,6 @@ def block_facts(net: Net, size: tuple[int, int]) -> tuple[SurveyedBlock, ...]:
 
 
 def _facts(tape: Tape) -> SurveyedBlock:
-    channels, height, width = tape.output.shape[1:]
+    channels, height, width = tape.layout.maps(tape.output).shape[1:]
     shape = (int(channels), int(height), int(width))
     return SurveyedBlock(tape.name, tape.stage, tape.shortcut, shape, count_parameters(tape.block), block_multiply_adds(tape))

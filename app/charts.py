@@ -26,7 +26,7 @@ class Chart:
     """What a page needs of a figure: its finding, its reading aid, its alternative text, and what is drawn.
 
     `natural` is its width in pixels, 0 where it has none. `focus` is where a window too narrow for it looks first, from 0 (left
-    end) to 1 (right end); None for a figure that says nothing of it.
+    end) to 1 (right end); None for a figure that does not define it.
     """
 
     finding: str

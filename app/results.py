@@ -301,7 +301,7 @@ def _picture(image: str) -> tuple[bytes, str]:
 
 
 @st.cache_resource(show_spinner=False, ttl=60, max_entries=4)
-def _catalogue(places: Places) -> dict[str, rv.ModelInfo]:  # noqa: ARG001 - other weights here, another catalogue
+def _catalogue(places: Places) -> dict[str, rv.ModelInfo]:  # noqa: ARG001 - the cache's key: new weights change the catalogue
     """Refreshed each minute, and when weights on this machine change; the engine's weights count."""
     return catalogue.known_to(engine())
 

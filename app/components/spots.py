@@ -1,6 +1,6 @@
 """Places on a chart as buttons for the keyboard, and the frame around the chosen one, which moves at once.
 
-A chart that does not show what is chosen stays what it is when something else is chosen: nothing of it is sent or drawn again.
+A chart without the selection in it stays the same for every selection, so it is neither sent nor drawn again.
 """
 
 from collections.abc import Callable, Sequence

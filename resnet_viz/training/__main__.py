@@ -143,7 +143,7 @@ def _agrees(name: str, images: Dataset) -> bool:
         return False
     agrees: bool = round(abs(measured - written), 6) <= TOLERANCE
     verdict = "" if agrees else f": over {100 * TOLERANCE:g} points apart"
-    typer.echo(f"{name}: {measured:.2%} of the test images classified correctly, card says {written:.2%}{verdict}")
+    typer.echo(f"{name}: {measured:.2%} of the test images classified correctly; the card states {written:.2%}{verdict}")
     return agrees
 
 

@@ -29,10 +29,10 @@ from resnet_viz.images import digest
 from resnet_viz.lessons import super_resolution_training
 from resnet_viz.nets import outlines
 from resnet_viz.nets.architecture import Part, architecture
+from resnet_viz.nets.cell_centres import CellCentres, centres_where
+from resnet_viz.nets.cell_centres import cell_centres as centres_of
 from resnet_viz.nets.curves import read_curves
 from resnet_viz.nets.families import timm
-from resnet_viz.nets.receptive_field import CellCentres, centres_where
-from resnet_viz.nets.receptive_field import cell_centres as centres_of
 from resnet_viz.nets.weights_folder import Places, weights_places
 from resnet_viz.nets.zoo import describe
 from resnet_viz.settings import EngineSettings

@@ -1,17 +1,17 @@
-"""Which pixels can a place in a block's output depend on? The receptive field, found by differentiating a stand-in network.
+"""Which pixels can a place in a block's output depend on? Its receptive field, cut off at the edges of the input.
 
-The stand-in has the same layers with random positive weights, neutral norms and average pools, so that no gradient is 0 but
-where there is no path. What a real gradient weighs most is smaller (Luo et al. 2016, https://arxiv.org/abs/1701.04128).
+As in `theoretical_field`, a gradient is 0 only if there is no path. The pixels that a trained network weighs most are fewer
+(Luo et al. 2016, https://arxiv.org/abs/1701.04128).
 """
 
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from resnet_viz.analyses.theoretical_field import OpenPaths, positive_copy
 from resnet_viz.nets.blocks import blocks_of
 from resnet_viz.nets.net import Net
-from resnet_viz.nets.twins import copy_tree
 
 FieldSpan = tuple[int, int]
 
@@ -58,14 +58,13 @@ def place_fields(net: Net, block: str) -> PlaceFields:
     """Find the receptive fields of a block's output; ValueError names the blocks that there are."""
     if block not in net.blocks:
         raise ValueError(f"{net.title} has no block {block!r}; it has {', '.join(net.blocks)}")
-    stand_in, made = _stand_in(net), list[Tensor]()
-    handle = blocks_of(stand_in)[block].relu.register_forward_hook(lambda _, __, output: made.append(output))
+    positive, made = positive_copy(net), list[Tensor]()
+    handle = blocks_of(positive)[block].relu.register_forward_hook(lambda _, __, output: made.append(output))
     side = net.preprocessing.crop
-    generator = torch.Generator().manual_seed(0)
-    x = torch.rand(2, 3, side, side, generator=generator).add(0.5).to(net.device)
+    x = torch.ones(2, 3, side, side, dtype=torch.float64, device=net.device, requires_grad=True)
     try:
-        with torch.inference_mode(mode=False), torch.enable_grad():
-            stand_in(x.requires_grad_())
+        with torch.inference_mode(mode=False), torch.enable_grad(), OpenPaths():
+            positive(x)
             output = made[0]
             corners = output[0, :, 0, 0].sum() + output[1, :, -1, -1].sum()
             gradient = torch.autograd.grad(corners, x)[0]
@@ -78,23 +77,3 @@ def place_fields(net: Net, block: str) -> PlaceFields:
     return PlaceFields(
         block, (int(height), int(width)), (side, side), (first_end[0], first_end[1]), (last_start[0], last_start[1])
     )
-
-
-def _stand_in(net: Net) -> nn.Module:
-    """A copy of the network whose gradients are 0 only where there is no path; the network's own weights stay as they are."""
-    stand_in = copy_tree(net.module)
-    generator = torch.Generator().manual_seed(1)
-    for module in stand_in.modules():
-        for name, parameter in list(module.named_parameters(recurse=False)):
-            drawn = torch.rand(parameter.shape, generator=generator).add(0.5)
-            drawn = drawn / parameter[0].numel() if name == "weight" and parameter.ndim > 1 else drawn
-            drawn = torch.zeros_like(drawn) if name == "bias" else drawn
-            setattr(module, name, nn.Parameter(drawn.to(parameter.device), requires_grad=False))
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):  # noqa: SLF001 - torch has no public name for all of them
-            module.reset_running_stats()
-    for module in list(stand_in.modules()):
-        for name, child in list(module.named_children()):
-            if isinstance(child, nn.MaxPool2d) and child.dilation in (1, (1, 1)):
-                pool = nn.AvgPool2d(child.kernel_size, child.stride, child.padding, child.ceil_mode)
-                setattr(module, name, pool)
-    return stand_in

@@ -49,7 +49,7 @@ def theoretical_widths(net: Net, *, shortcuts_alone: bool) -> tuple[float, ...]:
     return tuple(widths)
 
 
-class _Linear(TorchFunctionMode):
+class OpenPaths(TorchFunctionMode):
     """Replaces what could hide a path from the gradient."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401 - as in torch
@@ -78,14 +78,20 @@ def _mean_pool(name: str, x: Tensor, *sizes: Any, **options: Any) -> Tensor:  # 
 
 
 def _widths(net: Net, length: int, *, shortcuts_alone: bool) -> list[float]:
+    positive = positive_copy(net)
+    strip = torch.ones(1, 3, HEIGHT, length, dtype=torch.float64, device=net.device, requires_grad=True)
+    with torch.inference_mode(mode=False), torch.enable_grad():
+        with OpenPaths(), recorded_outputs(positive, shortcuts_alone=shortcuts_alone) as outputs:
+            positive(strip)
+        return [_width(output, strip) for output in outputs]
+
+
+def positive_copy(net: Net) -> nn.Module:
+    """Return the network in float64 with positive weights, in which no two paths cancel; its own weights stay as they are."""
     positive = copy_tree(net.module)
     for module in positive.modules():
         _make_positive(module)
-    strip = torch.ones(1, 3, HEIGHT, length, dtype=torch.float64, device=net.device, requires_grad=True)
-    with torch.inference_mode(mode=False), torch.enable_grad():
-        with _Linear(), recorded_outputs(positive, shortcuts_alone=shortcuts_alone) as outputs:
-            positive(strip)
-        return [_width(output, strip) for output in outputs]
+    return positive
 
 
 def _make_positive(module: nn.Module) -> None:

@@ -17,10 +17,10 @@ from resnet_viz.engine.ingress import BINARY, ingress
 from resnet_viz.engine.local import LocalEngine
 from resnet_viz.engine.wire import encode
 from resnet_viz.nets.architecture import Part, architecture
+from resnet_viz.nets.cell_centres import layers_are_centred
 from resnet_viz.nets.costs import count_parameters
 from resnet_viz.nets.net import Net
 from resnet_viz.nets.preprocessing import Preprocessing
-from resnet_viz.nets.receptive_field import layers_are_centred
 from resnet_viz.nets.zoo import ModelInfo
 
 SHOWN = "/shown"

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from resnet_viz.nets import receptive_field
+from resnet_viz.nets import cell_centres
 from resnet_viz.nets.architecture import Part, architecture
 from resnet_viz.nets.families import timm, torchvision
 from resnet_viz.nets.families.records import torchvision_records
@@ -37,9 +37,9 @@ def block_names(name: str) -> tuple[str, ...]:
 
 
 def layers_are_centred(name: str) -> bool:
-    """Whether a network's strided layers are centred, as of `receptive_field`; it is built without weights for this."""
+    """Whether a network's strided layers are centred, as of `cell_centres`; it is built without weights for this."""
     module = torchvision.without_weights(name) if name in torchvision_records() else blueprint(name).module
-    return receptive_field.layers_are_centred(module)
+    return cell_centres.layers_are_centred(module)
 
 
 def parts(name: str) -> tuple[Part, ...]:

@@ -5,8 +5,8 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
+from resnet_viz.nets.cell_centres import CellCentres, cell_centres
 from resnet_viz.nets.cifar import CifarResNet
-from resnet_viz.nets.receptive_field import CellCentres, cell_centres
 
 
 def positive(module: nn.Module) -> nn.Module:

@@ -28,6 +28,7 @@ from resnet_viz.analyses.survey.parts import SurveyPart
 from resnet_viz.analyses.survey.result import Survey
 from resnet_viz.analyses.survey.running import STRONGEST, OnSurveyProgress, Ready, Surveyor, SurveyProgress, skip
 from resnet_viz.analyses.survey.sources import FolderSource, Item, source_of
+from resnet_viz.engine.ray_environment import ray_environment
 from resnet_viz.engine.wire import decode, encode
 from resnet_viz.images import MAX_BYTES, open_image
 from resnet_viz.nets.net import Net
@@ -132,7 +133,8 @@ def parts_on_ray(
 def begin(address: str) -> None:
     """Connect to a cluster, or start one on this machine."""
     if not ray.is_initialized():
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        if address == LOCAL:
+            os.environ |= ray_environment() | os.environ
         ray.init(None if address == LOCAL else address, include_dashboard=False, logging_level=logging.WARNING)
 
 

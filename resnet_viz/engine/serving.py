@@ -14,7 +14,6 @@ worker stops before its next block, or continues for others with jobs in the sam
 
 import asyncio
 import os
-import secrets
 import signal
 import sys
 import tempfile
@@ -34,6 +33,7 @@ from resnet_viz.engine import haproxy
 from resnet_viz.engine.ingress import ingress
 from resnet_viz.engine.local import LocalEngine
 from resnet_viz.engine.parsing.pool import ParsingPool
+from resnet_viz.engine.ray_environment import ray_environment
 from resnet_viz.settings import EngineSettings, ServingSettings, SettingError, WeightsSettings
 
 APP, REPLICA = "resnet-viz", "Replica"
@@ -100,7 +100,7 @@ def running(host: str, port: int, **cluster: Any) -> Iterator[None]:  # noqa: AN
     with tempfile.TemporaryDirectory(prefix="rv-", ignore_cleanup_errors=True) as folder:
         if haproxy.is_there(host):
             os.environ |= haproxy.environment(Path(folder)) | before
-        os.environ |= {"RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_USAGE_STATS_ENABLED": "0"}
+        os.environ |= ray_environment() | before
         try:
             ray.init(include_dashboard=False, configure_logging=False, **cluster)
             serve.start(http_options={"host": host, "port": port})

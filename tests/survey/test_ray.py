@@ -23,6 +23,7 @@ import ray
 from ray import cloudpickle
 
 from resnet_viz.analyses.survey.parts import SurveyPart
+from resnet_viz.engine.ray_environment import ray_environment
 from resnet_viz.engine.ray_survey import Cluster, Decoding, Passes, parts_on_ray, read, survey_on_ray
 from resnet_viz.engine.wire import decode
 
@@ -31,9 +32,12 @@ TWO = Cluster(workers=2, cpus=0.5)
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
-    ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False, object_store_memory=200 * 10**6)
-    yield
-    ray.shutdown()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in ray_environment().items():
+            patch.setenv(name, value)
+        ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False, object_store_memory=200 * 10**6)
+        yield
+        ray.shutdown()
 
 
 def test_the_stages_one_after_the_other(make_cifar: Callable[..., Net], tmp_path: Path) -> None:

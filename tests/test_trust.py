@@ -14,7 +14,7 @@ from torch.nn.utils.parametrizations import weight_norm
 from resnet_viz.analyses.attribution import Attribution, attribute
 from resnet_viz.analyses.context import explain
 from resnet_viz.analyses.trust import infidelity, perturbation, randomisation, rank_correlation, robustness, sensitivity
-from resnet_viz.nets.blocks import initialise
+from resnet_viz.nets.initialisation import initialise
 from resnet_viz.nets.net import Net, WeightsOrigin
 from resnet_viz.nets.preprocessing import Preprocessing
 from resnet_viz.nets.zoo import load

@@ -15,7 +15,6 @@ from resnet_viz.nets import imagenet
 from resnet_viz.nets.costs import count_parameters
 from resnet_viz.nets.families import timm, torchvision
 from resnet_viz.nets.families.records import torchvision_records
-from resnet_viz.nets.initialisation import initialise
 from resnet_viz.nets.net import Net, Source, WeightsError, WeightsOrigin, pick_device
 from resnet_viz.nets.official import best_weights, load_official, weights_file, weights_size
 from resnet_viz.nets.preprocessing import Preprocessing
@@ -185,8 +184,9 @@ def _traced(name: str) -> nn.Module:
 
 def _initialised(name: str, seed: int) -> nn.Module:
     """Return a network with named places in its blocks and random weights."""
-    module = _traced(name).to_empty(device="cpu")
-    initialise(module, seed)
+    built = TRAINED[name].build(seed) if name in TRAINED else imagenet.build(name, seed=seed)
+    module = _traced(name)
+    module.load_state_dict(built.state_dict(), assign=True)
     return module
 
 

@@ -76,7 +76,7 @@ def test_small_branches_change_the_loss_as_expected(make_cifar: MakeNet, make_im
     """To first order the loss without a block is the loss minus <F(x), dL/d sum>."""
     net, image = make_cifar("A"), make_image()
     with torch.no_grad():
-        block: Any = net.blocks["layer1.0"]
+        block: Any = net.module.get_submodule("layer1.0")
         block.bn2.weight.mul_(1e-3)
         block.bn2.bias.mul_(1e-3)
     found = rv.refinement(net, image, target=2)

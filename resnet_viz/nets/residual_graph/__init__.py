@@ -4,8 +4,8 @@
 
 A residual block is not identified by its class: wherever a network adds a tensor to something that it computed from that same
 tensor, there is a fork, a shortcut, a residual branch and a sum (He et al. 2015, https://arxiv.org/abs/1512.03385, Fig. 2).
-Reading order: copying.py, tracing.py, functionalising.py, activation_modules.py, finding.py, choosing.py, rewriting.py,
-network.py.
+Reading order: copying.py, tracing.py, functionalising.py, activation_modules.py, finding.py, choosing.py, plain.py,
+rewriting.py, network.py. The places themselves are in nets/blocks.py.
 """
 
 import threading
@@ -46,12 +46,20 @@ def find_blocks(module: nn.Module, shape: tuple[int, ...]) -> ResidualNetwork:
 
     Works on a copy in evaluation mode that shares the weights' memory; the module, its mode and its hooks stay unchanged, and
     its hooks do not run. The network's logits and input gradients equal the module's bit for bit, and its parameters have the
-    same names. DataParallel and torch.compile are unwrapped; of an output with several parts, the logits are used.
+    same names. DataParallel and torch.compile are unwrapped; of an output with several parts, the logits are used. A network
+    whose blocks were found before is copied.
 
     ValueError if the module cannot be run on such an image, cannot be traced, or has no residual additions.
     """
-    with _ONE_AT_A_TIME:
-        return _find_blocks(unwrapped(module), shape)
+    # Where the caller is in inference mode, nothing could be differentiated, and torch would hide what layers cost.
+    with _ONE_AT_A_TIME, torch.inference_mode(mode=False):
+        inner = unwrapped(module)
+        if isinstance(inner, ResidualNetwork):
+            # Its places would hide the names of its modules from a second trace.
+            network = evaluation_copy(inner)
+            assert isinstance(network, ResidualNetwork)  # noqa: S101 - for the type checker
+            return network
+        return _find_blocks(inner, shape)
 
 
 def _find_blocks(inner: nn.Module, shape: tuple[int, ...]) -> ResidualNetwork:

@@ -106,8 +106,6 @@ def main() -> int:
         found = besiege(port, app.pid, _corpus(), given.sessions, given.seconds)
         with _unfinished(port):
             ended = _end(app.pid)
-    for o in sorted(found.refusals, key=lambda o: -o.seconds)[:15]:
-        print(o)
     text = _text(found, ended, overhead, given.sessions)
     print(text)
     write_part("siege", "# Attacks on the app\n\n" + text)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from uuid import uuid4
 
+from streamlit.proto.Alert_pb2 import Alert
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ClientState_pb2 import ClientState
 from streamlit.proto.Common_pb2 import FileUploaderState, FileURLs, FileURLsRequest, UploadedFileInfo
@@ -144,7 +145,7 @@ def _view(messages: list[ForwardMsg], link: str, seconds: float) -> View:
             continue
         element = message.delta.new_element
         what = element.WhichOneof("type")
-        if what == "alert":
+        if what == "alert" and element.alert.format in (Alert.WARNING, Alert.ERROR):
             sentences.append(element.alert.body)
         elif what == "file_uploader":
             boxes[element.file_uploader.label] = element.file_uploader.id

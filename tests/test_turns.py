@@ -33,7 +33,9 @@ class Line:
     """Scripts that wait while somebody else has the only turn; says in which order they get theirs."""
 
     def __init__(self, turns: Turns) -> None:
-        self.turns, self.order, self.threads = turns, [], []
+        self.turns = turns
+        self.order: list[str] = []
+        self.threads: list[threading.Thread] = []
 
     def ask(self, session: str) -> None:
         def run() -> None:
@@ -53,7 +55,8 @@ class Line:
 def test_no_more_than_two_run_at_a_time() -> None:
     turns, running, most, lock = Turns(2), [0], [0], threading.Lock()
 
-    def script(name: str) -> None:
+    def script() -> None:
+        name = threading.current_thread().name
         with turns.turn(name):
             with lock:
                 running[0] += 1
@@ -62,7 +65,7 @@ def test_no_more_than_two_run_at_a_time() -> None:
             with lock:
                 running[0] -= 1
 
-    threads = [in_thread(lambda name=str(number): script(name)) for number in range(8)]
+    threads = [in_thread(script) for _ in range(8)]
     for thread in threads:
         thread.join(10)
     assert most == [2]

@@ -20,6 +20,7 @@ from resnet_viz.nets.official import best_weights, load_official, weights_file, 
 from resnet_viz.nets.preprocessing import Preprocessing
 from resnet_viz.nets.remote_weights import official_labels, official_names, official_title
 from resnet_viz.nets.residual_graph import find_blocks
+from resnet_viz.nets.residual_graph.copying import evaluation_copy
 from resnet_viz.nets.trained import (
     CIFAR,
     CIFAR_DEPTHS,
@@ -175,6 +176,11 @@ def _official_net(name: str, weights: str | None, seed: int) -> Net:
 
 def _traced(name: str) -> nn.Module:
     """Return a network of ours, or one of torchvision's ResNets, on the meta device, with named places in its blocks."""
+    return evaluation_copy(_skeleton(name))
+
+
+@lru_cache(maxsize=64)
+def _skeleton(name: str) -> nn.Module:
     if name in TRAINED:
         module, side = TRAINED[name].skeleton(), TRAINED[name].preprocessing.crop
     else:

@@ -30,7 +30,8 @@ class Mixed(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.stem = nn.Conv2d(3, 8, 3, padding=1)
-        self.first, self.second, self.third = PlainBasicBlock(8, 8), BasicBlock(8, 8), Linear()
+        self.first, self.second = PlainBasicBlock(8, 8), BasicBlock(8, 8)
+        self.third: nn.Module = Linear()
         self.between = nn.BatchNorm2d(8)
         self.head = nn.Linear(8, 4)
 

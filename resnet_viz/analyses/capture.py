@@ -74,7 +74,7 @@ def capture(twin: nn.Module, on_block: OnProgress | None = None) -> Iterator[lis
     for layer in twin.modules():
         # Nothing reads the input of a ReLU before the last one of its block, so working in place saves memory.
         if may_overwrite(layer):
-            layer.inplace = True
+            layer.inplace = True  # type: ignore[assignment]
         elif isinstance(layer, ResidualBlock):
             blocks[layer.name] = layer
     for block in blocks.values():

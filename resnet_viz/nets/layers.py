@@ -43,6 +43,12 @@ class PlainBasicBlock(PlainBlock, torchvision_resnet.BasicBlock):
     A projection that is passed for the shortcut is ignored.
     """
 
+    conv1: nn.Conv2d
+    conv2: nn.Conv2d
+    bn1: nn.Module
+    bn2: nn.Module
+    relu: nn.Module
+
     def __init__(
         self, inplanes: int, planes: int, stride: int = 1, downsample: object = None, *args: object, **kwargs: object
     ) -> None:

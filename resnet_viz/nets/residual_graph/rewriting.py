@@ -115,7 +115,7 @@ def _split(graph: fx.Graph, addition: Addition, fork: fx.Node, place: str) -> No
 def _name_ends(graph: fx.Graph, addition: Addition, place: str) -> None:
     """Insert the places at the ends of shortcut and branch, and at the sum."""
     node = addition.node
-    names = ("shortcut", "residual")
+    names: tuple[str, ...] = ("shortcut", "residual")
     if addition.identity is None:
         names = ("residual",)
     elif node.args[0] is addition.residual:

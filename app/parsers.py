@@ -4,6 +4,7 @@ import streamlit as st
 from PIL import Image
 
 from app import turns
+from resnet_viz.analyses.survey.result import Survey
 from resnet_viz.engine.parsing.pool import ParsingPool
 from resnet_viz.nets.checkpoints.loading import Extract
 
@@ -24,3 +25,9 @@ def extract(data: bytes, part: str | None = None) -> Extract:
     """Extract an uploaded checkpoint's tensors; rv.CheckpointError with a sentence if it has none."""
     with turns.paused():
         return parsers().extract(data, part)
+
+
+def open_survey(data: bytes, most_images: int) -> Survey:
+    """Open an uploaded survey's file; rv.SurveyError with a sentence if it is none."""
+    with turns.paused():
+        return parsers().open_survey(data, most_images)

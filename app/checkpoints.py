@@ -98,7 +98,7 @@ def pending() -> Pending | None:
 def add(data: bytes, file: str, part: str | None = None) -> str:
     """Add a checkpoint, which may remove the session's oldest; returns its name.
 
-    rv.CheckpointError with a sentence for an invalid file, and if the server has no room. If several networks fit, its
+    rv.CheckpointError for an invalid file, and if the server has no room. If several networks fit, its
     `candidates` are those, and the file waits in `pending` until `choose` is called.
     """
     _pending.pop(sessions.name(), None)

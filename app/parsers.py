@@ -13,5 +13,5 @@ def parsers() -> ParsingPool:
 
 
 def open_image(data: bytes) -> Image.Image:
-    """Open an uploaded image; rv.ImageError with a sentence if it is none. Do not modify the image: others share it."""
+    """Open an uploaded image; rv.ImageError if it is none. Do not modify the image: others share it."""
     return parsers().open_image(data)

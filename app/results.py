@@ -111,7 +111,7 @@ def models() -> dict[str, rv.ModelInfo]:
 
 
 def subject(name: str, *, trained: bool = True, field: str = "model", framing: str = "") -> Subject:
-    """What a page must know about a network; rv.WeightsError with a sentence if its weights are not available.
+    """What a page must know about a network; rv.WeightsError if its weights are not available.
 
     Official weights are not downloaded here, where a page would wait for them: see `downloads`.
     """
@@ -163,12 +163,12 @@ def parts(name: str) -> tuple[Part, ...]:
 
 @st.cache_data(show_spinner=False, ttl=60)
 def curves() -> dict[str, pd.DataFrame]:
-    """The training curves of the shipped networks by name; raises rv.WeightsError with a sentence for a damaged file."""
+    """The training curves of the shipped networks by name; raises rv.WeightsError for a damaged file."""
     return read_curves(name for name, info in models().items() if info.source == "shipped")
 
 
 def add_upload(data: bytes) -> str:
-    """Check an uploaded image and keep its bytes; returns its SHA-256, raises rv.ImageError with a sentence."""
+    """Check an uploaded image and keep its bytes; returns its SHA-256, raises rv.ImageError."""
     name = _uploads().add(data, session())
     names: list[str] = st.session_state.setdefault("own_pictures", [])
     st.session_state["own_pictures"] = [name, *(each for each in names if each != name)]
@@ -211,7 +211,7 @@ def keep_image(data: bytes) -> str:
 
 
 def kept_image(name: str) -> bytes:
-    """Return such bytes; MissingImageError with a sentence where they are gone."""
+    """Return such bytes; MissingImageError where they are gone."""
     return _uploads().get(name, session())
 
 

@@ -34,7 +34,7 @@ class EnvironmentSettings(BaseSettings):
 
     @classmethod
     def read(cls) -> Self:
-        """Return the settings from the current environment; SettingError with a sentence for an invalid value."""
+        """Return the settings from the current environment; SettingError for an invalid value."""
         found: Self = _read(cls, tuple(os.environ.get(variable) for variable in cls.variables()))
         return found
 

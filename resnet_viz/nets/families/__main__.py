@@ -1,6 +1,6 @@
-"""Writes the records anew, on the meta device, in minutes: `python -m resnet_viz.nets.families`.
+"""Write the records again, on the meta device, which takes minutes: `python -m resnet_viz.nets.families`.
 
-`python -m resnet_viz.nets.families timm NAME ...` adds networks of timm to those that lists offer.
+`python -m resnet_viz.nets.families timm NAME ...` adds networks of timm to the lists.
 """
 
 import json
@@ -23,12 +23,12 @@ WITH_WEIGHTS = (nn.modules.conv._ConvNd, nn.Linear, nn.MultiheadAttention)  # no
 
 
 def record_of(net: Net) -> Record:
-    """Take a traced network apart."""
+    """Return the record of a traced network."""
     return Record(_depth(net.module), architecture(net))
 
 
 def timm_record_of(network: ResidualNetwork, module: str) -> timm.TimmRecord:
-    """Say what lists say of a network of timm, which `module` of it defines."""
+    """Return the record of a timm network that is defined in timm's `module`."""
     blocks = blocks_of(network)
     kinds = {block.shortcut_kind for block in blocks.values()} - {"identity"}
     shortcuts = ", ".join(sorted(kinds)) or "identity"
@@ -36,7 +36,7 @@ def timm_record_of(network: ResidualNetwork, module: str) -> timm.TimmRecord:
 
 
 def write_torchvision() -> None:
-    """Write the file of torchvision's families."""
+    """Write the records of torchvision's families."""
     records: dict[str, Record] = {}
     for family in torchvision.FAMILIES:
         for name in list_models():
@@ -46,7 +46,7 @@ def write_torchvision() -> None:
 
 
 def add_timm(names: list[str]) -> None:
-    """Add networks of timm to the file, which stays in the order of modules and names."""
+    """Add networks of timm to the file, which is sorted by module and name."""
     from timm.models import model_entrypoint  # noqa: PLC0415 - an extra
 
     records = dict(timm.records())

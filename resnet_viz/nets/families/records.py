@@ -1,4 +1,4 @@
-"""What is known of a network before it is built: its blocks, its parts and their costs, as files that ship with the program."""
+"""What is known about a network before it is built: its blocks, parts and costs, in files that ship with the program."""
 
 import json
 from dataclasses import astuple, dataclass
@@ -13,9 +13,9 @@ TORCHVISION = assets.ARCHITECTURES_FOLDER / "torchvision.json"
 
 @dataclass(frozen=True)
 class Record:
-    """A network taken apart for an image of the size that it sees.
+    """The structure of a network for an image of its input size.
 
-    `depth` counts its layers with weights, those of shortcuts included; `shortcuts` are the kinds that its blocks have.
+    `depth` counts the layers with weights, including those of shortcuts; `shortcuts` lists the kinds of its shortcuts.
     """
 
     depth: int
@@ -28,14 +28,14 @@ class Record:
 
     @property
     def shortcuts(self) -> str:
-        """The kinds of shortcuts that its blocks have, in words."""
+        """The kinds of the shortcuts of its blocks, in words."""
         kinds = {part.shortcut for part in self.parts if part.shortcut}
         return ", ".join(sorted(kinds - {"identity"})) or "identity"
 
 
 @cache
 def torchvision_records() -> dict[str, Record]:
-    """The records of torchvision's residual networks beside the ResNets, by name."""
+    """The records of torchvision's residual networks other than the ResNets, by name."""
     return read_records(TORCHVISION)
 
 
@@ -46,7 +46,7 @@ def read_records(path: Path) -> dict[str, Record]:
 
 
 def write_records(path: Path, records: dict[str, Record]) -> None:
-    """Write records, a line each, so that a change shows which network it is about."""
+    """Write one record per line, so that a diff shows which network changed."""
     lines = (f"{json.dumps(name)}: {json.dumps(_entry(record), separators=(',', ':'))}" for name, record in records.items())
     path.write_text("{\n" + ",\n".join(lines) + "\n}\n")
 

@@ -74,7 +74,7 @@ def _facts(found: rv.Survey) -> None:
         "images": f"{found.count:,}",
         "could not be used": f"{len(bad):,}",
         "with a known class": f"{known:,}",
-        "predicted right": f"{found.accuracy:.1%}" if known else "–",
+        "predicted correctly": f"{found.accuracy:.1%}" if known else "–",
         "weights": found.manifest.weights,
         "SHA-256 of the weights": found.manifest.sha256[:12],
     }

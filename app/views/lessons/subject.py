@@ -14,7 +14,7 @@ BOTTLENECKS = ("resnet50",)
 
 
 def picture_picker() -> str:
-    """The samples, and the person's own image if the link has one."""
+    """The samples, and the user's own image if the link has one."""
     shown, samples = lesson.picture(), results.samples()
     names = [*samples, *({shown} - samples.keys())]
     titles = {name: sample.title for name, sample in samples.items()}

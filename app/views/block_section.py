@@ -184,8 +184,8 @@ def _depth(result: rv.Inspection, chosen: Selection, _: Subject) -> None:
 def _numbers(result: rv.Inspection, chosen: Selection, subject: Subject) -> None:
     st.markdown(f"#### Every measure of the {len(result.blocks)} blocks")
     st.caption(
-        f"Block {short(chosen.block)} is open above. Point at the name of a column to see its meaning and unit. In the file, blocks "
-        f"have the names of their modules: layer2.0 is block 2.0."
+        f"Block {short(chosen.block)} is open above. Point at the name of a column to see its meaning and unit. In the file,"
+        " blocks have the names of their modules: layer2.0 is block 2.0."
     )
     table = with_removals(subject, chosen.image, result).table()
     measure_table(table)

@@ -120,7 +120,7 @@ def upload_types() -> list[str]:
     decode, so a page in Safari does not accept it.
     """
     agent = st.context.headers.get("User-Agent", "")
-    converts = "Safari/" in agent and "Chrome/" not in agent  # every browser on a phone of Apple's is Safari inside
+    converts = "Safari/" in agent and "Chrome/" not in agent  # all browsers on an iPhone use Safari's engine
     return OPENED + ([] if converts else CONVERTED)
 
 

@@ -57,10 +57,10 @@ class WeightsSettings(EnvironmentSettings):
 
 
 class ShownSettings(EnvironmentSettings):
-    """How an app that `rv.show` started asks the program that started it; nobody else sets these."""
+    """How an app that `rv.show` started reaches the program that started it; users do not set these."""
 
     shown_url: str = setting("", "address at which the program answers", "nothing is shown")
-    shown_token: str = setting("", "what the app must send with each question", "nothing is sent")
+    shown_token: str = setting("", "secret that the app sends with each request", "nothing is sent")
 
 
 class EngineSettings(EnvironmentSettings):

@@ -152,7 +152,7 @@ def _trained_net(name: str, weights: str | None, seed: int) -> Net:
         if not path.exists() or hashlib.sha256(path.read_bytes()).hexdigest() != card["sha256"]:
             raise WeightsError(f"{path.name} is missing or was changed: its SHA-256 is not its model card's. Restore the file.")
         module.load_state_dict(load_file(path))
-        origin = WeightsOrigin("shipped", f"trained on {spec.task}, {card['test_accuracy']:.1%} of the test images right")
+        origin = WeightsOrigin("shipped", f"trained on {spec.task}, test accuracy {card['test_accuracy']:.1%}")
     return Net(name, spec.title, module, spec.labels, spec.preprocessing, origin)
 
 
@@ -197,7 +197,7 @@ def _trained_info(name: str) -> ModelInfo:
     params = _parameters(name)
     source: Source = "shipped"
     try:
-        note = f"{read_card(name)['test_accuracy']:.1%} of the test images right"
+        note = f"test accuracy {read_card(name)['test_accuracy']:.1%}"
         size = file.stat().st_size
     except (WeightsError, OSError):
         note, size, source = "no trained weights yet", 4 * params, "untrained"
@@ -233,7 +233,7 @@ def _official_row(name: str, official: WeightsEnum) -> ModelInfo:
         size=weights_size(official),
         source="official",
         here=False,
-        note=f"{accuracy:.1f}% of the ImageNet validation images right",
+        note=f"ImageNet validation accuracy {accuracy:.1f}%",
         family=arch.title.partition("-")[0] if arch else torchvision.family_of(name),
     )
 

@@ -50,9 +50,9 @@ HOW_TO_READ_PLAIN = (
 
 @dataclass(frozen=True)
 class BlockFrame:
-    """Where a block stands on its block map, in the map's coordinates: the frame around it, and its arc.
+    """The position of a block on its block map, in map coordinates: the frame around it, and its arc.
 
-    The arc is a cubic Bézier curve from (`start`, `line`) to (`end`, `line`), whose control points are as high as `top`.
+    The arc is a cubic Bézier curve from (`start`, `line`) to (`end`, `line`); `top` is the height of its control points.
     """
 
     name: str
@@ -67,7 +67,7 @@ class BlockFrame:
 
 
 def block_frames(inspection: Inspection) -> tuple[BlockFrame, ...]:
-    """Say where `block_map` draws each block, for what is laid over it."""
+    """Return where `block_map` draws each block, for elements that are laid over it."""
     return tuple(_frame_of(place) for place in places_of(inspection))
 
 
@@ -221,7 +221,7 @@ def _cut(block: BlockInspection, *, roomy: bool) -> str:
 
 
 def positions(block: BlockInspection) -> str:
-    """Say how many positions a block's maps have, and which tokens stand beside them: "14×14 + class token"."""
+    """Describe the number of positions in the maps of a block, and the tokens next to them: "14×14 + class token"."""
     _, height, width = block.shape
     size = f"{height}×{width}" if block.spatial else f"{width} position{'s' if width > 1 else ''}"
     others = block.tokens_apart if len(block.tokens_apart) < 3 else (f"{len(block.tokens_apart)} tokens",)

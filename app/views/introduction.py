@@ -2,8 +2,6 @@
 
 import streamlit as st
 
-from app.views.lessons.track import TRACK
-
 # The parts of the page, and what each shows.
 STEPS = {
     "The photo": "It is the image that you chose. The frame marks the part that the network sees. Next to it are the predicted"
@@ -23,6 +21,6 @@ def introduction() -> None:
         st.markdown("\n".join(f"{number}. **{part}.** {step}" for number, (part, step) in enumerate(STEPS.items(), 1)))
         st.page_link(
             st.session_state["pages"]["Learn"],
-            label=f"Learn it step by step, in {len(TRACK)} short lessons",
+            label="Learn it step by step, in short lessons",
             icon=":material/school:",
         )

@@ -169,8 +169,8 @@ def _comparison(card: dict[str, Any]) -> str:
     if without is None:
         return ""
     return (
-        f"\n\nOn the {without['test']:,} images of the other classes, with the logit of {without['class']!r} left out, as published"
-        f" figures require: **{without['test_accuracy']:.2%}**."
+        f"\n\nOn the {without['test']:,} images of the other classes, with the logit of {without['class']!r} left out, as"
+        f" published figures require: **{without['test_accuracy']:.2%}**."
     )
 
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from resnet_viz.nets import cell_centres
 from resnet_viz.nets.architecture import Part, architecture
-from resnet_viz.nets.families import timm, torchvision
-from resnet_viz.nets.families.records import torchvision_records
+from resnet_viz.nets.families import timm
+from resnet_viz.nets.families.records import record
 from resnet_viz.nets.official import best_weights
 from resnet_viz.nets.preprocessing import Preprocessing
 from resnet_viz.nets.remote_weights import official_labels
@@ -32,17 +32,17 @@ def outline(name: str) -> Outline:
 
 def block_names(name: str) -> tuple[str, ...]:
     """Return the names of the blocks, first to last. A network without a record is built without weights."""
-    record = torchvision_records().get(name)
-    return record.blocks if record else tuple(blueprint(name).blocks)
+    known = record(name)
+    return known.blocks if known else tuple(blueprint(name).blocks)
 
 
 def layers_are_centred(name: str) -> bool:
-    """Whether the strided layers of a network are centred (see `cell_centres`). The network is built without weights."""
-    module = torchvision.without_weights(name) if name in torchvision_records() else blueprint(name).module
-    return cell_centres.layers_are_centred(module)
+    """Whether the strided layers are centred (see `cell_centres`). A network without a record is built without weights."""
+    known = record(name)
+    return known.centred if known else cell_centres.layers_are_centred(blueprint(name).module)
 
 
 def parts(name: str) -> tuple[Part, ...]:
     """Return the parts of a network, from stem to head. A network without a record is built without weights."""
-    record = torchvision_records().get(name)
-    return record.parts if record else architecture(blueprint(name))
+    known = record(name)
+    return known.parts if known else architecture(blueprint(name))

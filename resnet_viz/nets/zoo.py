@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from functools import cache, lru_cache
+from functools import lru_cache
 
 import torch
 from safetensors.torch import load_file
@@ -12,9 +12,8 @@ from torchvision.models import WeightsEnum
 
 from resnet_viz import assets
 from resnet_viz.nets import imagenet
-from resnet_viz.nets.costs import count_parameters
 from resnet_viz.nets.families import timm, torchvision
-from resnet_viz.nets.families.records import torchvision_records
+from resnet_viz.nets.families.records import resnet_records, torchvision_records
 from resnet_viz.nets.net import Net, Source, WeightsError, WeightsOrigin, pick_device
 from resnet_viz.nets.official import best_weights, load_official, weights_file, weights_size
 from resnet_viz.nets.preprocessing import Preprocessing
@@ -194,7 +193,7 @@ def _untrained(seed: int) -> WeightsOrigin:
 
 def _trained_info(name: str) -> ModelInfo:
     spec, file = TRAINED[name], assets.WEIGHTS_FOLDER / f"{name}.safetensors"
-    params = _parameters(name)
+    params = resnet_records()[name].parameters
     source: Source = "shipped"
     try:
         note = f"test accuracy {read_card(name)['test_accuracy']:.1%}"
@@ -248,8 +247,3 @@ def _timm_info(name: str, *, here: bool) -> ModelInfo:
     return ModelInfo(
         name, title, task, found.depth, found.blocks, found.shortcuts, found.params, size, "official", here, note, family
     )
-
-
-@cache
-def _parameters(name: str) -> int:
-    return count_parameters(TRAINED[name].skeleton())

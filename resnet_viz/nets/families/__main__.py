@@ -12,19 +12,22 @@ from torchvision.models import list_models
 
 from resnet_viz.nets.architecture import architecture
 from resnet_viz.nets.blocks import blocks_of
+from resnet_viz.nets.cell_centres import layers_are_centred
 from resnet_viz.nets.costs import count_parameters
 from resnet_viz.nets.families import timm, torchvision
-from resnet_viz.nets.families.records import TORCHVISION, Record, write_records
+from resnet_viz.nets.families.records import RESNETS, TORCHVISION, Record, write_records
+from resnet_viz.nets.imagenet import ARCHITECTURES
 from resnet_viz.nets.net import Net
 from resnet_viz.nets.residual_graph import ResidualNetwork
+from resnet_viz.nets.trained import TRAINED
 from resnet_viz.nets.zoo import blueprint
 
 WITH_WEIGHTS = (nn.modules.conv._ConvNd, nn.Linear, nn.MultiheadAttention)  # noqa: SLF001 - the one name of all convolutions
 
 
 def record_of(net: Net) -> Record:
-    """Return the record of a traced network."""
-    return Record(_depth(net.module), architecture(net))
+    """Return the record of a network."""
+    return Record(_depth(net.module), layers_are_centred(net.module), architecture(net))
 
 
 def timm_record_of(network: ResidualNetwork, module: str) -> timm.TimmRecord:
@@ -33,6 +36,11 @@ def timm_record_of(network: ResidualNetwork, module: str) -> timm.TimmRecord:
     kinds = {block.shortcut_kind for block in blocks.values()} - {"identity"}
     shortcuts = ", ".join(sorted(kinds)) or "identity"
     return timm.TimmRecord(module, count_parameters(network), len(blocks), _depth(network), shortcuts)
+
+
+def write_resnets() -> None:
+    """Write the records of the networks that this project trains and of torchvision's ResNets."""
+    write_records(RESNETS, {name: record_of(blueprint(name)) for name in (*TRAINED, *ARCHITECTURES)})
 
 
 def write_torchvision() -> None:
@@ -66,4 +74,5 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["timm"]:
         add_timm(sys.argv[2:])
     else:
+        write_resnets()
         write_torchvision()

@@ -8,6 +8,7 @@ from pathlib import Path
 from resnet_viz import assets
 from resnet_viz.nets.architecture import Part
 
+RESNETS = assets.ARCHITECTURES_FOLDER / "resnets.json"
 TORCHVISION = assets.ARCHITECTURES_FOLDER / "torchvision.json"
 
 
@@ -15,16 +16,23 @@ TORCHVISION = assets.ARCHITECTURES_FOLDER / "torchvision.json"
 class Record:
     """The structure of a network for an image of its input size.
 
-    `depth` counts the layers with weights, including those of shortcuts; `shortcuts` lists the kinds of its shortcuts.
+    `depth` counts the layers with weights, including those of shortcuts; `centred` says whether its strided layers are centred
+    (see `cell_centres`); `shortcuts` lists the kinds of its shortcuts.
     """
 
     depth: int
+    centred: bool
     parts: tuple[Part, ...]
 
     @property
     def blocks(self) -> tuple[str, ...]:
         """The names of the blocks, first to last."""
         return tuple(part.name for part in self.parts if part.stage is not None)
+
+    @property
+    def parameters(self) -> int:
+        """The number of trainable parameters."""
+        return sum(part.parameters for part in self.parts)
 
     @property
     def shortcuts(self) -> str:
@@ -34,15 +42,28 @@ class Record:
 
 
 @cache
+def resnet_records() -> dict[str, Record]:
+    """The records of the networks that this project trains and of torchvision's ResNets, by name."""
+    return read_records(RESNETS)
+
+
+@cache
 def torchvision_records() -> dict[str, Record]:
     """The records of torchvision's residual networks other than the ResNets, by name."""
     return read_records(TORCHVISION)
 
 
+def record(name: str) -> Record | None:
+    """Return the record of a network, or None if there is none."""
+    return resnet_records().get(name) or torchvision_records().get(name)
+
+
 def read_records(path: Path) -> dict[str, Record]:
     """Read a file that `write_records` wrote."""
     content = json.loads(path.read_text())
-    return {name: Record(entry["depth"], tuple(map(_part, entry["parts"]))) for name, entry in content.items()}
+    return {
+        name: Record(entry["depth"], entry["centred"], tuple(map(_part, entry["parts"]))) for name, entry in content.items()
+    }
 
 
 def write_records(path: Path, records: dict[str, Record]) -> None:
@@ -52,7 +73,7 @@ def write_records(path: Path, records: dict[str, Record]) -> None:
 
 
 def _entry(record: Record) -> dict[str, object]:
-    return {"depth": record.depth, "parts": [astuple(part) for part in record.parts]}
+    return {"depth": record.depth, "centred": record.centred, "parts": [astuple(part) for part in record.parts]}
 
 
 def _part(values: list[object]) -> Part:

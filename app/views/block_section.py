@@ -60,7 +60,7 @@ def equation(result: rv.Inspection, chosen: Selection, subject: Subject) -> None
 
 
 def details(result: rv.Inspection, chosen: Selection, subject: Subject) -> None:
-    """One of four detailed views."""
+    """One of five detailed views."""
     detail = chosen.detail if chosen.detail in DETAILS else "channels"
     st.segmented_control(
         "Details", list(DETAILS), format_func=lambda name: DETAILS[name], required=True, **state.bound("detail", detail)

@@ -13,7 +13,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from app.charts import Chart
 from resnet_viz.figures.data_urls import data_url
-from resnet_viz.figures.theme import DARK, LIGHT, Theme
+from resnet_viz.figures.theme import DARK, LIGHT, Theme, with_minus
 from resnet_viz.nets.labels import visible
 
 Width = Literal["stretch", "content"]
@@ -128,7 +128,7 @@ def photo(url: str, alt: str, side: int, *, pixelated: bool = False) -> None:
 
 def escape(text: str) -> str:
     """Escape text for Markdown: labels and file names come from outside."""
-    return "".join(f"\\{letter}" if letter in r"\`*_{}[]()<>#+-.!|$~:" else letter for letter in visible(text))
+    return "".join(f"\\{letter}" if letter in r"\`*_{}[]()<>#+-.!|$~:" else letter for letter in visible(with_minus(text)))
 
 
 def _width(box: str, key: str, drawn: Chart, least: int | None) -> None:

@@ -43,7 +43,8 @@ def peaks(result: rv.Inspection, chosen: Selection) -> None:
             fires.set_index("image"),
             column_config={"value": st.column_config.NumberColumn("activation", format="%.4g")},
         )
-        st.caption("Images that are not on this server are listed without a picture.")
+    if len(here) < min(len(fires), SHOWN):
+        st.caption("Images that are not on this server are only listed in the table.")
 
 
 def _heading(block: str, channel: int, count: int, held: HeldSurvey) -> str:

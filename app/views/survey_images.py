@@ -71,7 +71,7 @@ def _selectable(rows: pd.DataFrame, measure: str, key: str, height: int | None =
     meaning = MEANINGS[measure]
     columns = COLUMNS | {measure: st.column_config.NumberColumn(meaning.symbol, help=meaning.sentence, format="%.4g")}
     st.dataframe(
-        rows,
+        rows.assign(**{"class": rows["class"].fillna("not known")}),
         column_config=columns,
         key=f"{key}-{measure}",
         on_select=lambda: _pick_row(f"{key}-{measure}", [str(name) for name in rows.index]),

@@ -56,8 +56,10 @@ def mistakes(found: rv.Survey) -> None:
         return
     ranked = separation(found)
     figure = rv.figures.survey_separation(found, ranked, show.theme())
-    show.heading(figure)
-    if len(ranked):
+    if not len(ranked):
+        st.markdown(f"### {show.escape(figure.layout.meta['finding'])}")
+    else:
+        show.heading(figure)
         show.chart(figure, "survey-separation")
         best = ranked.head(RANKED).assign(measure=[MEANINGS[name].symbol for name in ranked["measure"].head(RANKED)])
         best["block"] = best["block"].map(short)

@@ -238,7 +238,8 @@ def _ends(inspection: Inspection, measure: MapMeasure, width: int, theme: Theme)
     yield _text(8, LINE_Y - 20, inspection.ends[0], theme.muted, 11, "left")
     best = next(p for p in inspection.predictions if measure not in OF_THE_TARGET or p.index == inspection.target)
     label = best.label if len(best.label) < 18 else f"{best.label[:16]}…"
-    yield _text(width - RIGHT + 14, LINE_Y + 12, inspection.ends[1], theme.muted, 12, "left")
+    end = inspection.ends[1].replace(", ", ",<br>")
+    yield _text(width - RIGHT + 14, LINE_Y + (20 if "<br>" in end else 12), end, theme.muted, 12, "left")
     yield _text(width - RIGHT + 14, LINE_Y - 8, f"<b>{plain(label)} {best.probability:.0%}</b>", theme.text, 14, "left")
 
 
@@ -328,7 +329,7 @@ def _finding(inspection: Inspection, values: list[float], measure: MapMeasure) -
     most, least = max(known), min(known)
     start = STYLES[measure].most.format(label=inspection.target_label)
     if measure != "ablation":
-        return f"{start} at block {most[1]} and least at {least[1]}"
+        return f"{start} in block {most[1]} and {STYLES[measure].least} in block {least[1]}"
     if most[0] <= 0:
         return f"The logit of {inspection.target_label} does not fall without F(x) of any block"
     rises = f"; without that of block {least[1]} it rises by {-least[0]:.2f}" if least[0] < 0 else ""

@@ -235,17 +235,19 @@ def _halves(places: list[Place], place: Place) -> bool:
 
 def _ends(inspection: Inspection, measure: MapMeasure, width: int, theme: Theme) -> Iterator[dict[str, Any]]:
     yield _text(8, LINE_Y + 20, "image", theme.muted, 12, "left")
-    yield _text(8, LINE_Y - 20, inspection.ends[0], theme.muted, 11, "left")
+    # In two lines, which the space beside the blocks is wide enough for.
+    start, end = inspection.ends[0].replace(" ", "<br>", 1), inspection.ends[1].replace(", ", ",<br>")
+    yield _text(8, LINE_Y - (26 if "<br>" in start else 20), start, theme.muted, 11, "left")
     best = next(p for p in inspection.predictions if measure not in OF_THE_TARGET or p.index == inspection.target)
     label = best.label if len(best.label) < 18 else f"{best.label[:16]}…"
-    end = inspection.ends[1].replace(", ", ",<br>")
-    yield _text(width - RIGHT + 14, LINE_Y + (20 if "<br>" in end else 12), end, theme.muted, 12, "left")
+    yield _text(width - RIGHT + 14, LINE_Y + (20 if "<br>" in end else 12), end, theme.muted, 11, "left")
     yield _text(width - RIGHT + 14, LINE_Y - 8, f"<b>{plain(label)} {best.probability:.0%}</b>", theme.text, 14, "left")
 
 
 def _text(x: float, y: float, text: str, colour: str, size: int, anchor: str = "center") -> dict[str, Any]:
     font = {"color": colour, "size": size}
-    return {"x": x, "y": y, "text": text, "showarrow": False, "font": font, "xanchor": anchor, "yanchor": "middle"}
+    place = {"x": x, "y": y, "xanchor": anchor, "yanchor": "middle", "align": anchor}
+    return place | {"text": text, "showarrow": False, "font": font}
 
 
 def _legend(fig: go.Figure, places: list[Place], measure: MapMeasure) -> None:

@@ -163,9 +163,9 @@ def _lens(task: Task) -> Lens:
 
 
 def _survey(task: Task) -> SurveyedPart:
-    """The job's data is a ZIP archive of some images of the survey."""
+    """The data of the job are a ZIP archive of some images of the survey."""
     if digest(task.job.data) != task.job.image:
-        raise EngineError("The images did not arrive as they were sent: load the page again.")
+        raise EngineError("The images were damaged on their way. Reload the page.")
     strongest = int(str(task.job.option("strongest") or 0))
     return survey_part(task.net, task.job.data, strongest=strongest, opener=task.open_bytes, on_image=task.step)
 
@@ -220,7 +220,7 @@ def _toy(task: Task) -> ToyFit:
 
 
 def _path_lengths(task: Task) -> PathLengths:
-    """Without the coefficients, which are as large as the first block's input for every block."""
+    """Without the coefficients, which are as large as the input of the first block for every block."""
     return path_gradients(task.net, task.image, task.job.target, on_block=task.step).lengths
 
 

@@ -1,4 +1,4 @@
-"""Iterative refinement: does each residual point down the loss, and what is the loss after each block?"""
+"""Iterative refinement: does each residual reduce the loss, and what is the loss after each block?"""
 
 import math
 from typing import cast
@@ -21,11 +21,11 @@ def body() -> str:
     over = lesson.value("over", "image", list(OVER))
     with lesson.doing():
         st.segmented_control("Measure", list(OVER), format_func=OVER.__getitem__, required=True, **lesson.bound("over", over))
-        if over == "samples":
-            return _all_samples(subject.network_picker(lambda name: not subject.is_plain(name)))
-        image = own_picture.picker()
+        image = own_picture.picker() if over == "image" else ""
         network = subject.network_picker(lambda name: not subject.is_plain(name))
-        target = _target(network.labels)
+        target = _target(network.labels) if image else None
+    if not image:
+        return _all_samples(network)
     found = cast("rv.Refinement", waiting.answer(network, "pass", "refinement", image, target, "refinement"))
     _show(rv.figures.refinement_cosines(found, show.theme()), rv.figures.refinement_losses(found, show.theme()))
     return _sentence(found)
@@ -57,7 +57,7 @@ def _show(cosines: go.Figure, losses: go.Figure) -> None:
 
 
 def _target(labels: tuple[str, ...]) -> int | None:
-    """The class whose loss is asked for: the true one where a person knows it."""
+    """The class whose loss is measured: the predicted class, or the true class if the user knows it."""
     indices = [-1, *range(len(labels))]
     chosen = lesson.value("target", -1, indices)
     st.selectbox(
@@ -65,7 +65,7 @@ def _target(labels: tuple[str, ...]) -> int | None:
         indices,
         format_func=lambda index: "predicted class" if index < 0 else labels[index],
         width=220,
-        help="Choose the true class where you know it.",
+        help="Choose the true class if you know it.",
         **lesson.bound("target", chosen),
     )
     return None if chosen < 0 else chosen
@@ -80,12 +80,12 @@ def _sentence(found: rv.Refinement) -> str:
     if half:
         early, late = known[:half], known[half:]
         compared = (
-            f"In the earlier blocks F(x) has on average {_mean(early, 'ratio'):.0%} of the norm of its input and a cosine of"
-            f" {_mean(early, 'cosine_input'):+.3f} with the negative gradient there, in the later ones"
+            f"In the earlier blocks, F(x) has on average {_mean(early, 'ratio'):.0%} of the norm of its input and a cosine of"
+            f" {_mean(early, 'cosine_input'):+.3f} with the negative gradient. In the later blocks, the averages are"
             f" {_mean(late, 'ratio'):.0%} and {_mean(late, 'cosine_input'):+.3f}. "
         )
     return (
-        f"{compared}Block {short(block.name)} lowers the loss of {found.target_label} most, from {before:.2f} to {after:.2f}."
+        f"{compared}Block {short(block.name)} reduces the loss of {found.target_label} most, from {before:.2f} to {after:.2f}."
     )
 
 

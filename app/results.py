@@ -3,7 +3,9 @@
 What is cached is created elsewhere: `samples`, `pictures`, `uploads`, `catalogue`.
 """
 
+import io
 import threading
+import zipfile
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar, cast
@@ -220,10 +222,20 @@ def is_here(image: str) -> bool:
     return image in samples() or _uploads().holds(image, session())
 
 
-def submit_archive(asked: Subject, archive: bytes, view: str, **options: OptionValue) -> Ticket:
-    """Submit a survey of the images in a ZIP archive; raises the errors of `submit`."""
+@st.cache_data(show_spinner=False)
+def samples_archive() -> bytes:
+    """All sample photos as a ZIP archive, for what asks about many images."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for sample in samples().values():
+            archive.writestr(zipfile.ZipInfo(f"{sample.id}.jpg"), sample.data)
+    return buffer.getvalue()
+
+
+def submit_archive(asked: Subject, archive: bytes, view: str, kind: str = "survey", **options: OptionValue) -> Ticket:
+    """Submit a survey of the images in a ZIP archive, or another `kind` of job; raises the errors of `submit`."""
     about = {"image": digest(archive), "data": archive}
-    return _send(asked, view, _job(asked, "survey", options, framing=asked.preprocessing.framing, **about))
+    return _send(asked, view, _job(asked, kind, options, framing=asked.preprocessing.framing, **about))
 
 
 def about_network(asked: Subject, kind: str, view: str, **options: OptionValue) -> Ticket:

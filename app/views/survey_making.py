@@ -10,7 +10,7 @@ import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 import resnet_viz as rv
-from app import embedded, middleware, results, show, state, waiting
+from app import embedded, middleware, parsers, results, show, state, waiting
 from app.catalogue import Subject
 from app.state import Selection
 from app.surveys import MOST_IMAGES, HeldSurvey
@@ -100,7 +100,7 @@ def _take(files: Sequence[UploadedFile], chosen: Selection) -> None:
 
 
 def _open(file: UploadedFile) -> None:
-    found = rv.open_survey(file.getvalue(), most_images=MOST_IMAGES)
+    found = parsers.open_survey(file.getvalue(), MOST_IMAGES)
     _add(HeldSurvey(found, f"{middleware.safe_name(file.name)}, by {found.manifest.title}", {}))
 
 

@@ -96,12 +96,12 @@ def refinement(
         loss = Objective("cross-entropy", index, head=net.head)(logits).sum()
         found = iter(torch.autograd.grad(loss, [tensor for tape in tapes for tensor in (tape.input, tape.sum)]))
     gradients = [(next(found), next(found)) for _ in tapes]
-    losses = _losses(net, x, index, on_pass)
+    losses = losses_after_blocks(net, x, index, on_pass)
     blocks = tuple(_step(tape, *pair, after) for tape, pair, after in zip(tapes, gradients, losses[1:], strict=True))
     return Refinement(net.name, net.title, net.weights, index, net.labels[index], losses[0], blocks)
 
 
-def _losses(net: Net, x: Tensor, target: int, on_pass: OnProgress | None) -> list[float]:
+def losses_after_blocks(net: Net, x: Tensor, target: int, on_pass: OnProgress | None = None) -> list[float]:
     """The loss before the first block and after each, without later branches. Plain blocks that change shapes still run."""
     names = list(net.blocks)
     stays = torch.tensor([not is_removable(block) for block in net.blocks.values()])

@@ -77,19 +77,30 @@ class LandscapePoint(NamedTuple):
 
 
 class Plane:
-    """A network that can be moved over the plane: `at(a, b)` returns the module with the weights w* + a d + b e."""
+    """A network that can be moved over the plane: `at(a, b)` returns the module with the weights w* + a d + b e.
 
-    def __init__(self, net: Net, seed: int) -> None:
+    The directions are drawn with `seed` and normalised filter by filter, or given as a tensor for each moved parameter.
+    """
+
+    def __init__(self, net: Net, seed: int = 0, *, directions: tuple[list[Tensor], list[Tensor]] | None = None) -> None:
         self._module = net.frugal_twin()
         own: dict[int, nn.Parameter] = {}
         for module in self._module.modules():
             for name, parameter in list(module.named_parameters(recurse=False)):
                 copied = own.setdefault(id(parameter), nn.Parameter(parameter.detach().clone(), requires_grad=False))
                 setattr(module, name, copied)
-        self._parameters = [parameter for parameter in own.values() if parameter.ndim > 1]
+        self._parameters = moved_weights(self._module)
         self._centre = [parameter.detach().clone() for parameter in self._parameters]
-        generator = torch.Generator().manual_seed(seed)
-        self._first, self._second = ([filter_normalised(weights, generator) for weights in self._centre] for _ in range(2))
+        if directions is None:
+            generator = torch.Generator().manual_seed(seed)
+            directions = (
+                [filter_normalised(weights, generator) for weights in self._centre],
+                [filter_normalised(weights, generator) for weights in self._centre],
+            )
+        self._first, self._second = (
+            [given.view_as(weights).to(weights) for given, weights in zip(each, self._centre, strict=True)]
+            for each in directions
+        )
 
     def at(self, a: float, b: float) -> nn.Module:
         """Move the weights; the same module is returned each time."""
@@ -97,6 +108,11 @@ class Plane:
             for parameter, centre, first, second in zip(self._parameters, self._centre, self._first, self._second, strict=True):
                 parameter.copy_(centre).add_(first, alpha=a).add_(second, alpha=b)
         return self._module
+
+
+def moved_weights(module: nn.Module) -> list[nn.Parameter]:
+    """The parameters that a plane moves: weights of layers, without biases and the parameters of norms."""
+    return [parameter for parameter in module.parameters() if parameter.ndim > 1]
 
 
 def filter_normalised(weights: Tensor, generator: torch.Generator) -> Tensor:
@@ -161,10 +177,10 @@ def walk(
     for row, b in enumerate(axis):
         for column, a in enumerate(axis):
             if (row, column) not in known:
-                yield LandscapePoint(row, column, *_measured(net, plane.at(a, b), batches, labels))
+                yield LandscapePoint(row, column, *measured(net, plane.at(a, b), batches, labels))
 
 
-def _measured(net: Net, module: nn.Module, batches: Sequence[Tensor], labels: Tensor) -> tuple[float, float]:
+def measured(net: Net, module: nn.Module, batches: Sequence[Tensor], labels: Tensor) -> tuple[float, float]:
     """The mean cross-entropy and the share of images that are classified wrongly."""
     with torch.inference_mode():
         logits = torch.cat([module(batch) for batch in batches]).double()

@@ -89,7 +89,7 @@ def fewer_blocks_command(name: Name, data: Data, pictures: int = 2_000) -> None:
 
 
 @app.command("loss-landscape")
-def loss_landscape_command(name: Name, data: Data, runs: Runs = RUNS, points: int = 51, images: int = 300) -> None:
+def loss_landscape_command(name: Name, data: Data, runs: Runs = RUNS, points: int = 51, images: int = 100) -> None:
     """Record the loss of some training images over the plane around a shipped network; resumes an interrupted recording."""
     task = _task(name)
     try:

@@ -3,32 +3,57 @@
 import math
 from typing import cast
 
+import plotly.graph_objects as go
 import streamlit as st
 
 import resnet_viz as rv
-from app import show, waiting
+from app import results, show, waiting
+from app.catalogue import Subject
 from app.views.lessons import lesson, own_picture, subject
 from app.views.lessons.lesson import Lesson
 from resnet_viz.figures.theme import short
 
+OVER = {"image": "one image", "samples": "all sample photos"}
+
 
 def body() -> str:
-    """The target class, the cosines and the losses."""
+    """The target class, the cosines and the losses, of one image or of all samples."""
+    over = lesson.value("over", "image", list(OVER))
     with lesson.doing():
-        image = own_picture.picker()
+        st.segmented_control("Measure", list(OVER), format_func=OVER.__getitem__, required=True, **lesson.bound("over", over))
+        image = own_picture.picker() if over == "image" else ""
         network = subject.network_picker(lambda name: not subject.is_plain(name))
-        target = _target(network.labels)
+        target = _target(network.labels) if image else None
+    if not image:
+        return _all_samples(network)
     found = cast("rv.Refinement", waiting.answer(network, "pass", "refinement", image, target, "refinement"))
+    _show(rv.figures.refinement_cosines(found, show.theme()), rv.figures.refinement_losses(found, show.theme()))
+    return _sentence(found)
+
+
+def _all_samples(network: Subject) -> str:
+    """The same for every sample photo: medians, and how far images differ."""
+    archive = results.samples_archive()
+    asks = [lambda: results.submit_archive(network, archive, "refinement survey", "refinement survey")]
+    found = waiting.long("image", ("refinement survey", network.name_in_engine), asks, network)
+    if found is None:
+        return ""
+    survey = cast("rv.RefinementSurvey", found[0])
+    _show(rv.figures.refinement_survey_cosines(survey, show.theme()), rv.figures.refinement_survey_losses(survey, show.theme()))
+    return (
+        f"Over {len(survey.images)} sample photos, for the predicted class of each. For a folder of your own images, whose"
+        f' sub-folders name the classes: rv.refinement_survey(net, "photos/").'
+    )
+
+
+def _show(cosines: go.Figure, losses: go.Figure) -> None:
     left, right = st.columns(2, gap="large")
     with left:
-        figure = rv.figures.refinement_cosines(found, show.theme())
-        show.heading(figure, level=5)
-        show.chart(figure, "refinement-cosines")
+        show.heading(cosines, level=5)
+        show.chart(cosines, "refinement-cosines")
     with right:
-        figure = rv.figures.refinement_losses(found, show.theme())
-        show.heading(figure, level=5)
-        show.chart(figure, "refinement-losses")
-    return _sentence(found)
+        show.heading(losses, level=5)
+        show.chart(losses, "refinement-losses")
 
 
 def _target(labels: tuple[str, ...]) -> int | None:

@@ -29,7 +29,7 @@ def refinement_cosines(found: Refinement, theme: Theme = LIGHT) -> go.Figure:
             )
         )
     fig.update_layout(
-        xaxis=_blocks_axis(),
+        xaxis=blocks_axis(),
         yaxis={"title": {"text": "cosine of F(x) and −gradient of the loss", "standoff": 12}, "zeroline": True},
         bargap=0.25,
         barmode="group",
@@ -63,7 +63,7 @@ def refinement_losses(found: Refinement, theme: Theme = LIGHT) -> go.Figure:
         )
     )
     fig.update_layout(
-        xaxis=_blocks_axis("after block"),
+        xaxis=blocks_axis("after block"),
         yaxis={
             "title": {"text": f"cross-entropy of {plain(found.target_label)}", "standoff": 12},
             "rangemode": "tozero",
@@ -100,7 +100,8 @@ def _pattern(shape: str, theme: Theme) -> dict[str, object]:
     return {"shape": shape, "fillmode": "overlay", "fgcolor": theme.surface, "size": 6}
 
 
-def _blocks_axis(title: str = "block") -> dict[str, object]:
+def blocks_axis(title: str = "block") -> dict[str, object]:
+    """A category for each block."""
     return {"type": "category", "title": title, "showgrid": False, "showline": True, "tickangle": 0, "nticks": 14}
 
 

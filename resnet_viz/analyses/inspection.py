@@ -18,6 +18,7 @@ from resnet_viz.analyses.cams import cam
 from resnet_viz.analyses.capture import Tape, capture
 from resnet_viz.analyses.measures import ForkGradients, Measures, measure
 from resnet_viz.nets.blocks import ShortcutKind
+from resnet_viz.nets.known_layers import has_known_layers
 from resnet_viz.nets.layouts import CHANNELS_FIRST, TensorLayout
 from resnet_viz.nets.net import Head, Net, WeightsOrigin
 from resnet_viz.progress import OnProgress
@@ -268,7 +269,7 @@ def _inspection(
         predictions=ranked(net, logits),
         blocks=tuple(map(_block, tapes, gradients, measures)),
         head=net.head,
-        ends=("stem", "head") if hasattr(net.module, "residual_findings") else Inspection.ends,
+        ends=Inspection.ends if has_known_layers(net.module) else ("stem", "head"),
     )
 
 

@@ -1,0 +1,78 @@
+"""What a report is made of: charts with the numbers that they show, each made when it is asked for."""
+
+import io
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+from PIL import Image
+
+LONGEST = 120
+
+# A table, or arrays by their names.
+Numbers = pd.DataFrame | Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class NumberFile:
+    """The numbers of a chart as a file: CSV for a table, NPZ for arrays."""
+
+    name: str
+    data: bytes
+    mime: str
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """A chart called `title`, and its numbers; `name` is that of its files. A `spare` one is left out where space is short."""
+
+    name: str
+    title: str
+    figure: Callable[[], go.Figure]
+    numbers: Callable[[], Numbers]
+    spare: bool = False
+
+    @property
+    def kind(self) -> str:
+        """The kind of file that its numbers make: "CSV" or "NPZ"; asks for the numbers."""
+        return "CSV" if isinstance(self.numbers(), pd.DataFrame) else "NPZ"
+
+    def file(self) -> NumberFile:
+        """Write its numbers."""
+        numbers = self.numbers()
+        if isinstance(numbers, pd.DataFrame):
+            return NumberFile(file_name(f"{self.name}.csv"), numbers.to_csv().encode(), "text/csv")
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **numbers)  # type: ignore[arg-type]  # names of arrays are never "allow_pickle"
+        return NumberFile(file_name(f"{self.name}.npz"), buffer.getvalue(), "application/zip")
+
+
+@dataclass(frozen=True, eq=False)
+class Contents:
+    """All that a report says: a title, notes about the weights and the like, an image, charts, and a table of measures.
+
+    `name` is that of the file. `image` is what the network saw, and its `caption` stands below it.
+    """
+
+    name: str
+    title: str
+    notes: tuple[str, ...]
+    pieces: tuple[Piece, ...]
+    image: Image.Image | None = None
+    caption: str = ""
+    table: pd.DataFrame | None = None
+
+    @property
+    def file(self) -> str:
+        """The name of its file."""
+        return file_name(f"{self.name}.html")
+
+
+def file_name(text: str) -> str:
+    """Write a name that every file system takes: labels and networks come from outside, and some contain slashes."""
+    return re.sub(r"[^\w.]+", "-", text).strip("-.")[-LONGEST:]

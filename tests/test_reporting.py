@@ -114,9 +114,16 @@ def test_the_numbers_in_the_page_are_those_of_the_result(results: dict[str, Cont
         assert np.array_equal(arrays["residual"], inspection.block(name).residual[2])
 
 
+def test_every_chart_says_which_kind_of_file_its_numbers_make(results: dict[str, Contents]) -> None:
+    for contents in results.values():
+        for piece in contents.pieces:
+            assert (piece.kind == "CSV") == isinstance(piece.numbers(), pd.DataFrame), piece.name
+            assert piece.data().startswith(b"PK") == (piece.kind == "NPZ"), piece.name
+
+
 def test_the_numbers_of_an_attribution_are_its_arrays(net: rv.Net, image: Image.Image) -> None:
     found = rv.attribute(net, image, "grad_cam")
-    with np.load(io.BytesIO(contents_of(found).pieces[0].file().data)) as arrays:
+    with np.load(io.BytesIO(contents_of(found).pieces[0].data())) as arrays:
         assert np.array_equal(arrays["attributions"], found.attributions)
         assert np.array_equal(arrays["cells"], found.cells)
 

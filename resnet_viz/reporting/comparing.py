@@ -63,7 +63,7 @@ def _pieces(comparison: Comparison, view: ComparisonView) -> Iterator[Piece]:
 def _equation(side: str, block: BlockInspection, beside: BlockInspection, scale: Scale) -> Piece:
     own = equation_piece(block, None, scale)
     draw = own.figure if scale == "each" else partial(figures.comparison_equation, block, beside)
-    return Piece(f"{own.name}-{side}", f"{own.title}, {side} side", draw, own.numbers)
+    return Piece(f"{own.name}-{side}", f"{own.title}, {side} side", draw, own.numbers, "NPZ")
 
 
 def _opened(comparison: Comparison) -> str:

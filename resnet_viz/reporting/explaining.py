@@ -57,7 +57,8 @@ def of_attribution(
     """Describe an attribution, for Grad-CAM at the `places` of its block too, and the checks of whether it can be trusted."""
     usual: Cells = "exact" if attribution.cells is None else "smooth"
     draw = partial(figures.attribution_map, attribution, photo=photo, cells=cells or usual)
-    pieces = [Piece(f"attribution-{attribution.method}", METHODS[attribution.method].title, draw, lambda: arrays(attribution))]
+    name, title = f"attribution-{attribution.method}", METHODS[attribution.method].title
+    pieces = [Piece(name, title, draw, lambda: arrays(attribution), "NPZ")]
     if places:
         pieces.append(_places(places, photo, cells or "smooth"))
     if perturbation is not None:
@@ -76,7 +77,8 @@ def of_gallery(attributions: Sequence[Attribution], *, photo: Photo = None, cell
     def numbers() -> dict[str, NDArray[Any]]:
         return {each.method: drawn(each) for each in attributions}
 
-    piece = Piece("methods", "Methods", partial(figures.attribution_gallery, attributions, photo=photo, cells=cells), numbers)
+    draw = partial(figures.attribution_gallery, attributions, photo=photo, cells=cells)
+    piece = Piece("methods", "Methods", draw, numbers, "NPZ")
     first = attributions[0]
     title = f"{len(attributions)} attribution methods: {first.target_label}"
     return _about(first, f"{first.model}-methods", title, [sums(each) for each in attributions], [piece])
@@ -153,7 +155,7 @@ def _places(places: Sequence[Attribution], photo: Photo, cells: Cells) -> Piece:
         return {str(each.options["place"]): drawn(each) for each in places}
 
     title = f"Grad-CAM at the places of block {short(str(places[0].options['block']))}"
-    return Piece("grad-cam-places", title, partial(figures.cam_places, places, photo=photo, cells=cells), numbers)
+    return Piece("grad-cam-places", title, partial(figures.cam_places, places, photo=photo, cells=cells), numbers, "NPZ")
 
 
 def _perturbation(found: Perturbation, label: str) -> Piece:

@@ -61,6 +61,20 @@ def of_inspection(inspection: Inspection, view: InspectionView | None = None) ->
     )
 
 
+def of_cam_strip(inspection: Inspection, view: InspectionView) -> Contents:
+    """Describe Grad-CAM after every block, and larger after the open one."""
+    opened = view.block or inspection.blocks[-1].name
+
+    def numbers() -> Numbers:
+        return {block.name: block.cam for block in inspection.blocks}
+
+    drawn = {"scale": view.scale, "photo": view.photo, "cells": view.cells}
+    draw = partial(figures.cam_strip, inspection, opened, **drawn)
+    strip = Piece("grad-cam", "Grad-CAM of every block", draw, numbers, "NPZ")
+    pieces = (predictions_piece(inspection), strip, cam_piece(inspection, view, opened))
+    return replace(of_inspection(inspection, replace(view, details=())), pieces=pieces)
+
+
 def predictions_piece(inspection: Inspection, name: str = "predictions") -> Piece:
     """The most probable classes; its numbers are those of all classes."""
 
@@ -80,7 +94,7 @@ def equation_piece(block: BlockInspection, channel: int | None, scale: Scale, *,
     title = f"Equation of block {short(block.name)}"
     title += "" if channel is None else f", channel {channel}"
     draw = partial(figures.block_equation, block, channel, scale)
-    return Piece(f"equation-{block.name}", title, draw, numbers, spare)
+    return Piece(f"equation-{block.name}", title, draw, numbers, "NPZ", spare)
 
 
 def cam_piece(inspection: Inspection, view: InspectionView, block: str) -> Piece:
@@ -90,7 +104,7 @@ def cam_piece(inspection: Inspection, view: InspectionView, block: str) -> Piece
         return {"cam": inspection.block(block).cam}
 
     draw = partial(figures.cam_overlay, inspection, block, photo=view.photo, cells=view.cells)
-    return Piece(f"grad-cam-{block}", f"Grad-CAM after block {short(block)}", draw, numbers)
+    return Piece(f"grad-cam-{block}", f"Grad-CAM after block {short(block)}", draw, numbers, "NPZ")
 
 
 def _pieces(inspection: Inspection, view: InspectionView) -> Iterator[Piece]:
@@ -125,9 +139,11 @@ def _channels(block: BlockInspection, view: InspectionView) -> Iterator[Piece]:
     maps, name = term_maps(block, term), f"{term_name(block, term)} of block {short(block.name)}"
     channel = strongest_channel(block, term) if view.channel is None else view.channel
     draw = partial(figures.channel_mosaic, block, term, view.channel)
-    yield Piece(f"channels-{block.name}-{term}", f"All channels of the {name}", draw, lambda: {term: maps})
+    yield Piece(f"channels-{block.name}-{term}", f"All channels of the {name}", draw, lambda: {term: maps}, "NPZ")
     one = partial(figures.channel_map, block, term, channel)
-    yield Piece(f"channel-{channel}-{block.name}", f"Channel {channel} of the {name}", one, lambda: {term: maps[channel]})
+    yield Piece(
+        f"channel-{channel}-{block.name}", f"Channel {channel} of the {name}", one, lambda: {term: maps[channel]}, "NPZ"
+    )
 
 
 def _lens(inspection: Inspection, lens: Lens) -> Piece:

@@ -111,12 +111,11 @@ def _json(figure: go.Figure) -> str:
 
 
 def _data(piece: Piece) -> str:
-    file = piece.file()
-    if len(file.data) > MOST_NUMBERS:
+    data = piece.data()
+    if len(data) > MOST_NUMBERS:
         return ""
-    source = f"data:{file.mime};base64,{base64.b64encode(file.data).decode()}"
-    kind = file.name.rpartition(".")[2].upper()
-    return f'<p class="data"><a download="{escape(file.name)}" href="{source}">Data ({kind})</a></p>'
+    source = f"data:{piece.mime};base64,{base64.b64encode(data).decode()}"
+    return f'<p class="data"><a download="{escape(piece.file_name)}" href="{source}">Data ({piece.kind})</a></p>'
 
 
 def _omission(count: int) -> str:

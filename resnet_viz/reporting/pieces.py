@@ -4,7 +4,7 @@ import io
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -18,38 +18,38 @@ LONGEST = 120
 Numbers = pd.DataFrame | Mapping[str, NDArray[Any]]
 
 
-@dataclass(frozen=True)
-class NumberFile:
-    """The numbers of a chart as a file: CSV for a table, NPZ for arrays."""
-
-    name: str
-    data: bytes
-    mime: str
-
-
 @dataclass(frozen=True, eq=False)
 class Piece:
-    """A chart called `title`, and its numbers; `name` is that of its files. A `spare` one is left out where space is short."""
+    """A chart called `title`, and its numbers; `name` is that of its files. A `spare` one is left out where space is short.
+
+    `kind` says what file its numbers make: "CSV" of a table, "NPZ" of arrays.
+    """
 
     name: str
     title: str
     figure: Callable[[], go.Figure]
     numbers: Callable[[], Numbers]
+    kind: Literal["CSV", "NPZ"] = "CSV"
     spare: bool = False
 
     @property
-    def kind(self) -> str:
-        """The kind of file that its numbers make: "CSV" or "NPZ"; asks for the numbers."""
-        return "CSV" if isinstance(self.numbers(), pd.DataFrame) else "NPZ"
+    def file_name(self) -> str:
+        """The name of the file of its numbers."""
+        return file_name(f"{self.name}.{self.kind.lower()}")
 
-    def file(self) -> NumberFile:
+    @property
+    def mime(self) -> str:
+        """The type of that file."""
+        return "text/csv" if self.kind == "CSV" else "application/zip"
+
+    def data(self) -> bytes:
         """Write its numbers."""
         numbers = self.numbers()
         if isinstance(numbers, pd.DataFrame):
-            return NumberFile(file_name(f"{self.name}.csv"), numbers.to_csv().encode(), "text/csv")
+            return numbers.to_csv().encode()
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **numbers)  # type: ignore[arg-type]  # names of arrays are never "allow_pickle"
-        return NumberFile(file_name(f"{self.name}.npz"), buffer.getvalue(), "application/zip")
+        return buffer.getvalue()
 
 
 @dataclass(frozen=True, eq=False)

@@ -85,6 +85,11 @@ class ProgressBar:
             self._bar.close()
             self._bar = None
 
+    @staticmethod
+    def write(text: str, file: TextIO) -> None:
+        """Print a line above the bar, if there is one."""
+        tqdm.write(text, file=file)
+
     def _open(self, total: int | None) -> "tqdm[None]":
         return tqdm(
             total=total,

@@ -63,12 +63,17 @@ def _share(make: Callable[[], Shared | None], key: str) -> None:
 
 def _content(shared: Shared | None) -> None:
     link = address()
-    copy_link("copy-link")
-    _code_to_scan(link)
+    with st.container(horizontal=True, vertical_alignment="top", key="share-link"):
+        if link:
+            st.html(f"<img class='qr-code' src=\"{qr_code(link)}\" alt='QR code of the link to this view'>", width="content")
+        with st.container():
+            copy_link("copy-link")
+            if shared is not None:
+                _report(shared, link)
+            st.caption(_where_it_opens(link))
     if shared is None:
         st.caption("There is nothing to download yet: the computation of this page has not finished.")
         return
-    _report(shared, link)
     _data(shared.contents)
     with st.expander("Show the code", icon=":material/code:"):
         st.caption("This Python makes this very view.")
@@ -89,14 +94,10 @@ def qr_code(link: str) -> str:
     return url
 
 
-def _code_to_scan(link: str) -> None:
-    if not link:
-        return
-    st.html(f"<img class='qr-code' src=\"{qr_code(link)}\" alt='QR code of the link to this view'>")
+def _where_it_opens(link: str) -> str:
     if urlsplit(link).hostname in OWN_MACHINE:
-        st.caption("This address is your own machine's: it opens here and on no other device.")
-    else:
-        st.caption("Scan the code to open this view on a phone or a tablet.")
+        return "This address is your own machine's: it opens here and on no other device."
+    return "Scan the code to open this view on a phone or a tablet."
 
 
 def _report(shared: Shared, link: str) -> None:

@@ -6,7 +6,7 @@ A callback gets (done, total), or (done, total, result so far). An exception tha
 import sys
 import warnings
 from collections.abc import Callable
-from typing import Protocol, Self, TextIO, TypeVar
+from typing import Any, Protocol, Self, TextIO, TypeVar
 
 from tqdm import TqdmWarning
 
@@ -56,22 +56,14 @@ class ProgressBar:
 
     def __init__(self, description: str = "", *, unit: str = "step", keep: bool = True, file: TextIO | None = None) -> None:
         self._description, self._unit, self._keep, self._file = description, unit, keep, file
-        self._bar: tqdm[None] | None = None
+        self._bar: tqdm[Any] | None = None
 
     def __call__(self, done: int | Counted, total: int | None = None, partial: object = None) -> None:  # noqa: ARG002 - callbacks get it
         """Show that `done` of `total` steps are done, or what a survey reports."""
-        bad = 0
-        if not isinstance(done, int):
-            done, total, bad = done.done, done.total, done.bad
-        if self._bar is not None and (self._bar.n > done or self._bar.total != total):
-            self.close()
-        if self._bar is None:
-            self._bar = self._open(total)
-        if bad:
-            self._bar.set_postfix_str(f"{bad:,} unusable", refresh=False)
-        self._bar.update(done - self._bar.n)
-        if total is not None and done >= total:
-            self.close()
+        if isinstance(done, int):
+            self._show(done, total, 0)
+        else:
+            self._show(done.done, done.total, done.bad)
 
     def __enter__(self) -> Self:
         return self
@@ -90,7 +82,18 @@ class ProgressBar:
         """Print a line above the bar, if there is one."""
         tqdm.write(text, file=file)
 
-    def _open(self, total: int | None) -> "tqdm[None]":
+    def _show(self, done: int, total: int | None, bad: int) -> None:
+        if self._bar is not None and (self._bar.n > done or self._bar.total != total):
+            self.close()
+        if self._bar is None:
+            self._bar = self._open(total)
+        if bad:
+            self._bar.set_postfix_str(f"{bad:,} unusable", refresh=False)
+        self._bar.update(done - self._bar.n)
+        if total is not None and done >= total:
+            self.close()
+
+    def _open(self, total: int | None) -> "tqdm[Any]":
         return tqdm(
             total=total,
             desc=self._description or None,

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -125,6 +126,7 @@ def test_the_numbers_of_an_attribution_are_its_arrays(net: rv.Net, image: Image.
     found = rv.attribute(net, image, "grad_cam")
     with np.load(io.BytesIO(contents_of(found).pieces[0].data())) as arrays:
         assert np.array_equal(arrays["attributions"], found.attributions)
+        assert found.cells is not None
         assert np.array_equal(arrays["cells"], found.cells)
 
 
@@ -150,7 +152,7 @@ def test_a_report_that_would_be_too_large_leaves_equations_out_and_says_so(inspe
     assert f"{left} charts are left out, because this file would be larger than 8 MB" in text
 
 
-def _large(block: rv.BlockInspection) -> dict[str, object]:
+def _large(block: rv.BlockInspection) -> dict[str, Any]:
     noise = np.random.default_rng(0).normal(size=(1, 96, 96)).astype(np.float32)
     return {term: noise for term in ("identity", "residual", "sum", "output") if getattr(block, term) is not None}
 

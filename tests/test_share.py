@@ -83,7 +83,12 @@ def given_away(
         page, parameters = VIEWS[name]
         seen: list[Shared] = []
         content = share_section._content
-        monkeypatch.setattr(share_section, "_content", lambda shared: (seen.append(shared), content(shared)))
+
+        def watched(shared: Shared) -> None:
+            seen.append(shared)
+            content(shared)
+
+        monkeypatch.setattr(share_section, "_content", watched)
         prepare = share_section._asks
         monkeypatch.setattr(share_section, "_asks", lambda shared: prepared.setdefault(name, prepare(shared)))
         app = AppTest.from_function(script, default_timeout=120, args=(page,))

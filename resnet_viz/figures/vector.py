@@ -52,12 +52,12 @@ def stacks_svg(names: Sequence[str], parts: Mapping[str, tuple[str, Sequence[flo
     zero = HEAD + PLOT * max([0.0, *ups]) / span
     drawn = []
     for number, (name, row) in enumerate(zip(names, values, strict=True)):
-        x, up, down = number * (BAR + GAP) + GAP, zero, zero
+        left, up, down = number * (BAR + GAP) + GAP, zero, zero
         for value, (colour, _) in zip(row, parts.values(), strict=True):
             high = abs(value) / span * PLOT
             up, y, down = (up - high, up - high, down) if value > 0 else (up, down, down + high)
-            drawn.append(f'<rect x="{x}" y="{y:.1f}" width="{BAR}" height="{high:.1f}" fill="{colour}"/>')
-        drawn.append(_text(x + BAR / 2, HEAD + PLOT + 15, name, 11, "middle"))
+            drawn.append(f'<rect x="{left}" y="{y:.1f}" width="{BAR}" height="{high:.1f}" fill="{colour}"/>')
+        drawn.append(_text(left + BAR / 2, HEAD + PLOT + 15, name, 11, "middle"))
     drawn.append(f'<line x1="0" x2="{len(names) * (BAR + GAP) + GAP}" y1="{zero:.1f}" y2="{zero:.1f}" stroke="currentColor"/>')
     legend, x = [], float(GAP)
     for what, (colour, _) in parts.items():

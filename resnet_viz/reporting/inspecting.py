@@ -68,8 +68,7 @@ def of_cam_strip(inspection: Inspection, view: InspectionView) -> Contents:
     def numbers() -> Numbers:
         return {block.name: block.cam for block in inspection.blocks}
 
-    drawn = {"scale": view.scale, "photo": view.photo, "cells": view.cells}
-    draw = partial(figures.cam_strip, inspection, opened, **drawn)
+    draw = partial(figures.cam_strip, inspection, opened, scale=view.scale, photo=view.photo, cells=view.cells)
     strip = Piece("grad-cam", "Grad-CAM of every block", draw, numbers, "NPZ")
     pieces = (predictions_piece(inspection), strip, cam_piece(inspection, view, opened))
     return replace(of_inspection(inspection, replace(view, details=())), pieces=pieces)

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +23,7 @@ from app.catalogue import Subject
 from app.views import share_section
 from app.views.share_section import Shared
 from app.views.view_code import Script, quoted
-from resnet_viz.engine.jobs import Ticket
+from resnet_viz.engine.jobs import EngineError, Ticket
 from resnet_viz.reporting.page import MOST_BYTES, Origin
 from tests.servers import ROOT
 
@@ -37,6 +38,7 @@ VIEWS: dict[str, tuple[str, dict[str, str]]] = {
     ),
     "inspect another class": ("inspect", {"target": "5", "measure": "ablation", "detail": "cam", "cells": "exact"}),
     "inspect random weights": ("inspect", {"weights": "none", "framing": "fit", "image": "rocket-photo"}),
+    "inspect a larger network": ("inspect", {"model": "resnet18-imagenette", "block": "layer3.1", "detail": "numbers"}),
     "gradients": ("gradients", {}),
     "gradients of a difference": ("gradients", {"objective": "logit difference", "versus": "5", "beside": "plain"}),
     "attribution": ("attribution", {"method": "integrated_gradients", "steps": "16", "baseline": "blur"}),
@@ -97,7 +99,6 @@ def given_away(
         app.session_state["share"] = True
         app.run()
         assert not app.exception
-        assert len(seen) == 1
         return seen[0], app
 
     return run
@@ -164,6 +165,31 @@ def test_the_report_has_the_maps_of_every_block_of_a_cifar_network(
         assert f'data-name="equation-{block.name}"' in text
     assert "http://viz/?a=b" in text
     assert len(text.encode()) <= MOST_BYTES
+
+
+def test_of_a_larger_network_the_report_has_the_blocks_that_are_chosen(
+    given_away: Callable[[str], tuple[Shared, AppTest]], prepared: dict[str, dict[str, Callable[[], Ticket]]]
+) -> None:
+    shared, app = given_away("inspect a larger network")
+    assert not shared.small
+    assert prepared.pop("inspect a larger network") == {}
+    (choice,) = app.multiselect
+    assert choice.value == [shared.blocks[0]] == ["layer3.1"]
+    choice.set_value(["layer3.1", "layer1.0"]).run()
+    text = share_section._written(shared, prepared["inspect a larger network"], Origin()).decode()
+    assert re.findall(r'data-name="equation-([^"]+)"', text) == ["layer3.1", "layer1.0"]
+    assert len(text.encode()) <= MOST_BYTES
+
+
+def test_maps_that_cannot_be_had_are_named_in_the_report(given_away: Callable[[str], tuple[Shared, AppTest]]) -> None:
+    shared, _ = given_away("inspect")
+
+    def away() -> Ticket:
+        raise EngineError("The engine has gone. Try again later.")
+
+    text = share_section._written(shared, {"layer1.0": away, "layer1.1": away}, Origin()).decode()
+    assert "The maps of 2 blocks are missing. The engine has gone. Try again later." in text
+    assert text.count('data-name="equation-') == 1
 
 
 def test_the_data_of_a_chart_is_what_the_page_shows(given_away: Callable[[str], tuple[Shared, AppTest]]) -> None:

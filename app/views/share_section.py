@@ -25,6 +25,8 @@ from resnet_viz.reporting.pieces import Contents
 OWN_MACHINE = ("localhost", "127.0.0.1", "[::1]", "::1")
 # The pixels of one module of the code, and the light frame that readers need around it, in modules.
 QR_SCALE, QR_BORDER = 3, 4
+# The longest link whose code a camera can read from a screen.
+MOST_SCANNED = 1000
 # Networks of so small an input have small maps: all of their blocks fit into a report.
 SMALL_INPUT = 64
 MOST_BLOCKS = 8
@@ -64,7 +66,7 @@ def _share(make: Callable[[], Shared | None], key: str) -> None:
 def _content(shared: Shared | None) -> None:
     link = address()
     with st.container(horizontal=True, vertical_alignment="top", key="share-link"):
-        if link:
+        if link and len(link) <= MOST_SCANNED:
             st.html(f"<img class='qr-code' src=\"{qr_code(link)}\" alt='QR code of the link to this view'>", width="content")
         with st.container():
             copy_link("copy-link")
@@ -83,8 +85,12 @@ def _content(shared: Shared | None) -> None:
 def address() -> str:
     """The address of this view, as the person's browser knows it; empty without a browser."""
     base = st.context.url
+    if not base:
+        return ""
+    # Streamlit leaves the slash of the first page out, and the browser shows it.
+    path = base if urlsplit(base).path else f"{base}/"
     parameters = urlencode(st.query_params.to_dict())
-    return f"{base}?{parameters}" if base and parameters else base or ""
+    return f"{path}?{parameters}" if parameters else path
 
 
 def qr_code(link: str) -> str:
@@ -127,7 +133,8 @@ def _asks(shared: Shared) -> dict[str, Callable[[], Ticket]]:
         shared.blocks,
         [opened],
         max_selections=MOST_BLOCKS,
-        key="report-blocks",
+        # Of another network, nothing chosen stays.
+        key=f"report-blocks-{hash(frozenset(shared.blocks))}",
     )
     return shared.ask([name for name in chosen if name != opened])
 

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
+
 from resnet_viz import figures
 from resnet_viz.analyses.comparison import Comparison
 from resnet_viz.analyses.comparison_words import sentences
@@ -11,7 +13,7 @@ from resnet_viz.analyses.inspection import BlockInspection, Inspection
 from resnet_viz.figures.block.block_equation import Scale
 from resnet_viz.figures.block.map_measures import MapMeasure, arc_scale, measures_for
 from resnet_viz.reporting.inspecting import equation_piece, predictions_piece
-from resnet_viz.reporting.pieces import Contents, Piece
+from resnet_viz.reporting.pieces import Contents, Picture, Piece
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,17 @@ def of_comparison(comparison: Comparison, view: ComparisonView | None = None) ->
         title=f"{_title(comparison.left)} and {_title(comparison.right)}",
         notes=(*sides, *(f"{sentence}." for sentence in sentences(comparison, chosen.truth))),
         pieces=tuple(_pieces(comparison, chosen)),
+        pictures=tuple(_pictures(comparison)),
         table=comparison.table(),
     )
+
+
+def _pictures(comparison: Comparison) -> Iterator[Picture]:
+    left, right = comparison.left.seen, comparison.right.seen
+    if np.array_equal(left, right):
+        yield Picture.seen(left)
+    else:
+        yield from (Picture.seen(left, "left"), Picture.seen(right, "right"))
 
 
 def _pieces(comparison: Comparison, view: ComparisonView) -> Iterator[Piece]:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from PIL import Image
 
 from resnet_viz import figures
 from resnet_viz.analyses.attribution import Attribution
@@ -20,7 +19,7 @@ from resnet_viz.figures.attribution.attribution_map import drawn
 from resnet_viz.figures.attribution.backdrop import Photo
 from resnet_viz.figures.attribution.overlay import Cells
 from resnet_viz.figures.theme import short
-from resnet_viz.reporting.pieces import Contents, Piece
+from resnet_viz.reporting.pieces import Contents, Picture, Piece
 
 
 def of_gradients(gradients: Gradients, beside: Gradients | None = None, block: str | None = None) -> Contents:
@@ -139,14 +138,12 @@ def shares(conductance: Conductance) -> pd.DataFrame:
 
 
 def _about(attribution: Attribution, name: str, title: str, notes: list[str], pieces: list[Piece]) -> Contents:
-    side = attribution.seen.shape
     return Contents(
         name=name,
         title=f"{attribution.model}, {title}",
         notes=tuple(notes),
         pieces=tuple(pieces),
-        image=Image.fromarray(attribution.seen),
-        caption=f"Network input, {side[1]}×{side[0]} pixels",
+        pictures=(Picture.seen(attribution.seen),),
     )
 
 

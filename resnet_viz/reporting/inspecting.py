@@ -7,7 +7,6 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 
 from resnet_viz import figures
 from resnet_viz.analyses.ablation import AblationSweep
@@ -20,7 +19,7 @@ from resnet_viz.figures.block.channel_mosaic import strongest_channel
 from resnet_viz.figures.block.equation_words import Term
 from resnet_viz.figures.block.map_measures import MapMeasure
 from resnet_viz.figures.theme import short
-from resnet_viz.reporting.pieces import Contents, Numbers, Piece
+from resnet_viz.reporting.pieces import Contents, Numbers, Picture, Piece
 
 Detail = Literal["channels", "cam", "depth", "numbers"]
 
@@ -55,8 +54,7 @@ def of_inspection(inspection: Inspection, view: InspectionView | None = None) ->
         title=f"{inspection.title}: {inspection.target_label}",
         notes=(inspection.weights.note,),
         pieces=tuple(_pieces(inspection, chosen)),
-        image=Image.fromarray(inspection.seen),
-        caption=f"Network input, {inspection.seen.shape[1]}×{inspection.seen.shape[0]} pixels",
+        pictures=(Picture.seen(inspection.seen),),
         table=inspection.table(),
     )
 

@@ -16,7 +16,7 @@ from resnet_viz.figures.theme import DARK, LIGHT
 from resnet_viz.figures.untitled import untitled
 from resnet_viz.nets.labels import visible
 from resnet_viz.reporting.columns import meanings_of, title_of
-from resnet_viz.reporting.pieces import Contents, Piece
+from resnet_viz.reporting.pieces import Contents, Picture, Piece
 
 # The most that a report may weigh in bytes, of which the charts' library takes 4.8 MB.
 MOST_BYTES = 8_000_000
@@ -60,18 +60,20 @@ def swapped(text: str) -> str:
 def _head(contents: Contents) -> str:
     title = _said(contents.title)
     notes = "".join(f"<p>{_said(note)}</p>" for note in contents.notes)
-    image = ""
-    if contents.image is not None:
-        few = max(contents.image.size) <= FEW_PIXELS
-        source, look = data_url(contents.image, "PNG" if few else "JPEG"), " class='few'" if few else ""
-        image = f"<figure class='input'><img src='{source}' alt='{_said(contents.caption)}'{look}>"
-        image += f"<figcaption>{_said(contents.caption)}</figcaption></figure>"
+    pictures = "".join(map(_picture, contents.pictures))
     style = files(__package__).joinpath("page.css").read_text()
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{style}</style></head>'
-        f"<body><h1>{title}</h1><div class='notes'>{notes}</div>{image}"
+        f"<body><h1>{title}</h1><div class='notes'>{notes}</div><div class='input'>{pictures}</div>"
     )
+
+
+def _picture(picture: Picture) -> str:
+    few = max(picture.image.size) <= FEW_PIXELS
+    source, look = data_url(picture.image, "PNG" if few else "JPEG"), " class='few'" if few else ""
+    caption = _said(picture.caption)
+    return f"<figure><img src='{source}' alt='{caption}'{look}><figcaption>{caption}</figcaption></figure>"
 
 
 def _figures(pieces: Sequence[Piece], room: int) -> tuple[list[str], int]:

@@ -53,18 +53,31 @@ class Piece:
 
 
 @dataclass(frozen=True, eq=False)
-class Contents:
-    """All that a report says: a title, notes about the weights and the like, an image, charts, and a table of measures.
+class Picture:
+    """An image with what stands below it."""
 
-    `name` is that of the file. `image` is what the network saw, and its `caption` stands below it.
+    image: Image.Image
+    caption: str
+
+    @classmethod
+    def seen(cls, pixels: NDArray[np.uint8], side: str = "") -> "Picture":
+        """Show what a network received, uint8 (H, W, 3)."""
+        height, width = pixels.shape[:2]
+        return cls(Image.fromarray(pixels), f"{side} network input, {width}×{height} pixels".strip().capitalize())
+
+
+@dataclass(frozen=True, eq=False)
+class Contents:
+    """All that a report says: a title, notes about the weights and the like, images, charts, and a table of measures.
+
+    `name` is that of the file. The `pictures` are what the network received.
     """
 
     name: str
     title: str
     notes: tuple[str, ...]
     pieces: tuple[Piece, ...]
-    image: Image.Image | None = None
-    caption: str = ""
+    pictures: tuple[Picture, ...] = ()
     table: pd.DataFrame | None = None
 
     @property

@@ -1,7 +1,6 @@
 """Sharing a view in a real browser: the link, the code to scan, the report that opens offline, the data, and the Python."""
 
 import io
-import re
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -118,10 +117,15 @@ def test_every_page_with_results_has_the_button_and_models_and_lessons_do_not(pa
 
 def test_a_chart_that_is_pointed_at_offers_its_picture(page: Page, tmp_path: Path) -> None:
     open_app(page, VIEW)
-    chart = page.locator(".st-key-scroll-equation .js-plotly-plot")
-    chart.hover()
-    with page.expect_download(timeout=SLOW) as download:
-        chart.locator(".modebar-btn").click()
-    assert re.fullmatch(r"equation\.png", download.value.suggested_filename)
-    download.value.save_as(tmp_path / "equation.png")
-    assert rv.open_image(tmp_path / "equation.png").width > 1000
+    # Places that can be pressed lie over the block map, and its camera over them.
+    for name in ("equation", "block-map", "predictions"):
+        chart = page.locator(f".st-key-scroll-{name} > .st-key-{name} .js-plotly-plot")
+        chart.scroll_into_view_if_needed()
+        box = chart.bounding_box()
+        assert box is not None
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        with page.expect_download(timeout=SLOW) as download:
+            chart.locator(".modebar-btn").click()
+        assert download.value.suggested_filename == f"{name}.png"
+        download.value.save_as(tmp_path / f"{name}.png")
+        assert rv.open_image(tmp_path / f"{name}.png").width > 400

@@ -103,7 +103,7 @@ def add(data: bytes, file: str, part: str | None = None) -> str:
     """
     _pending.pop(sessions.name(), None)
     try:
-        checkpoint = read_checkpoint(data, part, extractor=parsers.parsers().extract)
+        checkpoint = read_checkpoint(data, part, extractor=parsers.extract)
     except rv.CheckpointError as error:
         if part is None:
             _wait(Pending(file, data, None, str(error), error.candidates))

@@ -3,7 +3,9 @@
 import streamlit as st
 from PIL import Image
 
+from app import turns
 from resnet_viz.engine.parsing.pool import ParsingPool
+from resnet_viz.nets.checkpoints.loading import Extract
 
 
 @st.cache_resource(show_spinner=False)
@@ -14,4 +16,11 @@ def parsers() -> ParsingPool:
 
 def open_image(data: bytes) -> Image.Image:
     """Open an uploaded image; rv.ImageError with a sentence if it is none. Do not modify the image: others share it."""
-    return parsers().open_image(data)
+    with turns.paused():
+        return parsers().open_image(data)
+
+
+def extract(data: bytes, part: str | None = None) -> Extract:
+    """Extract an uploaded checkpoint's tensors; rv.CheckpointError with a sentence if it has none."""
+    with turns.paused():
+        return parsers().extract(data, part)

@@ -11,7 +11,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 import resnet_viz as rv
-from app import middleware, query, results, state
+from app import middleware, query, results, state, turns
 from app.catalogue import Subject
 from app.show import escape
 from app.state import Selection
@@ -267,10 +267,12 @@ def _wait(ticket: Ticket, subject: Subject | None, show: Callable[[Progress], No
     """Wait for the answer; when a newer request has replaced this script, Streamlit stops it where it shows something."""
     started = time.monotonic()
     try:
-        while not ticket.wait(POLL):
-            progress = ticket.progress
-            if _is_worth_showing(time.monotonic() - started, progress):
-                show(progress)
+        if not ticket.wait(0):
+            with turns.paused():
+                while not ticket.wait(POLL):
+                    progress = ticket.progress
+                    if _is_worth_showing(time.monotonic() - started, progress):
+                        show(progress)
         return ticket.answer()
     except rv.WeightsError as error:
         if subject is None:

@@ -26,7 +26,12 @@ LONGEST_PART = 2000
 # Each of them would start threads, which a process that forks cannot have.
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 # The server's own settings let the allocator reserve more than it needs, which would count towards the limit.
-LITTLE_MEMORY = {"MALLOC_ARENA_MAX": "1", "MALLOC_TOP_PAD_": "131072", "MALLOC_MMAP_THRESHOLD_": "131072"}
+LITTLE_MEMORY = {
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_TOP_PAD_": "131072",
+    "MALLOC_MMAP_THRESHOLD_": "131072",
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+}
 
 
 @dataclass(frozen=True)

@@ -136,6 +136,14 @@ def _file(text: str, name: str) -> bytes:
     return base64.b64decode(found[1])
 
 
+def test_a_report_does_not_ask_for_clicks_that_only_the_app_answers(results: dict[str, Contents]) -> None:
+    assert "Click a block to open it." in results["inspection"].pieces[1].figure().layout.meta["how_to_read"]
+    captions = re.findall(r"<figcaption>(.*?)</figcaption>", "".join(map(page, results.values())))
+    assert len(captions) > 20
+    assert not [caption for caption in captions if "Click" in caption]
+    assert all(caption.endswith((".", "pixels")) for caption in captions)
+
+
 def test_every_block_of_a_cifar_network_has_its_equation(inspection: rv.Inspection) -> None:
     names = [piece.name for piece in of_inspection(inspection).pieces]
     assert {f"equation-{block.name}" for block in inspection.blocks} <= set(names)

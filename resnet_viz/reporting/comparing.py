@@ -59,7 +59,7 @@ def _pieces(comparison: Comparison, view: ComparisonView) -> Iterator[Piece]:
     scale = arc_scale(measure, comparison.left, comparison.right)
     sides = {"left": (comparison.left, pair.left), "right": (comparison.right, pair.right)}
     for side, (inspection, _) in sides.items():
-        yield predictions_piece(inspection, f"predictions-{side}")
+        yield predictions_piece(inspection, f"predictions-{side}", f"Predictions, {side} side")
     for side, (inspection, block) in sides.items():
         draw = partial(figures.block_map, inspection, measure, block, scale=scale)
         yield Piece(f"block-map-{side}", f"Block map, {side} side", draw, inspection.table)

@@ -72,13 +72,13 @@ def of_cam_strip(inspection: Inspection, view: InspectionView) -> Contents:
     return replace(of_inspection(inspection, replace(view, details=())), pieces=pieces)
 
 
-def predictions_piece(inspection: Inspection, name: str = "predictions") -> Piece:
+def predictions_piece(inspection: Inspection, name: str = "predictions", title: str = "Predictions") -> Piece:
     """The most probable classes; its numbers are those of all classes."""
 
     def numbers() -> pd.DataFrame:
         return pd.DataFrame(inspection.predictions, columns=["label", "index", "logit", "probability"]).set_index("label")
 
-    return Piece(name, "Predictions", partial(figures.predictions, inspection), numbers)
+    return Piece(name, title, partial(figures.predictions, inspection), numbers)
 
 
 def equation_piece(block: BlockInspection, channel: int | None, scale: Scale, *, spare: bool = False) -> Piece:

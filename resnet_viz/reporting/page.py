@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -27,6 +28,8 @@ RESERVE = 20_000
 # Pixels between the margins of a sheet of A4.
 PAPER = 700
 FEW_PIXELS = 112
+# What only the app can do.
+CLICK = re.compile(r"\s*Click [^.]*\.")
 CONFIG = {"displaylogo": False, "showSendToCloud": False, "responsive": False, "modeBarButtons": [["toImage"]]}
 # The colours that differ between the two themes.
 SWAPS = [(getattr(LIGHT, name), getattr(DARK, name)) for name in ("text", "muted", "line", "surface", "raised")]
@@ -96,7 +99,7 @@ def _figure(piece: Piece) -> str:
     meta = figure.layout.meta
     return (
         f'<figure data-name="{escape(piece.name)}" role="group" aria-label="{_said(meta["alt"])}">'
-        f"<h2>{_said(meta['finding'])}</h2><figcaption>{_said(meta['how_to_read'])}</figcaption>"
+        f"<h2>{_said(meta['finding'])}</h2><figcaption>{_said(CLICK.sub('', meta['how_to_read']))}</figcaption>"
         f'<div class="plot" style="{_on_paper(figure)}"></div>{_data(piece)}'
         f'<script type="application/json">{_json(untitled(figure))}</script></figure>'
     )
@@ -104,7 +107,7 @@ def _figure(piece: Piece) -> str:
 
 def _on_paper(figure: go.Figure) -> str:
     width = figure.layout.width
-    return f"--on-paper: {min(1, PAPER / width):.3f}" if width else ""
+    return f"--on-paper: {min(1, PAPER / width):.3f}" if width else f"max-width: {PAPER}px"
 
 
 def _json(figure: go.Figure) -> str:

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,20 @@ import plotly.graph_objects as go
 import pytest
 import segno
 from PIL import Image
+from safetensors.torch import save
 from streamlit.testing.v1 import AppTest
+from torchvision.transforms import InterpolationMode
 
 import resnet_viz as rv
 from app import results
 from app.catalogue import Subject
+from app.checkpoints import Own
 from app.views import share_section
 from app.views.share_section import Shared
 from app.views.view_code import Script, quoted
+from resnet_viz.assets import SAMPLES_FOLDER
 from resnet_viz.engine.jobs import EngineError, Ticket
+from resnet_viz.nets.checkpoints.loading import read_checkpoint
 from resnet_viz.reporting.page import MOST_BYTES, Origin
 from tests.servers import ROOT
 
@@ -222,6 +228,33 @@ def test_the_code_of_an_upload_opens_a_file_that_the_person_names(monkeypatch: p
     made: dict[str, Any] = {}
     exec(written.text(), made)  # noqa: S102 - as above
     assert isinstance(made["image"], Image.Image)
+
+
+def test_the_code_finds_every_sample() -> None:
+    assert len(results.samples()) > 20
+    assert all((SAMPLES_FOLDER / f"{name}.jpg").is_file() for name in results.samples())
+
+
+def test_the_code_of_a_checkpoint_gives_the_same_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained = rv.load("resnet20-cifar10", device="cpu")
+    data = save({name: tensor.contiguous() for name, tensor in trained.module.state_dict().items()})
+    (tmp_path / "it's mine.safetensors").write_bytes(data)
+    checkpoint = read_checkpoint(data)
+    architecture = checkpoint.layout.name(checkpoint.decide().chosen)
+    preprocessing = rv.Preprocessing(40, 36, (0.4, 0.5, 0.6), (0.2, 0.3, 0.2), InterpolationMode.BICUBIC)
+    labels = [f'class "{number}"' for number in range(10)]
+    opened = replace(checkpoint.net(labels, preprocessing=preprocessing, architecture=architecture), head="sigmoid")
+    own = Own(checkpoint, "it's mine.safetensors", architecture, opened, "r")
+    written = Script()
+    fit = replace(preprocessing, framing="fit")
+    written.net(Subject(opened.name, opened.title, opened.labels, trained=True, preprocessing=fit, own=own))
+    monkeypatch.chdir(tmp_path)
+    made: dict[str, Any] = {}
+    exec(written.text(), made)  # noqa: S102 - as above
+    net, image = made["net"], rv.open_image(SAMPLE)
+    assert (net.labels, net.head, net.preprocessing) == (opened.labels, "sigmoid", fit)
+    theirs = rv.inspect(replace(opened, preprocessing=fit), image)
+    assert [p.logit for p in rv.inspect(net, image).predictions] == pytest.approx([p.logit for p in theirs.predictions])
 
 
 def test_a_text_from_outside_stays_a_text() -> None:

@@ -1,6 +1,7 @@
 """The attribution page to take away, in each of its views."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -17,6 +18,7 @@ from resnet_viz.figures.attribution.overlay import Cells
 from resnet_viz.figures.block.block_equation import Scale
 from resnet_viz.reporting.explaining import of_attribution, of_conductance, of_gallery
 from resnet_viz.reporting.inspecting import InspectionView, of_cam_strip
+from resnet_viz.reporting.pieces import Picture
 
 Options = Mapping[str, OptionValue]
 
@@ -131,4 +133,5 @@ def _conductance(asked: _Asked) -> Shared | None:
     options: dict[str, OptionValue] = {**asked.target, "steps": steps, "baseline": baseline}
     script.add(f"c = {bare('rv.conductance', 'net', 'image', **options)}")
     script.add("chart = rv.figures.conductance_bars(c)", 'rv.report(c, "report.html")')
-    return Shared(of_conductance(found), script.text())
+    contents = replace(of_conductance(found), pictures=(Picture.seen(asked.result.seen),))
+    return Shared(contents, script.text())

@@ -1,5 +1,6 @@
 """The gradients page to take away."""
 
+from dataclasses import replace
 from typing import Any
 
 import resnet_viz as rv
@@ -8,13 +9,16 @@ from app.state import Selection
 from app.views.share_section import Shared
 from app.views.view_code import Script, bare, quoted
 from resnet_viz.reporting.explaining import of_gradients
+from resnet_viz.reporting.pieces import Picture
 
 
 def gradients(
-    subject: Subject, chosen: Selection, found: rv.Gradients, beside: rv.Gradients | None, other: Subject | None
+    subject: Subject, chosen: Selection, seen: Picture, found: rv.Gradients, compared: tuple[rv.Gradients, Subject] | None
 ) -> Shared:
-    """Describe it, next to the gradients of another network if there is one."""
-    return Shared(of_gradients(found, beside, chosen.block), gradients_code(subject, chosen, found, other))
+    """Describe it with what the network received, next to the gradients of another network if there is one."""
+    beside, other = compared or (None, None)
+    contents = replace(of_gradients(found, beside, chosen.block), pictures=(seen,))
+    return Shared(contents, gradients_code(subject, chosen, found, other))
 
 
 def gradients_code(subject: Subject, chosen: Selection, found: rv.Gradients, other: Subject | None) -> str:

@@ -69,7 +69,7 @@ class Pending:
 # The checkpoints that are held, and those still in use after they were released, so that the bounds cover all of them.
 _alive: WeakSet[Checkpoint] = WeakSet()
 _adding = threading.Lock()
-# To decide between networks takes seconds of all processors: one file after another.
+# Deciding between networks keeps all CPUs busy for seconds, so files are read one after another.
 _deciding = threading.Lock()
 _revisions = count()
 _held: dict[str, dict[str, Own]] = {}
@@ -98,7 +98,7 @@ def pending() -> Pending | None:
 def add(data: bytes, file: str, part: str | None = None) -> str:
     """Add a checkpoint, which may remove the session's oldest; returns its name.
 
-    rv.CheckpointError with a sentence for an invalid file, and if the server has no room. If several networks fit, its
+    rv.CheckpointError for an invalid file, and if the server has no room. If several networks fit, its
     `candidates` are those, and the file waits in `pending` until `choose` is called.
     """
     _pending.pop(sessions.name(), None)
@@ -126,7 +126,7 @@ def choose(candidate: str) -> str:
 
 
 def cancel() -> None:
-    """Let go of the file that waits for a choice."""
+    """Remove the file that waits for a choice."""
     _pending.pop(sessions.name(), None)
 
 
@@ -172,7 +172,7 @@ def configure(
     check_memory(net)
     titled = replace(net, title=before.net.title, head=head)
     if architecture == before.architecture:
-        # What was decided, and how clearly, stays true of it.
+        # The decision between networks, and how clear it was, remains valid.
         titled = replace(titled, weights=before.net.weights)
     own()[name] = replace(before, architecture=architecture, net=titled, revision=_revision())
 

@@ -96,14 +96,14 @@ def inspection(subject: Subject, image: str, target: int | None, block: str) -> 
 
 
 def attempt(subject: Subject, unit: str, kind: str, image: str, view: str, **options: OptionValue) -> Any:  # noqa: ANN401 - each kind's own result
-    """Ask and wait as `answer` does, for what a page can do without; raises what `first_good` knows."""
+    """Submit and wait as `answer` does, for a result that a page can do without; raises what `first_good` handles."""
     return _ask(subject, unit, kind, image, None, view, **options)
 
 
 def answer(
     subject: Subject, unit: str, kind: str, image: str, target: int | None, view: str = "", **options: OptionValue
 ) -> Any:  # noqa: ANN401 - each kind's own result
-    """Submit and wait, with progress in units such as "block"; without an answer, the page ends with a sentence."""
+    """Submit and wait, with progress in units such as "block"; if there is no answer, the page ends with a message."""
     try:
         return _ask(subject, unit, kind, image, target, view, **options)
     except SENTENCES as error:
@@ -124,7 +124,7 @@ def at_hand(ask: Callable[[], Ticket]) -> Any | None:  # noqa: ANN401 - each kin
 
 
 def about_network(subject: Subject, kind: str, view: str, **options: OptionValue) -> Any:  # noqa: ANN401 - each kind's own result
-    """Ask about a network alone and wait; where there is no answer the page ends with a sentence."""
+    """Submit a job about a network alone and wait; if there is no answer, the page ends with a message."""
     try:
         return _wait(results.about_network(subject, kind, view, **options), subject, lambda _: None)
     except SENTENCES as error:
@@ -318,7 +318,7 @@ def _refuse(error: Exception) -> None:
 
 
 def is_stopped(key: Hashable) -> bool:
-    """Whether this session's person has stopped what `key` identifies."""
+    """Whether the user has stopped the request that `key` identifies."""
     return bool(st.session_state.get("stopped") == key)
 
 

@@ -18,7 +18,7 @@ from resnet_viz.nets.checkpoints.loading import Checkpoint
 from resnet_viz.nets.net import Net
 from resnet_viz.nets.zoo import list_models, load
 
-# Mean and deviation that pixels from 0 to 1 are normalised with.
+# The mean and standard deviation that normalise pixels from 0 to 1.
 SCALES: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "own": ((), ()),
     "0 to 1": ((0.0,) * 3, (1.0,) * 3),
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def outcome(net: Net, scale: str) -> str:
-    """Say what a network is opened as on a scale."""
+    """Say how a network is opened on a scale."""
     mean, std = SCALES[scale]
     state = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in net.module.state_dict().items()}
     if mean:
@@ -61,7 +61,7 @@ def outcome(net: Net, scale: str) -> str:
 
 
 def rescaled(state: dict[str, Tensor], net: Net, mean: Tensor, std: Tensor) -> dict[str, Tensor]:
-    """Let the first convolution take pixels on another scale; exact but at the border, where zeros mean another grey."""
+    """Rewrite the first convolution for pixels on another scale; exact except at the border, where zeros mean another grey."""
     own_mean, own_std = torch.tensor(net.preprocessing.mean), torch.tensor(net.preprocessing.std)
     weight = state["conv1.weight"]
     factor, shift = std / own_std, (mean - own_mean) / own_std

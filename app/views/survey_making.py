@@ -1,4 +1,4 @@
-"""A survey of one's own: taking images, an archive or a survey file in, and running the network over them with progress."""
+"""Surveys of uploaded images: accepting images, an archive or a survey file, and running the network with progress."""
 
 import io
 import zipfile
@@ -10,7 +10,7 @@ import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 import resnet_viz as rv
-from app import embedded, middleware, results, show, state, waiting
+from app import embedded, middleware, parsers, results, show, state, waiting
 from app.catalogue import Subject
 from app.state import Selection
 from app.surveys import MOST_IMAGES, HeldSurvey
@@ -22,7 +22,8 @@ from resnet_viz.analyses.survey.sources import SUFFIXES
 from resnet_viz.engine.jobs import Ticket
 from resnet_viz.images import MAX_BYTES
 
-# Images and bytes of one job: few enough for others' jobs to come in between; of many images more, so that jobs stay few.
+# Images and bytes per job: few enough that other people's jobs run in between. With many images, jobs are larger, so that their
+# number stays small.
 JOB_IMAGES, MOST_JOBS, JOB_BYTES = 32, 120, 12 * 2**20
 STRONGEST = 6
 ARCHIVES = ["zip", "tar", "tgz", "gz", "xz", "bz2"]
@@ -31,7 +32,7 @@ LIMITS = archives.ArchiveLimits(entries=MOST_IMAGES + 500, unpacked=SHARE_BYTES)
 
 @dataclass(frozen=True)
 class Making:
-    """A survey that is being made: its images by name, each with the SHA-256 of its bytes, and what to call them."""
+    """A survey in progress: its images as (name, SHA-256, bytes), and its title."""
 
     model: str
     trained: bool
@@ -41,16 +42,16 @@ class Making:
 
 
 def section(chosen: Selection) -> None:
-    """The form, and under it the progress of what was asked for."""
+    """The form, and below it the progress of the survey."""
     making: Making | None = st.session_state.get("survey_making")
-    with st.expander("Survey images of your own", expanded=making is not None, icon=":material/upload_file:"):
+    with st.expander("Survey your own images", expanded=making is not None, icon=":material/upload_file:"):
         _form(chosen)
         if making is not None:
             _make(making)
 
 
 def own_titles() -> dict[str, str]:
-    """The surveys that this session made or brought, by name, the latest last."""
+    """The surveys that this session created or uploaded, by name, the latest last."""
     found: dict[str, str] = st.session_state.setdefault("own_surveys", {})
     return found
 
@@ -68,8 +69,9 @@ def _form(chosen: Selection) -> None:
             key="survey-files",
         )
         st.caption(
-            f"Put more than 30 images into an archive: at most {MOST_IMAGES:,} images and {SHARE_BYTES >> 20} MB. Folders"
-            " that have the names of classes tell which predictions are right. Everything stays in this server's memory."
+            f"At most {MOST_IMAGES:,} images and {SHARE_BYTES >> 20} MB; pack more than 30 images into an archive. If the"
+            " folders in it are named after classes, the predictions are checked against them. Everything stays in this"
+            " server's memory only."
         )
         asked = st.form_submit_button("Survey these images", type="primary")
     if asked and files:
@@ -78,7 +80,7 @@ def _form(chosen: Selection) -> None:
 
 
 def _take(files: Sequence[UploadedFile], chosen: Selection) -> None:
-    """Take everything in; what is refused gets a sentence and changes nothing."""
+    """Accept everything that was uploaded. A file that is refused gets a message and changes nothing."""
     st.session_state.pop("notice", None)
     st.session_state.pop("survey_making", None)
     try:
@@ -98,12 +100,12 @@ def _take(files: Sequence[UploadedFile], chosen: Selection) -> None:
 
 
 def _open(file: UploadedFile) -> None:
-    found = rv.open_survey(file.getvalue(), most_images=MOST_IMAGES)
+    found = parsers.open_survey(file.getvalue(), MOST_IMAGES)
     _add(HeldSurvey(found, f"{middleware.safe_name(file.name)}, by {found.manifest.title}", {}))
 
 
 def _kept(files: Sequence[UploadedFile]) -> Iterator[tuple[str, str, int]]:
-    """Keep the bytes of every image and yield its name, its SHA-256 and its size; SurveyError where there are too many."""
+    """Store the bytes of every image and yield its name, SHA-256 and size; SurveyError if there are too many."""
     total, taken = 0, set[str]()
     for name, data in _contents(files):
         unique = name if name not in taken else f"{len(taken)} {name}"
@@ -131,7 +133,7 @@ def _contents(files: Sequence[UploadedFile]) -> Iterator[tuple[str, bytes]]:
 
 
 def _bytes(read: Callable[[], bytes]) -> bytes:
-    """The bytes of an entry; of a damaged one none, which the survey lists as an empty file."""
+    """The bytes of an entry; of a damaged entry none, which the survey lists as an empty file."""
     try:
         return read()
     except rv.SurveyError:
@@ -141,7 +143,7 @@ def _bytes(read: Callable[[], bytes]) -> bytes:
 
 
 def _make(making: Making) -> None:
-    """Run the network over the images, job by job; Stop keeps what is done as long as the server's memory has room."""
+    """Run the network over the images, job by job. Stop keeps the finished part as long as the server has memory for it."""
     try:
         subject = waiting.network(making.model, trained=making.trained, framing=making.framing)
     except waiting.SENTENCES as error:
@@ -186,6 +188,6 @@ def _ask(subject: Subject, job: Sequence[tuple[str, str, int]]) -> Ticket:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, sha256, _ in job:
-            # Without the time of day the same images make the same archive, whose answer is kept.
+            # Without the time of day, the same images make the same archive, whose result is already stored.
             archive.writestr(zipfile.ZipInfo(name), results.kept_image(sha256))
     return results.submit_archive(subject, buffer.getvalue(), "survey", strongest=STRONGEST)

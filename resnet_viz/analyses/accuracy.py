@@ -1,4 +1,4 @@
-"""How many images of known classes a network gets right: the check before any map of it is believed."""
+"""The accuracy of a network on images of known classes, which shows whether its maps can be trusted at all."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,7 +14,7 @@ from resnet_viz.nets.net import Net
 
 BATCH = 16
 ENDINGS = {".jpg", ".jpeg", ".jfif", ".jpe", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif", ".heic"}
-# Of a normal distribution 95 % lie within so many deviations.
+# 95 % of a normal distribution lie within this many standard deviations.
 DEVIATIONS = 1.96
 
 ImageOrPath = Image.Image | str | Path
@@ -22,7 +22,7 @@ ImageOrPath = Image.Image | str | Path
 
 @dataclass(frozen=True)
 class Answer:
-    """One image: its name, its known class, the predicted one, and the probabilities of both, 0 to 1."""
+    """The result for one image: its name, its true class, the predicted class, and the probabilities of both, 0 to 1."""
 
     name: str
     label: str
@@ -32,24 +32,24 @@ class Answer:
 
     @property
     def right(self) -> bool:
-        """Whether the predicted class is the known one."""
+        """Whether the predicted class is the true class."""
         return self.label == self.predicted
 
 
 @dataclass(frozen=True)
 class Accuracy:
-    """What a network made of images of known classes, in the order in which they were given."""
+    """The results for images of known classes, in the given order."""
 
     answers: tuple[Answer, ...]
 
     @property
     def total(self) -> int:
-        """How many images there were."""
+        """The number of images."""
         return len(self.answers)
 
     @property
     def right(self) -> int:
-        """How many were classified correctly."""
+        """The number of images that were classified correctly."""
         return sum(answer.right for answer in self.answers)
 
     @property
@@ -59,24 +59,23 @@ class Accuracy:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Where the accuracy on many such images lies with 95 % confidence (Wilson 1927): few images say little."""
+        """The 95 % confidence interval of the accuracy (Wilson 1927). It is wide for few images."""
         n, square = self.total, DEVIATIONS**2
         centre = (self.right + square / 2) / (n + square)
         half = DEVIATIONS / (n + square) * math.sqrt(self.right * (n - self.right) / n + square / 4)
         return max(0.0, centre - half), min(1.0, centre + half)
 
     def table(self) -> pd.DataFrame:
-        """A row an image: name, label, predicted, probability (of the predicted class), label_probability, right."""
+        """Return one row per image: name, label, predicted, probability (of the predicted class), label_probability, right."""
         return pd.DataFrame([vars(answer) | {"right": answer.right} for answer in self.answers])
 
 
 def accuracy(net: Net, images: Mapping[str, Iterable[ImageOrPath]] | str | Path) -> Accuracy:
     """Classify images of known classes: rv.accuracy(net, {"cat": ["a.jpg", "b.jpg"], "dog": [photo]}), or a folder.
 
-    `images` maps the network's labels to images (paths, or PIL images), or names a folder with a folder for each label. Each
-    image is prepared as the network's preprocessing says; nothing is kept of it.
-
-    ValueError for a label that the network does not have and where there is no image; rv.ImageError for a file that is none.
+    `images` maps labels of the network to images (paths or PIL images), or is a folder with one sub-folder per label. Each
+    image is preprocessed as `net.preprocessing` defines; images are not stored. Raises ValueError for a label that the network
+    does not have, and if there are no images; rv.ImageError for a file that is not an image.
     """
     groups = images if isinstance(images, Mapping) else _folder(Path(images))
     unknown = [label for label in groups if label not in net.labels]
@@ -96,13 +95,13 @@ def accuracy(net: Net, images: Mapping[str, Iterable[ImageOrPath]] | str | Path)
             batch = []
     answers += _answers(net, batch)
     if not answers:
-        raise ValueError("There is no image to measure the accuracy on: give at least one with its class.")
+        raise ValueError("There are no images to measure the accuracy on. Give at least one image with its class.")
     return Accuracy(tuple(answers))
 
 
 def _folder(folder: Path) -> dict[str, list[ImageOrPath]]:
     if not folder.is_dir():
-        raise ValueError(f"{folder} is not a folder: give a folder with a folder of images for each label.")
+        raise ValueError(f"{folder} is not a folder. Give a folder that contains one sub-folder of images per label.")
     found: dict[str, list[ImageOrPath]] = {}
     for inner in sorted(path for path in folder.iterdir() if path.is_dir()):
         found[inner.name] = [path for path in sorted(inner.iterdir()) if path.suffix.lower() in ENDINGS]

@@ -2,7 +2,7 @@
 
 import plotly.graph_objects as go
 
-# What stays of the top margin in pixels once the title is gone.
+# The remaining top margin in pixels without the title.
 EDGE, PANEL_TITLES = 4, (30, 46)
 
 
@@ -16,7 +16,7 @@ def untitled(figure: go.Figure) -> go.Figure:
 
 
 def _panel_titles(figure: go.Figure) -> int:
-    """The pixels that titles above panels need, of one line or two."""
+    """The height in pixels of titles above panels, with one line or two."""
     titles = [note.text for note in figure.layout.annotations if note.yref == "paper" and note.y is not None and note.y >= 1]
     if not titles:
         return EDGE

@@ -1,4 +1,4 @@
-"""The warm process, started as a script: `child.py images|checkpoints FOLDER SOCKET`, with the folder of this package's parent.
+"""The warm process, started as a script: `child.py KIND FOLDER SOCKET`, with the folder of this package's parent.
 
 It has imported a parser and forks for every file, so that files cannot affect one another. The process of a file has limits on
 memory, CPU time and wall time, which the kernel enforces whatever the parser does. It gets the file in shared memory, puts
@@ -43,7 +43,7 @@ def main(kind: str, folder: str, descriptor: int) -> NoReturn:
     sys.path.insert(0, folder)
     # Memory of a file's process counts, the stacks of its threads included.
     threading.stack_size(2**18)
-    parser = {"images": _image_parser, "checkpoints": _checkpoint_parser}[kind]()
+    parser = {"images": _image_parser, "checkpoints": _checkpoint_parser, "surveys": _survey_parser}[kind]()
     # Nobody waits for the processes of files, so they must not become zombies.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -149,6 +149,23 @@ def _checkpoint_parser() -> Parser:
                 raise MemoryError from error
             raise
         return {"tensors": rows, "facts": asdict(found.facts), "notes": found.notes, "part": found.part}
+
+    return parse
+
+
+def _survey_parser() -> Parser:
+    import pyarrow as pa  # noqa: PLC0415 - only in this kind of process
+
+    from resnet_viz.analyses.survey.files import open_survey, survey_bytes  # noqa: PLC0415 - only in this kind of process
+
+    # A process that forks cannot have their threads.
+    pa.set_cpu_count(1)
+    pa.set_io_thread_count(1)
+
+    def parse(data: bytes, taken: int, most: str | None) -> ParserAnswer:
+        """Read the file and write it again, so that what is passed on has the size that it seems to have."""
+        _write(taken, survey_bytes(open_survey(data, int(most or 0))))
+        return {}
 
     return parse
 

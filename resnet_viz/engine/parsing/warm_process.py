@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-FileKind = Literal["images", "checkpoints"]
+FileKind = Literal["images", "checkpoints", "surveys"]
 
 _SCRIPT = Path(__file__).with_name("child.py")
 _FOLDER = Path(__file__).parents[3]
@@ -30,7 +30,9 @@ LITTLE_MEMORY = {
     "MALLOC_ARENA_MAX": "1",
     "MALLOC_TOP_PAD_": "131072",
     "MALLOC_MMAP_THRESHOLD_": "131072",
+    # With pages of 2 MB, the memory of a photo is there ten times as quickly.
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
 }
 
 

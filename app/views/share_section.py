@@ -150,16 +150,20 @@ def _written(shared: Shared, asks: dict[str, Callable[[], Ticket]], origin: Orig
 
 
 def _answers(asks: dict[str, Callable[[], Ticket]]) -> tuple[dict[str, Inspection], str]:
-    """The answers, up to the first that cannot be had, and why it cannot."""
+    """The answers, up to the first that is not available, and the reason for it."""
     found: dict[str, Inspection] = {}
     for name, ask in asks.items():
         try:
             found[name] = ask().answer()
         except SENTENCES as error:
-            return found, f"The maps of {len(asks) - len(found)} blocks are missing. {error}"
+            return found, f"{_missing(len(asks) - len(found))} {error}"
         except JobCancelledError:
-            return found, f"The maps of {len(asks) - len(found)} blocks are missing, because their computation was cancelled."
+            return found, f"{_missing(len(asks) - len(found))} Their computation was cancelled. Download the report again."
     return found, ""
+
+
+def _missing(count: int) -> str:
+    return f"The maps of {'one block' if count == 1 else f'{count} blocks'} are missing."
 
 
 def _data(contents: Contents) -> None:

@@ -21,11 +21,11 @@ def body() -> str:
     over = lesson.value("over", "image", list(OVER))
     with lesson.doing():
         st.segmented_control("Measure", list(OVER), format_func=OVER.__getitem__, required=True, **lesson.bound("over", over))
-        if over == "samples":
-            return _all_samples(subject.network_picker(lambda name: not subject.is_plain(name)))
-        image = own_picture.picker()
+        image = own_picture.picker() if over == "image" else ""
         network = subject.network_picker(lambda name: not subject.is_plain(name))
-        target = _target(network.labels)
+        target = _target(network.labels) if image else None
+    if not image:
+        return _all_samples(network)
     found = cast("rv.Refinement", waiting.answer(network, "pass", "refinement", image, target, "refinement"))
     _show(rv.figures.refinement_cosines(found, show.theme()), rv.figures.refinement_losses(found, show.theme()))
     return _sentence(found)

@@ -17,6 +17,7 @@ from resnet_viz.analyses.activations import Array, array
 from resnet_viz.analyses.cams import cam
 from resnet_viz.analyses.capture import Tape, capture
 from resnet_viz.analyses.measures import ForkGradients, Measures, measure
+from resnet_viz.display import InNotebooks
 from resnet_viz.nets.blocks import ShortcutKind
 from resnet_viz.nets.known_layers import has_known_layers
 from resnet_viz.nets.layouts import CHANNELS_FIRST, TensorLayout
@@ -146,7 +147,7 @@ class BlockInspection:
 
 
 @dataclass(frozen=True, eq=False)
-class Inspection:
+class Inspection(InNotebooks):
     """What every block of a network computes for one image.
 
     `seen` is the crop that the network received, uint8 (H, W, 3). The gradients are those of the logit of `target`.

@@ -127,7 +127,7 @@ def _outputs(
             if output.ndim != 4:
                 raise ValueError(
                     f"block {name} of {net.title} returns {'×'.join(map(str, output.shape[1:]))} numbers and not feature maps"
-                    " (channels, height, width), so it has no middle: take a convolutional network"
+                    " (channels, height, width), so it has no centre: take a convolutional network"
                 )
             yield output, pixels
             step(number)

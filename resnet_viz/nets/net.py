@@ -86,7 +86,9 @@ class Net:
 
     def preprocess(self, image: Image.Image) -> Tensor:
         """PIL image -> float32 tensor (1, 3, H, W) on the network's device."""
-        return self.preprocessing.tensor(image).to(self.device)
+        # Gradients can be taken with respect to it also where the caller has switched them off.
+        with torch.inference_mode(mode=False):
+            return self.preprocessing.tensor(image).to(self.device)
 
     def twin(self) -> nn.Module:
         """Return a copy of the module that shares its weights, with its own evaluation mode, buffers and hooks."""

@@ -5,10 +5,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 
-from torch import nn
-
 from resnet_viz.nets.blocks import BasicBlock, Bottleneck
-from resnet_viz.nets.checkpoints.assembly import Plan
+from resnet_viz.nets.checkpoints.assembly import CheckpointResNet, Plan
 from resnet_viz.nets.checkpoints.errors import CheckpointError, shape_text, shown
 from resnet_viz.nets.checkpoints.options import Axis, built, name_of, open_questions
 from resnet_viz.nets.cifar import STAGE_CHANNELS
@@ -61,7 +59,7 @@ class Layout:
         """Name the network with these answers."""
         return name_of(self.title, self.questions, chosen)
 
-    def module(self, chosen: Sequence[int] | None = None) -> nn.Module:
+    def module(self, chosen: Sequence[int] | None = None) -> CheckpointResNet:
         """Return the network with these answers, by default the usual ones, on the meta device."""
         return built(self.plan, self.questions, self.usual if chosen is None else chosen)
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from resnet_viz.nets.checkpoints.assembly import CheckpointResNet
 from resnet_viz.nets.checkpoints.errors import CheckpointError, shown
 from resnet_viz.nets.checkpoints.facts import Facts
 from resnet_viz.nets.checkpoints.layouts import Layout, find_layout
@@ -17,6 +18,7 @@ from resnet_viz.nets.checkpoints.selection import select
 from resnet_viz.nets.checkpoints.verdicts import Verdict, judge
 from resnet_viz.nets.net import Net, WeightsOrigin, pick_device
 from resnet_viz.nets.preprocessing import Preprocessing
+from resnet_viz.progress import OnProgress, ignore_progress
 
 # Pixels of the image that shows whether a network computes numbers at all: five stages halve it once each.
 PROBE_SIZE = 64
@@ -64,13 +66,14 @@ class Checkpoint:
         """Memory of all tensors in bytes."""
         return sum(tensor.nbytes for tensor in self.tensors.values())
 
-    def decide(self, preprocessing: Preprocessing | None = None) -> Verdict:
+    def decide(self, preprocessing: Preprocessing | None = None, on_step: OnProgress = ignore_progress) -> Verdict:
         """Say which of the networks that fit these tensors its norms remember, and which of them they cannot tell apart.
 
-        Sample photos are prepared as `preprocessing` says, or on the usual scale that the first norm fits best.
+        Sample photos are prepared as `preprocessing` says, or on the usual scale that the first norm fits best. It takes
+        seconds the first time: `on_step` gets how many networks were run, of how many.
         """
         if preprocessing not in self._verdicts:
-            self._verdicts[preprocessing] = judge(self.layout, self._module, preprocessing)
+            self._verdicts[preprocessing] = judge(self.layout, self._module, preprocessing, on_step)
         return self._verdicts[preprocessing]
 
     def net(
@@ -112,10 +115,11 @@ class Checkpoint:
         origin = WeightsOrigin("checkpoint", "; ".join(note))
         return Net(self.name, layout.title, module, names, used or layout.preprocessing, origin, notes=self.notes)
 
-    def _module(self, chosen: Sequence[int]) -> nn.Module:
+    def _module(self, chosen: Sequence[int]) -> CheckpointResNet:
         module = self.layout.module(chosen)
         module.load_state_dict(dict(self.tensors), assign=True)
-        return module.eval().requires_grad_(requires_grad=False)
+        module.eval().requires_grad_(requires_grad=False)
+        return module
 
     def check_outputs(self) -> None:
         """CheckpointError where the network gives NaN or infinity for a grey ramp, as weights that overflow do."""

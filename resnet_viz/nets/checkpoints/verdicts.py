@@ -1,15 +1,17 @@
 """What is said about the networks that fit a checkpoint: which it is and how clearly, or that a person has to choose."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from torch import nn
 
-from resnet_viz.nets.checkpoints.deciding import Decision, Doubt, decide
-from resnet_viz.nets.checkpoints.evidence import differences, remembers, sample_images
+from resnet_viz.nets.checkpoints.deciding import Build, Decision, Neighbour, decide
+from resnet_viz.nets.checkpoints.evidence import differences, remembers
 from resnet_viz.nets.checkpoints.layouts import Layout
 from resnet_viz.nets.checkpoints.options import PADDING
+from resnet_viz.nets.checkpoints.sample_photos import sample_images
 from resnet_viz.nets.preprocessing import Preprocessing
+from resnet_viz.progress import OnProgress, ignore_progress
 
 # Mean and deviation of the input, by what people call them: the usual one of the family comes first.
 SCALES: dict[str, tuple[tuple[float, float, float], tuple[float, float, float]]] = {
@@ -35,21 +37,60 @@ class Verdict:
     sentence: str
     candidates: tuple[str, ...] = ()
 
+    @property
+    def nbytes(self) -> int:
+        """Memory in bytes, about."""
+        return 1000 + len(self.sentence) + sum(map(len, self.candidates))
 
-def judge(layout: Layout, build: Callable[[Sequence[int]], nn.Module], preprocessing: Preprocessing | None = None) -> Verdict:
+
+@dataclass(frozen=True)
+class Findings:
+    """What the norms of a checkpoint say: the decision, and the preprocessing of the sample photos that it was made with.
+
+    `scale` says which scale of the input fits, where that is not the usual one; `skipped` names a question that images on this
+    scale cannot answer.
+    """
+
+    decision: Decision
+    preprocessing: Preprocessing
+    scale: str
+    skipped: str
+
+
+def judge(
+    layout: Layout, build: Build, preprocessing: Preprocessing | None = None, on_step: OnProgress = ignore_progress
+) -> Verdict:
     """Decide between the networks of a layout by what the norms remember; `build` makes one of them with its weights."""
-    usual = build(layout.usual)
-    if not remembers(usual):
+    if len(layout.neighbours()) == 1:
+        sentence = f"read as {layout.name(layout.usual)}, the only network that fits these tensors"
+        return Verdict(layout.usual, preprocessing or layout.preprocessing, sentence)
+    if not remembers(build(layout.usual)):
         return _nothing_remembered(layout, preprocessing or layout.preprocessing)
-    used, scale = (preprocessing, "") if preprocessing else _likely_scale(usual, layout.preprocessing)
+    return _verdict(layout, weigh(layout, build, preprocessing, on_step))
+
+
+def weigh(
+    layout: Layout, build: Build, preprocessing: Preprocessing | None = None, on_step: OnProgress = ignore_progress
+) -> Findings:
+    """Compare the networks of a layout whose norms remember something."""
+    if preprocessing is None:
+        used, scale = _likely_scale(build(layout.usual), layout.preprocessing)
+    else:
+        used, scale = preprocessing, ""
     # Where zero is black and not the mean colour, a border says as much about the scale in training as about the padding.
     skipped = PADDING if not any(used.mean) else ""
-    sizes = [1 if axis.question == skipped else len(axis.options) for axis in layout.questions]
-    decision = decide(build, sizes, sample_images(used))
+    firsts = [
+        [option.first for option in axis.options[: 1 if axis.question == skipped else None]] for axis in layout.questions
+    ]
+    return Findings(decide(build, firsts, sample_images(used), on_step), used, scale, skipped)
+
+
+def _verdict(layout: Layout, findings: Findings) -> Verdict:
+    decision, used = findings.decision, findings.preprocessing
     if decision.doubts:
         return _doubtful(layout, used, decision)
-    unjudged = f"; {skipped} is assumed, because images on this scale do not show it" if skipped else ""
-    sentence = f"read as {layout.name(decision.chosen)}, {_how_clearly(layout, decision)}{scale}{unjudged}"
+    unjudged = f"; {findings.skipped} is assumed, because images on this scale do not show it" if findings.skipped else ""
+    sentence = f"read as {layout.name(decision.chosen)}, {_how_clearly(layout, decision)}{findings.scale}{unjudged}"
     return Verdict(decision.chosen, used, sentence)
 
 
@@ -107,7 +148,7 @@ def _how_clearly(layout: Layout, decision: Decision) -> str:
     return text
 
 
-def _differences(layout: Layout, decision: Decision, doubts: Sequence[Doubt]) -> list[str]:
+def _differences(layout: Layout, decision: Decision, doubts: Sequence[Neighbour]) -> list[str]:
     """Name what is different in each doubt, alone."""
     found = []
     for doubt in doubts:

@@ -26,7 +26,7 @@ def page() -> None:
         show.product(f"{info.title} · {info.task} · architecture, training, accuracy")
         network_picker(chosen)
     picture_section.notice()
-    checkpoint_section.section(chosen)
+    recognise = checkpoint_section.section(chosen)
     python_section.section()
     if info.source == "shipped" and chosen.trained:
         card = card_section.read(info.name)
@@ -38,6 +38,7 @@ def page() -> None:
     else:
         facts_section.without_card(info, parts, chosen)
         architecture_section.section(info, parts)
+    recognise()
 
 
 def _chosen() -> Selection:

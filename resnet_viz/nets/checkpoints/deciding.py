@@ -117,6 +117,7 @@ class _Search:
         # Every neighbour, the network itself, and other photos for its directions.
         self._total = sum(len(answers) - 1 for answers in firsts) + 2
         self._found: dict[tuple[int, ...], tuple[Tensor, ...]] = {}
+        self._runs = 0
         self._base: tuple[int, ...] = ()
         self._passed: list[Reached] = []
         # Mean surprise of the best network after each number of norms.
@@ -144,7 +145,9 @@ class _Search:
         return self._found[chosen]
 
     def _run(self, chosen: tuple[int, ...]) -> list[Reached]:
-        self._on_step(min(len(self._found), self._total), self._total)
+        # A change of the best network adds a few.
+        self._on_step(min(self._runs, self._total - 2), self._total)
+        self._runs += 1
         shared = self._passed[: self._first_change(chosen)]
         try:
             return differences_by_part(self._build(chosen), self._images, shared, self._is_enough) or []

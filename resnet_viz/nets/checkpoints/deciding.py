@@ -2,7 +2,7 @@
 
 The network that fits best is compared with its neighbours, each of which differs in one answer. For a neighbour, `t` says where
 the remembered statistics lie on the way from the network's own statistics, 0, to the neighbour's, 1, in the directions that
-other photos would not take them. Below `NEAR` the network stands; above it, and where the norms disagree about t, nobody knows.
+other photos would not take them. Near 0 the network stands; further away, and where the norms disagree about t, nobody knows.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,14 +15,6 @@ from resnet_viz.nets.checkpoints.assembly import CheckpointResNet
 from resnet_viz.nets.checkpoints.evidence import Reached, differences_by_part, nuisances, without
 from resnet_viz.progress import OnProgress, ignore_progress
 
-# The five thresholds were chosen on the measurements of benchmarks/doubts.py, as benchmarks/RESULTS.md says.
-NEAR = 0.44
-# Where the norms disagree more than this about the place, it says nothing.
-ERROR = 0.4
-# Relative to the spread of the logits: neighbours that differ by less are the same for whoever looks at images.
-SAME = 0.05
-# Neighbours that differ by less are asked about only if the norms say that they fit better, which is beyond FARTHER.
-SMALL, FARTHER = 0.10, 0.56
 # Below both of these a neighbour is ruled out by every threshold, and its logits are not computed.
 CLEAR_PLACE, CLEAR_ERROR = 0.25, 0.25
 # After so many norms what is so many times as surprising as the best network shows that it is another one.
@@ -35,10 +27,28 @@ LOGITS_OF = 24
 
 
 @dataclass(frozen=True)
+class Limits:
+    """Where a neighbour becomes a doubt, chosen on the measurements of benchmarks/doubts.py (see benchmarks/RESULTS.md).
+
+    From the place `near` on it is not ruled out, nor where the norms disagree about the place by more than `error`. If it would
+    change the logits by less than `small`, it is a doubt only if it lies beyond `farther`; by less than `same`, never.
+    """
+
+    near: float = 0.44
+    error: float = 0.4
+    same: float = 0.05
+    small: float = 0.10
+    farther: float = 0.56
+
+
+LIMITS = Limits()
+
+
+@dataclass(frozen=True)
 class Neighbour:
     """A network that differs in one answer: its place, how far the norms disagree about that, and what it would change.
 
-    `change` is relative to the spread of the logits over the classes; 0 where the neighbour is ruled out.
+    `change` is relative to the spread of the logits over the classes; 0 where the neighbour is ruled out by any limits.
     """
 
     chosen: tuple[int, ...]
@@ -46,16 +56,14 @@ class Neighbour:
     error: float
     change: float
 
-    @property
-    def is_open(self) -> bool:
+    def is_open(self, limits: Limits = LIMITS) -> bool:
         """Whether the norms do not rule it out."""
-        return (self.t >= NEAR or self.error >= ERROR) and self.change > 0
+        return (self.t >= limits.near or self.error >= limits.error) and self.change > 0
 
-    @property
-    def is_doubt(self) -> bool:
+    def is_doubt(self, limits: Limits = LIMITS) -> bool:
         """Whether it is not ruled out and would change too much to be passed over."""
-        likely = self.t > FARTHER and self.error < ERROR
-        return self.is_open and self.change > (SAME if likely else SMALL)
+        likely = self.t > limits.farther and self.error < limits.error
+        return self.is_open(limits) and self.change > (limits.same if likely else limits.small)
 
 
 @dataclass(frozen=True)
@@ -68,12 +76,12 @@ class Decision:
     @property
     def doubts(self) -> tuple[Neighbour, ...]:
         """The neighbours that a person must be asked about."""
-        return tuple(each for each in self.neighbours if each.is_doubt)
+        return tuple(each for each in self.neighbours if each.is_doubt())
 
     @property
     def slight(self) -> tuple[Neighbour, ...]:
         """The neighbours that are not ruled out and would change too little to matter."""
-        return tuple(each for each in self.neighbours if each.is_open and not each.is_doubt)
+        return tuple(each for each in self.neighbours if each.is_open() and not each.is_doubt())
 
 
 Build = Callable[[Sequence[int]], CheckpointResNet]

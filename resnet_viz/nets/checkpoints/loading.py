@@ -73,7 +73,7 @@ class Checkpoint:
         seconds the first time: `on_step` gets how many networks were run, of how many.
         """
         if preprocessing not in self._verdicts:
-            self._verdicts[preprocessing] = judge(self.layout, self._module, preprocessing, on_step)
+            self._verdicts[preprocessing] = judge(self.layout, self.module, preprocessing, on_step)
         return self._verdicts[preprocessing]
 
     def net(
@@ -109,13 +109,14 @@ class Checkpoint:
             note.append(f"read as {layout.name(chosen)}, which was chosen by hand")
         if self.part:
             note.append(f"taken from {self.part}")
-        module = self._module(chosen).to(pick_device(device))
+        module = self.module(chosen).to(pick_device(device))
         kind = "channel" if layout.plan.headless else "class"
         names = tuple(labels or (f"{kind} {index}" for index in range(layout.classes)))
         origin = WeightsOrigin("checkpoint", "; ".join(note))
         return Net(self.name, layout.title, module, names, used or layout.preprocessing, origin, notes=self.notes)
 
-    def _module(self, chosen: Sequence[int]) -> CheckpointResNet:
+    def module(self, chosen: Sequence[int]) -> CheckpointResNet:
+        """Return the network of some answers, which shares the tensors, in evaluation mode."""
         module = self.layout.module(chosen)
         module.load_state_dict(dict(self.tensors), assign=True)
         module.eval().requires_grad_(requires_grad=False)
@@ -125,7 +126,7 @@ class Checkpoint:
         """CheckpointError where the network gives NaN or infinity for a grey ramp, as weights that overflow do."""
         ramp = torch.linspace(-2, 2, PROBE_SIZE).expand(1, 3, PROBE_SIZE, PROBE_SIZE)
         with torch.no_grad():
-            logits = self._module(self.layout.usual)(ramp)
+            logits = self.module(self.layout.usual)(ramp)
         if not torch.isfinite(logits).all():
             largest = max(tensor.abs().max().item() for tensor in self.tensors.values())
             raise CheckpointError(

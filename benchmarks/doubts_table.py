@@ -1,0 +1,116 @@
+"""The outcomes of `doubts`, which limits would be best, and the part of RESULTS.md.
+
+Of a checkpoint that is read, the network is one of these: "right"; "equal", another network whose logits differ by less than 5 %
+of their spread over the classes; "asked", with the truth among the candidates; "asked without it", where all candidates are
+wrong; or "wrong", another network without a question.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+from resnet_viz.nets.checkpoints.deciding import LIMITS, Limits, Neighbour
+
+OUTCOMES = ("right", "equal", "asked", "asked without it", "wrong")
+# Logits that differ by less, relative to their spread over the classes, count as equal.
+EQUAL = 0.05
+INTRODUCTION = """\
+`python benchmarks/doubts.py table` writes this part. Every network is read without a word about its preprocessing, as an
+uploaded file is. "right": opened as the network that it is. "equal": opened as another one whose logits differ by less than
+5 % of their spread over the classes, which the page says. "asked": not opened, and the true network is among the candidates.
+"asked without it": not opened, and it is not among them. "wrong": opened as a network whose logits differ by more."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A checkpoint that was read: what it is, what is usual, what fits best, and its neighbours with place, error and change."""
+
+    network: str
+    truth: str
+    scale: str
+    trained: bool
+    held_out: bool
+    usual: str
+    chosen: str
+    distance: float
+    neighbours: tuple[tuple[str, float, float, float], ...]
+    seconds: float
+
+    @classmethod
+    def of(cls, row: dict[str, Any]) -> "Measured":
+        """Restore one from JSON."""
+        return cls(**row | {"neighbours": tuple(map(tuple, row["neighbours"]))})
+
+    def outcome(self, limits: Limits = LIMITS) -> str:
+        """Say what a person would get with these limits."""
+        doubts = [name for name, *numbers in self.neighbours if Neighbour((), *numbers).is_doubt(limits)]
+        if self.chosen == self.truth:
+            return "asked" if doubts else "right"
+        if doubts:
+            # The usual network is always among the candidates.
+            return "asked" if self.truth in (*doubts, self.usual) else "asked without it"
+        return "equal" if self.distance < EQUAL else "wrong"
+
+
+def best_limits(rows: Sequence[Measured], most: int = 5) -> Iterator[tuple[Limits, int, int]]:
+    """Yield the limits with the fewest wrong, then the fewest asked, on the networks that are not held out."""
+    fitted = [row for row in rows if not row.held_out]
+    found = []
+    for near, error, small, farther in product(
+        (0.25, 0.3, 0.35, 0.4, 0.44, 0.5, 0.55), (0.25, 0.3, 0.35, 0.4, 0.5), (0.05, 0.075, 0.1), (0.56, 0.7)
+    ):
+        limits = Limits(near, error, EQUAL, small, farther)
+        outcomes = Counter(row.outcome(limits) for row in fitted)
+        found.append((limits, outcomes["wrong"], outcomes["asked"] + outcomes["asked without it"]))
+    yield from sorted(found, key=lambda each: (each[1], each[2]))[:most]
+
+
+def as_markdown(rows: Sequence[Measured]) -> str:
+    """Write the part of RESULTS.md."""
+    fitted, held = ([row for row in rows if row.held_out is kept] for kept in (False, True))
+    trained = [row for row in rows if row.trained]
+    groups = {
+        "all": rows,
+        "trained with that forward pass": trained,
+        "statistics estimated anew": [row for row in rows if not row.trained],
+        "networks that the limits were chosen on": fitted,
+        "networks held out": held,
+    }
+    groups |= {f"input scale: {scale}": [r for r in rows if r.scale == scale] for scale in dict.fromkeys(r.scale for r in rows)}
+    names = dict.fromkeys(row.network for row in rows)
+    return "\n".join(
+        [
+            "# Is a checkpoint ever opened as another network?",
+            "",
+            INTRODUCTION,
+            "",
+            f"{len(rows):,} checkpoints of {len(names)} networks; limits {LIMITS}.",
+            "",
+            *_table("checkpoints", groups),
+            "",
+            *_table("network", {name: [row for row in rows if row.network == name] for name in names}),
+            "",
+            *_table("what it is", _by_answer(rows)),
+        ]
+    )
+
+
+def _by_answer(rows: Sequence[Measured]) -> dict[str, list[Measured]]:
+    """Group what was estimated anew by the answer that is the truth."""
+    found: dict[str, list[Measured]] = {}
+    for row in rows:
+        if not row.trained:
+            found.setdefault(row.truth.partition(", ")[2] or "the usual network", []).append(row)
+    return dict(sorted(found.items()))
+
+
+def _table(title: str, groups: dict[str, Sequence[Measured]]) -> list[str]:
+    lines = [f"| {title} | number | {' | '.join(OUTCOMES)} |", f"|---|---|{'---|' * len(OUTCOMES)}"]
+    for name, rows in groups.items():
+        if rows:
+            counts = Counter(row.outcome() for row in rows)
+            shares = " | ".join(f"{counts[each]} ({counts[each] / len(rows):.0%})" for each in OUTCOMES)
+            lines.append(f"| {name} | {len(rows)} | {shares} |")
+    return lines

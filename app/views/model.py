@@ -7,6 +7,7 @@ import streamlit as st
 from app import results, show, state, waiting
 from app.state import Selection
 from app.views import (
+    accuracy_section,
     architecture_section,
     card_section,
     checkpoint_section,
@@ -38,6 +39,7 @@ def page() -> None:
     else:
         facts_section.without_card(info, parts, chosen)
         architecture_section.section(info, parts)
+    accuracy_section.section(info, chosen)
     recognise()
 
 

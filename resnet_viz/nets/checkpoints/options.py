@@ -311,9 +311,11 @@ def _set_groups(groups: int, net: CheckpointResNet) -> None:
 
 
 def _projection_options(plan: Plan) -> tuple[Option, ...]:
-    if not plan.projects:
+    """Return where the shortcuts of a network with pre-activation begin: behind the first activation, or at the block's input."""
+    kind = "projection" if plan.projects else "padding"
+    if not plan.projects and not _shortcut_options(plan):
         return ()
-    return (Option("", _nothing), Option("projection of the block's input", _project_input))
+    return (Option("", _nothing), Option(f"{kind} of the block's input", _project_input, 1))
 
 
 def _project_input(net: CheckpointResNet) -> None:

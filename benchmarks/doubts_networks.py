@@ -38,7 +38,7 @@ SCALES: dict[str, tuple[tuple[float, float, float], tuple[float, float, float]] 
 HELD_OUT = frozenset(
     {"plain20-cifar10", "resnet56-cifar10", "ResNet-8 A, LeakyReLU 0.01", "ResNet-8 B, SiLU", "ResNet-8 A, zeros last"}
 )
-STEPS, BATCH, RATE = 200, 64, 0.1
+STEPS, BATCH, RATE = 150, 64, 0.1
 # Images that the statistics are estimated on anew.
 CIFAR_IMAGES, PHOTOS = 256, 48
 

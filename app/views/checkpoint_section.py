@@ -55,8 +55,9 @@ def _upload() -> None:
         key=key,
         on_change=_take,
         args=(key,),
-        help="ResNets, ResNeXts and Wide ResNets of torchvision and timm with any number of classes and any stem, and CIFAR"
-        " ResNets of any depth and width, whatever their tensors are called.",
+        help="ResNets, ResNeXts and Wide ResNets with any number of classes and any stem, and CIFAR ResNets of any depth and"
+        " width, whatever their tensors are called; RegNet, ConvNeXt, EfficientNet and the other residual networks of"
+        " torchvision and timm under their own names.",
     )
     st.caption(
         "The network is recognised from the names and shapes of the tensors. No code in the file is executed. Only your "

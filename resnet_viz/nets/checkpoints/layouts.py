@@ -45,6 +45,11 @@ class Layout:
         """How many logits the network has."""
         return self.plan.classes
 
+    @property
+    def headless(self) -> bool:
+        """Whether there is no classification layer."""
+        return self.plan.headless
+
     @cached_property
     def questions(self) -> tuple[Axis, ...]:
         """What the tensors leave open."""

@@ -3,19 +3,22 @@
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from resnet_viz.nets.checkpoints.assembly import CheckpointResNet
 from resnet_viz.nets.checkpoints.errors import CheckpointError, shown
 from resnet_viz.nets.checkpoints.facts import Facts
+from resnet_viz.nets.checkpoints.known import KnownLayout
 from resnet_viz.nets.checkpoints.layouts import Layout, find_layout
 from resnet_viz.nets.checkpoints.reading import LIMIT, CheckpointFile, read_file
 from resnet_viz.nets.checkpoints.recognition import COUNTER, Recognised
 from resnet_viz.nets.checkpoints.selection import select
-from resnet_viz.nets.checkpoints.verdicts import Verdict, judge
+from resnet_viz.nets.checkpoints.verdicts import Verdict, judge, judge_known
+from resnet_viz.nets.families.signatures import Signed
 from resnet_viz.nets.net import Net, WeightsOrigin, pick_device
 from resnet_viz.nets.preprocessing import Preprocessing
 from resnet_viz.progress import OnProgress, ignore_progress
@@ -28,13 +31,15 @@ PROBE_SIZE = 64
 class Extract:
     """What was taken out of a file: float32 tensors by torchvision's names, what the file says, and what was done.
 
-    `facts`, `notes` and `part` are those of `Checkpoint`.
+    `facts`, `notes` and `part` are those of `Checkpoint`. `known` names the networks of torchvision or timm that the tensors are
+    of, and their last layer, where they are no ResNet's.
     """
 
     tensors: Mapping[str, Tensor]
     facts: Facts
     notes: tuple[str, ...]
     part: str
+    known: Signed | None = None
 
 
 Extractor = Callable[[bytes, str | None], Extract]
@@ -50,7 +55,7 @@ class Checkpoint:
 
     sha256: str
     tensors: Mapping[str, Tensor]
-    layout: Layout
+    layout: Layout | KnownLayout
     facts: Facts
     notes: tuple[str, ...] = ()
     part: str = ""
@@ -73,7 +78,11 @@ class Checkpoint:
         seconds the first time: `on_step` gets how many networks were run, of how many.
         """
         if preprocessing not in self._verdicts:
-            self._verdicts[preprocessing] = judge(self.layout, self.module, preprocessing, on_step)
+            if isinstance(self.layout, KnownLayout):
+                self._verdicts[preprocessing] = judge_known(self.layout, preprocessing)
+            else:
+                build = partial(_resnet, self.layout, self.tensors)
+                self._verdicts[preprocessing] = judge(self.layout, build, preprocessing, on_step)
         return self._verdicts[preprocessing]
 
     def net(
@@ -110,23 +119,27 @@ class Checkpoint:
         if self.part:
             note.append(f"taken from {self.part}")
         module = self.module(chosen).to(pick_device(device))
-        kind = "channel" if layout.plan.headless else "class"
+        kind = "channel" if layout.headless else "class"
         names = tuple(labels or (f"{kind} {index}" for index in range(layout.classes)))
         origin = WeightsOrigin("checkpoint", "; ".join(note))
         return Net(self.name, layout.title, module, names, used or layout.preprocessing, origin, notes=self.notes)
 
-    def module(self, chosen: Sequence[int]) -> CheckpointResNet:
+    def module(self, chosen: Sequence[int]) -> nn.Module:
         """Return the network of some answers, which shares the tensors, in evaluation mode."""
-        module = self.layout.module(chosen)
-        module.load_state_dict(dict(self.tensors), assign=True)
-        module.eval().requires_grad_(requires_grad=False)
-        return module
+        if isinstance(self.layout, KnownLayout):
+            return self.layout.traced(chosen, self.tensors)
+        return _resnet(self.layout, self.tensors, chosen)
 
     def check_outputs(self) -> None:
         """CheckpointError where the network gives NaN or infinity for a grey ramp, as weights that overflow do."""
-        ramp = torch.linspace(-2, 2, PROBE_SIZE).expand(1, 3, PROBE_SIZE, PROBE_SIZE)
+        layout = self.layout
+        if isinstance(layout, KnownLayout):
+            side, module = layout.preprocessing.crop, layout.filled(layout.usual, self.tensors)
+        else:
+            side, module = PROBE_SIZE, self.module(layout.usual)
+        ramp = torch.linspace(-2, 2, side).expand(1, 3, side, side)
         with torch.no_grad():
-            logits = self.module(self.layout.usual)(ramp)
+            logits = module(ramp)
         if not torch.isfinite(logits).all():
             largest = max(tensor.abs().max().item() for tensor in self.tensors.values())
             raise CheckpointError(
@@ -160,21 +173,25 @@ def extract(data: bytes, part: str | None = None) -> Extract:
     found = selected.recognised
     _check_size(found, file)
     label = found.part.label if selected.others or part is not None else ""
-    return Extract(_tensors(found), file.facts, selected.notes, label)
+    if isinstance(found.layout, KnownLayout):
+        return Extract(_own_tensors(found), file.facts, selected.notes, label, found.layout.signed)
+    return Extract(_tensors(found, found.layout), file.facts, selected.notes, label)
 
 
 def read_checkpoint(source: str | Path | bytes, part: str | None = None, extractor: Extractor = extract) -> Checkpoint:
     """Read a file or its bytes, at most 1 GiB, and find the network from its tensors' names and shapes.
 
-    Any torchvision ResNet, ResNeXt or Wide ResNet, with its own stem or the 3x3 stem of small images, and the CIFAR networks of
-    He et al. 2015 of any depth 6n + 2, wherever they are in the file. `part` names the one to take where a file holds several,
+    Any torchvision ResNet, ResNeXt or Wide ResNet, with its own stem or the 3x3 stem of small images, the CIFAR networks of He
+    et al. 2015 of any depth 6n + 2, and the other residual networks of torchvision and timm under their own names, wherever they
+    are in the file. `part` names the one to take where a file holds several,
     for example "model_ema". Nothing in the file is imported or run. CheckpointError with a sentence that names the first tensor
     that is missing, unexpected or of the wrong shape, or says what else is wrong; FileNotFoundError where there is no file.
     A server hands over an `extractor` that works in another process.
     """
     data = source if isinstance(source, bytes) else _file_bytes(Path(source))
     taken = extractor(data, part)
-    layout = find_layout({name: tuple(tensor.shape) for name, tensor in taken.tensors.items()})
+    shapes = {name: tuple(tensor.shape) for name, tensor in taken.tensors.items()}
+    layout = find_layout(shapes) if taken.known is None else KnownLayout(taken.known, shapes)
     sha256 = hashlib.sha256(data).hexdigest()
     checkpoint = Checkpoint(sha256, taken.tensors, layout, taken.facts, taken.notes, taken.part)
     checkpoint.check_outputs()
@@ -199,9 +216,21 @@ def _check_size(found: Recognised, file: CheckpointFile) -> None:
         )
 
 
-def _tensors(found: Recognised) -> dict[str, Tensor]:
+def _resnet(layout: Layout, tensors: Mapping[str, Tensor], chosen: Sequence[int]) -> CheckpointResNet:
+    module = layout.module(chosen)
+    module.load_state_dict(dict(tensors), assign=True)
+    module.eval().requires_grad_(requires_grad=False)
+    return module
+
+
+def _own_tensors(found: Recognised) -> dict[str, Tensor]:
+    """Return the tensors by the names of their library, as float32."""
+    return {name: tensor.values() for name, tensor in found.tensors.items()}
+
+
+def _tensors(found: Recognised, layout: Layout) -> dict[str, Tensor]:
     """Return float32 tensors for every name of the network, with the biases of convolutions folded into batch norms."""
-    expected = found.layout.module().state_dict()
+    expected = layout.module().state_dict()
     tensors = {}
     for key in expected:
         if key.endswith(COUNTER):
@@ -211,14 +240,14 @@ def _tensors(found: Recognised) -> dict[str, Tensor]:
             tensors[key] = found.tensors[key].values()
         else:
             # Only a bias of the head may be missing.
-            tensors[key] = torch.zeros(found.layout.classes)
+            tensors[key] = torch.zeros(layout.classes)
     for layer, bias in found.biases.items():
-        if found.layout.plan.preactivation or not found.layout.plan.statistics:
+        if layout.plan.preactivation or not layout.plan.statistics:
             raise CheckpointError(
                 f"The convolution {shown(bias.name.removesuffix('.bias'))} has a bias that no batch norm follows, which is not"
                 " supported. If you have the model's code, open it from Python with rv.from_module(model)."
             )
-        tensors[f"{_norm_after(layer, found.layout.plan.stem)}.running_mean"] -= bias.values()
+        tensors[f"{_norm_after(layer, layout.plan.stem)}.running_mean"] -= bias.values()
     return tensors
 
 

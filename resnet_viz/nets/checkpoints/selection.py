@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from resnet_viz.nets.checkpoints.errors import CheckpointError, listed, shown
+from resnet_viz.nets.checkpoints.known import KnownLayout
 from resnet_viz.nets.checkpoints.parts import CheckpointPart, parts_of
 from resnet_viz.nets.checkpoints.reading import CheckpointFile
 from resnet_viz.nets.checkpoints.recognition import Recognised, recognise
@@ -89,6 +90,8 @@ def _notes(chosen: Recognised, others: Sequence[CheckpointPart]) -> list[str]:
 
 
 def _notes_on_head(chosen: Recognised) -> list[str]:
+    if isinstance(chosen.layout, KnownLayout):
+        return []
     plan = chosen.layout.plan
     if plan.headless:
         note = (

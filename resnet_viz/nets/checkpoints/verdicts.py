@@ -7,6 +7,7 @@ from torch import nn
 
 from resnet_viz.nets.checkpoints.deciding import Build, Decision, Neighbour, decide
 from resnet_viz.nets.checkpoints.evidence import differences, remembers
+from resnet_viz.nets.checkpoints.known import KnownLayout
 from resnet_viz.nets.checkpoints.layouts import Layout
 from resnet_viz.nets.checkpoints.options import PADDING
 from resnet_viz.nets.checkpoints.sample_photos import sample_images
@@ -67,6 +68,20 @@ def judge(
     if not remembers(build(layout.usual)):
         return _nothing_remembered(layout, preprocessing or layout.preprocessing)
     return _verdict(layout, weigh(layout, build, preprocessing, on_step))
+
+
+def judge_known(layout: KnownLayout, preprocessing: Preprocessing | None = None) -> Verdict:
+    """Decide between networks of torchvision and timm with the same tensors: where there are several, nothing tells which."""
+    used = preprocessing or layout.preprocessing
+    candidates = tuple(layout.name(chosen) for chosen in layout.neighbours())
+    if len(candidates) == 1:
+        sentence = f"read as {candidates[0]}, which has the same names and shapes of all tensors but the classification layer"
+        return Verdict(layout.usual, used, sentence)
+    sentence = (
+        f"The tensors have the names and shapes of {len(candidates)} networks whose forward passes differ:"
+        f" {_listed(candidates)}. Choose one with architecture={candidates[0]!r} or another of the error's candidates."
+    )
+    return Verdict(layout.usual, used, sentence, candidates)
 
 
 def weigh(

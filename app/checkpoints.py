@@ -219,7 +219,7 @@ def _revision() -> str:
 
 
 def _arrive() -> None:
-    """Give a new session what the latest session of its browser holds: the checkpoints, as networks of its own, and the file."""
+    """Give a new session what the latest session of its browser holds: checkpoints, as networks of its own, and the file."""
     session = sessions.name()
     if session in _held:
         return

@@ -21,7 +21,6 @@ from torch import Tensor
 from benchmarks.document import write_part
 from benchmarks.doubts_networks import SCALES, Subject, as_candidate, rescaled, subjects
 from benchmarks.doubts_table import Measured, as_markdown, best_limits
-from resnet_viz.nets.checkpoints.deciding import decide
 from resnet_viz.nets.checkpoints.facts import Facts
 from resnet_viz.nets.checkpoints.loading import Checkpoint
 from resnet_viz.nets.checkpoints.sample_photos import sample_images
@@ -125,7 +124,7 @@ def main() -> None:
         run(Path(paths[0]), Path(paths[1]))
     elif command == "fit":
         for limits, wrong, asked in best_limits(read(Path(paths[0]))):
-            print(limits, f"wrong {wrong}, asked {asked}")  # noqa: T201 - what a command says
+            print(limits, f"wrong {wrong}, asked {asked}")
     elif command == "table":
         write_part("doubts", as_markdown(read(Path(paths[0]))))
     else:

@@ -143,7 +143,7 @@ def _trained(name: str, shapes: Shapes, answer: str, data: Path) -> Subject:
 
 
 def train(network: CheckpointResNet, data: Path) -> CheckpointResNet:
-    """Train a network from seeded random weights: SGD with momentum and one cosine, which gets half of the test images right."""
+    """Train a network from seeded random weights, by SGD with momentum and a learning rate that falls as a cosine."""
     network.to_empty(device="cpu")
     generator = torch.Generator().manual_seed(0)
     for layer in network.modules():

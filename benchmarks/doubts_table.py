@@ -1,7 +1,7 @@
 """The outcomes of `doubts`, which limits would be best, and the part of RESULTS.md.
 
-Of a checkpoint that is read, the network is one of these: "right"; "equal", another network whose logits differ by less than 5 %
-of their spread over the classes; "asked", with the truth among the candidates; "asked without it", where all candidates are
+A checkpoint is read as one of these: "right"; "equal", another network whose logits differ by less than 5 % of their spread
+over the classes; "asked", with the truth among the candidates; "asked without it", where all candidates are
 wrong; or "wrong", another network without a question.
 """
 
@@ -25,7 +25,7 @@ uploaded file is. "right": opened as the network that it is. "equal": opened as 
 
 @dataclass(frozen=True)
 class Measured:
-    """A checkpoint that was read: what it is, what is usual, what fits best, and its neighbours with place, error and change."""
+    """A checkpoint that was read: its truth, the usual network, the best one, and neighbours with place, error and change."""
 
     network: str
     truth: str

@@ -1,4 +1,4 @@
-"""Jobs of the Model page: which network a checkpoint is, and how many images of known classes a network classifies correctly."""
+"""Jobs of the Model page: which network a checkpoint is, and how accurate a network is on images of known classes."""
 
 import io
 import time

@@ -344,9 +344,7 @@ class SqueezedByConvolutions(nn.Module):
 
 @pytest.mark.parametrize("make", [Squeezed, SqueezedByConvolutions])
 @pytest.mark.parametrize("save", [saved, save_safetensors])
-def test_squeeze_and_excitation_under_unknown_names_is_opened(
-    make: type[nn.Module], save: Callable[[State], bytes]
-) -> None:
+def test_squeeze_and_excitation_under_unknown_names_is_opened(make: type[nn.Module], save: Callable[[State], bytes]) -> None:
     reference = Network(bottleneck=True)
     for stage, channels in enumerate((32, 64, 128), 1):
         block = reference.get_submodule(f"layer{stage}.0")

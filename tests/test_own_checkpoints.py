@@ -183,7 +183,7 @@ def test_who_does_not_wait_chooses_between_all_networks_that_fit(checkpoints: Mo
 
 
 @pytest.mark.parametrize("decided", [False, True])
-def test_a_reload_keeps_the_file_that_waits(checkpoints: ModuleType, decided: bool) -> None:
+def test_a_reload_keeps_the_file_that_waits(checkpoints: ModuleType, decided: bool) -> None:  # noqa: FBT001 - a parameter
     enter(checkpoints, {}, "a")
     checkpoints.read(save(doubtful(0)), "a.pth")
     if decided:

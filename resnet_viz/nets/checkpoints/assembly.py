@@ -30,7 +30,7 @@ RUNNING = ".running_mean"
 GROUPS = 32
 # Layers of a head by their numbers in it.
 HEAD = re.compile(r"^fc\.(\d+)\.weight$")
-# Of red, green and blue, as Pillow turns photos grey.
+# The weights of red, green and blue with which Pillow turns photos grey.
 LUMA = (0.299, 0.587, 0.114)
 
 

@@ -2,7 +2,7 @@
 
 The network that fits best is compared with its neighbours, each of which differs in one answer. For a neighbour, `t` says where
 the remembered statistics lie on the way from the network's own statistics, 0, to the neighbour's, 1, in the directions that
-other photos would not take them. Near 0 the network stands; further away, and where the norms disagree about t, nobody knows.
+other photos would not take them. Near 0 the network is confirmed; further away, or if the norms disagree about t, it is not.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,9 +17,9 @@ from resnet_viz.progress import OnProgress, ignore_progress
 
 # Below both of these a neighbour is ruled out by every threshold, and its logits are not computed.
 CLEAR_PLACE, CLEAR_ERROR = 0.25, 0.25
-# After so many norms what is so many times as surprising as the best network shows that it is another one.
+# A network that is this many times as surprising as the best one after this many norms is given up.
 ENOUGH_NORMS, WRONG = 6, 3.0
-# How much smaller the surprise must be for an unusual answer to be looked into; smaller steps are left to `t`.
+# By how much an unusual answer must reduce the surprise to replace the usual one; smaller differences are left to `t`.
 BETTER = 0.8
 MOST_ROUNDS = 3
 # Images whose logits say how much a neighbour would change.
@@ -202,7 +202,7 @@ class _Search:
 
 
 def _mean(differences_: Sequence[Tensor]) -> float:
-    """Mean square over channels, then over norms; the first is left out, because it tells about the images alone."""
+    """Mean square over channels, then over norms; the first is left out, because it depends on the images only."""
     later = differences_[1:] or differences_
     return float(torch.stack([value.square().sum(0).mean() for value in later]).mean()) if later else float("inf")
 

@@ -2,7 +2,7 @@
 
 Each batch norm holds the mean and the variance that its input had in training (Ioffe and Szegedy 2015,
 https://arxiv.org/abs/1502.03167, algorithm 2). Sample photos run through the network. Each norm's input is compared with what
-the norm remembers and is then set to exactly that. A difference therefore tells about the layers between two norms alone:
+the norm remembers and is then set to exactly that. A difference therefore tells only about the layers between two norms:
 neither the scale of the input nor a wrong layer further up hides it.
 """
 
@@ -16,9 +16,9 @@ from torch.nn import functional as F
 
 from resnet_viz.nets.checkpoints.assembly import CheckpointResNet
 
-# A channel whose variance is less than this share of its layer's median has died in training, and says nothing.
+# A channel whose variance is less than this share of its layer's median has died in training and is ignored.
 FLOOR = 1e-2
-# In standard deviations, and in factors of e: what is further away is wrong, and how far does not matter.
+# In standard deviations, and in factors of e: anything larger is wrong, and by how much does not matter.
 FURTHEST = 3.0
 # Keeps a channel that is the same everywhere from dividing by zero.
 TINY = 1e-12
@@ -115,7 +115,7 @@ def _compared(module: nn.Module, found: list[Tensor], is_enough: IsEnough) -> It
         factor = torch.where(kept < kept.median() * FLOOR**2, 0.0, factor)
         scale, bias = factor * norm.get_parameter("weight"), norm.get_parameter("bias")
         # One pass over the input for both, four times as fast as torch.var_mean.
-        output, mean, inverse = torch.native_batch_norm(given[0], scale, bias, None, None, True, 0.0, TINY)
+        output, mean, inverse = torch.native_batch_norm(given[0], scale, bias, None, None, True, 0.0, TINY)  # noqa: FBT003 - has no keywords
         variance = (inverse**-2 - TINY).clamp(min=0)
         floor = kept.median() * FLOOR + TINY
         shift = (mean - kept_mean) / (kept + floor).sqrt()

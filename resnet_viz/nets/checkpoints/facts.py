@@ -1,4 +1,4 @@
-"""What a checkpoint says about itself: plain values beside the tensors, which nobody has checked."""
+"""What a checkpoint states about itself: plain values beside the tensors, which were not checked."""
 
 import math
 import re

@@ -1,7 +1,7 @@
 """Checkpoints whose tensors have the names and shapes of a residual network of torchvision or timm that is no ResNet.
 
-RegNet, ConvNeXt, EfficientNet and the like: the library's own module computes the forward pass, and its residual blocks are found
-in its graph.
+For RegNet, ConvNeXt, EfficientNet and the like, the library's own module computes the forward pass, and its residual blocks are
+found in its graph.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from resnet_viz.nets.checkpoints.errors import CheckpointError, shape_text, shown
+from resnet_viz.nets.checkpoints.errors import FROM_CODE, CheckpointError, shape_text, shown
 from resnet_viz.nets.checkpoints.prefixes import common_prefix
 from resnet_viz.nets.families import timm, torchvision
 from resnet_viz.nets.families.seeded import build_seeded
@@ -110,8 +110,7 @@ class KnownLayout:
     def _refusal(self, chosen: Sequence[int], error: Exception) -> CheckpointError:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         return CheckpointError(
-            f"The tensors are those of {self.name(chosen)}, which cannot be opened here: {reason} If you have the model, open it"
-            " from Python with rv.from_module(model)."
+            f"The tensors are those of {self.name(chosen)}, which cannot be opened here: {reason.rstrip('.')}. {FROM_CODE}"
         )
 
     def _module(self, name: str) -> nn.Module:

@@ -1,4 +1,4 @@
-"""Everybody's own checkpoint: which network its tensors are of, and that network, ready to be looked into."""
+"""A user's own checkpoint: which network its tensors belong to, and that network, ready to be inspected."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from resnet_viz.nets.checkpoints.assembly import CheckpointResNet
-from resnet_viz.nets.checkpoints.errors import CheckpointError, shown
+from resnet_viz.nets.checkpoints.errors import FROM_CODE, CheckpointError, shown
 from resnet_viz.nets.checkpoints.facts import Facts
 from resnet_viz.nets.checkpoints.known import KnownLayout
 from resnet_viz.nets.checkpoints.layouts import Layout, find_layout
@@ -31,8 +31,8 @@ PROBE_SIZE = 64
 class Extract:
     """What was taken out of a file: float32 tensors by torchvision's names, what the file says, and what was done.
 
-    `facts`, `notes` and `part` are those of `Checkpoint`. `known` names the networks of torchvision or timm that the tensors are
-    of, and their last layer, where they are no ResNet's.
+    `facts`, `notes` and `part` are those of `Checkpoint`. `known` names the networks of torchvision or timm with these tensors,
+    and their last layer, if the network is not a ResNet.
     """
 
     tensors: Mapping[str, Tensor]
@@ -47,7 +47,7 @@ Extractor = Callable[[bytes, str | None], Extract]
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """A checkpoint that was read and fits: float32 tensors by torchvision's names, and what network they are of.
+    """A checkpoint that was read and fits: float32 tensors by torchvision's names, and the network that they belong to.
 
     `facts` are what the file says about itself, which nobody has checked. `notes` are sentences about what was chosen, left out
     or changed. `part` names what was taken of the file; "" where there was nothing to choose.
@@ -157,7 +157,7 @@ def load_checkpoint(
     architecture: str | None = None,
     device: str | torch.device = "auto",
 ) -> Net:
-    """Load a checkpoint of one's own: safetensors, or what `torch.save` wrote; see `read_checkpoint` and `Checkpoint.net`.
+    """Load your own checkpoint: safetensors, or what `torch.save` wrote; see `read_checkpoint` and `Checkpoint.net`.
 
     Several networks may fit the same tensors: with another stride, pool or activation. What the batch norms remember of
     training decides between them. Where it does not, CheckpointError lists them in `candidates`, and `architecture` chooses
@@ -181,11 +181,11 @@ def extract(data: bytes, part: str | None = None) -> Extract:
 def read_checkpoint(source: str | Path | bytes, part: str | None = None, extractor: Extractor = extract) -> Checkpoint:
     """Read a file or its bytes, at most 1 GiB, and find the network from its tensors' names and shapes.
 
-    Any torchvision ResNet, ResNeXt or Wide ResNet, with its own stem or the 3x3 stem of small images, the CIFAR networks of He
-    et al. 2015 of any depth 6n + 2, and the other residual networks of torchvision and timm under their own names, wherever they
-    are in the file. `part` names the one to take where a file holds several,
-    for example "model_ema". Nothing in the file is imported or run. CheckpointError with a sentence that names the first tensor
-    that is missing, unexpected or of the wrong shape, or says what else is wrong; FileNotFoundError where there is no file.
+    Supported are torchvision's ResNets, ResNeXts and Wide ResNets with their own stem or the 3x3 stem of small images, the
+    CIFAR networks of He et al. 2015 of any depth 6n + 2, and the other residual networks of torchvision and timm under their
+    own names, anywhere in the file. `part` selects one if a file holds several, for example "model_ema". Nothing in the file is
+    imported or run. CheckpointError with a sentence that names the first tensor that is missing, unexpected or of the wrong
+    shape, or says what else is wrong; FileNotFoundError if there is no file.
     A server hands over an `extractor` that works in another process.
     """
     data = source if isinstance(source, bytes) else _file_bytes(Path(source))
@@ -201,7 +201,7 @@ def read_checkpoint(source: str | Path | bytes, part: str | None = None, extract
 def _file_bytes(path: Path) -> bytes:
     if path.stat().st_size > LIMIT:
         raise CheckpointError(
-            f"{path.name} has {path.stat().st_size / 2**20:,.0f} MB: save the weights alone, without the optimizer."
+            f"{path.name} has {path.stat().st_size / 2**20:,.0f} MB: save only the weights, without the optimizer."
         )
     return path.read_bytes()
 
@@ -234,7 +234,7 @@ def _tensors(found: Recognised, layout: Layout) -> dict[str, Tensor]:
     tensors = {}
     for key in expected:
         if key.endswith(COUNTER):
-            # How many batches were seen matters to further training alone.
+            # The number of batches matters only to further training.
             tensors[key] = torch.zeros((), dtype=torch.long)
         elif key in found.tensors:
             tensors[key] = found.tensors[key].values()
@@ -244,8 +244,8 @@ def _tensors(found: Recognised, layout: Layout) -> dict[str, Tensor]:
     for layer, bias in found.biases.items():
         if layout.plan.preactivation or not layout.plan.statistics:
             raise CheckpointError(
-                f"The convolution {shown(bias.name.removesuffix('.bias'))} has a bias that no batch norm follows, which is not"
-                " supported. If you have the model's code, open it from Python with rv.from_module(model)."
+                f"The convolution {shown(bias.name.removesuffix('.bias'))} has a bias that no batch norm follows, and"
+                f" {layout.title}, the nearest supported network, has none. {FROM_CODE}"
             )
         tensors[f"{_norm_after(layer, layout.plan.stem)}.running_mean"] -= bias.values()
     return tensors

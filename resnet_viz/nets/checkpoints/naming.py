@@ -55,7 +55,7 @@ RENAMINGS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\.convShortcut\.", ".downsample.0."),
         # kuangliu/pytorch-cifar, akamaster/pytorch_resnet_cifar10
         (r"\.shortcut\.", ".downsample."),
-        # Heads: torchvision's fc, alone or behind a dropout; linear, classifier and what else people call it
+        # Heads: torchvision's fc, with or without a dropout before it; linear, classifier and other names
         (r"^(?:head\.)?(?:fc|linear|classifier|last_linear|head)\.(?:\d+\.)?(weight|bias)$", r"fc.\1"),
     )
 )

@@ -217,7 +217,7 @@ def _pad(before: int | None, pool: int, net: CheckpointResNet) -> None:
     """Pad with zeros where channels are added: `before` 0 puts all of them last, 1 all of them first, None half of them."""
     for block in net.residual_blocks:
         inputs, outputs = block.get_submodule("conv1"), block.get_submodule("conv2")
-        assert isinstance(inputs, nn.Conv2d)  # noqa: S101 - blocks are of convolutions
+        assert isinstance(inputs, nn.Conv2d)  # noqa: S101 - blocks consist of convolutions
         assert isinstance(outputs, nn.Conv2d)  # noqa: S101
         if inputs.in_channels != outputs.out_channels:
             kind = PooledZeroPad if pool == 2 else ZeroPad
@@ -311,7 +311,7 @@ def _set_groups(groups: int, net: CheckpointResNet) -> None:
 
 
 def _projection_options(plan: Plan) -> tuple[Option, ...]:
-    """Return where the shortcuts of a network with pre-activation begin: behind the first activation, or at the block's input."""
+    """Return where the shortcuts of a network with pre-activation begin: after an activation, or at the block's input."""
     kind = "projection" if plan.projects else "padding"
     if not plan.projects and not _shortcut_options(plan):
         return ()

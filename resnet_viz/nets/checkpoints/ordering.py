@@ -1,4 +1,4 @@
-"""A ResNet whose tensors have names that nobody knows, found by their order and shapes.
+"""A ResNet whose tensors have unknown names, found by their order and shapes.
 
 Convolutions follow one another: a stem that reads the image, then blocks of two 3x3 or of 1x1, 3x3 and 1x1 convolutions, each
 block with or without a 1x1 convolution from its input to its output. Only one way to read the shapes fits together.
@@ -59,7 +59,7 @@ class _Block:
 
 
 def names_by_order(shapes: Mapping[str, WeightShape]) -> dict[str, str] | None:
-    """Map torchvision's names to those given, by order and shape; None where they are no ResNet's.
+    """Map torchvision's names to those given, by order and shape; None if they do not belong to a ResNet.
 
     Names that have no place in it are kept as they are. Files of safetensors hold their tensors in the order of the alphabet:
     numbers in names then count as numbers.
@@ -134,7 +134,7 @@ def _is_squeeze(first: _Layer, second: _Layer, convolutions: Sequence[_Layer], s
 def _give_norms(
     wanted: Sequence[tuple[_Layer, int]], norms: Sequence[str], shapes: Mapping[str, WeightShape]
 ) -> dict[str, str] | None:
-    """Give each convolution, by its name, the first norm of so many channels that is nearest in the tree of names.
+    """Give each convolution, by its name, the first norm with its number of channels that is nearest in the tree of names.
 
     Those that stand closest together are matched first. None where a convolution has no norm; norms that are left may belong to
     a head.
@@ -161,9 +161,7 @@ def _give_norms(
 
 def _stand_in_their_blocks(blocks: Sequence[_Block], norms: Mapping[str, str]) -> bool:
     """Whether the norms of each block's convolutions stand in the same module as all of them."""
-    return all(
-        _shared(layer.name, norms[layer.name]) >= block.depth for block in blocks for layer in block.convolutions
-    )
+    return all(_shared(layer.name, norms[layer.name]) >= block.depth for block in blocks for layer in block.convolutions)
 
 
 def _last_norm(
@@ -191,7 +189,7 @@ def _is_stem(stem: Sequence[_Layer]) -> bool:
 
 
 def _blocks(layers: Sequence[_Layer], channels: int) -> list[_Block] | None:
-    """Read the layers after the stem as blocks of one kind; None where they are none."""
+    """Read the layers after the stem as blocks of one kind; None if they do not form any."""
     for read in (_bottleneck, _basic):
         found: list[_Block] = []
         index, inputs = 0, channels
@@ -277,7 +275,10 @@ def _named(
         for index, layer in enumerate(block.convolutions, 1):
             owners |= {f"{place}.conv{index}": layer.name, f"{place}.bn{index}": norms[layer.name]}
         if block.shortcut is not None:
-            owners |= {f"{place}.downsample.0": block.shortcut.name, f"{place}.downsample.1": norms.get(block.shortcut.name, "")}
+            owners |= {
+                f"{place}.downsample.0": block.shortcut.name,
+                f"{place}.downsample.1": norms.get(block.shortcut.name, ""),
+            }
     official = {given: name for name, given in owners.items() if given}
     found: dict[str, str] = {}
     for name in shapes:

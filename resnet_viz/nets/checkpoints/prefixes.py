@@ -41,7 +41,7 @@ def split(names: Iterable[str], prefix: str, others: Iterable[str]) -> tuple[lis
 
 
 def common_prefix(names: Iterable[str]) -> str:
-    """Return the first part of most names with its dot, where nearly all share it: what stands beside may be a loss or metric."""
+    """Return the first part of the names with its dot, if nearly all share it: the others may belong to a loss or a metric."""
     firsts = Counter(name.partition(".")[0] for name in names if "." in name)
     if not firsts:
         return ""

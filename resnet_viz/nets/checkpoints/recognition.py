@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from resnet_viz.nets.checkpoints.assembly import Plan
-from resnet_viz.nets.checkpoints.errors import CheckpointError, shape_text, shown
+from resnet_viz.nets.checkpoints.errors import FROM_CODE, CheckpointError, shape_text, shown
 from resnet_viz.nets.checkpoints.fitting import expected_shapes, norm_parts
 from resnet_viz.nets.checkpoints.heads import find_head
 from resnet_viz.nets.checkpoints.known import KnownLayout, find_known
@@ -16,7 +16,6 @@ from resnet_viz.nets.checkpoints.parts import CheckpointPart, NamedTensor
 from resnet_viz.nets.checkpoints.squeezing import find_squeezes
 
 COUNTER = ".num_batches_tracked"
-FROM_CODE = "If you have the model's code, open it from Python with rv.from_module(model)."
 
 # Losses and metrics that training code keeps beside the network, and so in its state dict.
 BESIDE = re.compile(
@@ -36,8 +35,8 @@ class Recognised:
 
     The tensors of a network that is no ResNet have the names of its own library.
 
-    `biases` are those of convolutions, by the convolution's name. `ignored` names tensors that are no part of the network.
-    `by_order` says that the names were none that are known, and order and shapes decided.
+    `biases` are those of convolutions, by the convolution's name. `ignored` names tensors that are not part of the network.
+    `by_order` says that the names were unknown, so that order and shapes decided.
     """
 
     part: CheckpointPart
@@ -49,7 +48,7 @@ class Recognised:
 
 
 def recognise(part: CheckpointPart) -> Recognised:
-    """Return the network that a part's tensors are of: a ResNet by their names, another known network, or a ResNet by order.
+    """Return the network that a part's tensors belong to: a ResNet by their names, another known network, or a ResNet by order.
 
     CheckpointError names the first tensor that does not fit.
     """
@@ -111,8 +110,8 @@ def _recognised_as_known(part: CheckpointPart, layout: KnownLayout, prefix: str)
     unexpected = next((tensor for name, tensor in beside.items() if not _is_beside(name, tensor)), None)
     if unexpected is not None:
         raise CheckpointError(
-            f"The checkpoint holds a {layout.title} and beside it a tensor that is none of its own ({shown(unexpected.name)})."
-            f" {FROM_CODE}"
+            f"The checkpoint holds a {layout.title} and beside it a tensor that does not belong to it"
+            f" ({shown(unexpected.name)}). {FROM_CODE}"
         )
     for tensor in tensors.values():
         tensor.check()
@@ -120,7 +119,7 @@ def _recognised_as_known(part: CheckpointPart, layout: KnownLayout, prefix: str)
 
 
 def _is_beside(name: str, tensor: NamedTensor) -> bool:
-    """Whether a tensor is no part of a network's computation: a loss's, a metric's, or a counter."""
+    """Whether a tensor belongs to a loss, a metric or a counter and not to the network's computation."""
     return (not tensor.shape and tensor.is_whole) or BESIDE.search(name) is not None
 
 
@@ -164,8 +163,8 @@ def _check_shape(tensor: NamedTensor, wanted: tuple[int, ...], layout: Layout) -
 def _missing(key: str) -> str:
     if "running_" in key:
         return (
-            f"The checkpoint has no running statistics of its batch norms ({key}, in torchvision's naming): networks with other"
-            f" norms are not supported yet. {FROM_CODE}"
+            f"The checkpoint lacks the running statistics of a batch norm ({key} in torchvision's naming), which others have."
+            f" {FROM_CODE}"
         )
     return (
         f"The checkpoint lacks the tensor {key} (in torchvision's naming), which a network of these stages and blocks has."

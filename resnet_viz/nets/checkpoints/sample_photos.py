@@ -37,7 +37,9 @@ def _unscaled(plain: Preprocessing) -> Tensor:
     every = max(1, len(squares) // most)
     # Of larger images the middle says enough.
     side = min(plain.crop, LARGEST)
-    return torch.stack([transforms.to_tensor(transforms.center_crop(square, [side, side])) for square in squares[::every][:most]])
+    return torch.stack(
+        [transforms.to_tensor(transforms.center_crop(square, [side, side])) for square in squares[::every][:most]]
+    )
 
 
 def _halves(photo: Image.Image, crop: int) -> list[Image.Image]:

@@ -21,7 +21,7 @@ SCALES: dict[str, tuple[tuple[float, float, float], tuple[float, float, float]]]
     "the scale -1 to 1": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
     "ImageNet's mean on the scale 0 to 255": ((0.485, 0.456, 0.406), (1 / 255, 1 / 255, 1 / 255)),
 }
-# Another scale than the family's usual one must leave less than this share of the first norm's surprise.
+# A scale other than the family's usual one must reduce the first norm's surprise to less than this share.
 CLEARLY = 0.5
 MOST_NAMED = 3
 
@@ -94,9 +94,7 @@ def weigh(
         used, scale = preprocessing, ""
     # Where zero is black and not the mean colour, a border says as much about the scale in training as about the padding.
     skipped = PADDING if not any(used.mean) else ""
-    firsts = [
-        [option.first for option in axis.options[: 1 if axis.question == skipped else None]] for axis in layout.questions
-    ]
+    firsts = [[option.first for option in axis.options[: 1 if axis.question == skipped else None]] for axis in layout.questions]
     return Findings(decide(build, firsts, sample_images(used), on_step), used, scale, skipped)
 
 
@@ -164,7 +162,7 @@ def _how_clearly(layout: Layout, decision: Decision) -> str:
 
 
 def _differences(layout: Layout, decision: Decision, doubts: Sequence[Neighbour]) -> list[str]:
-    """Name what is different in each doubt, alone."""
+    """Name only what is different in each doubt."""
     found = []
     for doubt in doubts:
         for axis, own, other in zip(layout.questions, decision.chosen, doubt.chosen, strict=True):

@@ -1,8 +1,8 @@
-"""Which network of torchvision or timm a state dict is of, told by the names and shapes of its tensors alone.
+"""Which network of torchvision or timm a state dict belongs to, found from the names and shapes of its tensors.
 
-A signature is a hash of all names and shapes but those of the classification layer, which everybody replaces. The index ships
-with the program; `python -m resnet_viz.nets.families signatures` writes it anew. Networks that differ only in their forward pass
-have one signature.
+A signature is a hash of all names and shapes but those of the classification layer, which most people replace. The index ships
+with the program, and `python -m resnet_viz.nets.families signatures` writes it. Networks that differ only in their forward pass
+have the same signature.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ Shapes = Mapping[str, Sequence[int]]
 
 @dataclass(frozen=True)
 class Signed:
-    """The networks that a state dict may be of, by the names that `rv.load` takes, and the module of their last layer."""
+    """The networks that a state dict may belong to, by the names that `rv.load` takes, and the module of their last layer."""
 
     names: tuple[str, ...]
     head: str

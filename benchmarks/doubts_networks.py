@@ -120,7 +120,7 @@ def _norm(name: str, channels: int) -> Shapes:
 
 # By name: the shapes, and the one answer that is not the usual one.
 TRAINED_HERE: dict[str, tuple[Callable[[], Shapes], str]] = {
-    "ResNet-8 A, LeakyReLU 0.01": (_basic("A"), "LeakyReLU 0.01"),
+    "ResNet-8 A, LeakyReLU 0.01": (_basic("A"), "zero-pad, LeakyReLU 0.01"),
     "ResNet-8 A, zeros last": (_basic("A"), "zero-pad, zeros last"),
     "ResNet-8 B, LeakyReLU 0.01": (_basic("B"), "LeakyReLU 0.01"),
     "ResNet-8 B, LeakyReLU 0.1": (_basic("B"), "LeakyReLU 0.1"),

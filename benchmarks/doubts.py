@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from random import Random
 
 import torch
 from torch import Tensor
@@ -47,20 +48,24 @@ class Case:
 
 
 def cases(data: Path) -> Iterator[Case]:
-    """Yield what was trained on every scale first, then every network that fits the same tensors, on one scale each."""
-    found = list(subjects(data))
-    for scale in SCALES:
-        for subject in found:
-            yield Case(subject, subject.truth, scale)
-    others = [
+    """Yield what was trained, then every network that fits the same tensors, on one scale each, then the other scales.
+
+    Networks and truths take turns, so that an early end leaves out some of each and not all of one.
+    """
+    found = sorted(subjects(data), key=lambda subject: subject.cost)
+    own, *others = SCALES
+    yield from (Case(subject, subject.truth, own) for subject in found)
+    turns = [
         [Case(subject, truth, list(SCALES)[(number + place) % len(SCALES)]) for place, truth in enumerate(subject.others())]
         for number, subject in enumerate(found)
     ]
-    # In turns, so that an early end leaves out some truths of every network and not some networks.
-    for place in range(max(map(len, others))):
-        for each in others:
-            if place < len(each):
-                yield each[place]
+    trained = [Case(subject, subject.truth, scale) for scale in others for subject in found]
+    for number, each in enumerate(turns):
+        Random(number).shuffle(each)  # noqa: S311 - an order
+    for place in range(max(map(len, turns))):
+        yield from (each[place] for each in turns if place < len(each))
+        yield from trained[3 * place : 3 * place + 3]
+    yield from trained[3 * max(map(len, turns)) :]
 
 
 def run(data: Path, rows: Path) -> None:
@@ -102,6 +107,7 @@ def measure(case: Case) -> Measured:
         chosen=layout.name(decision.chosen),
         distance=_distance(*logits),
         neighbours=tuple((layout.name(each.chosen), each.t, each.error, each.change) for each in decision.neighbours),
+        misfit=decision.misfit,
         seconds=seconds,
     )
 

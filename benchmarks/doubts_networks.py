@@ -61,6 +61,11 @@ class Subject:
         """Whether the limits were chosen without it."""
         return self.name in HELD_OUT
 
+    @property
+    def cost(self) -> int:
+        """About how long a pass takes: blocks, of photos more."""
+        return sum(self.layout.plan.blocks) * (8 if self.preprocessing.crop > CIFAR10.side else 1)
+
     def others(self) -> list[tuple[int, ...]]:
         """Return every network that differs from it in one answer."""
         found = []

@@ -36,6 +36,7 @@ class Measured:
     chosen: str
     distance: float
     neighbours: tuple[tuple[str, float, float, float], ...]
+    misfit: float
     seconds: float
 
     @classmethod

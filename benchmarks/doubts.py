@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -22,8 +23,7 @@ from torch import Tensor
 from benchmarks.document import write_part
 from benchmarks.doubts_networks import SCALES, Subject, as_candidate, rescaled, subjects
 from benchmarks.doubts_table import Measured, as_markdown, best_limits
-from resnet_viz.nets.checkpoints.facts import Facts
-from resnet_viz.nets.checkpoints.loading import Checkpoint
+from resnet_viz.nets.checkpoints.loading import resnet_of
 from resnet_viz.nets.checkpoints.sample_photos import sample_images
 from resnet_viz.nets.checkpoints.verdicts import weigh
 
@@ -90,13 +90,13 @@ def measure(case: Case) -> Measured:
     state = rescaled(subject, case.scale)
     if not case.is_trained:
         state = as_candidate(subject, state, case.truth, case.scale)
-    checkpoint = Checkpoint("benchmark", state, layout, Facts({}))
+    build = partial(resnet_of, layout, state)
     begun = time.process_time()
-    findings = weigh(layout, checkpoint.module)
+    findings = weigh(layout, build)
     seconds = time.process_time() - begun
     images = sample_images(findings.preprocessing)[:24]
     decision = findings.decision
-    logits = [checkpoint.module(chosen)(images) for chosen in (case.truth, decision.chosen)]
+    logits = [build(chosen)(images) for chosen in (case.truth, decision.chosen)]
     return Measured(
         network=subject.name,
         truth=layout.name(case.truth),

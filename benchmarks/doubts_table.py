@@ -6,7 +6,7 @@ wrong; or "wrong", another network without a question.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -72,7 +72,7 @@ def as_markdown(rows: Sequence[Measured]) -> str:
     """Write the part of RESULTS.md."""
     fitted, held = ([row for row in rows if row.held_out is kept] for kept in (False, True))
     trained = [row for row in rows if row.trained]
-    groups = {
+    groups: dict[str, Sequence[Measured]] = {
         "all": rows,
         "trained with that forward pass": trained,
         "statistics estimated anew": [row for row in rows if not row.trained],
@@ -107,7 +107,7 @@ def _by_answer(rows: Sequence[Measured]) -> dict[str, list[Measured]]:
     return dict(sorted(found.items()))
 
 
-def _table(title: str, groups: dict[str, Sequence[Measured]]) -> list[str]:
+def _table(title: str, groups: Mapping[str, Sequence[Measured]]) -> list[str]:
     lines = [f"| {title} | number | {' | '.join(OUTCOMES)} |", f"|---|---|{'---|' * len(OUTCOMES)}"]
     for name, rows in groups.items():
         if rows:

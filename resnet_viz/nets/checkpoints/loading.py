@@ -81,7 +81,7 @@ class Checkpoint:
             if isinstance(self.layout, KnownLayout):
                 self._verdicts[preprocessing] = judge_known(self.layout, preprocessing)
             else:
-                build = partial(_resnet, self.layout, self.tensors)
+                build = partial(resnet_of, self.layout, self.tensors)
                 self._verdicts[preprocessing] = judge(self.layout, build, preprocessing, on_step)
         return self._verdicts[preprocessing]
 
@@ -128,7 +128,7 @@ class Checkpoint:
         """Return the network of some answers, which shares the tensors, in evaluation mode."""
         if isinstance(self.layout, KnownLayout):
             return self.layout.traced(chosen, self.tensors)
-        return _resnet(self.layout, self.tensors, chosen)
+        return resnet_of(self.layout, self.tensors, chosen)
 
     def check_outputs(self) -> None:
         """CheckpointError where the network gives NaN or infinity for a grey ramp, as weights that overflow do."""
@@ -216,7 +216,8 @@ def _check_size(found: Recognised, file: CheckpointFile) -> None:
         )
 
 
-def _resnet(layout: Layout, tensors: Mapping[str, Tensor], chosen: Sequence[int]) -> CheckpointResNet:
+def resnet_of(layout: Layout, tensors: Mapping[str, Tensor], chosen: Sequence[int]) -> CheckpointResNet:
+    """Return the network of some answers, which shares the tensors, in evaluation mode."""
     module = layout.module(chosen)
     module.load_state_dict(dict(tensors), assign=True)
     module.eval().requires_grad_(requires_grad=False)

@@ -107,7 +107,6 @@ def measure(case: Case) -> Measured:
         chosen=layout.name(decision.chosen),
         distance=_distance(*logits),
         neighbours=tuple((layout.name(each.chosen), each.t, each.error, each.change) for each in decision.neighbours),
-        misfit=decision.misfit,
         seconds=seconds,
     )
 

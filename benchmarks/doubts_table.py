@@ -36,7 +36,6 @@ class Measured:
     chosen: str
     distance: float
     neighbours: tuple[tuple[str, float, float, float], ...]
-    misfit: float
     seconds: float
 
     @classmethod

@@ -68,15 +68,10 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class Decision:
-    """The answers that fit best, and the neighbours that are not very wrong.
-
-    `misfit` is the mean square of what is left between the norms' statistics and what they see, without the directions of other
-    photos.
-    """
+    """The answers that fit best, and the neighbours that are not very wrong."""
 
     chosen: tuple[int, ...]
     neighbours: tuple[Neighbour, ...]
-    misfit: float
 
     @property
     def doubts(self) -> tuple[Neighbour, ...]:
@@ -186,7 +181,7 @@ class _Search:
         """Compare the network with all neighbours that are not very wrong."""
         own, network = self.whole(chosen), self._build(chosen)
         if not own:
-            return Decision(chosen, (), float("inf"))
+            return Decision(chosen, ())
         self._on_step(self._total - 1, self._total)
         directions = nuisances(network, self._images, own)
         left = without(directions, [-value for value in own])
@@ -203,7 +198,7 @@ class _Search:
                 if t >= CLEAR_PLACE or error >= CLEAR_ERROR:
                     change = _change(logits, self._build(other)(self._images[:LOGITS_OF]))
                 neighbours.append(Neighbour(other, t, error, change))
-        return Decision(chosen, tuple(neighbours), float(torch.stack([value.square().mean() for value in left]).mean()))
+        return Decision(chosen, tuple(neighbours))
 
 
 def _mean(differences_: Sequence[Tensor]) -> float:

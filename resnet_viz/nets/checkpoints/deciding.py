@@ -21,6 +21,8 @@ CLEAR_PLACE, CLEAR_ERROR = 0.25, 0.25
 ENOUGH_NORMS, WRONG = 6, 3.0
 # By how much an unusual answer must reduce the surprise to replace the usual one; smaller differences are left to `t`.
 BETTER = 0.8
+# The same for a question that images hardly show; above HARD_ASKED the usual answer is kept, and in between a person is asked.
+HARD_BETTER, HARD_ASKED = 0.4, 0.7
 MOST_ROUNDS = 3
 # Images whose logits say how much a neighbour would change.
 LOGITS_OF = 24
@@ -90,14 +92,17 @@ FirstParts = Sequence[Sequence[int]]
 
 
 @torch.no_grad()
-def decide(build: Build, firsts: FirstParts, images: Tensor, on_step: OnProgress = ignore_progress) -> Decision:
+def decide(
+    build: Build, firsts: FirstParts, images: Tensor, on_step: OnProgress = ignore_progress, hard: int | None = None
+) -> Decision:
     """Find the answers whose network sees most nearly what its norms remember.
 
     `build` makes the network of some answers, with its weights; `firsts` says for each question and answer which part of the
     network is the first to change, and so how many answers there are. Each question is gone through with the others' best
-    answers, until nothing changes. `on_step` gets how many networks were run, of about how many.
+    answers, until nothing changes. `on_step` gets how many networks were run, of about how many. `hard` is a question that the
+    images show badly, so that only a large difference counts.
     """
-    search = _Search(build, firsts, images, on_step)
+    search = _Search(build, firsts, images, on_step, hard)
     chosen = (0,) * len(firsts)
     search.start_from(chosen)
     for _ in range(MOST_ROUNDS):
@@ -105,7 +110,8 @@ def decide(build: Build, firsts: FirstParts, images: Tensor, on_step: OnProgress
         for question, answers in enumerate(firsts):
             choices = [_answered(chosen, question, answer) for answer in range(len(answers))]
             best = min(choices, key=search.surprise)
-            if best != chosen and search.surprise(best) < BETTER * search.surprise(chosen):
+            enough = HARD_BETTER if question == hard else BETTER
+            if best != chosen and search.surprise(best) < enough * search.surprise(chosen):
                 chosen = best
                 search.start_from(chosen)
         if chosen == before:
@@ -120,8 +126,8 @@ def _answered(chosen: tuple[int, ...], question: int, answer: int) -> tuple[int,
 class _Search:
     """The differences of every network that was tried, each run once, from where it differs from the best one so far."""
 
-    def __init__(self, build: Build, firsts: FirstParts, images: Tensor, on_step: OnProgress) -> None:
-        self._build, self._firsts, self._images, self._on_step = build, firsts, images, on_step
+    def __init__(self, build: Build, firsts: FirstParts, images: Tensor, on_step: OnProgress, hard: int | None = None) -> None:
+        self._build, self._firsts, self._images, self._on_step, self._hard = build, firsts, images, on_step, hard
         # Every neighbour, the network itself, and other photos for its directions.
         self._total = sum(len(answers) - 1 for answers in firsts) + 2
         self._found: dict[tuple[int, ...], tuple[Tensor, ...]] = {}
@@ -192,8 +198,12 @@ class _Search:
                 other = _answered(chosen, question, answer)
                 if other == chosen or self.surprise(other) > WRONG * self.surprise(chosen):
                     continue
-                ways = without(directions, [b - a for a, b in zip(own, self.whole(other), strict=True)])
-                t, error = _place(left, ways)
+                if question == self._hard:
+                    likely = self.surprise(other) < HARD_ASKED * self.surprise(chosen)
+                    t, error = float(likely), 0.0
+                else:
+                    ways = without(directions, [b - a for a, b in zip(own, self.whole(other), strict=True)])
+                    t, error = _place(left, ways)
                 change = 0.0
                 if t >= CLEAR_PLACE or error >= CLEAR_ERROR:
                     change = _change(logits, self._build(other)(self._images[:LOGITS_OF]))

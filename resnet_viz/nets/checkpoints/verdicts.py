@@ -48,14 +48,14 @@ class Verdict:
 class Findings:
     """What the norms of a checkpoint say: the decision, and the preprocessing of the sample photos that it was made with.
 
-    `scale` says which scale of the input fits, where that is not the usual one; `skipped` names a question that images on this
-    scale cannot answer.
+    `scale` says which scale of the input fits, where that is not the usual one; `assumed` names a question that images on this
+    scale hardly answer, if its usual answer was kept.
     """
 
     decision: Decision
     preprocessing: Preprocessing
     scale: str
-    skipped: str
+    assumed: str
 
 
 def judge(
@@ -93,16 +93,18 @@ def weigh(
     else:
         used, scale = preprocessing, ""
     # Where zero is black and not the mean colour, a border says as much about the scale in training as about the padding.
-    skipped = PADDING if not any(used.mean) else ""
-    firsts = [[option.first for option in axis.options[: 1 if axis.question == skipped else None]] for axis in layout.questions]
-    return Findings(decide(build, firsts, sample_images(used), on_step), used, scale, skipped)
+    hard = next((index for index, axis in enumerate(layout.questions) if axis.question == PADDING and not any(used.mean)), None)
+    firsts = [[option.first for option in axis.options] for axis in layout.questions]
+    decision = decide(build, firsts, sample_images(used), on_step, hard)
+    assumed = PADDING if hard is not None and not decision.chosen[hard] else ""
+    return Findings(decision, used, scale, assumed)
 
 
 def _verdict(layout: Layout, findings: Findings) -> Verdict:
     decision, used = findings.decision, findings.preprocessing
     if decision.doubts:
         return _doubtful(layout, used, decision)
-    unjudged = f"; {findings.skipped} is assumed, because images on this scale do not show it" if findings.skipped else ""
+    unjudged = f"; {findings.assumed} is assumed, because images on this scale hardly show it" if findings.assumed else ""
     sentence = f"read as {layout.name(decision.chosen)}, {_how_clearly(layout, decision)}{findings.scale}{unjudged}"
     return Verdict(decision.chosen, used, sentence)
 

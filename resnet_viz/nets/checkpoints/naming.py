@@ -83,9 +83,11 @@ def torchvision_names(names: list[str]) -> dict[str, str]:
             name: COUNTED_SHORTCUT.sub(lambda match: f".downsample.{int(match[1]) - 1}.", renamed)
             for name, renamed in wanted.items()
         }
-    first = _first_of_stages(wanted.values())
+    # A stem of several layers is named like a stage of blocks: conv1.0, conv1.3.
+    stem = {name for name in wanted.values() if deep and name.startswith("conv1.")}
+    first = _first_of_stages(name for name in wanted.values() if name not in stem)
     for name, renamed in wanted.items():
-        official = STAGE.sub(lambda match: _stage_name(match, *first), renamed)
+        official = renamed if renamed in stem else STAGE.sub(lambda match: _stage_name(match, *first), renamed)
         if official in found:
             raise ValueError(f"{shown(found[official])} and {shown(name)} would both be {shown(official)}")
         found[official] = name

@@ -7,7 +7,7 @@ statistics anew from training images in that forward pass. Nothing but the stati
 import io
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -190,13 +190,12 @@ def _cifar(data: Path) -> Tensor:
 
 @cache
 def _photos(data: Path) -> Tensor:
-    """Return photos on the scale 0 to 1 at the size that the network sees, (N, 3, crop, crop)."""
-    plain = replace(load("resnet18-imagenette", device="cpu").preprocessing, mean=(0.0,) * 3, std=(1.0,) * 3)
+    """Return training photos on the scale 0 to 1, at the size at which the network was trained on them, (N, 3, side, side)."""
     with tarfile.open(data / IMAGENETTE.archives[0]) as tar:
         members = [member for member in tar if member.isfile()]
         chosen = islice(members, 0, None, max(1, len(members) // PHOTOS))
         photos = [Image.open(io.BytesIO(handle.read())) for member in chosen if (handle := tar.extractfile(member))]
-        return torch.cat([plain.tensor(photo) for photo in photos[:PHOTOS]])
+        return torch.stack([transforms.to_tensor(photo.convert("RGB")) for photo in photos[:PHOTOS]])
 
 
 def _numbers(subject: Subject, scale: str) -> tuple[Sequence[float], Sequence[float]]:

@@ -58,10 +58,9 @@ def best_limits(rows: Sequence[Measured], most: int = 5) -> Iterator[tuple[Limit
     """Yield the limits with the fewest wrong, then the fewest asked, on the networks that are not held out."""
     fitted = [row for row in rows if not row.held_out]
     found = []
-    for near, error, small, farther in product(
-        (0.25, 0.3, 0.35, 0.4, 0.44, 0.5, 0.55), (0.25, 0.3, 0.35, 0.4, 0.5), (0.05, 0.075, 0.1), (0.56, 0.7)
-    ):
-        limits = Limits(near, error, EQUAL, small, farther)
+    places, errors = (0.25, 0.3, 0.35, 0.4, 0.44, 0.5, 0.55, 0.6), (0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6)
+    for near, error in product(places, errors):
+        limits = Limits(near, error, EQUAL)
         outcomes = Counter(row.outcome(limits) for row in fitted)
         found.append((limits, outcomes["wrong"], outcomes["asked"] + outcomes["asked without it"]))
     yield from sorted(found, key=lambda each: (each[1], each[2]))[:most]

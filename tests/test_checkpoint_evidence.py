@@ -93,7 +93,7 @@ def test_sample_photos_are_prepared_as_the_preprocessing_says() -> None:
     assert 0.9 < plain.max() <= 1
     scaled = sample_images(Preprocessing(32, 32, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)))
     assert torch.allclose(scaled, 2 * plain - 1, atol=1e-6)
-    assert sample_images(Preprocessing(256, 224, (0, 0, 0), (1, 1, 1))).shape[1:] == (3, 192, 192)
+    assert sample_images(Preprocessing(256, 224, (0, 0, 0), (1, 1, 1))).shape[1:] == (3, 128, 128)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_a_neighbour_is_a_doubt_where_it_is_not_ruled_out_and_would_change_somet
 ) -> None:
     neighbour = Neighbour((1,), t, error, change)
     assert (neighbour.is_open(), neighbour.is_doubt()) == (is_open, is_doubt)
-    assert not neighbour.is_doubt(Limits(2.0, 2.0, LIMITS.same, LIMITS.small, LIMITS.farther))
+    assert not neighbour.is_doubt(Limits(2.0, 2.0, LIMITS.same))
 
 
 def test_the_padding_of_the_stem_has_a_question_of_its_own() -> None:

@@ -32,15 +32,13 @@ LOGITS_OF = 24
 class Limits:
     """Where a neighbour becomes a doubt, chosen on the measurements of benchmarks/doubts.py (see benchmarks/RESULTS.md).
 
-    From the place `near` on it is not ruled out, nor where the norms disagree about the place by more than `error`. If it would
-    change the logits by less than `small`, it is a doubt only if it lies beyond `farther`; by less than `same`, never.
+    From the place `near` on it is not ruled out, nor where the norms disagree about the place by more than `error`. It is a doubt
+    if it would also change the logits by more than `same`.
     """
 
     near: float = 0.44
     error: float = 0.4
     same: float = 0.05
-    small: float = 0.10
-    farther: float = 0.56
 
 
 LIMITS = Limits()
@@ -64,8 +62,7 @@ class Neighbour:
 
     def is_doubt(self, limits: Limits = LIMITS) -> bool:
         """Whether it is not ruled out and would change too much to be passed over."""
-        likely = self.t > limits.farther and self.error < limits.error
-        return self.is_open(limits) and self.change > (limits.same if likely else limits.small)
+        return self.is_open(limits) and self.change > limits.same
 
 
 @dataclass(frozen=True)

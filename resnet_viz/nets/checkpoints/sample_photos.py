@@ -11,9 +11,9 @@ from torchvision.transforms import functional as transforms
 from resnet_viz import assets
 from resnet_viz.nets.preprocessing import Preprocessing
 
-SMALL, LARGEST = 64, 192
+SMALL, LARGEST = 64, 128
 # Small images cost little, and each says little.
-SMALL_IMAGES, LARGE_IMAGES = 48, 3
+SMALL_IMAGES, LARGE_IMAGES = 48, 6
 
 
 def sample_images(preprocessing: Preprocessing) -> Tensor:

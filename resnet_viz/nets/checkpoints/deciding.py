@@ -32,7 +32,7 @@ LOGITS_OF = 24
 class Limits:
     """Where a neighbour becomes a doubt, chosen on the measurements of benchmarks/doubts.py (see benchmarks/RESULTS.md).
 
-    From the place `near` on it is not ruled out, nor where the norms disagree about the place by more than `error`. It is a doubt
+    From the place `near` on it is not ruled out, nor if the norms disagree about the place by more than `error`. It is a doubt
     if it would also change the logits by more than `same`.
     """
 

@@ -26,6 +26,7 @@ BESIDE = re.compile(
 CONVOLUTION_BIAS = re.compile(r"^(conv1|conv1\.[036]|layer\d+\.\d+\.(?:conv\d|downsample\.0))\.bias$")
 # The tensors whose shapes tell the architecture: what they claim is checked against the file first.
 DEFINING = ("conv1.weight", "fc.weight", "layer1.0.conv1.weight", "layer1.0.conv2.weight")
+PARAMETERS = ("weight", "bias")
 BLOCK = re.compile(r"^layer\d+\.\d+")
 
 
@@ -60,7 +61,9 @@ def recognise(part: CheckpointPart) -> Recognised:
     except CheckpointError as error:
         by_name = error
     shapes = {name: tensor.shape for name, tensor in part.inside.items()}
-    known = find_known(shapes)
+    # A tensor that cannot be read has no shape to go by, and its own sentence.
+    readable = not any(tensor.stored.problem for tensor in part.inside.values())
+    known = find_known(shapes) if readable else None
     if known is not None:
         return _recognised_as_known(part, *known)
     names = names_by_order(shapes)
@@ -105,7 +108,7 @@ def _recognised(part: CheckpointPart, names: Mapping[str, str]) -> Recognised:
 def _recognised_as_known(part: CheckpointPart, layout: KnownLayout, prefix: str) -> Recognised:
     inside = {name: part.inside[prefix + name] for name in layout.shapes}
     # Tables of positions and counters are whole numbers, which the library's own module has.
-    tensors = {name: tensor for name, tensor in inside.items() if not tensor.is_whole}
+    tensors = {name: tensor for name, tensor in inside.items() if name.endswith(PARAMETERS) or not tensor.is_whole}
     beside = {name: tensor for name, tensor in part.inside.items() if not name.startswith(prefix)} | dict(part.outside)
     unexpected = next((tensor for name, tensor in beside.items() if not _is_beside(name, tensor)), None)
     if unexpected is not None:

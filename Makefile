@@ -49,7 +49,7 @@ test-lowest: $(VENV)/.dev ## Run the unit tests with the lowest library versions
 
 # A slow machine sometimes answers a browser later than its test waits: once more then, and named in the summary.
 test-browser: $(VENV)/.dev ## Run the browser tests in Chromium (RESNET_VIZ_SCREENSHOTS=1 keeps screenshots in artifacts/)
-	$(BIN)/pytest -m browser --reruns 1
+	$(BIN)/pytest -m browser -n 2 --dist loadfile --reruns 1
 
 quality: $(VENV)/.dev ## Check formatting, lint rules, types and import rules
 	$(BIN)/ruff format --check .

@@ -1,6 +1,7 @@
-"""A figure as pages show it: made once, without its title, in a form that Streamlit sends without looking at it again.
+"""A figure in the form that pages send to Streamlit: created once, without its title, and not checked again.
 
-A figure takes Plotly 5 to 30 ms to make and to check, and as long again to copy; what everybody sees is made once for all.
+Plotly takes 5 to 30 ms to create and check a figure, and as long again to copy it. Figures that everybody sees are created
+once.
 """
 
 import json
@@ -13,20 +14,20 @@ from plotly.basedatatypes import BaseFigure
 
 from resnet_viz.engine.store import EVERYBODY, Store
 
-# Kept for everybody in all, and for one session's own pictures.
+# The limits in bytes: for all sessions together, and for the figures of one session.
 CAPACITY, SHARE = 96 * 2**20, 8 * 2**20
-# Lists and dictionaries take several times the memory of the text that they come from.
+# Lists and dictionaries take several times the memory of their JSON.
 OBJECTS = 4
-# What stays of the top margin in pixels once the title is gone.
+# The remaining top margin in pixels without the title.
 EDGE, PANEL_TITLES = 4, (30, 46)
 
 
 @dataclass(frozen=True, eq=False)
 class Chart:
-    """What a page needs of a figure: its finding, its reading aid, its alternative text, and what is drawn.
+    """What a page needs to know about a figure: its finding, how to read it, its alternative text, and the drawing.
 
-    `natural` is its width in pixels, 0 where it has none. `focus` is where a window too narrow for it looks first, from 0 (left
-    end) to 1 (right end); None for a figure that does not define it.
+    `natural` is its width in pixels, or 0 if it has none. `focus` is the position that a window too narrow for it shows first,
+    from 0 (left end) to 1 (right end), or None if the figure does not define it.
     """
 
     finding: str
@@ -39,7 +40,7 @@ class Chart:
 
     @classmethod
     def of(cls, figure: go.Figure) -> "Chart":
-        """Take the title away, which a heading on the page shows, and write the rest as it is sent."""
+        """Remove the title, which a heading on the page shows, and serialise the rest."""
         layout, meta = figure.layout, figure.layout.meta
         spare = layout.margin.t - _panel_titles(figure)
         height = layout.height - spare
@@ -57,18 +58,18 @@ class Chart:
 
     @property
     def nbytes(self) -> int:
-        """Memory in bytes, roughly."""
+        """Approximate memory in bytes."""
         return OBJECTS * int(self.drawn.length)
 
 
 class Drawn(BaseFigure):  # type: ignore[misc]  # plotly is untyped
-    """A figure that is ready: Streamlit asks a figure for its dictionary and checks nothing else of it.
+    """A figure that is already serialised: Streamlit only asks a figure for its dictionary.
 
-    Only `to_dict` works; what it returns is shared and must not be changed. `length` is that of its JSON.
+    Only `to_dict` works; its result is shared and must not be changed. `length` is the length of the JSON.
     """
 
     def __init__(self, ready: dict[str, Any], length: int) -> None:
-        # BaseFigure's own constructor would check and copy everything.
+        # The constructor of BaseFigure would check and copy everything.
         self.__dict__.update(ready=ready, length=length)
 
     def to_dict(self) -> dict[str, Any]:
@@ -80,13 +81,13 @@ class Drawn(BaseFigure):  # type: ignore[misc]  # plotly is untyped
 
 
 class Charts:
-    """Charts that were made already, bounded in bytes; an owner's are forgotten with its session."""
+    """Charts that were already created, limited in bytes. The charts of an owner are removed with its session."""
 
     def __init__(self) -> None:
         self._store: Store[Chart] = Store(CAPACITY, lambda chart: chart.nbytes, SHARE)
 
     def get(self, key: Hashable, make: Callable[[], go.Figure], owner: str = EVERYBODY) -> Chart:
-        """Return the chart of that key, made by `make` where there is none."""
+        """Return the chart with that key, created by `make` if there is none."""
         found = self._store.get(key, owner)
         if found is None:
             found = Chart.of(make())
@@ -94,12 +95,12 @@ class Charts:
         return found
 
     def forget(self, owner: str) -> None:
-        """Let go of what nobody else has."""
+        """Remove the charts that nobody else uses."""
         self._store.forget(owner)
 
 
 def _panel_titles(figure: go.Figure) -> int:
-    """The pixels that titles above panels need, of one line or two."""
+    """The height in pixels of titles above panels, with one line or two."""
     titles = [note.text for note in figure.layout.annotations if note.yref == "paper" and note.y is not None and note.y >= 1]
     if not titles:
         return EDGE

@@ -106,7 +106,7 @@ def read(data: bytes, file: str, part: str | None = None) -> None:
     """
     cancel()
     try:
-        checkpoint = read_checkpoint(data, part, extractor=parsers.parsers().extract)
+        checkpoint = read_checkpoint(data, part, extractor=parsers.extract)
     except rv.CheckpointError as error:
         if part is None and error.candidates:
             _wait(Pending(file, data, None, str(error), error.candidates))
@@ -200,7 +200,7 @@ def configure(
     check_memory(net)
     titled = replace(net, title=before.net.title, head=head)
     if architecture == before.architecture:
-        # What was decided, and how clearly, stays true of it.
+        # The decision between networks, and how clear it was, remains valid.
         titled = replace(titled, weights=before.net.weights)
     own()[name] = replace(before, architecture=architecture, net=titled, revision=_revision())
 

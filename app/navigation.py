@@ -4,12 +4,17 @@ from pathlib import Path
 
 import streamlit as st
 
-from app import viewport
+from app import turns, viewport
 from app.views import attribution, compare, gradients, inspect, learn, model, questions, sign_in, survey
 
 
 def draw() -> None:
-    """One view, selected by its address."""
+    """One view, selected by its address, when it is its turn."""
+    with turns.turn():
+        _draw()
+
+
+def _draw() -> None:
     pages = [
         st.Page(inspect.page, title="Inspect", url_path="inspect", default=True),
         st.Page(gradients.page, title="Gradients", url_path="gradients"),

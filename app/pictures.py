@@ -23,7 +23,7 @@ class Preview:
 
     @classmethod
     def of(cls, data: bytes) -> "Preview":
-        """Make it from a file; rv.ImageError with a sentence if that is not an image."""
+        """Make it from a file; rv.ImageError if that is not an image."""
         image = parsers.open_image(data)
         small = image.copy()
         small.thumbnail((ORIGINAL, ORIGINAL))
@@ -45,7 +45,7 @@ class Ground:
 
     @classmethod
     def of(cls, data: bytes, preprocessing: rv.Preprocessing) -> "Ground":
-        """Make it from a file; rv.ImageError with a sentence if that is not an image."""
+        """Make it from a file; rv.ImageError if that is not an image."""
         sharp = preprocessing.sharp(parsers.open_image(data))
         small = sharp if sharp.width <= SMALL else sharp.resize((SMALL, SMALL), Image.Resampling.BOX)
         return cls(Backdrop.of(sharp), Backdrop.of(small), data_url(sharp, "JPEG"))

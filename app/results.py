@@ -3,7 +3,9 @@
 What is cached is created elsewhere: `samples`, `pictures`, `uploads`, `catalogue`.
 """
 
+import io
 import threading
+import zipfile
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar, cast
@@ -62,7 +64,7 @@ def sample_thumbnails() -> str:
 
 
 def own_thumbnails(names: Sequence[str]) -> str:
-    """The same for the person's own images."""
+    """The same for the session's own images."""
     return "\n".join(_button_picture(name, preview(name)) for name in names)
 
 
@@ -87,16 +89,16 @@ def ground(image: str, asked: Subject) -> Ground:
 
 
 def chart(asked: Subject, image: str, what: Hashable, make: Callable[[], go.Figure]) -> Chart:
-    """A figure about a network and a picture, made once; `what` must tell it from every other one of the two.
+    """A figure about a network and an image, created once; `what` must distinguish it from the other figures of the two.
 
-    The same weights and pixels always give the same result, so that nothing of the result itself has to be compared.
+    The same weights and pixels always give the same result, so the result itself need not be compared.
     """
     owner = EVERYBODY if image in samples() and asked.own is None else session()
     return _charts().get((identity(asked, image), what), make, owner)
 
 
 def identity(asked: Subject, image: str) -> str:
-    """Tell one network and picture from every other, by the weights and the pixels that they are."""
+    """Identify a network and an image by their weights and pixels."""
     _, sha256 = _picture(image)
     revision = asked.own.revision if asked.own else ""
     return f"{asked.name_in_engine} {revision} {asked.trained} {asked.preprocessing} {sha256}"
@@ -111,9 +113,9 @@ def models() -> dict[str, rv.ModelInfo]:
 
 
 def subject(name: str, *, trained: bool = True, field: str = "model", framing: str = "") -> Subject:
-    """What a page must know about a network; rv.WeightsError with a sentence if its weights are not available.
+    """What a page needs to know about a network; rv.WeightsError if its weights are not available.
 
-    Official weights are not downloaded here, where a page would wait for them: see `downloads`.
+    Official weights are not downloaded here, because the page would have to wait (see `downloads`).
     """
     info, own = models()[name], checkpoints.own().get(name)
     if trained and not info.here:
@@ -121,13 +123,13 @@ def subject(name: str, *, trained: bool = True, field: str = "model", framing: s
     there = shown.networks().get(name)
     known = there or (own.net if own else outlines.outline(name))
     preprocessing = replace(known.preprocessing, framing="fit" if framing == "fit" else "crop")
-    # A network that a program shows has the weights that it has there.
+    # A network that a program shows has the weights that it has in that program.
     trained = trained or there is not None
     return Subject(name, info.title, known.labels, trained, preprocessing, field, own, there.key if there else "")
 
 
 def cell_centres(asked: Subject, side: int, cells: int) -> CellCentres:
-    """Where the cells of a map look at, in an input of `side` pixels."""
+    """The centres of the cells of a map, in an input of `side` pixels."""
     there = shown.networks().get(asked.model)
     if asked.own:
         return centres_of(asked.own.net.module, side, cells)
@@ -163,12 +165,12 @@ def parts(name: str) -> tuple[Part, ...]:
 
 @st.cache_data(show_spinner=False, ttl=60)
 def curves() -> dict[str, pd.DataFrame]:
-    """The training curves of the shipped networks by name; raises rv.WeightsError with a sentence for a damaged file."""
+    """The training curves of the shipped networks by name; raises rv.WeightsError for a damaged file."""
     return read_curves(name for name, info in models().items() if info.source == "shipped")
 
 
 def add_upload(data: bytes) -> str:
-    """Check an uploaded image and keep its bytes; returns its SHA-256, raises rv.ImageError with a sentence."""
+    """Check an uploaded image and keep its bytes; returns its SHA-256, raises rv.ImageError."""
     name = _uploads().add(data, session())
     names: list[str] = st.session_state.setdefault("own_pictures", [])
     st.session_state["own_pictures"] = [name, *(each for each in names if each != name)]
@@ -186,7 +188,7 @@ def submit(asked: Subject, kind: str, image: str, target: int | None, view: str 
 
 
 def _job(asked: Subject, kind: str, options: Mapping[str, OptionValue], **about: Any) -> Job:  # noqa: ANN401 - fields of a job
-    """A job about a network, by the name that its engine knows it by."""
+    """A job about a network, under the name that its engine uses."""
     return Job(
         kind=kind,
         model=asked.name_in_engine,
@@ -198,7 +200,7 @@ def _job(asked: Subject, kind: str, options: Mapping[str, OptionValue], **about:
 
 
 def _send(asked: Subject, view: str, job: Job) -> Ticket:
-    """Submit a job to the engine that holds its network."""
+    """Submit a job to the engine that has its network."""
     if asked.own:
         # A session's own network exists only in this process.
         return _admitted(local_engine().submit(job, session(), view, asked.own.net))
@@ -206,28 +208,38 @@ def _send(asked: Subject, view: str, job: Job) -> Ticket:
 
 
 def keep_image(data: bytes) -> str:
-    """Keep the bytes of one of many uploaded images, which are opened when they are surveyed; returns their SHA-256."""
+    """Store the bytes of one of many uploaded images and return their SHA-256. They are opened when they are surveyed."""
     return _uploads().keep(data, session())
 
 
 def kept_image(name: str) -> bytes:
-    """Return such bytes; MissingImageError with a sentence where they are gone."""
+    """Return the bytes of such an image; MissingImageError if they are no longer there."""
     return _uploads().get(name, session())
 
 
 def is_here(image: str) -> bool:
-    """Whether a sample (by id) or an upload (by SHA-256) can be looked at."""
+    """Whether a sample (by id) or an upload (by SHA-256) is available."""
     return image in samples() or _uploads().holds(image, session())
 
 
-def submit_archive(asked: Subject, archive: bytes, view: str, **options: OptionValue) -> Ticket:
-    """Ask the engine to survey some images by a network: `archive` is a ZIP archive of them. Raises as `submit` does."""
+@st.cache_data(show_spinner=False)
+def samples_archive() -> bytes:
+    """All sample photos as a ZIP archive, for what asks about many images."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for sample in samples().values():
+            archive.writestr(zipfile.ZipInfo(f"{sample.id}.jpg"), sample.data)
+    return buffer.getvalue()
+
+
+def submit_archive(asked: Subject, archive: bytes, view: str, kind: str = "survey", **options: OptionValue) -> Ticket:
+    """Submit a survey of the images in a ZIP archive, or another `kind` of job; raises the errors of `submit`."""
     about = {"image": digest(archive), "data": archive}
-    return _send(asked, view, _job(asked, "survey", options, framing=asked.preprocessing.framing, **about))
+    return _send(asked, view, _job(asked, kind, options, framing=asked.preprocessing.framing, **about))
 
 
 def about_network(asked: Subject, kind: str, view: str, **options: OptionValue) -> Ticket:
-    """Ask about a network alone, without an image."""
+    """Submit a job about a network alone, without an image."""
     return _send(asked, view, _job(asked, kind, options, image="", public=True))
 
 
@@ -250,13 +262,13 @@ def decide(waiting: checkpoints.Pending) -> Ticket:
 
 @st.cache_resource(show_spinner=False)
 def shipped_surveys() -> dict[str, HeldSurvey]:
-    """The surveys that ship with the app, by the networks' names."""
+    """The surveys that ship with the app, by the names of the networks."""
     return read_shipped(samples())
 
 
 @st.cache_resource(show_spinner=False)
 def own_surveys() -> Surveys:
-    """The surveys that people made or brought, each session's within bounds."""
+    """The surveys that users created or uploaded, limited for each session."""
     return Surveys()
 
 
@@ -324,13 +336,13 @@ def _catalogue(places: Places) -> dict[str, rv.ModelInfo]:  # noqa: ARG001 - the
 
 
 def _named_in_the_address() -> list[str]:
-    """The networks of timm that the address names: it may name any, and lists offer some."""
+    """The timm networks that the URL names: it may name any, the lists contain some."""
     named = (query.value(field) or "" for field in ("model", "left", "right"))
     return [name for name in named if name.startswith(timm.PREFIX) and not _refusal(name)]
 
 
 def refusal(name: str) -> str:
-    """Say why a network of timm cannot be opened; empty where it can."""
+    """Say why a timm network cannot be opened, or return ""."""
     return _refusal(name)
 
 

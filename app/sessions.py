@@ -23,9 +23,9 @@ def name() -> str:
 
 
 def browser() -> str:
-    """What is the same in all sessions of one browser, and known to it alone; empty without cookies.
+    """What all sessions of one browser have in common and nobody else knows; empty without cookies.
 
-    Streamlit writes the cookie anew at each response, the same secret under another mask.
+    Streamlit changes the cookie with each response: it contains the same secret under another mask.
     """
     secret, _ = decode_xsrf_token_string(st.context.cookies.get(XSRF_COOKIE, ""))
     return secret.hex() if secret else ""

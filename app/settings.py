@@ -93,7 +93,7 @@ class AppSettings(EnvironmentSettings):
 
 
 def settings() -> AppSettings:
-    """Return the app's settings; SettingError with a sentence for an invalid value."""
+    """Return the app's settings; SettingError for an invalid value."""
     return AppSettings.read()
 
 

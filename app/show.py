@@ -13,7 +13,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from app.charts import Chart
 from resnet_viz.figures.data_urls import data_url
-from resnet_viz.figures.theme import DARK, LIGHT, Theme
+from resnet_viz.figures.theme import DARK, LIGHT, Theme, with_minus
 from resnet_viz.nets.labels import visible
 
 Width = Literal["stretch", "content"]
@@ -31,7 +31,7 @@ SCROLL = """<script>
 
 
 def theme() -> Theme:
-    """The theme of the person's browser."""
+    """The theme of the user's browser."""
     return DARK if st.context.theme.type == "dark" else LIGHT
 
 
@@ -41,12 +41,12 @@ def product(facts: str) -> None:
 
 
 def skip_link(text: str, key: str) -> None:
-    """A link for the keyboard, seen while it has the focus, to the `skip_target` of that key."""
+    """A link to the `skip_target` of that key for keyboard users, visible while it has the focus."""
     st.html(f"<a class='skip' href='#to-{key}'>{html.escape(text)}</a>")
 
 
 def skip_target(key: str) -> None:
-    """The place that a skip link leads to."""
+    """The target of a skip link."""
     st.html(f"<span class='skipped-to' id='to-{key}' tabindex='-1'></span>")
 
 
@@ -59,7 +59,7 @@ def facts(rows: Mapping[str, str]) -> None:
 
 
 def facts_in_line(about: str, rows: Mapping[str, str]) -> None:
-    """What the facts are about, and names above their values, side by side as space permits, as plain text."""
+    """A line that says what the facts are about, and names above their values, side by side if space permits, as plain text."""
     cells = "".join(f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd></div>" for name, value in rows.items())
     st.html(f"<p class='facts-about'>{html.escape(about)}</p><dl class='facts facts-in-line'>{cells}</dl>")
 
@@ -107,7 +107,7 @@ def chart(
 
 
 def under(box: DeltaGenerator, above: str, figure: Chart, key: str) -> None:
-    """Another chart in the box of the one `above`, which scrolls with it; its finding stands in the chart itself."""
+    """Another chart in the same box, which scrolls with the chart `above`; its finding is in the chart itself."""
     with box:
         _width(above, key, figure, None)
         st.plotly_chart(figure.drawn, width="stretch", theme=None, config=CONFIG, alt=figure.alt, key=key)
@@ -128,11 +128,11 @@ def photo(url: str, alt: str, side: int, *, pixelated: bool = False) -> None:
 
 def escape(text: str) -> str:
     """Escape text for Markdown: labels and file names come from outside."""
-    return "".join(f"\\{letter}" if letter in r"\`*_{}[]()<>#+-.!|$~:" else letter for letter in visible(text))
+    return "".join(f"\\{letter}" if letter in r"\`*_{}[]()<>#+-.!|$~:" else letter for letter in visible(with_minus(text)))
 
 
 def _width(box: str, key: str, drawn: Chart, least: int | None) -> None:
-    """How narrow a chart may become in its box, and how wide."""
+    """The minimum and maximum width of a chart in its box."""
     most = "" if least is None else f"max-width: {drawn.natural}px;"
     narrowest = drawn.natural if least is None else min(least, drawn.natural)
     st.html(f"<style>.st-key-scroll-{box} > .st-key-{key} {{ min-width: {narrowest}px; {most} }}</style>")

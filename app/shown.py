@@ -1,4 +1,4 @@
-"""Networks of the Python program that started this app with `rv.show`: known by name here, computed there."""
+"""Networks of the Python program that started this app with `rv.show`: listed here, computed there."""
 
 import os
 import signal
@@ -33,12 +33,12 @@ def networks() -> dict[str, ShownNetwork]:
 
 
 def engine() -> "RemoteEngine":
-    """Where jobs about them go."""
+    """The engine for jobs about these networks."""
     return _program().engine
 
 
 def end_with_the_program() -> None:
-    """End this process when the program that started it has gone: its end of the standard input closes then."""
+    """End this process when the program that started it ends, which closes the standard input."""
     if is_on():
         threading.Thread(target=_wait_for_the_end, name="end-with-the-program", daemon=True).start()
 
@@ -50,10 +50,10 @@ def _wait_for_the_end() -> None:
 
 
 class _Program:
-    """The program's side: its engine, and the list of what it shows."""
+    """The connection to the program: its engine, and the list of its networks."""
 
     def __init__(self, url: str, token: str) -> None:
-        # Their library is needed by few.
+        # These imports are slow, and few users need them.
         from resnet_viz.engine.connection import Connection  # noqa: PLC0415 - see above
         from resnet_viz.engine.remote import RemoteEngine  # noqa: PLC0415 - see above
 
@@ -66,7 +66,7 @@ class _Program:
     def networks(self) -> dict[str, ShownNetwork]:
         with self._looking:
             if time.monotonic() - self._looked > LOOK_SECONDS:
-                # What was shown last counts while the program is busy.
+                # While the program is busy, the last known list is used.
                 with suppress(EngineError, WireError):
                     data = self._connection.start(self._connection.ask("GET", SHOWN)).result()
                     found: tuple[ShownNetwork, ...] = decode(data, CATALOGUE, MOST_ANSWER_BYTES)

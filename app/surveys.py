@@ -1,4 +1,4 @@
-"""Surveys as pages know them: those that ship with the app, and those that people made or brought, in memory alone."""
+"""Surveys on the pages: those that ship with the app, and those of the users, which are kept in memory only."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,17 +10,17 @@ from resnet_viz import assets
 from resnet_viz.engine.store import Store
 
 MOST_BYTES, SHARE_BYTES = 192 * 2**20, 48 * 2**20
-# The most images that a survey on a page may have: everything stays quick with them.
+# The maximum number of images in a survey on a page: with it, everything stays fast.
 MOST_IMAGES = 10_000
 
 
 class MissingSurveyError(LookupError):
-    """A link to a survey that this server does not hold; the message is for the user."""
+    """A link names a survey that this server does not have; the message is for the user."""
 
 
 @dataclass(frozen=True, eq=False)
 class HeldSurvey:
-    """A survey, what to call it, and which of its images are at hand: sample ids and SHA-256s by the images' names."""
+    """A survey, its title, and which of its images are available: sample ids and SHA-256s by the names of the images."""
 
     survey: rv.Survey
     title: str
@@ -28,43 +28,43 @@ class HeldSurvey:
 
     @property
     def nbytes(self) -> int:
-        """Memory in bytes, about."""
+        """Approximate memory in bytes."""
         return self.survey.nbytes + 200 * len(self.images)
 
 
 class Surveys:
-    """The surveys of all sessions, bounded in all and for each session."""
+    """The surveys of all sessions, limited in total and per session."""
 
     def __init__(self) -> None:
         self._held: Store[HeldSurvey] = Store(MOST_BYTES, lambda held: held.nbytes, SHARE_BYTES)
 
     def add(self, held: HeldSurvey, session: str) -> str:
-        """Keep a survey; returns its name. rv.SurveyError for one that is too large to be kept."""
+        """Store a survey and return its key; rv.SurveyError if it is too large."""
         name = sha256(f"{session} {held.title} {held.survey.manifest.to_json()} {id(held)}".encode()).hexdigest()[:32]
         if not self._held.put(name, held, session):
             raise rv.SurveyError(
-                f"This survey takes {held.nbytes / 2**20:,.0f} MB of memory, more than the {SHARE_BYTES >> 20} MB that a"
-                " person may have on this server: open it in Python with rv.open_survey, or survey fewer images."
+                f"This survey takes {held.nbytes / 2**20:,.0f} MB of memory, more than the {SHARE_BYTES >> 20} MB that each"
+                " person has on this server. Open it in Python with rv.open_survey, or survey fewer images."
             )
         return name
 
     def get(self, name: str, session: str) -> HeldSurvey:
-        """Return a survey; MissingSurveyError with a sentence if it is gone."""
+        """Return a survey; MissingSurveyError if it is no longer there."""
         held = self._held.get(name, session)
         if held is None:
             raise MissingSurveyError(
-                "The survey of this link is not on this server any more: surveys of your own live in memory only."
-                " Make it again, or choose one from the list."
+                "The survey of this link is no longer on this server, because uploaded surveys are kept in memory only."
+                " Create it again, or choose one from the list."
             )
         return held
 
     def forget(self, session: str) -> None:
-        """Let go of what only this session claims."""
+        """Remove the surveys that only this session uses."""
         self._held.forget(session)
 
 
 def read_shipped(samples: Mapping[str, Sample]) -> dict[str, HeldSurvey]:
-    """Read the surveys that ship with the app; the images of those of sample photos are at hand."""
+    """Read the surveys that ship with the app. In the survey of the sample photos, the images are available."""
     by_file = {f"{sample.id}.jpg": sample.id for sample in samples.values()}
     found = {}
     for path in sorted(assets.SURVEYS_FOLDER.glob("*.parquet")):

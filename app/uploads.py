@@ -21,7 +21,7 @@ class Uploads:
         self._held: Store[bytes] = Store(MOST_BYTES, len, SHARE_BYTES)
 
     def add(self, data: bytes, session: str) -> str:
-        """Check an image and keep its bytes; returns its SHA-256, raises rv.ImageError with a sentence."""
+        """Check an image and keep its bytes; returns its SHA-256, raises rv.ImageError."""
         parsers.open_image(data)
         return self.keep(data, session)
 
@@ -32,7 +32,7 @@ class Uploads:
         return name
 
     def get(self, name: str, session: str) -> bytes:
-        """Return an upload's bytes and claim it for the session; MissingImageError with a sentence if it is gone."""
+        """Return an upload's bytes and claim it for the session; MissingImageError if it is gone."""
         data = self._held.get(name, session)
         if data is None:
             raise MissingImageError(

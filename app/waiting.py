@@ -11,7 +11,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 import resnet_viz as rv
-from app import middleware, query, results, state
+from app import middleware, query, results, state, turns
 from app.catalogue import Subject
 from app.show import escape
 from app.state import Selection
@@ -93,14 +93,14 @@ def inspection(subject: Subject, image: str, target: int | None, block: str) -> 
 
 
 def attempt(subject: Subject, unit: str, kind: str, image: str, view: str, **options: OptionValue) -> Any:  # noqa: ANN401 - each kind's own result
-    """Ask and wait as `answer` does, for what a page can do without; raises what `first_good` knows."""
+    """Submit and wait as `answer` does, for a result that a page can do without; raises what `first_good` handles."""
     return _ask(subject, unit, kind, image, None, view, **options)
 
 
 def answer(
     subject: Subject, unit: str, kind: str, image: str, target: int | None, view: str = "", **options: OptionValue
 ) -> Any:  # noqa: ANN401 - each kind's own result
-    """Submit and wait, with progress in units such as "block"; without an answer, the page ends with a sentence."""
+    """Submit and wait, with progress in units such as "block"; if there is no answer, the page ends with a message."""
     try:
         return _ask(subject, unit, kind, image, target, view, **options)
     except SENTENCES as error:
@@ -109,7 +109,7 @@ def answer(
 
 
 def about_network(subject: Subject, kind: str, view: str, **options: OptionValue) -> Any:  # noqa: ANN401 - each kind's own result
-    """Ask about a network alone and wait; where there is no answer the page ends with a sentence."""
+    """Submit a job about a network alone and wait; if there is no answer, the page ends with a message."""
     try:
         return _wait(results.about_network(subject, kind, view, **options), subject, lambda _: None)
     except SENTENCES as error:
@@ -252,10 +252,12 @@ def _wait(ticket: Ticket, subject: Subject | None, show: Callable[[Progress], No
     """Wait for the answer; when a newer request has replaced this script, Streamlit stops it where it shows something."""
     started = time.monotonic()
     try:
-        while not ticket.wait(POLL):
-            progress = ticket.progress
-            if _is_worth_showing(time.monotonic() - started, progress):
-                show(progress)
+        if not ticket.wait(0):
+            with turns.paused():
+                while not ticket.wait(POLL):
+                    progress = ticket.progress
+                    if _is_worth_showing(time.monotonic() - started, progress):
+                        show(progress)
         return ticket.answer()
     except rv.WeightsError as error:
         if subject is None:
@@ -301,7 +303,7 @@ def _refuse(error: Exception) -> None:
 
 
 def is_stopped(key: Hashable) -> bool:
-    """Whether this session's person has stopped what `key` identifies."""
+    """Whether the user has stopped the request that `key` identifies."""
     return bool(st.session_state.get("stopped") == key)
 
 

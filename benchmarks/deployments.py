@@ -89,7 +89,7 @@ def with_children(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
 
 
 def processor_seconds(processes: Iterable[psutil.Process]) -> float:
-    """CPU seconds of these processes and all their descendants, without people's browsers."""
+    """CPU seconds of these processes and all their descendants, without browsers."""
     return sum(map(_own_seconds, with_children(processes)))
 
 

@@ -1,4 +1,4 @@
-"""What the experiments of the literature cost, in bare passes: one forward and one backward pass of torchvision's network."""
+"""The cost of the experiments of the literature, relative to one forward and one backward pass of torchvision's network."""
 
 import torch
 

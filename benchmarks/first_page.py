@@ -1,7 +1,7 @@
-"""What a person waits for on the first page, beside the smallest Streamlit page in the same browser: rows of `make screen`.
+"""Waiting times on the first page, compared with the smallest Streamlit page in the same browser: rows of `make screen`.
 
-A wait ends when what was asked for can be seen; what the browser still does then does not count. Processor time is the
-server's, with everything that it started, the browser left out.
+A wait ends when the result is visible; what the browser does afterwards does not count. CPU time is that of the server and all
+its processes, without the browser.
 """
 
 import statistics
@@ -23,7 +23,7 @@ from tests.servers import free_port, running
 
 ROUNDS = 9
 MEGABYTE = 1e6
-# Of the minimal page's answer to a button, of its first chart; MB; seconds of a core.
+# The budgets: multiples of the minimal page's response to a button and of its first chart, MB, and CPU seconds.
 BLOCK, CHART, BYTES, BLOCK_CPU, IMAGE_CPU = 2.0, 1.15, 2.5, 0.05, 0.10
 BLOCKS = ("layer1.0", "layer2.1", "layer3.0", "layer4.1", "layer2.0", "layer3.1", "layer1.1", "layer4.0")
 IMAGES = ("kingfisher-photo", "macaw-photo", "tortoiseshell-cat-photo")
@@ -34,7 +34,7 @@ EQUATION, MAP, ANSWER = ".st-key-equation-head h3", ".st-key-block-map-head h3",
 
 @dataclass(frozen=True)
 class Row:
-    """One thing measured: its rounds, the unit, and the most that the median may be; None where no budget was set."""
+    """A measured quantity: its rounds, the unit, and the largest median that is allowed; None without a budget."""
 
     name: str
     values: list[float]
@@ -43,12 +43,12 @@ class Row:
 
     @property
     def median(self) -> float:
-        """Of the rounds."""
+        """The median of the rounds."""
         return statistics.median(self.values)
 
     @property
     def met(self) -> bool:
-        """Whether it keeps within its budget."""
+        """Whether the median is within the budget."""
         return self.limit is None or self.median <= self.limit
 
     def __str__(self) -> str:
@@ -68,7 +68,7 @@ class Site:
 
 @contextmanager
 def minimal_site() -> Iterator[Site]:
-    """The smallest page by its real command."""
+    """Start the smallest page by its real command."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     script = str(Path(__file__).with_name("minimal.py"))
@@ -79,7 +79,7 @@ def minimal_site() -> Iterator[Site]:
 
 
 def rows(chromium: Browser, app: Site, minimal: Site) -> list[Row]:
-    """Measure all rows; each round asks both pages in turn, so that what else the machine does meets both."""
+    """Measure all rows. Each round measures both pages in turn, so that other load on the machine affects both."""
     first, first_bytes = _first_visits(chromium, app, minimal)
     page, small = _tab(chromium, app.url), _tab(chromium, minimal.url)
     for each in (page, small):
@@ -88,9 +88,9 @@ def rows(chromium: Browser, app: Site, minimal: Site) -> list[Row]:
     answers = [_seconds(small, small.get_by_role("button", name="Another").click, "h1") for _ in range(ROUNDS)]
     base = statistics.median(answers)
     found = [
-        Row("first chart on a first visit, of the minimal page's", first, "×", CHART),
+        Row("first chart on a first visit, relative to the minimal page", first, "×", CHART),
         Row("bytes of a first visit, on the wire", first_bytes, "MB", BYTES),
-        Row("the minimal page's answer to a button", [1000 * value for value in answers], "ms"),
+        Row("response of the minimal page to a button", [1000 * value for value in answers], "ms"),
     ]
     asked: list[tuple[str, Iterator[Callable[[], None]], str, float | None, float | None]] = [
         ("another block, by a click on the map", _clicks(page), EQUATION, BLOCK, BLOCK_CPU),
@@ -102,8 +102,10 @@ def rows(chromium: Browser, app: Site, minimal: Site) -> list[Row]:
     ]
     for name, actions, selector, limit, processor in asked:
         seconds, used = _measured(page, app, actions, selector)
-        found.append(Row(f"{name}, of the minimal page's answer", [value / base for value in seconds], "×", limit))
-        found.append(Row(f"{name}, processor time of the server", used, "s", processor))
+        found.append(
+            Row(f"{name}, relative to the response of the minimal page", [value / base for value in seconds], "×", limit)
+        )
+        found.append(Row(f"{name}, CPU time of the server", used, "s", processor))
     return found
 
 
@@ -114,7 +116,7 @@ def _measured(page: Page, app: Site, actions: Iterator[Callable[[], None]], sele
         before = processor_seconds((app.process,))
         taken = _seconds(page, action, selector)
         settle(page)
-        # The first turns make what is kept afterwards, as the first person does for everybody.
+        # The first rounds compute what is stored afterwards, as the first visitor does for everybody.
         if turn >= len(BLOCKS):
             seconds.append(taken)
             used.append(processor_seconds((app.process,)) - before)
@@ -122,7 +124,7 @@ def _measured(page: Page, app: Site, actions: Iterator[Callable[[], None]], sele
 
 
 def _seconds(page: Page, action: Callable[[], None], selector: str) -> float:
-    """How long until an element says something else than before the action."""
+    """Measure the time until the text of an element differs from the text before the action."""
     before = page.locator(selector).first.inner_text()
     started = time.perf_counter()
     action()
@@ -141,7 +143,7 @@ def _first_visits(chromium: Browser, app: Site, minimal: Site) -> tuple[list[flo
 
 
 def _first_visit(chromium: Browser, site: Site) -> tuple[float, int]:
-    """Seconds until the first chart is drawn in a browser that has kept nothing, and the bytes that came in all."""
+    """Measure the seconds until the first chart is drawn in a browser without a cache, and the total bytes received."""
     with chromium.new_context(base_url=site.url, viewport={"width": 1440, "height": 900}) as context:
         page = context.new_page()
         received = _bytes_of(context.new_cdp_session(page))
@@ -154,11 +156,11 @@ def _first_visit(chromium: Browser, site: Site) -> tuple[float, int]:
 
 
 def _bytes_of(session: CDPSession) -> list[int]:
-    """Sizes of all that arrives from now on: files as they are encoded, and what comes through the open connection."""
+    """Count the bytes of everything that arrives: files as they are encoded, and messages of the open connection."""
     sizes: list[int] = []
     session.send("Network.enable")
     session.on("Network.loadingFinished", lambda event: sizes.append(int(event["encodedDataLength"])))
-    # Binary frames are written as base64 here.
+    # Binary frames are reported as base64.
     session.on("Network.webSocketFrameReceived", lambda event: sizes.append(len(event["response"]["payloadData"]) * 3 // 4))
     return sizes
 
@@ -177,7 +179,7 @@ def _clicks(page: Page) -> Iterator[Callable[[], None]]:
 
 
 def _keys(page: Page) -> Iterator[Callable[[], None]]:
-    """There and back, from wherever the clicks ended."""
+    """Move back and forth between blocks, starting from the block that the clicks opened last."""
     way = "Right"
     while True:
         if page.get_by_role("button", name="Next" if way == "Right" else "Previous", exact=True).is_disabled():

@@ -1,4 +1,4 @@
-"""The smallest Streamlit page with a chart and a button, beside which the app's waiting times are judged."""
+"""The smallest Streamlit page with a chart and a button, which serves as the reference for the waiting times of the app."""
 
 import plotly.graph_objects as go
 import streamlit as st

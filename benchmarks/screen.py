@@ -1,9 +1,9 @@
-"""What a person waits for, as a real browser sees it: `make screen`.
+"""Waiting times of a person, as a real browser sees them: `make screen`.
 
-The app by its real command, its engine on the processor, and one tab of Chromium on the same machine. Measured are how long the
-first page takes for what a person does on it (`first_page.py`), how long a lesson takes to open, a live fit to show its first
-point, and a long method to show its first map; and what an open page costs while nobody touches it. Times are given as shares
-of their limits. Exits with status 1 where a limit is broken.
+The app runs by its real command with its engine on the CPU, and one tab of Chromium runs on the same machine. Measured are the
+actions on the first page (`first_page.py`), the time until a lesson opens, until a live fit shows its first point, and until a
+long method shows its first map, and the load of an open page that nobody touches. Times are given as shares of their limits.
+Exits with status 1 if a limit is exceeded.
 """
 
 import statistics
@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-# Started as a script, Python looks for imports in this folder: the repository's own modules are one above.
+# A script imports from its own folder: the repository's own modules are one folder above.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import first_page
@@ -30,13 +30,13 @@ LESSON_SECONDS, POINT_SECONDS, MAP_SHARE, IDLE_SHARE = 2.0, 1.0, 0.1, 0.02
 IDLE_FOR = 30.0
 LONG = ("integrated_gradients", "smoothgrad", "gradient_shap", "occlusion")
 MODEL, SO_FAR = "resnet50", "[class*='st-key-so-far'] img"
-# Where each live fit is started, by which control, and what makes another fit of it in each round.
+# The address of each live fit, the control that starts it, and the value that makes a new fit in each round.
 FITS = {"toy": ("8", "seed={}", (1, 2, 3)), "training-it": ("Train now", "steps=100&depth={}", (6, 12, 20))}
 
 
 @dataclass(frozen=True)
 class Wait:
-    """How long something took in its rounds, as shares of its limit (or of what it is a part of), and the most it may be."""
+    """A waiting time: its rounds as shares of the limit (or of a total time), and the largest share that is allowed."""
 
     name: str
     shares: list[float]
@@ -44,7 +44,7 @@ class Wait:
 
     @property
     def median(self) -> float:
-        """Of the rounds."""
+        """The median of the rounds."""
         return statistics.median(self.shares)
 
     def __str__(self) -> str:
@@ -54,7 +54,7 @@ class Wait:
 
 
 def main() -> int:
-    """Measure everything, print and write it; return the exit status."""
+    """Measure, print and write everything; return the exit status."""
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         with running_app(environment=NO_LIMIT) as (url, server), first_page.minimal_site() as minimal:
@@ -68,7 +68,7 @@ def main() -> int:
                 ],
                 "Share of one core that an open page uses": [idle(page, psutil.Process(server.pid))],
             }
-        # A person's browser is on another machine: here it has the other core.
+        # A user has the browser on another machine: here, it gets the other core.
         with running_app(environment=NO_LIMIT | {"OMP_NUM_THREADS": "1"}) as (url, _):
             page = _tab(chromium, url)
             parts["Time until a long method shows its first map, relative to its whole time, with one thread"] = [
@@ -82,7 +82,7 @@ def main() -> int:
 
 
 def lessons(page: Page) -> list[Wait]:
-    """Go through the track by its buttons; the first time everything is made ready, and does not count."""
+    """Go through the track by its buttons. The first round prepares everything and does not count."""
     times: dict[str, list[float]] = {}
     title = page.locator(".st-key-lesson-head").get_by_text(" of ")
     for turn in range(ROUNDS + 1):
@@ -100,7 +100,7 @@ def lessons(page: Page) -> list[Wait]:
 
 
 def fit(page: Page, slug: str) -> Wait:
-    """Start a fit by its control and wait for the first chart under its progress."""
+    """Start a fit by its control and wait for the first chart below its progress."""
     control, rest, values = FITS[slug]
     shares = []
     for value in values:
@@ -119,7 +119,7 @@ def fit(page: Page, slug: str) -> Wait:
 
 
 def first_map(page: Page, method: str) -> Wait:
-    """Choose a method on an open page by the keyboard, and wait from the last key for its first map and for the last."""
+    """Choose a method on an open page by keyboard, and measure from the last key to its first map and to its last one."""
     title = METHODS[method].title
     shares = []
     for target in range(ROUNDS):
@@ -127,7 +127,7 @@ def first_map(page: Page, method: str) -> Wait:
         page.get_by_role("combobox", name="Method").click()
         page.keyboard.type(title)
         page.get_by_role("option", name=title, exact=True).wait_for()
-        # A click of Playwright's waits until the list stands still, which is not the app's time.
+        # Playwright delays a click until the list stands still, which is not the app's time.
         started = time.perf_counter()
         page.keyboard.press("Enter")
         _wait_for(page, SO_FAR)
@@ -139,7 +139,7 @@ def first_map(page: Page, method: str) -> Wait:
 
 
 def idle(page: Page, server: psutil.Process) -> Wait:
-    """What the server's processes take while the first page is open and nobody touches it."""
+    """The CPU time of the server processes while the first page is open and nobody touches it."""
     open_app(page, "")
     time.sleep(2)
     before, started = processor_seconds((server,)), time.perf_counter()
@@ -148,7 +148,7 @@ def idle(page: Page, server: psutil.Process) -> Wait:
 
 
 def _wait_for(page: Page, selector: str, *, gone: bool = False) -> None:
-    """Wait until something is drawn, or gone; looked for at each frame, where a locator looks every half second in the end."""
+    """Wait until an element appears or disappears, checked in every frame; a locator checks only every half second."""
     drawn = (
         "selector => { const found = document.querySelector(selector); return !!found && found.getClientRects().length > 0; }"
     )
@@ -167,7 +167,7 @@ def _text(parts: dict[str, list[Wait]], first: list[first_page.Row]) -> str:
     lines = ["# Waiting times in a real browser", "", setting]
     lines += [
         "",
-        f"## The first page, beside the smallest Streamlit page in the same browser, {first_page.ROUNDS} rounds",
+        f"## The first page, compared with the smallest Streamlit page in the same browser, {first_page.ROUNDS} rounds",
         "",
         "| measured | median | minimum to maximum | budget | result |",
         "|---|---|---|---|---|",

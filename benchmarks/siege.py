@@ -15,15 +15,17 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import cycle
+from multiprocessing import get_context
 from pathlib import Path
-from queue import Empty, Queue
 from statistics import median
 
 import psutil
+from websockets.exceptions import ConnectionClosed
 
 # A script imports from its own folder: the repository's own modules are one folder above.
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -33,20 +35,22 @@ from benchmarks.deployments import running_app
 from benchmarks.document import write_part
 from benchmarks.siege_corpus import HostileFile
 from benchmarks.subjects import picture
-from benchmarks.visitors import View, visitor
+from benchmarks.visitors import View, Visitor, visitor
 from resnet_viz.engine.parsing.pool import ParsingPool
 from resnet_viz.images import open_image
 
-SESSIONS, SECONDS = 30, 150.0
+SESSIONS, SECONDS, NICENESS = 30, 60.0, 10
+# Seconds that a hostile person takes to choose what comes next, and that the measured one waits until the others are at work.
+PAUSE, LATER = 5.0, 10.0
 # The targets: seconds, bytes, seconds, seconds, and a ratio to the usual.
 MOST_FREEZE, MOST_MEMORY, MOST_REFUSAL, MOST_END, MOST_SLOWDOWN = 1.0, 3 * 2**30, 2.0, 10.0, 1.5
 # The milliseconds that parsing in another process adds to a photo of 12 megapixels.
 MOST_OVERHEAD, REPEATS = 30.0, 15
-HEALTH_EVERY, MEMORY_EVERY = 0.05, 0.2
+HEALTH_EVERY, MEMORY_EVERY = 0.05, 1.0
 CALM_SECONDS = 10.0
 BLOCKS = ("layer1.0", "layer2.0", "layer3.0", "layer1.2", "layer2.2", "layer3.2")
 
-Attack = Callable[[], "Outcome"]
+Attack = Callable[[Visitor], "Outcome"]
 
 
 @dataclass(frozen=True)
@@ -62,12 +66,14 @@ class Outcome:
 class Siege:
     """The observations: freezes of the health route, memory, responses to attacks, and another person's waiting times.
 
-    `usual` and `others` are that person's seconds per page before and during the siege.
+    `refusals` are those of one more session, which sends every file once while the others attack; `usual` and `others` are that
+    person's seconds per page before and during the siege.
     """
 
     freezes: list[float] = field(default_factory=list)
     memory: list[int] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
+    refusals: list[Outcome] = field(default_factory=list)
     usual: list[float] = field(default_factory=list)
     others: list[float] = field(default_factory=list)
     broken_for_others: int = 0
@@ -80,8 +86,7 @@ class Siege:
     @property
     def slowest(self) -> Outcome:
         """The refusal that took longest."""
-        refused = [outcome for outcome in self.outcomes if outcome.kind == "sentence"]
-        return max(refused, key=lambda outcome: outcome.seconds, default=Outcome("none", "sentence"))
+        return max(self.refusals, key=lambda outcome: outcome.seconds, default=Outcome("none", "sentence"))
 
     @property
     def slowdown(self) -> float:
@@ -110,24 +115,29 @@ def main() -> int:
 def besiege(
     port: int, pid: int, files: Iterable[HostileFile], sessions: int, seconds: float, calm: float = CALM_SECONDS
 ) -> Siege:
-    """Send everything once, from this many sessions at a time, for at most this many seconds, and observe."""
+    """Send everything from this many sessions at a time for this many seconds, and once from another one, and observe."""
     found, stop = Siege(), threading.Event()
     _work(port, found.usual, found, threading.Event(), calm)
-    attacks: Queue[Attack] = Queue()
-    for attack in _attacks(port, files):
-        attacks.put(attack)
+    files = list(files)
     deadline = time.monotonic() + seconds
     watchers = [
         threading.Thread(target=_watch_health, args=(port, found, stop), daemon=True),
         threading.Thread(target=_watch_memory, args=(pid, found, stop), daemon=True),
         threading.Thread(target=_work, args=(port, found.others, found, stop, seconds), daemon=True),
     ]
-    hostile = [threading.Thread(target=_attack, args=(attacks, found, deadline), daemon=True) for _ in range(sessions)]
-    with _slow_heads(port), _unfinished(port):
-        for thread in (*watchers, *hostile):
+    # In processes of their own: in this one, the person who works would wait for the attackers' turns in Python.
+    crowds = [
+        (files, sessions // 2, deadline, NICENESS),
+        (files[::-1], sessions - sessions // 2, deadline, NICENESS),
+        (files, 1, None, 0),
+    ]
+    with ProcessPoolExecutor(len(crowds), get_context("spawn")) as hostile, _slow_heads(port), _unfinished(port):
+        sent = [hostile.submit(_attack_from, port, *crowd) for crowd in crowds]
+        for thread in watchers:
             thread.start()
-        for thread in hostile:
-            thread.join(max(1.0, deadline + 60 - time.monotonic()))
+        for each in sent:
+            found.outcomes += each.result()
+        found.refusals = [outcome for outcome in sent[-1].result() if outcome.kind == "sentence"]
         stop.set()
         for thread in watchers:
             thread.join(60)
@@ -139,35 +149,51 @@ def _corpus() -> Iterator[HostileFile]:
     yield from siege_corpus.checkpoints()
 
 
-def _attacks(port: int, files: Iterable[HostileFile]) -> Iterator[Attack]:
-    for file in files:
-        yield partial(_send, port, file)
-    for link in siege_corpus.links():
-        yield partial(_follow, port, link)
-    yield lambda: _long_head(port)
+def _attack_from(port: int, files: list[HostileFile], sessions: int, deadline: float | None, niceness: int) -> list[Outcome]:
+    """Send all files and links from this many sessions at a time, again and again until the deadline, or once without one.
+
+    Runs in a process of its own. A crowd stands for other machines and should take as little of this one as possible; what
+    nobody's refusal is measured by is therefore nice to the rest.
+    """
+    os.nice(niceness)
+    time.sleep(0 if deadline else LATER)
+    once: list[Attack] = [partial(_send, file) for file in files]
+    once += [partial(_follow, link) for link in siege_corpus.links()]
+    once.append(lambda _: _long_head(port))
+    attacks = iter(once) if deadline is None else cycle(once)
+    outcomes: list[Outcome] = []
+    people = [threading.Thread(target=_attack, args=(port, attacks, outcomes, deadline), daemon=True) for _ in range(sessions)]
+    for person in people:
+        person.start()
+    for person in people:
+        person.join()
+    return outcomes
 
 
-def _attack(attacks: "Queue[Attack]", found: Siege, deadline: float) -> None:
-    while time.monotonic() < deadline:
+def _attack(port: int, attacks: Iterator[Attack], outcomes: list[Outcome], deadline: float | None) -> None:
+    """One session's attacks; it comes back as a new one if the server has hung up."""
+    while deadline is None or time.monotonic() < deadline:
         try:
-            attack = attacks.get_nowait()
-        except Empty:
-            return
-        try:
-            found.outcomes.append(attack())
-        except (OSError, http.client.HTTPException, TimeoutError) as error:
-            found.outcomes.append(Outcome(type(error).__name__, "hung up"))
+            with visitor(port) as person:
+                while deadline is None or time.monotonic() < deadline:
+                    attack = next(attacks, None)
+                    if attack is None:
+                        return
+                    outcomes.append(attack(person))
+                    time.sleep(PAUSE if deadline else 0)
+        except (OSError, http.client.HTTPException, TimeoutError, ConnectionClosed) as error:
+            outcomes.append(Outcome(type(error).__name__, "hung up"))
 
 
-def _send(port: int, file: HostileFile) -> Outcome:
-    with visitor(port) as person:
-        person.open("model" if file.name.endswith((".pth", ".safetensors")) else "")
-        return _outcome(file.fault, person.upload(file.name, file.data), quiet="opened")
+def _send(file: HostileFile, person: Visitor) -> Outcome:
+    page = "model" if file.name.endswith((".pth", ".safetensors")) else ""
+    if person.page != page or not person.boxes:
+        person.open(page)
+    return _outcome(file.fault, person.upload(file.name, file.data), quiet="opened")
 
 
-def _follow(port: int, link: str) -> Outcome:
-    with visitor(port) as person:
-        return _outcome(f"link {link[:20]}", person.open("learn" if link.startswith("lesson") else "", link), quiet="default")
+def _follow(link: str, person: Visitor) -> Outcome:
+    return _outcome(f"link {link[:20]}", person.open("learn" if link.startswith("lesson") else "", link), quiet="default")
 
 
 def _outcome(attack: str, view: View, quiet: str) -> Outcome:
@@ -292,9 +318,9 @@ def _text(found: Siege, ended: float, overhead: float, sessions: int) -> str:
     kinds = ", ".join(f"{count} × {kind}" for kind, count in found.kinds.most_common())
     missed = _missed(found, ended, overhead)
     return (
-        f"{sessions} sessions at a time make {len(found.outcomes)} attacks on the app with its default settings: images and"
-        " checkpoints that are damaged, expensive to read or claim a huge size, links that no page creates, endless headers,"
-        " and requests that do not finish.\n\n"
+        f"{sessions} sessions at a time, each with {PAUSE:g} s between attacks, and one whose waiting is measured make"
+        f" {len(found.outcomes)} attacks on the app with its default settings: images and checkpoints that are damaged, slow"
+        " to read or claim a huge size, links that no page creates, endless headers, and requests that do not finish.\n\n"
         f"- Responses: {kinds}.\n"
         f"- Longest freeze of `/_stcore/health`: {max(found.freezes):.2f} s (at most {MOST_FREEZE:g}).\n"
         f"- Peak memory of the server and its processes: {max(found.memory) / 2**20:,.0f} MiB (at most"

@@ -1,4 +1,4 @@
-"""What a survey of many images costs beside the bare batched passes, with decoding and preprocessing included."""
+"""The cost of a survey of many images, relative to the bare batched passes, with decoding and preprocessing included."""
 
 from io import BytesIO
 
@@ -15,7 +15,7 @@ IMAGES, WIDTH = 32, 320
 
 
 def survey_work(subject: ExampleRun, images: int = IMAGES) -> Work:
-    """Every measure of every block for JPEG files, beside the passes alone, which start from ready tensors."""
+    """Every measure of every block for JPEG files, relative to the passes alone, which start from ready tensors."""
     files = [_jpeg(seed) for seed in range(images)]
     inputs = subject.x.repeat(BEST_BATCH, 1, 1, 1)
     return Work(

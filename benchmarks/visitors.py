@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from uuid import uuid4
 
+from streamlit.proto.Alert_pb2 import Alert
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ClientState_pb2 import ClientState
 from streamlit.proto.Common_pb2 import FileUploaderState, FileURLs, FileURLsRequest, UploadedFileInfo
@@ -53,8 +54,7 @@ class Visitor:
         return self._rerun(WidgetStates())
 
     def upload(self, name: str, data: bytes) -> View:
-        """Send a file to the page's first upload box, and wait for the page's message."""
-        started = time.monotonic()
+        """Send a file to the page's first upload box, and wait for the page's message; `seconds` count from its arrival."""
         urls = self._urls(name)
         status = self._put(urls.upload_url, name, data)
         if status != 204:
@@ -63,8 +63,7 @@ class Visitor:
         state = WidgetState(
             id=next(iter(self.boxes.values())), file_uploader_state_value=FileUploaderState(uploaded_file_info=[file])
         )
-        view = self._rerun(WidgetStates(widgets=[state]))
-        return View(view.sentences, view.boxes, view.link, view.broken, time.monotonic() - started)
+        return self._rerun(WidgetStates(widgets=[state]))
 
     def _rerun(self, states: WidgetStates) -> View:
         asked = ClientState(query_string=self.link, page_name=self.page, widget_states=states)
@@ -146,7 +145,7 @@ def _view(messages: list[ForwardMsg], link: str, seconds: float) -> View:
             continue
         element = message.delta.new_element
         what = element.WhichOneof("type")
-        if what == "alert":
+        if what == "alert" and element.alert.format in (Alert.WARNING, Alert.ERROR):
             sentences.append(element.alert.body)
         elif what == "file_uploader":
             boxes[element.file_uploader.label] = element.file_uploader.id

@@ -1,9 +1,9 @@
-"""Thirty people's pages at once, without browsers: `make walk`.
+"""The pages of thirty people at the same time, without browsers: `make walk`.
 
-Each is a session over its own WebSocket that opens the first page, opens blocks, changes the measure, uploads a photo, asks for
-attributions and goes through lessons, with 5 to 10 seconds of thought before each step, against the local engine. Measured is
-the time from a step to the last element of its page; what a page says must be what it says to somebody who is alone. Exits with
-status 1 where a limit is broken, a page fails, or two people get different answers to the same question.
+Each person is a session with a WebSocket of its own. It opens the first page, opens blocks, changes the measure, uploads a
+photo, computes attributions and goes through lessons, with pauses of 5 to 10 seconds, against the local engine. Measured is the
+time from an action to the last element of the page. Every page must say what it says to a single user. Exits with status 1 if a
+limit is exceeded, a page fails, or two people get different answers to the same question.
 """
 
 import random
@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 
 import psutil
 
-# Started as a script, Python looks for imports in this folder: the repository's own modules are one above.
+# A script imports from its own folder: the repository's own modules are one folder above.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from app.samples import read_samples
@@ -38,7 +38,7 @@ LESSONS = ("adding", "block", "chain", "degradation")
 
 @dataclass(frozen=True)
 class Step:
-    """Something that a person does: a page and its address, whether it asks for an inspection, or a photo to upload."""
+    """An action of a person: a page and its address, whether it needs an inspection, and a photo to upload, if any."""
 
     page: str
     link: str
@@ -48,14 +48,14 @@ class Step:
 
 @dataclass(frozen=True)
 class Taken:
-    """A step and what came of it."""
+    """A step and its result."""
 
     step: Step
     view: View
 
 
 def main() -> int:
-    """Walk, print and write what happened; return the exit status."""
+    """Walk, print and write the results; return the exit status."""
     taken: list[Taken] = []
     photos = [sample.data for sample in read_samples().values()]
     with running_app(environment=NO_LIMIT) as (url, _):
@@ -73,7 +73,7 @@ def main() -> int:
 
 
 def steps(choose: random.Random, photos: list[bytes]) -> list[Step]:
-    """A person's way through the app, in an order that tells of somebody who looks around."""
+    """The steps of one person, in an order typical for somebody who explores the app."""
     image = choose.choice(IMAGES)
 
     def inspect(**values: str) -> str:
@@ -132,7 +132,7 @@ def _text(taken: list[Taken]) -> tuple[str, bool]:
         " different people to different views."
     )
     lines = [
-        "# Thirty people's pages at once",
+        "# The pages of thirty people at once",
         "",
         setting,
         "",

@@ -67,9 +67,9 @@ def path_work(subject: ExampleRun) -> Work:
     return Work(
         name="integrated gradients",
         meaning=(
-            f"{PATH_STEPS} steps with a ResNet-50 (`attribute`, from the image, with F(x) - F(baseline) and the convergence"
-            f" delta), relative to the same number of forward and backward passes of torchvision's network, {BEST_BATCH} images"
-            " per pass."
+            f"{PATH_STEPS} steps with a ResNet-50 (`attribute`, from the image, with logit(image) - logit(baseline) and the"
+            f" convergence delta), relative to the same number of forward and backward passes of torchvision's network,"
+            f" {BEST_BATCH} images per pass."
         ),
         limit=PATH_LIMIT,
         bare=Contestant("bare sweep", "gradients at the points", lambda: gradients_at(subject, PATH_STEPS)),
@@ -235,7 +235,7 @@ def forward_backward(subject: ExampleRun) -> Tensor:
 
 
 def gradients_at(subject: ExampleRun, points: int) -> list[Tensor]:
-    """Bare gradients of the target's logit for so many images, in the passes that are fastest."""
+    """Bare gradients of the target logit at this number of points, with the fastest batch size."""
     found = []
     for start in range(0, points, BEST_BATCH):
         x = subject.x.repeat(min(BEST_BATCH, points - start), 1, 1, 1).requires_grad_()

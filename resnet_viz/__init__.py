@@ -38,6 +38,7 @@ from resnet_viz.analyses.methods import METHODS
 from resnet_viz.analyses.path_gradients import PathGradients, PathLengths, PathSamples, path_gradients, path_samples
 from resnet_viz.analyses.receptive_field import BlockField, ReceptiveFields, receptive_fields
 from resnet_viz.analyses.refinement import BlockStep, Refinement, refinement
+from resnet_viz.analyses.refinement_survey import RefinementSurvey, refinement_survey
 from resnet_viz.analyses.survey.comparison import SurveyComparison, compare_surveys
 from resnet_viz.analyses.survey.errors import SurveyError
 from resnet_viz.analyses.survey.files import open_survey, survey_bytes, write_survey
@@ -46,6 +47,7 @@ from resnet_viz.analyses.survey.running import SurveyProgress, survey
 from resnet_viz.images import ImageError, open_image
 from resnet_viz.lessons.loss_landscape import Landscape, loss_landscape
 from resnet_viz.lessons.shattered_gradients import Autocorrelation, shattered_gradients
+from resnet_viz.lessons.trajectory import Trajectory, trajectory
 from resnet_viz.nets.checkpoints.errors import CheckpointError
 from resnet_viz.nets.checkpoints.loading import load_checkpoint
 from resnet_viz.nets.net import Net, WeightsError
@@ -86,10 +88,12 @@ __all__ = [
     "Preprocessing",
     "ReceptiveFields",
     "Refinement",
+    "RefinementSurvey",
     "Survey",
     "SurveyComparison",
     "SurveyError",
     "SurveyProgress",
+    "Trajectory",
     "WeightsError",
     "ablate",
     "ablation_sweep",
@@ -115,10 +119,12 @@ __all__ = [
     "path_samples",
     "receptive_fields",
     "refinement",
+    "refinement_survey",
     "report",
     "shattered_gradients",
     "show",
     "survey",
     "survey_bytes",
+    "trajectory",
     "write_survey",
 ]

@@ -13,4 +13,4 @@ OnPartial = Callable[[int, int, Partial | None], None]
 
 
 def ignore_progress(*_: object) -> None:
-    """Do nothing: the default where the caller does not follow the progress."""
+    """Do nothing: the default if the caller does not need the progress."""

@@ -34,7 +34,7 @@ class EnvironmentSettings(BaseSettings):
 
     @classmethod
     def read(cls) -> Self:
-        """Return the settings from the current environment; SettingError with a sentence for an invalid value."""
+        """Return the settings from the current environment; SettingError for an invalid value."""
         found: Self = _read(cls, tuple(os.environ.get(variable) for variable in cls.variables()))
         return found
 
@@ -57,10 +57,10 @@ class WeightsSettings(EnvironmentSettings):
 
 
 class ShownSettings(EnvironmentSettings):
-    """How an app that `rv.show` started asks the program that started it; nobody else sets these."""
+    """How an app that `rv.show` started reaches the program that started it; users do not set these."""
 
     shown_url: str = setting("", "address at which the program answers", "nothing is shown")
-    shown_token: str = setting("", "what the app must send with each question", "nothing is sent")
+    shown_token: str = setting("", "secret that the app sends with each request", "nothing is sent")
 
 
 class EngineSettings(EnvironmentSettings):

@@ -1,7 +1,7 @@
-"""`rv.show(net)`: the app, opened on a network of the program that calls it, from a notebook or a script.
+"""`rv.show(net)`: open the app on a network of the calling program, from a notebook or a script.
 
-The app runs in a process of its own, because Streamlit takes over the process that it runs in. The network stays in the calling
-one, where a thread answers the app's questions; nothing is pickled, and the module stays as it is. Both end with the program.
+The app runs in a separate process, because Streamlit takes control of its process. The network stays in the calling process,
+where a thread answers the requests of the app. Nothing is pickled, and the module is unchanged. The app ends with the program.
 """
 
 import atexit
@@ -33,16 +33,16 @@ ROOT = Path(__file__).parents[1]
 APP = ROOT / "app" / "main.py"
 HOST = "127.0.0.1"
 START_SECONDS, END_SECONDS = 300.0, 15.0
-LAST_WORDS = 2000
+LAST_OUTPUT = 2000
 
 
 class Shown(str):
-    """The address of the app, opened on a network; `stop()` ends the app and the thread that answers it."""
+    """The address of the app with an open network; `stop()` ends the app and the thread that answers it."""
 
     __slots__ = ()
 
     def stop(self) -> None:
-        """End the app with everything that it shows; nothing happens where it has ended already."""
+        """End the app with all its networks; does nothing if it has already ended."""
         stop()
 
     def _repr_html_(self) -> str:
@@ -53,13 +53,13 @@ class Shown(str):
 def show(net: Net | nn.Module, *, port: int | None = None, open_browser: bool = False) -> Shown:
     """Open the app on a network of this program and return its address: rv.show(net), or rv.show(my_module).
 
-    A module is opened as `rv.from_module(module)` does. The app starts with the first call and takes seconds for it; later
-    calls add their networks to the same app, and a network that is shown again appears with the weights that it has by then.
-    `port` is a free one unless given; with `open_browser` the address is opened in this machine's browser.
+    A module is opened as by `rv.from_module(module)`. The first call starts the app, which takes seconds. Later calls add their
+    networks to the same app; a network that is shown again appears with its current weights. `port` is a free port by default.
+    With `open_browser`, the address is opened in the browser of this machine.
 
-    The app answers this machine alone. It ends with the program, or with `.stop()` of the address.
+    The app answers only this machine. It ends with the program, or when `.stop()` of the address is called.
 
-    Raises ValueError as `from_module` does, and RuntimeError with a sentence where the app does not start.
+    Raises ValueError as `from_module` does, and RuntimeError if the app does not start.
     """
     opened = net if isinstance(net, Net) else from_module(net)
     with _lock:
@@ -74,7 +74,7 @@ def show(net: Net | nn.Module, *, port: int | None = None, open_browser: bool = 
 
 
 def stop() -> None:
-    """End the app that `show` started, if it runs."""
+    """End the app that `show` started, if it is running."""
     with _lock:
         _stop()
 
@@ -90,10 +90,10 @@ def _stop() -> None:
 
 
 class _Showing:
-    """The networks that are shown, the thread that answers questions about them, and the app's process."""
+    """The networks that are shown, the thread that answers requests about them, and the process of the app."""
 
     def __init__(self, port: int | None) -> None:
-        # Slow imports that nobody else needs.
+        # Slow imports that nothing else needs.
         from resnet_viz.engine.local import LocalEngine  # noqa: PLC0415 - see above
         from resnet_viz.engine.shown import ShownNetwork, routes  # noqa: PLC0415 - see above
 
@@ -101,7 +101,7 @@ class _Showing:
         self._shown: dict[str, ShownNetwork] = {}
         self._names: dict[int, str] = {}
         self._turns = count()
-        # What is shown stays alive, so that no other object gets its identity.
+        # The networks are kept alive, so that no other object gets their identity.
         self._held: list[nn.Module] = []
         token = secrets.token_urlsafe(24)
         self._engine = LocalEngine(devices=["cpu"], loader=self._load)
@@ -112,7 +112,7 @@ class _Showing:
         self._process = subprocess.Popen(  # noqa: S603 - our own command
             _command(self._port),
             env=_environment(variables),
-            # Its end tells the app that this program has gone, however it went.
+            # When this pipe closes, the app knows that the program has ended, for whatever reason.
             stdin=subprocess.PIPE,
             stdout=self._log,
             stderr=subprocess.STDOUT,
@@ -125,23 +125,23 @@ class _Showing:
             raise
 
     def add(self, net: Net, module: nn.Module) -> str:
-        """Show a network and return its address; `module` tells whether it is one that was shown before."""
+        """Show a network and return its address; `module` identifies a module that was shown before."""
         from resnet_viz.engine.shown import PREFIX, shown_network  # noqa: PLC0415 - as above
 
         if id(module) not in self._names:
             self._names[id(module)] = self._free_name(PREFIX, net.name)
             self._held.append(module)
         name = self._names[id(module)]
-        # Another key each time: answers that were computed before are not this network's.
+        # A new key each time, so that stored results of an earlier state are not used.
         key = f"{name}#{next(self._turns)}"
         found = shown_network(net, name, key)
         self._nets = {other: kept for other, kept in self._nets.items() if other.rpartition("#")[0] != name} | {key: net}
-        # The latest is the first in the app's list.
+        # The latest network is the first in the list of the app.
         self._shown = {name: found} | {other: known for other, known in self._shown.items() if other != name}
         return f"http://{HOST}:{self._port}/?{urlencode({'model': name})}"
 
     def is_alive(self) -> bool:
-        """Whether the app runs."""
+        """Whether the app is running."""
         return self._process.poll() is None
 
     def close(self) -> None:
@@ -161,7 +161,7 @@ class _Showing:
 
     def _load(self, name: str, _trained: bool, _device: torch.device) -> Net:  # noqa: FBT001 - the job's words
         if name not in self._nets:
-            raise WeightsError("This network is not shown any more: show it again with rv.show(net).")
+            raise WeightsError("This network is no longer shown. Show it again with rv.show(net).")
         return self._nets[name]
 
     def _free_name(self, prefix: str, name: str) -> str:
@@ -175,22 +175,22 @@ class _Showing:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if not self.is_alive():
-                raise RuntimeError(f"The app ended while it started. Its last words: {self._last_words()}")
+                raise RuntimeError(f"The app ended while it started. Its last output: {self._last_output()}")
             try:
                 with urllib.request.urlopen(f"http://{HOST}:{self._port}/_stcore/health", timeout=5):
                     return
             except OSError:
                 time.sleep(0.1)
-        raise RuntimeError(f"The app did not start within {START_SECONDS:.0f} seconds. Its last words: {self._last_words()}")
+        raise RuntimeError(f"The app did not start within {START_SECONDS:.0f} seconds. Its last output: {self._last_output()}")
 
-    def _last_words(self) -> str:
+    def _last_output(self) -> str:
         size = self._log.seek(0, os.SEEK_END)
-        self._log.seek(max(0, size - LAST_WORDS))
+        self._log.seek(max(0, size - LAST_OUTPUT))
         return self._log.read().decode(errors="replace").strip() or "none"
 
 
 class _Answering:
-    """A web server in a thread, for this machine alone."""
+    """A web server in a thread, which answers only this machine."""
 
     def __init__(self, app: Any) -> None:  # noqa: ANN401 - an ASGI app
         import uvicorn  # noqa: PLC0415 - comes with Streamlit
@@ -204,7 +204,7 @@ class _Answering:
 
     @property
     def url(self) -> str:
-        """Where it answers."""
+        """The address of the server."""
         return f"http://{HOST}:{self._socket.getsockname()[1]}"
 
     def close(self) -> None:
@@ -215,13 +215,13 @@ class _Answering:
 
 
 def _command(port: int) -> list[str]:
-    # -P: a folder named `app` where the program runs would be imported in place of ours.
+    # -P: otherwise, a folder named `app` in the current directory would be imported instead of ours.
     flags = ["--server.headless", "true", "--server.address", HOST, "--server.port", str(port)]
     return [sys.executable, "-P", "-m", "streamlit", "run", str(APP), *flags]
 
 
 def _environment(variables: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables of the app's process, which finds this package also where it is not installed."""
+    """Return the environment of the app process, in which this package can be imported even if it is not installed."""
     paths = [os.environ.get("PYTHONPATH", "")]
     if ROOT.name not in ("site-packages", "dist-packages"):
         paths.insert(0, str(ROOT))

@@ -1,4 +1,4 @@
-"""`resnet-viz survey FOLDER --out survey.parquet`: the command, its progress in the terminal, and what it prints in the end."""
+"""The command `resnet-viz survey FOLDER --out survey.parquet`, its progress in the terminal, and its printed summary."""
 
 import sys
 import time
@@ -19,7 +19,7 @@ from resnet_viz.nets.net import Net, WeightsError
 from resnet_viz.nets.zoo import DEFAULT_MODEL, load
 
 COLUMNS = ("ratio", "cosine", "cut", "shortcut_share")
-# Seconds between two lines where the progress does not go to a terminal.
+# Seconds between two progress lines if the output does not go to a terminal.
 LINE_EVERY = 10.0
 INTERRUPTED = 130
 
@@ -28,8 +28,8 @@ def survey_command(
     images: Annotated[Path, typer.Argument(help="A folder, whose sub-folders are classes, or a ZIP or TAR archive.")],
     *,
     model: Annotated[str, typer.Option(help="A name that `resnet-viz models` lists, or a checkpoint file.")] = DEFAULT_MODEL,
-    out: Annotated[Path | None, typer.Option(help="The Parquet file to write; a run that was stopped goes on.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images per pass; what suits the device if left out.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The Parquet file to write; an interrupted run resumes.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images per pass; by default as many as suit the device.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     untrained: Annotated[bool, typer.Option("--untrained", help="Use seeded random weights.")] = False,
     ray: Annotated[str, typer.Option(help='Run on the Ray cluster at this address; "local" starts one here.')] = "",
@@ -49,7 +49,7 @@ def survey_command(
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
     except KeyboardInterrupt:
-        kept = f" Run the same command again to go on from there: {out}.parts keeps what is done." if out else ""
+        kept = f" To resume, run the same command again: {out}.parts keeps the finished images." if out else ""
         typer.echo(f"\nStopped.{kept}", err=True)
         raise typer.Exit(INTERRUPTED) from None
 
@@ -73,7 +73,7 @@ def _on_ray(net: Net, images: Path, out: Path | None, address: str, batch_size: 
         from resnet_viz.engine.ray_survey import Cluster, survey_on_ray  # noqa: PLC0415 - its library is the extra "cluster"
     except ImportError as error:
         raise SurveyError(
-            "Ray Data is not installed, and --ray needs it: run `pip install 'resnet-viz[cluster]'`, or leave --ray out."
+            "Ray Data is not installed, and --ray needs it. Run `pip install 'resnet-viz[cluster]'`, or leave out --ray."
         ) from error
     line = ProgressLine()
     cluster = Cluster(address, gpus=1.0 if net.device.type == "cuda" else 0.0)
@@ -84,7 +84,7 @@ def _on_ray(net: Net, images: Path, out: Path | None, address: str, batch_size: 
 
 
 class ProgressLine:
-    """How far, how fast, and how long still: one line that changes in a terminal, a new one now and then elsewhere."""
+    """The progress, the speed and the time left: one line that is updated in a terminal, occasional lines elsewhere."""
 
     def __init__(self) -> None:
         self._started: float | None = None
@@ -93,10 +93,10 @@ class ProgressLine:
         self._terminal = sys.stderr.isatty()
 
     def __call__(self, progress: SurveyProgress) -> None:
-        """Show it."""
+        """Show the progress."""
         now = time.monotonic()
         if self._started is None:
-            # What an earlier run did says nothing about this one's speed.
+            # Images of an earlier run do not count for the speed of this one.
             self._started, self._first = now, progress.done
             return
         if self._terminal or now - self._shown >= LINE_EVERY or progress.done == progress.total:
@@ -105,13 +105,13 @@ class ProgressLine:
             typer.echo(f"\r{text}\033[K" if self._terminal else text, err=True, nl=not self._terminal)
 
     def end(self) -> None:
-        """Leave the line."""
+        """Move to a new line."""
         if self._terminal:
             typer.echo(err=True)
 
 
 def described(progress: SurveyProgress, seconds: float, first: int = 0) -> str:
-    """Say how far a survey is after so many seconds that began at image `first`."""
+    """Describe the progress after this many seconds, in which the survey advanced from image `first`."""
     rate = (progress.done - first) / seconds if seconds > 0 else 0.0
     of = "" if progress.total is None else f" of {progress.total:,}"
     parts = [f"{progress.done:,}{of} images", f"{rate:.1f} images/s"]
@@ -133,17 +133,17 @@ def _summary(result: Survey) -> str:
     lines = [f"{result.manifest.title}, {result.manifest.weights}: {result.count:,} images of {result.manifest.images}"]
     if result.accuracy == result.accuracy:
         known = int(result.images()["correct"].notna().sum())
-        lines.append(f"{result.accuracy:.1%} of the {known:,} images whose class is known are predicted right.")
+        lines.append(f"{result.accuracy:.1%} of the {known:,} images with a known class are predicted correctly.")
     lines += [f"Could not be used: {visible(str(name))}: {visible(row.error)}" for name, row in bad.head(10).iterrows()]
     if len(bad) > 10:
-        lines.append(f"... and {len(bad) - 10:,} more, which Survey.bad lists.")
+        lines.append(f"... and {len(bad) - 10:,} more; Survey.bad lists them.")
     table = quantiles(result, COLUMNS[0])[[]]
     for name in COLUMNS:
         table[name] = quantiles(result, name)[0.5]
     lines += ["", "Medians over all images", table.to_string(float_format="%.3f")]
     ranked = separation(result)
     if len(ranked):
-        lines += ["", "Measures that tell wrong predictions from right ones best (auc 0.5 tells nothing)"]
+        lines += ["", "The measures that separate wrong predictions from right ones best (auc 0.5 means no separation)"]
         lines.append(ranked.head(5).to_string(index=False, float_format="%.3f"))
     return "\n".join(lines)
 
@@ -154,7 +154,7 @@ def _comparison(found: SurveyComparison, other: Path) -> str:
     return "\n".join(
         [
             "",
-            f"Compared with {other.name} on {found.count:,} images, of which {found.changed:,} got another prediction.",
+            f"Compared with {other.name} on {found.count:,} images, of which {found.changed:,} have a different prediction.",
             *found.notes,
             "Mean differences, this survey minus that one",
             table.loc[order].to_string(float_format="%+.3f"),

@@ -66,7 +66,7 @@ def test_a_folder_holds_a_folder_for_each_label(tmp_path: Path) -> None:
 def test_what_cannot_be_measured_gets_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="has no class 'lion'"):
         rv.accuracy(network(), {"lion": []})
-    with pytest.raises(ValueError, match="There is no image"):
+    with pytest.raises(ValueError, match="There are no images"):
         rv.accuracy(network(), {"red": []})
     with pytest.raises(ValueError, match="is not a folder"):
         rv.accuracy(network(), tmp_path / "nowhere")

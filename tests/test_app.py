@@ -85,5 +85,6 @@ def test_every_field_of_the_selection_is_text() -> None:
 
 
 def test_marks_that_turn_writing_around_do_not_reach_the_page() -> None:
+    assert show.escape("-0.5 (-2) of ResNet-18, 1-2") == "−0\\.5 \\(−2\\) of ResNet\\-18, 1\\-2"
     assert show.escape("cat\u202egpj\ud800") == "cat\ufffdgpj\ufffd"
     assert "\u202e" not in theme.plain("cat\u202egpj")

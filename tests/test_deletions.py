@@ -37,7 +37,7 @@ def test_sets_differ_and_small_sizes_have_all(make_cifar: MakeNet, make_image: M
     assert rv.deletions(net, image, sets=6).rows == found.rows
     assert rv.deletions(net, image, sets=6, seed=1).rows != found.rows
     assert found.mean(0) == found.rows[0].probability
-    with pytest.raises(ValueError, match="take 1 or more"):
+    with pytest.raises(ValueError, match="choose 1 or more"):
         rv.deletions(net, image, sets=0)
 
 

@@ -10,13 +10,13 @@ from torch import Tensor, nn
 from torchvision.models import get_model
 
 from resnet_viz.nets.blocks import blocks_of
-from resnet_viz.nets.families import torchvision
+from resnet_viz.nets.families import timm, torchvision
 from resnet_viz.nets.families.__main__ import record_of
-from resnet_viz.nets.families.records import read_records, torchvision_records, write_records
+from resnet_viz.nets.families.records import read_records, resnet_records, torchvision_records, write_records
 from resnet_viz.nets.families.seeded import build_seeded
 from resnet_viz.nets.net import WeightsError
 from resnet_viz.nets.official import best_weights, weights_file
-from resnet_viz.nets.outlines import block_names, outline, parts
+from resnet_viz.nets.outlines import block_names, layers_are_centred, outline, parts
 from resnet_viz.nets.zoo import blueprint, describe, list_models, load
 from tests.weights_server import publish, saved
 
@@ -65,6 +65,14 @@ class TestRecords:
     def test_are_what_is_found_in_the_network(self, name: str) -> None:
         assert record_of(blueprint(name)) == torchvision_records()[name]
 
+    @pytest.mark.parametrize("name", resnet_records())
+    def test_those_of_resnets_are_what_is_found_in_the_network(self, name: str) -> None:
+        assert record_of(blueprint(name)) == resnet_records()[name]
+
+    def test_every_network_of_the_list_has_one(self) -> None:
+        listed = {info.name for info in list_models() if not timm.is_name(info.name)}
+        assert {*resnet_records(), *torchvision_records()} == listed
+
     def test_are_read_as_they_were_written(self, tmp_path: Path) -> None:
         file = tmp_path / "records.json"
         some = {name: torchvision_records()[name] for name in SMALL}
@@ -77,9 +85,13 @@ class TestWhatPagesAsk:
         def refuse(*_: object, **__: object) -> None:
             raise AssertionError("a network was built")
 
-        # The parameters of the networks trained here are counted once, without memory.
-        list_models()
         monkeypatch.setattr(nn.Conv2d, "__init__", refuse)
+        for name, found in resnet_records().items():
+            assert block_names(name) == found.blocks
+            assert parts(name) == found.parts
+            assert layers_are_centred(name)
+            assert (len(outline(name).labels),) == found.parts[-1].output
+            assert (describe(name).blocks, describe(name).params) == (len(found.blocks), found.parameters)
         for name in torchvision.names():
             known = outline(name)
             assert (known.labels[281], known.preprocessing.crop) == ("tabby", torchvision.crop_of(name))

@@ -1,7 +1,9 @@
 """Forged links: every parameter of the URL, in real sessions, gives a sentence or the default."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import fields
+from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 
 from app import query
 from app.state import Selection
+from app.views.lessons import track
 from app.views.lessons.track import TRACK
 from tests.middleware_server import Server, running
 
@@ -26,12 +29,12 @@ HOSTILE = {
     "long": "x" * 20_000,
     "arabic digits": "\u0663",
 }
-PAGES = ("", "gradients", "attribution", "compare")
+PAGES = ("", "gradients", "attribution", "compare", "survey")
 LESSON_FIELDS = (
     "image", "model", "block", "channel", "line", "from_channels", "from_side", "to_channels", "to_side", "sign", "source",
     "scales", "see", "change",
     "signal", "depth", "norm", "branch", "seed", "look", "kind", "epoch", "steps", "rate", "order", "lift", "step", "left",
-    "right", "width", "factor", "present",
+    "right", "width", "factor", "present", "points", "target", "trained", "view",
 )  # fmt: skip
 # What Python says by itself where nobody has written a sentence.
 RAW = (b"Exceeds the limit", b"could not convert", b"invalid literal", b"surrogates not allowed", b"out of range")
@@ -63,6 +66,13 @@ def test_the_values_of_a_lesson_may_be_anything(server: Server, lesson: object) 
     slug: str = lesson.slug  # type: ignore[attr-defined]
     for kind, value in HOSTILE.items():
         check(server, "learn", _written({"lesson": slug} | dict.fromkeys(LESSON_FIELDS, value)), f"{slug}: all is {kind}")
+
+
+def test_no_field_of_a_lesson_is_left_out() -> None:
+    pages = Path(track.__file__).parent.glob("*.py")
+    read = {name for page in pages for name in re.findall(r'\b(?:value|bound)\("(\w+)"', page.read_text())}
+    assert {"trained", "points", "model"} <= read
+    assert read <= set(LESSON_FIELDS)
 
 
 def test_the_lesson_may_be_anything(server: Server) -> None:

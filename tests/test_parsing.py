@@ -1,5 +1,6 @@
 """Files that would stop a server are stopped, and all others give the same as when parsed in this process."""
 
+import contextlib
 import io
 import os
 import re
@@ -10,13 +11,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import psutil
+import pyarrow as pa
 import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save as save_safetensors
 
 import resnet_viz as rv
+from resnet_viz.analyses.survey import rows as in_rows
+from resnet_viz.analyses.survey.files import _write_into
+from resnet_viz.analyses.survey.measuring import MEASURED
+from resnet_viz.assets import SURVEYS_FOLDER
 from resnet_viz.engine.parsing import pool as pools
 from resnet_viz.engine.parsing.budget import MemoryBudget, NoRoomError
 from resnet_viz.engine.parsing.pool import ParsingPool
@@ -68,6 +75,40 @@ def test_pixels_are_those_of_the_library(pool: ParsingPool, kind: str, size: tup
 def test_what_was_opened_is_not_opened_again(pool: ParsingPool) -> None:
     data = file_of(noise(50, 40, seed=5), "PNG")
     assert pool.open_image(data) is pool.open_image(data)
+
+
+def test_a_survey_is_the_same_and_says_the_same(pool: ParsingPool) -> None:
+    data = (SURVEYS_FOLDER / "resnet18-imagenette.parquet").read_bytes()
+    here, there = rv.open_survey(data), pool.open_survey(data, 1000)
+    assert there.manifest == here.manifest
+    pd.testing.assert_frame_equal(there.table(), here.table())
+    np.testing.assert_array_equal(there.peaks.activations, here.peaks.activations)
+    for bad, most in ((b"PAR1" + bytes(50) + b"PAR1", 1000), (data[:-2000], 1000), (data, 3)):
+        with pytest.raises(rv.SurveyError) as expected:
+            rv.open_survey(bad, most)
+        with pytest.raises(rv.SurveyError) as found:
+            pool.open_survey(bad, most)
+        assert str(found.value) == str(expected.value)
+
+
+def test_a_survey_with_far_more_numbers_than_it_seems_to_have_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list of one value again and again takes a few bytes in the file and a gigabyte outside it."""
+    small = rv.open_survey((SURVEYS_FOLDER / "resnet18-imagenette.parquet").read_bytes())
+    table = in_rows.read(small.rows, tuple(in_rows.SCHEMA.names))
+    name = MEASURED[0]
+    values = pa.array(np.zeros(40 * 2**20, np.float32))
+    bomb = pa.ListArray.from_arrays(pa.array([0] * len(table) + [len(values)], pa.int32()), values)
+    table = table.set_column(table.schema.get_field_index(name), in_rows.SCHEMA.field(name), bomb)
+    file = io.BytesIO()
+    _write_into(file, small.manifest, small.peaks, iter([table]))
+    assert len(file.getvalue()) < 2**21
+    monkeypatch.setattr(pools, "SURVEY_MEMORY", 96 * MEGABYTE)
+    pool = ParsingPool()
+    try:
+        with pytest.raises(rv.SurveyError, match=r"takes too much memory|does not have a number|no survey, or it is damaged"):
+            pool.open_survey(file.getvalue(), 1000)
+    finally:
+        pool.close()
 
 
 @pytest.mark.parametrize("data", [b"", b"text", b"\x89PNG\r\n\x1a\n" + bytes(100), b"\xff\xd8\xff" + b"x" * 100, b"GIF89a"])
@@ -161,9 +202,19 @@ def test_a_process_that_was_killed_is_replaced(process: WarmProcess) -> None:
     assert process.pid not in (0, first)
 
 
-def test_files_are_parsed_with_less_priority_than_pages_are_drawn(pool: ParsingPool) -> None:
-    parser = psutil.Process(pool._images.pid)
-    assert parser.nice() > psutil.Process().nice()
+def test_a_file_that_takes_long_steps_back(pool: ParsingPool) -> None:
+    """Pages are drawn first then, and an ordinary file does not wait behind them."""
+    parser, niceness = psutil.Process(pool._images.pid), set[int]()
+    data = file_of(Image.new("RGB", (6300, 6300)), "PNG")
+    thread = threading.Thread(target=pool.open_image, args=(data,))
+    thread.start()
+    while thread.is_alive():
+        for child in parser.children():
+            with contextlib.suppress(psutil.Error):
+                niceness.add(child.nice())
+        time.sleep(0.01)
+    assert min(niceness) == parser.nice() == psutil.Process().nice()
+    assert max(niceness) == parser.nice() + 10
     # Linux shares processors between sessions first: in another one, priority would count for nothing.
     assert os.getsid(parser.pid) == os.getsid(0)
     assert os.getpgid(parser.pid) != os.getpgid(0)

@@ -110,6 +110,23 @@ def test_maps_by_block_are_those_of_the_float32_network(net: Net, whole: Net, ma
     assert all(torch.equal(value, before[name]) for name, value in net.module.state_dict().items())
 
 
+def test_the_experiments_of_the_literature_run(net: Net, whole: Net, make_image: MakeImage) -> None:
+    image = make_image()
+    paths = rv.path_gradients(net, image, 3)
+    # ReLUs near 0 may switch, which changes single entries of a gradient.
+    assert np.corrcoef(paths.coefficients.sum(0).ravel(), rv.inspect(whole, image, 3).blocks[0].grad_input.ravel())[0, 1] > 0.9
+    assert sum(paths.lengths.shares) == pytest.approx(1, abs=0.05)
+    close(rv.refinement(net, image, 3).losses, rv.refinement(whole, image, 3).losses, net)
+    close(rv.loss_landscape(net, image, 3, points=3).loss, rv.loss_landscape(whole, image, 3, points=3).loss, net)
+    for found in (
+        rv.receptive_fields(net, image, probes=2).blocks[-1].map,
+        rv.shattered_gradients(net, image, 3, points=4).values,
+    ):
+        assert np.isfinite(found).all()
+        assert found.max() > 0
+    close(rv.survey(net, [image]).measure("residual_norm"), rv.survey(whole, [image]).measure("residual_norm"), net)
+
+
 @pytest.mark.parametrize("method", [name for name in rv.METHODS if name != "occlusion"])
 def test_every_method_explains_it(net: Net, whole: Net, make_image: MakeImage, method: str) -> None:
     options: dict[str, Any] = {"steps": 8} if method == "integrated_gradients" else {}

@@ -184,9 +184,9 @@ class TestProgram:
         assert asked()[1] != url
 
 
-def test_an_app_that_does_not_start_says_its_last_words(own: Net, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_app_that_does_not_start_shows_its_last_output(own: Net, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(showing, "_command", lambda _: [sys.executable, "-c", "raise SystemExit('no such thing')"])
-    with pytest.raises(RuntimeError, match=r"^The app ended while it started\. Its last words: no such thing$"):
+    with pytest.raises(RuntimeError, match=r"^The app ended while it started\. Its last output: no such thing$"):
         rv.show(own)
     assert not showing._running
 

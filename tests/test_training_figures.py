@@ -129,6 +129,13 @@ class TestTrainingCurves:
         finding = training_curves(same, "plain20-cifar10").layout.meta["finding"]
         assert finding == "Plain-56 ends with as much training error as Plain-20: 10.5% compared with 10.5%"
 
+    def test_networks_of_other_data_are_not_compared(self, family: dict[str, pd.DataFrame]) -> None:
+        photos = {"resnet18-imagenette": family["plain20-cifar10"]}
+        figure = training_curves(family | photos, "resnet18-imagenette")
+        assert {trace.name for trace in figure.data} == {"ResNet-18 Imagenette"}
+        assert "ends with an error of 10.5%" in figure.layout.meta["finding"]
+        assert "ResNet-18" not in training_curves(family | photos, "plain20-cifar10").to_json()
+
     def test_an_error_of_zero_stays_on_the_chart(self, family: dict[str, pd.DataFrame]) -> None:
         curve = family["resnet20-cifar10"].assign(train_error=[0.5, 0.1, 0.0])
         figure = training_curves({"resnet20-cifar10": curve}, "resnet20-cifar10")

@@ -16,6 +16,8 @@ import resnet_viz as rv
 from resnet_viz.analyses import trust
 from resnet_viz.analyses.ablation import sweep
 from resnet_viz.analyses.logit_lens import lens
+from resnet_viz.analyses.passage import passage
+from resnet_viz.analyses.place_fields import place_fields
 from resnet_viz.lessons.activation_order import orders
 from resnet_viz.lessons.block_steps import walk
 from resnet_viz.lessons.fewer_blocks import outputs
@@ -210,6 +212,17 @@ def run_everything(net: Net, image: Image.Image) -> dict[str, Any]:
         "randomisation": np.array(trust.randomisation(net, image, attribution).correlations, float),
         "infidelity": trust.infidelity(net, image, attribution, 4),
         "sensitivity": trust.sensitivity(net, image, attribution, 2),
+        "paths": rv.path_gradients(net, image).coefficients,
+        "samples": rv.path_samples(net, image, samples=2).norms,
+        "refinement": rv.refinement(net, image).losses,
+        "fields": rv.receptive_fields(net, image, probes=2).blocks[-1].map,
+        "deletions": rv.deletions(net, image, sets=2).table()["probability"].to_numpy(),
+        "shattered": rv.shattered_gradients(net, image, points=4).values,
+        "landscape": rv.loss_landscape(net, image, points=3).loss,
+        "passage": passage(net, image).blocks[-1].output,
+        "places": np.array(place_fields(net, "layer2.0").box(1, 1)),
+        "survey": rv.survey(net, [image]).measure("ratio"),
+        "accuracy": rv.accuracy(net, {"cat": [image]}).answers[0].probability,
     } | {
         method: rv.attribute(net, image, method, **(fewer if method == "integrated_gradients" else {})).map
         for method in rv.METHODS

@@ -118,7 +118,7 @@ class TestListModels:
             size=int(97.79 * 2**20),
             source="official",
             here=False,
-            note="80.9% of the ImageNet validation images right",
+            note="ImageNet validation accuracy 80.9%",
             family="ResNet",
         )
         assert row("resnet50") == expected
@@ -129,7 +129,7 @@ class TestListModels:
         rows = list_models()
         assert [info.name for info in rows[:2]] == ["plain32-cifar10", "resnet18"]
         assert [info.here for info in rows] == [True, True] + [False] * (len(rows) - 2)
-        assert (rows[0].source, rows[0].note) == ("shipped", "91.2% of the test images right")
+        assert (rows[0].source, rows[0].note) == ("shipped", "test accuracy 91.2%")
 
     def test_weights_without_a_card_are_not_there(self, shipped: Path) -> None:
         ship(shipped, "resnet20-cifar10", CifarResNet(20))
@@ -195,7 +195,7 @@ class TestShipped:
         assert not any(layer.training for layer in net.module.modules())
         assert not any(parameter.requires_grad for parameter in net.module.parameters())
         assert (net.weights.source, net.weights.trained) == ("shipped", True)
-        assert net.weights.note == "trained on CIFAR-10, 91.2% of the test images right"
+        assert net.weights.note == "trained on CIFAR-10, test accuracy 91.2%"
 
     def test_is_the_default(self, shipped: Path) -> None:
         ship(shipped, "resnet18-imagenette", photo_network("resnet18-imagenette"))

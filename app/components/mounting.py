@@ -1,4 +1,4 @@
-"""How a component is made of its files."""
+"""How a component is built from its files."""
 
 from pathlib import Path
 
@@ -9,12 +9,12 @@ FOLDER = Path(__file__).parent
 
 
 def component(name: str) -> ComponentRenderer:
-    """Register the component whose script and style sheet are called by its name; a sheet may be missing."""
+    """Register the component with the script and the style sheet of that name; the style sheet is optional."""
     sheet = FOLDER / f"{name}.css"
     return st.components.v2.component(
         f"resnet_viz_{name}",
         css=sheet.read_text() if sheet.exists() else None,
         js=(FOLDER / f"{name}.js").read_text(),
-        # Charts and photos around it are looked at, and styles say where it lies on the page.
+        # The component reads the charts and photos around it, and page styles position it.
         isolate_styles=False,
     )

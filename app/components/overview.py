@@ -1,4 +1,4 @@
-"""The whole network in small above a block map that is wider than the window, and the part of it that is in sight."""
+"""The whole network in small above a block map that is wider than the window, and the part of it that is visible."""
 
 from collections.abc import Callable, Sequence
 
@@ -13,15 +13,15 @@ _mount = component("overview")
 def overview(
     chart: str, places: Sequence[Spot], heights: Sequence[float], width: int, chosen: str, on_choose: Callable[[str], None]
 ) -> None:
-    """Show a bar for each place of the chart of that key, as high as `heights` say (0 to 1), where the chart has to scroll.
+    """Show one bar per place of the chart with that key, with the given relative `heights`, if the chart has to scroll.
 
-    `width` is the chart's in its own coordinates. A click on a bar opens its block and brings it into sight.
+    `width` is that of the chart in its own coordinates. A click on a bar opens its block and scrolls to it.
     """
     key = f"overview-{chart}"
 
     def choose() -> None:
         name = st.session_state[key].chosen
-        # Names come from the browser, where anybody can change them.
+        # The names come from the browser, where anybody can change them.
         if name in {place.name for place in places}:
             on_choose(name)
 

@@ -1,7 +1,7 @@
-"""Play: the signal walks through the network, block by block, in the browser alone once it has the pictures.
+"""Play: the signal moves through the network block by block, in the browser alone once it has the images.
 
-The player is the controls and the stage; the film is what is shown on it, which is sent once and not again when another block
-is opened.
+The player consists of the controls and the stage. The film contains the images on the stage; it is sent once and not again when
+another block is opened.
 """
 
 import base64
@@ -18,13 +18,13 @@ from app.components.mounting import component
 _mount_player = component("player")
 _mount_film = component("film")
 
-# The mean over a tensor's channels, (H, W).
+# The mean over the channels of a tensor, (H, W).
 Means = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class ShownTerm:
-    """A picture of a block's equation: the name under it, its colour, and the operator before it ("" for the first)."""
+    """An image in the equation of a block: its caption, its colour, and the operator before it ("" for the first)."""
 
     name: str
     colour: str
@@ -33,9 +33,10 @@ class ShownTerm:
 
 @dataclass(frozen=True)
 class Stop:
-    """A block that the signal comes to: what it is called, its numbers as (name, value), and its arc on the block map.
+    """A block on the way of the signal: its name, its numbers as (name, value), and its arc on the block map.
 
-    `start`, `end`, `line` and `top` are the arc's ends, its height and its control points' height, in the map's coordinates.
+    `start`, `end`, `line` and `top` are the ends of the arc, its height and the height of its control points, in map
+    coordinates.
     """
 
     name: str
@@ -50,9 +51,10 @@ class Stop:
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """What is shown at a block: the values of each term, float32 (H, W), their common limit, and the decoded classes.
+    """What the stage shows at a block: the values of each term, float32 (H, W), their common limit, and the decoded classes.
 
-    `decoded` are (class, probability) after the block, the likeliest first; empty where the network cannot be decoded.
+    `decoded` contains (class, probability) after the block, the most probable first. It is empty if the network cannot be
+    decoded.
     """
 
     pictures: tuple[Means, ...]
@@ -70,15 +72,15 @@ def player(
     hides: str,
     chart: str,
 ) -> None:
-    """Show the controls; `identity` tells one network and picture from another.
+    """Show the controls; `identity` identifies the network and the image.
 
-    `on_wanted` is called when somebody wants the film, `on_open` with the block at which it was stopped. While the stage is
-    open the container with the key `hides` is not shown. `chart` is the key of the block map.
+    `on_wanted` is called when the user requests the film, `on_open` with the block at which the user stopped. While the stage
+    is open, the container with the key `hides` is hidden. `chart` is the key of the block map.
     """
 
     def opening() -> None:
         name = st.session_state["player"].opened
-        # Names come from the browser, where anybody can change them.
+        # The names come from the browser, where anybody can change them.
         if name in {stop.name for stop in stops}:
             on_open(name)
 
@@ -97,12 +99,12 @@ def player(
 
 
 def film(identity: str, scenes: Sequence[Scene], palette: NDArray[np.uint8]) -> None:
-    """Send the pictures of every stop; `palette` is uint8 (colours, 3), its middle colour stands for 0."""
+    """Send the images of every stop; `palette` is uint8 (colours, 3), and its middle colour represents 0."""
     _mount_film(key="film", data=film_data(identity, scenes, palette))
 
 
 def film_data(identity: str, scenes: Sequence[Scene], palette: NDArray[np.uint8]) -> dict[str, Any]:
-    """Write scenes as JSON: values as the base64 of little-endian float32, so that they arrive bit for bit."""
+    """Write scenes as JSON, with values as base64 of little-endian float32, so that they arrive bit for bit."""
     return {
         "identity": identity,
         "palette": base64.b64encode(palette.tobytes()).decode(),

@@ -1,6 +1,6 @@
-"""Places on a chart as buttons for the keyboard, and the frame around the chosen one, which moves at once.
+"""Places on a chart as buttons for the keyboard, and a frame around the chosen place, which moves immediately.
 
-A chart without the selection in it stays the same for every selection, so it is neither sent nor drawn again.
+The chart itself does not contain the selection. It is therefore the same for every selection, and is not sent or drawn again.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ _mount = component("spots")
 
 @dataclass(frozen=True)
 class Spot:
-    """A rectangle in the chart's own coordinates; `name` is the `customdata` of the chart's points in it."""
+    """A rectangle in the coordinates of the chart; `name` is the `customdata` of the points of the chart in it."""
 
     name: str
     label: str
@@ -27,7 +27,7 @@ class Spot:
 
 @dataclass(frozen=True)
 class Tiles:
-    """Tiles in rows, called by their numbers from 0: so many, `columns` in a row, `width` by `height` with a gap of `gap`."""
+    """A number of tiles, numbered from 0, with `columns` per row, each `width` by `height` with gaps of `gap`."""
 
     count: int
     columns: int
@@ -38,9 +38,9 @@ class Tiles:
 
 
 def spots(chart: str, about: str, places: Sequence[Spot] | Tiles, chosen: str, on_choose: Callable[[str], None]) -> None:
-    """Lay them over the chart of that key, in whose container this is called; `about` says what they are, such as "Blocks".
+    """Lay the places over the chart with that key, inside its container; `about` describes them, for example "Blocks".
 
-    A click on the chart, or a key on a button, gives the place's name to `on_choose`.
+    A click on the chart or a key press on a button calls `on_choose` with the name of the place.
     """
     key = f"spots-{chart}"
     laid_out = {"tiles": asdict(places)} if isinstance(places, Tiles) else {"places": [asdict(place) for place in places]}
@@ -48,7 +48,7 @@ def spots(chart: str, about: str, places: Sequence[Spot] | Tiles, chosen: str, o
 
     def choose() -> None:
         name = st.session_state[key].chosen
-        # Names come from the browser, where anybody can change them.
+        # The names come from the browser, where anybody can change them.
         if name in names:
             on_choose(name)
 

@@ -19,7 +19,7 @@ class TooOftenError(RuntimeError):
 
 
 def admit(kind: LimitedAction) -> None:
-    """Count one more of this session's uploads or computations; TooOftenError with a sentence if there were too many.
+    """Count one more of this session's uploads or computations; TooOftenError if there were too many.
 
     Call it before the work starts, and not for results that are already there.
     """

@@ -17,6 +17,7 @@ from app.middleware import connections, readiness, upload_route
 from app.middleware.answers import Answers
 from app.middleware.class_code import ClassCode
 from app.middleware.hosts import AllowedHosts
+from app.middleware.sent_pages import SentPages
 from app.middleware.slow_bodies import SlowBodies
 from app.middleware.static_files import Compressed, StaticFiles
 from app.middleware.upload_route import UploadRoute
@@ -27,6 +28,8 @@ from resnet_viz.engine.parsing.pool import ParsingPool
 from resnet_viz.nets.download import remove_unfinished
 from resnet_viz.settings import SettingError
 
+# In seconds. Scripts compute in threads beside the one that answers requests, which needs Python often and for short.
+SWITCH_EVERY, COLLECT_EVERY = 0.0005, 20.0
 FAILED = (
     "An unexpected error occurred; the server's log has the details. Reload the page. If it happens again, choose another "
     "image or network."
@@ -79,12 +82,14 @@ def middleware() -> list[Middleware]:
         Middleware(WantedView, start=start),
         Middleware(UploadRoute, chosen.uploads_per_minute, chosen.upload_bytes),
         Middleware(StaticFiles, start, _files),
+        Middleware(SentPages),
     ]
 
 
 @asynccontextmanager
 async def lifespan(_: ASGIApp) -> AsyncIterator[None]:
     """Prepare while the server starts, so that the first person does not wait; leave no partial file when it stops."""
+    sys.setswitchinterval(SWITCH_EVERY)
     connections.bound_this_server(remove_unfinished)
     shown.end_with_the_program()
     _import_pages()
@@ -92,6 +97,7 @@ async def lifespan(_: ASGIApp) -> AsyncIterator[None]:
     threading.Thread(target=_files.prepare, daemon=True).start()
     async with anyio.create_task_group() as started:
         started.start_soon(_probe.readiness)
+        started.start_soon(_collect_garbage)
         yield
         started.cancel_scope.cancel()
     _parsers().close()
@@ -102,13 +108,20 @@ async def lifespan(_: ASGIApp) -> AsyncIterator[None]:
 def _import_pages() -> None:
     """Import what every page needs, and exclude it from garbage collection from now on.
 
-    Streamlit collects after every script, for a quarter of a second and more in which no other Python code runs: there are half
-    a million objects, nearly all of them modules, classes and functions that stay.
+    A collection takes a quarter of a second and more, in which no other Python code runs: there are half a million objects,
+    nearly all of them modules, classes and functions that stay.
     """
     from app import navigation  # noqa: F401, PLC0415 - the pages' imports, for their effect
 
     gc.collect()
     gc.freeze()
+
+
+async def _collect_garbage() -> None:
+    """Collect every few seconds, instead of after every script as Streamlit does by default."""
+    while True:
+        await anyio.sleep(COLLECT_EVERY)
+        gc.collect()
 
 
 def on_script_error(_: Exception) -> bool:

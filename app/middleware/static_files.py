@@ -1,7 +1,8 @@
-"""Streamlit's scripts and styles, compressed once for everybody.
+"""Streamlit's scripts and styles, compressed once for all visitors.
 
-Streamlit serves them as they are, because compressing them for every visitor costs more than it saves. Compressed once and
-kept, a first visit takes a third of the bytes. Their names hold a hash of their content, so that browsers keep them for a year.
+Streamlit sends them uncompressed, because compressing them for every visitor costs more than it saves. With files that are
+compressed once and kept, a first visit takes a third of the bytes. The names contain a hash of the content, so browsers can
+cache the files for a year.
 """
 
 import gzip
@@ -21,10 +22,11 @@ FOLDER = Path(streamlit.__file__).parent / "static"
 ROUTE = "/static/"
 KINDS = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
 YEAR = "public, immutable, max-age=31536000"
-# Plotly's 4.7 MB take 0.6 s of a core so, and 1.18 MB are left; the highest quality saves 0.1 MB more and takes 10 s.
+# At this quality, Plotly's 4.7 MB take 0.6 s of one core and become 1.18 MB. The highest quality saves 0.1 MB more and takes 10
+# s.
 QUALITY = 9
 SMALLEST = 512
-# What every first page needs beside the scripts that the document itself names.
+# The files that every first page needs in addition to the scripts that the document names.
 FIRST = ("PlotlyChart.*.js", "StreamlitMarkdown.*.js", "styled-components.*.js", "FileUploader.*.js", "ButtonGroup.*.js")
 
 Encoder = Callable[[bytes], bytes]
@@ -36,16 +38,16 @@ def _brotli(data: bytes) -> bytes:
 
 
 def _gzip(data: bytes) -> bytes:
-    # Without the time, so that the same file gives the same bytes.
+    # Without a timestamp, the same file gives the same bytes.
     return gzip.compress(data, mtime=0)
 
 
-# Browsers offer brotli to https and to this machine alone, and gzip to all; the first that both sides know is taken.
+# Browsers accept brotli only over HTTPS and from localhost, and gzip always. The first encoding that both sides know is used.
 ENCODERS: dict[str, Encoder] = {"br": _brotli, "gzip": _gzip}
 
 
 class Compressed:
-    """The files of a folder, each compressed when it is first asked for and kept from then on."""
+    """The files of a folder, each compressed on the first request and kept afterwards."""
 
     def __init__(self, folder: Path = FOLDER) -> None:
         self._folder = folder.resolve()
@@ -53,7 +55,7 @@ class Compressed:
         self._lock = threading.Lock()
 
     def file(self, name: str) -> Path | None:
-        """Return the file that a path under the folder names, if it is one to compress; never one outside of the folder."""
+        """Return the file for a path in the folder if it is one to compress; never a file outside of the folder."""
         if "\0" in name or Path(name).suffix not in KINDS:
             return None
         path = (self._folder / name).resolve()
@@ -61,10 +63,10 @@ class Compressed:
         return path if inside and path.stat().st_size >= SMALLEST else None
 
     def get(self, path: Path, encoding: str) -> bytes:
-        """Return a file's bytes in an encoding; blocks while they are made the first time."""
+        """Return the bytes of a file in an encoding; the first call blocks until they are compressed."""
         found = self._kept.get((path, encoding))
         if found is None:
-            # One at a time: the second who asks for the same file gets what the first has waited for.
+            # One at a time: a second request for the same file gets the bytes that the first one waited for.
             with self._lock:
                 found = self._kept.get((path, encoding))
                 if found is None:
@@ -72,11 +74,11 @@ class Compressed:
         return found
 
     def is_ready(self, path: Path, encoding: str) -> bool:
-        """Whether the bytes are there already."""
+        """Whether the bytes are already available."""
         return (path, encoding) in self._kept
 
     def prepare(self) -> None:
-        """Compress what a first visit needs, so that nobody waits for it."""
+        """Compress the files that a first visit needs, so that nobody has to wait for them."""
         document = self._folder / "index.html"
         named = re.findall(r'(?:src|href)="\./(static/[^"]+)"', document.read_text()) if document.is_file() else []
         wanted = [
@@ -96,7 +98,7 @@ class StaticFiles:
         self._files = files
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on what is asked for in parts or as it is, and what is no such file."""
+        """Pass on requests for ranges, for uncompressed files, and for anything else."""
         asked = scope["type"] == "http" and scope["method"] in {"GET", "HEAD"} and scope["path"].startswith(self._route)
         encoding = _encoding(Headers(scope=scope)) if asked else ""
         path = self._files.file(f"static/{scope['path'].removeprefix(self._route)}") if encoding else None
@@ -118,7 +120,7 @@ class StaticFiles:
 
 
 def _encoding(headers: Headers) -> str:
-    """Return the encoding to answer in; empty for none."""
+    """Return the encoding of the response; empty for none."""
     if "range" in headers:
         return ""
     offered = dict(map(_weighed, headers.get("accept-encoding", "").split(",")))
@@ -126,7 +128,7 @@ def _encoding(headers: Headers) -> str:
 
 
 def _weighed(offer: str) -> tuple[str, float]:
-    """Read "gzip;q=0.5" as a name and a weight; 0 refuses, and so does what cannot be read."""
+    """Read "gzip;q=0.5" as a name and a weight. A weight of 0 or an unreadable weight refuses the encoding."""
     name, _, rest = offer.partition(";")
     weight = re.fullmatch(r"\s*q\s*=\s*([01](?:\.[0-9]*)?)\s*", rest)
     return name.strip().lower(), float(weight[1]) if weight else float(not rest)

@@ -60,7 +60,7 @@ def equation(result: rv.Inspection, chosen: Selection, subject: Subject) -> None
 
 
 def details(result: rv.Inspection, chosen: Selection, subject: Subject) -> None:
-    """One of four detailed views."""
+    """One of five detailed views."""
     detail = chosen.detail if chosen.detail in DETAILS else "channels"
     st.segmented_control(
         "Details", list(DETAILS), format_func=lambda name: DETAILS[name], required=True, **state.bound("detail", detail)
@@ -137,7 +137,7 @@ def _channels(result: rv.Inspection, chosen: Selection, subject: Subject) -> Non
 
 
 def _tiles(block: rv.BlockInspection, term: Term, channel: int | None, chosen: Selection, subject: Subject) -> None:
-    """The mosaic, the same whichever channel is open: the frame around its tile lies over it."""
+    """The mosaic. It is the same whichever channel is open: the frame around its tile is a separate layer."""
     theme, room = show.theme(), viewport.room(TILES)
     what = ("mosaic", block.name, term, theme, room)
     mosaic = results.chart(subject, chosen.image, what, lambda: rv.figures.channel_mosaic(block, term, None, theme, width=room))
@@ -159,7 +159,7 @@ def _tiles(block: rv.BlockInspection, term: Term, channel: int | None, chosen: S
 
 
 def cam(result: rv.Inspection, chosen: Selection, subject: Subject, *, level: int = 4) -> None:
-    """Grad-CAM after the open block, and beside it the photo in colour."""
+    """Grad-CAM after the open block, and next to it the photo in colour."""
     ground, drawn = results.ground(chosen.image, subject), cells_picker.cells_of(chosen, "smooth")
     figure = rv.figures.cam_overlay(
         result, chosen.block, show.theme(), photo=ground.large, cells=drawn, width=viewport.room(HALF)
@@ -184,8 +184,8 @@ def _depth(result: rv.Inspection, chosen: Selection, _: Subject) -> None:
 def _numbers(result: rv.Inspection, chosen: Selection, subject: Subject) -> None:
     st.markdown(f"#### Every measure of the {len(result.blocks)} blocks")
     st.caption(
-        f"Block {short(chosen.block)} is open above. Point at a column's name for its meaning and unit. In the file, blocks "
-        f"have the names of their modules: layer2.0 is block 2.0."
+        f"Block {short(chosen.block)} is open above. Point at the name of a column to see its meaning and unit. In the file,"
+        " blocks have the names of their modules: layer2.0 is block 2.0."
     )
     table = with_removals(subject, chosen.image, result).table()
     measure_table(table)

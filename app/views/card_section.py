@@ -14,7 +14,7 @@ from resnet_viz.nets.zoo import read_card
 
 
 def read(name: str) -> dict[str, Any]:
-    """The card of shipped weights; if it cannot be read any more, the page ends with a sentence."""
+    """The card of shipped weights; if it can no longer be read, the page ends with a message."""
     try:
         return read_card(name)
     except rv.WeightsError as error:

@@ -109,7 +109,7 @@ def _decide(waiting: Pending | None, place: DeltaGenerator) -> None:
 
 
 def _choice(waiting: Pending) -> None:
-    """Offer the networks that fit a file where it does not tell them apart."""
+    """Offer the networks that fit a file if it does not distinguish them."""
     st.info(
         show.escape(waiting.sentence.split(": choose one")[0].split(" Choose one")[0].rstrip(".") + "."), icon=":material/help:"
     )
@@ -155,7 +155,7 @@ def _settings(mine: Own) -> None:
         architecture = names[2].selectbox(
             "Read as",
             choices,
-            help="The tensors fit each of these. The default is the one that the batch norms tell from the others.",
+            help="The tensors fit each of these. The default is the one that fits the statistics in the batch norms best.",
         )
         several = st.checkbox(
             "Several classes can be correct at once",

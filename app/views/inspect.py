@@ -1,7 +1,7 @@
 """Inspect: what does each residual block do with this image? The first page.
 
-The image's part is redrawn when the image or the network changes. The blocks' part, below it, redraws itself alone when another
-block, measure or channel is opened.
+The part about the image is redrawn when the image or the network changes. The part about the blocks, below it, is redrawn alone
+when another block, measure or channel is opened.
 """
 
 import streamlit as st
@@ -44,7 +44,7 @@ def _blocks() -> None:
     with st.container(key=EQUATION):
         block_section.equation(result, chosen, subject)
     block_section.details(result, chosen, subject)
-    # Last, so that nothing else waits for it.
+    # Last, so that nothing else has to wait for it.
     _lens(box, place, result, chosen, subject)
 
 
@@ -59,7 +59,7 @@ def _lens(box: DeltaGenerator, place: DeltaGenerator, result: rv.Inspection, cho
 
 
 def _block_map(result: rv.Inspection, chosen: Selection, subject: Subject) -> tuple[DeltaGenerator, DeltaGenerator]:
-    """The map; returns the box that scrolls, and the place for what is said of what stands under it."""
+    """The map; returns the box that scrolls, and the place for the text about the lines under it."""
     measures: tuple[MapMeasure, ...] = (*measures_for(result), "ablation")
     wanted = next((measure for measure in measures if measure == chosen.measure), measures[0])
     sweep = removals(subject, chosen.image, result) if wanted == "ablation" else None
@@ -92,7 +92,8 @@ def _block_map(result: rv.Inspection, chosen: Selection, subject: Subject) -> tu
 def _map_chart(
     result: rv.Inspection, measure: MapMeasure, chosen: Selection, subject: Subject, sweep: AblationSweep | None
 ) -> Chart:
-    # Without the open block, whose frame lies over it: so it stays the same, and is not sent again, when another one is opened.
+    # Without the open block, whose frame is a separate layer: the map stays the same and is not sent again when another block
+    # is opened.
     theme = show.theme()
     what = ("block map", measure, result.target, theme)
     return results.chart(

@@ -10,7 +10,7 @@ STATES = {"official": "download, {:,.0f} MB", "untrained": "no trained weights"}
 
 
 def network_picker(chosen: Selection) -> None:
-    """Every network of the catalogue, family by family, and whether its weights are available; typing searches all of it."""
+    """Every network of the catalogue by family, and whether its weights are available. Typing searches the whole list."""
     models = results.models()
     st.selectbox(
         "Network",
@@ -23,9 +23,9 @@ def network_picker(chosen: Selection) -> None:
 
 
 def described(info: rv.ModelInfo) -> str:
-    """A network's entry in a list of networks."""
+    """The entry of a network in a list."""
     availability = "ready" if info.here else STATES[info.source].format(info.size / 1e6) if info.size else "download"
-    # The blocks and the size of a network that no list offers are unknown until it is opened.
+    # The blocks and the size of a network outside the lists are unknown until it is opened.
     blocks = [f"{info.blocks} blocks"] if info.blocks else []
     params = [f"{info.params / 1e6:.2f} M parameters"] if info.params else []
     family = [info.family] if info.family and not info.title.startswith(info.family) and info.family != info.task else []

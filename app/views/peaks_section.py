@@ -18,12 +18,12 @@ SHOWN = 6
 
 
 def peaks(result: rv.Inspection, chosen: Selection) -> None:
-    """The strongest images of the open block's chosen channel, or of the one that is strongest in the image above."""
+    """The strongest images of the chosen channel of the open block, or of the channel that the current image excites most."""
     block = result.block(chosen.block)
     held = _survey(chosen)
     if held is None or block.name not in held.survey.block_names:
-        st.info("There is no survey by this network yet, so nothing tells which images excite its channels.")
-        st.page_link(st.session_state["pages"]["Survey"], label="Survey images of your own", icon=":material/arrow_forward:")
+        st.info("No survey with this network is available yet. A survey finds the images that excite each channel most.")
+        st.page_link(st.session_state["pages"]["Survey"], label="Survey your own images", icon=":material/arrow_forward:")
         return
     channels = block.shape[0]
     channel = chosen.channel_index if chosen.channel_index in range(channels) else strongest_channel(block, "output")
@@ -32,7 +32,7 @@ def peaks(result: rv.Inspection, chosen: Selection) -> None:
     st.markdown(f"#### {_heading(block.name, channel or 0, len(fires), held)}")
     st.caption(
         "Solid: the place of the largest activation. Dashed: its receptive field, outside of which no pixel has any influence."
-        " Choose a channel above, or click on a tile under All channels."
+        " Choose a channel above, or click a tile under All channels."
     )
     at_hand = fires[[held.images.get(str(name), "") != "" for name in fires["image"]]] if len(fires) else fires
     here = [row for row in at_hand.itertuples() if results.is_here(held.images[str(row.image)])][:SHOWN]
@@ -43,18 +43,19 @@ def peaks(result: rv.Inspection, chosen: Selection) -> None:
             fires.set_index("image"),
             column_config={"value": st.column_config.NumberColumn("activation", format="%.4g")},
         )
-        st.caption("Images of this survey that are not on this server are listed without a picture.")
+    if len(here) < min(len(fires), SHOWN):
+        st.caption("Images that are not on this server are only listed in the table.")
 
 
 def _heading(block: str, channel: int, count: int, held: HeldSurvey) -> str:
     if not count:
-        return f"Channel {channel} of block {short(block)} fires for none of {show.escape(held.survey.manifest.images)}"
+        return f"Channel {channel} of block {short(block)} does not fire for any of {show.escape(held.survey.manifest.images)}"
     images = show.escape(held.survey.manifest.images)
     return f"What makes channel {channel} of block {short(block)} fire, among {images}"
 
 
 def _photos(held: HeldSurvey, chosen: Selection, block: str, rows: Sequence[Any]) -> None:
-    # What the network saw when the survey was made.
+    # The network input at the time of the survey.
     framing = held.survey.manifest.preprocessing.get("framing", "")
     subject = waiting.network(chosen.model, trained=chosen.trained, framing="fit" if framing == "fit" else "")
     field = cast("PlaceFields", waiting.about_network(subject, "place fields", "place fields", block=block))
@@ -69,7 +70,7 @@ def _photos(held: HeldSurvey, chosen: Selection, block: str, rows: Sequence[Any]
 
 
 def _survey(chosen: Selection) -> HeldSurvey | None:
-    """The latest survey of this session by the network on screen, or the one that ships with the app."""
+    """The latest survey of this session with the network on screen, or the survey that ships with the app."""
     if not chosen.trained:
         return None
     for name in reversed(survey_making.own_titles()):

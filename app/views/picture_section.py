@@ -53,7 +53,7 @@ def notice() -> None:
 
 
 def is_up_to_date() -> bool:
-    """Whether the page says already what went wrong last: what draws itself alone cannot say it."""
+    """Whether the page already shows the last error; a part that is redrawn alone cannot show it."""
     return state.notice() == st.session_state.get(SHOWN)
 
 
@@ -120,7 +120,7 @@ def upload_types() -> list[str]:
     decode, so a page in Safari does not accept it.
     """
     agent = st.context.headers.get("User-Agent", "")
-    converts = "Safari/" in agent and "Chrome/" not in agent  # every browser on a phone of Apple's is Safari inside
+    converts = "Safari/" in agent and "Chrome/" not in agent  # all browsers on an iPhone use Safari's engine
     return OPENED + ([] if converts else CONVERTED)
 
 
@@ -159,7 +159,7 @@ def _target_picker(result: rv.Inspection, chosen: Selection) -> None:
 
 
 def _take(key: str, field: str) -> None:
-    """Accept an image from any of the three ways; an invalid one gets a sentence and changes nothing."""
+    """Accept an image from any of the three ways. An invalid image gets a message and changes nothing."""
     given = st.session_state[key]
     if given is None:
         return

@@ -1,4 +1,4 @@
-"""Play: the signal's way through the network, on the first page and in lessons."""
+"""Play: the path of the signal through the network, on the first page and in lessons."""
 
 from collections.abc import Callable
 from typing import cast
@@ -26,9 +26,9 @@ OPERATORS = {"residual": "+", "sum": "="}
 def play(
     subject: Subject, image: str, result: rv.Inspection, opened: str, on_open: Callable[[str], None], chart: str, hides: str
 ) -> None:
-    """Show the player under the block map of the key `chart`; `on_open` gets the block at which it was stopped.
+    """Show the player under the block map with the key `chart`; `on_open` is called with the block at which the user stopped.
 
-    `hides` is the container that the player's stage stands for while it is open.
+    `hides` is the container that the stage of the player replaces while it is open.
     """
     identity = results.identity(subject, image)
     player(
@@ -51,7 +51,7 @@ def play(
 
 
 def lens_of(subject: Subject, image: str) -> Lens | None:
-    """The classes decoded after each block; None where the network cannot be decoded so."""
+    """The classes decoded after each block; None if the network cannot be decoded in this way."""
     try:
         return cast("Lens", waiting.attempt(subject, "block", "lens", image, "lens"))
     except waiting.SENTENCES:
@@ -59,12 +59,12 @@ def lens_of(subject: Subject, image: str) -> Lens | None:
 
 
 def spots_of(result: rv.Inspection) -> list[Spot]:
-    """The blocks on the block map as places, the first at the left."""
+    """The blocks on the block map as places, from left to right."""
     return [Spot(at.name, f"Open block {short(at.name)}", at.x0, at.x1, at.y0, at.y1) for at in block_frames(result)]
 
 
 def scene(block: BlockPassage, decoded: tuple[tuple[str, float], ...]) -> Scene:
-    """What is shown at a block: the pictures of its equation on their common scale."""
+    """What the stage shows at a block: the images of its equation on their common scale."""
     terms = (
         (block.residual, block.output) if block.identity is None else (block.identity, block.residual, block.sum, block.output)
     )
@@ -72,7 +72,7 @@ def scene(block: BlockPassage, decoded: tuple[tuple[str, float], ...]) -> Scene:
 
 
 def stop(block: rv.BlockInspection, at: BlockFrame) -> Stop:
-    """A block that the signal comes to: its terms, its numbers, and its arc on the map."""
+    """A block on the way of the signal: its terms, its numbers, and its arc on the map."""
     plain = block.shortcut == "none"
     activation = f"→ {block.activation} →" if block.activation else "="
     terms = tuple(
@@ -88,7 +88,7 @@ def stop(block: rv.BlockInspection, at: BlockFrame) -> Stop:
     if not plain:
         numbers.insert(1, ("|x|", f"{m.identity_norm:.4g}"))
         numbers += [("|x + F|", f"{m.sum_norm:.4g}"), ("|F| / |x|", f"{m.ratio:.3f}"), ("cos(x, F)", signed(m.cosine))]
-    # Not every activation has a part that it sets to 0.
+    # Not every activation sets values to 0.
     if not np.isnan(m.cut):
         numbers.append((f"{block.activation} zeroes", f"{100 * m.cut:.0f} %"))
     return Stop(block.name, short(block.name), terms, tuple(numbers), at.start, at.end, at.line, at.top)

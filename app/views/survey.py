@@ -1,4 +1,4 @@
-"""Survey: what does a network do with many images, block by block, and where do wrong predictions part from right ones?"""
+"""Survey: what does a network do with many images, block by block, and where do wrong and right predictions separate?"""
 
 from dataclasses import replace
 
@@ -19,7 +19,7 @@ DEFAULT_MEASURE = "ratio"
 
 
 def page() -> None:
-    """The whole page, top to bottom; what cannot be had gets a sentence, and a survey that ships with the app is shown."""
+    """The whole page, top to bottom. If a survey is not available, the page says why and shows one that ships with the app."""
     chosen = state.selection()
     state.write(chosen)
     held, name = _held(chosen)
@@ -39,7 +39,7 @@ def page() -> None:
 
 
 def _held(chosen: Selection) -> tuple[HeldSurvey, str]:
-    """The survey that the URL asks for, or the one of the chosen network that ships with the app."""
+    """The survey that the URL names, otherwise the shipped one of the chosen network."""
     shipped = results.shipped_surveys()
     if chosen.survey and chosen.survey not in shipped:
         try:
@@ -64,7 +64,7 @@ def _pick_survey(name: str) -> None:
 
 
 def _sentence_case(text: str) -> str:
-    """Begin with a capital, but for the name of a file."""
+    """Begin with a capital letter, unless the title begins with the name of a file."""
     return f"T{text[1:]}" if text.startswith("the ") else text
 
 
@@ -73,8 +73,8 @@ def _facts(found: rv.Survey) -> None:
     rows = {
         "images": f"{found.count:,}",
         "could not be used": f"{len(bad):,}",
-        "class is known": f"{known:,}",
-        "predicted right": f"{found.accuracy:.1%}" if known else "–",
+        "with a known class": f"{known:,}",
+        "predicted correctly": f"{found.accuracy:.1%}" if known else "–",
         "weights": found.manifest.weights,
         "SHA-256 of the weights": found.manifest.sha256[:12],
     }

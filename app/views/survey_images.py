@@ -1,4 +1,4 @@
-"""The images of a survey: every one as a point, the most and least changed ones, all in a table, and the way to Inspect."""
+"""The images of a survey: a point for each, those with extreme values, a table of all, and the link to the Inspect page."""
 
 from collections.abc import Sequence
 
@@ -24,11 +24,11 @@ COLUMNS = {
 
 
 def at_block(held: HeldSurvey, chosen: Selection, measure: str, block: str) -> None:
-    """Every image at a block, those at the two ends of the measure, and the chosen one."""
+    """All images in one block, those with the largest and smallest values, and the chosen image."""
     found = held.survey
     names = found.image_names()
     if not names:
-        st.info("None of these images could be used; the list above says why.")
+        st.info("None of these images could be used. The list above gives the reasons.")
         return
     ends = extremes(found, measure, block, EACH_END)
     picked = chosen.picked if chosen.picked in set(names) else str(ends.index[0]) if len(ends) else names[0]
@@ -38,21 +38,21 @@ def at_block(held: HeldSurvey, chosen: Selection, measure: str, block: str) -> N
     left, right = st.columns([11, 5], gap="medium")
     with left:
         st.markdown(f"#### Largest and smallest {show.escape(MEANINGS[measure].symbol)} in block {short(block)}")
-        st.caption("Click on a row's first cell to choose the image.")
+        st.caption("Click the first cell of a row to choose its image.")
         _selectable(ends, measure, "survey-extremes")
     with right:
         _card(held, chosen, picked, block)
 
 
 def table(held: HeldSurvey, measure: str, block: str) -> None:
-    """All images, in a table that draws only the rows in sight, and the survey to take away."""
+    """All images in a table that only draws the visible rows, and the downloads."""
     found = held.survey
     images = usable(found)
     values = found.measure(measure)[:, found.manifest.block_number(block)]
     rows = images[["class", "predicted", "probability", "correct"]].copy()
     rows.insert(0, measure, values)
     st.markdown(f"#### All {len(rows):,} images, with {show.escape(MEANINGS[measure].symbol)} in block {short(block)}")
-    st.caption("Click on a column's name to sort; click on a row's first cell to choose the image.")
+    st.caption("Click the name of a column to sort by it, and the first cell of a row to choose its image.")
     _selectable(rows, measure, "survey-table", height=TABLE_HEIGHT)
     with st.container(horizontal=True):
         st.download_button(
@@ -71,7 +71,7 @@ def _selectable(rows: pd.DataFrame, measure: str, key: str, height: int | None =
     meaning = MEANINGS[measure]
     columns = COLUMNS | {measure: st.column_config.NumberColumn(meaning.symbol, help=meaning.sentence, format="%.4g")}
     st.dataframe(
-        rows,
+        rows.assign(**{"class": rows["class"].fillna("not known")}),
         column_config=columns,
         key=f"{key}-{measure}",
         on_select=lambda: _pick_row(f"{key}-{measure}", [str(name) for name in rows.index]),
@@ -81,15 +81,15 @@ def _selectable(rows: pd.DataFrame, measure: str, key: str, height: int | None =
 
 
 def _card(held: HeldSurvey, chosen: Selection, picked: str, block: str) -> None:
-    """The chosen image, what the network says of it, and the way to the Inspect page where the image is at hand."""
+    """The chosen image, the prediction for it, and a button that opens it on the Inspect page if it is available."""
     facts = usable(held.survey).loc[[picked]].iloc[0]
     st.markdown(f"#### {show.escape(picked)}")
-    says = f"Predicted: {facts['predicted']} ({facts['probability']:.1%})"
+    predicted = f"Predicted: {facts['predicted']} ({facts['probability']:.1%})"
     own = f"Class: {facts['class']}" if isinstance(facts["class"], str) else "Its class is not known."
-    st.caption(show.escape(f"{says}. {own}"))
+    st.caption(show.escape(f"{predicted}. {own}"))
     image = held.images.get(picked, "")
     if not image or not results.is_here(image):
-        st.caption("This image is not on this server. Upload it on the Inspect page to take it apart.")
+        st.caption("This image is not on this server. To inspect it, upload it on the Inspect page.")
         return
     try:
         show.photo(results.preview(image).original, visible(picked), SIDE)

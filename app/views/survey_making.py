@@ -1,4 +1,4 @@
-"""A survey of one's own: taking images, an archive or a survey file in, and running the network over them with progress."""
+"""Surveys of uploaded images: accepting images, an archive or a survey file, and running the network with progress."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,7 +8,7 @@ import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 import resnet_viz as rv
-from app import embedded, middleware, results, show, state, waiting
+from app import embedded, middleware, parsers, results, show, state, waiting
 from app.catalogue import Subject
 from app.state import Selection
 from app.surveys import MOST_IMAGES, HeldSurvey
@@ -34,16 +34,16 @@ class Making:
 
 
 def section(chosen: Selection) -> None:
-    """The form, and under it the progress of what was asked for."""
+    """The form, and below it the progress of the survey."""
     making: Making | None = st.session_state.get("survey_making")
-    with st.expander("Survey images of your own", expanded=making is not None, icon=":material/upload_file:"):
+    with st.expander("Survey your own images", expanded=making is not None, icon=":material/upload_file:"):
         _form(chosen)
         if making is not None:
             _make(making)
 
 
 def own_titles() -> dict[str, str]:
-    """The surveys that this session made or brought, by name, the latest last."""
+    """The surveys that this session created or uploaded, by name, the latest last."""
     found: dict[str, str] = st.session_state.setdefault("own_surveys", {})
     return found
 
@@ -61,8 +61,9 @@ def _form(chosen: Selection) -> None:
             key="survey-files",
         )
         st.caption(
-            f"Put more than 30 images into an archive: at most {MOST_IMAGES:,} images and {SHARE_BYTES >> 20} MB. Folders"
-            " that have the names of classes tell which predictions are right. Everything stays in this server's memory."
+            f"At most {MOST_IMAGES:,} images and {SHARE_BYTES >> 20} MB; pack more than 30 images into an archive. If the"
+            " folders in it are named after classes, the predictions are checked against them. Everything stays in this"
+            " server's memory only."
         )
         asked = st.form_submit_button("Survey these images", type="primary")
     if asked and files:
@@ -71,7 +72,7 @@ def _form(chosen: Selection) -> None:
 
 
 def _take(files: Sequence[UploadedFile], chosen: Selection) -> None:
-    """Take everything in; what is refused gets a sentence and changes nothing."""
+    """Accept everything that was uploaded. A file that is refused gets a message and changes nothing."""
     st.session_state.pop("notice", None)
     st.session_state.pop("survey_making", None)
     try:
@@ -91,12 +92,12 @@ def _take(files: Sequence[UploadedFile], chosen: Selection) -> None:
 
 
 def _open(file: UploadedFile) -> None:
-    found = rv.open_survey(file.getvalue(), most_images=MOST_IMAGES)
+    found = parsers.open_survey(file.getvalue(), MOST_IMAGES)
     _add(HeldSurvey(found, f"{middleware.safe_name(file.name)}, by {found.manifest.title}", {}))
 
 
 def _make(making: Making) -> None:
-    """Run the network over the images, job by job; Stop keeps what is done as long as the server's memory has room."""
+    """Run the network over the images, job by job. Stop keeps the finished part as long as the server has memory for it."""
     try:
         subject = waiting.network(making.model, trained=making.trained, framing=making.framing)
     except waiting.SENTENCES as error:

@@ -1,4 +1,4 @@
-"""The charts of a survey: measures by depth, classes by block, and where wrong predictions part from right ones."""
+"""The charts of a survey: a measure by depth, classes by block, and where wrong and right predictions separate."""
 
 import streamlit as st
 
@@ -11,7 +11,7 @@ from resnet_viz.analyses.survey.statistics import Grouping, confusion_counts, se
 from resnet_viz.figures.theme import short
 
 GROUPS: dict[Grouping, str] = {
-    "all": "all images together",
+    "all": "nothing",
     "right or wrong": "right or wrong",
     "class": "class",
     "predicted class": "predicted class",
@@ -36,7 +36,7 @@ def depth(found: rv.Survey, chosen: Selection, measure: str, block: str) -> None
 
 
 def classes(found: rv.Survey, chosen: Selection, measure: str) -> None:
-    """A matrix of classes and blocks: of the images' own classes, or of the predicted ones where those are not known."""
+    """A matrix of classes and blocks, with the true classes if they are known and the predicted classes otherwise."""
     known = bool(found.images()["class"].notna().any())
     grouping: Grouping = "class" if known and chosen.group != "predicted class" else "predicted class"
     figure = rv.figures.survey_matrix(found, measure, grouping, show.theme())
@@ -47,17 +47,19 @@ def classes(found: rv.Survey, chosen: Selection, measure: str) -> None:
 
 
 def mistakes(found: rv.Survey) -> None:
-    """Which blocks tell wrong predictions from right ones, and which classes are mistaken for which."""
+    """Which blocks separate wrong predictions from right ones, and which classes are confused."""
     if not found.images()["correct"].notna().any():
         st.caption(
-            "Nothing tells which predictions are right. Survey images in folders that have the names of classes to see which"
-            " blocks tell mistakes apart."
+            "The true classes are unknown, so predictions cannot be checked. Survey images in folders that are named after"
+            " classes to see which blocks separate wrong predictions from right ones."
         )
         return
     ranked = separation(found)
     figure = rv.figures.survey_separation(found, ranked, show.theme())
-    show.heading(figure)
-    if len(ranked):
+    if not len(ranked):
+        st.markdown(f"### {show.escape(figure.layout.meta['finding'])}")
+    else:
+        show.heading(figure)
         show.chart(figure, "survey-separation")
         best = ranked.head(RANKED).assign(measure=[MEANINGS[name].symbol for name in ranked["measure"].head(RANKED)])
         best["block"] = best["block"].map(short)
@@ -72,9 +74,9 @@ def mistakes(found: rv.Survey) -> None:
 _RANKING = {
     "auc": st.column_config.NumberColumn(
         "area under the curve",
-        help="The probability that a wrong prediction has the larger value than a right one. 0.5 tells nothing.",
+        help="The probability that a wrong prediction has a larger value than a right one. 0.5 means no separation.",
         format="%.3f",
     ),
-    "right": st.column_config.NumberColumn("median where right", format="%.4g"),
-    "wrong": st.column_config.NumberColumn("median where wrong", format="%.4g"),
+    "right": st.column_config.NumberColumn("median if right", format="%.4g"),
+    "wrong": st.column_config.NumberColumn("median if wrong", format="%.4g"),
 }

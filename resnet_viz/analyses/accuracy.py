@@ -27,7 +27,7 @@ ImageOrPath = Image.Image | str | Path
 
 @dataclass(frozen=True)
 class Answer:
-    """One image: its name, its known class, the predicted one, and the probabilities of both, 0 to 1."""
+    """The result for one image: its name, its true class, the predicted class, and the probabilities of both, 0 to 1."""
 
     name: str
     label: str
@@ -37,7 +37,7 @@ class Answer:
 
     @property
     def right(self) -> bool:
-        """Whether the predicted class is the known one."""
+        """Whether the predicted class is the true class."""
         return self.label == self.predicted
 
 
@@ -63,7 +63,7 @@ class Accuracy:
 
     @property
     def right(self) -> int:
-        """How many were classified correctly."""
+        """The number of images that were classified correctly."""
         return sum(answer.right for answer in self.answers)
 
     @property
@@ -73,7 +73,7 @@ class Accuracy:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Where the accuracy on many such images lies with 95 % confidence (Wilson 1927): few images say little."""
+        """The 95 % confidence interval of the accuracy (Wilson 1927). It is wide for few images."""
         n, square = self.total, DEVIATIONS**2
         centre = (self.right + square / 2) / (n + square)
         half = DEVIATIONS / (n + square) * math.sqrt(self.right * (n - self.right) / n + square / 4)
@@ -85,7 +85,7 @@ class Accuracy:
         return 1000 + 400 * (len(self.answers) + len(self.left_out))
 
     def table(self) -> pd.DataFrame:
-        """A row an image: name, label, predicted, probability (of the predicted class), label_probability, right."""
+        """Return one row per image: name, label, predicted, probability (of the predicted class), label_probability, right."""
         return pd.DataFrame([vars(answer) | {"right": answer.right} for answer in self.answers])
 
     @classmethod

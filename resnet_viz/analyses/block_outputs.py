@@ -1,4 +1,4 @@
-"""Every block's output with its autograd graph, with or without the gradients that go through residual branches."""
+"""The output of every block with its autograd graph, with or without gradients through residual branches."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -10,7 +10,7 @@ from resnet_viz.nets.blocks import blocks_of
 
 @contextmanager
 def recorded_outputs(twin: nn.Module, *, shortcuts_alone: bool) -> Iterator[list[Tensor]]:
-    """Record every block's output while the context is open; with `shortcuts_alone` no gradient goes through a branch."""
+    """Record all block outputs while the context is open; with `shortcuts_alone`, no gradient goes through a branch."""
     outputs: list[Tensor] = []
 
     def keep(_: nn.Module, __: object, output: Tensor) -> None:

@@ -1,7 +1,7 @@
 """Methods that Captum computes, on a twin that meets its requirements: every ReLU is called once, and none works in place.
 
-What their rules do not cover in a module of your own is refused beforehand: DeepLift needs a rule for everything that is not
-linear, and Guided Backprop is defined for ReLUs.
+A user's module with operations that the rules do not cover is refused in advance: DeepLift needs a rule for every non-linear
+operation, and Guided Backprop is defined for ReLUs.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from resnet_viz.progress import OnPartial, ignore_progress
 PLACES: dict[CamPlace, str] = {"residual": "residual", "shortcut": "shortcut", "output": "relu"}
 # The window side of Occlusion's first, coarse pass, in windows; with the default window, four of them cover the image.
 COARSE = 4
-# Activations that weigh others, which Guided Backprop passes by their own gradient.
+# Activations that serve as weights of others; Guided Backprop uses their ordinary gradient.
 GATES = ("Sigmoid", "Hardsigmoid", "Tanh")
 
 
@@ -125,7 +125,7 @@ def _windows(side: int, window: int, stride: int) -> int:
 
 
 def _cam_of(explained: Explained, place: nn.Module, layout: TensorLayout, x: Tensor) -> Tensor:
-    """Compute Grad-CAM at a place whose tensors are laid out in another way, (1, 1, h, w)."""
+    """Compute Grad-CAM at a place whose tensors have another layout, (1, 1, h, w)."""
     kept: list[Tensor] = []
     with ExitStack() as hooks:
         hooks.callback(place.register_forward_hook(lambda _, __, output: kept.append(output)).remove)
@@ -134,7 +134,7 @@ def _cam_of(explained: Explained, place: nn.Module, layout: TensorLayout, x: Ten
 
 
 def _check_rules(explained: Explained) -> None:
-    """ValueError where DeepLift has no rule for something; otherwise give Captum the rescale rule for every activation."""
+    """Raise ValueError if DeepLift lacks a rule; otherwise give Captum the rescale rule for every activation."""
     from captum.attr._core import deep_lift as captum_rules  # noqa: PLC0415 - captum takes two seconds to import
 
     findings = getattr(explained.twin, "residual_findings", None)
@@ -150,7 +150,7 @@ def _check_rules(explained: Explained) -> None:
 
 
 def _make_guidable(explained: Explained, title: str) -> None:
-    """ValueError where the network has other activations than ReLUs (gates may be sigmoids); ReLU6 is taken for a ReLU."""
+    """Raise ValueError if the network has activations other than ReLUs (gates may be sigmoids); a ReLU6 counts as a ReLU."""
     findings = getattr(explained.twin, "residual_findings", None)
     if findings is None:
         return
@@ -169,7 +169,7 @@ def _make_guidable(explained: Explained, title: str) -> None:
 
 
 class _CappedReLU(nn.ReLU):
-    """A ReLU6 that Captum takes for a ReLU."""
+    """A ReLU6 that Captum treats as a ReLU."""
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu6(x)
@@ -198,7 +198,7 @@ def _place(explained: Explained, options: PlaceOptions) -> tuple[str, nn.Module]
 
 
 def _last_block(explained: Explained) -> str:
-    """Name the last block whose maps reach the logit: behind a transformer's last attention only the class token does."""
+    """Return the last block whose maps reach the logit: after the last attention, only the class token reaches it."""
     blocks = {name: block for name, block in blocks_of(explained.twin).items() if block.layout.spatial}
     if not blocks:
         return next(reversed(blocks_of(explained.twin)))

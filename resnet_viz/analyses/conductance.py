@@ -26,11 +26,11 @@ from resnet_viz.progress import OnProgress
 
 @dataclass(frozen=True, eq=False)
 class BlockConductance:
-    """One block's conductance, float32 (C, H, W), in logits.
+    """The conductance of one block, float32 (C, H, W), in logits.
 
     `total` is measured at the output; `identity` and `residual` are the two parts at the sum. A plain block has no identity.
-    `delta` is the total's sum minus the logit's difference. Tokens that are no patch of the image, such as a class token, are
-    not in the maps: `total_apart`, `identity_apart` and `residual_apart` are their sums.
+    `delta` is the sum of the total minus the difference of the logit. Tokens that are not patches of the image, such as a class
+    token, are not in the maps: `total_apart`, `identity_apart` and `residual_apart` are their sums.
     """
 
     name: str
@@ -68,11 +68,11 @@ class BlockConductance:
 
 @dataclass(frozen=True, eq=False)
 class Conductance:
-    """Every block's conductance, first to last, for one class and one baseline.
+    """The conductance of every block, first to last, for one class and one baseline.
 
     `difference` is logit(image) - logit(baseline); `delta` is that of the block with the largest error. `whole` says whether
-    all of the network goes through every block: where a connection leads past blocks, each carries a part of the difference,
-    and its delta is not an error.
+    every path through the network passes every block. If connections bypass blocks, each block carries a part of the
+    difference, and its delta is not an error.
     """
 
     model: str

@@ -1,9 +1,9 @@
-"""A forward pass cut at the ends of every block's two paths, so that gradients can be carried back piece by piece.
+"""A forward pass cut at the ends of both paths of every block, so that gradients can be propagated backwards piece by piece.
 
-A block's input, the end of its shortcut and the end of its residual branch each become a leaf of the autograd graph: what was
-computed before a cut ends there, and what comes after starts there anew with the same values. A batch of gradients goes back
-from cut to cut, and between two pieces it can be changed. The pieces are linear (ReLUs keep the masks of the forward pass), so
-nothing is approximated.
+The input of a block, the end of its shortcut and the end of its residual branch each become a leaf of the autograd graph: the
+computation before a cut ends there, and the computation after it starts from the same values. A batch of gradients is
+propagated from cut to cut and can be changed between two pieces. The pieces are linear (ReLUs keep the masks of the forward
+pass), so nothing is approximated.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -23,7 +23,7 @@ CutPlace = Literal["input", "identity", "residual"]
 
 @dataclass(frozen=True, eq=False)
 class Cut:
-    """One cut in block number `block`: `before` has the graph of its piece, `after` is the leaf with the same values."""
+    """A cut in block number `block`: `before` has the graph of the piece before it, `after` is a leaf with the same values."""
 
     place: CutPlace
     block: int
@@ -31,19 +31,20 @@ class Cut:
     after: Tensor
 
 
-# As many gradients go back at once; more take more memory and no less time.
+# The number of gradients per backward pass; more take more memory and save no time.
 ROWS = 8
 
-# Gradients at the end of a piece, (rows, 1, C, H, W) -> gradients at the leaves it starts from, by the number of their cut.
+# Gradients at the end of a piece, (rows, 1, C, H, W) -> gradients at the leaves that it starts from, by the number of their
+# cut.
 Back = Callable[[Tensor], dict[int, Tensor]]
-# A cut, the gradients at its leaf and the way back through its piece -> what arrives at earlier leaves.
+# A cut, the gradients at its leaf and the backward function of its piece -> the gradients at earlier leaves.
 Passing = Callable[[Cut, Tensor, Back], dict[int, Tensor]]
 Join = Callable[[Tensor, Tensor], Tensor]
 
 
 @contextmanager
 def cutting(twin: nn.Module) -> Iterator[list[Cut]]:
-    """Cut every block of `twin` while the context is open; the list fills in the order of the forward pass."""
+    """Cut every block of `twin` while the context is open. The list is filled in the order of the forward pass."""
     cuts: list[Cut] = []
     with ExitStack() as hooks:
         for number, block in enumerate(blocks_of(twin).values()):
@@ -55,10 +56,11 @@ def cutting(twin: nn.Module) -> Iterator[list[Cut]]:
 def carry_back(
     cuts: Sequence[Cut], value: Tensor, passing: Passing, join: Join, rows: int, on_cut: Callable[[Cut], None] | None = None
 ) -> Tensor:
-    """Carry d value back from piece to piece and return what arrives at the first block's input, (rows, 1, C, H, W).
+    """Propagate d value backwards piece by piece and return the gradient at the input of the first block, (rows, 1, C, H, W).
 
-    `passing` says what goes through a cut, `join` adds what two pieces bring to one leaf; `rows` is the number of gradients
-    that start at the value, all the same. `on_cut` is called after each cut; what it raises stops the walk.
+    `passing` defines what passes through a cut, and `join` adds the gradients that two pieces contribute to one leaf. `rows` is
+    the number of gradients, which are all equal at the start. `on_cut` is called after each cut; an exception that it raises
+    stops the walk.
     """
     numbers = {id(cut.after): number for number, cut in enumerate(cuts)}
     arrived: dict[int, Tensor] = {}
@@ -78,7 +80,7 @@ def carry_back(
 
 
 def count_paths(cuts: Sequence[Cut], value: Tensor) -> tuple[int, ...]:
-    """Return how many paths lead from the first block's input to the value through exactly 0, 1, 2 ... residual branches."""
+    """Return the number of paths from the first block's input to the value through exactly 0, 1, 2 ... residual branches."""
     numbers = {id(cut.after): number for number, cut in enumerate(cuts)}
     blocks = 1 + max(cut.block for cut in cuts)
     counts = [[0] * (blocks + 1) for _ in cuts]
@@ -111,7 +113,7 @@ def _hook(number: int, block: ResidualBlock, cuts: list[Cut]) -> Iterator[Remova
 
 
 def _leaves(tensor: Tensor, numbers: dict[int, int]) -> list[int]:
-    """Return the numbers of the cuts from whose leaves a tensor was computed, each once."""
+    """Return the numbers of the cuts whose leaves a tensor was computed from, each once."""
     if id(tensor) in numbers:
         return [numbers[id(tensor)]]
     found, seen, waiting = set(), set(), [tensor.grad_fn]
@@ -128,7 +130,7 @@ def _leaves(tensor: Tensor, numbers: dict[int, int]) -> list[int]:
 
 
 def _back(tensor: Tensor, cuts: Sequence[Cut], numbers: dict[int, int], gradients: Tensor) -> dict[int, Tensor]:
-    """Apply the transposed Jacobian of a piece to (rows, ...) gradients at its end; the result is by number of a cut."""
+    """Apply the transposed Jacobian of a piece to gradients (rows, ...) at its end; the result is keyed by cut number."""
     reached = _leaves(tensor, numbers)
     if not reached:
         return {}
@@ -148,6 +150,6 @@ def _batched(pull: Callable[[Tensor], tuple[Tensor, ...]], gradients: Tensor) ->
     try:
         pulled: tuple[Tensor, ...] = torch.func.vmap(pull, chunk_size=ROWS)(gradients)
     except (RuntimeError, NotImplementedError):
-        # An operation of somebody's own network may have no rule for batches.
+        # An operation in a user's network may have no batching rule.
         return tuple(map(torch.stack, zip(*(pull(gradient) for gradient in gradients), strict=True)))
     return pulled

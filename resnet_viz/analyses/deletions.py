@@ -1,8 +1,9 @@
 """What does a network predict for one image with several of its residual branches removed at once?
 
 Veit et al. 2016 (https://arxiv.org/abs/1605.06431, section 4.2, figure 5a) delete random sets of blocks from a trained network:
-the more are missing, the worse it gets, smoothly, as in an ensemble of paths. Here for a person's own image: random sets of
-every size, all of them where there are few. A plain block that changes shapes cannot be removed and stays.
+the error grows smoothly with the number of deleted blocks, as in an ensemble of paths. Here, the same is done for a given
+image: random sets of every size, or all sets of a size if there are few. A plain block that changes the shape cannot be removed
+and stays.
 """
 
 import math
@@ -28,7 +29,7 @@ SETS = 12
 
 @dataclass(frozen=True)
 class Deletion:
-    """One set of blocks removed: the target's probability without them, and what the network predicts instead."""
+    """One set of removed blocks: the probability of the target without them, and the predicted class."""
 
     removed: tuple[str, ...]
     probability: float
@@ -37,7 +38,7 @@ class Deletion:
 
 @dataclass(frozen=True, eq=False)
 class Deletions:
-    """Random sets of blocks removed from one network on one image; `removable` names the blocks that can be."""
+    """Random sets of blocks removed from one network for one image; `removable` names the blocks that can be removed."""
 
     model: str
     title: str
@@ -51,17 +52,17 @@ class Deletions:
 
     @property
     def nbytes(self) -> int:
-        """Memory in bytes, about."""
+        """Approximate memory in bytes."""
         return sum(60 + 60 * len(row.removed) for row in self.rows)
 
     def table(self) -> pd.DataFrame:
-        """Return a row per set: how many blocks are removed and which, the target's probability and the predicted class."""
+        """Return one row per set: the number of removed blocks, their names, the probability of the target, the prediction."""
         columns = ["removed", "blocks", "probability", "prediction"]
         rows = [(len(row.removed), " ".join(row.removed), row.probability, row.prediction) for row in self.rows]
         return pd.DataFrame(rows, columns=columns)
 
     def mean(self, count: int) -> float:
-        """Return the mean probability of the target with so many blocks removed."""
+        """Return the mean probability of the target with this many blocks removed."""
         return float(np.mean([row.probability for row in self.rows if len(row.removed) == count]))
 
 
@@ -74,14 +75,14 @@ def deletions(
     *,
     on_pass: OnProgress | None = None,
 ) -> Deletions:
-    """Remove up to `sets` random sets of blocks of every size, from none to all, and see what is left of the target.
+    """Remove up to `sets` random sets of blocks of every size, from none to all, and measure the probability of the target.
 
-    The target is by default the predicted class. A size that has no more than `sets` sets has all of them.
-    `on_pass(done, total)` is called after each forward pass of several networks; what it raises cancels. ValueError for a class
-    that the network does not have, and for fewer sets than 1.
+    The target is by default the predicted class. A size with no more than `sets` possible sets uses all of them. `on_pass(done,
+    total)` is called after each forward pass of several networks; an exception that it raises cancels. Raises ValueError for a
+    class that the network does not have, and for fewer than 1 set.
     """
     if sets < 1:
-        raise ValueError(f"{sets} sets of blocks show nothing: take 1 or more")
+        raise ValueError(f"{sets} sets of blocks are too few: choose 1 or more")
     chosen = None if target is None else net.class_index(target)
     names = tuple(net.blocks)
     removable = tuple(name for name, block in net.blocks.items() if is_removable(block))
@@ -97,9 +98,9 @@ def deletions(
 
 
 def logits_with(net: Net, x: Tensor, kept: Tensor, on_pass: OnProgress | None = None) -> Array:
-    """Run (1, 3, H, W) through several versions of a network: `kept` (rows, blocks) is False where a branch is removed.
+    """Run (1, 3, H, W) through several versions of a network: `kept` (rows, blocks) is False if a branch is removed.
 
-    Returns float32 (rows, classes). What cannot be removed, a plain block that changes shapes, must be kept.
+    Returns float32 (rows, classes). A plain block that changes the shape cannot be removed and must be kept.
     """
     twin, size = net.twin(), batch_of(x)
     found = []
@@ -118,7 +119,7 @@ def logits_with(net: Net, x: Tensor, kept: Tensor, on_pass: OnProgress | None = 
 
 
 def _sets(names: tuple[str, ...], most: int, draw: random.Random) -> Iterator[tuple[str, ...]]:
-    """Sets of every size, none first; where there are more than `most`, different ones drawn at random."""
+    """Sets of every size, the empty set first. If there are more than `most` of a size, different random ones are drawn."""
     for size in range(len(names) + 1):
         if math.comb(len(names), size) <= most:
             yield from combinations(names, size)

@@ -162,7 +162,7 @@ class Inspection:
     predictions: tuple[Prediction, ...]
     blocks: tuple[BlockInspection, ...]
     head: Head = "softmax"
-    ends: tuple[str, str] = ("stem conv", "average pooling, linear")
+    ends: tuple[str, str] = ("stem convolution", "global average pooling, linear layer")
 
     @property
     def target_label(self) -> str:

@@ -1,7 +1,7 @@
-"""The signal on its way through the network: the pictures of every block's equation, in one forward pass.
+"""The signal on its way through the network: the images of the equations of all blocks, from one forward pass.
 
-An `Inspection` holds every channel of a block, 200 MB of a deep network; this holds the mean over the channels of each tensor,
-which is what a block's equation shows first, of all blocks at once: what is needed to watch the signal pass.
+An `Inspection` holds every channel of a block, 200 MB for a deep network. A `Passage` holds only the mean over the channels of
+each tensor, which the equation of a block shows first, for all blocks at once. That is enough for Play.
 """
 
 from dataclasses import dataclass
@@ -20,9 +20,10 @@ from resnet_viz.progress import OnProgress
 
 @dataclass(frozen=True, eq=False)
 class BlockPassage:
-    """A block's tensors, each as the mean over its channels, float32 (H, W).
+    """The tensors of a block, each as the mean over its channels, float32 (H, W).
 
-    `identity` is x, or the shortcut's output where shapes change; None in a plain block, whose `sum` is its residual.
+    `identity` is x, or the output of the shortcut where shapes change. It is None in a plain block, whose `sum` is its
+    residual.
     """
 
     name: str
@@ -40,7 +41,7 @@ class BlockPassage:
 
 @dataclass(frozen=True, eq=False)
 class Passage:
-    """What a network makes of an image, block by block."""
+    """The path of an image through a network, block by block."""
 
     model: str
     title: str
@@ -53,12 +54,12 @@ class Passage:
 
 
 def passage(net: Net, image: Image.Image, *, on_block: OnProgress | None = None) -> Passage:
-    """Follow the image through the network; the means are those of `inspect`'s maps, bit for bit.
+    """Follow an image through a network; the means equal those of the maps of `inspect`, bit for bit.
 
     `on_block(done, total)` is called after each block; an exception that it raises cancels.
     """
     twin = net.twin()
-    # As in an inspection: a pass without gradients may take other kernels, which round differently.
+    # As in an inspection, with gradients: without them, torch may choose other kernels, which round differently.
     with torch.inference_mode(mode=False), torch.enable_grad(), capture(twin, on_block) as tapes:
         twin(net.preprocess(image).requires_grad_())
     return Passage(net.name, net.title, tuple(map(_block, tapes)))
@@ -71,6 +72,6 @@ def _block(tape: Tape) -> BlockPassage:
 
 
 def _mean(tensor: Tensor, layout: TensorLayout) -> Array:
-    """The mean over channels of one image's tensor, as figures take it of an inspection's maps."""
+    """The mean over the channels of one image's tensor, computed as figures compute it from the maps of an inspection."""
     mean: Array = array(layout.maps(tensor.detach())).mean(0)
     return mean

@@ -1,12 +1,12 @@
-"""How much of the gradient comes through paths of each length? The unravelled view of a residual network, without sampling.
+"""How much of the gradient flows through paths of each length? The unravelled view of a residual network, without sampling.
 
-A network of n blocks is a sum over 2^n paths: at every block a path takes the shortcut or the residual branch, and its
-length is the number of branches that it takes (Veit et al. 2016, https://arxiv.org/abs/1605.06431, section 3). With every
-branch scaled by t the gradient at the first block's input is a polynomial in t, and its coefficient k is what comes through
-exactly k branches. The coefficients are carried back together: behind a branch each of them moves up by one. Activations and
-the masks of the ReLUs are those of the whole network, so that all coefficients add up to its gradient.
+A network of n blocks is a sum over 2^n paths: in every block a path takes the shortcut or the residual branch, and its length
+is the number of branches that it takes (Veit et al. 2016, https://arxiv.org/abs/1605.06431, section 3). With every branch
+scaled by t, the gradient at the input of the first block is a polynomial in t, and its coefficient k is the gradient through
+exactly k branches. All coefficients are propagated backwards together; a branch shifts each of them up by one. Activations and
+the masks of the ReLUs are those of the whole network, so the coefficients add up to its gradient.
 
-`path_samples` is the way of Veit et al. (section 5, figure 6): paths of each length drawn at random, one backward pass each.
+`path_samples` uses the method of Veit et al. (section 5, figure 6): random paths of each length, with one backward pass each.
 """
 
 import math
@@ -27,18 +27,19 @@ from resnet_viz.nets.net import Net, WeightsOrigin
 from resnet_viz.progress import OnProgress
 
 Floats = NDArray[np.float64]
-# Beyond it integers of numpy overflow.
+# Larger numbers overflow the integers of NumPy.
 MOST_BLOCKS = 62
-# Sampled paths of one length go back together.
+# The sampled paths of one length share their backward passes.
 SAMPLES = 16
 
 
 @dataclass(frozen=True, eq=False)
 class PathLengths:
-    """What comes through all paths of each length together; entry k is that of paths through exactly k branches.
+    """The gradient through all paths of each length together; entry k belongs to the paths through exactly k branches.
 
-    `paths` counts them. `norms` are the L2 norms of the gradient through them, in units of the logit per unit of x; `shares`
-    are its projections on the whole gradient g, <g_k, g> / |g|^2, which add up to 1 (a share below 0 points against g).
+    `paths` counts the paths. `norms` are the L2 norms of the gradient through them, in units of the logit per unit of x.
+    `shares` are the projections on the whole gradient g, <g_k, g> / |g|^2, which add up to 1; a negative share points against
+    g.
     """
 
     model: str
@@ -58,17 +59,17 @@ class PathLengths:
         return self.norms.nbytes + self.shares.nbytes
 
     def table(self) -> pd.DataFrame:
-        """Return a row per length: the number of paths, the norm of the gradient through them and its share of the gradient."""
+        """Return one row per length: the number of paths, the norm of the gradient through them, and its share."""
         columns = {"paths": self.paths, "grad_norm": self.norms, "grad_share": self.shares}
         return pd.DataFrame(columns, index=pd.RangeIndex(len(self.paths), name="length"))
 
 
 @dataclass(frozen=True, eq=False)
 class PathGradients:
-    """The gradient of the target's logit at the first block's input, by the length of the path that it comes through.
+    """The gradient of the target logit at the input of the first block, separated by path length.
 
-    `coefficients` are float32 (n + 1, C, H, W) for n blocks: entry k comes through exactly k residual branches, and all add up
-    to the gradient itself. `lengths` has their norms and shares.
+    `coefficients` are float32 (n + 1, C, H, W) for n blocks. Entry k is the gradient through exactly k residual branches, and
+    all entries add up to the whole gradient. `lengths` has their norms and shares.
     """
 
     lengths: PathLengths
@@ -76,7 +77,7 @@ class PathGradients:
 
     @property
     def counts(self) -> NDArray[np.int64]:
-        """How many paths of each length there are, (n + 1,): in a chain of residual blocks the binomial numbers of n."""
+        """The number of paths of each length, (n + 1,): the binomial coefficients of n in a chain of residual blocks."""
         exact = np.int64 if len(self.lengths.blocks) <= MOST_BLOCKS else object
         return np.array(self.lengths.paths, exact)
 
@@ -86,15 +87,16 @@ class PathGradients:
         return self.lengths.nbytes + self.coefficients.nbytes
 
     def table(self) -> pd.DataFrame:
-        """Return a row per length, see `PathLengths.table`."""
+        """Return one row per length (see `PathLengths.table`)."""
         return self.lengths.table()
 
 
 @dataclass(frozen=True, eq=False)
 class PathSamples:
-    """Single paths drawn at random, float64 (n + 1, samples): row k has paths through exactly k branches.
+    """Single random paths, float64 (n + 1, samples): row k contains paths through exactly k branches.
 
-    `norms` are L2 norms of the gradient through one path, `shares` its projection on the whole gradient, <g_path, g> / |g|^2.
+    `norms` are L2 norms of the gradient through one path, and `shares` its projection on the whole gradient, <g_path, g> /
+    |g|^2.
     """
 
     model: str
@@ -115,7 +117,7 @@ class PathSamples:
 
     @property
     def estimates(self) -> Floats:
-        """The share of the gradient through all paths of each length, as the sample puts it: their number times the mean."""
+        """The estimated share of the gradient through all paths of each length: the number of paths times the sample mean."""
         means: Floats = np.array(self.paths, np.float64) * self.shares.mean(1)
         return means
 
@@ -132,13 +134,12 @@ class PathSamples:
 def path_gradients(
     net: Net, image: Image.Image, target: int | str | None = None, *, on_block: OnProgress | None = None
 ) -> PathGradients:
-    """Split the gradient at the first block's input by the number of residual branches that it came through.
+    """Separate the gradient at the input of the first block by the number of residual branches that it flows through.
 
-    The gradient is that of the target's logit, by default the predicted class's. Costs one forward pass and about n / 2
-    backward passes for n blocks. A projection is the shortcut of its block; a plain block has one path, through its layers.
-    `on_block(done, total)` is called after each block, from the last to the first; what it raises cancels.
-
-    ValueError for a class that the network does not have.
+    The gradient is that of the target logit, by default of the predicted class. The cost is one forward pass and about n / 2
+    backward passes for n blocks. A projection counts as the shortcut of its block; a plain block has one path, through its
+    layers. `on_block(done, total)` is called after each block, from the last to the first; an exception that it raises cancels.
+    Raises ValueError for a class that the network does not have.
     """
     start = _cut(net, image, target)
     found = carry_back(start.cuts, start.value, _longer, _joined, 1, start.reporting(on_block))[:, 0]
@@ -170,19 +171,19 @@ def path_samples(
     *,
     on_length: OnProgress | None = None,
 ) -> PathSamples:
-    """Draw `samples` paths of every length and carry the gradient back along each, as Veit et al. 2016 do.
+    """Draw `samples` random paths of every length and compute the gradient along each, as Veit et al. 2016 do.
 
-    Every path of a length is as likely as another one. `on_length(done, total)` is called after each length; what it raises
-    cancels. ValueError for a class that the network does not have, for fewer samples than 1, and for a network whose blocks are
-    not a chain of residual blocks (a plain network has a single path).
+    All paths of one length are equally likely. `on_length(done, total)` is called after each length; an exception that it
+    raises cancels. Raises ValueError for a class that the network does not have, for fewer than 1 sample, and for a network
+    that is not a chain of residual blocks (a plain network has a single path).
     """
     if samples < 1:
-        raise ValueError(f"{samples} samples of each length show nothing: take 1 or more")
+        raise ValueError(f"{samples} samples of each length are too few: choose 1 or more")
     start = _cut(net, image, target)
     paths = count_paths(start.cuts, start.value)
     if paths != tuple(math.comb(len(paths) - 1, length) for length in range(len(paths))):
         raise ValueError(
-            f"the blocks of {net.title} are not a chain in which each has a shortcut and a branch to choose from, so a path"
+            f"the blocks of {net.title} do not form a chain in which each has a shortcut and a branch, so a path"
             " cannot be drawn block by block: take path_gradients, which needs no sampling"
         )
     whole = carry_back(start.cuts, start.value, lambda _, arrived, back: back(arrived), torch.add, 1)
@@ -213,7 +214,7 @@ class _Start:
         total = 1 + max(cut.block for cut in self.cuts)
 
         def report(cut: Cut) -> None:
-            # The branch is the first of a block's paths that the walk meets, and the last whose cost counts.
+            # The backward walk meets the branch first, and its cost is counted last.
             if cut.place == "residual":
                 on_block(total - cut.block, total)
 
@@ -230,7 +231,7 @@ def _cut(net: Net, image: Image.Image, target: int | str | None) -> _Start:
 
 
 def _longer(cut: Cut, arrived: Tensor, back: Back) -> dict[int, Tensor]:
-    """Take a polynomial through a piece; a residual branch makes every path that goes through it longer by one."""
+    """Send a polynomial through a piece; a residual branch makes every path through it longer by one."""
     found = back(arrived)
     if cut.place != "residual":
         return found
@@ -247,7 +248,7 @@ def _joined(first: Tensor, second: Tensor) -> Tensor:
 
 
 def _routed(routes: Tensor, cut: Cut, arrived: Tensor, back: Back) -> dict[int, Tensor]:
-    """Take the rows through a piece whose paths go that way; `routes` (rows, blocks) is True where they take the branch."""
+    """Send through a piece the rows whose paths take it; `routes` (rows, blocks) is True where a path takes the branch."""
     if cut.place == "input":
         return back(arrived)
     taken = routes[:, cut.block] if cut.place == "residual" else ~routes[:, cut.block]
@@ -262,7 +263,7 @@ def _routed(routes: Tensor, cut: Cut, arrived: Tensor, back: Back) -> dict[int, 
 
 
 def _routes(blocks: int, samples: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """For every length, which branches each sampled path takes: (samples, blocks)."""
+    """For every length, the branches that each sampled path takes, (samples, blocks)."""
     for length in range(blocks + 1):
         order = torch.rand(samples, blocks, generator=generator).argsort(1)
         yield order.argsort(1) < length

@@ -1,7 +1,7 @@
-"""Which pixels can a place in a block's output depend on? Its receptive field, cut off at the edges of the input.
+"""The pixels that a place in a block output can depend on: its receptive field, clipped at the borders of the input.
 
-As in `theoretical_field`, a gradient is 0 only if there is no path. The pixels that a trained network weighs most are fewer
-(Luo et al. 2016, https://arxiv.org/abs/1701.04128).
+As in `theoretical_field`, a gradient is 0 only if there is no path. A trained network gives most weight to fewer pixels (Luo et
+al. 2016, https://arxiv.org/abs/1701.04128).
 """
 
 from dataclasses import dataclass
@@ -18,10 +18,10 @@ FieldSpan = tuple[int, int]
 
 @dataclass(frozen=True)
 class PlaceFields:
-    """The receptive fields of a block's output: `map_size` is its (height, width), `input_size` the input's, in pixels.
+    """The receptive fields in a block output: `map_size` is its (height, width), `input_size` that of the input, in pixels.
 
-    `first_end` is where the field of the place (0, 0) ends, and `last_start` where that of the last place begins, (row,
-    column); every other place's field is one of these, moved by whole strides.
+    `first_end` is where the field of the place (0, 0) ends, and `last_start` is where the field of the last place begins, as
+    (row, column). The field of every other place is one of these, shifted by a number of strides.
     """
 
     block: str
@@ -32,17 +32,17 @@ class PlaceFields:
 
     @property
     def nbytes(self) -> int:
-        """Memory in bytes, about."""
+        """Approximate memory in bytes."""
         return 200
 
     def box(self, row: int, column: int) -> tuple[int, int, int, int]:
-        """Return left, top, right and bottom of the field of a place, in pixels of the input, cut off at its edges."""
+        """Return left, top, right and bottom of the field of a place, in input pixels, clipped at the borders."""
         top, bottom = self._span(0, row)
         left, right = self._span(1, column)
         return left, top, right, bottom
 
     def cell(self, row: int, column: int) -> tuple[float, float, float, float]:
-        """Return left, top, right and bottom of the part of the input that lies where the place lies in the map."""
+        """Return left, top, right and bottom of the part of the input at the position of a place in the map."""
         height, width = (whole / parts for whole, parts in zip(self.input_size, self.map_size, strict=True))
         return column * width, row * height, (column + 1) * width, (row + 1) * height
 
@@ -55,7 +55,7 @@ class PlaceFields:
 
 
 def place_fields(net: Net, block: str) -> PlaceFields:
-    """Find the receptive fields of a block's output; ValueError names the blocks that there are."""
+    """Find the receptive fields of a block output; ValueError lists the blocks."""
     if block not in net.blocks:
         raise ValueError(f"{net.title} has no block {block!r}; it has {', '.join(net.blocks)}")
     positive, made = positive_copy(net), list[Tensor]()

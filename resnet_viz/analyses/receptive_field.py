@@ -1,9 +1,10 @@
-"""How much of the image does the middle of each block's output see? Through the shortcuts alone, and with the branches.
+"""How much of the image does the centre of each block output see, through all paths and through the shortcuts alone?
 
-Luo et al. 2016 (https://arxiv.org/abs/1701.04128): the theoretical receptive field has every pixel that can change a value; the
-effective one has those that do, which are far fewer and lie in its middle. Here for a trained network on a person's own image:
-the gradient of the values in the middle of a block's output with respect to the pixels. With every branch's gradient stopped,
-what is left came through the stem and along the shortcuts alone.
+Luo et al. 2016 (https://arxiv.org/abs/1701.04128): the theoretical receptive field contains every pixel that can change a
+value. The effective receptive field contains the pixels that do change it; it is far smaller and lies in the centre of the
+theoretical one. Here it is measured for a trained network on a given image, as the gradient of the values at the centre of a
+block output with respect to the pixels. If the gradient of every branch is stopped, only the gradient through the stem and
+along the shortcuts remains.
 """
 
 import math
@@ -22,19 +23,19 @@ from resnet_viz.analyses.theoretical_field import theoretical_widths
 from resnet_viz.nets.net import Net, WeightsOrigin
 from resnet_viz.progress import OnProgress
 
-# Of a Gaussian, what is further than two standard deviations from its middle in either direction (Luo et al., section 3).
+# The part of a Gaussian that is more than two standard deviations from its centre (Luo et al., section 3).
 THRESHOLD = 1 - 0.9545
 PROBES = 4
 
 
 @dataclass(frozen=True, eq=False)
 class BlockField:
-    """The receptive field of the middle position of one block's output, in pixels of the network's input.
+    """The receptive field of the central position of one block output, in pixels of the network input.
 
-    `theoretical` is the width that can change it, whatever the weights: inf for the whole image, NaN where it cannot be told.
-    `effective` is the side of a square with as many pixels as have over 4.55 % of the largest gradient. Both again through the
-    shortcuts alone: a plain block has no shortcut, so nothing is left (0). `map` and `shortcut_map`, float32 (H, W), are the
-    gradient's root mean square over the channels of the output.
+    `theoretical` is the width of the region that can change it, for any weights: inf for the whole image, NaN if it is unknown.
+    `effective` is the side of a square with as many pixels as have more than 4.55 % of the largest gradient. The fields that
+    begin with `shortcut` are the same along the shortcuts alone; they are 0 for a plain block, which has no shortcut. `map` and
+    `shortcut_map`, float32 (H, W), are the root mean square of the gradient over the channels of the output.
     """
 
     name: str
@@ -49,7 +50,7 @@ class BlockField:
 
 @dataclass(frozen=True, eq=False)
 class ReceptiveFields:
-    """The receptive fields of every block, first to last; `side` is the network's input in pixels."""
+    """The receptive fields of all blocks, first to last; `side` is the size of the network input in pixels."""
 
     model: str
     title: str
@@ -63,14 +64,14 @@ class ReceptiveFields:
         return sum(block.map.nbytes + block.shortcut_map.nbytes for block in self.blocks)
 
     def block(self, name: str) -> BlockField:
-        """Return a block by its name; ValueError says which there are."""
+        """Return a block by its name; ValueError lists the blocks."""
         for block in self.blocks:
             if block.name == name:
                 return block
         raise ValueError(f"{self.title} has no block {name!r}; it has {', '.join(block.name for block in self.blocks)}")
 
     def table(self) -> pd.DataFrame:
-        """Return a row per block with its widths in pixels, all paths and the shortcuts alone."""
+        """Return one row per block with its widths in pixels, through all paths and along the shortcuts alone."""
         columns = ("name", "stage", "theoretical", "effective", "shortcut_theoretical", "shortcut_effective")
         rows = [{column: getattr(block, column) for column in columns} for block in self.blocks]
         return pd.DataFrame(rows).rename(columns={"name": "block"}).set_index("block")
@@ -79,14 +80,15 @@ class ReceptiveFields:
 def receptive_fields(
     net: Net, image: Image.Image, probes: int = PROBES, seed: int = 0, *, on_block: OnProgress | None = None
 ) -> ReceptiveFields:
-    """Measure how much of an image the middle of every block's output sees.
+    """Measure how much of an image the centre of every block output sees.
 
-    The square of the gradient, mean over the output's channels, is estimated from `probes` seeded directions of +1 and -1 over
-    these channels. Costs that many backward passes from every block, twice. `on_block(done, total)` is called after each block
-    of either pass; what it raises cancels. ValueError for blocks whose output is not (N, C, H, W), and for fewer probes than 1.
+    The mean square of the gradient over the channels of the output is estimated from `probes` seeded directions of +1 and -1
+    over these channels. The cost is `probes` backward passes from every block, twice. `on_block(done, total)` is called after
+    each block of both sweeps; an exception that it raises cancels. Raises ValueError for blocks whose output is not (N, C, H,
+    W), and for fewer than 1 probe.
     """
     if probes < 1:
-        raise ValueError(f"{probes} probes show nothing: take 1 or more")
+        raise ValueError(f"{probes} probes are too few: choose 1 or more")
     x = net.preprocess(image)
     total = 2 * len(net.blocks)
 
@@ -108,7 +110,7 @@ def receptive_fields(
 
 
 def effective_width(seen: Array) -> float:
-    """Return the side of a square with as many pixels as have more than 4.55 % of the largest gradient; 0 where all are 0."""
+    """Return the side of a square with as many pixels as have more than 4.55 % of the largest gradient; 0 if all are 0."""
     largest = float(seen.max())
     return math.sqrt(int((seen > THRESHOLD * largest).sum())) if largest > 0 else 0.0
 
@@ -116,7 +118,7 @@ def effective_width(seen: Array) -> float:
 def _outputs(
     net: Net, x: Tensor, step: Callable[[int], None], done: int, *, shortcuts_alone: bool
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Give every block's output with the pixels that it was computed from."""
+    """Return every block output together with the pixels that it was computed from."""
     twin, pixels = net.twin(), x.detach().requires_grad_()
     with torch.inference_mode(mode=False), torch.enable_grad():
         with recorded_outputs(twin, shortcuts_alone=shortcuts_alone) as outputs:

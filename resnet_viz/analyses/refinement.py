@@ -1,12 +1,12 @@
-"""Does each block move its features down the loss? Iterative refinement, block by block, for one image.
+"""Does each block change its features so that the loss falls? Iterative refinement, block by block, for one image.
 
-Greff et al. 2017 (https://arxiv.org/abs/1612.07771) read the blocks of one stage as steps that refine the same features.
+Greff et al. 2017 (https://arxiv.org/abs/1612.07771) view the blocks of one stage as steps that refine the same features.
 Jastrzebski et al. 2018 (https://arxiv.org/abs/1710.04773, section 3) write the loss after a step as
 
     L(h + F(h)) = L(h) + <F(h), dL/dh> + O(|F|^2)
 
-so that a block that makes the loss smaller has an F(x) that points along -dL/dh. The cosine between the two is measured at the
-block's input x and at its sum x + F(x), the loss after each block without all later branches (the logit lens).
+so a block that reduces the loss has an F(x) that points along -dL/dh. The cosine between the two is measured at the input x of
+the block and at its sum x + F(x). The loss after each block is measured with all later branches removed (the logit lens).
 """
 
 import math
@@ -30,11 +30,11 @@ from resnet_viz.progress import OnProgress
 
 @dataclass(frozen=True)
 class BlockStep:
-    """One block as a step of refinement; NaN for what a block has not.
+    """One block as a step of refinement; NaN for values that the block does not have.
 
-    `cosine_input` is cos(F(x), -dL/dx) with the gradient at the block's input, which needs F(x) to have the shape of x;
-    `cosine_sum` the same with the gradient at the sum. `ratio` is |F(x)| / |identity|; `expected` is <F(x), dL/d sum>, the
-    change of the loss to first order, and `loss` the loss after the block. A plain block has no input beside F(x).
+    `cosine_input` is cos(F(x), -dL/dx) with the gradient at the input of the block, which requires F(x) to have the shape of x;
+    `cosine_sum` is the same with the gradient at the sum. `ratio` is |F(x)| / |identity|. `expected` is <F(x), dL/d sum>, the
+    first-order change of the loss, and `loss` is the loss after the block. A plain block has only F(x).
     """
 
     name: str
@@ -51,7 +51,7 @@ class BlockStep:
 class Refinement:
     """Every block as a step, first to last.
 
-    The loss is the target's cross-entropy, `initial` that before the first block, with all branches removed.
+    The loss is the cross-entropy of the target; `initial` is the loss before the first block, with all branches removed.
     """
 
     model: str
@@ -64,16 +64,16 @@ class Refinement:
 
     @property
     def nbytes(self) -> int:
-        """Memory in bytes, about."""
+        """Approximate memory in bytes."""
         return 120 * len(self.blocks)
 
     @property
     def losses(self) -> tuple[float, ...]:
-        """The loss before the first block and after each."""
+        """The loss before the first block and after each block."""
         return self.initial, *(block.loss for block in self.blocks)
 
     def table(self) -> pd.DataFrame:
-        """Return a row per block."""
+        """Return one row per block."""
         names = ("name", "stage", "shortcut", "cosine_input", "cosine_sum", "ratio", "expected", "loss")
         rows = [{name: getattr(block, name) for name in names} for block in self.blocks]
         return pd.DataFrame(rows).rename(columns={"name": "block"}).set_index("block")
@@ -84,9 +84,9 @@ def refinement(
 ) -> Refinement:
     """Compare every residual with the gradient of the loss, and measure the loss after each block.
 
-    The loss is the cross-entropy of the target, by default the predicted class: pass the true class where you know it. Costs
-    one forward and one backward pass, and a forward pass for each block, several together. `on_pass(done, total)` is called
-    after each of these; what it raises cancels. ValueError for a class that the network does not have.
+    The loss is the cross-entropy of the target, by default the predicted class: pass the true class if you know it. The cost is
+    one forward and one backward pass, and one forward pass per block, several together. `on_pass(done, total)` is called after
+    each of these; an exception that it raises cancels. Raises ValueError for a class that the network does not have.
     """
     chosen = None if target is None else net.class_index(target)
     x, twin = net.preprocess(image), net.twin()
@@ -96,13 +96,13 @@ def refinement(
         loss = Objective("cross-entropy", index, head=net.head)(logits).sum()
         found = iter(torch.autograd.grad(loss, [tensor for tape in tapes for tensor in (tape.input, tape.sum)]))
     gradients = [(next(found), next(found)) for _ in tapes]
-    losses = _losses(net, x, index, on_pass)
+    losses = losses_after_blocks(net, x, index, on_pass)
     blocks = tuple(_step(tape, *pair, after) for tape, pair, after in zip(tapes, gradients, losses[1:], strict=True))
     return Refinement(net.name, net.title, net.weights, index, net.labels[index], losses[0], blocks)
 
 
-def _losses(net: Net, x: Tensor, target: int, on_pass: OnProgress | None) -> list[float]:
-    """The loss before the first block and after each, with all later branches removed; a plain block is run if it has to be."""
+def losses_after_blocks(net: Net, x: Tensor, target: int, on_pass: OnProgress | None = None) -> list[float]:
+    """The loss before the first block and after each, without later branches. Plain blocks that change shapes still run."""
     names = list(net.blocks)
     stays = torch.tensor([not is_removable(block) for block in net.blocks.values()])
     kept = torch.ones(len(names) + 1, len(names), dtype=torch.bool).tril(-1) | stays
@@ -131,6 +131,6 @@ def _flat(tensor: Tensor) -> Tensor:
 
 
 def _cosine(one: Tensor, other: Tensor) -> float:
-    """NaN where either is 0."""
+    """The cosine; NaN if either tensor is 0."""
     size = float(one.norm() * other.norm())
     return float(np.clip(float(one @ other) / size, -1, 1)) if size > 0 else math.nan

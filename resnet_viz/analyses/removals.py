@@ -1,6 +1,6 @@
-"""Residual branches removed for some images of a batch: the way that works for every network, image by image from its input on.
+"""Removal of residual branches for some images of a batch, each image computed from the input: works for every network.
 
-Where a network is a chain of blocks, a batch that grows from block to block computes the same in less time.
+In a network that is a chain of blocks, a batch that grows from block to block computes the same result in less time.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -14,27 +14,27 @@ from resnet_viz.analyses.context import batch_of
 from resnet_viz.nets.blocks import ResidualBlock, blocks_of
 from resnet_viz.nets.net import Net
 
-# Names of blocks whose branch is removed for one image.
+# The names of the blocks whose branch is removed for one image.
 Removed = Collection[str]
 
 
 def is_chain(module: nn.Module) -> bool:
-    """Whether images may join the batch between two blocks of a network: it is a chain of blocks, nothing leads past them."""
+    """Whether images can join the batch between two blocks: the network is a chain, and no connection bypasses the blocks."""
     findings = getattr(module, "residual_findings", None)
     return findings is None or bool(findings.chain)
 
 
 def does_not_grow(error: RuntimeError) -> bool:
-    """Whether an error may come of a batch that grew, in a network that holds on to the number of images that it began with."""
+    """Whether an error can result from a batch that grew in a network that stores its initial batch size."""
     return not isinstance(error, torch.OutOfMemoryError)
 
 
 def without_branches(
     net: Net, x: Tensor, removed: Sequence[Removed], on_image: Callable[[int, int], None] | None = None
 ) -> Tensor:
-    """Run a preprocessed image (1, 3, H, W) once for each entry, without the branches that it names -> (entries, classes).
+    """Run a preprocessed image (1, 3, H, W) once per entry, without the branches that it names -> (entries, classes).
 
-    `on_image(done, total)` is called after each pass; what it raises cancels.
+    `on_image(done, total)` is called after each pass; an exception that it raises cancels.
     """
     twin = net.frugal_twin()
     size, found = batch_of(x), []

@@ -1,9 +1,10 @@
-"""The theoretical receptive field of each block: the pixels that can change the middle of its output, whatever the weights.
+"""The theoretical receptive field of each block: the pixels that can change the centre of its output, for any weights.
 
-A network is run with positive weights alone, on an image of ones, with every step that could hide a path made linear: maxima
-become means, activations hand on what they get. Then no two paths cancel and no gradient is cut, so that the pixels with a
-gradient are exactly those with a path. The image is a strip, long enough for most networks; a field that reaches its end is
-taken for the whole image. Computed in float64: the outermost pixels have paths by one weight of each layer.
+The network runs with positive weights only, on an image of ones, with every operation made linear that could hide a path:
+maxima become means, and activations return their input. Then no two paths cancel and no gradient is blocked, so the pixels with
+a gradient are exactly those with a path. The image is a strip that is long enough for most networks; a field that reaches its
+end counts as the whole image. The computation uses float64, because the outermost pixels have paths with a single weight of
+each layer.
 """
 
 import math
@@ -21,7 +22,7 @@ from resnet_viz.nets.twins import copy_tree
 
 HEIGHT = 32
 LENGTHS = (512, 2048)
-# Functions that hand on each value by itself, and the pools that take the largest of several.
+# Functions that act on each value separately, and pools that return the largest of several values.
 POINTWISE = frozenset(
     {
         "relu", "relu_", "relu6", "leaky_relu", "leaky_relu_", "elu", "elu_", "selu", "celu", "gelu", "silu", "silu_", "mish",
@@ -32,17 +33,17 @@ POOLS: dict[str, Callable[..., Tensor]] = {"max_pool2d": F.avg_pool2d, "adaptive
 
 
 def theoretical_widths(net: Net, *, shortcuts_alone: bool) -> tuple[float, ...]:
-    """Return the theoretical receptive field's width of every block in pixels, first to last; 0 where there is no path.
+    """Return the width of the theoretical receptive field of every block in pixels, first to last; 0 if there is no path.
 
-    With `shortcuts_alone` only paths along the shortcuts count. inf where the whole image is seen however large it is, NaN for
-    all where the network cannot be run on another size than its own.
+    With `shortcuts_alone`, only paths along the shortcuts count. The width is inf if a block sees the whole image at any size.
+    All widths are NaN if the network cannot run on images of another size.
     """
     widths = [math.inf] * len(net.blocks)
     for length in LENGTHS:
         try:
             widths = _widths(net, length, shortcuts_alone=shortcuts_alone)
         except (RuntimeError, ValueError, TypeError, AssertionError):
-            # Some networks are made for one size of images.
+            # Some networks only accept images of one size.
             return (math.nan,) * len(widths)
         if all(map(math.isfinite, widths)):
             break
@@ -50,7 +51,7 @@ def theoretical_widths(net: Net, *, shortcuts_alone: bool) -> tuple[float, ...]:
 
 
 class OpenPaths(TorchFunctionMode):
-    """Replaces what could hide a path from the gradient."""
+    """Replaces the operations that could hide a path from the gradient."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401 - as in torch
         given = dict(kwargs or {})
@@ -61,7 +62,7 @@ class OpenPaths(TorchFunctionMode):
             x = args[0] if args else given.pop("input")
             return _mean_pool(name, x, *args[1:], **given)
         if name in ("group_norm", "instance_norm"):
-            # Its statistics are those of the whole image.
+            # Its statistics depend on the whole image.
             x = args[0] if args else given["input"]
             return x + x.mean((-2, -1), keepdim=True)
         return func(*args, **given)
@@ -87,7 +88,7 @@ def _widths(net: Net, length: int, *, shortcuts_alone: bool) -> list[float]:
 
 
 def positive_copy(net: Net) -> nn.Module:
-    """Return the network in float64 with positive weights, in which no two paths cancel; its own weights stay as they are."""
+    """Return a copy of the network in float64 with positive weights, in which no two paths cancel. The network is unchanged."""
     positive = copy_tree(net.module)
     for module in positive.modules():
         _make_positive(module)
@@ -95,12 +96,12 @@ def positive_copy(net: Net) -> nn.Module:
 
 
 def _make_positive(module: nn.Module) -> None:
-    """Give a module weights of its own: every output is the mean of what it is computed from; norms change nothing."""
+    """Give a module new weights: every output becomes the mean of its inputs, and norms become the identity."""
     for name, parameter in list(module.named_parameters(recurse=False)):
         value = 0.0 if name == "bias" else 1.0
         if parameter.ndim > 1:
             value = parameter.shape[0] / parameter.numel()
-        # One number stands for all of them: it takes no memory.
+        # All entries share one number, which takes no memory.
         alike = torch.full((), value, dtype=torch.float64, device=parameter.device).expand(parameter.shape)
         setattr(module, name, nn.Parameter(alike, requires_grad=False))
     for name, buffer in list(module.named_buffers(recurse=False)):

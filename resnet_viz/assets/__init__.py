@@ -1,7 +1,7 @@
-"""The files that ship with the program: weights, model cards, curves, sample photos, surveys, recorded lessons, architectures.
+"""The files that ship with the program: weights, cards, curves, sample photos, surveys, recorded lessons, architectures.
 
-All code finds them through this module. In the repository they are in the top-level folder `assets/`; setup.py copies them
-beside this file when a wheel is built.
+All code finds them through this module. In the repository they are in the top-level folder `assets/`; setup.py copies them next
+to this file when a wheel is built.
 """
 
 from importlib.resources import files

@@ -205,7 +205,7 @@ def _read(data: bytes) -> Job:
         raise WireError("The image was damaged on its way. Send it again.")
     if job.owner:
         raise WireError(
-            "This engine has only the networks of the catalogue. Analyse your own network in the app that you opened it in."
+            "This engine has only the networks of the catalogue. Analyse your own network in the app in which you opened it."
         )
     return job
 

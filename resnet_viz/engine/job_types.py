@@ -22,8 +22,9 @@ from resnet_viz.analyses.path_gradients import PathLengths, PathSamples, path_gr
 from resnet_viz.analyses.place_fields import PlaceFields, place_fields
 from resnet_viz.analyses.receptive_field import ReceptiveFields, receptive_fields
 from resnet_viz.analyses.refinement import Refinement, refinement
+from resnet_viz.analyses.refinement_survey import RefinementSurvey, refinement_survey
 from resnet_viz.analyses.survey.parts import SurveyedPart
-from resnet_viz.analyses.survey.running import survey_part
+from resnet_viz.analyses.survey.running import SurveyProgress, survey_part
 from resnet_viz.engine.jobs import EngineError, Job
 from resnet_viz.images import digest, open_image
 from resnet_viz.lessons.activation_order import Orders, orders
@@ -169,9 +170,9 @@ def _lens(task: Task) -> Lens:
 
 
 def _survey(task: Task) -> SurveyedPart:
-    """The job's data is a ZIP archive of some images of the survey."""
+    """The data of the job are a ZIP archive of some images of the survey."""
     if digest(task.job.data) != task.job.image:
-        raise EngineError("The images did not arrive as they were sent: load the page again.")
+        raise EngineError("The images were damaged on their way. Reload the page.")
     strongest = int(str(task.job.option("strongest") or 0))
     return survey_part(task.net, task.job.data, strongest=strongest, opener=task.open_bytes, on_image=task.step)
 
@@ -240,7 +241,7 @@ def _toy(task: Task) -> ToyFit:
 
 
 def _path_lengths(task: Task) -> PathLengths:
-    """Without the coefficients, which are as large as the first block's input for every block."""
+    """Without the coefficients, which are as large as the input of the first block for every block."""
     return path_gradients(task.net, task.image, task.job.target, on_block=task.step).lengths
 
 
@@ -260,6 +261,13 @@ def _receptive_fields(task: Task) -> ReceptiveFields:
 
 def _refinement(task: Task) -> Refinement:
     return refinement(task.net, task.image, task.job.target, on_pass=task.step)
+
+
+def _refinement_survey(task: Task) -> RefinementSurvey:
+    def told(progress: SurveyProgress) -> None:
+        task.step(progress.done, progress.total or 0)
+
+    return refinement_survey(task.net, task.job.data, opener=task.open_bytes, on_progress=told)
 
 
 def _shattered_gradients(task: Task) -> Autocorrelation:
@@ -293,6 +301,7 @@ JOB_TYPES: dict[str, JobType] = {
     "deletions": JobType(_deletions),
     "receptive fields": JobType(_receptive_fields),
     "refinement": JobType(_refinement),
+    "refinement survey": JobType(_refinement_survey),
     "shattered gradients": JobType(_shattered_gradients),
     "loss landscape": JobType(_loss_landscape),
     "survey": JobType(_survey),

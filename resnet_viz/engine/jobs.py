@@ -153,7 +153,7 @@ class Engine(Protocol):
         ...
 
     def models(self) -> list[ModelInfo]:
-        """Return the catalogue with the weights that the engine has; raises EngineError with a sentence."""
+        """Return the catalogue with the weights that the engine has; raises EngineError."""
         ...
 
     def check(self) -> str:

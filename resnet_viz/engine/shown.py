@@ -1,7 +1,7 @@
-"""Networks that a running program shows in the app: the program's own process computes, the app asks it over HTTP.
+"""Networks that a running program shows in the app: the program computes, and the app sends it requests over HTTP.
 
-A module of one's own can be neither sent nor pickled, so it stays where it is. What the app must know of it, the classes and
-the parts, it gets as a message from the route `SHOWN`, beside the routes of every engine.
+A user's module can be neither sent nor pickled, so it stays in the program. The app gets what it needs to know about the
+module, its classes and parts, as a message from the route `SHOWN`, which is added to the routes of every engine.
 """
 
 from collections.abc import Callable
@@ -24,16 +24,16 @@ from resnet_viz.nets.preprocessing import Preprocessing
 from resnet_viz.nets.zoo import ModelInfo
 
 SHOWN = "/shown"
-# Links to such a network begin so.
+# Links to such a network begin with this prefix.
 PREFIX = "shown/"
 
 
 @dataclass(frozen=True)
 class ShownNetwork:
-    """What the app knows of a network; `key` names it in jobs, another one each time that it is shown.
+    """What the app knows about a network; `key` names it in jobs, and changes each time that the network is shown.
 
-    `resize`, `crop`, `mean`, `std` and `interpolation` are its preprocessing's; `centred` says whether its strided
-    layers are, as of `receptive_field`.
+    `resize`, `crop`, `mean`, `std` and `interpolation` are those of its preprocessing. `centred` says whether its strided
+    layers are centred (see `cell_centres`).
     """
 
     key: str
@@ -50,7 +50,7 @@ class ShownNetwork:
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """How a photo becomes what the network sees."""
+        """The preprocessing of photos for the network."""
         return Preprocessing(self.resize, self.crop, self.mean, self.std, InterpolationMode(self.interpolation))
 
 
@@ -58,7 +58,7 @@ CATALOGUE = tuple[ShownNetwork, ...]
 
 
 def shown_network(net: Net, name: str, key: str) -> ShownNetwork:
-    """Say of a network what the app must know, under the name that links have."""
+    """Describe a network for the app, under the name that links use."""
     parts, blocks, seen = architecture(net), net.blocks, net.preprocessing
     params = count_parameters(net.module)
     kinds = {block.shortcut_kind for block in blocks.values()} - {"identity"}
@@ -92,7 +92,7 @@ def shown_network(net: Net, name: str, key: str) -> ShownNetwork:
 
 
 def routes(engine: LocalEngine, token: str, shown: Callable[[], CATALOGUE]) -> Starlette:
-    """Return the routes of an engine and the one that says which networks are shown, for those who send the token."""
+    """Return the routes of an engine and the route that lists the shown networks, for clients that send the token."""
 
     async def answer(_: Request) -> Response:
         return Response(encode(shown()), media_type=BINARY)

@@ -28,12 +28,14 @@ from resnet_viz.figures.lessons.loss_landscape import loss_contours, loss_so_far
 from resnet_viz.figures.lessons.path_gradients import path_shares, single_paths
 from resnet_viz.figures.lessons.receptive_field import field_maps, field_widths
 from resnet_viz.figures.lessons.refinement import refinement_cosines, refinement_losses
+from resnet_viz.figures.lessons.refinement_survey import refinement_survey_cosines, refinement_survey_losses
 from resnet_viz.figures.lessons.residual_image import residual_equation
 from resnet_viz.figures.lessons.residual_meaning import residual_meaning
 from resnet_viz.figures.lessons.shattered_gradients import gradient_autocorrelation
 from resnet_viz.figures.lessons.super_resolution import problem_pictures, resolved_pictures
 from resnet_viz.figures.lessons.super_resolution_training import curves_so_far, super_resolution_curves
 from resnet_viz.figures.lessons.toy import toy_fit
+from resnet_viz.figures.lessons.trajectory import trajectory_contours
 from resnet_viz.figures.survey.class_matrix import survey_matrix
 from resnet_viz.figures.survey.image_scatter import survey_scatter
 from resnet_viz.figures.survey.peak_photo import peak_photo
@@ -86,6 +88,8 @@ __all__ = [
     "randomisation_steps",
     "refinement_cosines",
     "refinement_losses",
+    "refinement_survey_cosines",
+    "refinement_survey_losses",
     "removal_bars",
     "residual_equation",
     "residual_meaning",
@@ -100,4 +104,5 @@ __all__ = [
     "survey_separation",
     "toy_fit",
     "training_curves",
+    "trajectory_contours",
 ]

@@ -13,7 +13,7 @@ _NUMBERED = re.compile(r"^[A-Za-z_]+(\d+)$")
 
 
 def brief(names: Sequence[str]) -> list[str]:
-    """Shorten a network's names, each to one of its own: "layer2.1" becomes "2.1", "encoder.layers.3.mlp" becomes "3.mlp"."""
+    """Shorten the names of a network, each to a unique name: "layer2.1" to "2.1", "encoder.layers.3.mlp" to "3.mlp"."""
     found = [short(name) for name in names]
     if all(re.fullmatch(r"\d+\.\d+", name) for name in found):
         return found
@@ -27,7 +27,7 @@ def brief(names: Sequence[str]) -> list[str]:
 
 
 def fitted(name: str, letters: int) -> str:
-    """Write a name in as many lines as it takes where it has more letters than a line, each cut off at its end."""
+    """Write a name in several lines if it has more letters than a line; lines that are too long end in "…"."""
     if len(name) <= letters:
         return name
     first, _, last = name.rpartition(".")

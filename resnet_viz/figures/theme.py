@@ -4,6 +4,7 @@ Colours are Okabe and Ito's (https://jfly.uni-koeln.de/color/), which colour-bli
 """
 
 import html
+import re
 from dataclasses import dataclass
 from functools import cache
 
@@ -21,6 +22,8 @@ GRADIENT = "#CC79A7"
 ATTRIBUTION = "#D55E00"
 PLAIN = "#8A929C"
 
+# A hyphen that begins a number; the hyphens of names such as "ResNet-18" follow a letter.
+NEGATIVE = re.compile(r"(?<![^\s(])-(?=\d)")
 # Blue below 0, red above, nearly white at 0. The limits are always symmetric about 0.
 SIGNED = "RdBu_r"
 
@@ -45,6 +48,7 @@ DARK = Theme("dark", "#E8EDF2", "#A3AEBA", "#3A4551", "#1B232C", "#27313C")
 
 def finish(fig: go.Figure, theme: Theme, *, finding: str, how_to_read: str, alt: str) -> go.Figure:
     """Give a figure its title, fonts and transparent background; `meta` carries the finding, reading aid and alt text."""
+    finding, how_to_read, alt = map(with_minus, (finding, how_to_read, alt))
     fig.update_layout(
         title={"text": plain(finding), "x": 0, "xanchor": "left", "xref": "paper", "font": {"size": 18}},
         meta={"finding": finding, "how_to_read": how_to_read, "alt": alt},
@@ -58,6 +62,11 @@ def finish(fig: go.Figure, theme: Theme, *, finding: str, how_to_read: str, alt:
         overwrite=True,
     )
     return fig
+
+
+def with_minus(text: str) -> str:
+    """Write the hyphen before a negative number as a minus sign, which is as wide as a plus sign."""
+    return NEGATIVE.sub("−", text)
 
 
 def plain(text: str) -> str:

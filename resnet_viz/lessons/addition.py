@@ -42,7 +42,7 @@ class NextLayer:
 
 
 def vectors(left: str, right: str) -> Vectors:
-    """Read two vectors from text such as "1, 2", then add and concatenate them; ValueError with a sentence for invalid text."""
+    """Read two vectors from text such as "1, 2", then add and concatenate them; ValueError for invalid text."""
     a, b = _numbers(left), _numbers(right)
     added = tuple(x + y for x, y in zip(a, b, strict=True)) if len(a) == len(b) else None
     return Vectors(a, b, added, a + b)

@@ -19,6 +19,8 @@ SHALLOW, DEEP = 20, 56
 PLAIN = {depth: f"plain{depth}-cifar10" for depth in (SHALLOW, DEEP)}
 RESIDUAL = {depth: f"resnet{depth}-cifar10" for depth in (SHALLOW, DEEP)}
 WANTED = (PLAIN[SHALLOW], RESIDUAL[SHALLOW], PLAIN[DEEP], RESIDUAL[DEEP])
+# Networks of 18 layers for photos, without and with shortcuts, trained by one recipe.
+PHOTOS = ("plain18-imagenette", "resnet18-imagenette")
 
 # A block with a gradient this much smaller than the largest of the same epoch hardly learns in comparison.
 VANISHED = 1000
@@ -112,6 +114,14 @@ def depths(curves: Mapping[str, pd.DataFrame], *, plain: bool) -> Depths | None:
         return None
     shallow, deep = (run_of(names[depth], curves[names[depth]]) for depth in (SHALLOW, DEEP))
     return Depths(shallow, deep, deep.training - shallow.training, deep.test - shallow.test)
+
+
+def on_photos(curves: Mapping[str, pd.DataFrame]) -> tuple[TrainedDepth, TrainedDepth] | None:
+    """The plain and the residual network for photos, of one depth; None if one of them has no curve."""
+    if any(name not in curves for name in PHOTOS):
+        return None
+    plain, residual = (run_of(name, curves[name]) for name in PHOTOS)
+    return plain, residual
 
 
 def norms(name: str, curve: pd.DataFrame, epoch: int) -> Norms | None:

@@ -179,7 +179,7 @@ def write(model: str, pictures: int, rows: Sequence[Measured], folder: Path = as
 
 
 def read(model: str, folder: Path = assets.LESSONS_FOLDER) -> Recorded:
-    """Read the measurements of a network; WeightsError with a sentence if there are none, or if the file is damaged."""
+    """Read the measurements of a network; WeightsError if there are none or the file is damaged."""
     path = folder / f"fewer-blocks-{model}.csv"
     if not path.exists():
         raise WeightsError(f"{model} was not measured with fewer blocks. Choose another network.")

@@ -1,12 +1,12 @@
-"""What does the loss look like around trained weights? A plane through them, normalised filter by filter.
+"""The loss around trained weights: a plane through them, normalised filter by filter.
 
 Li et al. 2018 (https://arxiv.org/abs/1712.09913, section 4): two random directions d and e span a plane through the weights w*,
-and the loss is drawn over w* + a d + b e. Each filter of a direction is given the norm of the same filter of w*, so that
-networks whose weights differ in scale can be compared; biases and the parameters of norms stay. The batch norms keep their
+and the loss is drawn over w* + a d + b e. Each filter of a direction gets the norm of the same filter of w*, so that networks
+whose weights differ in scale can be compared. Biases and the parameters of norms stay fixed, and batch norms keep their
 statistics, as in the paper.
 
-Around a shipped network the loss of training images is recorded (see `loss_landscape_recorded`); around any network the loss of
-one image can be computed at once, which says less: one image is not what a network was trained on.
+For the shipped networks, the loss of training images was recorded (see `loss_landscape_recorded`). For any network, the loss of
+one image can be computed live. It says less, because no network is trained on a single image.
 """
 
 from collections.abc import Container, Iterator, Sequence
@@ -29,10 +29,10 @@ POINTS, MOST_POINTS = 15, 101
 
 @dataclass(frozen=True, eq=False)
 class Landscape:
-    """The mean cross-entropy over a plane, float32 (points, points): rows are b, columns a, both from -span to span.
+    """The mean cross-entropy over a plane, float32 (points, points): rows are b, columns are a, both from -span to span.
 
-    `error` is the share of images that are classified wrongly, of the same shape. `images` says on how many it was measured and
-    `measured_on` which these are; `guessing` is the loss of equal probabilities for all classes.
+    `error` is the share of images that are classified wrongly, with the same shape. `images` is the number of images,
+    `measured_on` describes them, and `guessing` is the loss of equal probabilities for all classes.
     """
 
     model: str
@@ -63,12 +63,12 @@ class Landscape:
 
     @property
     def below_guessing(self) -> float:
-        """The share of the points at which the loss is smaller than that of equal probabilities."""
+        """The share of points with a loss below that of equal probabilities."""
         return float((self.loss < self.guessing).mean())
 
 
 class LandscapePoint(NamedTuple):
-    """One point of the plane by its row and column, the mean loss and the share of images that are classified wrongly."""
+    """One point of the plane: its row and column, the mean loss, and the share of images that are classified wrongly."""
 
     row: int
     column: int
@@ -77,30 +77,46 @@ class LandscapePoint(NamedTuple):
 
 
 class Plane:
-    """A network that can be moved over the plane: `at(a, b)` gives the logits' module with the weights w* + a d + b e."""
+    """A network that can be moved over the plane: `at(a, b)` returns the module with the weights w* + a d + b e.
 
-    def __init__(self, net: Net, seed: int) -> None:
+    The directions are drawn with `seed` and normalised filter by filter, or given as a tensor for each moved parameter.
+    """
+
+    def __init__(self, net: Net, seed: int = 0, *, directions: tuple[list[Tensor], list[Tensor]] | None = None) -> None:
         self._module = net.frugal_twin()
         own: dict[int, nn.Parameter] = {}
         for module in self._module.modules():
             for name, parameter in list(module.named_parameters(recurse=False)):
                 copied = own.setdefault(id(parameter), nn.Parameter(parameter.detach().clone(), requires_grad=False))
                 setattr(module, name, copied)
-        self._parameters = [parameter for parameter in own.values() if parameter.ndim > 1]
+        self._parameters = moved_weights(self._module)
         self._centre = [parameter.detach().clone() for parameter in self._parameters]
-        generator = torch.Generator().manual_seed(seed)
-        self._first, self._second = ([filter_normalised(weights, generator) for weights in self._centre] for _ in range(2))
+        if directions is None:
+            generator = torch.Generator().manual_seed(seed)
+            directions = (
+                [filter_normalised(weights, generator) for weights in self._centre],
+                [filter_normalised(weights, generator) for weights in self._centre],
+            )
+        self._first, self._second = (
+            [given.view_as(weights).to(weights) for given, weights in zip(each, self._centre, strict=True)]
+            for each in directions
+        )
 
     def at(self, a: float, b: float) -> nn.Module:
-        """Move the weights; the module is the same each time."""
+        """Move the weights; the same module is returned each time."""
         with torch.no_grad():
             for parameter, centre, first, second in zip(self._parameters, self._centre, self._first, self._second, strict=True):
                 parameter.copy_(centre).add_(first, alpha=a).add_(second, alpha=b)
         return self._module
 
 
+def moved_weights(module: nn.Module) -> list[nn.Parameter]:
+    """The parameters that a plane moves: weights of layers, without biases and the parameters of norms."""
+    return [parameter for parameter in module.parameters() if parameter.ndim > 1]
+
+
 def filter_normalised(weights: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw a direction of the shape of some weights, (filters, ...), each filter with the norm of the same one there."""
+    """Draw a direction with the shape (filters, ...) of some weights, each filter with the norm of the corresponding one."""
     drawn = torch.randn(weights.shape, generator=generator).to(weights)
     norms = drawn.flatten(1).norm(dim=1).clamp(min=1e-10)
     factors = weights.flatten(1).norm(dim=1) / norms
@@ -117,11 +133,11 @@ def loss_landscape(
     *,
     on_point: OnPartial[Array] | None = None,
 ) -> Landscape:
-    """Compute the loss of one image over the plane around a network's weights, at `points` x `points` points.
+    """Compute the loss of one image over the plane around the weights of a network, at `points` x `points` points.
 
-    The target is by default the predicted class. Costs one forward pass per point. `on_point(done, total, loss so far)` is
-    called after each; what it raises cancels. ValueError for a class that the network does not have, and for a number of points
-    that is even, below 3 or above 101: the weights themselves are the one in the middle.
+    The target is by default the predicted class. The cost is one forward pass per point. `on_point(done, total, loss so far)`
+    is called after each; an exception that it raises cancels. Raises ValueError for a class that the network does not have, and
+    if `points` is even, below 3 or above 101 (the central point is the network itself).
     """
     check_points(points)
     chosen = None if target is None else net.class_index(target)
@@ -140,10 +156,10 @@ def loss_landscape(
 
 
 def check_points(points: int) -> None:
-    """Raise ValueError for a number of points on a side that has no middle, or is beyond what makes sense."""
+    """Raise ValueError for a number of points per side that has no centre or is out of range."""
     if points % 2 == 0 or not 3 <= points <= MOST_POINTS:
         raise ValueError(
-            f"{points} points on a side: take an odd number from 3 to {MOST_POINTS}, because the one in the middle stands for"
+            f"{points} points per side: choose an odd number from 3 to {MOST_POINTS}, because the one in the middle stands for"
             " the network's own weights"
         )
 
@@ -156,15 +172,15 @@ def guessing(classes: int, head: Head) -> float:
 def walk(
     net: Net, seed: int, points: int, batches: Sequence[Tensor], labels: Tensor, known: Container[tuple[int, int]] = ()
 ) -> Iterator[LandscapePoint]:
-    """Measure the plane point by point, row by row, without those that are known; images (N, 3, H, W) in batches."""
+    """Measure the plane point by point, row by row, except for known points; images (N, 3, H, W) in batches."""
     plane, axis = Plane(net, seed), np.linspace(-SPAN, SPAN, points).tolist()
     for row, b in enumerate(axis):
         for column, a in enumerate(axis):
             if (row, column) not in known:
-                yield LandscapePoint(row, column, *_measured(net, plane.at(a, b), batches, labels))
+                yield LandscapePoint(row, column, *measured(net, plane.at(a, b), batches, labels))
 
 
-def _measured(net: Net, module: nn.Module, batches: Sequence[Tensor], labels: Tensor) -> tuple[float, float]:
+def measured(net: Net, module: nn.Module, batches: Sequence[Tensor], labels: Tensor) -> tuple[float, float]:
     """The mean cross-entropy and the share of images that are classified wrongly."""
     with torch.inference_mode():
         logits = torch.cat([module(batch) for batch in batches]).double()

@@ -1,10 +1,10 @@
-"""The loss over the plane around shipped networks, on training images, as it was recorded once.
+"""The loss over the plane around the shipped networks, recorded on training images.
 
 The recordings in assets/lessons were made by
 
     python -m resnet_viz.training loss-landscape resnet56-cifar10 --data DATA
 
-Every point is written down as soon as it is measured, so that an interrupted recording goes on where it stopped.
+Every point is written as soon as it is measured, so an interrupted recording resumes where it stopped.
 """
 
 import csv
@@ -28,7 +28,7 @@ BATCH = 100
 
 @dataclass(frozen=True, eq=False)
 class Chosen:
-    """The images that the loss is measured on, uint8 (N, 3, H, W), their labels, int64 (N,), and what they are."""
+    """The images for the loss, uint8 (N, 3, H, W), their labels, int64 (N,), and their description."""
 
     images: Tensor
     labels: Tensor
@@ -37,9 +37,9 @@ class Chosen:
 
 @dataclass(frozen=True)
 class LandscapeRecipe:
-    """What a recording is of; two recordings with the same recipe are the same.
+    """The settings of a recording; two recordings with the same recipe are equal.
 
-    `weights` is the SHA-256 of the network's parameters, `measured_on` says which images these are and `data` is their SHA-256.
+    `weights` is the SHA-256 of the parameters of the network, `measured_on` describes the images, and `data` is their SHA-256.
     """
 
     model: str
@@ -62,9 +62,9 @@ def record(
     folder: Path = assets.LESSONS_FOLDER,
     on_point: OnProgress | None = None,
 ) -> Path:
-    """Measure the plane, going on where an earlier run stopped, and write the recording beside the others.
+    """Measure the plane, resuming an earlier run if there is one, and write the recording to the folder of the others.
 
-    ValueError for a number of points without a middle, and where the earlier run had another recipe.
+    Raises ValueError for a number of points without a centre, and if the earlier run had another recipe.
     """
     check_points(points)
     data = hashlib.sha256(chosen.images.numpy().tobytes() + chosen.labels.numpy().tobytes()).hexdigest()
@@ -84,7 +84,7 @@ def record(
 
 
 def read(model: str, folder: Path = assets.LESSONS_FOLDER) -> Landscape:
-    """Read the recording of a network; WeightsError with a sentence where there is none, or the file is damaged."""
+    """Read the recording of a network; WeightsError if there is none or the file is damaged."""
     path = _file(model, folder)
     if not path.exists():
         raise WeightsError(
@@ -97,7 +97,7 @@ def read(model: str, folder: Path = assets.LESSONS_FOLDER) -> Landscape:
         loss, error = (_grid(found[name], recipe.points) for name in ("loss", "error"))
         net = blueprint(model)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error_found:
-        raise WeightsError(f"{path.name} is damaged: restore the file.") from error_found
+        raise WeightsError(f"{path.name} is damaged. Restore the file.") from error_found
     return Landscape(
         recipe.model,
         recipe.title,
@@ -113,7 +113,7 @@ def read(model: str, folder: Path = assets.LESSONS_FOLDER) -> Landscape:
 
 
 def recorded_models(folder: Path = assets.LESSONS_FOLDER) -> tuple[str, ...]:
-    """Name the networks around which the loss has been recorded."""
+    """Return the names of the networks with a recording."""
     return tuple(sorted(path.stem.removeprefix("loss-landscape-") for path in folder.glob("loss-landscape-*.json")))
 
 
@@ -130,13 +130,13 @@ def _weights_digest(net: Net) -> str:
 
 
 def _begun(path: Path, recipe: LandscapeRecipe) -> dict[tuple[int, int], LandscapePoint]:
-    """Read the points that an earlier run has measured; the first line is its recipe."""
+    """Read the points that an earlier run measured; the first line of the file is its recipe."""
     path.parent.mkdir(parents=True, exist_ok=True)
     first = json.dumps(asdict(recipe))
     if not path.exists():
         path.write_text(f"{first}\n")
         return {}
-    # A last line without its end was cut off in the middle of a number: that point is measured again.
+    # If the last line is incomplete, its number was cut off: the point is measured again.
     lines = path.read_text().rpartition("\n")[0].splitlines()
     if lines[:1] != [first]:
         raise ValueError(
@@ -160,7 +160,7 @@ def _write(recipe: LandscapeRecipe, known: dict[tuple[int, int], LandscapePoint]
 
 
 def _rounded(value: float) -> float | None:
-    """Five digits are more than a chart shows; JSON has no infinity."""
+    """Round to five digits, more than a chart shows; JSON has no infinity."""
     return float(f"{value:.5g}") if np.isfinite(value) else None
 
 

@@ -1,13 +1,15 @@
-"""How alike are the gradients at two images that are a little apart? Shattered gradients, along a line of images.
+"""How similar are the gradients at two neighbouring images? Shattered gradients, along a line of images.
 
-Balduzzi et al. 2017 (https://arxiv.org/abs/1702.08591, section 2, figure 1): in a deep plain network before training, gradients
-at neighbouring inputs resemble white noise, in a residual network they stay correlated over a distance. Here the line leads
-from the mean colour to a person's own image, and the gradient is that of one logit. The autocorrelation at a lag of l points is
+Balduzzi et al. 2017 (https://arxiv.org/abs/1702.08591, section 2, figure 1): before training, the gradients of a deep plain
+network at neighbouring inputs resemble white noise, whereas those of a residual network stay correlated over a distance. Here,
+the line leads from the mean colour to a given image, and the gradient is that of one logit. The autocorrelation at a lag of l
+points is
 
     R(l) = mean_i <g_i - m, g_(i+l) - m> / mean_i |g_i - m|^2,    m the mean of all g_i
 
-1 at lag 0, about 0 for white noise. Untrained batch norms take mean and variance of the line's own points, as in the paper's
-batches, and keep them while gradients are taken; trained ones have their own.
+It is 1 at lag 0, and about 0 at all other lags for white noise. Untrained batch norms use the mean and variance of the points
+on the line, as the paper uses those of a batch, and keep them while gradients are computed. Trained batch norms use their own
+statistics.
 """
 
 import math
@@ -25,13 +27,13 @@ from resnet_viz.nets.twins import copy_tree
 from resnet_viz.progress import OnProgress
 
 POINTS = 64
-# Farther points have few partners on the line.
+# Points that are farther apart have few partners on the line.
 MOST_LAG = 0.5
 
 
 @dataclass(frozen=True, eq=False)
 class Autocorrelation:
-    """R(l) of one network's gradients on a line; `lags` are shares of its length, both float64.
+    """R(l) of the gradients of one network on a line; `lags` are shares of its length, both float64.
 
     `target` is the class whose logit is differentiated.
     """
@@ -52,7 +54,7 @@ class Autocorrelation:
 
     @property
     def reach(self) -> float:
-        """The lag at which the autocorrelation first falls below 1/2, as a share of the line; inf where it never does."""
+        """The lag at which the autocorrelation first falls below 1/2, as a share of the line; inf if it never does."""
         below = np.flatnonzero(self.values < 0.5)
         if not len(below):
             return math.inf
@@ -69,14 +71,14 @@ def shattered_gradients(
     *,
     on_pass: OnProgress | None = None,
 ) -> Autocorrelation:
-    """Take the gradient of the target's logit at `points` images from the mean colour to `image`, and correlate them.
+    """Correlate the gradients of the target logit at `points` images on the line from the mean colour to `image`.
 
-    The target is by default the class predicted for the image. Costs a forward and a backward pass for each point, several
-    together, and without training one forward pass more. `on_pass(done, total)` is called after each; what it raises cancels.
-    ValueError for a class that the network does not have, and for fewer points than 4.
+    The target is by default the class that is predicted for the image. The cost is one forward and one backward pass per point,
+    several together, and one more forward pass without training. `on_pass(done, total)` is called after each; an exception that
+    it raises cancels. Raises ValueError for a class that the network does not have, and for fewer than 4 points.
     """
     if points < 4:
-        raise ValueError(f"{points} points show no line: take 4 or more")
+        raise ValueError(f"{points} points are too few for a line: choose 4 or more")
     chosen = None if target is None else net.class_index(target)
     x = net.preprocess(image)
     # Values are normalised: the mean colour is 0.
@@ -98,7 +100,7 @@ def shattered_gradients(
 
 
 def autocorrelation(gradients: Tensor, most: int) -> NDArray[np.float64]:
-    """(points, numbers) -> R(0) to R(most), float64; NaN where all gradients are the same."""
+    """(points, numbers) -> R(0) to R(most), float64; NaN if all gradients are equal."""
     centred = gradients.double() - gradients.double().mean(0)
     products = centred @ centred.T
     means = torch.stack([products.diagonal(lag).mean() for lag in range(most + 1)])
@@ -107,7 +109,7 @@ def autocorrelation(gradients: Tensor, most: int) -> NDArray[np.float64]:
 
 
 def _normed_on(net: Net, line: Tensor) -> nn.Module:
-    """Return a copy whose batch norms have the mean and variance of the points of the line, layer by layer."""
+    """Return a copy whose batch norms have the mean and variance of the points on the line, layer by layer."""
     twin = copy_tree(net.module)
     for module in twin.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):  # noqa: SLF001 - the base of batch norms of every dimension

@@ -25,7 +25,7 @@ def file(name: str, ending: str, folder: Path = assets.LESSONS_FOLDER) -> Path:
 
 @cache
 def network(name: str, folder: Path = assets.LESSONS_FOLDER) -> SuperResolver:
-    """Load a shipped network in evaluation mode; WeightsError with a sentence if its file does not match its card."""
+    """Load a shipped network in evaluation mode; WeightsError if its file does not match its card."""
     about, path = card(name, folder), file(name, "safetensors", folder)
     data = path.read_bytes() if path.exists() else b""
     if data and hashlib.sha256(data).hexdigest() != about.get("sha256"):

@@ -15,7 +15,7 @@ class LabelsError(ValueError):
 
 
 def parse_labels(data: bytes) -> tuple[str, ...]:
-    """Return the class names in order of their index; LabelsError with a sentence for an invalid file.
+    """Return the class names in order of their index; LabelsError for an invalid file.
 
     Text has one name per line. JSON is a list of names, or an object from index to name or to [synset, name] like ImageNet's
     index file, or from name to index like torchvision's `class_to_idx`.

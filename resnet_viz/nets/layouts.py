@@ -1,8 +1,8 @@
-"""How the tensors of a block are laid out, and their view as feature maps (N, C, H, W).
+"""The layout of the tensors of a block, and their view as feature maps (N, C, H, W).
 
-Convolutional networks hold maps (N, C, H, W). Others hold them with the channels last (Swin), or as a row of tokens, one for
-each patch of the image, with further tokens such as the class token beside them (ViT). A view only reorders numbers, so what
-holds for every entry, such as identity + residual = sum, holds in the view.
+Convolutional networks use maps (N, C, H, W). Other networks put the channels last (Swin), or use a row of tokens, one per patch
+of the image, plus further tokens such as the class token (ViT). A view only reorders numbers, so an identity that holds for
+every entry, such as identity + residual = sum, also holds in the view.
 """
 
 import math
@@ -20,11 +20,11 @@ LayoutKind = Literal["channels first", "channels last", "tokens", "row"]
 class TensorLayout:
     """The layout of the tensors at one place of a network.
 
-    `kind` is "channels first" (N, C, H, W), "channels last" (N, H, W, C), "tokens" (N, T, C) of which those between `before`
-    and `after` are the `grid` (H, W) row by row, or "row" for whatever has no known place in the image: its positions stand
-    side by side, (N, C, 1, T), and `channels` is the axis of the channels, counted from the end. `before` and `after` name the
-    tokens that are no patch. `axis` is the axis of the images, and `rows` how many of its entries belong to one image, where a
-    network folds windows into it. `note` says why there is no place in the image, "" where there is.
+    `kind` is "channels first" (N, C, H, W), "channels last" (N, H, W, C), "tokens" (N, T, C), or "row". In "tokens", the tokens
+    between `before` and `after` form the `grid` (H, W), row by row; `before` and `after` name the tokens that are not patches.
+    "row" is for positions without a known place in the image: they are viewed side by side, (N, C, 1, T), and `channels` is the
+    axis of the channels, counted from the end. `axis` is the axis of the images, and `rows` is how many of its entries belong
+    to one image, in networks that fold windows into it. `note` says why positions have no place in the image, or is "".
     """
 
     kind: LayoutKind = "channels first"
@@ -38,7 +38,7 @@ class TensorLayout:
 
     @property
     def spatial(self) -> bool:
-        """Whether every position of the view has its place in the image."""
+        """Whether every position of the view has a place in the image."""
         return self.kind != "row"
 
     @property
@@ -47,11 +47,11 @@ class TensorLayout:
         return self.before + self.after
 
     def of_image(self, values: Tensor, number: int) -> Tensor:
-        """Return what belongs to one image, with all axes."""
+        """Return the entries of one image, with all axes."""
         return values.narrow(self.axis, number * self.rows, self.rows)
 
     def but_first(self, values: Tensor) -> Tensor:
-        """Return what belongs to all images but the first, with all axes."""
+        """Return the entries of all images except the first, with all axes."""
         return values.narrow(self.axis, self.rows, values.shape[self.axis] - self.rows)
 
     def count(self, values: Tensor) -> int:
@@ -59,11 +59,11 @@ class TensorLayout:
         return values.shape[self.axis] // self.rows
 
     def joined(self, values: Sequence[Tensor]) -> Tensor:
-        """Put the images of several tensors behind one another."""
+        """Concatenate the images of several tensors."""
         return torch.cat(list(values), self.axis)
 
     def images(self, values: Tensor) -> Tensor:
-        """Return the tensor with one entry of the first axis for each image."""
+        """Return the tensor with one entry of the first axis per image."""
         if self.axis:
             values = values.movedim(self.axis, 0)
         return values if self.rows == 1 else values.reshape(-1, self.rows, *values.shape[1:])
@@ -75,7 +75,7 @@ class TensorLayout:
         return values.movedim(0, self.axis) if self.axis else values
 
     def maps(self, values: Tensor) -> Tensor:
-        """Return the tensor's view as maps (N, C, H, W), without the tokens that are no patch."""
+        """Return the tensor as maps (N, C, H, W), without the tokens that are not patches."""
         each = self.images(values)
         if self.kind == "channels first":
             return each
@@ -89,12 +89,12 @@ class TensorLayout:
         return last.reshape(len(last), 1, -1, last.shape[-1]).permute(0, 3, 1, 2)
 
     def others(self, values: Tensor) -> Tensor:
-        """Return the tokens that are no patch, (N, tokens, C)."""
+        """Return the tokens that are not patches, (N, tokens, C)."""
         each = self.images(values)
         return torch.cat([each[:, : len(self.before)], each[:, each.shape[1] - len(self.after) :]], 1)
 
     def _grid_of(self, count: int) -> tuple[int, int]:
-        """Return the grid of so many patches: images of another size than the traced one have a square of them."""
+        """Return the grid for this number of patches: an image of another size than the traced one has a square grid."""
         if count == math.prod(self.grid):
             return self.grid
         side = math.isqrt(count)

@@ -49,8 +49,8 @@ def fetch(official: WeightsEnum, on_progress: OnProgress = ignore_progress, time
     """Return the file of official weights; if it is missing or does not match its name, it is downloaded.
 
     Other calls for the same file wait for it meanwhile. `on_progress` gets the received and the total number of bytes; an
-    exception that it raises cancels. `timeout` is in seconds without a byte. Raises WeightsError with a sentence; then no
-    partial file is left.
+    exception that it raises cancels. `timeout` is in seconds without a byte. Raises WeightsError if
+    that fails; no partial file is left.
     """
     file = weights_file(official)
     with turn(file, on_progress):

@@ -1,11 +1,11 @@
-"""What a page must know of a network of the catalogue before it is built: classes, preprocessing, blocks and parts."""
+"""What a page needs to know about a network of the catalogue before it is built: classes, preprocessing, blocks and parts."""
 
 from dataclasses import dataclass
 
 from resnet_viz.nets import cell_centres
 from resnet_viz.nets.architecture import Part, architecture
-from resnet_viz.nets.families import timm, torchvision
-from resnet_viz.nets.families.records import torchvision_records
+from resnet_viz.nets.families import timm
+from resnet_viz.nets.families.records import record
 from resnet_viz.nets.official import best_weights
 from resnet_viz.nets.preprocessing import Preprocessing
 from resnet_viz.nets.remote_weights import official_labels
@@ -14,14 +14,14 @@ from resnet_viz.nets.zoo import TRAINED, blueprint
 
 @dataclass(frozen=True)
 class Outline:
-    """A network's classes, and how a photo becomes what it sees."""
+    """The classes of a network and its preprocessing."""
 
     labels: tuple[str, ...]
     preprocessing: Preprocessing
 
 
 def outline(name: str) -> Outline:
-    """Return the outline of a network, which is not built for it; raises as `timm.configuration` does for an unknown name."""
+    """Return the outline of a network without building it; raises the errors of `timm.configuration` for an unknown name."""
     if name in TRAINED:
         return Outline(TRAINED[name].labels, TRAINED[name].preprocessing)
     if timm.is_name(name):
@@ -31,18 +31,18 @@ def outline(name: str) -> Outline:
 
 
 def block_names(name: str) -> tuple[str, ...]:
-    """Return the names of a network's blocks, first to last; one that nothing is recorded of is built without weights."""
-    record = torchvision_records().get(name)
-    return record.blocks if record else tuple(blueprint(name).blocks)
+    """Return the names of the blocks, first to last. A network without a record is built without weights."""
+    known = record(name)
+    return known.blocks if known else tuple(blueprint(name).blocks)
 
 
 def layers_are_centred(name: str) -> bool:
-    """Whether a network's strided layers are centred, as of `cell_centres`; it is built without weights for this."""
-    module = torchvision.without_weights(name) if name in torchvision_records() else blueprint(name).module
-    return cell_centres.layers_are_centred(module)
+    """Whether the strided layers are centred (see `cell_centres`). A network without a record is built without weights."""
+    known = record(name)
+    return known.centred if known else cell_centres.layers_are_centred(blueprint(name).module)
 
 
 def parts(name: str) -> tuple[Part, ...]:
-    """Return the parts of a network, from stem to head; one that nothing is recorded of is built without weights."""
-    record = torchvision_records().get(name)
-    return record.parts if record else architecture(blueprint(name))
+    """Return the parts of a network, from stem to head. A network without a record is built without weights."""
+    known = record(name)
+    return known.parts if known else architecture(blueprint(name))

@@ -1,4 +1,4 @@
-"""Weights that are fetched from the web: what a list, a download and an engine must know of them, wherever they come from."""
+"""Weights that are downloaded: what lists, downloads and engines need to know about them, from any source."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,16 +11,16 @@ from resnet_viz.progress import OnProgress
 
 
 class RemoteWeights(Protocol):
-    """The file of one network's weights; `title` is the network's, `size` in bytes, as far as it is known beforehand."""
+    """The weight file of one network: `title` names the network, `size` is in bytes, approximate before the download."""
 
     @property
     def title(self) -> str:
-        """The network's title."""
+        """The title of the network."""
         ...
 
     @property
     def size(self) -> int:
-        """Bytes, or about so."""
+        """The size in bytes, possibly approximate."""
         ...
 
     def are_here(self) -> bool:
@@ -28,24 +28,24 @@ class RemoteWeights(Protocol):
         ...
 
     def fetch(self, on_progress: OnProgress) -> Path:
-        """Bring the file here where it is not; WeightsError with a sentence where it cannot be had."""
+        """Download the file if it is not on this machine; WeightsError if that fails."""
         ...
 
 
 @dataclass(frozen=True)
 class OfficialFile:
-    """The file of torchvision's default weights of a network."""
+    """The file with torchvision's default weights of a network."""
 
     name: str
 
     @property
     def title(self) -> str:
-        """The network's title."""
+        """The title of the network."""
         return official_title(self.name)
 
     @property
     def size(self) -> int:
-        """Bytes, to a thousandth of a MB."""
+        """The size in bytes, to a thousandth of a MB."""
         return weights_size(best_weights(self.name))
 
     def are_here(self) -> bool:
@@ -53,12 +53,12 @@ class OfficialFile:
         return weights_file(best_weights(self.name)).exists()
 
     def fetch(self, on_progress: OnProgress) -> Path:
-        """Bring the file here; WeightsError with a sentence."""
+        """Download the file if it is not on this machine; WeightsError if that fails."""
         return fetch(best_weights(self.name), on_progress)
 
 
 def remote_weights(name: str) -> RemoteWeights:
-    """Return where a network's weights come from; ValueError for a network whose weights are not on the web."""
+    """Return the weight file of a network; ValueError for a network whose weights cannot be downloaded."""
     if timm.is_name(name):
         return timm.HubFile.of(name)
     if name in official_names():
@@ -69,21 +69,21 @@ def remote_weights(name: str) -> RemoteWeights:
 
 
 def is_remote(name: str) -> bool:
-    """Whether a network's weights are on the web."""
+    """Whether the weights of a network can be downloaded."""
     return timm.is_name(name) or name in official_names()
 
 
 def official_names() -> tuple[str, ...]:
-    """The networks whose weights torchvision publishes: the ResNets first."""
+    """The names of the networks with weights from torchvision, the ResNets first."""
     return (*imagenet.ARCHITECTURES, *torchvision.names())
 
 
 def official_title(name: str) -> str:
-    """Return the title of a network whose weights torchvision publishes."""
+    """Return the title of a network with weights from torchvision."""
     known = imagenet.ARCHITECTURES.get(name)
     return known.title if known else torchvision.title_of(name)
 
 
 def official_labels(name: str) -> tuple[str, ...]:
-    """Return the names of the classes of torchvision's weights of a network."""
+    """Return the class names of torchvision's weights of a network."""
     return tuple(best_weights(name).meta["categories"])

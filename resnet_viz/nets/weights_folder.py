@@ -1,4 +1,4 @@
-"""The folder of weights that were fetched: files whose names carry the first digits of their SHA-256."""
+"""The folder of downloaded weights: files whose names contain the first digits of their SHA-256."""
 
 import hashlib
 import os
@@ -23,12 +23,12 @@ _turns: dict[Path, threading.Lock] = {}
 
 
 def weights_folder() -> Path:
-    """Return the folder that RESNET_VIZ_WEIGHTS_DIR names, or else torch.hub's."""
+    """Return the folder that RESNET_VIZ_WEIGHTS_DIR names, otherwise torch.hub's."""
     return Path(weights_settings().weights_dir or Path(torch.hub.get_dir()) / "checkpoints")
 
 
 def weights_settings() -> WeightsSettings:
-    """Return where weights come from and go to; WeightsError for a variable that cannot be used."""
+    """Return where weights come from and where they are stored; WeightsError for an invalid variable."""
     try:
         return WeightsSettings.read()
     except SettingError as error:
@@ -36,23 +36,23 @@ def weights_settings() -> WeightsSettings:
 
 
 def weights_places() -> Places:
-    """Return the folders in which weights may be, with the time of their last change: where none has, no file came or went."""
+    """Return the folders that may contain weights, with the time of their last change, which shows whether files changed."""
     return tuple((str(folder), _changed(folder)) for folder in (assets.WEIGHTS_FOLDER, weights_folder(), hub_cache()))
 
 
 def hub_cache() -> Path:
-    """Return the folder in which huggingface_hub keeps what it fetched, without importing it: that takes a while."""
+    """Return the cache folder of huggingface_hub without importing it, because the import is slow."""
     home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "huggingface"
     return Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub").expanduser()
 
 
 def promised_hash(file: Path) -> str:
-    """Return the digits that a name carries: "11ad3fa6" of resnet50-11ad3fa6.pth."""
+    """Return the digits in a file name: "11ad3fa6" for resnet50-11ad3fa6.pth."""
     return file.stem.rsplit("-", 1)[-1]
 
 
 def is_whole(file: Path) -> bool:
-    """Whether a file is what its name says; WeightsError where it cannot be read."""
+    """Whether a file has the hash in its name; WeightsError if it cannot be read."""
     try:
         found = file.stat()
         return _digest(file, found.st_mtime_ns, found.st_size).startswith(promised_hash(file))
@@ -62,7 +62,7 @@ def is_whole(file: Path) -> bool:
 
 @contextmanager
 def turn(file: Path, on_progress: OnProgress) -> Iterator[None]:
-    """One at a time for each file; who waits can be cancelled too."""
+    """Admit one caller at a time for each file; waiting callers can be cancelled too."""
     lock = _turns.setdefault(file, threading.Lock())
     while not lock.acquire(timeout=TURN_SECONDS):
         on_progress(0, 0)

@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from functools import cache, lru_cache
+from functools import lru_cache
 
 import torch
 from safetensors.torch import load_file
@@ -12,9 +12,8 @@ from torchvision.models import WeightsEnum
 
 from resnet_viz import assets
 from resnet_viz.nets import imagenet
-from resnet_viz.nets.costs import count_parameters
 from resnet_viz.nets.families import timm, torchvision
-from resnet_viz.nets.families.records import torchvision_records
+from resnet_viz.nets.families.records import resnet_records, torchvision_records
 from resnet_viz.nets.net import Net, Source, WeightsError, WeightsOrigin, pick_device
 from resnet_viz.nets.official import best_weights, load_official, weights_file, weights_size
 from resnet_viz.nets.preprocessing import Preprocessing
@@ -152,7 +151,7 @@ def _trained_net(name: str, weights: str | None, seed: int) -> Net:
         if not path.exists() or hashlib.sha256(path.read_bytes()).hexdigest() != card["sha256"]:
             raise WeightsError(f"{path.name} is missing or was changed: its SHA-256 is not its model card's. Restore the file.")
         module.load_state_dict(load_file(path))
-        origin = WeightsOrigin("shipped", f"trained on {spec.task}, {card['test_accuracy']:.1%} of the test images right")
+        origin = WeightsOrigin("shipped", f"trained on {spec.task}, test accuracy {card['test_accuracy']:.1%}")
     return Net(name, spec.title, module, spec.labels, spec.preprocessing, origin)
 
 
@@ -194,10 +193,10 @@ def _untrained(seed: int) -> WeightsOrigin:
 
 def _trained_info(name: str) -> ModelInfo:
     spec, file = TRAINED[name], assets.WEIGHTS_FOLDER / f"{name}.safetensors"
-    params = _parameters(name)
+    params = resnet_records()[name].parameters
     source: Source = "shipped"
     try:
-        note = f"{read_card(name)['test_accuracy']:.1%} of the test images right"
+        note = f"test accuracy {read_card(name)['test_accuracy']:.1%}"
         size = file.stat().st_size
     except (WeightsError, OSError):
         note, size, source = "no trained weights yet", 4 * params, "untrained"
@@ -233,7 +232,7 @@ def _official_row(name: str, official: WeightsEnum) -> ModelInfo:
         size=weights_size(official),
         source="official",
         here=False,
-        note=f"{accuracy:.1f}% of the ImageNet validation images right",
+        note=f"ImageNet validation accuracy {accuracy:.1f}%",
         family=arch.title.partition("-")[0] if arch else torchvision.family_of(name),
     )
 
@@ -248,8 +247,3 @@ def _timm_info(name: str, *, here: bool) -> ModelInfo:
     return ModelInfo(
         name, title, task, found.depth, found.blocks, found.shortcuts, found.params, size, "official", here, note, family
     )
-
-
-@cache
-def _parameters(name: str) -> int:
-    return count_parameters(TRAINED[name].skeleton())

@@ -89,7 +89,7 @@ def fewer_blocks_command(name: Name, data: Data, pictures: int = 2_000) -> None:
 
 
 @app.command("loss-landscape")
-def loss_landscape_command(name: Name, data: Data, runs: Runs = RUNS, points: int = 51, images: int = 300) -> None:
+def loss_landscape_command(name: Name, data: Data, runs: Runs = RUNS, points: int = 51, images: int = 100) -> None:
     """Record the loss of some training images over the plane around a shipped network; resumes an interrupted recording."""
     task = _task(name)
     try:
@@ -97,7 +97,7 @@ def loss_landscape_command(name: Name, data: Data, runs: Runs = RUNS, points: in
         net, train = load(name), load_dataset(data, task).train
     except (ValueError, OSError, WeightsError) as error:
         raise typer.BadParameter(str(error)) from error
-    # They stand class by class: every so many take as many of each.
+    # They are sorted by class: taking every n-th image takes as many of each class.
     every = slice(None, None, max(1, len(train.labels) // max(1, images)))
     about = f"every {every.step}th training image of {train.task.name}"
     chosen = loss_landscape_recorded.Chosen(train.images[every], train.labels[every], about)

@@ -121,14 +121,14 @@ def _markdown(card: dict[str, Any]) -> str:
 
 {card["architecture"]}; {card["parameters"]:,} parameters. Trained by this project, MIT licence.
 
-**{card["test_accuracy"]:.2%}** of the {data["test"]:,} test images right, measured in float32 at {size}x{size} pixels
+**{card["test_accuracy"]:.2%}** of the {data["test"]:,} test images classified correctly, in float32 at {size}x{size} pixels
 (of {min(data["train"], SCORED):,} training images at most: {card["train_accuracy"]:.2%}, in {recipe["precision"]}) by
 
     {card["check"]}
 
 with DATA the folder of the images or of their archives.{_comparison(card)}
 
-| class | right |
+| class | accuracy |
 |---|---|
 {classes}
 
@@ -169,8 +169,8 @@ def _comparison(card: dict[str, Any]) -> str:
     if without is None:
         return ""
     return (
-        f"\n\nOn the {without['test']:,} images of the other classes, with the logit of {without['class']!r} left out as other"
-        f" people's figures need it: **{without['test_accuracy']:.2%}**."
+        f"\n\nOn the {without['test']:,} images of the other classes, with the logit of {without['class']!r} left out, as"
+        f" published figures require: **{without['test_accuracy']:.2%}**."
     )
 
 

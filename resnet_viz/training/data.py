@@ -38,7 +38,7 @@ class Dataset:
 def load_dataset(source: Path, task: TrainingTask) -> Dataset:
     """Read `<split>/<class>/*` of a task from a folder, an archive, or a folder that contains the task's archives.
 
-    Raises FileNotFoundError or ValueError with a sentence about what is missing.
+    Raises FileNotFoundError or ValueError about what is missing.
     """
     if not source.exists():
         raise FileNotFoundError(f"{source} does not exist. Pass the folder with train/ and {task.test}/, or an archive of it")

@@ -21,7 +21,7 @@ def test_the_block_is_walked_forwards_and_backwards(page: Page) -> None:
     page.keyboard.press("ArrowDown")
     settle(page)
     assert said(page).startswith("Batch norm changes the standard deviation")
-    page.get_by_role("button", name="Back").click()
+    page.get_by_role("button", name="Previous step").click()
     settle(page)
     assert said(page) == first
     click_point(page, "block-steps", 6)

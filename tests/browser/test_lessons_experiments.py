@@ -34,6 +34,13 @@ def test_the_loss_is_that_of_a_chosen_class(page: Page) -> None:
     assert any("residuals point down the loss" in heading for heading in headings(page))
 
 
+def test_refinement_is_measured_over_all_samples(page: Page) -> None:
+    open_app(page, "learn?lesson=refinement&model=resnet20-cifar10&over=samples")
+    assert said(page).startswith("Over 28 sample photos")
+    assert any("points down the loss in" in heading for heading in headings(page))
+    assert any("The median loss falls in" in heading for heading in headings(page))
+
+
 def test_gradients_shatter_before_training_and_not_after(page: Page) -> None:
     open_app(page, "learn?lesson=shattered-gradients&image=cifar-cat")
     before = said(page)

@@ -15,7 +15,7 @@ LONG = 240_000
 
 
 def open_form(page: Page) -> None:
-    page.get_by_text("Survey images of your own").click()
+    page.get_by_text("Survey your own images").click()
     settle(page)
 
 

@@ -132,3 +132,21 @@ def test_the_figure_draws_each_network_in_its_colour_and_says_its_smallest_share
     assert fig.layout.meta["finding"].startswith("Plain-20's smallest gradient is 0.5 of its largest")
     with pytest.raises(ValueError, match="no network"):
         gradients_by_block([])
+
+
+def test_s15_shortcuts_on_photos_are_compared_at_one_depth(curves: dict[str, pd.DataFrame]) -> None:
+    assert degradation.on_photos(curves) is None
+    assert "not trained yet" in view.about_photos(curves)
+    curves |= {"plain18-imagenette": curve([0.5, 0.10], [0.5, 0.15]), "resnet18-imagenette": curve([0.5, 0.05], [0.5, 0.125])}
+    said = view.about_photos(curves)
+    assert "10.0% training error and 15.0% test error" in said
+    assert "the test error is 2.5 points higher" in said
+
+
+def test_s15_the_shipped_networks_for_photos_are_compared() -> None:
+    pair = degradation.on_photos(read_curves(degradation.PHOTOS))
+    assert pair is not None
+    for run in pair:
+        with curve_file(run.name).open() as file:
+            last = list(csv.DictReader(file))[-1]
+        assert (run.depth, run.epochs, run.test) == (18, int(last["epoch"]), float(last["test_error"]))

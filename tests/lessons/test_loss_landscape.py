@@ -60,7 +60,7 @@ def test_the_loss_of_one_image_in_the_middle_is_the_network_s(make_cifar: MakeNe
     assert [step[:2] for step in told] == [(number, 9) for number in range(1, 10)]
     assert np.isnan(told[3][2]).sum() == 5
     for points in (4, 1, 103):
-        with pytest.raises(ValueError, match="take an odd number from 3 to 101"):
+        with pytest.raises(ValueError, match="choose an odd number from 3 to 101"):
             rv.loss_landscape(net, image, points=points)
 
 
@@ -108,7 +108,7 @@ def test_what_was_not_recorded_or_is_damaged_gets_a_sentence(tmp_path: Path) -> 
         recorded.read("plain56-cifar10", tmp_path)
     for text in ("", "{}", '{"recipe": {"model": 1}}', "[1]"):
         (tmp_path / "loss-landscape-plain56-cifar10.json").write_text(text)
-        with pytest.raises(WeightsError, match="is damaged: restore the file"):
+        with pytest.raises(WeightsError, match=r"is damaged\. Restore the file"):
             recorded.read("plain56-cifar10", tmp_path)
 
 

@@ -171,7 +171,7 @@ def test_progress_is_reported_and_hooks_are_gone(
     with pytest.raises(KeyboardInterrupt):
         path_samples(net, image, on_length=stop)
     assert count_hooks(net.module) == 0
-    with pytest.raises(ValueError, match="take 1 or more"):
+    with pytest.raises(ValueError, match="choose 1 or more"):
         path_samples(net, image, samples=0)
     with pytest.raises(ValueError, match="target 99 is outside"):
         rv.path_gradients(net, image, 99)

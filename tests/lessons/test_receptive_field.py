@@ -142,5 +142,5 @@ def test_figures_and_the_wire(make_cifar: MakeNet, make_image: MakeImage) -> Non
     assert [trace.line.color for trace in lines.data] == [RESIDUAL, RESIDUAL, IDENTITY, IDENTITY]
     with pytest.raises(ValueError, match=r"has no block 'layer9\.9'"):
         rv.figures.field_maps(found, "layer9.9")
-    with pytest.raises(ValueError, match="take 1 or more"):
+    with pytest.raises(ValueError, match="choose 1 or more"):
         rv.receptive_fields(make_cifar("A"), make_image(), probes=0)

@@ -81,5 +81,5 @@ def test_reach_figure_and_wire(make_cifar: MakeNet, make_image: MakeImage) -> No
     figure = rv.figures.gradient_autocorrelation([made_up, found])
     assert [trace.line.dash for trace in figure.data] == ["dash", "solid"]
     assert "P: 0.75" in figure.layout.meta["finding"]
-    with pytest.raises(ValueError, match="take 4 or more"):
+    with pytest.raises(ValueError, match="choose 4 or more"):
         rv.shattered_gradients(make_cifar("A"), make_image(), points=3)

@@ -24,7 +24,7 @@ def test_a_folder_is_surveyed_summed_up_and_compared(tmp_path: Path) -> None:
     assert open_survey(out).count == 5
     again = CliRunner().invoke(app, ["survey", str(out), "--compare", str(out)])
     assert again.exit_code == 0, again.output
-    assert "on 4 images, of which 0 got another prediction" in again.output
+    assert "on 4 images, of which 0 have a different prediction" in again.output
 
 
 def test_what_cannot_be_done_is_one_sentence(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def test_parts_add_up_to_the_survey(engine: LocalEngine) -> None:
 def test_what_cannot_be_done_has_its_sentence(engine: LocalEngine) -> None:
     with pytest.raises(SurveyError, match="leads out of it"):
         engine.submit(job({"../x.png": png(0)}), "a").answer()
-    with pytest.raises(EngineError, match="did not arrive"):
+    with pytest.raises(EngineError, match="damaged on their way"):
         engine.submit(replace(job({"x.png": png(0)}), image="0" * 64), "a").answer()
 
 

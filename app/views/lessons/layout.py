@@ -10,8 +10,9 @@ from app.views.lessons.lesson import LESSON, PRESENTING, ROUTE, Lesson, picture,
 
 CSS = Path(__file__).with_name("lessons.css")
 
-# Arrow keys turn the pages, unless somebody types or moves a control with them. While presenting the keys of a clicker do too,
-# F fills the screen, and Escape leaves; the button that was pressed last is let go, so that the space bar does not press it.
+# Arrow keys turn the pages, unless the focus is in a control that uses them. While presenting, the keys of a clicker work too,
+# F toggles full screen, and Escape leaves. The button that was pressed last loses the focus, so that the space bar does not
+# press it.
 KEYS = """<script>
 window.lessonKeys?.abort();
 window.lessonKeys = new AbortController();

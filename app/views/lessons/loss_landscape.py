@@ -1,4 +1,4 @@
-"""The loss over a plane around trained weights: recorded on training images, plain against residual, or live for one image."""
+"""The loss over a plane around trained weights: recorded on training images for a plain and a residual network, or live."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ MOST_SEEDS = 99
 
 @dataclass(frozen=True, eq=False)
 class Wanted:
-    """A plane to compute: around which network, for which image, with how many points on a side."""
+    """A plane to compute: the network, the image, and the number of points per side."""
 
     network: Subject
     image: str
@@ -36,9 +36,9 @@ class Wanted:
 
 
 def body() -> str:
-    """What is recorded of both networks, or the plane around a chosen one while it is computed."""
+    """The recordings of both networks, or the plane around a chosen network while it is computed."""
     with lesson.doing():
-        # What can be shown at once stands first.
+        # The first view is the one that can be shown at once.
         kinds = ["recorded", "live"] if recorded.recorded_models() else ["live", "recorded"]
         see = lesson.value("see", kinds[0], kinds)
         st.segmented_control("Loss of", kinds, format_func=SEEN.__getitem__, required=True, **lesson.bound("see", see))
@@ -60,7 +60,7 @@ def body() -> str:
 
 
 def _recorded() -> tuple[list[rv.Landscape], list[str]]:
-    """The recordings that are here; of those that are not, how to make them."""
+    """The available recordings, and for missing ones how to make them."""
     found, missing = [], []
     for model in PAIR:
         try:

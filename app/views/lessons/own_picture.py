@@ -26,7 +26,7 @@ def picker() -> str:
 
 
 def _take(key: str) -> None:
-    """Take a photo; an invalid file gets a sentence and changes nothing."""
+    """Accept a photo. An invalid file gets a message and changes nothing."""
     given = st.session_state[key]
     if given is None:
         return

@@ -1,4 +1,4 @@
-"""The unravelled view: how many paths of each length a network has, and how much of the gradient comes through them."""
+"""The unravelled view: how many paths of each length a network has, and how much of the gradient flows through them."""
 
 from typing import cast
 
@@ -16,7 +16,7 @@ MOST_SEEDS = 99
 
 
 def body() -> str:
-    """Both shares by length, and beside them what paths drawn at random say."""
+    """Both shares by length, and on request the estimate from random paths."""
     with lesson.doing():
         image = own_picture.picker()
         network = subject.network_picker(lambda name: not subject.is_plain(name))

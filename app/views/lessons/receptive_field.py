@@ -1,4 +1,4 @@
-"""What the middle of a block's output sees of the image: along the shortcuts alone, and with the branches."""
+"""What the centre of a block output sees of the image: along the shortcuts alone, and with the branches."""
 
 import math
 from typing import cast
@@ -13,7 +13,7 @@ from resnet_viz.figures.theme import short
 
 
 def body() -> str:
-    """The open block's two maps over the photo, and the widths by depth."""
+    """The two maps of the open block over the photo, and the widths by depth."""
     with lesson.doing():
         image = own_picture.picker()
         network = subject.network_picker()
@@ -42,12 +42,12 @@ def _sentence(found: rv.ReceptiveFields, name: str) -> str:
         if math.isinf(block.theoretical)
         else f"could see {block.theoretical:.0f} pixels across and "
     )
-    sees = f"The middle of block {short(name)}'s output {can}sees {block.effective:.0f} of {found.side}"
+    sees = f"The centre of the output of block {short(name)} {can}sees {block.effective:.0f} of {found.side} pixels across"
     if not block.shortcut_effective:
         return f"{sees}. Without a shortcut, everything that it sees comes through its layers."
     return (
         f"{sees}. Along the shortcuts alone it sees {block.shortcut_effective:.0f}: what the stem sees, because a shortcut"
-        " hands each position on by itself. Everything beyond that is brought in by residual branches."
+        " passes on each position separately. Everything beyond that comes through residual branches."
     )
 
 

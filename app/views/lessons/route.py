@@ -42,7 +42,7 @@ STOPS = (
     ClassStop(
         "block",
         4,
-        "Go through one block step by step, from the convolution to the addition and the last ReLU. ClassStop at the sum: the"
+        "Go through one block step by step, from the convolution to the addition and the last ReLU. Stop at the sum: the"
         " printed error of identity + residual is 0.",
         "Which step would you have to change so that the block returns its input unchanged?",
     ),

@@ -1,4 +1,4 @@
-"""How alike the gradients at neighbouring images are: plain against residual networks, before and after training."""
+"""How similar the gradients at neighbouring images are: plain and residual networks, before and after training."""
 
 from typing import cast
 
@@ -46,13 +46,13 @@ def _submit(network: Subject, image: str) -> Ticket:
 def _sentence(found: list[rv.Autocorrelation], state: str) -> str:
     by_name = {each.model: each for each in found}
     deep = [by_name[name] for name in NETWORKS[2:] if name in by_name]
-    said = " and ".join(f"{each.values[1]:.2f} in {each.title}" for each in deep)
+    correlations = " and ".join(f"{each.values[1]:.2f} in {each.title}" for each in deep)
     step = float(found[0].lags[1])
     same = {each.target_label for each in found}
     about = f"the logit of {same.pop()}" if len(same) == 1 else "the logit that each network predicts"
     return (
-        f"{state.capitalize()}, two images {step:.1%} of the line apart have gradients of {about} with a correlation of {said}."
-        " A gradient that changes completely from one image to the next gives a step of training nothing to follow."
+        f"{state.capitalize()}, two images {step:.1%} of the line apart have gradients of {about} with a correlation of"
+        f" {correlations}. A gradient that changes completely from one image to the next is no guide for a training step."
     )
 
 

@@ -68,14 +68,14 @@ def sentence(found: SignalThroughDepth, measure: Measure, depth: int) -> str:
     if measure == "correlation":
         more = "more" if residual > plain + 0.005 else "less" if residual < plain - 0.005 else "no more"
         return (
-            f"A single ReLU sets {found.cut:.0%} of the values to 0. After {depth} convolutions the channels of the plain "
-            f"chain have a correlation of {plain:.2f} with the signal, those of {depth // 2} residual blocks one of "
-            f"{residual:.2f}: {more} of the signal is left."
+            f"A single ReLU sets {found.cut:.0%} of the values to 0. After {depth} convolutions, the channels of the plain"
+            f" chain have a correlation of {plain:.2f} with the signal. After {depth // 2} residual blocks, it is"
+            f" {residual:.2f}: {more} of the signal is left."
         )
     first = DEPTHS[0]
     grown = [float(getattr(chain, measure)[place] / getattr(chain, measure)[0]) for chain in (found.plain, found.residual)]
     return (
-        f"From depth {first} to {depth} the {AXES[measure]} {_change(grown[0])} in the plain chain"
+        f"From depth {first} to {depth}, the {AXES[measure]} {_change(grown[0])} in the plain chain"
         f" and {_change(grown[1])} in the residual one. At depth {depth} it is {plain:.3g} in the plain chain and "
         f"{residual:.3g} in the residual one."
     )

@@ -14,7 +14,7 @@ BOTTLENECKS = ("resnet50",)
 
 
 def picture_picker() -> str:
-    """The samples, and the person's own image if the link has one."""
+    """The samples, and the user's own image if the link has one."""
     shown, samples = lesson.picture(), results.samples()
     names = [*samples, *({shown} - samples.keys())]
     titles = {name: sample.title for name, sample in samples.items()}
@@ -46,13 +46,13 @@ def block_picker(subject: Subject) -> str:
 
 
 def steps(names: tuple[str, ...], here: str, field: str) -> None:
-    """Buttons, and the up and down keys, for the neighbours in a row."""
+    """Buttons, and the up and down keys, for the neighbours in a row; `field` is also the word for what is in the row."""
     position = names.index(here)
     with st.container(horizontal=True, vertical_alignment="bottom", width="content", gap="small"):
-        for label, to, key in (("Back", position - 1, "Up"), ("On", position + 1, "Down")):
+        for label, to, key in (("Previous", position - 1, "Up"), ("Next", position + 1, "Down")):
             inside = 0 <= to < len(names)
             st.button(
-                label,
+                f"{label} {field}",
                 key=f"lesson-step-{label.lower()}",
                 shortcut=key,
                 disabled=not inside,

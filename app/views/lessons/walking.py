@@ -1,4 +1,4 @@
-"""What the lessons on a block and on its code share: the steps of a block, and the tensor of one of them."""
+"""What the lessons on a block and on its code share: the steps of a block, and the tensor of one step."""
 
 from typing import cast
 

@@ -1,7 +1,7 @@
-"""Images in a ZIP or TAR archive, read one by one from where they are: nothing is extracted, no name in it is used as a path.
+"""Images in a ZIP or TAR archive, read one by one without extracting anything or using a name as a path.
 
-An archive that a person did not make by packing images is refused with a sentence before anything of it is used: names that
-lead out of it, links and devices, archives inside archives, encryption, entries that overlap, and contents far larger than the
+An archive that nobody makes by packing images is refused with a message before anything in it is used: names that lead out of
+the archive, links and devices, archives inside archives, encryption, entries that overlap, and contents far larger than the
 file.
 """
 
@@ -23,7 +23,7 @@ from resnet_viz.analyses.survey.errors import SurveyError
 from resnet_viz.images import MAX_BYTES
 from resnet_viz.nets.labels import visible
 
-# What an archive may unpack to beside its own size: images are compressed already.
+# The limits of what an archive may unpack to, relative to its own size and in bytes: images are already compressed.
 MOST_GROWTH, ALWAYS_ALLOWED = 20, 64 * 2**20
 MOST_ENTRIES = 5_000_000
 LONGEST_NAME = 400
@@ -41,19 +41,19 @@ ReadEntry = Callable[[], bytes]
 
 @dataclass(frozen=True)
 class ArchiveLimits:
-    """How much an archive may hold; `unpacked` is in bytes, None for as much as fits the archive's own size."""
+    """How much an archive may hold; `unpacked` is in bytes, None means only the limit relative to the size of the archive."""
 
     entries: int = MOST_ENTRIES
     unpacked: int | None = None
 
     def most_bytes(self, packed: int) -> int:
-        """Return how many bytes an archive of so many may unpack to."""
+        """Return how many bytes an archive of `packed` bytes may unpack to."""
         fitting = MOST_GROWTH * packed + ALWAYS_ALLOWED
         return fitting if self.unpacked is None else min(fitting, self.unpacked)
 
 
 def is_archive(file: BinaryIO) -> bool:
-    """Whether a file begins as a ZIP or TAR archive does, packed or not; the file is read from its start."""
+    """Whether a file begins like a ZIP or TAR archive, compressed or not. Moves the file position to the start."""
     file.seek(0)
     start = file.read(512)
     file.seek(0)
@@ -61,9 +61,10 @@ def is_archive(file: BinaryIO) -> bool:
 
 
 def entries(source: Path | bytes, limits: ArchiveLimits | None = None) -> Iterator[tuple[str, ReadEntry]]:
-    """Yield every file's name and what reads its bytes, in the archive's order; SurveyError for an archive that is refused.
+    """Yield the name of every file and a function that reads its bytes, in the order of the archive.
 
-    What is read must be read before the next one is asked for, as a TAR archive is read from its start to its end.
+    Call each function before you advance to the next entry, because a TAR archive is read from start to end. Raises SurveyError
+    for an archive that is refused.
     """
     allowed = limits or ArchiveLimits()
     with _refusing_damage(), _opened(source) as file:
@@ -74,7 +75,7 @@ def entries(source: Path | bytes, limits: ArchiveLimits | None = None) -> Iterat
 
 
 def is_read_in_order(source: Path | bytes) -> bool:
-    """Whether only reading it from start to end tells what an archive holds, as with TAR."""
+    """Whether the contents are known only after the whole archive has been read, as with TAR."""
     with _opened(source) as file:
         return file.read(2) != b"PK"
 
@@ -102,7 +103,7 @@ def _check_zip(infos: list[zipfile.ZipInfo], directory: int, size: int, limits: 
         if stat.S_ISLNK(kind) or (kind and not stat.S_ISREG(kind) and not stat.S_ISDIR(kind) and stat.S_IFMT(kind)):
             raise SurveyError(_link(info.filename))
         if info.flag_bits & 1:
-            raise SurveyError("This archive is encrypted, so its images cannot be read: pack them again without a password.")
+            raise SurveyError("This archive is encrypted, so its images cannot be read. Pack them again without a password.")
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise SurveyError(
                 f"The entry {_quoted(info.filename)} is packed in a rare way that is not read here: pack the images again as an"
@@ -116,7 +117,7 @@ def _check_zip(infos: list[zipfile.ZipInfo], directory: int, size: int, limits: 
 
 
 def _read_zip(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
-    """At most a byte more than an image may have, which `open_image` refuses with its sentence."""
+    """Read at most one byte more than an image may have, which is enough for `open_image` to refuse it with its own message."""
     with archive.open(info) as entry:
         return entry.read(MAX_BYTES + 1)
 
@@ -136,7 +137,7 @@ def _tar_entries(file: BinaryIO, limits: ArchiveLimits) -> Iterator[tuple[str, R
             if not _is_hidden(member.name):
                 content = archive.extractfile(member)
                 yield member.name, lambda content=content: content.read(MAX_BYTES + 1) if content else b""  # type: ignore[misc]
-            # A streamed archive keeps a record of every member otherwise.
+            # Otherwise, a streamed archive keeps a record of every member.
             archive.members = []  # type: ignore[attr-defined]
 
 
@@ -148,7 +149,7 @@ def _unpacked(file: BinaryIO) -> IO[bytes]:
 
 
 class _Bounded:
-    """A stream that gives at most so many bytes, then says that the archive holds too much."""
+    """A stream that returns a limited number of bytes and then reports that the archive holds too much."""
 
     def __init__(self, stream: IO[bytes], most: int, packed: int) -> None:
         self._stream, self._left, self._most, self._packed = stream, most, most, packed
@@ -180,12 +181,12 @@ def _check_name(name: str) -> None:
 
 
 def _is_hidden(name: str) -> bool:
-    """Whether it is what operating systems add to folders."""
+    """Whether the entry is one of the files that operating systems add to folders."""
     return any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts)
 
 
 def _too_many(limits: ArchiveLimits) -> str:
-    return f"This archive has more than {limits.entries:,} entries: split it into several archives."
+    return f"This archive has more than {limits.entries:,} entries. Split it into several archives."
 
 
 def _too_large(unpacked: int, packed: int) -> str:
@@ -229,6 +230,6 @@ def _refusing_damage() -> Iterator[None]:
     except SurveyError:
         raise
     except MemoryError as error:
-        raise SurveyError("There is not enough memory to read this archive: split it into several archives.") from error
+        raise SurveyError("There is not enough memory to read this archive. Split it into several archives.") from error
     except _DAMAGED as error:
-        raise SurveyError("This archive is damaged or incomplete: get it again, or pack the images again.") from error
+        raise SurveyError("This archive is damaged or incomplete. Download it again, or pack the images again.") from error

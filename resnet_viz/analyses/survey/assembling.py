@@ -1,4 +1,4 @@
-"""Putting batches together to a part: the images that can go through the network in one pass, and the bad ones between them."""
+"""Combining batches into a part of a survey: images that can go through the network in one pass, and bad images among them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ from resnet_viz.nets.net import Net
 
 
 class Opened(Protocol):
-    """An image that was opened, or the sentence that says why it was not."""
+    """An image that was opened, or the message that says why it could not be opened."""
 
     @property
     def item(self) -> Item:
@@ -26,16 +26,16 @@ class Opened(Protocol):
 
     @property
     def x(self) -> Tensor | None:
-        """Its input, (1, 3, H, W)."""
+        """Its input, (1, 3, H, W), or None if the image could not be opened."""
 
     @property
     def sentence(self) -> str:
-        """Why there is none."""
+        """Why the image could not be opened, or ""."""
 
 
 @dataclass(eq=False)
 class PartBuilder:
-    """Collects batches until a part is full."""
+    """Collects batches until a part is complete."""
 
     net: Net
     manifest: Manifest
@@ -45,11 +45,11 @@ class PartBuilder:
     _shape: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
-        """Have an empty list of the strongest images for each channel."""
+        """Start with an empty list of the strongest images of each channel."""
         self._keeper = PeakKeeper(self.manifest.channels, self.manifest.strongest) if self.manifest.strongest else None
 
     def __len__(self) -> int:
-        """How many images so far."""
+        """The number of images so far."""
         return len(self._items)
 
     def add(self, batch: Sequence[Opened]) -> None:
@@ -66,7 +66,7 @@ class PartBuilder:
             self._run(self.net.twin(), torch.cat(inputs), positions)
 
     def part(self) -> SurveyPart:
-        """Return what was collected."""
+        """Return everything that was collected."""
         count, blocks = len(self._items), len(self.manifest.blocks)
         predicted = np.full(count, -1, np.int64)
         logits, probabilities = np.full((2, count), np.nan, np.float32)
@@ -93,7 +93,7 @@ class PartBuilder:
         return self._shape
 
     def _run(self, twin: nn.Module, x: Tensor, positions: list[int]) -> None:
-        """Where memory does not suffice for a batch, run its halves; one image alone has to fit."""
+        """Run the inputs in one pass, or in halves if memory does not suffice. A single image must fit."""
         try:
             self._passed.append((positions, run_pass(self.net, twin, x, self._keeper, positions)))
         except torch.OutOfMemoryError:
@@ -102,14 +102,14 @@ class PartBuilder:
             half = len(positions) // 2
         else:
             return
-        # Not in the handler: until it ends, the exception's frames hold the tensors.
+        # Outside the handler, because the frames of the exception hold the tensors until the handler ends.
         torch.cuda.empty_cache()
         self._run(twin, x[:half], positions[:half])
         self._run(twin, x[half:], positions[half:])
 
 
 def _misfit(x: Tensor | None, wanted: tuple[int, ...] | None) -> str:
-    """Say why an input cannot go through the network with the others; nothing where it can."""
+    """Say why an input cannot go through the network together with the others, or return ""."""
     if x is None or wanted is None:
         return ""
     if tuple(x.shape) != wanted:

@@ -1,4 +1,4 @@
-"""Which of a network's classes an image belongs to, by the name of its folder or the label that somebody gives it."""
+"""The class of an image among the classes of a network, found from the name of its folder or from a given label."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,17 +10,17 @@ Labels = Sequence[Label] | Mapping[str, Label]
 
 @dataclass(frozen=True)
 class TrueClass:
-    """An image's class in words ("" where nothing tells it), and the network's index of it (-1 where it has none)."""
+    """The class of an image in words ("" if unknown), and its index in the network (-1 if the network does not have it)."""
 
     name: str = ""
     index: int = -1
 
 
 class ClassNames:
-    """Finds the network's class for a label.
+    """Finds the class of the network that a label names.
 
-    Names are equal where they are the same but for capitals, spaces, hyphens and underscores. `renamed` says which class a
-    folder stands for where its name does not: {"n01440764": "tench"}.
+    Capitals, spaces, hyphens and underscores do not matter. `renamed` maps names of folders to classes where they differ:
+    {"n01440764": "tench"}.
     """
 
     def __init__(self, labels: Sequence[str], renamed: Mapping[str, Label] | None = None) -> None:
@@ -29,7 +29,7 @@ class ClassNames:
         self._renamed = {_plain(name): label for name, label in (renamed or {}).items()}
 
     def of(self, label: Label | None) -> TrueClass:
-        """Return the class of a label; an index is the network's own. ValueError for an index that it does not have."""
+        """Return the class for a label or an index; ValueError for an index that the network does not have."""
         if label is None or label == "":
             return TrueClass()
         if isinstance(label, str):
@@ -44,7 +44,7 @@ class ClassNames:
         return TrueClass(self._labels[number], number)
 
     def of_path(self, path: str) -> TrueClass:
-        """Return the class of an image in a folder: the nearest folder that has a class's name, else the one it lies in."""
+        """Return the class of an image: the nearest folder with the name of a class, otherwise the folder of the image."""
         folders = PurePosixPath(path).parts[:-1]
         for folder in reversed(folders):
             found = self.of(folder)

@@ -1,4 +1,4 @@
-"""Two surveys side by side: the same images by two networks, or before and after a change."""
+"""Two surveys compared: the same images with two networks, or before and after a change."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +17,7 @@ from resnet_viz.analyses.survey.statistics import usable
 class SurveyComparison:
     """How two surveys differ on the images that both could use, matched by name.
 
-    `notes` are sentences about what the surveys themselves have not in common, such as other weights or preprocessing.
+    `notes` are sentences about differences between the surveys themselves, such as other weights or preprocessing.
     """
 
     notes: tuple[str, ...]
@@ -26,25 +26,25 @@ class SurveyComparison:
     _images: pd.DataFrame
 
     def table(self) -> pd.DataFrame:
-        """Return one row per block and measure: both medians, the mean difference (right - left), and the largest one.
+        """Return one row per block and measure: both medians, the mean difference (right - left), and the largest difference.
 
-        `largest` has the sign of the difference and is that of the image `image`. Blocks are matched by name; those that only
+        `largest` keeps its sign and belongs to the image in the column `image`. Blocks are matched by name; blocks that only
         one network has are left out.
         """
         return self._blocks.copy()
 
     def images(self) -> pd.DataFrame:
-        """Return one row per shared image: both predictions, whether they are right, and whether they differ (`changed`)."""
+        """Return one row per shared image: both predictions, whether each is right, and whether they differ (`changed`)."""
         return self._images.copy()
 
     @property
     def changed(self) -> int:
-        """How many images got another prediction."""
+        """The number of images for which the two networks predict different classes."""
         return int(self._images["changed"].sum())
 
 
 def compare_surveys(left: Survey, right: Survey) -> SurveyComparison:
-    """Compare two surveys; SurveyError where they share no image or no block."""
+    """Compare two surveys; SurveyError if they share no image or no block."""
     blocks = [name for name in left.block_names if name in set(right.block_names)]
     facts = [_unique(usable(survey)) for survey in (left, right)]
     shared = [name for name in facts[0].index if name in facts[1].index]

@@ -1,5 +1,5 @@
-"""What a survey refuses, with a sentence for the person who asked for it."""
+"""The error for images, archives and files that a survey cannot use."""
 
 
 class SurveyError(ValueError):
-    """Images, an archive or a survey file that cannot be used; the message says what happened, why, and what to do next."""
+    """Images, an archive or a survey file cannot be used; the message says what happened, why, and what to do next."""

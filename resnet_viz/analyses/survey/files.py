@@ -1,6 +1,6 @@
-"""A survey as one Parquet file: a row per image, with the manifest and the channels' strongest images in the file's metadata.
+"""A survey as one Parquet file: one row per image; the metadata hold the manifest and the strongest images of each channel.
 
-An unfinished survey is a folder of parts beside its file, each a survey of its own; they are put together in the end.
+An unfinished survey is a folder of parts next to its file. Each part is a survey of its own, and `finish` combines them.
 """
 
 import base64
@@ -31,16 +31,16 @@ _STORED = {"activations": np.float32, "images": np.int32, "rows": np.int32, "col
 
 
 def write_survey(survey: Survey, path: str | os.PathLike[str]) -> Path:
-    """Write a survey to a Parquet file, which replaces one of that name once it is complete; returns its path."""
+    """Write a survey to a Parquet file and return its path. An existing file is replaced only when the new one is complete."""
     target = Path(path)
     _write(target, survey.manifest, survey.peaks, iter([in_rows.read(survey.rows, tuple(in_rows.SCHEMA.names))]))
     return target
 
 
 def open_survey(source: str | os.PathLike[str] | bytes, most_images: int | None = None) -> Survey:
-    """Open what `survey(..., out=path)` or `write_survey` wrote; its rows are read from the file when they are asked for.
+    """Open a file that `survey(..., out=path)` or `write_survey` wrote. Rows are read from the file on demand.
 
-    Raises SurveyError for a file that is missing, damaged, from another version, or of more than `most_images`.
+    Raises SurveyError for a file that is missing or damaged, was written by another version, or has more than `most_images`.
     """
     held = isinstance(source, bytes)
     try:
@@ -50,7 +50,7 @@ def open_survey(source: str | os.PathLike[str] | bytes, most_images: int | None 
     except SurveyError:
         raise
     except FileNotFoundError as error:
-        raise SurveyError(f"There is no survey at {source!s}: check its name and folder.") from error
+        raise SurveyError(f"There is no survey at {source!s}. Check its name and its folder.") from error
     except (pa.ArrowException, OSError, ValueError, KeyError, MemoryError, OverflowError) as error:
         raise SurveyError(
             "This file is no survey, or it is damaged: choose a Parquet file that ResNet Viz wrote, or make the survey again."
@@ -62,14 +62,14 @@ def open_survey(source: str | os.PathLike[str] | bytes, most_images: int | None 
 
 @dataclass(frozen=True)
 class Unfinished:
-    """The parts of a survey that is being made, in the folder beside its file."""
+    """The parts of a survey in progress, in the folder next to its file."""
 
     target: Path
     manifest: Manifest
 
     @classmethod
     def begin(cls, target: Path, manifest: Manifest) -> "Unfinished":
-        """Start, or go on where another run stopped; SurveyError where the file is there or the parts are of something else."""
+        """Start a survey or resume one; SurveyError if the file exists or the parts belong to another survey."""
         if target.exists():
             raise SurveyError(f"There is a survey at {target} already: open it with rv.open_survey, or choose another name.")
         made = cls(target, manifest)
@@ -85,26 +85,26 @@ class Unfinished:
 
     @property
     def folder(self) -> Path:
-        """Where the parts are."""
+        """The folder of the parts."""
         return self.target.with_name(f"{self.target.name}.parts")
 
     def paths(self) -> list[Path]:
-        """The parts that are complete, in their order."""
+        """The paths of the complete parts, in order."""
         return sorted(self.folder.glob("*.parquet"))
 
     def names(self) -> Iterator[tuple[str, bool]]:
-        """Yield the images that are done, in their order, and whether each could be used."""
+        """Yield the name of every finished image, in order, and whether it could be used."""
         for path in self.paths():
             found = in_rows.read(path, ("image", "error"))
             yield from zip(found.column("image").to_pylist(), found.column("error").is_null().to_pylist(), strict=True)
 
     def append(self, part: SurveyPart) -> None:
-        """Add a part."""
+        """Write another part."""
         path = self.folder / f"{len(self.paths()):06}.parquet"
         _write(path, self.manifest, part.peaks, iter([in_rows.to_table(part, self.manifest)]))
 
     def finish(self) -> Survey:
-        """Put the parts together in the file, and remove them."""
+        """Combine the parts into the file, and remove them."""
         paths = self.paths()
         if not paths:
             _write(self.target, self.manifest, Survey.of_parts(self.manifest, []).peaks, iter(()))
@@ -126,7 +126,7 @@ def survey_bytes(survey: Survey) -> bytes:
 
 
 def _write(target: Path, manifest: Manifest, peaks: Peaks, tables: Iterator[pa.Table]) -> None:
-    """Write beside the file and rename, so that there is never half of one under its name."""
+    """Write to a temporary file and rename it, so that a file with the final name is always complete."""
     beside = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         with beside.open("wb") as file:
@@ -137,7 +137,7 @@ def _write(target: Path, manifest: Manifest, peaks: Peaks, tables: Iterator[pa.T
 
 
 def _write_into(file: BinaryIO, manifest: Manifest, peaks: Peaks, tables: Iterable[pa.Table]) -> None:
-    # Not in Arrow's schema, which would hold the metadata a second time.
+    # Not in Arrow's schema, which would store the metadata twice.
     with pq.ParquetWriter(file, in_rows.SCHEMA, compression="zstd", store_schema=False) as writer:
         for table in tables:
             writer.write_table(table.cast(in_rows.SCHEMA))
@@ -163,7 +163,7 @@ def _unpacked(text: bytes, channels: int, k: int) -> Peaks:
 
 
 def _checked(file: pq.ParquetFile, most_images: int | None) -> tuple[Manifest, Peaks]:
-    """Check everything that is read before any row is."""
+    """Check everything that is read, before any row is read."""
     count, held = file.metadata.num_rows, file.metadata.metadata or {}
     if MANIFEST not in held or PEAKS not in held or sum(map(len, held.values())) > MOST_METADATA:
         raise ValueError("there is no manifest")
@@ -183,7 +183,7 @@ def _checked(file: pq.ParquetFile, most_images: int | None) -> tuple[Manifest, P
 
 
 def _as_stored() -> pa.Schema:
-    """The schema as Parquet gives it back, in which a list's entry has another name."""
+    """The schema as Parquet returns it: the entry of a list has another name there."""
     buffer = BytesIO()
     with pq.ParquetWriter(buffer, in_rows.SCHEMA, store_schema=False) as writer:
         writer.write_table(in_rows.SCHEMA.empty_table())
@@ -192,7 +192,7 @@ def _as_stored() -> pa.Schema:
 
 
 def _check_lists(table: pa.Table, blocks: int) -> None:
-    """Every image that could be used has a number for every block."""
+    """Check that every image that could be used has a number for every block."""
     usable = int(table.column("error").null_count)
     for name in MEASURED:
         column = table.column(name).combine_chunks()

@@ -1,4 +1,4 @@
-"""The manifest of a survey: what holds for all of its images, so that it can be opened later and compared."""
+"""The manifest of a survey: everything that holds for all of its images, so that it can be opened and compared later."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ PACKAGES = ("resnet-viz", "torch", "torchvision", "numpy", "pillow", "pyarrow")
 
 @dataclass(frozen=True)
 class SurveyedBlock:
-    """What is the same for every image: `shape` is (C, H, W) of the block's output."""
+    """The properties of a block that are the same for every image; `shape` is (C, H, W) of its output."""
 
     name: str
     stage: int
@@ -32,11 +32,11 @@ class SurveyedBlock:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a survey is of: the network with a hash of its weights, the preprocessing, the blocks and the versions.
+    """What a survey describes: the network with a hash of its weights, the preprocessing, the blocks and the versions.
 
-    `weights` says where the weights come from, `sha256` is over the names, shapes and numbers of all tensors; `size` is
-    (height, width) of its inputs, `images` says where the images come from, `strongest` is how many images are kept for each
-    channel.
+    `weights` says where the weights come from, and `sha256` covers the names, shapes and numbers of all tensors. `size` is
+    (height, width) of the inputs, `images` says where the images come from, and `strongest` is the number of images that are
+    kept per channel.
     """
 
     network: str
@@ -55,29 +55,29 @@ class Manifest:
 
     @property
     def channels(self) -> tuple[int, ...]:
-        """How many channels each block's output has."""
+        """The number of channels of each block output."""
         return tuple(block.shape[0] for block in self.blocks)
 
     @property
     def fingerprint(self) -> str:
-        """What two runs have in common whose numbers are equal to rounding."""
+        """The entries that two runs must share for their numbers to be equal up to rounding."""
         same = {name: value for name, value in asdict(self).items() if name not in ("versions", "images", "title", "weights")}
         return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()
 
     def block_number(self, name: str) -> int:
-        """Return the position of a block; KeyError names those there are."""
+        """Return the position of a block; KeyError lists the blocks."""
         names = [block.name for block in self.blocks]
         if name not in names:
             raise KeyError(f"{self.title} has no block {name!r}; it has {', '.join(names)}")
         return names.index(name)
 
     def to_json(self) -> str:
-        """Write it as JSON."""
+        """Return the manifest as JSON."""
         return json.dumps(asdict(self) | {"format": FORMAT, "measures": list(MEASURED)})
 
     @classmethod
     def from_json(cls, text: str) -> "Manifest":
-        """Read what `to_json` wrote; SurveyError for anything else."""
+        """Read the JSON that `to_json` returned; SurveyError for anything else."""
         try:
             given = json.loads(text)
             if given.pop("format") != FORMAT or given.pop("measures") != list(MEASURED):
@@ -95,7 +95,7 @@ class Manifest:
 
 
 def describe(net: Net, size: tuple[int, int], blocks: tuple[SurveyedBlock, ...], strongest: int, images: str) -> Manifest:
-    """Write the manifest of a survey by this network in this environment; `size` is (height, width) of its inputs."""
+    """Return the manifest of a survey with this network in this environment; `size` is (height, width) of its inputs."""
     preprocessing = {name: str(value) for name, value in vars(net.preprocessing).items()}
     return Manifest(
         network=net.name,
@@ -115,7 +115,7 @@ def describe(net: Net, size: tuple[int, int], blocks: tuple[SurveyedBlock, ...],
 
 
 def weights_hash(net: Net) -> str:
-    """SHA-256 over the names, types, shapes and numbers of all parameters and buffers, on whatever device they are."""
+    """SHA-256 of the names, types, shapes and numbers of all parameters and buffers, on any device."""
     hasher = hashlib.sha256()
     for name, tensor in sorted(net.module.state_dict().items()):
         values = tensor.detach().cpu().contiguous()

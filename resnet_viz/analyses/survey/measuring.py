@@ -1,4 +1,4 @@
-"""The measures of `measures.py` for every image of a batch at once; equal to those of `inspect` to rounding."""
+"""The measures of `measures.py` for all images of a batch at once, equal to those of `inspect` up to rounding."""
 
 import numpy as np
 import torch
@@ -9,9 +9,9 @@ from resnet_viz.analyses.capture import Tape
 from resnet_viz.analyses.measures import MEANINGS, ForkGradients, cuts, derived
 from resnet_viz.nets.layouts import TensorLayout
 
-# These are the same for every image, and are kept once for each block.
+# These are the same for every image and are stored once per block.
 CONSTANT = ("parameters", "multiply_adds")
-# These take passes of their own, which a survey does not run.
+# These need passes of their own, which a survey does not run.
 REMOVALS = ("logit_drop", "probability_drop")
 MEASURED = tuple(name for name in MEANINGS if name not in CONSTANT + REMOVALS)
 
@@ -49,7 +49,7 @@ def _sums(tape: Tape, grads: ForkGradients) -> Tensor:
 
 
 def _rows(tensor: Tensor | None, layout: TensorLayout) -> Tensor:
-    """A tensor of any layout -> (N, entries); None stays None, which only the shortcut's tensors of a plain block are."""
+    """A tensor of any layout -> (N, entries). None stays None, as with the shortcut tensors of a plain block."""
     return None if tensor is None else layout.images(at_least_float32(tensor.detach())).flatten(1)  # type: ignore[return-value]
 
 
@@ -59,11 +59,11 @@ def _norms(rows: Tensor) -> Tensor:
 
 
 def _products(left: Tensor, right: Tensor) -> Tensor:
-    # One by one: a batched product of such long rows takes ten times as long on a processor.
+    # One row at a time: on a CPU, a batched product of such long rows takes ten times as long.
     return torch.stack([torch.dot(x, f) for x, f in zip(left, right, strict=True)])
 
 
 def _negative(rows: Tensor) -> Tensor:
-    """The share of negative entries, image by image, so that the buffer for the comparison stays in the processor's cache."""
+    """The share of negative entries, one image at a time, so that the buffer for the comparison stays in the CPU cache."""
     buffer = torch.empty_like(rows[0])
     return torch.stack([torch.lt(row, 0, out=buffer).mean() for row in rows])

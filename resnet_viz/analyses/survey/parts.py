@@ -1,4 +1,4 @@
-"""What a survey records of some images in a row."""
+"""What a survey records about a series of consecutive images."""
 
 from dataclasses import dataclass
 
@@ -11,12 +11,12 @@ from resnet_viz.analyses.survey.peaks import Peaks
 
 @dataclass(frozen=True, eq=False)
 class SurveyPart:
-    """Some images in a row: what they are, what the network predicts, and the measures of every block.
+    """A series of consecutive images: what they are, what the network predicts, and the measures of every block.
 
-    `names` are unique in a survey; `classes` are the images' own classes ("" where nothing tells them) and `class_indices` the
-    network's for them (-1 where it has none); `sentences` say why an image could not be used ("" where it could). A bad image
-    has the prediction -1 and NaN in place of numbers. `measures` is float32 (n, blocks, measures), in the order of `MEASURED`.
-    The positions in `peaks` count from the part's first image.
+    `names` are unique within a survey. `classes` are the true classes ("" if unknown) and `class_indices` their indices in the
+    network (-1 if it does not have them). `sentences` say why an image could not be used ("" if it could). A bad image has the
+    prediction -1 and NaN in place of numbers. `measures` is float32 (n, blocks, measures), in the order of `MEASURED`. The
+    positions in `peaks` count from the first image of the part.
     """
 
     names: tuple[str, ...]
@@ -30,24 +30,24 @@ class SurveyPart:
     peaks: Peaks
 
     def __len__(self) -> int:
-        """How many images."""
+        """The number of images."""
         return len(self.names)
 
     @property
     def nbytes(self) -> int:
-        """Memory in bytes, about."""
+        """Approximate memory in bytes."""
         arrays = (self.class_indices, self.predicted, self.logits, self.probabilities, self.measures, self.peaks)
         return sum(each.nbytes for each in arrays) + 100 * len(self)
 
 
 @dataclass(frozen=True, eq=False)
 class SurveyedPart:
-    """A part together with its manifest: what one run hands over."""
+    """A part together with its manifest: the result of one run."""
 
     manifest_json: str
     part: SurveyPart
 
     @property
     def nbytes(self) -> int:
-        """Memory in bytes, about."""
+        """Approximate memory in bytes."""
         return len(self.manifest_json) + self.part.nbytes

@@ -1,4 +1,4 @@
-"""One pass of a survey: a batch of inputs through the network and back, and everything that is recorded of it."""
+"""One pass of a survey: a batch of inputs forwards and backwards through the network, and everything that is recorded."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from resnet_viz.nets.net import Net
 
 @dataclass(frozen=True, eq=False)
 class Passed:
-    """What the network says about a batch: (N,) each, and measures (N, blocks, measures)."""
+    """The predictions for a batch, (N,) each, and its measures, (N, blocks, measures)."""
 
     predicted: NDArray[np.int64]
     logits: Array
@@ -30,9 +30,9 @@ class Passed:
 
 
 def run_pass(net: Net, twin: nn.Module, x: Tensor, keeper: PeakKeeper | None, positions: Sequence[int]) -> Passed:
-    """Measure every block for the inputs (N, 3, H, W), with gradients of each one's predicted class.
+    """Measure every block for the inputs (N, 3, H, W), with gradients of the predicted class of each.
 
-    `keeper` sees the block's outputs of the inputs at these `positions`.
+    `keeper` receives the block outputs of the inputs at these `positions`.
     """
     with torch.inference_mode(mode=False), torch.enable_grad(), capture(twin) as tapes:
         logits = twin(x.to(net.device).requires_grad_())
@@ -47,7 +47,7 @@ def run_pass(net: Net, twin: nn.Module, x: Tensor, keeper: PeakKeeper | None, po
 
 
 def block_facts(net: Net, size: tuple[int, int]) -> tuple[SurveyedBlock, ...]:
-    """Find what is the same for every image of this size in pixels, (height, width), with one forward pass."""
+    """Find the properties that are the same for every image of this size in pixels, (height, width), in one forward pass."""
     twin = net.twin()
     with capture(twin) as tapes, torch.inference_mode():
         twin(torch.zeros(1, 3, *size, device=net.device))

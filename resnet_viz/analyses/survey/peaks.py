@@ -1,6 +1,6 @@
-"""Which images excite each channel most: for every channel of every block's output, its largest activations and their places.
+"""The images that excite each channel most: the largest activations of every channel of every block output, and their places.
 
-All channels of all blocks follow one another along the first axis; the k columns run from the largest value down.
+The channels of all blocks follow one another along the first axis. The k columns are in descending order of the activation.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,10 +18,10 @@ Whole = NDArray[np.int32]
 
 @dataclass(frozen=True, eq=False)
 class Peaks:
-    """The strongest images of each channel, (channels, k) each, the strongest first.
+    """The strongest images of each channel, arrays (channels, k), the strongest first.
 
-    `activations` are of the block's output, `images` positions in the survey (-1 where there were fewer than k images),
-    `rows` and `columns` the place in the channel's map.
+    `activations` are values of the block output, `images` are positions in the survey (-1 if there are fewer than k images),
+    and `rows` and `columns` are the place in the map of the channel.
     """
 
     activations: Array
@@ -31,7 +31,7 @@ class Peaks:
 
     @classmethod
     def none(cls, channels: int, k: int) -> "Peaks":
-        """Return what there is before the first image."""
+        """Return the peaks before the first image."""
         empty = np.full((channels, k), -1, np.int32)
         return cls(np.full((channels, k), -np.inf, np.float32), empty, empty, empty)
 
@@ -42,7 +42,7 @@ class Peaks:
 
 
 def merge(parts: Iterable[tuple[Peaks, int]]) -> Peaks:
-    """Merge the peaks of several parts of a survey, each with the position of its first image; earlier images win ties."""
+    """Merge the peaks of several parts, each with the position of its first image; in a tie the earlier image wins."""
     merged: Peaks | None = None
     for peaks, first in parts:
         moved = Peaks(
@@ -50,7 +50,7 @@ def merge(parts: Iterable[tuple[Peaks, int]]) -> Peaks:
         )
         merged = moved if merged is None else _strongest(merged, moved)
     if merged is None:
-        raise ValueError("there is nothing to merge: a survey has at least one part")
+        raise ValueError("there is nothing to merge because no part was given: pass at least one")
     return merged
 
 
@@ -62,27 +62,27 @@ def _strongest(first: Peaks, second: Peaks) -> Peaks:
 
 
 class PeakKeeper:
-    """Keeps the k strongest images of each channel while batches go by; its memory does not depend on how many."""
+    """Keeps the k strongest images of each channel while batches pass; its memory does not grow with the number of batches."""
 
     def __init__(self, channels: Sequence[int], k: int) -> None:
         self._blocks = [Peaks.none(count, k) for count in channels]
 
     def see(self, outputs: Sequence[Tensor], positions: Sequence[int]) -> None:
-        """Look at every block's output, (N, C, H, W), of the images at these positions of the part."""
+        """Process every block output, (N, C, H, W), of the images at these positions of the part."""
         where = np.asarray(positions, np.int32)
         for number, output in enumerate(outputs):
             self._blocks[number] = _seen(self._blocks[number], output.detach(), where)
 
     @property
     def peaks(self) -> Peaks:
-        """The peaks so far, all blocks one after the other."""
+        """The peaks so far, with the channels of all blocks one after another."""
         arrays = ([getattr(block, name) for block in self._blocks] for name in ("activations", "images", "rows", "columns"))
         return Peaks(*(np.concatenate(each) for each in arrays))
 
 
 def _seen(known: Peaks, output: Tensor, positions: Whole) -> Peaks:
-    # Only the largest values of all channels are looked for first, which is ten times faster than with their places: few of
-    # them enter the list after the first batches.
+    # First only the largest value per channel is computed, ten times faster than with its place: after the first batches, few
+    # of them enter the list.
     largest = at_least_float32(output).flatten(2).amax(-1).T.cpu().numpy()
     channels, images = np.nonzero(largest > known.activations[:, -1:])
     if not len(channels):

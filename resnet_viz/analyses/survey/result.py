@@ -1,4 +1,4 @@
-"""A finished survey: what it is of, a row for each image, and the strongest images of each channel."""
+"""A finished survey: its manifest, one row per image, and the strongest images of each channel."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +22,7 @@ from resnet_viz.analyses.survey.rows import FACTS, Rows
 class Survey:
     """Every scalar measure of every block for many images, with the predictions, and the strongest images of each channel.
 
-    A survey that was written to a file stays there: its columns are read when they are asked for.
+    The columns of a survey in a file are read from the file on demand.
     """
 
     manifest: Manifest
@@ -31,7 +31,7 @@ class Survey:
 
     @classmethod
     def of_parts(cls, manifest: Manifest, parts: Sequence[SurveyPart]) -> "Survey":
-        """Put parts together, in their order."""
+        """Combine parts in the given order."""
         firsts = np.cumsum([0, *(len(part) for part in parts)])
         peaks = [(part.peaks, int(first)) for part, first in zip(parts, firsts, strict=False)]
         none = [(Peaks.none(sum(manifest.channels), manifest.strongest), 0)]
@@ -41,12 +41,12 @@ class Survey:
 
     @property
     def count(self) -> int:
-        """How many images there are, those that could not be used included."""
+        """The number of images, including those that could not be used."""
         return in_rows.count(self.rows)
 
     @property
     def block_names(self) -> tuple[str, ...]:
-        """The blocks, first to last."""
+        """The names of the blocks, first to last."""
         return tuple(block.name for block in self.manifest.blocks)
 
     @property
@@ -56,14 +56,14 @@ class Survey:
 
     @property
     def accuracy(self) -> float:
-        """The share of right predictions among the images whose class is known; NaN where none is."""
+        """The share of right predictions among the images with a known class; NaN if no class is known."""
         correct = in_rows.read(self.rows, ("correct",)).column("correct").drop_null()
         return float(np.mean(correct.to_numpy())) if len(correct) else float("nan")
 
     def images(self) -> pd.DataFrame:
-        """Return one row per image, by its name: class, prediction, whether it is right, and why a bad image was left out.
+        """Return one row per image, indexed by name: class, prediction, whether it is right, and why a bad image was left out.
 
-        `correct` is missing where nothing tells the image's class, or the network does not have it.
+        `correct` is missing if the class of the image is unknown or the network does not have it.
         """
         table: pd.DataFrame = in_rows.read(self.rows, FACTS).to_pandas(types_mapper=_MISSING.get)
         return table.set_index("image")
@@ -71,8 +71,8 @@ class Survey:
     def table(self) -> pd.DataFrame:
         """Return one row per image and block with every scalar measure, under the names and in the units of `inspect`.
 
-        The index is (image, block), so that `table().loc["cat.jpg"]` is what `inspect` says about that image, to rounding.
-        Images that could not be used have no rows: `bad` lists them.
+        The index is (image, block): `table().loc["cat.jpg"]` equals what `inspect` returns for that image, up to rounding.
+        Images that could not be used have no rows; `bad` lists them.
         """
         blocks = self.manifest.blocks
         names = self.image_names()
@@ -91,27 +91,27 @@ class Survey:
         return pd.DataFrame(columns, index=index)
 
     def image_names(self) -> list[str]:
-        """Return the names of the images that could be used, in the order of `measure`'s rows."""
+        """Return the names of the images that could be used, in the order of the rows of `measure`."""
         found = in_rows.read(self.rows, ("image", "error"))
         names: list[str] = found.filter(found.column("error").is_null()).column("image").to_pylist()
         return names
 
     def measure(self, name: str) -> Array:
-        """Return one measure of the images that could be used, float32 (images, blocks); KeyError names the measures."""
+        """Return one measure of the images that could be used, float32 (images, blocks); KeyError lists the measures."""
         if name not in MEASURED:
             raise KeyError(f"a survey has no measure {name!r}; it has {', '.join(MEASURED)}")
         return in_rows.measure_matrix(self.rows, name, len(self.manifest.blocks))
 
     @property
     def bad(self) -> pd.DataFrame:
-        """The images that could not be used, by name, each with the sentence that says why."""
+        """The images that could not be used, by name, each with the reason."""
         found = self.images()
         return found.loc[found["error"].notna(), ["error"]]
 
     def renamed(self, names: Sequence[str], images: str) -> "Survey":
-        """Return the survey with other names for its images, and other words for where they come from.
+        """Return the survey with other names for its images and another description of where they come from.
 
-        ValueError for another number of names, or names that are not unique.
+        Raises ValueError if the number of names is wrong or they are not unique.
         """
         if len(set(names)) != self.count or len(names) != self.count:
             raise ValueError(f"{self.count:,} images need as many names, each of them once; {len(set(names)):,} were given")
@@ -120,11 +120,11 @@ class Survey:
         return replace(self, manifest=replace(self.manifest, images=images), rows=renamed)
 
     def strongest(self, block: str, channel: int) -> pd.DataFrame:
-        """Return the images that excite a channel of a block's output most, the strongest first.
+        """Return the images that excite a channel of a block output most, the strongest first.
 
-        `value` is the activation, `row` and `column` its place in the channel's map, counted from the top left; the map has
-        `height` and `width` of the block's `shape` in the manifest. KeyError for a block, IndexError for a channel that is not
-        there.
+        `value` is the activation; `row` and `column` are its place in the map of the channel, counted from the top left. The
+        size of the map is the height and width of the `shape` of the block in the manifest. Raises KeyError for an unknown
+        block, and IndexError for an unknown channel.
         """
         number = self.manifest.block_number(block)
         channels = self.manifest.channels

@@ -1,4 +1,4 @@
-"""Parts of a survey as Arrow tables, a row per image: what Parquet files hold, and what results read column by column."""
+"""Parts of a survey as Arrow tables with one row per image: the content of Parquet files, read column by column."""
 
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -12,7 +12,7 @@ from resnet_viz.analyses.survey.manifest import Manifest
 from resnet_viz.analyses.survey.measuring import MEASURED
 from resnet_viz.analyses.survey.parts import SurveyPart
 
-# One list a row, with a number for each block; null for an image that could not be used.
+# One list per row, with a number for each block; null for an image that could not be used.
 LISTS = pa.list_(pa.float32())
 SCHEMA = pa.schema(
     [
@@ -30,12 +30,12 @@ SCHEMA = pa.schema(
 )
 FACTS = tuple(name for name in SCHEMA.names if name not in MEASURED)
 
-# Rows in memory, or a Parquet file from which columns are read when they are asked for.
+# Rows in memory, or a Parquet file whose columns are read on demand.
 Rows: TypeAlias = pa.Table | Path
 
 
 def to_table(part: SurveyPart, manifest: Manifest) -> pa.Table:
-    """Return a part as a table; what is not known, or could not be measured, is null."""
+    """Return a part as a table. Values that are unknown or could not be measured are null."""
     bad = part.predicted < 0
     unknown = bad | (part.class_indices < 0)
     labels = np.array([*manifest.labels, ""], dtype=object)
@@ -63,7 +63,7 @@ def read(rows: Rows, columns: tuple[str, ...]) -> pa.Table:
 
 
 def count(rows: Rows) -> int:
-    """How many images there are."""
+    """The number of images."""
     return int(pq.read_metadata(rows).num_rows if isinstance(rows, Path) else rows.num_rows)
 
 
@@ -75,7 +75,7 @@ def measure_matrix(rows: Rows, name: str, blocks: int) -> Array:
 
 
 def _lists(values: Array, bad: np.ndarray[Any, Any]) -> pa.ListArray:
-    """(n, blocks) -> a list for every image, null for a bad one."""
+    """(n, blocks) -> one list per image, null for a bad image."""
     good = values[~bad]
     offsets = np.concatenate([[0], np.cumsum(np.where(bad, 0, values.shape[1]))]).astype(np.int32)
     return pa.ListArray.from_arrays(

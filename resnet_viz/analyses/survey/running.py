@@ -1,4 +1,4 @@
-"""The loop of a survey: images are opened while the passes run, bad ones are noted, and finished parts are kept."""
+"""The loop of a survey: images are opened while the passes run, bad images are noted, and finished parts are kept."""
 
 import copy
 import os
@@ -28,16 +28,16 @@ from resnet_viz.images import open_image
 from resnet_viz.nets.net import Net, pick_device
 
 STRONGEST = 9
-# A part is kept when it has so many images or took so many seconds: that much is done again after an interruption.
+# A part is kept after this number of images or seconds. An interruption costs at most this much work.
 PART_IMAGES, PART_SECONDS = 512, 30.0
 DECODERS = 2
-# The sentence for an image whose own error has none.
+# The message for an image whose own error has no text.
 UNREADABLE = "This image could not be read ({}): check that it opens in an image program, or leave it out."
 
 
 @dataclass(frozen=True)
 class SurveyProgress:
-    """How far a survey is: `done` of `total` images, None where only reading them all tells; `bad` could not be used."""
+    """The progress of a survey: `done` of `total` images (None if the total is unknown), of which `bad` could not be used."""
 
     done: int
     total: int | None
@@ -58,20 +58,22 @@ def survey(
     strongest: int = STRONGEST,
     on_progress: OnSurveyProgress | None = None,
 ) -> Survey:
-    """Measure every block of a network for many images, in batched passes: one forward and one backward pass for each batch.
+    """Measure every block of a network for many images, with one forward and one backward pass per batch.
 
     `images` is a folder (whose sub-folders are classes), a ZIP or TAR archive, a list of paths, bytes or PIL images, a tensor
-    (N, 3, H, W) of preprocessed inputs, or a data set of torch, with or without labels. `labels` is a class for each image of a
-    list, or a mapping from sub-folders' names to classes. `batch_size` is images per pass, by default what suits the device;
-    "auto" is the device where the network is. With `out`, finished images are kept beside that Parquet file, so that memory
-    does not grow with their number and a survey that was interrupted goes on where it stopped; without it, everything stays in
-    memory. `strongest` is how many images are kept for each channel. What `on_progress` raises stops the survey.
+    (N, 3, H, W) of preprocessed inputs, or a torch dataset, with or without labels. `labels` is one class per image of a list,
+    or a mapping from names of sub-folders to classes. `batch_size` is the number of images per pass; by default it suits the
+    device. `device="auto"` is the device of the network. With `out`, finished images are kept next to that Parquet file: memory
+    does not grow with their number, and an interrupted survey resumes where it stopped. Without `out`, everything stays in
+    memory. `strongest` is the number of images that are kept per channel. An exception that `on_progress` raises stops the
+    survey.
 
-    A bad image never stops it: the result lists each with a sentence. Gradients are of the predicted class, as with `inspect`.
+    A bad image never stops a survey: the result lists it with the reason. Gradients are those of the predicted class, as in
+    `inspect`.
 
     Raises:
-        SurveyError: there are no images, an archive is refused, or `out` is taken by something else.
-        ValueError: a label, a device or a size that cannot be meant.
+        SurveyError: there are no images, an archive is refused, or `out` contains something else.
+        ValueError: a label, the device or the batch size is invalid.
     """
     placed = on_device(net, device)
     source = source_of(images, labels, net.labels)
@@ -101,9 +103,10 @@ def survey_part(
     opener: ImageOpener = open_image,
     on_image: Callable[[int, int], None] | None = None,
 ) -> SurveyedPart:
-    """Survey a small ZIP archive as one part of a larger survey, which `Survey.of_parts` puts together.
+    """Survey a small ZIP archive as one part of a larger survey, which `Survey.of_parts` combines.
 
-    `on_image(done, total)` is called after every pass; what it raises stops the part. Raises as `survey` does.
+    `on_image(done, total)` is called after every pass; an exception that it raises stops the part. Raises the errors of
+    `survey`.
     """
     source = source_of(archive, None, net.labels, opener)
     surveyor = Surveyor(net, None, strongest)
@@ -120,7 +123,7 @@ def survey_part(
 
 @dataclass(frozen=True)
 class Ready:
-    """An image after it was opened: its input (1, 3, H, W), or the sentence that says why there is none."""
+    """An image after it was opened: its input (1, 3, H, W), or the message that says why it could not be opened."""
 
     item: Item
     x: Tensor | None
@@ -136,7 +139,7 @@ class Surveyor:
     strongest: int
 
     def manifest(self, source: ImageSource, first: Item) -> Manifest:
-        """Describe the survey; the first image tells the size of the inputs where they are tensors."""
+        """Describe the survey. If the images are tensors, the first one determines the size of the inputs."""
         side = self.net.preprocessing.crop
         x = self._ready(first).x
         size = (side, side) if x is None else (int(x.shape[2]), int(x.shape[3]))
@@ -168,13 +171,13 @@ class Surveyor:
             yield builder.part()
 
     def pass_size(self, manifest: Manifest) -> int:
-        """Return how many images go into a pass."""
+        """Return the number of images per pass."""
         if self.batch_size is not None:
             return self.batch_size
         return batch_of(torch.empty(0, 3, *manifest.size, device=self.net.device), CPU_PIXELS // 2)
 
     def batches(self, items: Iterator[Item], size: int) -> Iterator[list[Ready]]:
-        """Open images in threads while the caller works: at most two batches are ahead."""
+        """Open images in threads while the caller works, at most two batches ahead."""
         waiting: deque[Future[Ready]] = deque()
         with ThreadPoolExecutor(DECODERS, "survey-decoder") as pool:
             try:
@@ -200,14 +203,14 @@ class Surveyor:
 
 
 def on_device(net: Net, device: str | torch.device) -> Net:
-    """Return the network on a device: itself where it is there already, else a copy."""
+    """Return the network on a device: the network itself if it is already there, otherwise a copy."""
     if device == "auto" or pick_device(device) == net.device:
         return net
     return replace(net, module=copy.deepcopy(net.module).to(pick_device(device)))
 
 
 def skip(items: Iterator[Item], done: Iterable[tuple[str, bool]]) -> tuple[int, int]:
-    """Pass over the images that are done; SurveyError where they are other ones."""
+    """Skip the images that are done; SurveyError if they are no longer the same images."""
     skipped, bad = 0, 0
     for name, usable in done:
         item = next(islice(items, 1), None)

@@ -1,6 +1,6 @@
-"""Where the images of a survey come from: a folder, an archive, a list, or a data set, one after the other in a fixed order.
+"""The images of a survey, one after another in a fixed order: a folder, an archive, a list, or a dataset.
 
-A source never holds more than one image; it yields items that know how to open theirs.
+A source never holds more than one image. It yields items, and each item can open its own image.
 """
 
 import os
@@ -31,7 +31,7 @@ Content = Image.Image | Tensor
 
 @dataclass(frozen=True)
 class Item:
-    """One image: its name, its class, and what opens it; a float tensor (3, H, W) is taken as preprocessed already."""
+    """One image: its name, its class, and the function that opens it. A float tensor (3, H, W) is already preprocessed."""
 
     name: str
     label: TrueClass
@@ -39,24 +39,24 @@ class Item:
 
 
 class ImageSource(Protocol):
-    """Images in a fixed order; `title` says what they are, `count` how many, None where only reading them all tells."""
+    """Images in a fixed order. `title` describes them; `count` is None if only reading them all would tell their number."""
 
     @property
     def title(self) -> str:
-        """Return a name for the manifest."""
+        """The description for the manifest."""
 
     @property
     def count(self) -> int | None:
-        """Return the number of images."""
+        """The number of images."""
 
     def __iter__(self) -> Iterator[Item]:
-        """Yield them."""
+        """Yield the images."""
 
 
 def source_of(images: Any, labels: Labels | None, classes: Sequence[str], opener: ImageOpener = open_image) -> ImageSource:  # noqa: ANN401 - see below
-    """Recognise what somebody gives as images: a folder, an archive, one image, a list of any of these, a tensor or a data set.
+    """Recognise images: a folder, an archive, one image, a list of any of these, a tensor or a dataset.
 
-    `labels` is one label for each image, or a mapping from folders' names to classes. SurveyError for what is none of these.
+    `labels` is one label per image, or a mapping from names of folders to classes. Raises SurveyError for anything else.
     """
     names = ClassNames(classes, labels if isinstance(labels, Mapping) else None)
     given = None if isinstance(labels, Mapping) else labels
@@ -79,7 +79,7 @@ def source_of(images: Any, labels: Labels | None, classes: Sequence[str], opener
 
 @dataclass(frozen=True)
 class FolderSource:
-    """The image files of a folder and all its sub-folders, in the order of their names; hidden and other files are left out."""
+    """The image files of a folder and its sub-folders, ordered by name. Hidden files and other files are left out."""
 
     folder: Path
     names: ClassNames
@@ -87,12 +87,12 @@ class FolderSource:
 
     @property
     def title(self) -> str:
-        """The folder's own name, without where it lies."""
+        """The name of the folder, without its path."""
         return f"the folder {self.folder.resolve().name}"
 
     @property
     def count(self) -> int:
-        """How many image files there are."""
+        """The number of image files."""
         return sum(1 for _ in _walk(self.folder))
 
     def __iter__(self) -> Iterator[Item]:
@@ -104,7 +104,7 @@ class FolderSource:
 
 @dataclass(frozen=True)
 class ArchiveSource:
-    """The images of a ZIP or TAR archive, in its order."""
+    """The images of a ZIP or TAR archive, in the order of the archive."""
 
     source: Path | bytes
     names: ClassNames
@@ -114,13 +114,13 @@ class ArchiveSource:
 
     @property
     def count(self) -> int | None:
-        """How many images there are; None for a TAR archive."""
+        """The number of images; None for a TAR archive."""
         if archives.is_read_in_order(self.source):
             return None
         return sum(1 for name, _ in archives.entries(self.source, self.limits) if _is_image(name))
 
     def __iter__(self) -> Iterator[Item]:
-        """Yield the images; their bytes are read here, because an archive is read in its order."""
+        """Yield the images. Their bytes are read at once, because an archive is read in order."""
         taken: dict[str, int] = {}
         for name, read in archives.entries(self.source, self.limits):
             if _is_image(name):
@@ -130,7 +130,7 @@ class ArchiveSource:
 
     @staticmethod
     def _bytes_or_error(read: Callable[[], bytes]) -> bytes | Exception:
-        """One damaged entry is one bad image; the others can still be read."""
+        """Read an entry. A damaged entry becomes one bad image; the others can still be read."""
         try:
             return read()
         except SurveyError:
@@ -141,7 +141,7 @@ class ArchiveSource:
 
 @dataclass(frozen=True)
 class ListSource:
-    """Images or pairs of image and label by their number: a list, a tensor (N, 3, H, W), or a data set of torch."""
+    """Images, or pairs of an image and a label, by number: a list, a tensor (N, 3, H, W), or a torch dataset."""
 
     images: Any
     labels: Sequence[Label] | None
@@ -149,7 +149,7 @@ class ListSource:
     opener: ImageOpener
 
     def __post_init__(self) -> None:
-        """Refuse labels that do not fit."""
+        """Check that there are as many labels as images."""
         if self.labels is not None and len(self.labels) != len(self.images):
             raise SurveyError(
                 f"there are {len(self.images):,} images and {len(self.labels):,} labels: give one label for each image, or a"
@@ -158,17 +158,17 @@ class ListSource:
 
     @property
     def title(self) -> str:
-        """What kind of thing it is."""
+        """The kind of object."""
         kind = type(self.images).__name__
         return "a list of images" if isinstance(self.images, (list, tuple)) else f"a {kind}"
 
     @property
     def count(self) -> int:
-        """How many images there are."""
+        """The number of images."""
         return len(self.images)
 
     def __iter__(self) -> Iterator[Item]:
-        """Yield them; paths keep their names, other images get their number for one."""
+        """Yield the images. Paths keep their names; other images are named by their number."""
         taken: set[str] = set()
         for number in range(len(self.images)):
             given = self.images[number] if isinstance(self.images, (list, tuple)) else None
@@ -185,13 +185,13 @@ class ListSource:
             return Item(name, self.names.of(self.labels[number]), lambda: self._opened(self._at(number)))
         if isinstance(given, (str, os.PathLike)):
             found = self.names.of_path(name)
-            # Whoever lists files does not say that their folders are classes.
+            # In a list of files, the names of folders are not necessarily classes.
             return Item(name, found if found.index >= 0 else TrueClass(), partial(_open_path, Path(given), self.opener))
-        # What a data set makes is made once, here: it may be slow, or different each time.
+        # A dataset is asked once per image, here: it may be slow, or return something different each time.
         try:
             made = given if given is not None else self.images[number]
         except Exception as error:  # noqa: BLE001 - told with the image
-            sentence = f"The data set could not make it ({type(error).__name__}: {error})."
+            sentence = f"The dataset could not create this image ({type(error).__name__}: {error})."
             return Item(name, TrueClass(), partial(_raise, SurveyError(sentence)))
         label, content = None, made
         if isinstance(made, (tuple, list)) and len(made) >= 2:
@@ -223,7 +223,7 @@ class ListSource:
             return transforms.to_pil_image(content) if content.dtype == torch.uint8 else content
         if hasattr(content, "read"):
             return open_image(content)
-        raise SurveyError(f"A {type(content).__name__} is no image: give paths, bytes, PIL images or tensors (3, H, W).")
+        raise SurveyError(f"A {type(content).__name__} is not an image: give paths, bytes, PIL images or tensors (3, H, W).")
 
 
 def _of_path(path: Path, labels: Sequence[Label] | None, names: ClassNames, opener: ImageOpener) -> ImageSource:
@@ -235,7 +235,7 @@ def _of_path(path: Path, labels: Sequence[Label] | None, names: ClassNames, open
             )
         return FolderSource(path, names, opener)
     if not path.is_file():
-        raise SurveyError(f"There is no folder or file at {path}: check its name and where it is.")
+        raise SurveyError(f"There is no folder or file at {path}. Check the name and the location.")
     with path.open("rb") as file:
         packed = archives.is_archive(file)
     return (
@@ -246,7 +246,7 @@ def _of_path(path: Path, labels: Sequence[Label] | None, names: ClassNames, open
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    """Image files below a folder, each folder's own first; links to folders are not followed."""
+    """Yield the image files below a folder, those directly in a folder first. Links to folders are not followed."""
     with os.scandir(folder) as found:
         listed = sorted((entry for entry in found if not entry.name.startswith(".")), key=lambda entry: entry.name)
     for entry in listed:
@@ -270,7 +270,7 @@ def _is_single_tensor(images: object) -> bool:
 
 
 def _open_path(path: Path, opener: ImageOpener) -> Image.Image:
-    # `open_image` has a sentence for every way in which a file cannot be read.
+    # `open_image` has a message for every way in which reading a file can fail.
     if opener is open_image:
         return open_image(path)
     return opener(path.read_bytes())

@@ -1,4 +1,4 @@
-"""Questions about a finished survey: how a measure is spread by depth, which blocks tell wrong predictions from right ones."""
+"""Questions about a finished survey: how a measure varies with depth, and which blocks separate right and wrong predictions."""
 
 from collections.abc import Sequence
 from typing import Literal, get_args
@@ -14,20 +14,20 @@ from resnet_viz.analyses.survey.result import Survey
 Grouping = Literal["all", "right or wrong", "class", "predicted class"]
 GROUPINGS: tuple[Grouping, ...] = get_args(Grouping)
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-# Fewer images on one side say nothing about how well the two sides are told apart.
+# With fewer images on one side, the separation of the two sides means nothing.
 FEWEST = 5
 
 
 def usable(survey: Survey) -> pd.DataFrame:
-    """Return `images()` without those that could not be used: its rows are those of `Survey.measure`."""
+    """Return `images()` without the images that could not be used. Its rows are those of `Survey.measure`."""
     images = survey.images()
     return images[images["error"].isna()]
 
 
 def groups(survey: Survey, grouping: Grouping, most: int | None = None) -> dict[str, NDArray[np.bool_]]:
-    """Return which of the usable images belong to each group, (images,); the `most` largest groups, in the labels' order.
+    """Return which usable images belong to each group, (images,), for the `most` largest groups, in the order of the labels.
 
-    Images whose group is not known are in none. ValueError for an unknown grouping.
+    Images whose group is unknown belong to none. Raises ValueError for an unknown grouping.
     """
     images = usable(survey)
     if grouping == "all":
@@ -46,18 +46,19 @@ def groups(survey: Survey, grouping: Grouping, most: int | None = None) -> dict[
 
 
 def quantiles(survey: Survey, measure: str, mask: NDArray[np.bool_] | None = None) -> pd.DataFrame:
-    """Return the quantiles of a measure at each block, a row per block and a column per quantile; NaN where none is known."""
+    """Return the quantiles of a measure, one row per block and one column per quantile; NaN if no value is known."""
     values = survey.measure(measure)
     found = _quantiles(values if mask is None else values[mask], QUANTILES)
     return pd.DataFrame(found.T, columns=list(QUANTILES), index=pd.Index(survey.block_names, name="block"))
 
 
 def separation(survey: Survey) -> pd.DataFrame:
-    """Rank blocks and measures by how well they tell wrong predictions from right ones.
+    """Rank blocks and measures by how well they separate wrong predictions from right ones.
 
-    A row per block and measure, the best first. `auc` is the probability that the measure is larger for a wrong prediction than
-    for a right one, ties counted half (Mann and Whitney 1947, https://doi.org/10.1214/aoms/1177730491): 0.5 tells nothing, 0
-    and 1 tell everything. `right` and `wrong` are the medians. Empty where fewer than five images are right or wrong.
+    Returns one row per block and measure, the best first. `auc` is the probability that the measure is larger for a wrong
+    prediction than for a right one, with ties counted half (Mann and Whitney 1947, https://doi.org/10.1214/aoms/1177730491):
+    0.5 means no separation, 0 and 1 mean complete separation. `right` and `wrong` are the medians. The table is empty if fewer
+    than five predictions are right or fewer than five are wrong.
     """
     found = groups(survey, "right or wrong")
     right, wrong = found.get("right"), found.get("wrong")
@@ -77,7 +78,7 @@ def separation(survey: Survey) -> pd.DataFrame:
 
 
 def area_under_curve(positive: Array, negative: Array) -> float:
-    """Return the probability that a positive value is larger than a negative one, ties counted half; NaN without values."""
+    """Return the probability that a positive value exceeds a negative one, with ties counted half; NaN without values."""
     positive, negative = positive[np.isfinite(positive)], negative[np.isfinite(negative)]
     if not len(positive) or not len(negative):
         return float("nan")
@@ -87,14 +88,14 @@ def area_under_curve(positive: Array, negative: Array) -> float:
 
 
 def class_matrix(survey: Survey, measure: str, grouping: Grouping = "class", most: int = 30) -> pd.DataFrame:
-    """Return the median of a measure for each class (rows) at each block (columns)."""
+    """Return the median of a measure for each class (rows) in each block (columns)."""
     values = survey.measure(measure)
     medians = {name: _quantiles(values[mask], (0.5,))[0] for name, mask in groups(survey, grouping, most).items()}
     return pd.DataFrame.from_dict(medians, orient="index", columns=list(survey.block_names))
 
 
 def extremes(survey: Survey, measure: str, block: str, count: int = 10) -> pd.DataFrame:
-    """Return the images with the largest and the smallest values of a measure at a block, by name, the largest first."""
+    """Return the images with the largest and the smallest values of a measure in a block, in descending order."""
     values = pd.Series(
         survey.measure(measure)[:, survey.manifest.block_number(block)], index=survey.image_names(), name=measure
     )
@@ -105,9 +106,9 @@ def extremes(survey: Survey, measure: str, block: str, count: int = 10) -> pd.Da
 
 
 def confusion_counts(survey: Survey, most: int = 20) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Count (true class, predicted class) among the images whose class is known, and name the classes.
+    """Count the pairs (true class, predicted class) of the images with a known class, and name the classes.
 
-    Where there are more than `most` classes, those with the most images and mistakes are counted.
+    With more than `most` classes, only those with the most images and mistakes are counted.
     """
     images = usable(survey).dropna(subset=["class_index"])
     true, predicted = (images[name].astype(int).to_numpy() for name in ("class_index", "predicted_index"))
@@ -131,7 +132,7 @@ def _mask(found: "pd.Series[bool]") -> NDArray[np.bool_]:
 
 
 def _quantiles(values: Array, wanted: Sequence[float]) -> NDArray[np.float64]:
-    """(images, blocks) -> (quantiles, blocks), of the values that are known."""
+    """(images, blocks) -> (quantiles, blocks), computed from the known values."""
     found = np.full((len(wanted), values.shape[1]), np.nan)
     known = np.isfinite(values)
     whole = known.all(0) & bool(len(values))

@@ -1,4 +1,4 @@
-"""The warm process, started as a script: `child.py images|checkpoints FOLDER SOCKET`, with the folder of this package's parent.
+"""The warm process, started as a script: `child.py KIND FOLDER SOCKET`, with the folder of this package's parent.
 
 It has imported a parser and forks for every file, so that files cannot affect one another. The process of a file has limits on
 memory, CPU time and wall time, which the kernel enforces whatever the parser does. It gets the file in shared memory, puts
@@ -15,6 +15,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
@@ -28,7 +29,8 @@ ParserAnswer = dict[str, Any]
 Parser = Callable[[bytes, int, str | None], ParserAnswer]
 
 LONGEST_SENTENCE, LONGEST_MESSAGE = 2000, 2**16
-NICENESS = 10
+# Almost every file is read in less time; one that takes longer continues with this niceness.
+ORDINARY_SECONDS, NICENESS = 0.5, 10
 # Rows of an image that are passed on at a time: few enough to stay in the CPU cache.
 ROWS = 16
 
@@ -39,9 +41,9 @@ def main(kind: str, folder: str, descriptor: int) -> NoReturn:
     package.__path__ = [str(Path(folder) / "resnet_viz")]
     sys.modules["resnet_viz"] = package
     sys.path.insert(0, folder)
-    parser = {"images": _image_parser, "checkpoints": _checkpoint_parser}[kind]()
-    # Pages come first: on busy processors a file that is expensive to read waits, and not everybody else.
-    os.nice(NICENESS)
+    # Memory of a file's process counts, the stacks of its threads included.
+    threading.stack_size(2**18)
+    parser = {"images": _image_parser, "checkpoints": _checkpoint_parser, "surveys": _survey_parser}[kind]()
     # Nobody waits for the processes of files, so they must not become zombies.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -57,6 +59,7 @@ def main(kind: str, folder: str, descriptor: int) -> NoReturn:
 
 
 def _work(parser: Parser, asked: dict[str, Any], given: int, taken: int, reply: int) -> NoReturn:
+    threading.Thread(target=_step_back, args=(os.getpid(),), daemon=True).start()
     _limit(asked["limits"])
     try:
         answer = parser(os.pread(given, os.fstat(given).st_size, 0), taken, asked["part"])
@@ -69,6 +72,12 @@ def _work(parser: Parser, asked: dict[str, Any], given: int, taken: int, reply: 
     while data:
         data = data[os.write(reply, data) :]
     os._exit(0)
+
+
+def _step_back(process: int) -> None:
+    """Let pages go first after a while: on busy processors a file that is expensive to read waits, and not everybody else."""
+    time.sleep(ORDINARY_SECONDS)
+    os.setpriority(os.PRIO_PROCESS, process, NICENESS)
 
 
 def _limit(limits: dict[str, float]) -> None:
@@ -91,7 +100,6 @@ def _image_parser() -> Parser:
     from resnet_viz.images import open_image  # noqa: PLC0415 - only in this kind of process
 
     Image.init()
-    threading.stack_size(2**18)
 
     def reserve(data: bytes, taken: int) -> None:
         """Reserve the memory for a photo's pixels while they are decoded: the system takes as long for that as for the copy."""
@@ -142,6 +150,23 @@ def _checkpoint_parser() -> Parser:
             raise
         known = None if found.known is None else asdict(found.known)
         return {"tensors": rows, "facts": asdict(found.facts), "notes": found.notes, "part": found.part, "known": known}
+
+    return parse
+
+
+def _survey_parser() -> Parser:
+    import pyarrow as pa  # noqa: PLC0415 - only in this kind of process
+
+    from resnet_viz.analyses.survey.files import open_survey, survey_bytes  # noqa: PLC0415 - only in this kind of process
+
+    # A process that forks cannot have their threads.
+    pa.set_cpu_count(1)
+    pa.set_io_thread_count(1)
+
+    def parse(data: bytes, taken: int, most: str | None) -> ParserAnswer:
+        """Read the file and write it again, so that what is passed on has the size that it seems to have."""
+        _write(taken, survey_bytes(open_survey(data, int(most or 0))))
+        return {}
 
     return parse
 

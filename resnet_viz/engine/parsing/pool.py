@@ -1,4 +1,4 @@
-"""Servers parse uploads here: images to pixels and checkpoints to tensors, with a sentence for each failure.
+"""Servers parse uploads here: images to pixels, checkpoints to tensors and surveys, with a sentence for each failure.
 
 The library itself parses in its own process, with the same checks; so does this pool on systems without memory files (Linux has
 them).
@@ -14,6 +14,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from resnet_viz.analyses.survey.errors import SurveyError
+from resnet_viz.analyses.survey.files import open_survey
+from resnet_viz.analyses.survey.result import Survey
 from resnet_viz.engine.parsing.budget import MemoryBudget, NoRoomError
 from resnet_viz.engine.parsing.warm_process import KilledError, Limits, Parsed, WarmProcess
 from resnet_viz.engine.store import EVERYBODY, Store
@@ -31,6 +34,7 @@ TOTAL = 1280 * MEGABYTE
 IMAGE_MEMORY, IMAGE_SECONDS, IMAGE_WALL = 384 * MEGABYTE, 5, 20.0
 # A checkpoint is held as the file, as its unpacked content and as tensors.
 CHECKPOINT_SECONDS, CHECKPOINT_WALL, CHECKPOINT_COPIES = 30, 90.0, 4
+SURVEY_MEMORY, SURVEY_SECONDS, SURVEY_WALL = 768 * MEGABYTE, 20, 60.0
 PATIENCE = 20.0
 KEPT_PIXELS = 192 * MEGABYTE
 
@@ -42,6 +46,10 @@ IMAGE_KILLED = (
 CHECKPOINT_KILLED = (
     "This checkpoint takes too much memory or time to read, more than ordinary weights of its size. Save only "
     "model.state_dict(), preferably as safetensors."
+)
+SURVEY_KILLED = (
+    "This survey takes too much memory or time to read, more than an ordinary one of its images. Open it in Python with "
+    "rv.open_survey, or make the survey again."
 )
 _DTYPES = {str(dtype).removeprefix("torch."): dtype for dtype in vars(torch).values() if isinstance(dtype, torch.dtype)}
 
@@ -56,6 +64,8 @@ class ParsingPool:
         self._isolated = hasattr(os, "memfd_create")
         self._budget = MemoryBudget(total)
         self._images, self._checkpoints = WarmProcess("images"), WarmProcess("checkpoints")
+        # Few people bring a survey, so its process starts with the first.
+        self._surveys = WarmProcess("surveys")
         self._opened: Store[Image.Image] = Store(KEPT_PIXELS, lambda image: image.width * image.height * 4)
 
     def start(self) -> None:
@@ -68,6 +78,7 @@ class ParsingPool:
         """End the processes."""
         self._images.close()
         self._checkpoints.close()
+        self._surveys.close()
 
     def forget(self) -> None:
         """Release the opened images."""
@@ -110,6 +121,21 @@ class ParsingPool:
         said = parsed.answer["known"]
         known = None if said is None else Signed(tuple(said["names"]), said["head"])
         return Extract(tensors, _facts(parsed.answer["facts"]), tuple(parsed.answer["notes"]), parsed.answer["part"], known)
+
+    def open_survey(self, data: bytes, most_images: int) -> Survey:
+        """Open a survey like `resnet_viz.open_survey`, in another process first; SurveyError also if it exceeds a limit."""
+        if not data or not self._isolated:
+            return open_survey(data, most_images)
+        limits = Limits(min(self._budget.total, SURVEY_MEMORY), SURVEY_SECONDS, SURVEY_WALL)
+        try:
+            with self._budget.taking(limits.memory, PATIENCE):
+                parsed = self._surveys.parse(data, limits, str(most_images))
+        except NoRoomError as error:
+            raise SurveyError(BUSY) from error
+        except KilledError as error:
+            raise SurveyError(SURVEY_KILLED) from error
+        _raise(parsed, {"SurveyError": SurveyError}, SurveyError(SURVEY_KILLED))
+        return open_survey(bytes(parsed.memory or b""), most_images)
 
     def _image(self, data: bytes) -> Parsed:
         """Parse with the memory of an ordinary photo, and with all memory if that was not enough."""

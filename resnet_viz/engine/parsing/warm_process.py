@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-FileKind = Literal["images", "checkpoints"]
+FileKind = Literal["images", "checkpoints", "surveys"]
 
 _SCRIPT = Path(__file__).with_name("child.py")
 _FOLDER = Path(__file__).parents[3]
@@ -26,7 +26,14 @@ LONGEST_PART = 2000
 # Each of them would start threads, which a process that forks cannot have.
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 # The server's own settings let the allocator reserve more than it needs, which would count towards the limit.
-LITTLE_MEMORY = {"MALLOC_ARENA_MAX": "1", "MALLOC_TOP_PAD_": "131072", "MALLOC_MMAP_THRESHOLD_": "131072"}
+LITTLE_MEMORY = {
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_TOP_PAD_": "131072",
+    "MALLOC_MMAP_THRESHOLD_": "131072",
+    # With pages of 2 MB, the memory of a photo is there ten times as quickly.
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+}
 
 
 @dataclass(frozen=True)

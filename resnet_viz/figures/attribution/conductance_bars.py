@@ -63,10 +63,10 @@ def _missed(conductance: Conductance) -> str:
 
 
 def _carried(conductance: Conductance) -> str:
-    difference = f"the difference between the {conductance.baseline} baseline and the picture"
+    difference = f"the difference of the logit between the {conductance.baseline} baseline and the image"
     if conductance.whole:
         return f"Every block carries the whole {difference.removeprefix('the ')}"
-    return f"A part of this network leads past the blocks, so that each of them may carry less than {difference}"
+    return f"Some connections of this network bypass blocks, so each block may carry less than {difference}"
 
 
 def _finding(conductance: Conductance, *, plain: bool) -> str:

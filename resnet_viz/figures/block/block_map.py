@@ -50,9 +50,9 @@ HOW_TO_READ_PLAIN = (
 
 @dataclass(frozen=True)
 class BlockFrame:
-    """Where a block stands on its block map, in the map's coordinates: the frame around it, and its arc.
+    """The position of a block on its block map, in map coordinates: the frame around it, and its arc.
 
-    The arc is a cubic Bézier curve from (`start`, `line`) to (`end`, `line`), whose control points are as high as `top`.
+    The arc is a cubic Bézier curve from (`start`, `line`) to (`end`, `line`); `top` is the height of its control points.
     """
 
     name: str
@@ -67,7 +67,7 @@ class BlockFrame:
 
 
 def block_frames(inspection: Inspection) -> tuple[BlockFrame, ...]:
-    """Say where `block_map` draws each block, for what is laid over it."""
+    """Return where `block_map` draws each block, for elements that are laid over it."""
     return tuple(_frame_of(place) for place in places_of(inspection))
 
 
@@ -221,7 +221,7 @@ def _cut(block: BlockInspection, *, roomy: bool) -> str:
 
 
 def positions(block: BlockInspection) -> str:
-    """Say how many positions a block's maps have, and which tokens stand beside them: "14×14 + class token"."""
+    """Describe the number of positions in the maps of a block, and the tokens next to them: "14×14 + class token"."""
     _, height, width = block.shape
     size = f"{height}×{width}" if block.spatial else f"{width} position{'s' if width > 1 else ''}"
     others = block.tokens_apart if len(block.tokens_apart) < 3 else (f"{len(block.tokens_apart)} tokens",)
@@ -235,16 +235,19 @@ def _halves(places: list[Place], place: Place) -> bool:
 
 def _ends(inspection: Inspection, measure: MapMeasure, width: int, theme: Theme) -> Iterator[dict[str, Any]]:
     yield _text(8, LINE_Y + 20, "image", theme.muted, 12, "left")
-    yield _text(8, LINE_Y - 20, inspection.ends[0], theme.muted, 11, "left")
+    # In two lines, which the space beside the blocks is wide enough for.
+    start, end = inspection.ends[0].replace(" ", "<br>", 1), inspection.ends[1].replace(", ", ",<br>")
+    yield _text(8, LINE_Y - (26 if "<br>" in start else 20), start, theme.muted, 11, "left")
     best = next(p for p in inspection.predictions if measure not in OF_THE_TARGET or p.index == inspection.target)
     label = best.label if len(best.label) < 18 else f"{best.label[:16]}…"
-    yield _text(width - RIGHT + 14, LINE_Y + 12, inspection.ends[1], theme.muted, 12, "left")
+    yield _text(width - RIGHT + 14, LINE_Y + (20 if "<br>" in end else 12), end, theme.muted, 11, "left")
     yield _text(width - RIGHT + 14, LINE_Y - 8, f"<b>{plain(label)} {best.probability:.0%}</b>", theme.text, 14, "left")
 
 
 def _text(x: float, y: float, text: str, colour: str, size: int, anchor: str = "center") -> dict[str, Any]:
     font = {"color": colour, "size": size}
-    return {"x": x, "y": y, "text": text, "showarrow": False, "font": font, "xanchor": anchor, "yanchor": "middle"}
+    place = {"x": x, "y": y, "xanchor": anchor, "yanchor": "middle", "align": anchor}
+    return place | {"text": text, "showarrow": False, "font": font}
 
 
 def _legend(fig: go.Figure, places: list[Place], measure: MapMeasure) -> None:
@@ -328,7 +331,7 @@ def _finding(inspection: Inspection, values: list[float], measure: MapMeasure) -
     most, least = max(known), min(known)
     start = STYLES[measure].most.format(label=inspection.target_label)
     if measure != "ablation":
-        return f"{start} at block {most[1]} and least at {least[1]}"
+        return f"{start} in block {most[1]} and {STYLES[measure].least} in block {least[1]}"
     if most[0] <= 0:
         return f"The logit of {inspection.target_label} does not fall without F(x) of any block"
     rises = f"; without that of block {least[1]} it rises by {-least[0]:.2f}" if least[0] < 0 else ""

@@ -41,15 +41,15 @@ def reading(block: BlockInspection, pictures: Mapping[Term, Array], channel: int
 
 
 def beside(block: BlockInspection) -> str:
-    """Say which tokens are not in the pictures, or that their positions have no place in the image; "" in most networks."""
+    """Say which tokens the images leave out, or that positions have no place in the image; "" in most networks."""
     if block.note:
-        return f" The positions stand in a row, for {block.note}."
+        return f" The positions are shown in a row, because {block.note}."
     if not block.tokens_apart:
         return ""
     if len(block.tokens_apart) == 1:
-        return f" Each cell is a patch of the image; the {block.tokens_apart[0]} is not drawn, but counts in the numbers."
+        return f" Each cell is a patch of the image; the {block.tokens_apart[0]} is not drawn, but the numbers include it."
     names = f"{', '.join(block.tokens_apart[:-1])} and {block.tokens_apart[-1]}"
-    return f" Each cell is a patch of the image; {names} are not drawn, but count in the numbers."
+    return f" Each cell is a patch of the image; {names} are not drawn, but the numbers include them."
 
 
 def cancelling(block: BlockInspection, pictures: Mapping[Term, Array]) -> str:
@@ -98,7 +98,7 @@ def signed(value: float) -> str:
 
 
 def _passed(block: BlockInspection) -> str:
-    """What stands between sum and output where it is no ReLU."""
+    """The step between sum and output if it is not a ReLU."""
     return f"{block.activation} of the sum" if block.activation else "the sum itself"
 
 

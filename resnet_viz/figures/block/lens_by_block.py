@@ -1,6 +1,6 @@
-"""What the network would predict if it stopped after each block, as lines under the block map, block by block in its columns.
+"""What the network would predict if it stopped after each block, as lines under the block map, in the columns of its blocks.
 
-x is that of the block map, in pixels of the natural size; y is the probability, from 0 to 1.
+x is that of the block map, in pixels of its natural size; y is the probability, from 0 to 1.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ LINES = 4
 HEIGHT, TOP, BOTTOM = 104, 24, 4
 SYMBOLS = ("circle", "square", "diamond", "x")
 STEM = LEFT * 0.6
-# Names at the right end stand at least so far apart, as a share of the chart's height.
+# The minimum distance of the names at the right end, as a share of the height of the chart.
 APART = 0.2
 HOW_TO_READ = (
     "Each point is the probability of a class if all later residual branches were left out, so that the block's output went"
@@ -26,7 +26,7 @@ HOW_TO_READ = (
 
 
 def lens_by_block(inspection: Inspection, lens: Lens, theme: Theme = LIGHT) -> go.Figure:
-    """Draw the classes that lead after some block, and the likeliest at the end; ValueError where the blocks are others."""
+    """Draw the leading classes and the most probable ones at the end; ValueError if the blocks differ from those of the map."""
     places = places_of(inspection)
     if lens.places[1:] != tuple(place.block.name for place in places):
         raise ValueError(f"the classes were decoded after the blocks of {lens.title}, and the map is of {inspection.title}")
@@ -52,7 +52,7 @@ def lens_by_block(inspection: Inspection, lens: Lens, theme: Theme = LIGHT) -> g
         f"after {name} {lens.labels[index]} {float(row[index]):.0%}"
         for name, row, index in zip(names, shares, lens.leaders, strict=True)
     )
-    return finish(fig, theme, finding=finding, how_to_read=HOW_TO_READ, alt=f"{finding}. Likeliest class {spoken}.")
+    return finish(fig, theme, finding=finding, how_to_read=HOW_TO_READ, alt=f"{finding}. Most probable class {spoken}.")
 
 
 def _settling(lens: Lens) -> str:
@@ -89,7 +89,7 @@ def _ticks(theme: Theme) -> Iterator[dict[str, Any]]:
 
 
 def _names(lens: Lens, lines: Sequence[int], ends: Sequence[float], width: int, theme: Theme) -> Iterator[dict[str, Any]]:
-    """Each line's name at its right end, moved up or down as far as the others need."""
+    """The name of each line at its right end, moved up or down if necessary."""
     order = sorted(range(len(lines)), key=lambda number: ends[number])
     heights = spread([ends[number] for number in order], APART)
     for number, height in zip(order, heights, strict=True):
@@ -102,7 +102,7 @@ def _names(lens: Lens, lines: Sequence[int], ends: Sequence[float], width: int, 
 
 
 def spread(values: Sequence[float], apart: float) -> list[float]:
-    """Move values, the smallest first, up until each is `apart` from the one before, and down together by what is over 1."""
+    """Move ascending values up until each is `apart` from the one before, then all down if the last exceeds 1."""
     placed: list[float] = []
     for value in values:
         placed.append(max(value, placed[-1] + apart) if placed else value)

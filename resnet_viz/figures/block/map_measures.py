@@ -16,10 +16,10 @@ MapMeasure = Literal["ratio", "cosine", "gradient", "cam_mass", "response_std", 
 
 @dataclass(frozen=True)
 class Style:
-    """How a measure is drawn: its explanation in the legend, its colour, the format of its numbers, and the heading's start.
+    """How a measure is drawn: its explanation in the legend, its colour, the format of its numbers, and its heading.
 
-    `column` is the measure's column in `Inspection.table`, which sets its name everywhere; {label} in `most` is the target
-    class.
+    `column` is the measure's column in `Inspection.table`, which sets its name everywhere. `most` begins the heading, where
+    {label} is the target class, and `least` is the word for the block with the smallest value.
     """
 
     legend: str
@@ -27,16 +27,17 @@ class Style:
     template: str
     most: str
     column: str
+    least: str = "smallest"
 
 
 STYLES: dict[MapMeasure, Style] = {
     "ratio": Style("|F| / |x|", RESIDUAL, "{:.2f}", "The residual is largest relative to its input", "ratio"),
-    "cosine": Style("|cos(x, F)|, red along x, blue against it", SIGNED, "{:+.2f}", "F points most along x", "cosine"),
+    "cosine": Style("|cos(x, F)|, red along x, blue against it", SIGNED, "{:+.2f}", "F points most along x", "cosine", "least"),
     "gradient": Style("gradient through F", GRADIENT, "{:.0%}", "The gradient through F is largest", "residual_share"),
     "cam_mass": Style(
-        "Grad-CAM mass at the output", ATTRIBUTION, "{:.3g}", "The evidence for {label} is strongest", "cam_mass"
+        "Grad-CAM mass at the output", ATTRIBUTION, "{:.3g}", "The evidence for {label} is strongest", "cam_mass", "weakest"
     ),
-    "response_std": Style("standard deviation of F(x)", RESIDUAL, "{:.2f}", "F(x) varies most", "response_std"),
+    "response_std": Style("standard deviation of F(x)", RESIDUAL, "{:.2f}", "F(x) varies most", "response_std", "least"),
     "ablation": Style(
         "|change of the logit without F(x)|, red where the logit falls, blue where it rises",
         SIGNED,

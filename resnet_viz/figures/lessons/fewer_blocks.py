@@ -29,7 +29,7 @@ def removal_bars(sweeps: Sequence[AblationSweep], theme: Theme = LIGHT) -> go.Fi
                 customdata=[(plain(block.prediction), block.probability_drop) for block in shown],
                 hovertemplate=(
                     f"{plain(sweep.title)} without block %{{x}}<br>{plain(sweep.target_label)} %{{y:.1%}}, a loss of"
-                    " %{customdata[1]:.1%}<br>says %{customdata[0]}<extra></extra>"
+                    " %{customdata[1]:.1%}<br>prediction: %{customdata[0]}<extra></extra>"
                 ),
             )
         )

@@ -14,14 +14,14 @@ from resnet_viz.lessons.loss_landscape import Landscape
 View = Literal["contours", "surface"]
 
 SIDE, BAR, TOP, GAP = 360, 90, 64, 0.08
-# The loss from 0.01 to 1000, a colour for each half power of ten.
+# The range of the loss is 0.01 to 1000, with one colour per half power of ten.
 LOW, HIGH, STEP = -2.0, 3.0, 0.5
 TICKS = (-2, -1, 0, 1, 2, 3)
 SCALE = "Cividis"
 
 
 def loss_contours(found: Sequence[Landscape], theme: Theme = LIGHT) -> go.Figure:
-    """Draw the loss of one or two networks over their planes; the scale is logarithmic and the same for all."""
+    """Draw the loss of one or two networks over their planes, on one logarithmic scale."""
     places = cells([1] * len(found), gap=GAP)
     fig = go.Figure()
     for number, (each, cell) in enumerate(zip(found, places, strict=True)):
@@ -57,7 +57,7 @@ def loss_contours(found: Sequence[Landscape], theme: Theme = LIGHT) -> go.Figure
 
 
 def loss_surface(found: Sequence[Landscape], theme: Theme = LIGHT) -> go.Figure:
-    """Draw the same as surfaces; height and colour are the loss on one logarithmic scale."""
+    """Draw the same as surfaces; height and colour are the loss, on one logarithmic scale."""
     fig = go.Figure()
     scenes: dict[str, Any] = {}
     width = (1 - GAP * (len(found) - 1)) / len(found)
@@ -106,7 +106,7 @@ def loss_surface(found: Sequence[Landscape], theme: Theme = LIGHT) -> go.Figure:
 
 
 def loss_so_far(loss: Array, span: float, theme: Theme = LIGHT) -> go.Figure:
-    """Draw a plane (points, points) that is not finished: NaN where the loss is not known yet."""
+    """Draw an unfinished plane (points, points): NaN where the loss is not yet known."""
     axis = np.linspace(-span, span, len(loss))
     (cell,) = cells([1])
     fig = go.Figure(
@@ -140,7 +140,7 @@ def _finished(fig: go.Figure, found: Sequence[Landscape], theme: Theme) -> go.Fi
 
 
 def _powers(loss: Array) -> Array:
-    """The logarithm of the loss, within what the scale shows."""
+    """The logarithm of the loss, limited to the range of the scale."""
     with np.errstate(divide="ignore", invalid="ignore"):
         powers: Array = np.clip(np.log10(loss), LOW, HIGH).astype(np.float32).round(3)
     return powers

@@ -1,6 +1,6 @@
-"""Paths through a residual network by their length: how many there are, what comes through them, and what a sample says.
+"""Paths through a residual network by length: how many there are, how much gradient they carry, and what a sample estimates.
 
-Lengths are numbers of residual branches. Grey counts paths, purple is the gradient.
+The length is the number of residual branches. Grey counts paths, purple is the gradient.
 """
 
 import numpy as np
@@ -11,12 +11,12 @@ from resnet_viz.figures.log_axis import log_axis
 from resnet_viz.figures.theme import GRADIENT, LIGHT, PLAIN, Theme, finish, plain
 
 WIDTH, HEIGHT, TOP = 620, 400, 60
-# The lengths that a finding names carry so much of the gradient.
+# The lengths that a finding names carry at least this share of the gradient.
 MOST = 0.9
 
 
 def path_shares(lengths: PathLengths, samples: PathSamples | None = None, theme: Theme = LIGHT) -> go.Figure:
-    """Draw the share of all paths and of the gradient for each length; `samples` adds what drawn paths make of the latter."""
+    """Draw the share of all paths and of the gradient for each length; `samples` adds the estimates from random paths."""
     ks = list(range(len(lengths.paths)))
     total = sum(lengths.paths)
     counted = [count / total for count in lengths.paths]
@@ -53,7 +53,7 @@ def path_shares(lengths: PathLengths, samples: PathSamples | None = None, theme:
 
 
 def single_paths(samples: PathSamples, theme: Theme = LIGHT) -> go.Figure:
-    """Draw the gradient's norm through single paths of each length, a point per drawn path and a line through their means."""
+    """Draw the norm of the gradient through single paths of each length: one point per path, and a line through the means."""
     ks = list(range(len(samples.paths)))
     means = samples.norms.mean(1)
     drawn = samples.norms.shape[1]
@@ -86,7 +86,7 @@ def single_paths(samples: PathSamples, theme: Theme = LIGHT) -> go.Figure:
         overwrite=True,
     )
     _lay_out(fig)
-    finding = f"A single path through all {ks[-1]} branches brings a gradient {_change(means)} that of the path through none"
+    finding = f"A single path through all {ks[-1]} branches carries a gradient {_change(means)} that of the path through none"
     return finish(
         fig,
         theme,
@@ -97,9 +97,9 @@ def single_paths(samples: PathSamples, theme: Theme = LIGHT) -> go.Figure:
 
 
 def carrying(lengths: PathLengths) -> tuple[int, int, float]:
-    """Return the fewest neighbouring lengths that carry 90 % of the gradient, first and last, and how much they carry.
+    """Return the fewest neighbouring lengths that carry 90 % of the gradient, first and last, and the share that they carry.
 
-    All lengths where parts that point against the gradient leave no fewer.
+    Returns all lengths if parts that point against the gradient leave no smaller set.
     """
     sums = np.concatenate([[0.0], np.cumsum(lengths.shares)])
     count = len(lengths.shares)

@@ -1,4 +1,4 @@
-"""What the middle of a block's output sees of the image, over the photo, and how wide that is by depth.
+"""What the centre of a block output sees of the image, drawn over the photo, and its width by depth.
 
 Orange is with the branches, blue along the shortcuts alone.
 """
@@ -22,9 +22,9 @@ DIGITS = 3
 
 
 def field_maps(fields: ReceptiveFields, name: str, photo: Backdrop | None = None, theme: Theme = LIGHT) -> go.Figure:
-    """Draw the gradient of the middle of block `name`'s output over the photo: all paths left, the shortcuts alone right.
+    """Draw the gradient at the centre of the output of block `name` over the photo: all paths left, the shortcuts alone right.
 
-    Each map is on a scale of its own. The dashed square is the theoretical receptive field where it lies inside the image.
+    Each map has its own scale. The dashed square is the theoretical receptive field, if it lies inside the image.
     """
     block, side = fields.block(name), fields.side
     both = cells([1, 1], gap=0.04)
@@ -64,7 +64,7 @@ def field_maps(fields: ReceptiveFields, name: str, photo: Backdrop | None = None
         fig,
         theme,
         finding=finding,
-        how_to_read="The stronger the tint, the more a pixel changes the middle of the block's output. Each map has a scale of"
+        how_to_read="The stronger the tint, the more a pixel changes the centre of the block's output. Each map has a scale of"
         " its own. Dashed: theoretical receptive field, where it is smaller than the image.",
         alt=f"{finding}. Two maps of {side} by {side} pixels over the photo.",
     )
@@ -93,7 +93,7 @@ def field_widths(fields: ReceptiveFields, selected: str, theme: Theme = LIGHT) -
             )
         )
     fig.add_hline(y=fields.side, line={"color": theme.muted, "width": 1})
-    # Unlike a line's, an annotation's place on a logarithmic axis is given as a power of ten.
+    # On a logarithmic axis, the position of an annotation is a power of ten, unlike that of a line.
     place = {"x": 1, "xref": "paper", "xanchor": "right", "y": math.log10(fields.side), "yanchor": "bottom"}
     fig.add_annotation(text="image", showarrow=False, font={"color": theme.muted}, **place)
     fig.add_vline(x=names.index(short(selected)), line={"color": theme.text, "width": 1, "dash": "dash"})
@@ -126,7 +126,7 @@ def _views(block: BlockField) -> tuple[tuple[str, Array, float, str], ...]:
 
 
 def _square(values: Array, width: float, references: dict[str, str], theme: Theme) -> list[dict[str, object]]:
-    """The theoretical field about the middle of what is seen; none where it does not lie inside the image."""
+    """The theoretical field around its centre; None if it does not lie inside the image."""
     rows, columns = (np.flatnonzero(values.any(axis)) for axis in (1, 0))
     if not len(rows) or not 0 < width < len(values):
         return []
@@ -142,7 +142,7 @@ def _pixels(width: float) -> str:
 
 def _along(block: BlockField) -> str:
     if not block.shortcut_effective:
-        return "and has no shortcuts to see along"
+        return "and has no shortcuts"
     return f"along the shortcuts alone {_pixels(block.shortcut_effective)}"
 
 

@@ -29,7 +29,7 @@ def refinement_cosines(found: Refinement, theme: Theme = LIGHT) -> go.Figure:
             )
         )
     fig.update_layout(
-        xaxis=_blocks_axis(),
+        xaxis=blocks_axis(),
         yaxis={"title": {"text": "cosine of F(x) and −gradient of the loss", "standoff": 12}, "zeroline": True},
         bargap=0.25,
         barmode="group",
@@ -44,7 +44,7 @@ def refinement_cosines(found: Refinement, theme: Theme = LIGHT) -> go.Figure:
         fig,
         theme,
         finding=finding,
-        how_to_read="Above 0 a small step along F(x) makes the loss smaller. A block that changes shapes has one bar only.",
+        how_to_read="Above 0, a small step along F(x) reduces the loss. A block that changes the shape has only one bar.",
         alt=f"{finding}. Cosine with the gradient at the input and at the sum by block: {spoken}.",
     )
 
@@ -63,7 +63,7 @@ def refinement_losses(found: Refinement, theme: Theme = LIGHT) -> go.Figure:
         )
     )
     fig.update_layout(
-        xaxis=_blocks_axis("after block"),
+        xaxis=blocks_axis("after block"),
         yaxis={
             "title": {"text": f"cross-entropy of {plain(found.target_label)}", "standoff": 12},
             "rangemode": "tozero",
@@ -79,7 +79,7 @@ def refinement_losses(found: Refinement, theme: Theme = LIGHT) -> go.Figure:
         fig,
         theme,
         finding=finding,
-        how_to_read="The loss if the network stopped there: all later branches are removed, features go along the shortcuts.",
+        how_to_read="The loss if the network stopped there: all later branches are removed; the features follow the shortcuts.",
         alt=f"{finding}. Loss: {spoken}.",
     )
 
@@ -91,7 +91,7 @@ def _down(found: Refinement) -> str:
     down = [block for block in known if block.cosine_input > 0]
     steepest = max(known, key=lambda block: block.cosine_input)
     return (
-        f"At their input {len(down)} of {len(known)} residuals point down the loss, that of block {short(steepest.name)} most"
+        f"At its input, F(x) points down the loss in {len(down)} of {len(known)} blocks, most in block {short(steepest.name)}"
         f" (cosine {steepest.cosine_input:.2f})"
     )
 
@@ -100,7 +100,8 @@ def _pattern(shape: str, theme: Theme) -> dict[str, object]:
     return {"shape": shape, "fillmode": "overlay", "fgcolor": theme.surface, "size": 6}
 
 
-def _blocks_axis(title: str = "block") -> dict[str, object]:
+def blocks_axis(title: str = "block") -> dict[str, object]:
+    """A category for each block."""
     return {"type": "category", "title": title, "showgrid": False, "showline": True, "tickangle": 0, "nticks": 14}
 
 

@@ -1,4 +1,4 @@
-"""The median of a measure for every class at every block: a matrix of classes and blocks."""
+"""The median of a measure for every class in every block, as a matrix."""
 
 import math
 
@@ -16,7 +16,7 @@ WIDTH, ROW, TOP, BOTTOM, LEFT = 1080, 26, 44, 52, 130
 
 
 def survey_matrix(survey: Survey, measure: str, grouping: Grouping = "class", theme: Theme = LIGHT) -> go.Figure:
-    """Draw the medians; each block's column is coloured by how far a class is from that block's median over the classes."""
+    """Draw the medians. The colour shows how far a class is from the median over all classes in the same block."""
     table = class_matrix(survey, measure, grouping)
     values = table.to_numpy(dtype=float)
     middle = np.nanmedian(values, axis=0) if len(table) and np.isfinite(values).any() else np.zeros(values.shape[1])
@@ -58,7 +58,7 @@ def survey_matrix(survey: Survey, measure: str, grouping: Grouping = "class", th
     )
     finding = _finding(measure, [str(name) for name in table.index], blocks, values)
     reading = (
-        "A row is a class, a column a block; red is above and blue below the median of the classes in that block"
+        "One row per class, one column per block; red is above and blue below the median over the classes in that block"
         f" ({axis_of(measure)})."
     )
     alt = f"{finding}. {len(classes)} classes by {len(blocks)} blocks."
@@ -75,4 +75,4 @@ def _finding(measure: str, classes: list[str], blocks: list[str], values: NDArra
     column = values[:, block]
     low, high = classes[int(column.argmin())], classes[int(column.argmax())]
     ends = f"{column.max():.3g} for {high}, {column.min():.3g} for {low}"
-    return f"Block {blocks[block]} tells classes apart most by {symbol}: {ends}"
+    return f"{symbol} differs most between classes in block {blocks[block]}: {ends}"

@@ -1,4 +1,4 @@
-"""Every image as a point: a measure at one block against the probability of the predicted class. A click leads to the image."""
+"""Every image as a point: a measure in one block against the probability of the predicted class. A click opens the image."""
 
 import numpy as np
 import plotly.graph_objects as go
@@ -11,13 +11,13 @@ from resnet_viz.figures.survey.wording import axis_of, colour_of, images_in_word
 from resnet_viz.figures.theme import LIGHT, PLAIN, Theme, finish, plain, short
 
 WIDTH, HEIGHT = 1080, 420
-# Points that a browser draws in a moment; of more images, those at both ends of the measure and an even choice of the others.
+# As many points as a browser draws quickly. With more images, both extremes and an even selection of the others are drawn.
 MOST_POINTS, EACH_END = 2500, 200
 SYMBOLS = {"right": "circle", "wrong": "x", "class not known": "circle-open"}
 
 
 def survey_scatter(survey: Survey, measure: str, block: str, picked: str | None = None, theme: Theme = LIGHT) -> go.Figure:
-    """Draw every image; `customdata` of a point is the image's name, and the `picked` image is ringed."""
+    """Draw every image. The `customdata` of a point is the name of the image; a ring marks the `picked` image."""
     images = usable(survey)
     values = survey.measure(measure)[:, survey.manifest.block_number(block)]
     names = images.index.to_numpy(dtype=str)
@@ -51,7 +51,7 @@ def survey_scatter(survey: Survey, measure: str, block: str, picked: str | None 
         fig,
         theme,
         finding=finding,
-        how_to_read="Each point is an image; click on one to see which it is and to inspect it." + _left_out(drawn),
+        how_to_read="Each point is an image; click a point to see the image and to inspect it." + _left_out(drawn),
         alt=f"{finding}. {images_in_words(len(names))} by {MEANINGS[measure].symbol} and probability.",
     )
 
@@ -91,7 +91,7 @@ def _drawn(values: NDArray[np.float32]) -> NDArray[np.bool_]:
 def _left_out(drawn: NDArray[np.bool_]) -> str:
     if drawn.all():
         return ""
-    return f" {drawn.sum():,} of {len(drawn):,} images are drawn: those at both ends, and an even choice of the others."
+    return f" {drawn.sum():,} of {len(drawn):,} images are drawn: both extremes, and an even selection of the others."
 
 
 def _ring(mask: NDArray[np.bool_], values: NDArray[np.float32], shares: NDArray[np.float64], theme: Theme) -> go.Scatter:

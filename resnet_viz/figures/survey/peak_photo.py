@@ -1,4 +1,4 @@
-"""A strong image of a channel: the network's input, with the place of the activation and its receptive field marked."""
+"""A strong image of a channel: the network input, with the place of the activation and its receptive field marked."""
 
 import plotly.graph_objects as go
 from PIL import Image
@@ -14,9 +14,9 @@ WHITE = "#FFFFFF"
 def peak_photo(
     photo: Image.Image | str, field: PlaceFields, row: int, column: int, value: float, name: str, theme: Theme = LIGHT
 ) -> go.Figure:
-    """Draw what the network sees of an image, square; the cell is a solid frame, the receptive field a dashed one.
+    """Draw the network input as a square, the cell as a solid frame and its receptive field as a dashed frame.
 
-    `photo` may be an address that carries the picture's bytes.
+    `photo` may be a URL that contains the bytes of the image.
     """
     height, width = field.input_size
     fig = go.Figure()
@@ -35,7 +35,7 @@ def peak_photo(
     inside = field.cell(row, column)
     frames = [
         _frame((left, top, right, bottom), WHITE, 2, "dash"),
-        # White around the colour, so that it is seen on every photo.
+        # A white outline keeps the frame visible on every photo.
         _frame(inside, WHITE, 4),
         _frame(inside, ATTRIBUTION, 2),
     ]

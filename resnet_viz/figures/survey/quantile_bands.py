@@ -1,4 +1,4 @@
-"""One measure of many images against depth: the median as a line, and the bands that hold half and nine tenths of them."""
+"""One measure of many images by depth: the median as a line, and the bands that hold 50 % and 90 % of the images."""
 
 import math
 from collections.abc import Iterator
@@ -17,14 +17,14 @@ from resnet_viz.figures.theme import LIGHT, PLAIN, Theme, finish, plain, short, 
 
 WIDTH, HEIGHT = 1080, 400
 MOST_CLASSES = 30
-# Norms of different blocks differ by powers of ten.
+# Norms of different blocks differ by orders of magnitude.
 LOGARITHMIC = ("norm",)
 
 
 def survey_by_depth(
     survey: Survey, measure: str, grouping: Grouping = "all", selected: str | None = None, theme: Theme = LIGHT
 ) -> go.Figure:
-    """Draw a measure by block: for all images or by right and wrong with bands, by class as one line of medians a class."""
+    """Draw a measure by block: with bands for all images or for right and wrong ones, or one line of medians per class."""
     found = groups(survey, grouping, MOST_CLASSES)
     tables = {name: quantiles(survey, measure, mask) for name, mask in found.items()}
     banded = len(tables) <= 2
@@ -46,9 +46,9 @@ def survey_by_depth(
     counts = {name: int(mask.sum()) for name, mask in found.items()}
     finding = _finding(tables, measure, grouping)
     reading = (
-        "The line is the median; the dark band holds the middle half of the images, the light one nine tenths."
+        "The line is the median. The dark band holds the middle 50 % of the images, the light band 90 %."
         if banded
-        else "A line is the median of one class; point at it for its name."
+        else "Each line is the median of one class; point at a line to see its name."
     )
     alt = f"{finding}. {MEANINGS[measure].symbol} by block for " + ", ".join(
         f"{name} ({images_in_words(count)})" for name, count in counts.items()
@@ -62,7 +62,7 @@ def _traces(table: pd.DataFrame, names: list[str], measure: str, group: str, *, 
         yield _band(table, names, (0.05, 0.95), translucent(colour, 0.14))
         yield _band(table, names, (0.25, 0.75), translucent(colour, 0.26))
     hover = "<br>".join(
-        [f"{plain(group)}, block %{{x}}", "median %{y:.4g}", "half %{customdata[0]:.3g} to %{customdata[1]:.3g}"]
+        [f"{plain(group)}, block %{{x}}", "median %{y:.4g}", "middle 50 %: %{customdata[0]:.3g} to %{customdata[1]:.3g}"]
     )
     yield go.Scatter(
         x=names,
@@ -113,12 +113,16 @@ def _finding(tables: dict[str, pd.DataFrame], measure: str, grouping: Grouping) 
     medians = {name: table[0.5].dropna() for name, table in tables.items()}
     medians = {name: values for name, values in medians.items() if len(values)}
     if not medians:
-        return f"No image has a value of {symbol}" if grouping == "all" else f"{symbol}: no image's group is known"
+        return (
+            f"No image has a value of {symbol}"
+            if grouping == "all"
+            else f"{symbol} by group: no group is known for these images"
+        )
     if grouping == "right or wrong" and len(medians) == 2:
         apart = (medians["wrong"] - medians["right"]).abs()
         block = str(apart.idxmax())
         wrong, right = medians["wrong"][block], medians["right"][block]
-        return f"{symbol} differs most in block {short(block)}: median {wrong:.3g} where wrong, {right:.3g} where right"
+        return f"{symbol} differs most in block {short(block)}: median {wrong:.3g} if wrong, {right:.3g} if right"
     if len(medians) > 2:
         block = str(pd.DataFrame(medians).pipe(lambda table: table.max(axis=1) - table.min(axis=1)).idxmax())
         at = {name: values[block] for name, values in medians.items() if block in values}

@@ -1,4 +1,4 @@
-"""How well each block's measures tell wrong predictions from right ones: a matrix of measures and blocks."""
+"""How well the measures of each block separate wrong predictions from right ones: a matrix of measures and blocks."""
 
 import math
 
@@ -16,7 +16,7 @@ WIDTH, ROW, TOP, BOTTOM, LEFT = 1080, 26, 44, 52, 190
 
 
 def survey_separation(survey: Survey, ranked: pd.DataFrame | None = None, theme: Theme = LIGHT) -> go.Figure:
-    """Draw the area under the curve of every measure at every block; `ranked` is `separation(survey)` where it is known."""
+    """Draw the area under the curve of every measure in every block; `ranked` is the result of `separation`, if known."""
     table = separation(survey) if ranked is None else ranked
     blocks = [short(name) for name in survey.block_names]
     wide = table.pivot_table(index="measure", columns="block", values="auc") if len(table) else pd.DataFrame()
@@ -35,7 +35,7 @@ def survey_separation(survey: Survey, ranked: pd.DataFrame | None = None, theme:
             ygap=1,
             colorbar={
                 "tickvals": [0, 0.5, 1],
-                "ticktext": ["0: smaller<br>where wrong", "0.5: tells<br>nothing", "1: larger<br>where wrong"],
+                "ticktext": ["0: smaller<br>if wrong", "0.5: no<br>separation", "1: larger<br>if wrong"],
             },
             hovertemplate="%{y}, block %{x}<br>area under the curve %{z:.3f}<extra></extra>",
         )
@@ -55,8 +55,8 @@ def survey_separation(survey: Survey, ranked: pd.DataFrame | None = None, theme:
         theme,
         finding=finding,
         how_to_read=(
-            "Each cell is the probability that a wrong prediction has the larger value than a right one: 0.5 (white) tells"
-            " nothing, 0 and 1 tell the two apart completely."
+            "Each cell is the probability that a wrong prediction has a larger value than a right one: 0.5 (white) means no"
+            " separation, 0 and 1 mean complete separation."
         ),
         alt=f"{finding}. {len(rows)} measures by {len(blocks)} blocks.",
     )
@@ -64,11 +64,11 @@ def survey_separation(survey: Survey, ranked: pd.DataFrame | None = None, theme:
 
 def _finding(table: pd.DataFrame) -> str:
     if not len(table):
-        return f"Fewer than {FEWEST} predictions are known to be right, or wrong, so nothing can be ranked"
+        return f"Fewer than {FEWEST} predictions are right, or fewer than {FEWEST} are wrong, so measures cannot be ranked"
     best = table.iloc[0]
     way = "smaller" if best["auc"] < 0.5 else "larger"
     share = float(np.maximum(best["auc"], 1 - best["auc"]))
     return (
-        f"{MEANINGS[best['measure']].symbol} in block {short(best['block'])} tells wrong predictions from right ones best: it"
-        f" is {way} where wrong in {share:.0%} of all pairs"
+        f"{MEANINGS[best['measure']].symbol} in block {short(best['block'])} separates wrong predictions from right ones best:"
+        f" it is {way} for the wrong one in {share:.0%} of all pairs"
     )

@@ -1,4 +1,4 @@
-"""How a survey's measures and counts are written in figures."""
+"""How the figures of surveys write measures and counts."""
 
 from resnet_viz.analyses.measures import MEANINGS
 from resnet_viz.figures.theme import ATTRIBUTION, GRADIENT, IDENTITY, RESIDUAL, SUM
@@ -15,12 +15,12 @@ COLOURS = {
     "residual_share": GRADIENT,
     "cam_mass": ATTRIBUTION,
 }
-# Of what is right and what is wrong, as in the confusion matrix.
+# The colours of right and wrong predictions, as in the confusion matrix.
 GROUP_COLOURS = {"right": SUM, "wrong": ATTRIBUTION}
 
 
 def colour_of(measure: str, group: str = "") -> str:
-    """Return the colour of a measure, or of a group that has its own."""
+    """Return the colour of a measure, or of a group that has its own colour."""
     return GROUP_COLOURS.get(group, COLOURS.get(measure, RESIDUAL))
 
 

@@ -85,7 +85,7 @@ def confusion(counts: Counts, labels: Sequence[str], theme: Theme = LIGHT, *, im
         overwrite=True,
     )
     wrong = np.nan_to_num(mistakes)
-    finding = _mistake(counts, int(wrong.argmax()), labels) if wrong.any() else "Every prediction is right"
+    finding = _mistake(counts, int(wrong.argmax()), labels) if wrong.any() else "Every prediction is correct"
     return finish(
         fig,
         theme,

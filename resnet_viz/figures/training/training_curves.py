@@ -37,10 +37,11 @@ LABEL_PIXELS, LABEL_SHARE = 17, 0.4
 def training_curves(curves: Mapping[str, pd.DataFrame], chosen: str, theme: Theme = LIGHT) -> go.Figure:
     """Draw the curves, from `read_curve` by names of the catalogue, with the `chosen` network in front of the related ones.
 
-    ValueError if there is no curve of `chosen`.
+    Only networks that were trained on the same data are drawn. ValueError if there is no curve of `chosen`.
     """
     if chosen not in curves:
         raise ValueError(f"there is no curve of {chosen!r}: there are {', '.join(curves) or 'none'}")
+    curves = {name: curve for name, curve in curves.items() if TRAINED[name].task == TRAINED[chosen].task}
     fig = go.Figure()
     places = cells([1, 1], gap=0.03)
     notes: list[dict[str, object]] = []

@@ -23,7 +23,7 @@ _REFUSED = {
 
 
 def recognise(data: bytes) -> str:
-    """Return the format's name; ImageError with a sentence for anything else."""
+    """Return the format's name; ImageError for anything else."""
     for kind, signature in _SIGNATURES.items():
         if re.match(signature, data, re.DOTALL):
             return kind

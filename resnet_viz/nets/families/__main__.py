@@ -1,4 +1,4 @@
-"""Writes the records anew, on the meta device, in minutes: `python -m resnet_viz.nets.families`.
+"""Write the records again, on the meta device, which takes minutes: `python -m resnet_viz.nets.families`.
 
 `python -m resnet_viz.nets.families timm NAME ...` adds networks of timm to those that lists offer, and
 `python -m resnet_viz.nets.families signatures` writes the index of the names and shapes of tensors.
@@ -15,32 +15,40 @@ from torchvision.models import list_models
 
 from resnet_viz.nets.architecture import architecture
 from resnet_viz.nets.blocks import blocks_of
+from resnet_viz.nets.cell_centres import layers_are_centred
 from resnet_viz.nets.costs import count_parameters
 from resnet_viz.nets.families import timm, torchvision
-from resnet_viz.nets.families.records import TORCHVISION, Record, write_records
+from resnet_viz.nets.families.records import RESNETS, TORCHVISION, Record, write_records
 from resnet_viz.nets.families.signatures import Shapes, write_signatures
+from resnet_viz.nets.imagenet import ARCHITECTURES
 from resnet_viz.nets.net import Net
 from resnet_viz.nets.residual_graph import ResidualNetwork
+from resnet_viz.nets.trained import TRAINED
 from resnet_viz.nets.zoo import blueprint
 
 WITH_WEIGHTS = (nn.modules.conv._ConvNd, nn.Linear, nn.MultiheadAttention)  # noqa: SLF001 - the one name of all convolutions
 
 
 def record_of(net: Net) -> Record:
-    """Take a traced network apart."""
-    return Record(_depth(net.module), architecture(net))
+    """Return the record of a network."""
+    return Record(_depth(net.module), layers_are_centred(net.module), architecture(net))
 
 
 def timm_record_of(network: ResidualNetwork, module: str) -> timm.TimmRecord:
-    """Say what lists say of a network of timm, which `module` of it defines."""
+    """Return the record of a timm network that is defined in timm's `module`."""
     blocks = blocks_of(network)
     kinds = {block.shortcut_kind for block in blocks.values()} - {"identity"}
     shortcuts = ", ".join(sorted(kinds)) or "identity"
     return timm.TimmRecord(module, count_parameters(network), len(blocks), _depth(network), shortcuts)
 
 
+def write_resnets() -> None:
+    """Write the records of the networks that this project trains and of torchvision's ResNets."""
+    write_records(RESNETS, {name: record_of(blueprint(name)) for name in (*TRAINED, *ARCHITECTURES)})
+
+
 def write_torchvision() -> None:
-    """Write the file of torchvision's families."""
+    """Write the records of torchvision's families."""
     records: dict[str, Record] = {}
     for family in torchvision.FAMILIES:
         for name in list_models():
@@ -50,7 +58,7 @@ def write_torchvision() -> None:
 
 
 def add_timm(names: list[str]) -> None:
-    """Add networks of timm to the file, which stays in the order of modules and names."""
+    """Add networks of timm to the file, which is sorted by module and name."""
     from timm.models import model_entrypoint  # noqa: PLC0415 - an extra
 
     records = dict(timm.records())
@@ -101,4 +109,5 @@ if __name__ == "__main__":
     elif sys.argv[1:] == ["signatures"]:
         write_signatures(signed_networks())
     else:
+        write_resnets()
         write_torchvision()

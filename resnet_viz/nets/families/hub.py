@@ -1,7 +1,7 @@
-"""A file of weights from the Hugging Face hub: asked for through huggingface_hub, fetched and checked as every other file is.
+"""Weight files from the Hugging Face hub: found with huggingface_hub, downloaded and checked like every other weight file.
 
-huggingface_hub knows the address (HF_ENDPOINT), the person's token and what its own cache holds already; the bytes come through
-`nets/download.py`, which reports progress, can be cancelled, compares the SHA-256 and leaves nothing half done behind.
+huggingface_hub knows the address (HF_ENDPOINT), the token and the contents of its own cache. The bytes are downloaded by
+`nets/download.py`, which reports progress, can be cancelled, compares the SHA-256 and leaves no incomplete file behind.
 """
 
 import os
@@ -23,13 +23,13 @@ LOGIN = "log in with `hf auth login`, or set HF_TOKEN"
 
 @dataclass(frozen=True)
 class HubRepository:
-    """A repository of the hub, such as "timm/resnet50d.ra2_in1k", and the names of the files wanted, the best one first."""
+    """A repository of the hub, such as "timm/resnet50d.ra2_in1k", and the accepted files, the preferred one first."""
 
     name: str
     files: tuple[str, ...]
 
     def file_here(self) -> Path | None:
-        """Return the file that is on this machine: in the folder of weights, or in huggingface_hub's cache; None for none."""
+        """Return the local file, from the folder of weights or from huggingface_hub's cache; None if there is none."""
         for ending in ENDINGS:
             found = sorted(weights_folder().glob(f"{self._stem}-{'[0-9a-f]' * HASH_DIGITS}{ending}"))
             if found:
@@ -37,9 +37,10 @@ class HubRepository:
         return self._cached()
 
     def fetch(self, on_progress: OnProgress, timeout: float = TIMEOUT) -> Path:
-        """Return the file, fetched where it is not here; WeightsError with a sentence, and nothing is left of what had arrived.
+        """Return the file, and download it if it is not on this machine.
 
-        `on_progress` gets the bytes that have arrived and how many there will be; what it raises cancels.
+        `on_progress` is called with the bytes received and the total; an exception that it raises cancels the download. Raises
+        WeightsError if the download fails; no incomplete file is left behind.
         """
         here = self.file_here()
         if here is not None and (here.parent != weights_folder() or is_whole(here)):
@@ -61,7 +62,7 @@ class HubRepository:
         return next((Path(path) for path in found if isinstance(path, str)), None)
 
     def _wanted(self, timeout: float) -> WantedFile:
-        """Ask the hub where the file is, how large it is, and what its SHA-256 is."""
+        """Ask the hub for the address, the size and the SHA-256 of the file."""
         from huggingface_hub import get_hf_file_metadata, hf_hub_url  # noqa: PLC0415 - as above
         from huggingface_hub.errors import EntryNotFoundError  # noqa: PLC0415 - as above
         from huggingface_hub.utils._headers import build_hf_headers  # noqa: PLC0415 - as above
@@ -78,17 +79,17 @@ class HubRepository:
             digest = found.etag or ""
             if not re.fullmatch("[0-9a-f]{64}", digest):
                 raise WeightsError(
-                    f"{self.name} could not be downloaded: {_host(url)} names no SHA-256 for {file}, so that nobody could tell"
-                    " whether it arrives whole. Download it yourself and open it with rv.load_checkpoint."
+                    f"{self.name} could not be downloaded: {_host(url)} gives no SHA-256 for {file}, so the download could not"
+                    " be checked. Download it yourself and open it with rv.load_checkpoint."
                 )
             target = weights_folder() / f"{self._stem}-{digest[:HASH_DIGITS]}{Path(file).suffix}"
-            # A token is for the hub alone, and not for the host that stores the files.
+            # The token is sent to the hub only, not to the host that stores the files.
             own = _host(found.location) == _host(url)
             headers = {name: value for name, value in build_hf_headers().items() if name.lower() == "authorization" and own}
             return WantedFile(found.location, target, digest, found.size or 0, timeout, headers)
         raise WeightsError(
-            f"{self.name} could not be downloaded: it has no file {' or '.join(self.files)}. Take other weights of this"
-            " network: timm.list_pretrained() names them."
+            f"{self.name} could not be downloaded: it has no file {' or '.join(self.files)}. Choose other weights of this"
+            " network; timm.list_pretrained() lists them."
         )
 
     def _refuse(self, error: Exception, url: str) -> NoReturn:
@@ -103,16 +104,16 @@ class HubRepository:
         host = _host(url)
         status = getattr(getattr(error, "response", None), "status_code", 0)
         if isinstance(error, OfflineModeIsEnabled):
-            why = "HF_HUB_OFFLINE forbids it. Unset that variable and try again."
+            why = "the variable HF_HUB_OFFLINE is set. Unset it and try again."
         elif isinstance(error, GatedRepoError) or status == 403:
-            why = f"{host} does not give it to everybody. Accept its conditions on its page, {LOGIN}, and try again."
+            why = f"{host} restricts access to it. Accept the conditions on its page, {LOGIN}, and try again."
         elif isinstance(error, RepositoryNotFoundError | RevisionNotFoundError) or status in (401, 404):
-            why = f"{host} has no model of that name that is open to you. If it is a private one, {LOGIN}, and try again."
+            why = f"{host} has no model of that name that you can access. If it is a private model, {LOGIN}, and try again."
         elif isinstance(error, HfHubHTTPError) and status:
             why = f"{host} answered {status}. Try again later, or {BY_HAND}."
         else:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            why = f"{host} cannot be reached ({reason}). Check the network and try again."
+            why = f"{host} cannot be reached ({reason}). Check the internet connection and try again."
         raise WeightsError(f"{self.name} could not be downloaded: {why}") from error
 
 

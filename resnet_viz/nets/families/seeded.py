@@ -1,4 +1,4 @@
-"""Random weights from a seed, whatever a network's own code draws and whatever other threads draw meanwhile."""
+"""Random weights from a seed, independent of how the code of a network draws them and of what other threads draw."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,13 +9,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 
 def build_seeded(build: Callable[[], nn.Module], seed: int) -> nn.Module:
-    """Return what `build` returns, with every random number of it drawn from a generator of its own."""
+    """Return the result of `build`, with every random number drawn from a separate generator."""
     with _OwnGenerator(seed):
         return build()
 
 
 class _OwnGenerator(TorchDispatchMode):
-    """Hands a generator to every function of torch that draws numbers, in this thread alone."""
+    """Passes a generator to every torch function that draws random numbers, in this thread only."""
 
     def __init__(self, seed: int) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -25,7 +25,7 @@ class _OwnGenerator(TorchDispatchMode):
         del types
         keywords = dict(kwargs or {})
         if "generator" not in _arguments(func) and "generator" in func.overloadpacket.overloads():
-            # torch.randn and its like: the same function in a version that takes a generator.
+            # torch.randn and similar functions have a second overload, which takes a generator.
             func = func.overloadpacket.generator
         if "generator" in _arguments(func) and keywords.get("generator") is None:
             keywords["generator"] = self._generator

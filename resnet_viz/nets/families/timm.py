@@ -1,7 +1,7 @@
-"""The networks of the package timm, by name: "timm/resnet50d.ra2_in1k"; their weights come from the Hugging Face hub.
+"""The networks of the package timm, by name: "timm/resnet50d.ra2_in1k". Their weights come from the Hugging Face hub.
 
-timm is the extra "timm" (https://github.com/huggingface/pytorch-image-models). What it says of a network's weights, its
-`pretrained_cfg`, gives the preprocessing and the labels, without a network being built.
+timm is installed by the extra "timm" (https://github.com/huggingface/pytorch-image-models). Its description of the weights,
+`pretrained_cfg`, contains the preprocessing and the labels, so the network need not be built to know them.
 """
 
 import json
@@ -37,7 +37,7 @@ NEAREST = 5
 
 @dataclass(frozen=True)
 class Configuration:
-    """What timm says of a network and its weights; `notes` are what differs here, in words."""
+    """timm's description of a network and its weights; `notes` say what ResNet Viz does differently."""
 
     name: str
     repository: HubRepository | None
@@ -53,7 +53,7 @@ class Configuration:
 
 @dataclass(frozen=True)
 class TimmRecord:
-    """What is known of a network of timm before it is built; `module` is the one of timm that defines it."""
+    """What is known about a timm network before it is built; `module` is the timm module that defines it."""
 
     module: str
     params: int
@@ -62,13 +62,13 @@ class TimmRecord:
     shortcuts: str
 
 
-# Nothing is known of a network that no list offers.
+# Nothing is recorded about a network that is not in the lists.
 UNRECORDED = TimmRecord("", 0, 0, 0, "")
 
 
 @dataclass(frozen=True)
 class HubFile:
-    """The file of a network's weights on the hub."""
+    """The weight file of a network on the hub."""
 
     title: str
     size: int
@@ -76,11 +76,11 @@ class HubFile:
 
     @classmethod
     def of(cls, name: str) -> "HubFile":
-        """Return the file of a network by its name; raises as `configuration` does, and WeightsError where there is none."""
+        """Return the file of a network; raises the errors of `configuration`, and WeightsError if there is no file."""
         found = configuration(name)
         if found.repository is None:
             raise WeightsError(
-                f"timm keeps the weights of {found.title} outside the Hugging Face hub, where ResNet Viz does not fetch them."
+                f"timm keeps the weights of {found.title} outside the Hugging Face hub, so ResNet Viz cannot download them."
                 f" Open the network with rv.from_module(timm.create_model({found.title!r}, pretrained=True))."
             )
         return cls(found.title, weights_size(records().get(name, UNRECORDED)), found.repository)
@@ -90,33 +90,33 @@ class HubFile:
         return self.repository.file_here() is not None
 
     def fetch(self, on_progress: OnProgress) -> Path:
-        """Bring the file here; WeightsError with a sentence."""
+        """Download the file if it is not on this machine; WeightsError if that fails."""
         return self.repository.fetch(on_progress)
 
 
 def is_name(name: str) -> bool:
-    """Whether a name is one of timm's."""
+    """Whether a name is one of a timm network."""
     return name.startswith(PREFIX)
 
 
 def is_installed() -> bool:
-    """Whether the package is there."""
+    """Whether timm is installed."""
     return find_spec("timm") is not None and find_spec("huggingface_hub") is not None
 
 
 @cache
 def records() -> dict[str, TimmRecord]:
-    """The networks that lists offer, by name: those with ImageNet's classes and residual blocks, of moderate size."""
+    """The networks in the lists, by name: moderate in size, with ImageNet classes and residual blocks."""
     return {name: TimmRecord(*values) for name, values in json.loads(RECORDS.read_text()).items()}
 
 
 def weights_size(record: TimmRecord) -> int:
-    """Say about how many bytes a file has: four a number."""
+    """Return the approximate size of the weight file in bytes: four per number."""
     return 4 * record.params
 
 
 def names_here(names: Iterable[str]) -> frozenset[str]:
-    """Return those of some networks whose weights are on this machine, from a look at each folder and not at each name."""
+    """Return those of the given networks whose weights are on this machine; each folder is read once, not once per name."""
     held = [path.name.rsplit("-", 1)[0] for path in weights_folder().glob("timm-*")]
     held += [path.name.removeprefix("models--").replace("--", "-") for path in hub_cache().glob("models--timm--*")]
     likely = set(held)
@@ -125,28 +125,33 @@ def names_here(names: Iterable[str]) -> frozenset[str]:
 
 @cache
 def configuration(name: str) -> Configuration:
-    """Return what timm says of a network.
+    """Return timm's description of a network.
 
-    ValueError for a name that timm does not know, with the nearest ones, for a network without classes and for an input that is
-    no square of three colours; WeightsError where timm is not installed.
+    Raises ValueError for a name that timm does not know (the message names the nearest ones), for a network without classes,
+    and for an input that is not a square with three channels; WeightsError if timm is not installed.
     """
-    said = _said(_plain(name))
-    channels, height, width = said.input_size
+    cfg = _pretrained_cfg(_plain(name))
+    channels, height, width = cfg.input_size
     if channels != 3 or height != width or height > LARGEST:
-        raise ValueError(f"{name} takes inputs of {channels}×{height}×{width}: ResNet Viz takes squares of three colours.")
-    if not said.num_classes:
-        raise ValueError(f"{name} has no classes, it returns features: take a name whose weights were trained to classify.")
-    labels, notes = _labels(said)
-    if said.crop_mode == "squash":
-        notes.append("timm squeezes the whole photo into the square for these weights, here its centre is cropped")
-    if said.crop_mode == "border":
-        notes.append("timm shows these weights the whole photo with a border, here its centre is cropped")
-    repository = HubRepository(said.hf_hub_id, _files(said.hf_hub_filename)) if said.hf_hub_id else None
-    return Configuration(name, repository, labels, _preprocessing(said), tuple(notes))
+        raise ValueError(
+            f"{name} takes inputs of {channels}×{height}×{width}, and ResNet Viz needs square inputs with 3 channels."
+        )
+    if not cfg.num_classes:
+        raise ValueError(f"{name} returns features instead of classes. Choose weights that were trained for classification.")
+    labels, notes = _labels(cfg)
+    if cfg.crop_mode == "squash":
+        notes.append("for these weights, timm scales the whole photo to a square; here, its centre is cropped")
+    if cfg.crop_mode == "border":
+        notes.append("for these weights, timm adds a border to the whole photo; here, its centre is cropped")
+    repository = HubRepository(cfg.hf_hub_id, _files(cfg.hf_hub_filename)) if cfg.hf_hub_id else None
+    return Configuration(name, repository, labels, _preprocessing(cfg), tuple(notes))
 
 
 def skeleton(name: str) -> ResidualNetwork:
-    """Build a network and find its blocks: without memory for its weights where its code runs so, else with random ones."""
+    """Build a network and find its blocks.
+
+    The weights take no memory if the code of the network can run without them; otherwise they are random.
+    """
     timm, shape = _timm(), _shape(name)
     try:
         with torch.device("meta"):
@@ -157,15 +162,15 @@ def skeleton(name: str) -> ResidualNetwork:
 
 
 def build(name: str, seed: int) -> ResidualNetwork:
-    """Build a network with weights as timm draws them, from a seed; ValueError where no residual additions are found."""
+    """Build a network with timm's random initialisation from a seed; ValueError if it has no residual additions."""
     timm, shape = _timm(), _shape(name)
     return find_blocks(build_seeded(lambda: timm.create_model(_plain(name), pretrained=False).eval(), seed), shape)
 
 
 def load_trained(name: str) -> ResidualNetwork:
-    """Return a network with the weights of the hub, fetched where they are not here; WeightsError with a sentence.
+    """Return a network with its weights from the hub, downloaded if necessary; WeightsError if that fails.
 
-    The file is read by safetensors, or by torch.load with `weights_only`: nothing in it is run.
+    The file is read by safetensors, or by torch.load with `weights_only`: no code in it is run.
     """
     timm, shape = _timm(), _shape(name)
     file = HubFile.of(name).fetch(ignore_progress)
@@ -203,19 +208,19 @@ def _shape(name: str) -> tuple[int, int, int]:
 
 def _timm() -> Any:  # noqa: ANN401 - a module without types
     if not is_installed():
-        raise WeightsError(f"Networks of timm need the package timm, which is not installed: run `{INSTALL}`.")
+        raise WeightsError(f"Networks of timm need the package timm, which is not installed. Run `{INSTALL}`.")
     import timm  # noqa: PLC0415 - an extra, and slow to import
 
     return timm
 
 
-def _said(name: str) -> Any:  # noqa: ANN401 - a class of timm
+def _pretrained_cfg(name: str) -> Any:  # noqa: ANN401 - a class of timm
     """Return timm's `PretrainedCfg` of a name."""
     timm = _timm()
     try:
         found = timm.models.get_pretrained_cfg(name, allow_unregistered=False) if timm.is_model(name) else None
     except (RuntimeError, KeyError, ValueError):
-        # A tag that timm does not know.
+        # timm does not know the tag.
         found = None
     if found is None:
         known = timm.list_pretrained()
@@ -224,22 +229,22 @@ def _said(name: str) -> Any:  # noqa: ANN401 - a class of timm
         names = ", ".join(f"{PREFIX}{each}" for each in nearest)
         raise ValueError(
             f"timm knows no network {name!r}. "
-            + (f"The nearest names are {names}." if names else "timm.list_pretrained() names those that it knows.")
+            + (f"The nearest names are {names}." if names else "timm.list_pretrained() lists all names.")
         )
     return found
 
 
 def _files(named: str | None) -> tuple[str, ...]:
-    """Return the files to look for, the one that cannot hold code first."""
+    """Return the accepted files; the format that cannot contain code comes first."""
     return FILES if named is None else tuple(dict.fromkeys((str(Path(named).with_suffix(".safetensors")), named)))
 
 
-def _preprocessing(said: Any) -> Preprocessing:  # noqa: ANN401 - a class of timm
-    side = said.input_size[1]
-    resize = min(LARGEST, math.floor(side / (said.crop_pct or 0.875)))
+def _preprocessing(cfg: Any) -> Preprocessing:  # noqa: ANN401 - a class of timm
+    side = cfg.input_size[1]
+    resize = min(LARGEST, math.floor(side / (cfg.crop_pct or 0.875)))
     known = {mode.value: mode for mode in InterpolationMode}
     return Preprocessing(
-        max(side, resize), side, _three(said.mean), _three(said.std), known.get(said.interpolation, InterpolationMode.BICUBIC)
+        max(side, resize), side, _three(cfg.mean), _three(cfg.std), known.get(cfg.interpolation, InterpolationMode.BICUBIC)
     )
 
 
@@ -248,17 +253,17 @@ def _three(values: Sequence[float]) -> tuple[float, float, float]:
     return float(red), float(green), float(blue)
 
 
-def _labels(said: Any) -> tuple[tuple[str, ...], list[str]]:  # noqa: ANN401 - a class of timm
-    """Return the names of the classes, and what must be said of them."""
+def _labels(cfg: Any) -> tuple[tuple[str, ...], list[str]]:  # noqa: ANN401 - a class of timm
+    """Return the names of the classes, and a note about them if one is needed."""
     from timm.data.imagenet_info import ImageNetInfo, infer_imagenet_subset  # noqa: PLC0415 - an extra
 
-    count = said.num_classes
-    if said.label_names and len(said.label_names) == count:
-        described = said.label_descriptions or {}
-        return tuple(str(described.get(each, each)) for each in said.label_names), []
+    count = cfg.num_classes
+    if cfg.label_names and len(cfg.label_names) == count:
+        described = cfg.label_descriptions or {}
+        return tuple(str(described.get(each, each)) for each in cfg.label_names), []
     subset = infer_imagenet_subset({"num_classes": count})
     if subset == "imagenet-1k":
-        # In the words of torchvision, so that networks of both can be compared.
+        # The names of torchvision, so that networks of both can be compared.
         return tuple(best_weights("resnet50").meta["categories"]), []
     if subset is not None:
         names = tuple(each.partition(",")[0] for each in ImageNetInfo(subset).label_descriptions())

@@ -1,10 +1,9 @@
-"""Torchvision's residual classifiers beside the ResNets: names and titles, their modules, and their blocks in them.
+"""Torchvision's residual classifiers other than the ResNets: their names and titles, their modules, and their blocks.
 
 RegNet (https://arxiv.org/abs/2003.13678), ConvNeXt (https://arxiv.org/abs/2201.03545), EfficientNet
-(https://arxiv.org/abs/1905.11946) and V2 (https://arxiv.org/abs/2104.00298), MobileNetV2 (https://arxiv.org/abs/1801.04381)
-and V3 (https://arxiv.org/abs/1905.02244), MNASNet (https://arxiv.org/abs/1807.11626), Swin (https://arxiv.org/abs/2103.14030)
-and V2 (https://arxiv.org/abs/2111.09883), ViT (https://arxiv.org/abs/2010.11929) and MaxViT
-(https://arxiv.org/abs/2204.01697).
+(https://arxiv.org/abs/1905.11946) and V2 (https://arxiv.org/abs/2104.00298), MobileNetV2 (https://arxiv.org/abs/1801.04381) and
+V3 (https://arxiv.org/abs/1905.02244), MNASNet (https://arxiv.org/abs/1807.11626), Swin (https://arxiv.org/abs/2103.14030) and
+V2 (https://arxiv.org/abs/2111.09883), ViT (https://arxiv.org/abs/2010.11929) and MaxViT (https://arxiv.org/abs/2204.01697).
 """
 
 from contextlib import AbstractContextManager
@@ -20,7 +19,7 @@ from resnet_viz.nets.families.seeded import build_seeded
 from resnet_viz.nets.official import best_weights, load_official
 from resnet_viz.nets.residual_graph import ResidualNetwork, find_blocks
 
-# A family's names begin so; of two that fit, the first counts.
+# The names of a family begin with this prefix; if two prefixes match, the first one counts.
 FAMILIES = {
     "convnext_": "ConvNeXt",
     "efficientnet_v2_": "EfficientNetV2",
@@ -44,12 +43,12 @@ def names() -> tuple[str, ...]:
 
 
 def family_of(name: str) -> str:
-    """Return the family of a network: "EfficientNetV2" of "efficientnet_v2_s"."""
+    """Return the family of a network: "EfficientNetV2" for "efficientnet_v2_s"."""
     return next(family for prefix, family in FAMILIES.items() if name.startswith(prefix))
 
 
 def title_of(name: str) -> str:
-    """Return a network's name as its paper writes it: "RegNetY-1.6GF" of "regnet_y_1_6gf"."""
+    """Return the name of a network as its paper writes it: "RegNetY-1.6GF" for "regnet_y_1_6gf"."""
     prefix, family = next(pair for pair in FAMILIES.items() if name.startswith(pair[0]))
     rest = name.removeprefix(prefix)
     if family.startswith("RegNet"):
@@ -65,13 +64,13 @@ def title_of(name: str) -> str:
 
 
 def crop_of(name: str) -> int:
-    """Return the side of the square that a network sees, in pixels."""
+    """Return the side of the square network input in pixels."""
     side: int = best_weights(name).transforms().crop_size[0]
     return side
 
 
 def skeleton(name: str) -> ResidualNetwork:
-    """Build a network on the meta device, without memory for its weights, and find its blocks; a second for a large one."""
+    """Build a network on the meta device, without memory for its weights, and find its blocks; takes up to a second."""
     return find_blocks(without_weights(name), (3, crop_of(name), crop_of(name)))
 
 
@@ -111,7 +110,7 @@ def module(name: str, classes: int = 1000) -> nn.Module:
 
 def without_weights(name: str) -> nn.Module:
     """Build torchvision's own module on the meta device."""
-    # RegNet computes its widths with tensors, which needs numbers.
+    # RegNet computes its widths with tensors, which need real numbers.
     place: AbstractContextManager[Any] = _WeightsOnMeta() if name.startswith("regnet_") else torch.device("meta")
     with place:
         built = module(name)
@@ -119,7 +118,7 @@ def without_weights(name: str) -> nn.Module:
 
 
 class _WeightsOnMeta(TorchFunctionMode):
-    """Makes what layers keep their weights in on the meta device, and leaves every other tensor where it is."""
+    """Creates the weights of layers on the meta device, and leaves every other tensor where it is."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Tensor:  # noqa: ANN401 - as in torch
         del types

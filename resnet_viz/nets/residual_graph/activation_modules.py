@@ -58,9 +58,10 @@ def is_activation_module(node: fx.Node, tree: nn.Module) -> bool:
 
 
 def give_inputs_of_their_own(graph: fx.Graph, tree: nn.Module) -> None:
-    """Have what is not linear take a view of its input where others use that too.
+    """Give non-linear operations a view of their input if other operations use the input too.
 
-    Methods such as DeepLift and Guided Backprop replace the gradient at that input, of which the others' part would be lost.
+    Methods such as DeepLift and Guided Backprop replace the gradient at that input. Without the view, they would also replace
+    the gradient of the other operations.
     """
     for node in list(graph.nodes):
         hooked = node.op == "call_module" and isinstance(tree.get_submodule(str(node.target)), (*_MODULES, *_POOLS))

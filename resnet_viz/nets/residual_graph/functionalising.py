@@ -54,7 +54,7 @@ def spell_out_additions(graph: fx.Graph, tree: nn.Module) -> bool:
 
 
 def take_any_memory_format(graph: fx.Graph) -> None:
-    """Turn every `view` into a `reshape`, which does not ask how the numbers lie in memory: an analysis may lay them otherwise.
+    """Turn every `view` into a `reshape`, which works for any memory format: an analysis may use another one.
 
     `view_as`, and a view as numbers of another type, stay.
     """

@@ -97,17 +97,17 @@ class GraphBlock(ResidualBlock):
 
     @property
     def layout(self) -> TensorLayout:  # type: ignore[override]
-        """How the tensors of identity, residual, sum and output are laid out."""
+        """The layout of the tensors of identity, residual, sum and output."""
         return self.facts.layout
 
     @property
     def input_layout(self) -> TensorLayout:  # type: ignore[override]
-        """How the block's input is laid out."""
+        """The layout of the input of the block."""
         return self.facts.input_layout
 
     @property
     def activation(self) -> str:  # type: ignore[override]
-        """The class of the activation behind the sum, "" where none follows."""
+        """The class of the activation after the sum, or "" if there is none."""
         return self.facts.activation
 
     def name_at(self, _: str) -> str:

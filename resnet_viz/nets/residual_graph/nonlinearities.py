@@ -1,4 +1,4 @@
-"""What of a network is not linear: methods such as DeepLift and Guided Backprop have rules for some of it alone."""
+"""The non-linear operations of a network: methods such as DeepLift and Guided Backprop have rules for only some of them."""
 
 from collections.abc import Iterator
 
@@ -22,7 +22,7 @@ _FUNCTIONS = {
 
 
 def activations_of(graph: fx.Graph, tree: nn.Module) -> tuple[str, ...]:
-    """Name the classes of the activations that have modules of their own, in order: "ReLU", "GELU"."""
+    """Return the classes of the activations that have modules of their own, in order: "ReLU", "GELU"."""
     return tuple(
         dict.fromkeys(
             type(tree.get_submodule(str(node.target))).__name__
@@ -33,7 +33,7 @@ def activations_of(graph: fx.Graph, tree: nn.Module) -> tuple[str, ...]:
 
 
 def without_modules(graph: fx.Graph, tree: nn.Module) -> tuple[str, ...]:
-    """Say in words what else is not linear in the activations: products of them, attention, normalisations by themselves."""
+    """Describe the other non-linear operations: products of activations, attention, normalisations."""
     return tuple(dict.fromkeys(word for node in graph.nodes if node.meta["data"] for word in _words(node, tree)))
 
 

@@ -1,4 +1,4 @@
-"""Where in the image the entries of a tensor of the graph belong: told by its shape and by the operations that made it."""
+"""The place in the image of the entries of a tensor in the graph, from its shape and from the operations around it."""
 
 import math
 from collections.abc import Iterator
@@ -10,13 +10,13 @@ from resnet_viz.nets.residual_graph.finding import data_inputs
 from resnet_viz.nets.residual_graph.operations import ADDITIONS, operation
 
 _JOINS = {"cat", "concat", "concatenate"}
-# Layers that take the channels last, and so tell where they are when the shape does not.
+# Layers that expect the channels last, and thus show where they are if the shape does not.
 _CHANNELS_LAST = {"linear", "layernorm", "nativelayernorm"}
 _WORDS = {"cls": "class", "dist": "distillation", "reg": "register", "tokens": "token"}
 
 
 def layout_of(node: fx.Node, tree: nn.Module, images: int) -> TensorLayout:
-    """Tell the layout of a node's tensors from a pass of so many images; nodes need what `measure_nodes` notes."""
+    """Return the layout of the tensors of a node, from a pass of this many images; nodes need the data of `measure_nodes`."""
     shape: tuple[int, ...] = node.meta["shape"]
     axis, rows = image_axis(shape, images) or (0, 1)
     if len(shape) == 4 and axis == 0:
@@ -32,7 +32,7 @@ def layout_of(node: fx.Node, tree: nn.Module, images: int) -> TensorLayout:
 
 
 def image_axis(shape: tuple[int, ...], images: int) -> tuple[int, int] | None:
-    """Return the axis of the images and how many entries of it one image has; None where there is no such axis."""
+    """Return the axis of the images and how many of its entries one image has; None if there is no such axis."""
     if shape[0] == images:
         return 0, 1
     if len(shape) == 3 and shape[1] == images:
@@ -41,14 +41,14 @@ def image_axis(shape: tuple[int, ...], images: int) -> tuple[int, int] | None:
 
 
 def _folded(rows: int) -> str:
-    return f"it works on {rows} parts of the image at a time, whose places the network does not tell"
+    return f"it works on {rows} parts of the image at a time, and their places are unknown"
 
 
 def _channels_last(node: fx.Node, tree: nn.Module) -> bool:
     _, first, second, last = node.meta["shape"]
     if not first == second == last:
         return bool(first == second)
-    # As many channels as rows and columns: what takes the tensor tells, or the network's other sums do.
+    # If there are as many channels as rows and columns, the layer after the tensor, or the other sums, decide.
     if any(operation(user, tree) in _CHANNELS_LAST for user in node.users):
         return True
     shapes = [other.meta["shape"] for other in node.graph.nodes if operation(other, tree) in ADDITIONS]
@@ -73,13 +73,13 @@ def _tokens(node: fx.Node, tree: nn.Module, images: int, axis: int) -> TensorLay
     grid = _grid(source, patches, images)
     if grid is None or patches < 2:
         what = "one token" if count == 1 else f"{count} tokens"
-        note = f"it works on {what}, whose places in the image the network does not tell"
+        note = f"it works on {what}, and their places in the image are unknown"
         return TensorLayout("row", axis=axis, note=note)
     return TensorLayout("tokens", grid, before, after, axis=axis)
 
 
 def _ancestors(node: fx.Node) -> Iterator[fx.Node]:
-    """Give a node and the tensors that it is computed from, the latest first."""
+    """Yield a node and the tensors that it is computed from, the latest first."""
     order = {each: number for number, each in enumerate(node.graph.nodes)}
     front = {node}
     while front:
@@ -90,7 +90,7 @@ def _ancestors(node: fx.Node) -> Iterator[fx.Node]:
 
 
 def _joined(node: fx.Node) -> tuple[fx.Node, tuple[str, ...], tuple[str, ...]] | None:
-    """Take a concatenation of patches with learned tokens apart; None for another one."""
+    """Separate patches and learned tokens of a concatenation; None for any other concatenation."""
     pieces = node.args[0] if node.args else node.kwargs.get("tensors")
     if not isinstance(pieces, list | tuple):
         return None
@@ -99,7 +99,7 @@ def _joined(node: fx.Node) -> tuple[fx.Node, tuple[str, ...], tuple[str, ...]] |
     if len(computed) != 1:
         return None
     position = nodes.index(computed[0])
-    # What is joined differs in one axis, that of the tokens.
+    # The concatenated tensors differ only in the axis of the tokens.
     whole, part = node.meta["shape"], computed[0].meta["shape"]
     axis = next((index for index, (one, other) in enumerate(zip(whole, part, strict=True)) if one != other), 1)
     before = tuple(name for piece in nodes[:position] for name in _names(piece, axis))
@@ -122,9 +122,9 @@ def _names(piece: fx.Node, axis: int) -> list[str]:
 
 
 def _grid(source: fx.Node, patches: int, images: int) -> tuple[int, int] | None:
-    """Return the rows and columns of the patches: a square, as the image is, and one of which the network has made maps.
+    """Return the rows and columns of the patches: a square, as the image is, that is also the size of maps in the network.
 
-    Where it has made no maps at all but cut the image itself into patches, any square will do.
+    If the network has no maps but cuts the image itself into patches, any square is accepted.
     """
     side = math.isqrt(patches)
     if side * side != patches:

@@ -1,4 +1,4 @@
-"""A network cut into stem, blocks, what stands between them, and head; and whether images stay one chain through it."""
+"""A network divided into stem, blocks, the layers between them, and head; and whether it forms a chain."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ STEM, HEAD = "stem", "head"
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a network that is no block: "stem" before the first, "head" behind the last, "before layer2.0" between two.
+    """A part of a network that is not a block: "stem", "head", or "before layer2.0" between two blocks.
 
-    `input` and `output` are shapes of one image's tensors; `layers` and `parameters` are names in the network;
-    `multiply_adds` those of one image.
+    `input` and `output` are the shapes of the tensors of one image; `layers` and `parameters` are names in the network;
+    `multiply_adds` are those for one image.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Section:
 def find_sections(
     graph: fx.Graph, tree: nn.Module, additions: list[Addition], names: list[str], images: int
 ) -> tuple[Section, ...]:
-    """Cut what is no block into sections, in the network's order; one between two blocks has layers of its own."""
+    """Divide everything that is not a block into sections, in order; a section between two blocks has layers of its own."""
     inside = {node for addition in additions for node in (*addition.region, addition.node)}
     order = {node: number for number, node in enumerate(graph.nodes)}
     ends = [order[addition.node] for addition in additions]
@@ -50,7 +50,7 @@ def find_sections(
 
 
 def layer_paths(nodes: Iterable[fx.Node], tree: nn.Module) -> tuple[str, ...]:
-    """Name the modules that nodes call, or whose parameters they use, in order; normalisations and activations are left out."""
+    """Name the modules that nodes call or whose parameters they use, in order, without normalisations and activations."""
     found: dict[str, None] = {}
     for node in nodes:
         name = operation(node, tree)
@@ -65,9 +65,9 @@ def layer_paths(nodes: Iterable[fx.Node], tree: nn.Module) -> tuple[str, ...]:
 
 
 def is_chain(graph: fx.Graph, additions: list[Addition]) -> bool:
-    """Whether everything that a block hands on, and nothing older, meets what later blocks hand on.
+    """Whether later layers use only the output of a block, and no older tensor.
 
-    Then images may be added to the batch between two blocks: no tensor with fewer of them comes in from before.
+    If so, images can join the batch between two blocks: no tensor with fewer images enters from before.
     """
     sums = {addition.node for addition in additions}
     passed: dict[fx.Node, int] = {}

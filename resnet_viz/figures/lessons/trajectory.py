@@ -1,0 +1,66 @@
+"""The way of a training over its loss landscape, on the plane of its two principal components."""
+
+import numpy as np
+import plotly.graph_objects as go
+
+from resnet_viz.figures.theme import GRADIENT, LIGHT, Theme, finish
+from resnet_viz.lessons.trajectory import Trajectory
+
+WIDTH, HEIGHT, TOP = 560, 420, 40
+LEVELS = 16
+
+
+def trajectory_contours(found: Trajectory, theme: Theme = LIGHT) -> go.Figure:
+    """Draw the loss over the plane as contours, and the checkpoints as a line that ends at the cross."""
+    low, high = float(found.loss.min()), float(found.loss.max())
+    numbers = np.arange(1, len(found.steps) + 1)
+    fig = go.Figure(
+        [
+            go.Contour(
+                z=found.loss,
+                x=found.first,
+                y=found.second,
+                colorscale="Cividis",
+                contours={"start": low, "end": high, "size": max((high - low) / LEVELS, 1e-9)},
+                line={"width": 0.7, "color": theme.muted},
+                colorbar={"title": {"text": "loss"}, "thickness": 10, "outlinewidth": 0},
+                hovertemplate="loss on the plane %{z:.3g}<extra></extra>",
+            ),
+            go.Scatter(
+                x=found.steps[:, 0],
+                y=found.steps[:, 1],
+                customdata=np.column_stack([numbers, found.losses]),
+                mode="lines+markers",
+                line={"color": GRADIENT, "width": 2.5},
+                marker={
+                    "size": [7] * (len(numbers) - 1) + [13],
+                    "symbol": ["circle"] * (len(numbers) - 1) + ["cross"],
+                    "color": theme.raised,
+                    "line": {"color": GRADIENT, "width": 2},
+                },
+                hovertemplate="checkpoint %{customdata[0]}<br>its own loss %{customdata[1]:.3g}<extra></extra>",
+                showlegend=False,
+            ),
+        ]
+    )
+    fig.update_layout(
+        xaxis={"title": f"first component ({found.explained[0]:.0%} of the way)", "showgrid": False},
+        yaxis={"title": f"second component ({found.explained[1]:.0%})", "showgrid": False},
+        width=WIDTH,
+        height=HEIGHT,
+        margin={"l": 0, "r": 0, "t": TOP, "b": 0},
+        overwrite=True,
+    )
+    first, last = float(found.losses[0]), float(found.losses[-1])
+    explained = f"The plane explains {sum(found.explained):.0%} of the way of {found.title}"
+    finding = f"{explained}, from a loss of {first:.3g} to {last:.3g}"
+    return finish(
+        fig,
+        theme,
+        finding=finding,
+        how_to_read=f"Each circle is a checkpoint, the cross the last one. Colours are the loss of {found.images} images on the"
+        " plane; a checkpoint itself lies beside it.",
+        alt=f"{finding}. {len(numbers)} checkpoints; losses "
+        + ", ".join(f"{loss:.3g}" for loss in found.losses.tolist())
+        + ".",
+    )

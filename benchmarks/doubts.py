@@ -92,10 +92,10 @@ def measure(case: Case) -> Measured:
         state = as_candidate(subject, state, case.truth, case.scale)
     build = partial(resnet_of, layout, state)
     begun = time.process_time()
-    findings = weigh(layout, build)
+    weighing = weigh(layout, build)
     seconds = time.process_time() - begun
-    images = sample_images(findings.preprocessing)[:24]
-    decision = findings.decision
+    images = sample_images(weighing.preprocessing)[:24]
+    decision = weighing.decision
     logits = [build(chosen)(images) for chosen in (case.truth, decision.chosen)]
     return Measured(
         network=subject.name,

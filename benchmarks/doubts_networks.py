@@ -42,7 +42,7 @@ STEPS, BATCH, RATE = 150, 64, 0.1
 # Images that the statistics are estimated on anew.
 CIFAR_IMAGES, PHOTOS = 256, 48
 
-Shapes = dict[str, tuple[int, ...]]
+TensorShapes = dict[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,16 +96,16 @@ def _shipped(name: str, data: Path) -> Subject:
     return Subject(name, layout, state, truth, net.preprocessing, lambda: _cifar(data) if small else _photos(data))
 
 
-def _basic(option: str, *, depth: int = 8) -> Callable[[], Shapes]:
-    def shapes() -> Shapes:
+def _basic(option: str, *, depth: int = 8) -> Callable[[], TensorShapes]:
+    def shapes() -> TensorShapes:
         return {name: tuple(t.shape) for name, t in CifarResNet(depth, option).state_dict().items()}  # type: ignore[arg-type]
 
     return shapes
 
 
-def _bottlenecks() -> Shapes:
+def _bottlenecks() -> TensorShapes:
     """Return the shapes of three stages of a bottleneck each, with 16, 32 and 64 channels inside."""
-    found: Shapes = {"conv1.weight": (16, 3, 3, 3), "fc.weight": (10, 256), "fc.bias": (10,)} | _norm("bn1", 16)
+    found: TensorShapes = {"conv1.weight": (16, 3, 3, 3), "fc.weight": (10, 256), "fc.bias": (10,)} | _norm("bn1", 16)
     inputs = 16
     for stage, width in enumerate((16, 32, 64), 1):
         place, outputs = f"layer{stage}.0", 4 * width
@@ -119,12 +119,12 @@ def _bottlenecks() -> Shapes:
     return found
 
 
-def _norm(name: str, channels: int) -> Shapes:
+def _norm(name: str, channels: int) -> TensorShapes:
     return {f"{name}.{part}": (channels,) for part in ("weight", "bias", "running_mean", "running_var")}
 
 
 # By name: the shapes, and the one answer that is not the usual one.
-TRAINED_HERE: dict[str, tuple[Callable[[], Shapes], str]] = {
+TRAINED_HERE: dict[str, tuple[Callable[[], TensorShapes], str]] = {
     "ResNet-8 A, LeakyReLU 0.01": (_basic("A"), "zero-pad, LeakyReLU 0.01"),
     "ResNet-8 A, zeros last": (_basic("A"), "zero-pad, zeros last"),
     "ResNet-8 B, LeakyReLU 0.01": (_basic("B"), "LeakyReLU 0.01"),
@@ -136,7 +136,7 @@ TRAINED_HERE: dict[str, tuple[Callable[[], Shapes], str]] = {
 }
 
 
-def _trained(name: str, shapes: Shapes, answer: str, data: Path) -> Subject:
+def _trained(name: str, shapes: TensorShapes, answer: str, data: Path) -> Subject:
     layout = find_layout(shapes)
     truth = layout.answers(answer)
     kept = Path(torch.hub.get_dir()) / f"resnet-viz-doubts-{STEPS}-{name.replace(' ', '_')}.pt"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from resnet_viz.nets.checkpoints.deciding import LIMITS, Limits, Neighbour
+from resnet_viz.nets.checkpoints.deciding import LIMITS, DoubtLimits, Neighbour
 
 OUTCOMES = ("right", "equal", "asked", "asked without it", "wrong")
 # Logits that differ by less, relative to their spread over the classes, count as equal.
@@ -43,7 +43,7 @@ class Measured:
         """Restore one from JSON."""
         return cls(**row | {"neighbours": tuple(map(tuple, row["neighbours"]))})
 
-    def outcome(self, limits: Limits = LIMITS) -> str:
+    def outcome(self, limits: DoubtLimits = LIMITS) -> str:
         """Say what a person would get with these limits."""
         doubts = [name for name, *numbers in self.neighbours if Neighbour((), *numbers).is_doubt(limits)]
         if self.chosen == self.truth:
@@ -54,13 +54,13 @@ class Measured:
         return "equal" if self.distance < EQUAL else "wrong"
 
 
-def best_limits(rows: Sequence[Measured], most: int = 5) -> Iterator[tuple[Limits, int, int]]:
+def best_limits(rows: Sequence[Measured], most: int = 5) -> Iterator[tuple[DoubtLimits, int, int]]:
     """Yield the limits with the fewest wrong, then the fewest asked, on the networks that are not held out."""
     fitted = [row for row in rows if not row.held_out]
     found = []
     places, errors = (0.25, 0.3, 0.35, 0.4, 0.44, 0.5, 0.55, 0.6), (0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6)
     for near, error in product(places, errors):
-        limits = Limits(near, error, EQUAL)
+        limits = DoubtLimits(near, error, EQUAL)
         outcomes = Counter(row.outcome(limits) for row in fitted)
         found.append((limits, outcomes["wrong"], outcomes["asked"] + outcomes["asked without it"]))
     yield from sorted(found, key=lambda each: (each[1], each[2]))[:most]

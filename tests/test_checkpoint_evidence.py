@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torchvision.models import resnet as torchvision_resnet
 
-from resnet_viz.nets.checkpoints.deciding import LIMITS, Limits, Neighbour
+from resnet_viz.nets.checkpoints.deciding import LIMITS, DoubtLimits, Neighbour
 from resnet_viz.nets.checkpoints.evidence import Reached, differences, differences_by_part
 from resnet_viz.nets.checkpoints.layouts import find_layout
 from resnet_viz.nets.checkpoints.loading import resnet_of
@@ -115,7 +115,7 @@ def test_a_neighbour_is_a_doubt_where_it_is_not_ruled_out_and_would_change_somet
 ) -> None:
     neighbour = Neighbour((1,), t, error, change)
     assert (neighbour.is_open(), neighbour.is_doubt()) == (is_open, is_doubt)
-    assert not neighbour.is_doubt(Limits(2.0, 2.0, LIMITS.same))
+    assert not neighbour.is_doubt(DoubtLimits(2.0, 2.0, LIMITS.same))
 
 
 def test_the_padding_of_the_stem_has_a_question_of_its_own() -> None:

@@ -119,7 +119,7 @@ def accuracy(net: Net, images: Mapping[str, Iterable[ImageOrPath]] | str | Path)
     items = _listed(net, names, images) if isinstance(images, Mapping) else _found(net, names, Path(images))
     answers = tuple(_answers(net, items, ignore_progress))
     if not answers:
-        raise ValueError("There is no image to measure the accuracy on: give at least one with its class.")
+        raise ValueError("There are no images to measure the accuracy on. Give at least one image with its class.")
     return Accuracy(answers)
 
 

@@ -29,7 +29,7 @@ LOGITS_OF = 24
 
 
 @dataclass(frozen=True)
-class Limits:
+class DoubtLimits:
     """Where a neighbour becomes a doubt, chosen on the measurements of benchmarks/doubts.py (see benchmarks/RESULTS.md).
 
     From the place `near` on it is not ruled out, nor if the norms disagree about the place by more than `error`. It is a doubt
@@ -41,7 +41,7 @@ class Limits:
     same: float = 0.05
 
 
-LIMITS = Limits()
+LIMITS = DoubtLimits()
 
 
 @dataclass(frozen=True)
@@ -56,11 +56,11 @@ class Neighbour:
     error: float
     change: float
 
-    def is_open(self, limits: Limits = LIMITS) -> bool:
+    def is_open(self, limits: DoubtLimits = LIMITS) -> bool:
         """Whether the norms do not rule it out."""
         return (self.t >= limits.near or self.error >= limits.error) and self.change > 0
 
-    def is_doubt(self, limits: Limits = LIMITS) -> bool:
+    def is_doubt(self, limits: DoubtLimits = LIMITS) -> bool:
         """Whether it is not ruled out and would change too much to be passed over."""
         return self.is_open(limits) and self.change > limits.same
 

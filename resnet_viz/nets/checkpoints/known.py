@@ -20,7 +20,7 @@ from resnet_viz.nets.own_modules import USUAL
 from resnet_viz.nets.preprocessing import Preprocessing
 from resnet_viz.nets.residual_graph import ResidualNetwork, find_blocks
 
-Shapes = Mapping[str, tuple[int, ...]]
+KnownShapes = Mapping[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +28,7 @@ class KnownLayout:
     """The networks that fit, by their names in `rv.load`, with the classes of the file; they differ in their forward pass."""
 
     signed: Signed
-    shapes: Shapes
+    shapes: KnownShapes
 
     @property
     def title(self) -> str:
@@ -119,7 +119,7 @@ class KnownLayout:
         return torchvision.module(name, self.classes)
 
 
-def find_known(shapes: Shapes) -> tuple[KnownLayout, str] | None:
+def find_known(shapes: KnownShapes) -> tuple[KnownLayout, str] | None:
     """Return what is known of some tensors, and the prefix of their names; None where no network has these names and shapes.
 
     CheckpointError for a network that is known and lacks its classification layer.
@@ -137,7 +137,7 @@ def find_known(shapes: Shapes) -> tuple[KnownLayout, str] | None:
     return None
 
 
-def _with_head(signed: Signed, shapes: Shapes) -> KnownLayout:
+def _with_head(signed: Signed, shapes: KnownShapes) -> KnownLayout:
     layout = KnownLayout(signed, shapes)
     shape = shapes.get(f"{signed.head}.weight")
     if shape is None:

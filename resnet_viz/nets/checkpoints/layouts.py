@@ -1,6 +1,6 @@
 """Which network a checkpoint's tensors belong to: family, depth, classes, and what its shapes leave open."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
@@ -10,6 +10,7 @@ from resnet_viz.nets.checkpoints.assembly import CheckpointResNet, Plan
 from resnet_viz.nets.checkpoints.errors import FROM_CODE, CheckpointError, listed, shape_text, shown
 from resnet_viz.nets.checkpoints.options import Axis, built, name_of, open_questions
 from resnet_viz.nets.cifar import STAGE_CHANNELS
+from resnet_viz.nets.families.signatures import Shapes
 from resnet_viz.nets.imagenet import ARCHITECTURES, Architecture
 from resnet_viz.nets.preprocessing import Preprocessing
 from resnet_viz.nets.zoo import CIFAR_PREPROCESSING
@@ -20,8 +21,6 @@ MOST_BLOCKS = {3: 600, 4: 150}
 IMAGENET_PREPROCESSING = Preprocessing(256, 224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 # ImageNet's mean and deviation of grey images.
 GREY_MEAN, GREY_STD = (0.449,) * 3, (0.226,) * 3
-
-Shapes = Mapping[str, Sequence[int]]
 
 
 @dataclass(frozen=True, eq=False)

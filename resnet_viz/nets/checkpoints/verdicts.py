@@ -45,7 +45,7 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Findings:
+class Weighing:
     """What the norms of a checkpoint say: the decision, and the preprocessing of the sample photos that it was made with.
 
     `scale` says which scale of the input fits, where that is not the usual one; `assumed` names a question that images on this
@@ -86,7 +86,7 @@ def judge_known(layout: KnownLayout, preprocessing: Preprocessing | None = None)
 
 def weigh(
     layout: Layout, build: Build, preprocessing: Preprocessing | None = None, on_step: OnProgress = ignore_progress
-) -> Findings:
+) -> Weighing:
     """Compare the networks of a layout whose norms remember something."""
     if preprocessing is None:
         used, scale = _likely_scale(build(layout.usual), layout.preprocessing)
@@ -97,15 +97,15 @@ def weigh(
     firsts = [[option.first for option in axis.options] for axis in layout.questions]
     decision = decide(build, firsts, sample_images(used), on_step, hard)
     assumed = PADDING if hard is not None and not decision.chosen[hard] else ""
-    return Findings(decision, used, scale, assumed)
+    return Weighing(decision, used, scale, assumed)
 
 
-def _verdict(layout: Layout, findings: Findings) -> Verdict:
-    decision, used = findings.decision, findings.preprocessing
+def _verdict(layout: Layout, weighing: Weighing) -> Verdict:
+    decision, used = weighing.decision, weighing.preprocessing
     if decision.doubts:
         return _doubtful(layout, used, decision)
-    unjudged = f"; {findings.assumed} is assumed, because images on this scale hardly show it" if findings.assumed else ""
-    sentence = f"read as {layout.name(decision.chosen)}, {_how_clearly(layout, decision)}{findings.scale}{unjudged}"
+    unjudged = f"; {weighing.assumed} is assumed, because images on this scale hardly show it" if weighing.assumed else ""
+    sentence = f"read as {layout.name(decision.chosen)}, {_how_clearly(layout, decision)}{weighing.scale}{unjudged}"
     return Verdict(decision.chosen, used, sentence)
 
 

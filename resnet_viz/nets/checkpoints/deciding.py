@@ -33,12 +33,14 @@ class DoubtLimits:
     """Where a neighbour becomes a doubt, chosen on the measurements of benchmarks/doubts.py (see benchmarks/RESULTS.md).
 
     From the place `near` on it is not ruled out, nor if the norms disagree about the place by more than `error`. It is a doubt
-    if it would also change the logits by more than `same`.
+    if it would also change the logits by more than `same`. An unusual answer needs clearer evidence: from `near_usual` on, the
+    usual answer in its place is not ruled out.
     """
 
     near: float = 0.44
     error: float = 0.4
     same: float = 0.05
+    near_usual: float = 0.25
 
 
 LIMITS = DoubtLimits()
@@ -49,16 +51,19 @@ class Neighbour:
     """A network that differs in one answer: its place, how far the norms disagree about that, and what it would change.
 
     `change` is relative to the spread of the logits over the classes; 0 where the neighbour is ruled out by any limits.
+    `is_usual` says that it has the usual answer to the question.
     """
 
     chosen: tuple[int, ...]
     t: float
     error: float
     change: float
+    is_usual: bool = False
 
     def is_open(self, limits: DoubtLimits = LIMITS) -> bool:
         """Whether the norms do not rule it out."""
-        return (self.t >= limits.near or self.error >= limits.error) and self.change > 0
+        near = limits.near_usual if self.is_usual else limits.near
+        return (self.t >= near or self.error >= limits.error) and self.change > 0
 
     def is_doubt(self, limits: DoubtLimits = LIMITS) -> bool:
         """Whether it is not ruled out and would change too much to be passed over."""
@@ -204,7 +209,7 @@ class _Search:
                 change = 0.0
                 if t >= CLEAR_PLACE or error >= CLEAR_ERROR:
                     change = _change(logits, self._build(other)(self._images[:LOGITS_OF]))
-                neighbours.append(Neighbour(other, t, error, change))
+                neighbours.append(Neighbour(other, t, error, change, is_usual=answer == 0))
         return Decision(chosen, tuple(neighbours))
 
 

@@ -349,7 +349,7 @@ class TestVerdicts:
         [
             (0.9, "The map hardly depends on the trained weights. Rank correlation with the original map: 0.90"),
             (0.46, "The map depends only partly on the trained weights. Rank correlation with the original map: 0.46"),
-            (-0.1, "The map depends on the trained weights. Rank correlation with the original map: -0.10"),
+            (-0.1, "The map depends on the trained weights. Rank correlation with the original map: −0.10"),
             (None, "With random weights, the map has the same value at every pixel: it depends on the trained weights"),
         ],
     )

@@ -69,7 +69,7 @@ class TestBlockMap:
         ratio = residual.table()["ratio"]
         finding = block_map(residual).layout.meta["finding"]
         most, least = str(ratio.idxmax())[5:], str(ratio.idxmin())[5:]
-        assert finding == f"The residual is largest relative to its input in block {most} and smallest in block {least}"
+        assert finding == f"The residual is largest relative to its input in block {most}, smallest in {least}"
 
     def test_written_values_are_the_tables(self, residual: rv.Inspection) -> None:
         bold = [a.text for a in block_map(residual, "cosine").layout.annotations if re.fullmatch(r"<b>[+-].*</b>", a.text)]

@@ -1,6 +1,7 @@
 """Names in the code: each class and type has one that no other module uses, and a lesson has one in all folders."""
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,3 +46,20 @@ def test_a_lesson_has_one_stem() -> None:
     pages = {stem for stem in shown if "LESSON = " in (REPOSITORY / f"app/views/lessons/{stem}.py").read_text()}
     assert drawn - PAGES_ON_OTHER_LESSONS <= computed
     assert pages - PAGES_ON_OTHER_LESSONS <= computed
+
+
+def test_no_text_shows_the_name_of_a_value() -> None:
+    """A placeholder in braces outside of an f-string would stand on the page; `format` fills the others."""
+    placeholder, filled = re.compile(r"(?<!%)\{[A-Za-z_][\w.]*\}"), {"show.py", "layout.py", "report.py", "map_measures.py"}
+    found = []
+    for folder in FOLDERS:
+        for path in sorted((REPOSITORY / folder).rglob("*.py")):
+            tree = ast.parse(path.read_text())
+            inside = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
+            texts = (node for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str))
+            found += [
+                f"{path.name}:{text.lineno}"
+                for text in texts
+                if id(text) not in inside and placeholder.search(str(text.value)) and path.name not in filled
+            ]
+    assert found == []

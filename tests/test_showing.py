@@ -147,7 +147,7 @@ class TestProgram:
     def test_a_network_that_is_not_shown_any_more(self, own: Net, picture: bytes) -> None:
         rv.show(own)
         engine, _, _ = asked()
-        with pytest.raises((WeightsError, EngineError), match="not shown any more: show it again"):
+        with pytest.raises((WeightsError, EngineError), match=r"no longer shown\. Show it again"):
             engine.submit(Job("ablation", "shown/other#0", digest(picture), data=picture), "a").answer()
         engine.close()
 

@@ -95,7 +95,7 @@ class TestConfiguration:
     def test_what_differs_is_said(self) -> None:
         known = map(package.models.get_pretrained_cfg, package.list_models(pretrained=True))
         cfg = next(cfg for cfg in known if cfg and cfg.crop_mode == "squash" and cfg.num_classes == 1000)
-        assert "squeezes the whole photo" in timm.configuration(f"timm/{cfg.architecture}.{cfg.tag}").notes[0]
+        assert "scales the whole photo to a square" in timm.configuration(f"timm/{cfg.architecture}.{cfg.tag}").notes[0]
         assert timm.configuration(NAME).notes == ()
 
     @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from resnet_viz.analyses.ablation import sweep
 from resnet_viz.analyses.logit_lens import lens
 from resnet_viz.analyses.passage import passage
 from resnet_viz.analyses.place_fields import place_fields
+from resnet_viz.analyses.theoretical_field import theoretical_widths
 from resnet_viz.lessons.activation_order import orders
 from resnet_viz.lessons.block_steps import walk
 from resnet_viz.lessons.fewer_blocks import outputs
@@ -216,6 +217,7 @@ def run_everything(net: Net, image: Image.Image) -> dict[str, Any]:
         "samples": rv.path_samples(net, image, samples=2).norms,
         "refinement": rv.refinement(net, image).losses,
         "fields": rv.receptive_fields(net, image, probes=2).blocks[-1].map,
+        "widths": np.array(theoretical_widths(net, shortcuts_alone=False)),
         "deletions": rv.deletions(net, image, sets=2).table()["probability"].to_numpy(),
         "shattered": rv.shattered_gradients(net, image, points=4).values,
         "landscape": rv.loss_landscape(net, image, points=3).loss,
@@ -246,13 +248,13 @@ def test_a_network_in_training_mode_with_hooks_is_explained_in_evaluation_mode_a
 ) -> None:
     module = net.module.train()
     kept = module.register_forward_hook(stop)
-    net.blocks["layer2.0"].register_full_backward_hook(stop)
+    net.blocks["layer2.0"].output.register_full_backward_hook(stop)
     before = {name: value.clone() for name, value in module.state_dict().items()}
     same(run_everything(net, make_image()), expected)
     assert all(layer.training for layer in module.modules())
     assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
     assert list(module._forward_hooks.values()) == [stop]
-    assert len(net.blocks["layer2.0"]._backward_hooks) == 1
+    assert len(net.blocks["layer2.0"].output._backward_hooks) == 1
     kept.remove()
     assert not module._forward_hooks
 

@@ -57,7 +57,7 @@ def mistakes(found: rv.Survey) -> None:
     ranked = separation(found)
     figure = rv.figures.survey_separation(found, ranked, show.theme())
     if not len(ranked):
-        st.markdown(f"### {show.escape(figure.layout.meta['finding'])}")
+        st.caption(show.escape(f"{figure.layout.meta['finding']}."))
     else:
         show.heading(figure)
         show.chart(figure, "survey-separation")

@@ -226,8 +226,8 @@ def _cut(net: Net, image: Image.Image, target: int | str | None) -> _Start:
     twin = net.twin()
     with torch.inference_mode(mode=False), torch.enable_grad(), cutting(twin) as cuts:
         logits: Tensor = twin(net.preprocess(image))
-    index = int(logits[0].argmax()) if chosen is None else chosen
-    return _Start(cuts, index, logits[0, index])
+        index = int(logits[0].argmax()) if chosen is None else chosen
+        return _Start(cuts, index, logits[0, index])
 
 
 def _longer(cut: Cut, arrived: Tensor, back: Back) -> dict[int, Tensor]:

@@ -59,11 +59,11 @@ def place_fields(net: Net, block: str) -> PlaceFields:
     if block not in net.blocks:
         raise ValueError(f"{net.title} has no block {block!r}; it has {', '.join(net.blocks)}")
     positive, made = positive_copy(net), list[Tensor]()
-    handle = blocks_of(positive)[block].relu.register_forward_hook(lambda _, __, output: made.append(output))
+    handle = blocks_of(positive)[block].output.register_forward_hook(lambda _, __, output: made.append(output))
     side = net.preprocessing.crop
-    x = torch.ones(2, 3, side, side, dtype=torch.float64, device=net.device, requires_grad=True)
     try:
         with torch.inference_mode(mode=False), torch.enable_grad(), OpenPaths():
+            x = torch.ones(2, 3, side, side, dtype=torch.float64, device=net.device, requires_grad=True)
             positive(x)
             output = made[0]
             corners = output[0, :, 0, 0].sum() + output[1, :, -1, -1].sum()

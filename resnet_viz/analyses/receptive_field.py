@@ -101,7 +101,7 @@ def receptive_fields(
     widths = theoretical_widths(net, shortcuts_alone=False)
     shortcut_widths = theoretical_widths(net, shortcuts_alone=True)
     blocks = tuple(
-        BlockField(name, block.stage_of(name), wide, effective_width(seen), narrow, effective_width(along), seen, along)
+        BlockField(name, block.stage, wide, effective_width(seen), narrow, effective_width(along), seen, along)
         for (name, block), seen, along, wide, narrow in zip(
             net.blocks.items(), maps, shortcut_maps, widths, shortcut_widths, strict=True
         )
@@ -127,7 +127,7 @@ def _outputs(
             if output.ndim != 4:
                 raise ValueError(
                     f"block {name} of {net.title} returns {'×'.join(map(str, output.shape[1:]))} numbers and not feature maps"
-                    " (channels, height, width), so it has no middle: take a convolutional network"
+                    " (channels, height, width), so it has no centre: take a convolutional network"
                 )
             yield output, pixels
             step(number)

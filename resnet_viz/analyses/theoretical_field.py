@@ -80,8 +80,8 @@ def _mean_pool(name: str, x: Tensor, *sizes: Any, **options: Any) -> Tensor:  # 
 
 def _widths(net: Net, length: int, *, shortcuts_alone: bool) -> list[float]:
     positive = positive_copy(net)
-    strip = torch.ones(1, 3, HEIGHT, length, dtype=torch.float64, device=net.device, requires_grad=True)
     with torch.inference_mode(mode=False), torch.enable_grad():
+        strip = torch.ones(1, 3, HEIGHT, length, dtype=torch.float64, device=net.device, requires_grad=True)
         with OpenPaths(), recorded_outputs(positive, shortcuts_alone=shortcuts_alone) as outputs:
             positive(strip)
         return [_width(output, strip) for output in outputs]
@@ -90,8 +90,10 @@ def _widths(net: Net, length: int, *, shortcuts_alone: bool) -> list[float]:
 def positive_copy(net: Net) -> nn.Module:
     """Return a copy of the network in float64 with positive weights, in which no two paths cancel. The network is unchanged."""
     positive = copy_tree(net.module)
-    for module in positive.modules():
-        _make_positive(module)
+    # Also where the caller has switched gradients off: the weights take part in gradients.
+    with torch.inference_mode(mode=False):
+        for module in positive.modules():
+            _make_positive(module)
     return positive
 
 

@@ -23,7 +23,6 @@ from torch import Tensor, nn
 
 from resnet_viz.analyses.context import batch_of
 from resnet_viz.nets.net import Net, WeightsOrigin
-from resnet_viz.nets.twins import copy_tree
 from resnet_viz.progress import OnProgress
 
 POINTS = 64
@@ -82,14 +81,15 @@ def shattered_gradients(
     chosen = None if target is None else net.class_index(target)
     x = net.preprocess(image)
     # Values are normalised: the mean colour is 0.
-    line = torch.linspace(0, 1, points, device=x.device).view(-1, 1, 1, 1) * x
-    twin = net.twin() if net.weights.trained else _normed_on(net, line)
+    with torch.inference_mode(mode=False):
+        line = torch.linspace(0, 1, points, device=x.device).view(-1, 1, 1, 1) * x
+        twin = net.twin() if net.weights.trained else _normed_on(net, line)
     with torch.no_grad():
         index = int(twin(x).argmax()) if chosen is None else chosen
     gradients, size = [], batch_of(x)
     for start in range(0, points, size):
-        part = line[start : start + size].detach().requires_grad_()
         with torch.inference_mode(mode=False), torch.enable_grad():
+            part = line[start : start + size].detach().requires_grad_()
             (found,) = torch.autograd.grad(twin(part)[:, index].sum(), part)
         gradients.append(found.flatten(1).cpu())
         if on_pass is not None:
@@ -110,7 +110,7 @@ def autocorrelation(gradients: Tensor, most: int) -> NDArray[np.float64]:
 
 def _normed_on(net: Net, line: Tensor) -> nn.Module:
     """Return a copy whose batch norms have the mean and variance of the points on the line, layer by layer."""
-    twin = copy_tree(net.module)
+    twin = net.twin()
     for module in twin.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):  # noqa: SLF001 - the base of batch norms of every dimension
             module.reset_running_stats()

@@ -36,7 +36,9 @@ class WeightsOrigin:
 class Net:
     """A network with torchvision's parameter names; every analysis runs on a twin of it, in evaluation mode.
 
-    It is shared between threads: never register a hook on `module`, use a `twin`.
+    It is shared between threads: never register a hook on `module`, use a `twin`. A pass calls the layers and the places of the
+    blocks; modules that only contain others, such as "layer2.0", are not called, so a hook on them sees nothing: the output of
+    that block is `blocks["layer2.0"].output`.
 
     `head` says how logits become probabilities: by the softmax, if exactly one class is correct, or each by its own sigmoid, if
     any number of classes may be (`dataclasses.replace(net, head="sigmoid")`). A single logit always uses the sigmoid: the
@@ -84,7 +86,9 @@ class Net:
 
     def preprocess(self, image: Image.Image) -> Tensor:
         """PIL image -> float32 tensor (1, 3, H, W) on the network's device."""
-        return self.preprocessing.tensor(image).to(self.device)
+        # Gradients can be taken with respect to it also where the caller has switched them off.
+        with torch.inference_mode(mode=False):
+            return self.preprocessing.tensor(image).to(self.device)
 
     def twin(self) -> nn.Module:
         """Return a copy of the module that shares its weights, with its own evaluation mode, buffers and hooks."""

@@ -41,7 +41,7 @@ def upload(page: Page, name: str, data: bytes) -> None:
 def test_first_page_shows_a_real_analysis_without_a_click(page: Page) -> None:
     open_app(page)
     found = headings(page)
-    assert any(text.startswith("The residual is largest relative to its input at block") for text in found)
+    assert any(text.startswith("The residual is largest relative to its input in block") for text in found)
     assert equation_heading(page)
     assert page.get_by_alt_text("Network input").count() == 1
     expect(page.locator(".facts")).to_contain_text("max |x + F − sum|")

@@ -152,10 +152,8 @@ class TestFigures:
     def test_say_what_was_found(self, make: Make) -> None:
         found = make([0] * 20 + [1] * 10, [0] * 20 + [3] * 10)
         by_depth = figures.survey_by_depth(found, "ratio", "right or wrong", "layer1.0")
-        assert by_depth.layout.meta["finding"] == (
-            "|F| / |x| differs most in block 1.0: median 24.5 where wrong, 9.5 where right"
-        )
-        assert "tells classes apart most" in figures.survey_matrix(found, "ratio").layout.meta["finding"]
+        assert by_depth.layout.meta["finding"] == ("|F| / |x| differs most in block 1.0: median 24.5 if wrong, 9.5 if right")
+        assert "differs most between classes" in figures.survey_matrix(found, "ratio").layout.meta["finding"]
         separated = figures.survey_separation(found).layout.meta["finding"]
         assert separated.startswith("|F| / |x| in block 1.0 tells wrong predictions from right ones best: it is larger")
         scatter = figures.survey_scatter(found, "ratio", "layer1.0", "29.png")

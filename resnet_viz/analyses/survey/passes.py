@@ -35,7 +35,8 @@ def run_pass(net: Net, twin: nn.Module, x: Tensor, keeper: PeakKeeper | None, po
     `keeper` receives the block outputs of the inputs at these `positions`.
     """
     with torch.inference_mode(mode=False), torch.enable_grad(), capture(twin) as tapes:
-        logits = twin(x.to(net.device).requires_grad_())
+        # A tensor made under inference_mode takes no gradient; its copy does.
+        logits = twin((x.clone() if x.is_inference() else x).to(net.device).requires_grad_())
         best = logits.detach().argmax(1)
         gradients = fork_gradients(tapes, logits.gather(1, best[:, None]).sum())
     if keeper is not None:

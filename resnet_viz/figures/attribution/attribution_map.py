@@ -117,7 +117,7 @@ def attribution_gallery(
         theme,
         finding=finding,
         how_to_read="The stronger the tint, the larger a pixel's attribution for the class by that method. Each method has "
-        "its own unit and scale: compare the positions, not the strengths. {COUNTED}",
+        f"its own unit and scale: compare the positions, not the strengths. {COUNTED}",
         alt=f"{finding}. Methods: {', '.join(method.title for method in methods)}.",
     )
 

@@ -31,7 +31,7 @@ def conductance_bars(conductance: Conductance, theme: Theme = LIGHT) -> go.Figur
         name=f"logit(image) − logit(baseline) = {conductance.difference:.2f}",
         showlegend=True,
     )
-    legend = {"orientation": "h", "x": 0, "y": -0.18, "yanchor": "top"}
+    legend = {"orientation": "h", "x": 0, "y": -0.26, "yanchor": "top"}
     width = max(700, 26 * len(names))
     fig.update_layout(
         xaxis={"title": {"text": "block", "standoff": 6}, "type": "category", "tickangle": 0, "showgrid": False},

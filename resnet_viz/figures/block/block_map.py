@@ -331,7 +331,7 @@ def _finding(inspection: Inspection, values: list[float], measure: MapMeasure) -
     most, least = max(known), min(known)
     start = STYLES[measure].most.format(label=inspection.target_label)
     if measure != "ablation":
-        return f"{start} in block {most[1]} and {STYLES[measure].least} in block {least[1]}"
+        return f"{start} in block {most[1]}, {STYLES[measure].least} in {least[1]}"
     if most[0] <= 0:
         return f"The logit of {inspection.target_label} does not fall without F(x) of any block"
     rises = f"; without that of block {least[1]} it rises by {-least[0]:.2f}" if least[0] < 0 else ""

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 
-from resnet_viz.nets.blocks import BasicBlock, Bottleneck
+from torchvision.models.resnet import BasicBlock, Bottleneck
+
 from resnet_viz.nets.checkpoints.assembly import CheckpointResNet, Plan
 from resnet_viz.nets.checkpoints.errors import FROM_CODE, CheckpointError, listed, shape_text, shown
 from resnet_viz.nets.checkpoints.options import Axis, built, name_of, open_questions

@@ -21,6 +21,7 @@ from resnet_viz.nets.checkpoints.verdicts import Verdict, judge, judge_known
 from resnet_viz.nets.families.signatures import Signed
 from resnet_viz.nets.net import Net, WeightsOrigin, pick_device
 from resnet_viz.nets.preprocessing import Preprocessing
+from resnet_viz.nets.residual_graph import find_blocks
 from resnet_viz.progress import OnProgress, ignore_progress
 
 # Pixels of the image that shows whether a network computes numbers at all: five stages halve it once each.
@@ -118,17 +119,28 @@ class Checkpoint:
             note.append(f"read as {layout.name(chosen)}, which was chosen by hand")
         if self.part:
             note.append(f"taken from {self.part}")
-        module = self.module(chosen).to(pick_device(device))
+        used = used or layout.preprocessing
+        module = self.module(chosen, used.crop).to(pick_device(device))
         kind = "channel" if layout.headless else "class"
         names = tuple(labels or (f"{kind} {index}" for index in range(layout.classes)))
         origin = WeightsOrigin("checkpoint", "; ".join(note))
-        return Net(self.name, layout.title, module, names, used or layout.preprocessing, origin, notes=self.notes)
+        return Net(self.name, layout.title, module, names, used, origin, notes=self.notes)
 
-    def module(self, chosen: Sequence[int]) -> nn.Module:
-        """Return the network of some answers, which shares the tensors, in evaluation mode."""
-        if isinstance(self.layout, KnownLayout):
-            return self.layout.traced(chosen, self.tensors)
-        return resnet_of(self.layout, self.tensors, chosen)
+    def module(self, chosen: Sequence[int], side: int) -> nn.Module:
+        """Return the network of some answers for images of `side` pixels, with named places in its blocks.
+
+        It shares the tensors and is in evaluation mode.
+        """
+        layout = self.layout
+        if isinstance(layout, KnownLayout):
+            return layout.traced(chosen, self.tensors)
+        try:
+            # On the meta device, finding blocks computes nothing.
+            network = find_blocks(layout.module(chosen), (3, side, side))
+        except ValueError as error:
+            raise CheckpointError(f"{layout.name(chosen)} cannot be opened: {error}") from error
+        network.load_state_dict(dict(self.tensors), assign=True)
+        return network.requires_grad_(requires_grad=False)
 
     def check_outputs(self) -> None:
         """CheckpointError where the network gives NaN or infinity for a grey ramp, as weights that overflow do."""
@@ -136,7 +148,7 @@ class Checkpoint:
         if isinstance(layout, KnownLayout):
             side, module = layout.preprocessing.crop, layout.filled(layout.usual, self.tensors)
         else:
-            side, module = PROBE_SIZE, self.module(layout.usual)
+            side, module = PROBE_SIZE, resnet_of(layout, self.tensors, layout.usual)
         ramp = torch.linspace(-2, 2, side).expand(1, 3, side, side)
         with torch.no_grad():
             logits = module(ramp)

@@ -13,13 +13,12 @@ import plotly.graph_objects as go
 from plotly.basedatatypes import BaseFigure
 
 from resnet_viz.engine.store import EVERYBODY, Store
+from resnet_viz.figures.untitled import untitled
 
 # The limits in bytes: for all sessions together, and for the figures of one session.
 CAPACITY, SHARE = 96 * 2**20, 8 * 2**20
 # Lists and dictionaries take several times the memory of their JSON.
 OBJECTS = 4
-# The remaining top margin in pixels without the title.
-EDGE, PANEL_TITLES = 4, (30, 46)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,17 +40,14 @@ class Chart:
     @classmethod
     def of(cls, figure: go.Figure) -> "Chart":
         """Remove the title, which a heading on the page shows, and serialise the rest."""
-        layout, meta = figure.layout, figure.layout.meta
-        spare = layout.margin.t - _panel_titles(figure)
-        height = layout.height - spare
-        figure.update_layout(title=None, margin={"t": layout.margin.t - spare}, height=height)
+        layout, meta = untitled(figure).layout, figure.layout.meta
         text = figure.to_json()
         return cls(
             meta["finding"],
             meta["how_to_read"],
             meta["alt"],
             round(layout.width or 0),
-            round(height),
+            round(layout.height),
             meta.get("focus"),
             Drawn(json.loads(text), len(text)),
         )
@@ -97,11 +93,3 @@ class Charts:
     def forget(self, owner: str) -> None:
         """Remove the charts that nobody else uses."""
         self._store.forget(owner)
-
-
-def _panel_titles(figure: go.Figure) -> int:
-    """The height in pixels of titles above panels, with one line or two."""
-    titles = [note.text for note in figure.layout.annotations if note.yref == "paper" and note.y is not None and note.y >= 1]
-    if not titles:
-        return EDGE
-    return PANEL_TITLES[1] if any("<br>" in title for title in titles) else PANEL_TITLES[0]

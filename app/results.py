@@ -187,6 +187,19 @@ def submit(asked: Subject, kind: str, image: str, target: int | None, view: str 
     return _send(asked, view, _job(asked, kind, options, framing=asked.preprocessing.framing, **about))
 
 
+def later(asked: Subject, kind: str, image: str, target: int | None, view: str, **options: OptionValue) -> Callable[[], Ticket]:
+    """Prepare what `submit` does for a thread without a session; MissingImageError if the image is not held.
+
+    It is not counted as a computation: a report asks for the maps of blocks of one inspection, which mostly are there.
+    """
+    data, sha256 = _picture(image)
+    about = {"image": sha256, "data": data, "target": target, "public": image in samples()}
+    job, name = _job(asked, kind, options, framing=asked.preprocessing.framing, **about), session()
+    own = asked.own.net if asked.own else None
+    chosen = shown.engine() if asked.shown else engine()
+    return lambda: chosen.submit(job, name, view) if own is None else local_engine().submit(job, name, view, own)
+
+
 def _job(asked: Subject, kind: str, options: Mapping[str, OptionValue], **about: Any) -> Job:  # noqa: ANN401 - fields of a job
     """A job about a network, under the name that its engine uses."""
     return Job(

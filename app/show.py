@@ -18,7 +18,8 @@ from resnet_viz.nets.labels import visible
 
 Width = Literal["stretch", "content"]
 
-CONFIG = {"displaylogo": False, "displayModeBar": False, "showSendToCloud": False}
+# A camera over a chart that is pointed at saves it as a PNG.
+CONFIG = {"displaylogo": False, "showSendToCloud": False, "modeBarButtons": [["toImage"]]}
 
 # The chart is drawn after this script runs, so the script waits for it, for two seconds at most.
 SCROLL = """<script>
@@ -90,7 +91,7 @@ def chart(
     that scrolls, for what stands `under` the chart.
     """
     drawn = figure if isinstance(figure, Chart) else Chart.of(figure)
-    options: dict[str, Any] = {"width": width, "theme": None, "config": CONFIG, "alt": drawn.alt, "key": key}
+    options: dict[str, Any] = {"width": width, "theme": None, "config": config(key), "alt": drawn.alt, "key": key}
     if on_click is not None:
         options |= {"selection_mode": "points", "on_select": partial(_clicked, key, on_click)}
     box = st.container(key=f"scroll-{key}")
@@ -110,7 +111,7 @@ def under(box: DeltaGenerator, above: str, figure: Chart, key: str) -> None:
     """Another chart in the same box, which scrolls with the chart `above`; its finding is in the chart itself."""
     with box:
         _width(above, key, figure, None)
-        st.plotly_chart(figure.drawn, width="stretch", theme=None, config=CONFIG, alt=figure.alt, key=key)
+        st.plotly_chart(figure.drawn, width="stretch", theme=None, config=config(key), alt=figure.alt, key=key)
 
 
 def picture(image: Image.Image, alt: str, key: str, side: int) -> None:
@@ -129,6 +130,11 @@ def photo(url: str, alt: str, side: int, *, pixelated: bool = False) -> None:
 def escape(text: str) -> str:
     """Escape text for Markdown: labels and file names come from outside."""
     return "".join(f"\\{letter}" if letter in r"\`*_{}[]()<>#+-.!|$~:" else letter for letter in visible(with_minus(text)))
+
+
+def config(name: str) -> dict[str, Any]:
+    """Plotly's settings of a chart; `name` is that of the file that the camera saves."""
+    return CONFIG | {"toImageButtonOptions": {"format": "png", "filename": name, "scale": 2}}
 
 
 def _width(box: str, key: str, drawn: Chart, least: int | None) -> None:

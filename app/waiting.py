@@ -25,6 +25,9 @@ POLL, PREVIEW_EVERY = 0.05, 1.0
 # Seconds until progress is first shown, and how long an answer must still take for progress to be worth showing.
 SIGN_AFTER, LONG = 0.3, 1.0
 
+# Seconds to wait for what is expected to be there, also on the way from an engine elsewhere.
+AT_HAND = 2.0
+
 Found = TypeVar("Found")
 ShowPartial = Callable[[Array], None]
 
@@ -106,6 +109,18 @@ def answer(
     except SENTENCES as error:
         _refuse(error)
         st.stop()
+
+
+def at_hand(ask: Callable[[], Ticket]) -> Any | None:  # noqa: ANN401 - each kind's own result
+    """Return an answer that the page has shown already, without progress; None if it is not there."""
+    try:
+        ticket = ask()
+        try:
+            return ticket.answer() if ticket.wait(AT_HAND) else None
+        finally:
+            ticket.cancel()
+    except (*SENTENCES, JobCancelledError, rv.WeightsError):
+        return None
 
 
 def about_network(subject: Subject, kind: str, view: str, **options: OptionValue) -> Any:  # noqa: ANN401 - each kind's own result

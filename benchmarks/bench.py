@@ -18,11 +18,13 @@ from benchmarks.sizes import mosaic_rows
 from benchmarks.subjects import make_subject
 from benchmarks.surveys import survey_work
 from benchmarks.tables import Setting, as_markdown, as_text
+from benchmarks.traced import traced_works
 from benchmarks.workloads import ablation_work, cams_work, capture_work, conductance_work, inspect_work, path_work
 
 THREADS = 2
 ROUNDS = 40
 SECONDS_A_WORK = 75
+RESNET_D = "timm/resnet50d"
 
 
 def main() -> int:
@@ -36,6 +38,7 @@ def main() -> int:
     small = make_subject("resnet18")
     works += [conductance_work(small), ablation_work(small), *experiment_works(small)]
     works += [survey_work(small), survey_work(subject, images=16)]
+    works += [traced_works(subject)[0], *traced_works(make_subject("convnext_tiny")), *traced_works(make_subject(RESNET_D))]
     rows = [row for work in works for row in _compete(work)]
     rows += mosaic_rows()
     print(as_text(rows))

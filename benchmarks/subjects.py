@@ -1,19 +1,21 @@
-"""The input of the contestants: a network with seeded random weights, ours and torchvision's, and one seeded image."""
+"""The input of the contestants: a network with seeded random weights, ours and its package's own, and one seeded image."""
 
 from dataclasses import dataclass
 
 import numpy as np
+import timm
 from PIL import Image
 from torch import Tensor, nn
 from torchvision.models import get_model
 
+from resnet_viz.nets.families.timm import PREFIX
 from resnet_viz.nets.net import Net
 from resnet_viz.nets.zoo import load
 
 
 @dataclass(frozen=True, eq=False)
 class ExampleRun:
-    """`stock` is torchvision's own network with the weights of `net`; `x` is `image` after preprocessing, (1, 3, 224, 224)."""
+    """`stock` is the package's own network with the weights of `net`; `x` is `image` after preprocessing, (1, 3, 224, 224)."""
 
     net: Net
     stock: nn.Module
@@ -30,12 +32,19 @@ class ExampleRun:
 def make_subject(name: str = "resnet50", seed: int = 0) -> ExampleRun:
     """Build the networks on the CPU; the image has the size after resizing, so that only the crop remains."""
     net = load(name, weights=None, device="cpu", seed=seed)
-    stock: nn.Module = get_model(name, weights=None)
+    stock = _stock(name)
     stock.load_state_dict(net.module.state_dict())
     stock.eval().requires_grad_(requires_grad=False)
     image = picture(net.preprocessing.resize, seed)
     x = net.preprocess(image)
     return ExampleRun(net, stock, image, x, int(stock(x).argmax()))
+
+
+def _stock(name: str) -> nn.Module:
+    """Build the network as its own package does."""
+    plain = name.removeprefix(PREFIX)
+    module: nn.Module = get_model(name, weights=None) if plain == name else timm.create_model(plain, pretrained=False)
+    return module
 
 
 def picture(size: int, seed: int = 0) -> Image.Image:

@@ -22,7 +22,7 @@ Reading order: images/opening.py, nets/blocks.py, nets/residual_graph/finding.py
 analyses/inspection.py, figures/block/block_map.py.
 """
 
-from resnet_viz import figures
+from resnet_viz import figures, notebooks
 from resnet_viz.analyses.ablation import Ablation, ablate, ablation_sweep
 from resnet_viz.analyses.accuracy import Accuracy, Answer, accuracy
 from resnet_viz.analyses.activations import Activations, activations
@@ -54,8 +54,11 @@ from resnet_viz.nets.net import Net, WeightsError
 from resnet_viz.nets.own_modules import from_module
 from resnet_viz.nets.preprocessing import Preprocessing
 from resnet_viz.nets.zoo import ModelInfo, list_models, load
+from resnet_viz.progress import progress_bar
 from resnet_viz.report import report
 from resnet_viz.showing import show
+
+notebooks.register()
 
 __all__ = [
     "MEANINGS",
@@ -117,6 +120,7 @@ __all__ = [
     "open_survey",
     "path_gradients",
     "path_samples",
+    "progress_bar",
     "receptive_fields",
     "refinement",
     "refinement_survey",

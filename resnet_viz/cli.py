@@ -1,22 +1,21 @@
-"""The command line: `resnet-viz models`, `inspect photo.jpg --report out.html`, `survey FOLDER --out survey.parquet`, `app`."""
+"""The command line: `resnet-viz models`, `inspect photo.jpg --report out.html`, `survey FOLDER --out survey.parquet`, `app`.
+
+`attribution`, `gradients`, `conductance` and `compare` take images and folders as `inspect` does.
+"""
 
 import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
-from resnet_viz.analyses.inspection import inspect
+from resnet_viz.commands.comparing import compare_command
+from resnet_viz.commands.explaining import attribution_command, conductance_command, gradients_command
+from resnet_viz.commands.inspecting import inspect_command
 from resnet_viz.engine.allocator import ALLOCATOR
-from resnet_viz.images import ImageError, open_image
-from resnet_viz.nets.net import WeightsError
-from resnet_viz.nets.zoo import DEFAULT_MODEL, list_models, load
-from resnet_viz.report import report
+from resnet_viz.nets.zoo import list_models
 from resnet_viz.survey_command import survey_command
-
-COLUMNS = ["shortcut", "ratio", "cosine", "response_std", "cut", "shortcut_share"]
 
 # The app that is installed together with this package, by `pip install` or as the repository.
 APP = Path(__file__).parents[1] / "app" / "main.py"
@@ -32,34 +31,11 @@ def models_command() -> None:
         typer.echo(f"{info.name:22} {info.task:9} {info.blocks:3} blocks {info.params / 1e6:7.2f} M  {here:10} {info.note}")
 
 
-@app.command("inspect")
-def inspect_command(
-    image: Annotated[Path, typer.Argument(help="A JPEG, PNG, WebP, AVIF, HEIC, GIF, BMP or TIFF file.")],
-    *,
-    model: Annotated[str, typer.Option(help="A name that `resnet-viz models` lists.")] = DEFAULT_MODEL,
-    target: Annotated[str, typer.Option(help="The class to explain, by label or index; the predicted one if left out.")] = "",
-    untrained: Annotated[bool, typer.Option("--untrained", help="Use seeded random weights.")] = False,
-    report_to: Annotated[Path | None, typer.Option("--report", help="Write everything into one HTML file.")] = None,
-    csv_to: Annotated[Path | None, typer.Option("--csv", help="Write the table of measures.")] = None,
-) -> None:
-    """Inspect an image block by block and print the measures of every block."""
-    try:
-        net = load(model, weights=None) if untrained else load(model)
-        chosen = int(target) if target.isdecimal() else target or None
-        photo = open_image(image)
-        result = inspect(net, photo, chosen)
-        if report_to is not None:
-            report(result, report_to, net.preprocessing.sharp(photo))
-        if csv_to is not None:
-            result.table().to_csv(csv_to)
-    except (ImageError, WeightsError, ValueError, OSError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from error
-    typer.echo(f"{result.title}, {result.weights.note}, on {result.device}")
-    typer.echo(", ".join(f"{p.label} {p.probability:.1%}" for p in result.predictions[:5]))
-    typer.echo(result.table()[COLUMNS].to_string(float_format="%.3f"))
-
-
+app.command("inspect")(inspect_command)
+app.command("attribution")(attribution_command)
+app.command("gradients")(gradients_command)
+app.command("conductance")(conductance_command)
+app.command("compare")(compare_command)
 app.command("survey")(survey_command)
 
 

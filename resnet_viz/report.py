@@ -1,64 +1,74 @@
-"""An inspection as one HTML file that opens anywhere, without a network."""
+"""A result as one HTML file that opens anywhere, without a network."""
 
-from html import escape
+from functools import singledispatch
 from pathlib import Path
 
-import plotly.graph_objects as go
 from PIL import Image
 
-from resnet_viz import figures
+from resnet_viz.analyses.attribution import Attribution
+from resnet_viz.analyses.comparison import Comparison
+from resnet_viz.analyses.conductance import Conductance
+from resnet_viz.analyses.gradients import Gradients
 from resnet_viz.analyses.inspection import Inspection
-from resnet_viz.analyses.measures import MEANINGS
-from resnet_viz.figures.theme import FONT, LIGHT
+from resnet_viz.analyses.survey.result import Survey
+from resnet_viz.reporting.comparing import of_comparison
+from resnet_viz.reporting.explaining import of_attribution, of_conductance, of_gradients
+from resnet_viz.reporting.inspecting import InspectionView, of_inspection
+from resnet_viz.reporting.page import page
+from resnet_viz.reporting.pieces import Contents
+from resnet_viz.reporting.surveying import of_survey
 
-CONFIG = {"displaylogo": False, "showSendToCloud": False, "responsive": False}
-PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
-body {{ font: 16px/1.5 {font}; color: {text}; margin: 2rem auto; max-width: 1200px; padding: 0 1rem; }}
-figure {{ margin: 2rem 0; overflow-x: auto; }} figcaption {{ color: {muted}; }}
-table {{ border-collapse: collapse; font-size: 13px; }} td, th {{ padding: 2px 10px; text-align: right; }}
-div.scroll {{ overflow-x: auto; }}
-</style></head><body><h1>{title}</h1><p>{weights}</p>{body}</body></html>
-"""
+Reported = Inspection | Attribution | Gradients | Conductance | Comparison | Survey
 
 
-def report(inspection: Inspection, path: str | Path, photo: Image.Image | None = None) -> Path:
-    """Write predictions, block map, measures, Grad-CAM, the equations of the blocks with kept maps, and the table.
+def report(result: Reported, path: str | Path, photo: Image.Image | None = None) -> Path:
+    """Write a result of `inspect`, `attribute`, `gradients`, `conductance`, `compare` or `survey` with its charts and numbers.
 
-    `photo` is the background of Grad-CAM: the network's crop as `Preprocessing.sharp` returns it, or else the network's input.
-    The file is self-contained, 5 MB of which are plotly.js. Returns its path; OSError if it cannot be written.
+    `photo` is the background of maps: the network's crop as `Preprocessing.sharp` returns it, or else the network's input. Of
+    an inspection, every block that kept its maps has its equation. The file is self-contained and takes at most 8 MB, 5 MB of
+    which are plotly.js; equations that do not fit are left out, and a sentence says so. It follows the reader's light or dark
+    theme, prints in light colours, and every chart offers PNG and its data as CSV or NPZ. Returns its path. TypeError for
+    another kind of result, OSError if the file cannot be written.
     """
-    last = inspection.blocks[-1].name
-    drawn = [
-        figures.predictions(inspection),
-        figures.block_map(inspection),
-        *(figures.block_equation(block) for block in inspection.blocks if block.maps is not None),
-        figures.measures_by_depth(inspection),
-        figures.cam_overlay(inspection, last, photo=photo),
-    ]
-    body = "".join(_figure(figure, first=number == 0) for number, figure in enumerate(drawn)) + _table(inspection)
-    title = f"{inspection.title}: {inspection.target_label}"
-    page = PAGE.format(
-        title=escape(title), weights=escape(inspection.weights.note), body=body, font=FONT, text=LIGHT.text, muted=LIGHT.muted
-    )
     target = Path(path)
-    target.write_text(page, encoding="utf-8")
+    target.write_text(page(contents_of(result, photo)), encoding="utf-8")
     return target
 
 
-def _figure(figure: go.Figure, *, first: bool) -> str:
-    chart = figure.to_html(full_html=False, include_plotlyjs=first, config=CONFIG)
-    alt, caption = escape(figure.layout.meta["alt"]), escape(figure.layout.meta["how_to_read"])
-    return f'<figure role="group" aria-label="{alt}">{chart}<figcaption>{caption}</figcaption></figure>'
-
-
-def _table(inspection: Inspection) -> str:
-    known = inspection.table().dropna(axis="columns", how="all")
-    table = known.rename(columns={name: meaning.symbol for name, meaning in MEANINGS.items()})
-    sentences = "".join(
-        f"<dt><b>{escape(meaning.symbol)}</b> ({escape(meaning.unit)})</dt><dd>{escape(meaning.sentence)}</dd>"
-        for name, meaning in MEANINGS.items()
-        if name in known
+@singledispatch
+def contents_of(result: object, photo: Image.Image | None = None) -> Contents:  # noqa: ARG001 - for the kinds that have maps
+    """Describe a result as the figures show it by default; TypeError for a kind that has no report."""
+    raise TypeError(
+        f"a {type(result).__name__} has no report: pass the result of rv.inspect, rv.attribute, rv.gradients, rv.conductance, "
+        "rv.compare or rv.survey"
     )
-    numbers = table.to_html(float_format=lambda value: f"{value:.4g}", border=0)
-    return f'<h2>Every measure</h2><div class="scroll">{numbers}</div><dl>{sentences}</dl>'
+
+
+@contents_of.register
+def _(result: Inspection, photo: Image.Image | None = None) -> Contents:
+    return of_inspection(result, InspectionView(photo=photo))
+
+
+@contents_of.register
+def _(result: Attribution, photo: Image.Image | None = None) -> Contents:
+    return of_attribution(result, photo=photo)
+
+
+@contents_of.register
+def _(result: Gradients, photo: Image.Image | None = None) -> Contents:  # noqa: ARG001 - it has no maps
+    return of_gradients(result)
+
+
+@contents_of.register
+def _(result: Conductance, photo: Image.Image | None = None) -> Contents:  # noqa: ARG001 - it has no maps
+    return of_conductance(result)
+
+
+@contents_of.register
+def _(result: Comparison, photo: Image.Image | None = None) -> Contents:  # noqa: ARG001 - each side has its own image
+    return of_comparison(result)
+
+
+@contents_of.register
+def _(result: Survey, photo: Image.Image | None = None) -> Contents:  # noqa: ARG001 - it has many
+    return of_survey(result)

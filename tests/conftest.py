@@ -16,9 +16,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from resnet_viz.analyses.inspection import Inspection, inspect
+from resnet_viz.nets import imagenet
 from resnet_viz.nets.cifar import CIFAR10_LABELS, CifarResNet
 from resnet_viz.nets.net import Net, WeightsOrigin
-from resnet_viz.nets.zoo import CIFAR_PREPROCESSING, load
+from resnet_viz.nets.residual_graph import find_blocks
+from resnet_viz.nets.zoo import CIFAR_PREPROCESSING, blueprint, load
 
 
 @pytest.fixture(scope="session")
@@ -57,7 +59,8 @@ def make_cifar(shake: Callable[[nn.Module, int], nn.Module]) -> Callable[..., Ne
     """Return `make_cifar(shortcut="A", depth=8, seed=0)`, a Net for 32x32 pixels."""
 
     def make(shortcut: Any = "A", depth: int = 8, seed: int = 0) -> Net:
-        module = shake(CifarResNet(depth, shortcut, seed=seed), seed).eval().requires_grad_(requires_grad=False)
+        module = find_blocks(shake(CifarResNet(depth, shortcut, seed=seed), seed), (3, 32, 32))
+        module.requires_grad_(requires_grad=False)
         origin = WeightsOrigin("untrained", "made in a test")
         return Net(f"{shortcut}{depth}", f"Test {shortcut}-{depth}", module, CIFAR10_LABELS, CIFAR_PREPROCESSING, origin)
 
@@ -70,9 +73,9 @@ def make_imagenet(shake: Callable[[nn.Module, int], nn.Module]) -> Callable[[str
 
     @functools.cache
     def make(name: str) -> Net:
-        net = load(name, weights=None, device="cpu")
-        shake(net.module, 1)
-        return replace(net, preprocessing=replace(net.preprocessing, resize=64, crop=64))
+        module = find_blocks(shake(imagenet.build(name), 1), (3, 64, 64)).requires_grad_(requires_grad=False)
+        net = blueprint(name)
+        return replace(net, module=module, preprocessing=replace(net.preprocessing, resize=64, crop=64))
 
     return make
 

@@ -122,7 +122,7 @@ class TestTidiness:
     ) -> None:
         net = make_cifar()
         broken = replace(net, module=net.twin())
-        broken.module.get_submodule("layer3").add_module("0", Broken())
+        broken.module.get_submodule("layer3.0").add_module("bn2", Broken())
         twins.clear()
         with pytest.raises(ZeroDivisionError):
             activations(broken, make_image())

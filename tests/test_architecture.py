@@ -91,9 +91,9 @@ class TestTotals:
         total = sum(part.multiply_adds for part in parts)
         assert 2 * total == flops(net)
         for part in parts[1:-1]:
-            block = net.blocks[part.name]
-            assert part.multiply_adds == multiply_adds(block, *part.input[1:])
-            assert part.parameters == count_parameters(block)
+            layers = net.module.get_submodule(part.name)
+            assert part.multiply_adds == multiply_adds(layers, *part.input[1:])
+            assert part.parameters == count_parameters(layers)
         return total
 
     def test_follow_the_size_that_the_network_sees(self, make_imagenet: Callable[[str], Net]) -> None:

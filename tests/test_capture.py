@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from resnet_viz.analyses.capture import capture
+from resnet_viz.nets.blocks import blocks_of
 from resnet_viz.nets.net import Net
 
 NAMES = ["layer1.0", "layer1.1", "layer2.0", "layer2.1", "layer3.0", "layer3.1"]
@@ -43,7 +44,7 @@ class TestTapes:
         assert [tape.name for tape in tapes] == NAMES
         assert [tape.stage for tape in tapes] == [1, 1, 2, 2, 3, 3]
         assert [tape.shortcut for tape in tapes] == [block.shortcut_kind for block in net.blocks.values()]
-        assert all(tape.block is twin.get_submodule(tape.name) for tape in tapes)
+        assert all(tape.block is blocks_of(twin)[tape.name] for tape in tapes)
 
     def test_chain_each_output_to_the_next_input(self, net: Net, x: Tensor) -> None:
         twin = net.twin()
@@ -121,7 +122,7 @@ class TestHooks:
 
     def test_after_an_error_in_the_pass(self, net: Net, x: Tensor, count_hooks: Callable[[nn.Module], int]) -> None:
         twin = net.twin()
-        twin.get_submodule("layer2").add_module("1", Broken())
+        twin.get_submodule("layer2.1").add_module("bn2", Broken())
         with pytest.raises(ZeroDivisionError), capture(twin) as tapes:
             twin(x)
         assert [tape.name for tape in tapes] == NAMES[:3]
@@ -138,7 +139,7 @@ class TestHooks:
 
     def test_other_peoples_hooks_stay(self, net: Net, x: Tensor, count_hooks: Callable[[nn.Module], int]) -> None:
         twin = net.twin()
-        twin.get_submodule("layer1.0").register_forward_hook(lambda *_: None)
+        twin.get_submodule("layer1.0.bn1").register_forward_hook(lambda *_: None)
         with capture(twin):
             twin(x)
         assert count_hooks(twin) == 1

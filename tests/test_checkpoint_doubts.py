@@ -92,7 +92,7 @@ def test_an_untrained_network_is_read_as_the_usual_one_and_says_so() -> None:
     assert "read as CIFAR ResNet-8 B of 0.5 times the width, the usual network with these tensors" in net.weights.note
     assert "its batch norms saw no image in training" in net.weights.note
     other = rv.load_checkpoint(saved(Network().state_dict()), architecture="GELU")
-    assert all(isinstance(block.relu, nn.GELU) for block in other.blocks.values())
+    assert all(isinstance(block.output, nn.GELU) for block in other.blocks.values())
 
 
 def test_an_unknown_architecture_is_refused_with_those_that_fit() -> None:
@@ -108,4 +108,4 @@ def test_what_was_decided_stands_on_the_network() -> None:
         "read as CIFAR ResNet-8 B of 0.5 times the width, GELU, which its batch norms tell from every other network"
         in net.weights.note
     )
-    assert all(isinstance(block.relu, nn.GELU) for block in net.blocks.values())
+    assert all(isinstance(block.output, nn.GELU) for block in net.blocks.values())

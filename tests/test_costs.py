@@ -6,11 +6,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
+from torchvision.models.resnet import BasicBlock, Bottleneck
 
-from resnet_viz.nets.blocks import BasicBlock, ZeroPad, blocks_of
 from resnet_viz.nets.cifar import CifarResNet
 from resnet_viz.nets.costs import count_parameters, multiply_adds
 from resnet_viz.nets.imagenet import skeleton
+from resnet_viz.nets.layers import ZeroPad
 
 
 def projection() -> nn.Module:
@@ -42,6 +43,11 @@ class TestByHand:
     )
     def test_parameters(self, block: BasicBlock, expected: int) -> None:
         assert count_parameters(block) == expected
+
+
+def blocks_of(net: nn.Module) -> dict[str, nn.Module]:
+    """The blocks of a network that was not opened, by their names."""
+    return {name: layer for name, layer in net.named_modules() if isinstance(layer, BasicBlock | Bottleneck)}
 
 
 def block_inputs(net: nn.Module, x: Tensor) -> dict[str, Tensor]:

@@ -5,11 +5,14 @@ from dataclasses import asdict
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torchvision.models.resnet import BasicBlock
 
 from resnet_viz.analyses.capture import Tape
 from resnet_viz.analyses.measures import MEANINGS, ForkGradients, Measures, measure
-from resnet_viz.nets.blocks import BasicBlock, PlainBlock
+from resnet_viz.nets.blocks import ResidualBlock, blocks_of
+from resnet_viz.nets.layers import PlainBasicBlock
+from resnet_viz.nets.residual_graph import find_blocks
 
 REMOVALS = ("logit_drop", "probability_drop")
 
@@ -19,9 +22,15 @@ def row(*values: float) -> Tensor:
     return torch.tensor(values).view(1, 1, 1, -1)
 
 
+def opened(block: nn.Module) -> ResidualBlock:
+    """Open a network of one block, for an image of one channel and two pixels."""
+    (found,) = blocks_of(find_blocks(nn.Sequential(block), (1, 1, 2))).values()
+    return found
+
+
 def residual_tape(identity: Tensor, residual: Tensor) -> Tape:
     total = identity + residual
-    return Tape("layer1.0", BasicBlock(1, 1), identity, identity, identity, identity, residual, total, total.relu())
+    return Tape("layer1.0", opened(BasicBlock(1, 1)), identity, identity, identity, identity, residual, total, total.relu())
 
 
 def gradients(identity: Tensor | None, residual: Tensor) -> ForkGradients:
@@ -66,7 +75,17 @@ class TestByHand:
 
     def test_plain_block_has_no_shortcut_to_measure(self) -> None:
         residual = row(-3.0, 4.0)
-        tape = Tape("layer1.0", PlainBlock(1, 1), row(1.0, 1.0), None, row(1.0, 1.0), None, residual, residual, residual.relu())
+        tape = Tape(
+            "layer1.0",
+            opened(PlainBasicBlock(1, 1)),
+            row(1.0, 1.0),
+            None,
+            row(1.0, 1.0),
+            None,
+            residual,
+            residual,
+            residual.relu(),
+        )
         (measures,) = measure([tape], [gradients(None, row(3.0, -4.0))])
         values = known(measures)
         missing = {name for name, value in values.items() if math.isnan(value)}

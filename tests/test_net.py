@@ -6,6 +6,7 @@ from dataclasses import FrozenInstanceError
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
 from resnet_viz.nets.net import Net, WeightsOrigin, pick_device
 
@@ -63,7 +64,17 @@ class TestPickDevice:
 class TestNet:
     def test_blocks_come_first_to_last(self, net: Net) -> None:
         assert list(net.blocks) == ["layer1.0", "layer2.0", "layer3.0"]
-        assert net.blocks["layer2.0"] is net.module.get_submodule("layer2.0")
+        assert [block.name for block in net.blocks.values()] == list(net.blocks)
+
+    def test_a_frugal_twin_overwrites_what_nobody_looks_at_and_computes_the_same(
+        self, net: Net, make_image: Callable[..., Image.Image]
+    ) -> None:
+        frugal, x = net.frugal_twin(), net.preprocess(make_image())
+        # The stem's ReLU, and two of every block: between the convolutions, and behind the sum.
+        assert sum(layer.inplace for layer in frugal.modules() if isinstance(layer, nn.ReLU)) == 1 + 2 * len(net.blocks)
+        assert not any(layer.inplace for layer in net.module.modules() if isinstance(layer, nn.ReLU))
+        with torch.inference_mode():
+            assert torch.equal(frugal(x), net.module(x))
 
     def test_preprocess_makes_a_batch_of_one(self, net: Net, make_image: Callable[..., Image.Image]) -> None:
         x = net.preprocess(make_image(50, 40))

@@ -111,7 +111,7 @@ class TestOwnModule:
     def test_cams_are_captums(self, own: Net, image: Image.Image) -> None:
         for name, cam in rv.block_cams(own, image, target=1).items():
             twin = own.twin()
-            place = blocks_of(twin)[name].relu
+            place = blocks_of(twin)[name].output
             expected = LayerGradCam(twin, place).attribute(
                 own.preprocess(image).requires_grad_(), target=1, relu_attributions=True
             )

@@ -54,10 +54,8 @@ def test_the_outputs_are_what_hooks_see_on_the_users_own_network(
     net, image = make_cifar("B"), make_image()
     seen: dict[str, np.ndarray] = {}
     handles = [
-        net.module.get_submodule(name).register_forward_hook(
-            lambda _, __, output, name=name: seen.update({name: output[0].mean(0).numpy()})
-        )
-        for name in net.blocks
+        block.output.register_forward_hook(lambda _, __, output, name=name: seen.update({name: output[0].mean(0).numpy()}))
+        for name, block in net.blocks.items()
     ]
     with torch.no_grad():
         net.module(net.preprocess(image))

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 from torchvision import models
 
-from resnet_viz.nets.blocks import blocks_of
 from resnet_viz.nets.photos import IMAGENETTE_LABELS, PHOTO_ARCHITECTURES, photo_network
+from resnet_viz.nets.zoo import blueprint
 
 
 @pytest.mark.parametrize("depth", [18, 34])
@@ -24,8 +24,9 @@ def test_the_plain_twin_has_the_same_layers_and_no_shortcut(depth: int) -> None:
     plain, residual = photo_network(f"plain{depth}-imagenette"), photo_network(f"resnet{depth}-imagenette")
     shortcuts = {name for name in residual.state_dict() if ".downsample." in name}
     assert set(plain.state_dict()) == set(residual.state_dict()) - shortcuts
-    assert {block.shortcut_kind for block in blocks_of(plain).values()} == {"none"}
-    assert list(blocks_of(plain)) == list(blocks_of(residual))
+    opened = [blueprint(f"{kind}{depth}-imagenette").blocks for kind in ("plain", "resnet")]
+    assert {block.shortcut_kind for block in opened[0].values()} == {"none"}
+    assert list(opened[0]) == list(opened[1])
 
 
 def test_a_plain_block_adds_nothing() -> None:
@@ -33,8 +34,8 @@ def test_a_plain_block_adds_nothing() -> None:
     x = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         y = nn.Sequential(*list(net.children())[:4])(x)
-        for block in blocks_of(net).values():
-            conv1, bn1, conv2, bn2 = (block.get_submodule(name) for name in ("conv1", "bn1", "conv2", "bn2"))
+        for name in blueprint("plain18-imagenette").blocks:
+            conv1, bn1, conv2, bn2 = (net.get_submodule(f"{name}.{layer}") for layer in ("conv1", "bn1", "conv2", "bn2"))
             y = torch.relu(bn2(conv2(torch.relu(bn1(conv1(y))))))
         logits = net.get_submodule("fc")(y.mean((2, 3)))
         torch.testing.assert_close(net(x), logits)

@@ -116,7 +116,7 @@ def test_the_experiments_of_the_literature_run(net: Net, whole: Net, make_image:
     # ReLUs near 0 may switch, which changes single entries of a gradient.
     assert np.corrcoef(paths.coefficients.sum(0).ravel(), rv.inspect(whole, image, 3).blocks[0].grad_input.ravel())[0, 1] > 0.9
     assert sum(paths.lengths.shares) == pytest.approx(1, abs=0.05)
-    close(rv.refinement(net, image, 3).losses, rv.refinement(whole, image, 3).losses, net)
+    close(np.array(rv.refinement(net, image, 3).losses), np.array(rv.refinement(whole, image, 3).losses), net)
     close(rv.loss_landscape(net, image, 3, points=3).loss, rv.loss_landscape(whole, image, 3, points=3).loss, net)
     for found in (
         rv.receptive_fields(net, image, probes=2).blocks[-1].map,

@@ -23,7 +23,7 @@ def test_the_report_is_one_file_without_addresses_to_load(inspection: rv.Inspect
     path = rv.report(inspection.keeping("layer2.1"), tmp_path / "out.html")
     page = path.read_text()
     assert not re.search(r"<(script|link|img)[^>]+(src|href)=[\"']?https?:", page)
-    assert page.count("<figure") == 5
+    assert page.count("<figure data-name") == 5
     assert '"showSendToCloud": false' in page
     assert "untrained: random weights" in page
 

@@ -14,10 +14,12 @@ from torch.nn.utils.parametrizations import weight_norm
 from resnet_viz.analyses.attribution import Attribution, attribute
 from resnet_viz.analyses.context import explain
 from resnet_viz.analyses.trust import infidelity, perturbation, randomisation, rank_correlation, robustness, sensitivity
-from resnet_viz.nets.blocks import initialise
+from resnet_viz.nets.cifar import CifarResNet
+from resnet_viz.nets.initialisation import initialise
 from resnet_viz.nets.net import Net, WeightsOrigin
+from resnet_viz.nets.own_modules import from_module
 from resnet_viz.nets.preprocessing import Preprocessing
-from resnet_viz.nets.zoo import load
+from resnet_viz.nets.zoo import CIFAR_PREPROCESSING, load
 
 MakeImage = Callable[..., Image.Image]
 
@@ -167,10 +169,11 @@ def test_a_network_that_gives_a_constant_map_only_with_random_weights(
     assert set(again.correlations) == {None}
 
 
-def test_what_initialise_does_not_know_is_drawn_anew_too(make_cifar: Callable[..., Net], make_image: MakeImage) -> None:
+def test_what_initialise_does_not_know_is_drawn_anew_too(make_image: MakeImage) -> None:
     """Weight norm has no weight to draw: its direction and length are drawn, and the user's own stay unchanged."""
-    net, image = make_cifar("B", depth=8), make_image()
-    net.module.fc = weight_norm(net.module.get_submodule("fc"))
+    module = CifarResNet(8, "B")
+    module.fc = weight_norm(module.fc)
+    net, image = from_module(module, preprocessing=CIFAR_PREPROCESSING), make_image()
     before = {name: value.clone() for name, value in net.module.state_dict().items()}
     first = randomisation(net, image, attribute(net, image, "saliency")).correlations[0]
     assert first is not None

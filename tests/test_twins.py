@@ -248,13 +248,13 @@ def test_a_network_in_training_mode_with_hooks_is_explained_in_evaluation_mode_a
 ) -> None:
     module = net.module.train()
     kept = module.register_forward_hook(stop)
-    net.blocks["layer2.0"].register_full_backward_hook(stop)
+    net.blocks["layer2.0"].output.register_full_backward_hook(stop)
     before = {name: value.clone() for name, value in module.state_dict().items()}
     same(run_everything(net, make_image()), expected)
     assert all(layer.training for layer in module.modules())
     assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
     assert list(module._forward_hooks.values()) == [stop]
-    assert len(net.blocks["layer2.0"]._backward_hooks) == 1
+    assert len(net.blocks["layer2.0"].output._backward_hooks) == 1
     kept.remove()
     assert not module._forward_hooks
 

@@ -74,7 +74,13 @@ def app(away: Path) -> Iterator[Server]:
 def test_the_wheel_holds_the_app_and_every_asset_and_no_tests(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     assets = {f"resnet_viz/{path.relative_to(ROOT)}" for path in (ROOT / "assets").rglob("*") if path.is_file()}
-    styles = {str(path.relative_to(ROOT)) for path in (ROOT / "app").rglob("*.*") if path.suffix in {".css", ".svg", ".html"}}
+    kept = {".css", ".js", ".svg", ".html"}
+    styles = {
+        str(path.relative_to(ROOT))
+        for folder in ("app", "resnet_viz")
+        for path in (ROOT / folder).rglob("*.*")
+        if path.suffix in kept
+    }
     assert len(assets) > 20
     assert len(styles) > 5
     assert assets | styles | {"app/main.py", "app/.streamlit/config.toml", "resnet_viz/py.typed"} <= names

@@ -15,7 +15,6 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from resnet_viz.nets import imagenet, zoo
-from resnet_viz.nets.blocks import blocks_of
 from resnet_viz.nets.cifar import CIFAR10_LABELS, CifarResNet
 from resnet_viz.nets.families import timm
 from resnet_viz.nets.families import torchvision as torchvision_families
@@ -103,7 +102,7 @@ class TestListModels:
             family="CIFAR-10",
         )
         assert row(name) == expected
-        assert len(blocks_of(CifarResNet(depth, zoo.CIFAR[name].shortcut))) == blocks
+        assert len(zoo.blueprint(name).blocks) == blocks
 
     def test_row_of_an_imagenet_network(self) -> None:
         expected = ModelInfo(

@@ -14,8 +14,9 @@ from app import results, show, state, viewport, waiting
 from app.catalogue import Subject
 from app.pictures import Ground
 from app.state import Selection
-from app.views import block_section, cells_picker, current, method_picker
+from app.views import block_section, cells_picker, current, method_picker, shares
 from app.views.block_section import SCALES
+from app.views.share_section import Shared
 from resnet_viz.analyses.activations import Array
 from resnet_viz.analyses.trust import Robustness
 from resnet_viz.engine.jobs import OptionValue, Ticket
@@ -109,8 +110,16 @@ def page() -> None:
         _draw(view, replace(question, ask=ask))
 
 
+def _shared() -> Shared | None:
+    """What this page gives away; None before the computation has finished."""
+    result, chosen = current.inspection()
+    subject = waiting.network(chosen.model, trained=chosen.trained, framing=chosen.framing)
+    view = chosen.view if chosen.view in VIEWS else "one"
+    return shares.attribution(subject, chosen, result, view, _methods(chosen))
+
+
 def _draw(view: str, question: _Question) -> None:
-    current.draw(question.result, question.chosen)
+    current.draw(question.result, question.chosen, _shared)
     st.segmented_control("Show", list(VIEWS), format_func=lambda name: VIEWS[name], required=True, **state.bound("view", view))
     {"one": _one, "gallery": _gallery, "strip": _strip, "conductance": _conductance, "trust": _trust}[view](question)
 
@@ -197,7 +206,7 @@ def _places(question: _Question) -> None:
 
 
 def _gallery(question: _Question) -> None:
-    methods = [name for name in question.chosen.methods.split(",") if name in rv.METHODS] or list(FAST)
+    methods = _methods(question.chosen)
     st.multiselect(
         "Methods",
         list(rv.METHODS),
@@ -215,6 +224,10 @@ def _gallery(question: _Question) -> None:
             show.heading(figure)
             cells_picker.pick(question.chosen, "exact")
         show.chart(figure, "methods", least=viewport.least())
+
+
+def _methods(chosen: Selection) -> list[str]:
+    return [name for name in chosen.methods.split(",") if name in rv.METHODS] or list(FAST)
 
 
 def _take_methods() -> None:

@@ -91,7 +91,10 @@ def _facts(block: rv.BlockInspection) -> None:
     }
     if block.shortcut == "none":
         rows = {name: value for name, value in rows.items() if "F" not in name}
-    show.facts_in_line(f"Block {short(block.name)}, all {block.shape[0]} channels together", rows)
+    if block.tokens_apart:
+        rows["counted, not drawn"] = ", ".join(block.tokens_apart)
+    about = f"Block {short(block.name)}, all {block.shape[0]} channels together"
+    show.facts_in_line(f"{about}; {block.note}" if block.note else about, rows)
 
 
 def _steps(names: list[str], here: str) -> None:

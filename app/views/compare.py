@@ -10,9 +10,10 @@ import resnet_viz as rv
 from app import results, state, waiting
 from app.catalogue import Subject
 from app.state import Selection
-from app.views import compare_header, compare_section, picture_section
+from app.views import compare_header, compare_section, picture_section, shares
 from app.views.compare_pair import completed
 from app.views.removals import with_removals
+from app.views.share_section import Shared
 from resnet_viz.analyses.comparison import BlockPair, pair_blocks
 
 
@@ -20,7 +21,7 @@ def page() -> None:
     """The whole page, top to bottom; after an error, a sentence explains it and the last good view stays."""
     st.html(Path(__file__).with_suffix(".css"))
     result, chosen = _result()
-    compare_header.header(result, chosen)
+    compare_header.header(result, chosen, _shared)
     picture_section.notice()
     compare_header.sides(result, chosen)
     compare_section.differences(result, _truth(chosen))
@@ -30,6 +31,12 @@ def page() -> None:
     compare_section.depth(result, chosen, measure)
     compare_section.equations(result, chosen)
     compare_section.numbers(result)
+
+
+def _shared() -> Shared:
+    """What this page gives away."""
+    result, chosen = _result()
+    return shares.comparison(_subjects(chosen), chosen, result, _truth(chosen))
 
 
 def _result() -> tuple[rv.Comparison, Selection]:

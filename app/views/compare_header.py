@@ -1,5 +1,6 @@
 """The top of the comparison: what is compared, both sides, and the controls to change them."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 
 import streamlit as st
@@ -10,6 +11,7 @@ from app.state import Selection
 from app.views import photo_section, picture_section
 from app.views.compare_pair import Mode, in_mode, mode_of, swapped
 from app.views.network_picker import described
+from app.views.share_section import Shared, share
 
 MODES: dict[Mode, str] = {
     "networks": "Two networks, one image",
@@ -18,14 +20,15 @@ MODES: dict[Mode, str] = {
 }
 
 
-def header(result: rv.Comparison, chosen: Selection) -> None:
-    """The product's name, what is compared in words, and the button to swap the sides."""
+def header(result: rv.Comparison, chosen: Selection, shared: Callable[[], Shared | None]) -> None:
+    """The product's name, what is compared in words, the button to swap the sides, and the way to take the view away."""
     mode = mode_of(chosen)
     with st.container(horizontal=True, vertical_alignment="bottom", key="header"):
         show.product(_facts(result, mode))
         _mode_picker(chosen, mode)
         _target_picker(result, chosen)
         st.button("Swap the sides", icon=":material/swap_horiz:", on_click=_select, args=(swapped(chosen),))
+        share(shared)
 
 
 def sides(result: rv.Comparison, chosen: Selection) -> None:

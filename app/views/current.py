@@ -1,5 +1,6 @@
 """The start of every page about one network and one image: the pickers, the image and its inspection."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import streamlit as st
@@ -8,18 +9,22 @@ import resnet_viz as rv
 from app import state, waiting
 from app.state import Selection
 from app.views import picture_section
+from app.views.share_section import Shared
 
 
-def top() -> tuple[rv.Inspection, Selection]:
-    """The top of such a page; after an error, a sentence explains it and the last good view stays."""
+def top(shared: Callable[[], Shared | None]) -> tuple[rv.Inspection, Selection]:
+    """The top of such a page; after an error, a sentence explains it and the last good view stays.
+
+    `shared` describes what the page gives away, when somebody asks for it.
+    """
     result, chosen = inspection()
-    draw(result, chosen)
+    draw(result, chosen, shared)
     return result, chosen
 
 
-def draw(result: rv.Inspection, chosen: Selection) -> None:
+def draw(result: rv.Inspection, chosen: Selection, shared: Callable[[], Shared | None]) -> None:
     """The top of a page for the result of `inspection`."""
-    picture_section.header(result, chosen)
+    picture_section.header(result, chosen, shared)
     picture_section.notice()
     picture_section.picture(result, chosen)
 

@@ -8,9 +8,11 @@ import resnet_viz as rv
 from app import results, show, state, waiting
 from app.catalogue import Subject, plain_twin
 from app.state import Selection
-from app.views import current
+from app.views import current, shares
 from app.views.measure_table import short_names
+from app.views.share_section import Shared
 from resnet_viz.analyses.objectives import OBJECTIVES, ObjectiveKind
+from resnet_viz.reporting.pieces import Picture
 
 BESIDE = {"": "none", "plain": "plain network of the same depth", "random": "same network, untrained"}
 FORMATS = {
@@ -29,7 +31,7 @@ COLUMNS = {
 
 def page() -> None:
     """The whole page, top to bottom."""
-    result, chosen = current.top()
+    result, chosen = current.top(_shared)
     kind, versus = _objective(result, chosen)
     subject = waiting.network(chosen.model, trained=chosen.trained, framing=chosen.framing)
     found = _ask(subject, chosen.image, chosen.target_index, kind, versus)
@@ -39,13 +41,34 @@ def page() -> None:
     _parameters(found)
 
 
-def _objective(result: rv.Inspection, chosen: Selection) -> tuple[ObjectiveKind, int | None]:
-    kind = next((each for each in OBJECTIVES if each == chosen.objective), OBJECTIVES[0])
+def _shared() -> Shared:
+    """What this page gives away."""
+    result, chosen = current.inspection()
+    kind, versus = _chosen_objective(result, chosen)
+    subject = waiting.network(chosen.model, trained=chosen.trained, framing=chosen.framing)
+    found = _ask(subject, chosen.image, chosen.target_index, kind, versus)
+    other = _beside_subject(chosen)
+    compared = None if other is None else (_ask(other, chosen.image, found.objective.target, kind, versus), other)
+    return shares.gradients(subject, chosen, Picture.seen(result.seen), found, compared)
+
+
+def _offered(result: rv.Inspection) -> tuple[dict[str, str], tuple[ObjectiveKind, ...]]:
+    """The other classes, and the objectives: a difference needs another class."""
     labels = {str(p.index): p.label for p in result.predictions if p.index != result.target}
+    return labels, OBJECTIVES if labels else tuple(each for each in OBJECTIVES if each != "logit difference")
+
+
+def _chosen_objective(result: rv.Inspection, chosen: Selection) -> tuple[ObjectiveKind, int | None]:
+    """The objective and the other class of a difference, as the link says or by default."""
+    labels, offered = _offered(result)
+    kind = next((each for each in offered if each == chosen.objective), OBJECTIVES[0])
+    return kind, int(chosen.versus) if chosen.versus in labels and kind == "logit difference" else None
+
+
+def _objective(result: rv.Inspection, chosen: Selection) -> tuple[ObjectiveKind, int | None]:
+    kind, other = _chosen_objective(result, chosen)
+    labels, offered = _offered(result)
     versus = chosen.versus if chosen.versus in labels else ""
-    # A difference needs another class.
-    offered = OBJECTIVES if labels else tuple(each for each in OBJECTIVES if each != "logit difference")
-    kind = kind if kind in offered else OBJECTIVES[0]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.segmented_control(
             f"Gradient of {result.target_label}'s",
@@ -68,24 +91,32 @@ def _objective(result: rv.Inspection, chosen: Selection) -> tuple[ObjectiveKind,
             required=True,
             **state.bound("beside", chosen.beside if chosen.beside in BESIDE else ""),
         )
-    return kind, int(versus) if versus and kind == "logit difference" else None
+    return kind, other
+
+
+def _beside_subject(chosen: Selection) -> Subject | None:
+    """The network that the chosen one is compared with; None if there is none."""
+    if chosen.beside not in ("plain", "random"):
+        return None
+    name = chosen.model if chosen.beside == "random" else plain_twin(chosen.model)
+    info = results.models().get(name)
+    if info is None or info.source == "checkpoint" or (name == chosen.model and chosen.beside == "plain"):
+        return None
+    trained = chosen.beside == "plain" and info.here
+    return waiting.network(name, trained=trained, field="beside", framing=chosen.framing)
 
 
 def _beside(chosen: Selection, target: int, kind: ObjectiveKind, versus: int | None) -> rv.Gradients | None:
     """The gradients of the network that the chosen one is compared with, for the same class; a sentence if there is none."""
     if chosen.beside not in ("plain", "random"):
         return None
-    name = chosen.model if chosen.beside == "random" else plain_twin(chosen.model)
-    info = results.models().get(name)
-    if info is None or info.source == "checkpoint" or (name == chosen.model and chosen.beside == "plain"):
+    subject = _beside_subject(chosen)
+    if subject is None:
         st.info("This network has no plain counterpart in the list. Choose a residual CIFAR-10 network.")
         return None
-    trained = chosen.beside == "plain" and info.here
-    if not trained:
-        st.warning(f"Compared with {info.title} with random weights.", icon=":material/casino:")
-    return _ask(
-        waiting.network(name, trained=trained, field="beside", framing=chosen.framing), chosen.image, target, kind, versus
-    )
+    if not subject.trained:
+        st.warning(f"Compared with {subject.title} with random weights.", icon=":material/casino:")
+    return _ask(subject, chosen.image, target, kind, versus)
 
 
 def _ask(subject: Subject, image: str, target: int | None, kind: ObjectiveKind, versus: int | None) -> rv.Gradients:

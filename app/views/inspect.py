@@ -4,6 +4,8 @@ The part about the image is redrawn when the image or the network changes. The p
 when another block, measure or channel is opened.
 """
 
+from functools import partial
+
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
@@ -14,8 +16,10 @@ from app.charts import Chart
 from app.components.overview import overview
 from app.components.spots import spots
 from app.state import Selection
-from app.views import block_section, current, picture_section, play_section
+from app.views import block_section, current, picture_section, play_section, shares
+from app.views.removals import asked as removals_asked
 from app.views.removals import removals
+from app.views.share_section import Shared
 from resnet_viz.analyses.ablation import AblationSweep
 from resnet_viz.figures.block.chain_layout import focus_of
 from resnet_viz.figures.block.map_measures import MapMeasure, arc_heights, measures_for, name_of
@@ -28,8 +32,17 @@ _INSPECTED = "just_inspected"
 def page() -> None:
     """The whole page, top to bottom."""
     show.skip_link("Skip to the block map", MAP)
-    st.session_state[_INSPECTED] = current.top()
+    st.session_state[_INSPECTED] = current.top(_shared)
     _blocks()
+
+
+def _shared() -> Shared:
+    """What this page gives away."""
+    result, chosen = current.inspection()
+    subject = waiting.network(chosen.model, trained=chosen.trained, framing=chosen.framing)
+    sweep = waiting.at_hand(removals_asked(subject, chosen.image, result)) if chosen.measure == "ablation" else None
+    lens = waiting.at_hand(partial(results.submit, subject, "lens", chosen.image, None, "shared lens"))
+    return shares.inspection(subject, chosen, result, sweep, lens)
 
 
 @st.fragment

@@ -1,5 +1,7 @@
 """The top of the page: the network, the class, the image, and the network's predictions."""
 
+from collections.abc import Callable
+
 import streamlit as st
 from streamlit.elements.widgets.chat import ChatInputValue
 from streamlit.runtime.uploaded_file_manager import UploadedFile
@@ -9,6 +11,7 @@ from app import embedded, middleware, results, show, state, waiting
 from app.catalogue import Subject
 from app.state import Selection
 from app.views import away_section, classes_section, download_section, introduction, network_picker, photo_section
+from app.views.share_section import Shared, share
 from resnet_viz.images import MAX_BYTES
 
 OPENED = ["jpg", "jpeg", "jfif", "jpe", "pjpeg", "png", "webp", "avif", "hif", "gif", "bmp", "tif", "tiff"]
@@ -16,14 +19,15 @@ CONVERTED = ["heic", "heif"]
 SHOWN = "notice_shown"
 
 
-def header(result: rv.Inspection, chosen: Selection) -> None:
-    """The product's name, the network in words, and the two pickers."""
+def header(result: rv.Inspection, chosen: Selection, shared: Callable[[], Shared | None]) -> None:
+    """The product's name, the network in words, the two pickers, and the way to take the view away."""
     info = results.models()[chosen.model]
     with st.container(horizontal=True, vertical_alignment="bottom", key="header"):
         show.product(f"{info.title} · {info.task} · {info.params / 1e6:.2f} M parameters · {result.device}")
         introduction.introduction()
         network_picker.network_picker(chosen)
         _target_picker(result, chosen)
+        share(shared)
     if not result.weights.trained:
         st.warning(f"{info.title} is {result.weights.note}. Nothing below was learned from data.", icon=":material/casino:")
         download_section.trained_instead(chosen)

@@ -8,7 +8,8 @@ import resnet_viz as rv
 from app import results, show, state
 from app.state import Selection
 from app.surveys import HeldSurvey, MissingSurveyError
-from app.views import picture_section, survey_images, survey_making, survey_sections
+from app.views import picture_section, shares, survey_images, survey_making, survey_sections
+from app.views.share_section import Shared, share
 from resnet_viz.analyses.measures import MEANINGS
 from resnet_viz.analyses.survey.measuring import MEASURED
 from resnet_viz.figures.survey.wording import images_in_words
@@ -27,6 +28,7 @@ def page() -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", key="header"):
         show.product(f"{found.manifest.title} · {found.count:,} images · {len(found.block_names)} blocks")
         _pick_survey(name)
+        share(_shared)
     picture_section.notice()
     survey_making.section(chosen)
     _facts(found)
@@ -36,6 +38,13 @@ def page() -> None:
     survey_sections.classes(found, chosen, measure)
     survey_sections.mistakes(found)
     survey_images.table(held, measure, block)
+
+
+def _shared() -> Shared:
+    """What this page gives away."""
+    chosen = state.selection()
+    held, name = _held(chosen)
+    return shares.survey(held.survey, name, chosen, *_chosen_measure(chosen, held.survey))
 
 
 def _held(chosen: Selection) -> tuple[HeldSurvey, str]:
@@ -84,9 +93,14 @@ def _facts(found: rv.Survey) -> None:
             st.dataframe(bad, column_config={"error": st.column_config.TextColumn("why", width="large")})
 
 
-def _pick_measure(chosen: Selection, found: rv.Survey) -> tuple[str, str]:
+def _chosen_measure(chosen: Selection, found: rv.Survey) -> tuple[str, str]:
+    """The measure and the block, as the link says or by default."""
     measure = chosen.quantity if chosen.quantity in MEASURED else DEFAULT_MEASURE
-    block = chosen.block if chosen.block in found.block_names else found.block_names[-1]
+    return measure, chosen.block if chosen.block in found.block_names else found.block_names[-1]
+
+
+def _pick_measure(chosen: Selection, found: rv.Survey) -> tuple[str, str]:
+    measure, block = _chosen_measure(chosen, found)
     with st.container(horizontal=True, vertical_alignment="bottom", key="survey-pickers"):
         st.selectbox(
             "Measure",

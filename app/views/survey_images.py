@@ -30,8 +30,7 @@ def at_block(held: HeldSurvey, chosen: Selection, measure: str, block: str) -> N
     if not names:
         st.info("None of these images could be used. The list above gives the reasons.")
         return
-    ends = extremes(found, measure, block, EACH_END)
-    picked = chosen.picked if chosen.picked in set(names) else str(ends.index[0]) if len(ends) else names[0]
+    ends, picked = extremes(found, measure, block, EACH_END), picked_image(found, chosen, measure, block)
     figure = rv.figures.survey_scatter(found, measure, block, picked, show.theme())
     show.heading(figure)
     show.chart(figure, "survey-images", on_click=_pick)
@@ -42,6 +41,15 @@ def at_block(held: HeldSurvey, chosen: Selection, measure: str, block: str) -> N
         _selectable(ends, measure, "survey-extremes")
     with right:
         _card(held, chosen, picked, block)
+
+
+def picked_image(found: rv.Survey, chosen: Selection, measure: str, block: str) -> str:
+    """The chosen image, or else the one with the largest value; the survey has at least one image that could be used."""
+    names = found.image_names()
+    if chosen.picked in set(names):
+        return chosen.picked
+    ends = extremes(found, measure, block, EACH_END)
+    return str(ends.index[0]) if len(ends) else names[0]
 
 
 def table(held: HeldSurvey, measure: str, block: str) -> None:

@@ -201,7 +201,7 @@ def _swept(net: Net, x: Tensor, on_block: OnProgress | None) -> Array:
             if len(logits) == 1 + sum(map(is_removable, net.blocks.values())):
                 return logits
         except RuntimeError as error:
-            if not hasattr(twin, "residual_findings") or not does_not_grow(error):
+            if not does_not_grow(error):
                 raise
     with torch.inference_mode():
         return array(without_branches(net, x, [(), *((name,) for name in net.blocks)], on_block)[None])
@@ -209,10 +209,7 @@ def _swept(net: Net, x: Tensor, on_block: OnProgress | None) -> Array:
 
 def is_removable(block: ResidualBlock) -> bool:
     """Whether a network can run without a block's layers: a plain block must output the shape of its input."""
-    if block.shortcut_kind != "none":
-        return True
-    layers = [layer for layer in block.modules() if isinstance(layer, nn.Conv2d)]
-    return layers[0].in_channels == layers[-1].out_channels and all(layer.stride == (1, 1) for layer in layers)
+    return block.shortcut_kind != "none" or block.keeps_shape
 
 
 def checked(net: Net, scales: Mapping[str, float]) -> dict[str, float]:
@@ -292,12 +289,12 @@ def _branch_off(block: ResidualBlock, tell: Callable[[], None]) -> Iterator[Remo
         # The shortcut's input to the sum; in a plain block, the block's input.
         place = block.fork if block.shortcut_kind == "none" else block.sum
         yield place.register_forward_pre_hook(keep)
-    yield block.relu.register_forward_hook(hand_on)
+    yield block.output.register_forward_hook(hand_on)
 
 
 def _removal(net: Net, name: str, row: Array, index: int, logit: float, probabilities: tuple[float, float]) -> BlockRemoval:
     block = net.blocks[name]
-    stage = block.stage_of(name)
+    stage = block.stage
     if np.isnan(row[0]):
         return BlockRemoval(name, stage, block.shortcut_kind)
     intact, left = probabilities

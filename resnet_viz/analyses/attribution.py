@@ -13,12 +13,13 @@ from torch import Tensor
 from resnet_viz.analyses.activations import Array, array
 from resnet_viz.analyses.context import explain
 from resnet_viz.analyses.methods import METHODS, Method
+from resnet_viz.display import InNotebooks
 from resnet_viz.nets.net import Net
 from resnet_viz.progress import OnPartial
 
 
 @dataclass(frozen=True, eq=False)
-class Attribution:
+class Attribution(InNotebooks):
     """The attribution of each pixel to the target's logit by one method.
 
     `attributions` are float32 (3, H, W) on the pixels that the network receives, `seen` is uint8 (H, W, 3). For methods with a

@@ -21,7 +21,7 @@ def recorded_outputs(twin: nn.Module, *, shortcuts_alone: bool) -> Iterator[list
 
     with ExitStack() as hooks:
         for block in blocks_of(twin).values():
-            hooks.callback(block.relu.register_forward_hook(keep).remove)
+            hooks.callback(block.output.register_forward_hook(keep).remove)
             if shortcuts_alone:
                 hooks.callback(block.residual.register_forward_hook(stop).remove)
         yield outputs

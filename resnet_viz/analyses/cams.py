@@ -28,7 +28,7 @@ def block_cams(net: Net, image: Image.Image, target: int | str | None = None) ->
     with torch.inference_mode(mode=False), torch.enable_grad(), ExitStack() as hooks:
         blocks = {name: block for name, block in blocks_of(twin).items() if block.layout.spatial}
         for name, block in blocks.items():
-            hooks.callback(block.relu.register_forward_hook(keeper(name, outputs)).remove)
+            hooks.callback(block.output.register_forward_hook(keeper(name, outputs)).remove)
         logits = twin(net.preprocess(image).requires_grad_())[0]
         logit = logits.max() if chosen is None else logits[chosen]
         gradients = torch.autograd.grad(logit, list(outputs.values())) if outputs else ()

@@ -6,6 +6,7 @@ operation, and Guided Backprop is defined for ReLUs.
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
@@ -19,8 +20,7 @@ from resnet_viz.nets.blocks import blocks_of
 from resnet_viz.nets.layouts import CHANNELS_FIRST, TensorLayout
 from resnet_viz.progress import OnPartial, ignore_progress
 
-# The name of the sub-module for each place in a block.
-PLACES: dict[CamPlace, str] = {"residual": "residual", "shortcut": "shortcut", "output": "relu"}
+PLACES = get_args(CamPlace)
 # The window side of Occlusion's first, coarse pass, in windows; with the default window, four of them cover the image.
 COARSE = 4
 # Activations that serve as weights of others; Guided Backprop uses their ordinary gradient.
@@ -138,6 +138,7 @@ def _check_rules(explained: Explained) -> None:
     from captum.attr._core import deep_lift as captum_rules  # noqa: PLC0415 - captum takes two seconds to import
 
     findings = getattr(explained.twin, "residual_findings", None)
+    # A module that was put into a Net by hand was not looked into.
     if findings is None:
         return
     if findings.other_nonlinear:
@@ -194,7 +195,7 @@ def _place(explained: Explained, options: PlaceOptions) -> tuple[str, nn.Module]
         raise ValueError(
             f"block {name} of {explained.net.title} has no Grad-CAM, because {blocks[name].layout.note}: {way_out}."
         )
-    return name, blocks[name].get_submodule(PLACES[options.place])
+    return name, blocks[name].get_submodule(options.place)
 
 
 def _last_block(explained: Explained) -> str:
@@ -208,7 +209,7 @@ def _last_block(explained: Explained) -> str:
     kept: dict[str, Tensor] = {}
     with ExitStack() as hooks:
         for name, block in blocks.items():
-            hooks.callback(block.relu.register_forward_hook(keeper(name, kept)).remove)
+            hooks.callback(block.output.register_forward_hook(keeper(name, kept)).remove)
         gradients = torch.autograd.grad(explained.logit(explained.x.clone().requires_grad_()).sum(), list(kept.values()))
     reached = {name: bool(blocks[name].layout.maps(gradient).any()) for name, gradient in zip(kept, gradients, strict=True)}
     return next((name for name in reversed(reached) if reached[name]), last)

@@ -44,7 +44,7 @@ class Tape:
     @property
     def stage(self) -> int:
         """The number of the stage: 2 for "layer2.0"."""
-        return self.block.stage_of(self.name)
+        return self.block.stage
 
     @property
     def layout(self) -> TensorLayout:
@@ -71,14 +71,14 @@ def capture(twin: nn.Module, on_block: OnProgress | None = None) -> Iterator[lis
     """
     blocks: dict[str, ResidualBlock] = {}
     # One walk through the module tree: in a deep network, a second one takes as long as all its hooks.
-    for name, layer in twin.named_modules():
+    for layer in twin.modules():
         # Nothing reads the input of a ReLU before the last one of its block, so working in place saves memory.
         if may_overwrite(layer):
-            layer.inplace = True
+            layer.inplace = True  # type: ignore[assignment]
         elif isinstance(layer, ResidualBlock):
-            blocks[layer.name_at(name)] = layer
+            blocks[layer.name] = layer
     for block in blocks.values():
-        block.relu.inplace = False
+        block.output.inplace = False  # type: ignore[assignment]
     tapes: list[Tape] = []
     with ExitStack() as hooks:
         for name, block in blocks.items():
@@ -95,7 +95,7 @@ def _hook(
 
     def fork(_: nn.Module, args: tuple[Tensor, ...], __: object) -> tuple[Tensor, Tensor]:
         # If other layers use the block's input too, only the gradient through the block's own two paths is wanted.
-        x = args[0].view_as(args[0]) if block.input_used_elsewhere else args[0]
+        x = args[0].view_as(args[0]) if block.facts.input_used_elsewhere else args[0]
         made["input"], made["to_shortcut"], made["to_branch"] = x, x.view_as(x), x.view_as(x)
         return made["to_shortcut"], made["to_branch"]
 
@@ -114,4 +114,4 @@ def _hook(
 
     yield block.fork.register_forward_hook(fork)
     yield block.sum.register_forward_hook(add)
-    yield block.relu.register_forward_hook(finish)
+    yield block.output.register_forward_hook(finish)

@@ -12,6 +12,7 @@ import pandas as pd
 
 from resnet_viz.analyses.inspection import Inspection
 from resnet_viz.analyses.measures import MEANINGS
+from resnet_viz.display import InNotebooks
 
 BEST_CLASSES, LARGEST_DIFFERENCES = 5, 3
 
@@ -59,7 +60,7 @@ class MeasureDifference:
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class Comparison(InNotebooks):
     """Two inspections and the differences between them.
 
     `classes` holds the most probable classes of either side, the largest difference first; it is empty if the two networks have

@@ -19,6 +19,7 @@ from resnet_viz.analyses.capture import Tape, capture
 from resnet_viz.analyses.context import Explained, explain
 from resnet_viz.analyses.methods import gauss_legendre
 from resnet_viz.analyses.removals import is_chain
+from resnet_viz.display import InNotebooks
 from resnet_viz.nets.layouts import TensorLayout
 from resnet_viz.nets.net import Net
 from resnet_viz.progress import OnProgress
@@ -67,7 +68,7 @@ class BlockConductance:
 
 
 @dataclass(frozen=True, eq=False)
-class Conductance:
+class Conductance(InNotebooks):
     """The conductance of every block, first to last, for one class and one baseline.
 
     `difference` is logit(image) - logit(baseline); `delta` is that of the block with the largest error. `whole` says whether

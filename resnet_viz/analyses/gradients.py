@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from resnet_viz.analyses.activations import at_least_float32
 from resnet_viz.analyses.capture import Tape, capture
 from resnet_viz.analyses.objectives import Objective, ObjectiveKind
+from resnet_viz.display import InNotebooks
 from resnet_viz.nets.blocks import ShortcutKind
 from resnet_viz.nets.net import Net, WeightsOrigin
 from resnet_viz.nets.parts import parts_of
@@ -51,7 +52,7 @@ class BlockGradients:
 
 
 @dataclass(frozen=True, eq=False)
-class Gradients:
+class Gradients(InNotebooks):
     """The gradients of one objective: per block, and per parameter in a table with one row each.
 
     `parameters` has the columns block ("stem", a block's name, "before" a block's name for layers between two blocks, or

@@ -17,7 +17,9 @@ from resnet_viz.analyses.activations import Array, array
 from resnet_viz.analyses.cams import cam
 from resnet_viz.analyses.capture import Tape, capture
 from resnet_viz.analyses.measures import ForkGradients, Measures, measure
+from resnet_viz.display import InNotebooks
 from resnet_viz.nets.blocks import ShortcutKind
+from resnet_viz.nets.known_layers import has_known_layers
 from resnet_viz.nets.layouts import CHANNELS_FIRST, TensorLayout
 from resnet_viz.nets.net import Head, Net, WeightsOrigin
 from resnet_viz.progress import OnProgress
@@ -145,7 +147,7 @@ class BlockInspection:
 
 
 @dataclass(frozen=True, eq=False)
-class Inspection:
+class Inspection(InNotebooks):
     """What every block of a network computes for one image.
 
     `seen` is the crop that the network received, uint8 (H, W, 3). The gradients are those of the logit of `target`.
@@ -268,7 +270,7 @@ def _inspection(
         predictions=ranked(net, logits),
         blocks=tuple(map(_block, tapes, gradients, measures)),
         head=net.head,
-        ends=("stem", "head") if hasattr(net.module, "residual_findings") else Inspection.ends,
+        ends=Inspection.ends if has_known_layers(net.module) else ("stem", "head"),
     )
 
 

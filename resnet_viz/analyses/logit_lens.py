@@ -96,7 +96,7 @@ def _decoded(net: Net, x: Tensor, on_block: OnProgress | None) -> Tensor:
                 if len(logits) == len(net.blocks) + 1:
                     return logits.roll(-1, 0)
             except RuntimeError as error:
-                if not hasattr(twin, "residual_findings") or not does_not_grow(error):
+                if not does_not_grow(error):
                     raise
         names = list(net.blocks)
         return without_branches(net, x, [names[number:] for number in range(len(names) + 1)], on_block)
@@ -117,7 +117,7 @@ def _let_pass(block: ResidualBlock, tell: Callable[[], None]) -> Iterator[Remova
 
     def fork(_: nn.Module, args: tuple[Tensor, ...], ends: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         passing[:] = args
-        return ends if block.ways_share else (ends[0], at_input.of_image(ends[1], 0))
+        return ends if block.facts.ways_share else (ends[0], at_input.of_image(ends[1], 0))
 
     def add(_: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         tell()

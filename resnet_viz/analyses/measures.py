@@ -14,8 +14,7 @@ from torch import Tensor
 
 from resnet_viz.analyses.activations import at_least_float32
 from resnet_viz.analyses.capture import Tape
-from resnet_viz.nets.costs import count_parameters, multiply_adds
-from resnet_viz.nets.residual_graph.network import GraphBlock
+from resnet_viz.nets.costs import count_parameters
 
 Float64Array = NDArray[np.float64]
 
@@ -179,10 +178,8 @@ def _norm(tensor: Tensor) -> Tensor:
 
 
 def block_multiply_adds(tape: Tape) -> int:
-    """Multiply-adds of the block's convolutions for one image of the size that the tape is of."""
-    if isinstance(tape.block, GraphBlock):
-        return tape.block.facts.multiply_adds
-    return multiply_adds(tape.block, *tape.input.shape[2:])
+    """Multiply-adds of the block for one image of the size that its network was opened for."""
+    return tape.block.facts.multiply_adds
 
 
 def _divide(numerator: Float64Array, denominator: Float64Array) -> Float64Array:

@@ -59,7 +59,7 @@ def place_fields(net: Net, block: str) -> PlaceFields:
     if block not in net.blocks:
         raise ValueError(f"{net.title} has no block {block!r}; it has {', '.join(net.blocks)}")
     positive, made = positive_copy(net), list[Tensor]()
-    handle = blocks_of(positive)[block].relu.register_forward_hook(lambda _, __, output: made.append(output))
+    handle = blocks_of(positive)[block].output.register_forward_hook(lambda _, __, output: made.append(output))
     side = net.preprocessing.crop
     try:
         with torch.inference_mode(mode=False), torch.enable_grad(), OpenPaths():

@@ -101,7 +101,7 @@ def receptive_fields(
     widths = theoretical_widths(net, shortcuts_alone=False)
     shortcut_widths = theoretical_widths(net, shortcuts_alone=True)
     blocks = tuple(
-        BlockField(name, block.stage_of(name), wide, effective_width(seen), narrow, effective_width(along), seen, along)
+        BlockField(name, block.stage, wide, effective_width(seen), narrow, effective_width(along), seen, along)
         for (name, block), seen, along, wide, narrow in zip(
             net.blocks.items(), maps, shortcut_maps, widths, shortcut_widths, strict=True
         )

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from resnet_viz.analyses.context import batch_of
 from resnet_viz.nets.blocks import ResidualBlock, blocks_of
 from resnet_viz.nets.net import Net
+from resnet_viz.nets.residual_graph.network import findings_of
 
 # The names of the blocks whose branch is removed for one image.
 Removed = Collection[str]
@@ -20,8 +21,7 @@ Removed = Collection[str]
 
 def is_chain(module: nn.Module) -> bool:
     """Whether images can join the batch between two blocks: the network is a chain, and no connection bypasses the blocks."""
-    findings = getattr(module, "residual_findings", None)
-    return findings is None or bool(findings.chain)
+    return findings_of(module).chain
 
 
 def does_not_grow(error: RuntimeError) -> bool:

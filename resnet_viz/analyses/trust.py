@@ -15,7 +15,7 @@ from resnet_viz.analyses.attribution import Attribution, attribute
 from resnet_viz.analyses.baselines import Baseline
 from resnet_viz.analyses.context import Explained, explain
 from resnet_viz.analyses.methods import METHODS
-from resnet_viz.nets.blocks import initialise
+from resnet_viz.nets.initialisation import initialise
 from resnet_viz.nets.net import Net
 from resnet_viz.nets.parts import parts
 from resnet_viz.nets.residual_graph.sections import STEM

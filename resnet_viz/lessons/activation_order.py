@@ -24,8 +24,8 @@ from torch.nn import functional as F
 
 from resnet_viz.analyses.activations import Array
 from resnet_viz.nets.blocks import blocks_of
+from resnet_viz.nets.known_layers import require_known_layers
 from resnet_viz.nets.net import Net
-from resnet_viz.nets.parts import require_known_layers
 
 DEEPEST = 54
 # Larger features are averaged down to this height and width: the question does not depend on the size.
@@ -140,7 +140,7 @@ def _features_and_cuts(net: Net, image: Image.Image) -> tuple[Tensor, list[float
     with ExitStack() as hooks:
         hooks.callback(twin.get_submodule("bn1").register_forward_hook(keep).remove)
         for block in blocks_of(twin).values():
-            hooks.callback(block.relu.register_forward_pre_hook(cut).remove)
+            hooks.callback(block.output.register_forward_pre_hook(cut).remove)
         twin(net.preprocess(image))
     return features[0], cuts
 

@@ -10,9 +10,8 @@ import torch
 from torch import nn
 
 from resnet_viz.nets.architecture import architecture
-from resnet_viz.nets.blocks import ResidualBlock
+from resnet_viz.nets.known_layers import layers_of, require_known_layers
 from resnet_viz.nets.net import Net
-from resnet_viz.nets.parts import require_known_layers
 
 LONGEST = 8
 
@@ -59,7 +58,7 @@ def next_layer(net: Net, block: str, *, times: int = 1) -> NextLayer:
         raise ValueError(f"{net.title} has no block {block}. Choose one of {', '.join(names)}")
     channels, height, width = next(part.output for part in architecture(net) if part.name == block)
     place = names.index(block) + 1
-    layer = _first(net.blocks[names[place]]) if place < len(names) else _head(net.module)
+    layer = _first(layers_of(net.module, net.blocks[names[place]])) if place < len(names) else _head(net.module)
     return _linear(layer, channels * times) if isinstance(layer, nn.Linear) else _conv(layer, channels * times, height, width)
 
 
@@ -74,7 +73,7 @@ def _numbers(text: str) -> tuple[float, ...]:
     return found
 
 
-def _first(block: ResidualBlock) -> nn.Conv2d:
+def _first(block: nn.Module) -> nn.Conv2d:
     conv: nn.Conv2d = block.get_submodule("conv1")  # type: ignore[assignment]  # every block has one
     return conv
 

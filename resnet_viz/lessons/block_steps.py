@@ -20,9 +20,11 @@ from torch import Tensor, nn
 from torchvision.models import resnet as torchvision_resnet
 
 from resnet_viz.analyses.activations import Array, array
-from resnet_viz.nets.blocks import ResidualBlock, ZeroPad, blocks_of
+from resnet_viz.nets.blocks import ResidualBlock, blocks_of
+from resnet_viz.nets.checkpoints.blocks import PreActivationBlock
+from resnet_viz.nets.known_layers import layers_of, require_known_layers
+from resnet_viz.nets.layers import ZeroPad
 from resnet_viz.nets.net import Net
-from resnet_viz.nets.parts import require_known_layers
 
 # The part of the equation that a step belongs to.
 EquationPart = Literal["identity", "residual", "sum", "output"]
@@ -101,17 +103,18 @@ def walk(net: Net, image: Image.Image, block: str) -> Walk:
     if block not in blocks:
         raise ValueError(f"{net.title} has no block {block!r}; it has {', '.join(blocks)}")
     taken = blocks[block]
+    layers = _Layers(layers_of(twin, taken), taken)
     kept: dict[str, Tensor] = {}
     with ExitStack() as hooks, torch.inference_mode():
-        hooks.callback(taken.register_forward_pre_hook(lambda _, args: kept.__setitem__("x", args[0])).remove)
-        for name, layer in _layers(taken).items():
+        hooks.callback(taken.fork.register_forward_pre_hook(lambda _, args: kept.__setitem__("x", args[0])).remove)
+        for name, layer in layers.by_step.items():
             hooks.callback(layer.register_forward_hook(_keeper(name, kept)).remove)
         twin(net.preprocess(image))
-    plain = taken.shortcut_kind == "none"
-    kind: BlockKind = "Bottleneck" if isinstance(taken, torchvision_resnet.Bottleneck) else "BasicBlock"
-    # The shortcut is a layer parallel to the branch. The code computes it only when the addition needs it.
-    steps = tuple(_step(name, taken, kept[name]) for name in ("x", *_layers(taken)))
-    return Walk(net.name, net.title, block, kind, plain, steps)
+    kind: BlockKind = "Bottleneck" if "conv3" in layers.by_step else "BasicBlock"
+    steps = tuple(
+        Step(name, layers.operation(name, kept[name]), _part(name, taken), array(kept[name])) for name in ("x", *layers.by_step)
+    )
+    return Walk(net.name, net.title, block, kind, taken.shortcut_kind == "none", steps)
 
 
 def forward_source(kind: BlockKind) -> ForwardCode:
@@ -154,15 +157,49 @@ def _layer_called(statement: ast.stmt) -> str:
     return next((call.attr for call in calls if isinstance(call, ast.Attribute)), "")
 
 
-def _layers(block: ResidualBlock) -> dict[str, nn.Module]:
-    """The layers that compute the steps, by the steps' names."""
-    names = ("conv1", "bn1", "relu1", "conv2", "bn2", "relu2", "conv3", "bn3")
-    layers = {name: block.get_submodule(name) for name in names if hasattr(block, name)}
-    if block.downsample is not None:
-        layers["identity"] = block.downsample
-    if block.shortcut_kind != "none":
-        layers["sum"] = block.sum
-    return layers | {"output": block.relu}
+class _Layers:
+    """The layers of a block by the names of its steps, in the order of the code."""
+
+    def __init__(self, module: nn.Module, block: ResidualBlock) -> None:
+        self._module = module
+        order = ("bn", "relu", "conv") if isinstance(module, PreActivationBlock) else ("conv", "bn", "relu")
+        self.by_step = {
+            f"{kind}{number}": layer
+            for number in (1, 2, 3)
+            for kind in order
+            if (layer := _layer(module, kind, number)) is not None
+        }
+        # The shortcut is parallel to the branch. The code computes it only when the addition needs it.
+        if block.shortcut_kind not in ("identity", "none"):
+            self.by_step["identity"] = block.shortcut
+        if block.shortcut_kind != "none":
+            self.by_step["sum"] = block.sum
+        self.by_step["output"] = block.output
+
+    def operation(self, name: str, values: Tensor) -> str:
+        """Say in words what a step does."""
+        if name == "x":
+            return "the block's input"
+        if name == "sum":
+            return "identity + residual, element by element"
+        if name == "identity":
+            return _shortcut(self._module)
+        layer = self.by_step[name]
+        if isinstance(layer, nn.Conv2d):
+            return _convolution(layer)
+        if isinstance(layer, nn.BatchNorm2d):
+            last = name == max(each for each in self.by_step if each.startswith("bn"))
+            return f"batch norm of {values.shape[1]} channels{': the residual F(x)' if last else ''}"
+        return "ReLU: negative values become 0"
+
+
+def _layer(module: nn.Module, kind: str, number: int) -> nn.Module | None:
+    """Return a layer by its number; torchvision's one ReLU is a module of its own for each call, the first without a number."""
+    names = [f"{kind}{number}"]
+    if kind == "relu":
+        names.append(f"relu_{number - 1}" if number > 1 else "relu")
+    found = (getattr(module, name, None) for name in names)
+    return next((layer for layer in found if layer is not None), None)
 
 
 def _keeper(name: str, kept: dict[str, Tensor]) -> Callable[[nn.Module, object, Tensor], None]:
@@ -172,37 +209,17 @@ def _keeper(name: str, kept: dict[str, Tensor]) -> Callable[[nn.Module, object, 
     return keep
 
 
-def _step(name: str, block: ResidualBlock, values: Tensor) -> Step:
-    return Step(name, _operation(name, block, values), _part(name, block), array(values))
-
-
-def _operation(name: str, block: ResidualBlock, values: Tensor) -> str:
-    if name == "x":
-        return "the block's input"
-    if name == "sum":
-        return "identity + residual, element by element"
-    if name == "identity":
-        return _shortcut(block)
-    layer = _layers(block)[name]
-    if isinstance(layer, nn.Conv2d):
-        return _convolution(layer)
-    if isinstance(layer, nn.BatchNorm2d):
-        last = name == max(each for each in _layers(block) if each.startswith("bn"))
-        return f"batch norm of {values.shape[1]} channels{': the residual F(x)' if last else ''}"
-    return "ReLU: negative values become 0"
-
-
 def _convolution(layer: nn.Conv2d) -> str:
     size, stride, padding = layer.kernel_size[0], layer.stride[0], layer.padding[0]
     channels = f"{layer.in_channels} → {layer.out_channels} channels"
     return f"{size}×{size} convolution, {channels}, stride {stride}, padding {padding}"
 
 
-def _shortcut(block: ResidualBlock) -> str:
-    if isinstance(block.downsample, ZeroPad):
-        kept = _ordinal(block.downsample.stride)
-        return f"shortcut A: keeps every {kept} pixel of x and appends {block.downsample.extra} channels of zeros"
-    convolutions = [layer for layer in block.modules() if isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1)]
+def _shortcut(module: nn.Module) -> str:
+    shortcut = module.get_submodule("downsample")
+    if isinstance(shortcut, ZeroPad):
+        return f"shortcut A: keeps every {_ordinal(shortcut.stride)} pixel of x and appends {shortcut.extra} channels of zeros"
+    convolutions = [layer for layer in shortcut.modules() if isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1)]
     return f"shortcut B: {_convolution(convolutions[-1])}, batch norm"
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
+from torchvision.models.resnet import BasicBlock
 
-from resnet_viz.nets.blocks import BasicBlock
 from resnet_viz.nets.costs import count_parameters, multiply_adds
 
 STAGES, SIDE, CHANNELS = 3, 32, 16
@@ -79,13 +79,15 @@ def run(*, halve: bool, double: bool, blocks: int = 3) -> Costs:
     return Costs(halve, double, tuple(found))
 
 
-def _block(channels: int, wider: int, stride: int) -> BasicBlock:
+def _block(channels: int, wider: int, stride: int) -> nn.Module:
     with torch.device("meta"):
         changes = stride > 1 or wider != channels
         projection = nn.Sequential(nn.Conv2d(channels, wider, 1, stride, bias=False), nn.BatchNorm2d(wider))
-        return BasicBlock(channels, wider, stride, projection if changes else None)
+        block: nn.Module = BasicBlock(channels, wider, stride, projection if changes else None)
+    return block
 
 
-def _branch_alone(channels: int, wider: int, stride: int) -> BasicBlock:
+def _branch_alone(channels: int, wider: int, stride: int) -> nn.Module:
     with torch.device("meta"):
-        return BasicBlock(channels, wider, stride, None)
+        block: nn.Module = BasicBlock(channels, wider, stride, None)
+    return block

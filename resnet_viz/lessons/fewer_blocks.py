@@ -22,9 +22,8 @@ import torch
 from torch import Tensor, nn
 
 from resnet_viz import assets
-from resnet_viz.nets.blocks import ResidualBlock
+from resnet_viz.nets.known_layers import require_known_layers
 from resnet_viz.nets.net import Net, WeightsError
-from resnet_viz.nets.parts import require_known_layers
 from resnet_viz.nets.preprocessing import Preprocessing
 
 MOST_PLANS = 150
@@ -150,7 +149,7 @@ def order_plans(net: Net, seed: int = 0) -> list[BlockOrder]:
 def movable_blocks(net: Net) -> tuple[str, ...]:
     """Name the blocks that output the shape of their input."""
     require_known_layers(net.title, net.module)
-    return tuple(name for name, block in net.blocks.items() if _keeps_shape(block))
+    return tuple(name for name, block in net.blocks.items() if block.keeps_shape)
 
 
 def kendall_tau(whole: BlockOrder, order: BlockOrder) -> float:
@@ -202,11 +201,6 @@ def read(model: str, folder: Path = assets.LESSONS_FOLDER) -> Recorded:
 def recorded_models(folder: Path = assets.LESSONS_FOLDER) -> tuple[str, ...]:
     """Name the networks that have measurements."""
     return tuple(sorted(path.stem.removeprefix("fewer-blocks-") for path in folder.glob("fewer-blocks-*.csv")))
-
-
-def _keeps_shape(block: ResidualBlock) -> bool:
-    layers = [layer for layer in block.modules() if isinstance(layer, nn.Conv2d)]
-    return layers[0].in_channels == layers[-1].out_channels and all(layer.stride == (1, 1) for layer in layers)
 
 
 def _descend(module: nn.Module, x: Tensor, plans: Sequence[BlockOrder], done: int) -> Iterator[tuple[BlockOrder, Tensor]]:

@@ -17,10 +17,11 @@ from resnet_viz import assets
 from resnet_viz.analyses.activations import Array, array
 from resnet_viz.analyses.capture import capture
 from resnet_viz.images import ImageError, open_image, upright_rgb
-from resnet_viz.nets.blocks import ZeroPad, initialise
 from resnet_viz.nets.costs import count_parameters
+from resnet_viz.nets.initialisation import initialise
+from resnet_viz.nets.known_layers import layers_of, require_known_layers
+from resnet_viz.nets.layers import ZeroPad
 from resnet_viz.nets.net import Net, WeightsError
-from resnet_viz.nets.parts import require_known_layers
 from resnet_viz.nets.twins import copy_tree
 from resnet_viz.nets.zoo import read_card
 from resnet_viz.progress import OnProgress
@@ -244,15 +245,15 @@ def _shortcut(net: Net, source: str, seed: int) -> tuple[nn.Sequential | None, i
         initialise(projection, seed)
         return projection.requires_grad_(requires_grad=False), 2, PICTURE_CHANNELS
     require_known_layers(net.title, net.module)
-    block = net.blocks.get(source)
-    made = block.downsample if block is not None else None
+    shortcuts = {name: getattr(layers_of(net.module, block), "downsample", None) for name, block in net.blocks.items()}
+    made = shortcuts.get(source)
     if isinstance(made, ZeroPad):
-        return None, made.stride, made.extra + _input_channels(block)
+        return None, made.stride, made.extra + net.blocks[source].facts.input_shape[0]
     if isinstance(made, nn.Sequential) and isinstance(made[0], nn.Conv2d) and made[0].kernel_size == (1, 1):
         # The features are on the CPU, whatever device the network is on.
         projection = cast("nn.Sequential", copy.deepcopy(copy_tree(made)).float().cpu())
         return projection, made[0].stride[0], made[0].out_channels
-    changing = [name for name, each in net.blocks.items() if each.downsample is not None]
+    changing = [name for name, each in shortcuts.items() if each is not None]
     raise ValueError(
         f"{net.title} has no shortcut that changes the shape at {source}: choose {' or '.join([PICTURE, *changing])}."
     )
@@ -271,10 +272,6 @@ def _weakest(projection: nn.Sequential) -> float:
 def _kernel(projection: nn.Sequential) -> Tensor:
     """The 1x1 kernels, (C', C)."""
     return projection.get_parameter("0.weight").detach().flatten(1)
-
-
-def _input_channels(block: nn.Module | None) -> int:
-    return 0 if block is None else int(block.get_submodule("conv1").in_channels)  # type: ignore[arg-type]  # a number
 
 
 @torch.no_grad()

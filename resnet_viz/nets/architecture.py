@@ -2,17 +2,12 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Self
 
-import torch
-from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
-from torch.utils.module_tracker import ModuleTracker
+from torch import nn
 
-from resnet_viz.nets.blocks import ResidualBlock, ShortcutKind, blocks_of
-from resnet_viz.nets.costs import count_parameters
+from resnet_viz.nets.blocks import ShortcutKind, blocks_of
 from resnet_viz.nets.net import Net
-from resnet_viz.nets.residual_graph.network import GraphBlock, ResidualNetwork
+from resnet_viz.nets.residual_graph.network import findings_of
 from resnet_viz.nets.residual_graph.sections import HEAD, STEM
 
 COUNTER = "torch.utils.flop_counter.FlopCounterMode, halved, because it counts each multiplication and each addition"
@@ -41,33 +36,17 @@ class Part:
 
 
 def architecture(net: Net) -> tuple[Part, ...]:
-    """Return the parts of a network for an image of its input size, from the stem to the head.
+    """Return the parts of a network for an image of the size that it was opened for, from the stem to the head.
 
     Multiply-adds are torch's own count (`COUNTER`) of the convolutions and linear layers (He et al. 2015, Table 1, "FLOPs").
-    Nothing is computed: a copy without memory runs on the meta device, or tracing has already found everything.
+    Nothing is computed: tracing has found everything.
     """
-    if isinstance(net.module, ResidualNetwork):
-        return tuple(_traced(net.module))
-    twin = net.twin().to("meta")
-    blocks = blocks_of(twin)
-    tracker = _PartTracker(blocks)
-    counter = FlopCounterMode(display=False)
-    counter.mod_tracker = tracker
-    x = torch.empty(1, 3, net.preprocessing.crop, net.preprocessing.crop, device="meta")
-    with torch.no_grad(), counter:
-        logits = twin(x)
-    tracker.shapes["stem"] = [x, tracker.shapes[next(iter(blocks))][0]]
-    tracker.shapes["head"] = [tracker.shapes[next(reversed(blocks))][1], logits]
-    flops = {name: sum(counts.values()) for name, counts in counter.get_flop_counts().items()}
-    stem, head = _ends(twin)
-    layers = {"stem": stem} | {name: [block] for name, block in blocks.items()} | {"head": head}
-    return tuple(_part(name, modules, tracker.shapes[name], flops.get(name, 0)) for name, modules in layers.items())
+    return tuple(_parts(net.module))
 
 
-def _traced(module: ResidualNetwork) -> Iterator[Part]:
-    """The parts of a network whose blocks were found in its graph."""
-    sections = {section.name: section for section in module.residual_findings.sections}
-    blocks = {name: block.facts for name, block in blocks_of(module).items() if isinstance(block, GraphBlock)}
+def _parts(module: nn.Module) -> Iterator[Part]:
+    sections = {section.name: section for section in findings_of(module).sections}
+    blocks = {name: block.facts for name, block in blocks_of(module).items()}
     between = {f"before {name}": name for name in blocks}
     order = [STEM, *(part for title, name in between.items() for part in (title, name)), HEAD]
     for name in order:
@@ -94,64 +73,6 @@ def _in_words(module: nn.Module, paths: Iterable[str]) -> str:
     # An activation behind a sum is a block's own now, and its former path is empty.
     known = dict(module.named_modules())
     return ", ".join(filter(None, (_words(known[path]) for path in paths if path in known)))
-
-
-class _PartTracker(ModuleTracker):
-    """Tracks which part is running, by hooks on one network: torch's own tracker hooks every module of every thread."""
-
-    def __init__(self, blocks: dict[str, ResidualBlock]) -> None:
-        super().__init__()
-        self.parents = {"Global", "stem"}
-        self.shapes: dict[str, list[Tensor]] = {}
-        for name, block in blocks.items():
-            self._follow(name, block)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def _follow(self, name: str, block: ResidualBlock) -> None:
-        def enter(_: nn.Module, args: tuple[Tensor]) -> None:
-            self.parents = {"Global", name}
-            self.shapes[name] = [args[0]]
-
-        def leave(_: nn.Module, __: object, output: Tensor) -> None:
-            self.parents = {"Global", "head"}
-            self.shapes[name].append(output)
-
-        block.register_forward_pre_hook(enter)
-        block.register_forward_hook(leave)
-
-
-def _ends(module: nn.Module) -> tuple[list[nn.Module], list[nn.Module]]:
-    """Return the layers before the first stage and those after the last."""
-    children = list(module.children())
-    stages = [index for index, child in enumerate(children) if blocks_of(child)]
-    return children[: stages[0]], children[stages[-1] + 1 :]
-
-
-def _part(name: str, modules: list[nn.Module], ends: list[Tensor], flops: int) -> Part:
-    block = modules[0] if isinstance(modules[0], ResidualBlock) else None
-    first, last = ends
-    return Part(
-        name=name,
-        stage=None if block is None else int(name.split(".", maxsplit=1)[0].removeprefix("layer")),
-        shortcut=None if block is None else block.shortcut_kind,
-        input=tuple(first.shape[1:]),
-        output=tuple(last.shape[1:]),
-        layers=", ".join(filter(None, map(_words, _layers(modules)))),
-        parameters=sum(map(count_parameters, modules)),
-        multiply_adds=flops // 2,
-    )
-
-
-def _layers(modules: list[nn.Module]) -> Iterable[nn.Module]:
-    for module in modules:
-        for name, layer in module.named_modules():
-            if not name.startswith("downsample"):
-                yield layer
 
 
 def _words(layer: nn.Module) -> str:

@@ -8,8 +8,10 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torchvision.models.resnet import BasicBlock
 
-from resnet_viz.nets.blocks import BasicBlock, PlainBlock, ZeroPad, initialise
+from resnet_viz.nets.initialisation import initialise
+from resnet_viz.nets.layers import PlainBasicBlock, ZeroPad
 
 CIFAR10_LABELS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 CIFAR10_MEAN = (0.4914, 0.4822, 0.4465)
@@ -66,10 +68,11 @@ def _stage(blocks: int, in_channels: int, out_channels: int, stride: int, shortc
     return nn.Sequential(*(_block(i, out_channels, s, shortcut) for i, s in zip(inputs, strides, strict=True)))
 
 
-def _block(in_channels: int, out_channels: int, stride: int, shortcut: ShortcutOption) -> BasicBlock:
+def _block(in_channels: int, out_channels: int, stride: int, shortcut: ShortcutOption) -> nn.Module:
     if shortcut == "plain":
-        return PlainBlock(in_channels, out_channels, stride)
-    return BasicBlock(in_channels, out_channels, stride, _downsample(in_channels, out_channels, stride, shortcut))
+        return PlainBasicBlock(in_channels, out_channels, stride)
+    block: nn.Module = BasicBlock(in_channels, out_channels, stride, _downsample(in_channels, out_channels, stride, shortcut))
+    return block
 
 
 def _downsample(in_channels: int, out_channels: int, stride: int, shortcut: ShortcutOption) -> nn.Module | None:

@@ -5,18 +5,17 @@ from collections.abc import Iterable
 from torch import nn
 
 from resnet_viz.nets.blocks import ResidualBlock
-from resnet_viz.nets.residual_graph.network import GraphBlock
 
 
 def count_parameters(module: nn.Module) -> int:
-    """Count the trainable parameters of a module, or those that a block of a traced network uses."""
-    if isinstance(module, GraphBlock):
+    """Count the trainable parameters of a module, or those that a block of a network uses."""
+    if isinstance(module, ResidualBlock):
         return module.facts.parameter_count
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def multiply_adds(block: ResidualBlock, height: int, width: int) -> int:
-    """Multiply-adds of a block's convolutions for an input of height x width pixels, including its shortcut.
+def multiply_adds(block: nn.Module, height: int, width: int) -> int:
+    """Multiply-adds of the convolutions of a ResNet's block, for an input of height x width pixels, including its shortcut.
 
     One multiply-add is one multiplication and one addition (He et al. 2015, Table 1, "FLOPs").
     """

@@ -1,4 +1,4 @@
-"""The ten ResNets, ResNeXts and Wide ResNets of torchvision and their relatives, built from its `ResNet` class with our blocks.
+"""The ten ResNets, ResNeXts and Wide ResNets of torchvision and their relatives, built from its own `ResNet` class.
 
 He et al. 2015 (https://arxiv.org/abs/1512.03385, Table 1), Xie et al. 2016 (https://arxiv.org/abs/1611.05431) and
 Zagoruyko and Komodakis 2016 (https://arxiv.org/abs/1605.07146).
@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 from torchvision.models import resnet as torchvision_resnet
+from torchvision.models.resnet import BasicBlock, Bottleneck
 
-from resnet_viz.nets.blocks import BasicBlock, Bottleneck, initialise
+from resnet_viz.nets.initialisation import initialise
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,6 @@ def assemble(arch: Architecture, classes: int) -> nn.Module:
             groups=arch.groups,
             width_per_group=arch.width_per_group,
         )
-    # The stem has its own ReLU.
-    for relu in (layer for layer in net.modules() if isinstance(layer, nn.ReLU)):
-        relu.inplace = False
     return net
 
 

@@ -36,7 +36,9 @@ class WeightsOrigin:
 class Net:
     """A network with torchvision's parameter names; every analysis runs on a twin of it, in evaluation mode.
 
-    It is shared between threads: never register a hook on `module`, use a `twin`.
+    It is shared between threads: never register a hook on `module`, use a `twin`. A pass calls the layers and the places of the
+    blocks; modules that only contain others, such as "layer2.0", are not called, so a hook on them sees nothing: the output of
+    that block is `blocks["layer2.0"].output`.
 
     `head` says how logits become probabilities: by the softmax, if exactly one class is correct, or each by its own sigmoid, if
     any number of classes may be (`dataclasses.replace(net, head="sigmoid")`). A single logit always uses the sigmoid: the

@@ -8,8 +8,9 @@ from dataclasses import replace
 
 from torch import nn
 
-from resnet_viz.nets.blocks import PlainBlock, initialise
 from resnet_viz.nets.imagenet import ARCHITECTURES, Architecture, assemble
+from resnet_viz.nets.initialisation import initialise
+from resnet_viz.nets.layers import PlainBasicBlock
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -35,7 +36,7 @@ PHOTO_ARCHITECTURES: dict[str, Architecture] = {
     for depth in (18, 34)
     for family, arch in (
         ("resnet", ARCHITECTURES[f"resnet{depth}"]),
-        ("plain", replace(ARCHITECTURES[f"resnet{depth}"], title=f"Plain-{depth}", block=PlainBlock)),
+        ("plain", replace(ARCHITECTURES[f"resnet{depth}"], title=f"Plain-{depth}", block=PlainBasicBlock)),
     )
 }
 

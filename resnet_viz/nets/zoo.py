@@ -18,6 +18,8 @@ from resnet_viz.nets.net import Net, Source, WeightsError, WeightsOrigin, pick_d
 from resnet_viz.nets.official import best_weights, load_official, weights_file, weights_size
 from resnet_viz.nets.preprocessing import Preprocessing
 from resnet_viz.nets.remote_weights import official_labels, official_names, official_title
+from resnet_viz.nets.residual_graph import find_blocks
+from resnet_viz.nets.residual_graph.copying import evaluation_copy
 from resnet_viz.nets.trained import (
     CIFAR,
     CIFAR_DEPTHS,
@@ -123,11 +125,11 @@ def blueprint(name: str) -> Net:
     origin = WeightsOrigin("untrained", "a blueprint: shapes without weights")
     if name in TRAINED:
         spec = TRAINED[name]
-        return Net(name, spec.title, spec.skeleton().eval(), spec.labels, spec.preprocessing, origin)
+        return Net(name, spec.title, _traced(name), spec.labels, spec.preprocessing, origin)
     if timm.is_name(name):
         return _with_timms_labels(name, timm.skeleton(name), origin)
-    module = imagenet.skeleton(name) if name in imagenet.ARCHITECTURES else torchvision.skeleton(name)
-    return _with_official_labels(name, module.eval(), origin)
+    module = _traced(name) if name in imagenet.ARCHITECTURES else torchvision.skeleton(name)
+    return _with_official_labels(name, module, origin)
 
 
 def _known(name: str) -> None:
@@ -142,14 +144,15 @@ def _known(name: str) -> None:
 
 
 def _trained_net(name: str, weights: str | None, seed: int) -> Net:
-    spec = TRAINED[name]
-    module = spec.build(seed)
-    origin = _untrained(seed)
-    if weights is not None:
+    spec, origin = TRAINED[name], _untrained(seed)
+    if weights is None:
+        module = _initialised(name, seed)
+    else:
         card = read_card(name)
         path = assets.WEIGHTS_FOLDER / f"{name}.safetensors"
         if not path.exists() or hashlib.sha256(path.read_bytes()).hexdigest() != card["sha256"]:
             raise WeightsError(f"{path.name} is missing or was changed: its SHA-256 is not its model card's. Restore the file.")
+        module = _traced(name).to_empty(device="cpu")
         module.load_state_dict(load_file(path))
         origin = WeightsOrigin("shipped", f"trained on {spec.task}, test accuracy {card['test_accuracy']:.1%}")
     return Net(name, spec.title, module, spec.labels, spec.preprocessing, origin)
@@ -158,16 +161,38 @@ def _trained_net(name: str, weights: str | None, seed: int) -> Net:
 def _official_net(name: str, weights: str | None, seed: int) -> Net:
     resnet = name in imagenet.ARCHITECTURES
     if weights is None:
-        module = imagenet.build(name, seed=seed) if resnet else torchvision.build(name, seed)
+        module = _initialised(name, seed) if resnet else torchvision.build(name, seed)
         return _with_official_labels(name, module, _untrained(seed))
     official = best_weights(name)
     if resnet:
-        module = imagenet.skeleton(name)
+        module = _traced(name)
         load_official(module, official, imagenet.ARCHITECTURES[name].title)
     else:
         module = torchvision.load_trained(name)
     origin = WeightsOrigin("official", f"torchvision {official.name}, trained on ImageNet")
     return _with_official_labels(name, module, origin)
+
+
+def _traced(name: str) -> nn.Module:
+    """Return a network of ours, or one of torchvision's ResNets, on the meta device, with named places in its blocks."""
+    return evaluation_copy(_skeleton(name))
+
+
+@lru_cache(maxsize=64)
+def _skeleton(name: str) -> nn.Module:
+    if name in TRAINED:
+        module, side = TRAINED[name].skeleton(), TRAINED[name].preprocessing.crop
+    else:
+        module, side = imagenet.skeleton(name), torchvision.crop_of(name)
+    return find_blocks(module, (3, side, side))
+
+
+def _initialised(name: str, seed: int) -> nn.Module:
+    """Return a network with named places in its blocks and random weights."""
+    built = TRAINED[name].build(seed) if name in TRAINED else imagenet.build(name, seed=seed)
+    module = _traced(name)
+    module.load_state_dict(built.state_dict(), assign=True)
+    return module
 
 
 def _with_official_labels(name: str, module: nn.Module, origin: WeightsOrigin) -> Net:

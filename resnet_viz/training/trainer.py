@@ -18,7 +18,6 @@ from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torchvision.transforms.v2 import functional as transforms
 
-from resnet_viz.nets.blocks import blocks_of
 from resnet_viz.training.augmentation import padded_crop, resized_crop
 from resnet_viz.training.data import Dataset, Split
 from resnet_viz.training.recipe import Recipe, TrainingPrecision
@@ -192,7 +191,7 @@ def _train_epoch(run: TrainingState, split: Split, recipe: Recipe, epoch: int) -
     device = next(net.parameters()).device
     loss_sum, errors, seen = 0.0, 0, 0
     norms: list[Tensor] = []
-    blocks = blocks_of(net)
+    blocks = _blocks(net)
     batches = -(-len(split.labels) // recipe.batch_size)
     for step, (images, labels) in enumerate(_batches(split, recipe, epoch)):
         for group in run.optimizer.param_groups:
@@ -217,6 +216,12 @@ def _train_epoch(run: TrainingState, split: Split, recipe: Recipe, epoch: int) -
 
 def _autocast(device: torch.device, precision: TrainingPrecision) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
+
+
+def _blocks(net: nn.Module) -> dict[str, nn.Module]:
+    """Return the blocks of a ResNet by their names, "layer2.0": the layers of its stages."""
+    stages = {name: stage for name, stage in net.named_children() if name.startswith("layer")}
+    return {f"{name}.{index}": block for name, stage in stages.items() for index, block in stage.named_children()}
 
 
 def _gradient_norm(block: nn.Module) -> Tensor:

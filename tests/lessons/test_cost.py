@@ -31,7 +31,7 @@ def test_s11_the_standard_network_costs_what_the_shipped_one_is_counted_at() -> 
         assert block.output == parts[block.name].output
     net = load("resnet20b-cifar10", weights=None, device="cpu")
     with FlopCounterMode(display=False) as counter:
-        net.blocks["layer2.0"](torch.zeros(1, 16, 32, 32))
+        net.module.get_submodule("layer2.0")(torch.zeros(1, 16, 32, 32))
     assert counter.get_total_flops() // 2 == costs.stage(2)[0].multiply_adds
 
 

@@ -17,7 +17,7 @@ from resnet_viz.figures.lessons.matching import kept_and_zero, shapes, survivors
 from resnet_viz.figures.theme import IDENTITY, RESIDUAL
 from resnet_viz.lessons import matching
 from resnet_viz.lessons.matching import FeatureShape, accuracies, mismatch, run, survival
-from resnet_viz.nets.blocks import ZeroPad
+from resnet_viz.nets.layers import ZeroPad
 
 
 @pytest.fixture(scope="module")
@@ -146,8 +146,7 @@ def test_s14_the_projection_is_the_networks_own(
     assert block.identity is not None
     assert found.projected is not None
     assert np.allclose(found.projected, block.identity, atol=1e-5)
-    projection = net.blocks["layer3.0"].downsample
-    assert projection is not None
+    projection = net.module.get_submodule("layer3.0.downsample")
     assert found.parameters == sum(p.numel() for p in projection.parameters()) == 32 * 64 + 2 * 64
     weight, norm = projection.get_parameter("0.weight").flatten(1), projection.get_submodule("1")
     gain = norm.get_parameter("weight") / (norm.get_buffer("running_var") + 1e-5).sqrt()

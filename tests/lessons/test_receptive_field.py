@@ -15,6 +15,7 @@ from resnet_viz.analyses.receptive_field import effective_width
 from resnet_viz.analyses.theoretical_field import theoretical_widths
 from resnet_viz.engine.wire import decode, encode
 from resnet_viz.figures.theme import IDENTITY, RESIDUAL
+from resnet_viz.nets.blocks import blocks_of
 from resnet_viz.nets.net import Net
 from tests.own_networks import Blocks, Functional, PreActivation
 
@@ -92,7 +93,7 @@ def test_the_map_is_the_root_mean_square_over_channels(shortcut: str, make_cifar
     x = net.preprocess(image).requires_grad_()
     outputs: list[Tensor] = []
     twin = net.twin()
-    twin.get_submodule("layer2.0").register_forward_hook(lambda _, __, output: outputs.append(output))
+    blocks_of(twin)["layer2.0"].output.register_forward_hook(lambda _, __, output: outputs.append(output))
     twin(x)
     total = torch.zeros(32, 32)
     for channel in outputs[0][0, :, 8, 8]:

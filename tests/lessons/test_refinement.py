@@ -36,13 +36,13 @@ def test_cosines_are_those_of_autograd(shortcut: str, make_cifar: MakeNet, make_
     inputs: list[Tensor] = []
     branches: list[Tensor] = []
     sums: list[Tensor] = []
-    blocks: list[Any] = list(net.blocks.values())
+    blocks: list[Any] = [module.get_submodule(name) for name in net.blocks]
     for block in blocks:
         h = h.requires_grad_() if not inputs else h
         h.retain_grad()
         inputs.append(h)
         identity = h if block.downsample is None else block.downsample(h)
-        branch = block.branch(h)
+        branch = block.bn2(block.conv2(F.relu(block.bn1(block.conv1(h)))))
         total = identity + branch
         total.retain_grad()
         branches.append(branch)
@@ -76,7 +76,7 @@ def test_small_branches_change_the_loss_as_expected(make_cifar: MakeNet, make_im
     """To first order the loss without a block is the loss minus <F(x), dL/d sum>."""
     net, image = make_cifar("A"), make_image()
     with torch.no_grad():
-        block: Any = net.blocks["layer1.0"]
+        block: Any = net.module.get_submodule("layer1.0")
         block.bn2.weight.mul_(1e-3)
         block.bn2.bias.mul_(1e-3)
     found = rv.refinement(net, image, target=2)

@@ -68,8 +68,8 @@ def _residual(model: str) -> str:
 def _net(subject: Subject) -> rv.Net:
     if subject.shown:
         raise ValueError(
-            f"This lesson goes through the layers of a ResNet by their names, and {subject.title} was opened from its graph."
-            " Choose a ResNet from the list."
+            f"This lesson reads the layers of a network, and those of {subject.title} are in the Python process that shows it."
+            " Choose a network from the list."
         )
     return subject.own.net if subject.own else blueprint(subject.model)
 

@@ -15,13 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from resnet_viz.nets.blocks import BasicBlock, Bottleneck, ResidualBlock
-from resnet_viz.nets.checkpoints.variant_blocks import (
-    PreActivationBlock,
-    SqueezedBasicBlock,
-    SqueezedBottleneck,
-    SqueezeExcitation,
-)
+from resnet_viz.nets.checkpoints.blocks import CheckpointBlock, PreActivationBlock, SqueezeExcitation
 
 TensorShape = tuple[int, ...]
 BLOCK = re.compile(r"^layer(\d+)\.(\d+)\.")
@@ -126,10 +120,7 @@ class Plan:
 
 
 class CheckpointResNet(nn.Module):
-    """A ResNet of any shapes on the meta device: (N, channels, H, W) -> logits (N, classes).
-
-    A network of grey images turns colour grey.
-    """
+    """A ResNet of any shapes on the meta device: (N, 3, H, W) -> logits (N, classes); one of grey images turns colour grey."""
 
     def __init__(self, plan: Plan) -> None:
         super().__init__()
@@ -170,15 +161,15 @@ class CheckpointResNet(nn.Module):
         return [self.get_submodule(f"layer{stage}") for stage in range(1, len(self.plan.blocks) + 1)]  # type: ignore[misc]
 
     @property
-    def residual_blocks(self) -> list[ResidualBlock]:
+    def residual_blocks(self) -> list[CheckpointBlock]:
         """All blocks in order."""
         return [block for stage in self.stages for block in stage]  # type: ignore[misc]
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, channels, H, W) -> logits (N, classes)."""
-        if self.plan.channels == 1 and x.shape[1] == 3:
-            red, green, blue = LUMA
-            x = red * x[:, :1] + green * x[:, 1:2] + blue * x[:, 2:]
+        """(N, 3, H, W) -> logits (N, classes)."""
+        if self.plan.channels == 1:
+            # A mean of weighted channels: additions of them would look like a block.
+            x = torch.cat([3 * share * x[:, index : index + 1] for index, share in enumerate(LUMA)], 1).mean(1, keepdim=True)
         x = self.conv1(x)
         x = self.maxpool(x if self.plan.preactivation else self.relu(self.bn1(x)))
         for stage in self.stages:
@@ -204,36 +195,25 @@ def norm(plan: Plan, channels: int) -> nn.Module:
     return nn.BatchNorm2d(channels) if plan.statistics else nn.GroupNorm(math.gcd(GROUPS, channels), channels)
 
 
-def _block(plan: Plan, name: str, channels: int, stride: int) -> ResidualBlock:
-    block = _empty_block(plan, name, channels, stride)
+def _block(plan: Plan, name: str, channels: int, stride: int) -> CheckpointBlock:
+    layers = 3 if plan.bottleneck else 2
+    block = (PreActivationBlock if plan.preactivation else CheckpointBlock)(layers, stride)
     strided = "conv2" if plan.bottleneck else "conv1"
     inputs = channels
-    for number in range(1, 4 if plan.bottleneck else 3):
+    for number in range(1, layers + 1):
         key = f"conv{number}"
         layer = convolution(plan, f"{name}.{key}", stride if key == strided else 1, inputs)
+        block.add_module(key, layer)
         block.add_module(f"bn{number}", norm(plan, inputs if plan.preactivation else layer.out_channels))
         inputs = layer.out_channels
-        block.add_module(key, layer)
     if f"{name}.downsample.0.weight" in plan.shapes:
         projection = convolution(plan, f"{name}.downsample.0", stride)
         after = [norm(plan, projection.out_channels)] if f"{name}.downsample.1.weight" in plan.shapes else []
         block.downsample = nn.Sequential(projection, *after)
     if f"{name}.se.0.weight" in plan.shapes:
         shapes = (plan.shapes[f"{name}.se.0.weight"], plan.shapes[f"{name}.se.1.weight"])
-        block.add_module("se", SqueezeExcitation(*shapes, bias=f"{name}.se.0.bias" in plan.shapes))
+        block.se = SqueezeExcitation(*shapes, bias=f"{name}.se.0.bias" in plan.shapes)
     return block
-
-
-def _empty_block(plan: Plan, name: str, channels: int, stride: int) -> ResidualBlock:
-    """Return a block whose layers are still to be put in."""
-    if plan.preactivation:
-        block: ResidualBlock = PreActivationBlock(3 if plan.bottleneck else 2)
-        block.stride = stride  # type: ignore[assignment]  # as torchvision's blocks keep it
-        return block
-    squeezed = f"{name}.se.0.weight" in plan.shapes
-    if plan.bottleneck:
-        return (SqueezedBottleneck if squeezed else Bottleneck)(channels, 64, stride)
-    return (SqueezedBasicBlock if squeezed else BasicBlock)(channels, 64, stride)
 
 
 class BothPoolings(nn.Module):

@@ -6,8 +6,8 @@ from functools import cached_property
 from itertools import product
 
 from torch import nn
+from torchvision.models.resnet import BasicBlock, Bottleneck
 
-from resnet_viz.nets.blocks import BasicBlock, Bottleneck
 from resnet_viz.nets.checkpoints.assembly import Plan
 from resnet_viz.nets.checkpoints.errors import CheckpointError, shape_text, shown
 from resnet_viz.nets.checkpoints.options import Axis, built, name_of, open_questions

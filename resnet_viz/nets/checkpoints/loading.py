@@ -17,6 +17,7 @@ from resnet_viz.nets.checkpoints.selection import select
 from resnet_viz.nets.checkpoints.verdicts import Verdict, judge
 from resnet_viz.nets.net import Net, WeightsOrigin, pick_device
 from resnet_viz.nets.preprocessing import Preprocessing
+from resnet_viz.nets.residual_graph import find_blocks
 
 # Pixels of the image that shows whether a network computes numbers at all: five stages halve it once each.
 PROBE_SIZE = 64
@@ -106,11 +107,21 @@ class Checkpoint:
             note.append(f"read as {layout.name(chosen)}, which was chosen by hand")
         if self.part:
             note.append(f"taken from {self.part}")
-        module = self._module(chosen).to(pick_device(device))
+        used = used or layout.preprocessing
+        module = self._with_places(chosen, used.crop).to(pick_device(device))
         kind = "channel" if layout.plan.headless else "class"
         names = tuple(labels or (f"{kind} {index}" for index in range(layout.classes)))
         origin = WeightsOrigin("checkpoint", "; ".join(note))
-        return Net(self.name, layout.title, module, names, used or layout.preprocessing, origin, notes=self.notes)
+        return Net(self.name, layout.title, module, names, used, origin, notes=self.notes)
+
+    def _with_places(self, chosen: Sequence[int], side: int) -> nn.Module:
+        """Return a network with named places in its blocks, found without numbers on the meta device."""
+        try:
+            network = find_blocks(self.layout.module(chosen), (3, side, side))
+        except ValueError as error:
+            raise CheckpointError(f"{self.layout.name(chosen)} cannot be opened: {error}") from error
+        network.load_state_dict(dict(self.tensors), assign=True)
+        return network.requires_grad_(requires_grad=False)
 
     def _module(self, chosen: Sequence[int]) -> nn.Module:
         module = self.layout.module(chosen)

@@ -9,13 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from resnet_viz.nets.blocks import BasicBlock, PlainBlock, ZeroPad
 from resnet_viz.nets.checkpoints.assembly import CheckpointResNet, Plan
-from resnet_viz.nets.checkpoints.variant_blocks import PreActivationBlock
+from resnet_viz.nets.checkpoints.blocks import CheckpointBlock, PlainCheckpointBlock, PreActivationBlock
+from resnet_viz.nets.layers import ZeroPad
 
 PADDING = "the padding of the stem"
 
@@ -129,17 +128,22 @@ class AveragePool(nn.AvgPool2d):
 
 
 class BlurPool(nn.Module):
-    """Every second pixel of a map that was blurred with 1-2-1 (Zhang 2019, https://arxiv.org/abs/1904.11486)."""
+    """Every second pixel of a map that was blurred with 1-2-1 (Zhang 2019, https://arxiv.org/abs/1904.11486).
+
+    Two means of neighbours, one after the other, blur so; the border is mirrored.
+    """
 
     def __init__(self, channels: int) -> None:
+        del channels
         super().__init__()
-        self.channels = channels
+        self.border = nn.ReflectionPad2d(1)
+        self.first = nn.AvgPool2d(2, 1)
+        self.second = nn.AvgPool2d(2, 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, C, ceil(H / 2), ceil(W / 2)); the border is mirrored."""
-        row = torch.tensor([0.25, 0.5, 0.25], dtype=x.dtype, device=x.device)
-        kernel = (row[:, None] * row[None, :]).expand(self.channels, 1, 3, 3)
-        return F.conv2d(F.pad(x, (1, 1, 1, 1), mode="reflect"), kernel, stride=2, groups=self.channels)
+        """(N, C, H, W) -> (N, C, ceil(H / 2), ceil(W / 2))."""
+        blurred: Tensor = self.second(self.first(self.border(x)))
+        return blurred
 
 
 def _smooth(pool: type[AveragePool] | type[BlurPool], net: CheckpointResNet) -> None:
@@ -215,7 +219,7 @@ def _pad(before: int | None, pool: int, net: CheckpointResNet) -> None:
         assert isinstance(outputs, nn.Conv2d)  # noqa: S101
         if inputs.in_channels != outputs.out_channels:
             kind = PooledZeroPad if pool == 2 else ZeroPad
-            padding = kind(inputs.in_channels, outputs.out_channels, int(block.stride))  # type: ignore[arg-type]
+            padding = kind(inputs.in_channels, outputs.out_channels, block.stride)
             if before is not None:
                 padding.before = before * padding.extra
             block.downsample = padding
@@ -224,15 +228,14 @@ def _pad(before: int | None, pool: int, net: CheckpointResNet) -> None:
 def _drop_shortcuts(net: CheckpointResNet) -> None:
     for stage in net.stages:
         for index, block in enumerate(stage):
-            if isinstance(block, BasicBlock):
+            if isinstance(block, CheckpointBlock):
                 stage[index] = _plain(block)
 
 
-def _plain(block: BasicBlock) -> PlainBlock:
-    with torch.device("meta"):
-        plain = PlainBlock(block.conv1.in_channels, block.conv1.out_channels)
-    for name in ("conv1", "bn1", "relu1", "conv2", "bn2", "relu"):
-        setattr(plain, name, block.get_submodule(name))
+def _plain(block: CheckpointBlock) -> PlainCheckpointBlock:
+    plain = PlainCheckpointBlock(block.layers, block.stride)
+    for name, layer in block.named_children():
+        setattr(plain, name, layer)
     return plain
 
 

@@ -4,8 +4,8 @@
 
 A residual block is not identified by its class: wherever a network adds a tensor to something that it computed from that same
 tensor, there is a fork, a shortcut, a residual branch and a sum (He et al. 2015, https://arxiv.org/abs/1512.03385, Fig. 2).
-Reading order: copying.py, tracing.py, functionalising.py, activation_modules.py, finding.py, choosing.py, rewriting.py,
-network.py.
+Reading order: copying.py, tracing.py, functionalising.py, activation_modules.py, finding.py, choosing.py, plain.py,
+rewriting.py, network.py. The places themselves are in nets/blocks.py.
 """
 
 import threading
@@ -18,17 +18,18 @@ from resnet_viz.nets.residual_graph.activation_modules import give_modules
 from resnet_viz.nets.residual_graph.block_naming import block_names
 from resnet_viz.nets.residual_graph.choosing import choose_blocks
 from resnet_viz.nets.residual_graph.copying import evaluation_copy, unwrapped
-from resnet_viz.nets.residual_graph.finding import Hidden, find_additions
+from resnet_viz.nets.residual_graph.finding import Addition, Hidden, find_additions
 from resnet_viz.nets.residual_graph.functionalising import leave_inputs_alone, spell_out_additions, take_any_memory_format
 from resnet_viz.nets.residual_graph.measuring import measure_nodes
-from resnet_viz.nets.residual_graph.network import BlockFacts, Findings, GraphBlock, ResidualNetwork
+from resnet_viz.nets.residual_graph.network import Findings, ResidualNetwork
 from resnet_viz.nets.residual_graph.nonlinearities import activations_of, without_modules
 from resnet_viz.nets.residual_graph.operations import may_write, operation
+from resnet_viz.nets.residual_graph.plain import find_plain_blocks
 from resnet_viz.nets.residual_graph.rewriting import place_blocks
 from resnet_viz.nets.residual_graph.sections import find_sections, is_chain
 from resnet_viz.nets.residual_graph.tracing import Logits, Trace, trace_with_export, trace_with_fx
 
-__all__ = ["BlockFacts", "Findings", "GraphBlock", "Hidden", "ResidualNetwork", "find_blocks"]
+__all__ = ["Findings", "Hidden", "ResidualNetwork", "find_blocks"]
 
 # Traces in two threads would undo each other's changes to torch, and compare passes of different kernels.
 _ONE_AT_A_TIME = threading.Lock()
@@ -45,17 +46,26 @@ def find_blocks(module: nn.Module, shape: tuple[int, ...]) -> ResidualNetwork:
 
     Works on a copy in evaluation mode that shares the weights' memory; the module, its mode and its hooks stay unchanged, and
     its hooks do not run. The network's logits and input gradients equal the module's bit for bit, and its parameters have the
-    same names. DataParallel and torch.compile are unwrapped; of an output with several parts, the logits are used.
+    same names. DataParallel and torch.compile are unwrapped; of an output with several parts, the logits are used. A network
+    whose blocks were found before is copied.
 
     ValueError if the module cannot be run on such an image, cannot be traced, or has no residual additions.
     """
-    with _ONE_AT_A_TIME:
-        return _find_blocks(unwrapped(module), shape)
+    # Where the caller is in inference mode, nothing could be differentiated, and torch would hide what layers cost.
+    with _ONE_AT_A_TIME, torch.inference_mode(mode=False):
+        inner = unwrapped(module)
+        if isinstance(inner, ResidualNetwork):
+            # Its places would hide the names of its modules from a second trace.
+            network = evaluation_copy(inner)
+            assert isinstance(network, ResidualNetwork)  # noqa: S101 - for the type checker
+            return network
+        return _find_blocks(inner, shape)
 
 
 def _find_blocks(inner: nn.Module, shape: tuple[int, ...]) -> ResidualNetwork:
     pixels = _example(inner, shape)
-    expected = _expected(inner, pixels)
+    # On the meta device there is nothing to compare, and a pass only shows why a trace failed.
+    expected = None if pixels.is_meta else _expected(inner, pixels)
     failures: list[str] = []
     tracers: dict[str, Callable[[nn.Module, Tensor], Trace]] = {"torch.fx": trace_with_fx, "torch.export": trace_with_export}
     for name, trace in tracers.items():
@@ -65,11 +75,10 @@ def _find_blocks(inner: nn.Module, shape: tuple[int, ...]) -> ResidualNetwork:
             raise
         except Exception as error:  # noqa: BLE001 - a user's code and both tracers may raise anything
             failures.append(f"{name}: {type(error).__name__}: {_first_line(error)}")
+            if expected is None:
+                _expected(inner, pixels)
             continue
-        with torch.enable_grad():
-            found = network(pixels.clone().requires_grad_()).detach()
-        # On the meta device there is nothing to compare.
-        if found.is_meta or _equal(found, expected, network):
+        if expected is None or _equal(_logits(network, pixels), expected, network):
             return network
         failures.append(f"{name}: the traced network's logits differ from the module's")
     raise ValueError(f"{type(inner).__name__} cannot be traced, so its blocks cannot be found. {'; '.join(failures)}")
@@ -84,6 +93,7 @@ def _with_blocks(trace: Trace, pixels: Tensor) -> ResidualNetwork:
     measure_nodes(graph, tree, pixels)
     _erase_dead_ends(graph)
     blocks, hidden = choose_blocks(find_additions(graph, tree), IMAGES)
+    blocks = _in_order(graph, [*blocks, *find_plain_blocks(graph, tree)])
     if not blocks:
         raise NoResidualAdditionsError(_nothing_found(trace, hidden))
     names = block_names(blocks, tree)
@@ -99,6 +109,11 @@ def _with_blocks(trace: Trace, pixels: Tensor) -> ResidualNetwork:
     )
     place_blocks(graph, tree, blocks, names, IMAGES)
     return ResidualNetwork(tree, graph, findings)
+
+
+def _in_order(graph: fx.Graph, blocks: list[Addition]) -> list[Addition]:
+    order = {node: number for number, node in enumerate(graph.nodes)}
+    return sorted(blocks, key=lambda block: order[block.node])
 
 
 def _erase_dead_ends(graph: fx.Graph) -> None:
@@ -121,9 +136,7 @@ def _example(module: nn.Module, shape: tuple[int, ...]) -> Tensor:
 def _expected(module: nn.Module, pixels: Tensor) -> Tensor:
     """Return the module's own logits in evaluation mode; ValueError if it does not run on such images."""
     try:
-        # With gradients, as in the analyses: without them, attention may use another implementation that rounds differently.
-        with torch.enable_grad():
-            logits = Logits(evaluation_copy(module))(pixels.clone().requires_grad_())
+        logits = _logits(Logits(evaluation_copy(module)), pixels)
     except Exception as error:
         size = "×".join(map(str, pixels.shape[1:]))
         raise ValueError(
@@ -134,7 +147,14 @@ def _expected(module: nn.Module, pixels: Tensor) -> Tensor:
         raise ValueError(  # noqa: TRY004 - what a person is told to expect of every module that cannot be opened
             f"the logits of {type(module).__name__} are a {type(logits).__name__}. Return a tensor (N, classes)"
         )
-    return logits.detach()
+    return logits
+
+
+def _logits(network: nn.Module, pixels: Tensor) -> Tensor:
+    # With gradients, as in the analyses: without them, attention may use another implementation that rounds differently.
+    with torch.enable_grad():
+        logits = network(pixels.clone().requires_grad_())
+    return logits.detach() if isinstance(logits, Tensor) else logits
 
 
 def _equal(found: Tensor, expected: Tensor, network: ResidualNetwork) -> bool:

@@ -73,12 +73,16 @@ def give_inputs_of_their_own(graph: fx.Graph, tree: nn.Module) -> None:
             node.replace_input_with(source, view)
 
 
-def mark_overwritable(graph: fx.Graph, tree: nn.Module, watched: set[fx.Node]) -> None:
-    """Tell every ReLU whether it may overwrite its input: nothing else uses it, and it is not one of the `watched`."""
+def mark_overwritable(graph: fx.Graph, tree: nn.Module, watched: set[fx.Node], sums: set[fx.Node]) -> None:
+    """Tell every ReLU whether it may overwrite its input: nothing else uses it, and it is new and not one of the `watched`.
+
+    A block's sum is new, and may be overwritten in a pass that does not record it.
+    """
     for node in graph.nodes:
         if is_activation_module(node, tree) and isinstance(node.args[0], fx.Node):
             source = node.args[0]
-            fresh = operation(source, tree) in _FRESH and len(source.users) == 1 and source not in watched
+            new = operation(source, tree) in _FRESH and source not in watched
+            fresh = (new or source in sums) and len(source.users) == 1
             tree.get_submodule(str(node.target)).may_overwrite = fresh  # type: ignore[assignment]
 
 

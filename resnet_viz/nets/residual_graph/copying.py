@@ -85,7 +85,8 @@ class _Copier:
         return copy
 
     def _tensor(self, tensor: Tensor) -> Tensor:
-        shared = tensor.detach()
+        # Nothing can be differentiated through a tensor that was made in inference mode.
+        shared = tensor.detach().clone() if tensor.is_inference() else tensor.detach()
         copy = nn.Parameter(shared, requires_grad=tensor.requires_grad) if isinstance(tensor, nn.Parameter) else shared
         self._copies[id(tensor)] = copy
         return copy

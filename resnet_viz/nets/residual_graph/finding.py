@@ -24,12 +24,12 @@ class Addition:
 
     `identity` and `residual` are the two arguments; `path` is the module that contains the addition. A node on both paths
     belongs to the branch. `alike` says whether both paths have the same layers of the same sizes, `both_learn` whether both
-    have parameters.
+    have parameters. A plain block, which has no shortcut, has no `identity`, and `node` hands its residual on.
     """
 
     node: fx.Node
     fork: fx.Node
-    identity: fx.Node
+    identity: fx.Node | None
     residual: fx.Node
     shortcut: frozenset[fx.Node]
     branch: frozenset[fx.Node]

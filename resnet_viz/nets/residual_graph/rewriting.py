@@ -4,6 +4,7 @@ import operator
 
 from torch import fx, nn
 
+from resnet_viz.nets.blocks import BlockFacts, ResidualBlock
 from resnet_viz.nets.residual_graph.activation_modules import (
     give_inputs_of_their_own,
     is_activation_module,
@@ -11,7 +12,6 @@ from resnet_viz.nets.residual_graph.activation_modules import (
 )
 from resnet_viz.nets.residual_graph.block_naming import stages
 from resnet_viz.nets.residual_graph.finding import Addition, parameters_of
-from resnet_viz.nets.residual_graph.network import BlockFacts, GraphBlock
 from resnet_viz.nets.residual_graph.placing import layout_of
 from resnet_viz.nets.residual_graph.sections import layer_paths
 from resnet_viz.nets.residual_graph.shortcuts import shortcut_kind
@@ -30,7 +30,7 @@ def place_blocks(graph: fx.Graph, tree: nn.Module, additions: list[Addition], na
     for index, (addition, name, stage) in enumerate(zip(additions, names, numbers, strict=True)):
         last = _activation_behind(addition, tree)
         facts = _facts(addition, last, tree, images, name=name, stage=stage)
-        blocks.append(GraphBlock(facts, nn.Identity() if last is None else _taken(tree, str(last.target))))
+        blocks.append(ResidualBlock(facts, nn.Identity() if last is None else _taken(tree, str(last.target))))
         place = f"{home}.{index}"
         fork = outputs.get(addition.fork, addition.fork)
         _split(graph, addition, fork, place)
@@ -39,7 +39,7 @@ def place_blocks(graph: fx.Graph, tree: nn.Module, additions: list[Addition], na
         watched |= {fork, addition.node, outputs[addition.node], *addition.node.all_input_nodes}
     _drop_unused(graph)
     give_inputs_of_their_own(graph, tree)
-    mark_overwritable(graph, tree, watched)
+    mark_overwritable(graph, tree, watched, {addition.node for addition in additions})
 
 
 def _free_name(tree: nn.Module) -> str:
@@ -74,7 +74,7 @@ def _facts(addition: Addition, last: fx.Node | None, tree: nn.Module, images: in
     return BlockFacts(
         name=name,
         stage=stage,
-        shortcut=shortcut_kind(addition.region - addition.branch, tree),
+        shortcut="none" if addition.identity is None else shortcut_kind(addition.region - addition.branch, tree),
         path=addition.path,
         kind=type(tree.get_submodule(addition.path)).__name__,
         shape=addition.node.meta["shape"][1:],
@@ -115,14 +115,15 @@ def _split(graph: fx.Graph, addition: Addition, fork: fx.Node, place: str) -> No
 def _name_ends(graph: fx.Graph, addition: Addition, place: str) -> None:
     """Insert the places at the ends of shortcut and branch, and at the sum."""
     node = addition.node
-    first, second = node.args
-    identity, residual = (second, first) if first is addition.residual else (first, second)
-    assert isinstance(identity, fx.Node)  # noqa: S101 - for the type checker, as the next one
-    assert isinstance(residual, fx.Node)  # noqa: S101
+    names: tuple[str, ...] = ("shortcut", "residual")
+    if addition.identity is None:
+        names = ("residual",)
+    elif node.args[0] is addition.residual:
+        node.args = node.args[::-1]
     with graph.inserting_before(node):
         ends = tuple(
             _data(graph.call_module(f"{place}.{name}", (end,)), end)
-            for name, end in (("shortcut", identity), ("residual", residual))
+            for name, end in zip(names, node.all_input_nodes, strict=True)
         )
     node.op, node.target, node.args, node.kwargs = "call_module", f"{place}.sum", ends, {}
 

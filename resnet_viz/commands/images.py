@@ -1,0 +1,165 @@
+"""Which images and which network a command is about, what happens to each image, and where its files go."""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Protocol
+
+import pandas as pd
+import typer
+from PIL import Image
+
+from resnet_viz.analyses.survey.sources import SUFFIXES
+from resnet_viz.images import ImageError, open_image
+from resnet_viz.nets.checkpoints.errors import CheckpointError
+from resnet_viz.nets.checkpoints.loading import load_checkpoint
+from resnet_viz.nets.net import Net, WeightsError
+from resnet_viz.nets.zoo import load
+from resnet_viz.progress import ProgressBar, ignore_progress
+
+# What stands in a sentence; everything else is a mistake of this program.
+ERRORS = (ImageError, WeightsError, CheckpointError, ValueError, OSError)
+INTERRUPTED = 130
+
+Images = Annotated[
+    list[Path], typer.Argument(help="Image files, and folders of them: JPEG, PNG, WebP, AVIF, HEIC, GIF, BMP, TIFF.")
+]
+ModelName = Annotated[str, typer.Option("--model", help="A name that `resnet-viz models` lists, or a checkpoint file.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
+Target = Annotated[str, typer.Option(help="The class to explain, by label or index; the predicted one if left out.")]
+Untrained = Annotated[bool, typer.Option("--untrained", help="Use seeded random weights.")]
+ReportTo = Annotated[
+    Path | None, typer.Option("--report", help="Write an HTML report; of several images, one each into this folder.")
+]
+CsvTo = Annotated[Path | None, typer.Option("--csv", help="Write the table, of all images one below the other.")]
+
+Callback = Callable[..., None]
+
+
+class Work(Protocol):
+    """What a command does with an image."""
+
+    def __call__(self, job: "OneImage") -> str:
+        """Return what is printed."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class OneImage:
+    """An image of a command: its `name` among the others, how its progress is shown, and where the command writes."""
+
+    image: Image.Image
+    name: str
+    alone: bool
+    on_progress: Callback
+    tables: dict[str, pd.DataFrame] = field(repr=False)
+
+    def file(self, wanted: Path, suffix: str) -> Path:
+        """Where a file of this image goes: as it was named for a single image, else into the folder of that name."""
+        if self.alone and wanted.suffix:
+            return wanted
+        wanted.mkdir(parents=True, exist_ok=True)
+        return wanted / f"{self.name}{suffix}"
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Say in a sentence what went wrong, and end with the exit code 1, or 130 where somebody stopped the command."""
+    try:
+        yield
+    except ERRORS as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+    except KeyboardInterrupt:
+        typer.echo("\nStopped.", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def network(model: str, device: str, *, untrained: bool) -> Net:
+    """Open a network by its name, or a checkpoint by its file; raises what `told` tells."""
+    if Path(model).is_file():
+        return load_checkpoint(model, device=device)
+    return load(model, weights=None, device=device) if untrained else load(model, device=device)
+
+
+def class_of(text: str) -> int | str | None:
+    """Read a class from the command line: an index, a label, or nothing for the predicted class."""
+    return int(text) if text.isdecimal() else text or None
+
+
+def listed(paths: Sequence[Path]) -> list[Path]:
+    """Return the files, and for each folder the images in it and below; ImageError for a folder without any."""
+    found: list[Path] = []
+    for path in paths:
+        if not path.is_dir():
+            found.append(path)
+            continue
+        inside = sorted(each for each in path.rglob("*") if each.suffix.lower() in SUFFIXES and each.is_file())
+        if not inside:
+            raise ImageError(
+                f"The folder {path} contains no images. Name a folder with {', '.join(sorted(SUFFIXES)[:6])} files."
+            )
+        found += inside
+    return list(dict.fromkeys(found))
+
+
+def names_of(paths: Sequence[Path]) -> list[str]:
+    """Give every image a name of its own, as short as possible: without folders where that is enough."""
+    stems = [path.stem for path in paths]
+    whole = ["-".join(part.strip("/\\:") for part in path.with_suffix("").parts if part.strip("/\\:.")) for path in paths]
+    names = [stem if stems.count(stem) == 1 else longer for stem, longer in zip(stems, whole, strict=True)]
+    return [name if names.count(name) == 1 else f"{name}-{number}" for number, name in enumerate(names)]
+
+
+def single_file(wanted: Path | None, count: int) -> None:
+    """Refuse a single file for the reports of several images, with ValueError."""
+    if wanted is not None and count > 1 and wanted.suffix:
+        raise ValueError(f"{wanted} is one file, and there are {count} images. Name a folder: each image gets a file in it.")
+
+
+def for_each(paths: Sequence[Path], work: Work, csv_to: Path | None = None, *, what: str, unit: str = "step") -> None:
+    """Open every image and work on it, with progress; an image that fails is named, and the others go on.
+
+    Exits with 1 if one failed. Tables that the work collects are written to `csv_to`, with a column for the image if there are
+    several.
+    """
+    names, tables, failed = names_of(paths), dict[str, pd.DataFrame](), 0
+    alone = len(paths) == 1
+    with bar(what, "image" if not alone else unit) as shown:
+        for number, (path, name) in enumerate(zip(paths, names, strict=True)):
+            try:
+                job = OneImage(open_image(path), name, alone, shown if alone else ignore_progress, tables)
+                said = work(job)
+            except ERRORS as error:
+                said, failed = "", failed + 1
+                aside(str(error) if alone else f"{path}: {error}", err=True)
+            if said:
+                aside(said)
+            if not alone:
+                shown(number + 1, len(paths))
+    if csv_to is not None and tables:
+        together(tables, alone=alone).to_csv(csv_to)
+    if failed:
+        raise typer.Exit(1)
+
+
+def together(tables: dict[str, pd.DataFrame], *, alone: bool) -> pd.DataFrame:
+    """Put the tables of several images one below the other."""
+    return next(iter(tables.values())) if alone else pd.concat(tables, names=["image"])
+
+
+def bar(what: str, unit: str) -> "AbstractContextManager[Callback]":
+    """A progress bar if somebody watches; a file or a pipe gets none."""
+    return ProgressBar(what, unit=unit, keep=False) if sys.stderr.isatty() else _unwatched()
+
+
+def aside(text: str, *, err: bool = False) -> None:
+    """Print without breaking the bar's line."""
+    ProgressBar.write(text, sys.stderr if err else sys.stdout)
+
+
+@contextmanager
+def _unwatched() -> Iterator[Callback]:
+    yield ignore_progress

@@ -1,0 +1,153 @@
+"""The commands about images: several images and folders, every analysis, progress, and errors as sentences with exit codes."""
+
+import io
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+import resnet_viz as rv
+from resnet_viz.cli import app
+from resnet_viz.commands.explaining import parsed
+from resnet_viz.commands.images import bar, names_of
+
+SAMPLES = Path(__file__).parents[1] / "assets" / "samples"
+SMALL = ["--model", "resnet20-cifar10", "--device", "cpu"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two images in a folder, one of them deeper, beside a file that is none."""
+    (tmp_path / "photos" / "more").mkdir(parents=True)
+    shutil.copy(SAMPLES / "cifar-cat.jpg", tmp_path / "photos")
+    shutil.copy(SAMPLES / "cifar-dog.jpg", tmp_path / "photos" / "more")
+    (tmp_path / "photos" / "notes.txt").write_text("no image")
+    return tmp_path / "photos"
+
+
+def run(*arguments: object) -> tuple[int, str]:
+    result = CliRunner().invoke(app, [str(each) for each in arguments])
+    return result.exit_code, result.output
+
+
+@pytest.fixture(scope="module")
+def net() -> rv.Net:
+    return rv.load("resnet20-cifar10", device="cpu")
+
+
+def test_inspect_takes_images_and_folders(folder: Path, net: rv.Net, tmp_path: Path) -> None:
+    code, said = run(
+        "inspect", folder, SAMPLES / "cifar-ship.jpg", *SMALL, "--csv", tmp_path / "all.csv", "--report", tmp_path / "out"
+    )
+    assert code == 0, said
+    assert len(said.splitlines()) == 3
+    table = pd.read_csv(tmp_path / "all.csv", index_col=["image", "block"])
+    assert list(dict.fromkeys(table.index.get_level_values("image"))) == ["cifar-cat", "cifar-dog", "cifar-ship"]
+    own = rv.inspect(net, rv.open_image(SAMPLES / "cifar-dog.jpg")).table()
+    assert np.allclose(table.loc["cifar-dog"]["ratio"], own["ratio"], rtol=1e-5)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["cifar-cat.html", "cifar-dog.html", "cifar-ship.html"]
+
+
+def test_an_image_that_fails_is_named_and_the_others_go_on(folder: Path) -> None:
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing")
+    code, said = run("inspect", folder, *SMALL)
+    assert code == 1
+    assert re.search(r"broken\.jpg: \S.+\.", said)
+    assert "cifar-cat: cat" in said
+    assert "cifar-dog: " in said
+    assert "Traceback" not in said
+
+
+def test_attribution_writes_its_arrays(net: rv.Net, tmp_path: Path) -> None:
+    npz, html = tmp_path / "map.npz", tmp_path / "map.html"
+    image = SAMPLES / "cifar-cat.jpg"
+    code, said = run(
+        "attribution", image, *SMALL, "--option", "steps=8", "--option", "baseline=blur", "--npz", npz, "--report", html
+    )
+    assert code == 0, said
+    assert "Convergence delta" in said
+    own = rv.attribute(net, rv.open_image(image), "integrated_gradients", steps=8, baseline="blur")
+    with np.load(npz) as found:
+        assert np.allclose(found["map"], own.map, atol=1e-5)
+    assert "Integrated Gradients" in html.read_text()
+
+
+def test_gradients_and_conductance_print_and_write_their_tables(net: rv.Net, tmp_path: Path) -> None:
+    image = SAMPLES / "cifar-cat.jpg"
+    code, said = run(
+        "gradients", image, *SMALL, "--objective", "logit difference", "--versus", "dog", "--csv", tmp_path / "g.csv"
+    )
+    assert code == 0, said
+    own = rv.gradients(net, rv.open_image(image), objective="logit difference", versus="dog").table()
+    assert np.allclose(pd.read_csv(tmp_path / "g.csv", index_col="block")["shortcut_share"], own["shortcut_share"], rtol=1e-4)
+    code, said = run("conductance", image, *SMALL, "--steps", "4", "--csv", tmp_path / "c.csv", "--report", tmp_path / "c.html")
+    assert code == 0, said
+    found = rv.conductance(net, rv.open_image(image), steps=4)
+    totals = pd.read_csv(tmp_path / "c.csv", index_col="block")["total"]
+    assert np.allclose(totals, [block.total_sum for block in found.blocks], rtol=1e-3, atol=1e-4)
+
+
+def test_compare_takes_two_networks_or_two_images(folder: Path, tmp_path: Path) -> None:
+    code, said = run("compare", folder, *SMALL, "--with", "plain20-cifar10", "--csv", tmp_path / "c.csv")
+    assert code == 0, said
+    assert len(pd.read_csv(tmp_path / "c.csv")) == 18
+    code, said = run("compare", SAMPLES / "cifar-cat.jpg", SAMPLES / "cifar-dog.jpg", *SMALL, "--report", tmp_path / "two.html")
+    assert code == 0, said
+    assert "The left image (left) and the right image (right)".lower() in said.lower()
+    assert (tmp_path / "two.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["inspect", "missing.jpg"], "There is no file at missing.jpg"),
+        (["attribution", SAMPLES / "cifar-cat.jpg", "--method", "magic"], "method 'magic' is unknown"),
+        (["attribution", SAMPLES / "cifar-cat.jpg", "--option", "steps"], "has no value"),
+        (["attribution", SAMPLES / "cifar-cat.jpg", "--option", "magic=1"], "has no option 'magic'"),
+        (["gradients", SAMPLES / "cifar-cat.jpg", "--objective", "magic"], "objective 'magic' is unknown"),
+        (["conductance", SAMPLES / "cifar-cat.jpg", "--baseline", "magic"], "baseline"),
+        (["conductance", SAMPLES / "cifar-cat.jpg", "--steps", "0"], "steps"),
+        (["compare", SAMPLES / "cifar-cat.jpg"], "Name two images, or another network with --with"),
+        (["compare", SAMPLES / "cifar-cat.jpg", "--with", "resnet9"], "there is no model"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_sentence(arguments: list[object], sentence: str) -> None:
+    code, said = run(*arguments, *SMALL)
+    assert code == 1
+    assert sentence in said
+    assert "Traceback" not in said
+
+
+def test_a_folder_without_images_and_one_report_of_several_images_are_refused(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    code, said = run("inspect", tmp_path / "empty", *SMALL)
+    assert (code, "contains no images" in said) == (1, True)
+    code, said = run("inspect", folder, *SMALL, "--report", tmp_path / "one.html")
+    assert (code, "Name a folder" in said) == (1, True)
+
+
+def test_images_of_the_same_name_have_names_of_their_own() -> None:
+    paths = [Path("a/cat.jpg"), Path("b/cat.jpg"), Path("dog.png"), Path("b/cat.png")]
+    names = names_of(paths)
+    assert names[2] == "dog"
+    assert len(set(names)) == 4
+    assert not any("/" in name for name in names)
+
+
+def test_options_are_read_as_numbers_and_texts() -> None:
+    assert parsed(["steps=64", "noise=0.05", "baseline=blur"]) == {"steps": 64, "noise": 0.05, "baseline": "blur"}
+
+
+def test_progress_is_shown_to_whoever_watches_and_to_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    for watched in (True, False):
+        stream = io.StringIO()
+        monkeypatch.setattr(stream, "isatty", lambda watched=watched: watched)
+        monkeypatch.setattr(sys, "stderr", stream)
+        with bar("Inspect", "image") as shown:
+            shown(1, 2)
+        assert ("Inspect" in stream.getvalue()) == watched

@@ -256,6 +256,23 @@ def about_network(asked: Subject, kind: str, view: str, **options: OptionValue) 
     return _send(asked, view, _job(asked, kind, options, image="", public=True))
 
 
+def submit_labelled(asked: Subject, archive: bytes, labels: Sequence[int], view: str) -> Ticket:
+    """Ask the engine to classify the images of a ZIP archive: `labels` are the indices of their classes, in its order."""
+    about = {"image": digest(archive), "data": archive}
+    options: dict[str, OptionValue] = {"labels": ",".join(map(str, labels))}
+    return _send(asked, view, _job(asked, "accuracy", options, framing=asked.preprocessing.framing, **about))
+
+
+def decide(waiting: checkpoints.Pending) -> Ticket:
+    """Ask which network a file of this session is; it does not delay inspections. Raises as `submit` does."""
+    checkpoint = waiting.checkpoint
+    if checkpoint is None:
+        raise ValueError(f"{waiting.file} holds several networks: choose one of them first")
+    # The same bytes may hold several networks.
+    job = Job("verdict", checkpoint.name, image="", options=(("part", checkpoint.part),), owner=session())
+    return _admitted(_workshop().submit(job, session(), "verdict", checkpoint=checkpoint))
+
+
 @st.cache_resource(show_spinner=False)
 def shipped_surveys() -> dict[str, HeldSurvey]:
     """The surveys that ship with the app, by the names of the networks."""

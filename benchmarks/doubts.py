@@ -1,75 +1,139 @@
-"""Is a checkpoint ever opened as another network? Every trained network here, on five input scales.
+"""Is a checkpoint ever opened as another network? Trained networks, every network that fits their tensors, five input scales.
 
-    python benchmarks/doubts.py [NAME ...]
+    PYTHONPATH=. python benchmarks/doubts.py run DATA ROWS       # hours; goes on where it stopped
+    PYTHONPATH=. python benchmarks/doubts.py fit ROWS            # which limits would be best
+    PYTHONPATH=. python benchmarks/doubts.py table ROWS          # writes the part of RESULTS.md
 
-Each network is rewritten so that it takes pixels on another scale (the first convolution and its norm absorb the difference, so
-that its function stays the same), then read without a word about its preprocessing. Prints a table of how often the network was
-opened as what it is ("right"), as something else ("wrong"), or asked about with its true name among the candidates ("asked").
+DATA is the folder of the training images, ROWS a file of JSON lines. See `doubts_networks` for the networks and `doubts_table`
+for the outcomes.
 """
 
-import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from random import Random
 
 import torch
 from torch import Tensor
 
-from resnet_viz.nets.checkpoints.facts import Facts
-from resnet_viz.nets.checkpoints.layouts import find_layout
-from resnet_viz.nets.checkpoints.loading import Checkpoint
-from resnet_viz.nets.net import Net
-from resnet_viz.nets.zoo import list_models, load
+from benchmarks.document import write_part
+from benchmarks.doubts_networks import SCALES, Subject, as_candidate, rescaled, subjects
+from benchmarks.doubts_table import Measured, as_markdown, best_limits
+from resnet_viz.nets.checkpoints.loading import resnet_of
+from resnet_viz.nets.checkpoints.sample_photos import sample_images
+from resnet_viz.nets.checkpoints.verdicts import weigh
 
-# The mean and standard deviation that normalise pixels from 0 to 1.
-SCALES: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
-    "own": ((), ()),
-    "0 to 1": ((0.0,) * 3, (1.0,) * 3),
-    "0 to 255": ((0.0,) * 3, (1 / 255,) * 3),
-    "-1 to 1": ((0.5,) * 3, (0.5,) * 3),
-    "ImageNet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-}
+
+@dataclass(frozen=True)
+class Case:
+    """A network, the answers that are its truth, and an input scale; the statistics are estimated anew for other truths."""
+
+    subject: Subject
+    truth: tuple[int, ...]
+    scale: str
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether the weights were trained with this truth."""
+        return self.truth == self.subject.truth
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """Tell it from every other case."""
+        return self.subject.name, self.subject.layout.name(self.truth), self.scale
+
+
+def cases(data: Path) -> Iterator[Case]:
+    """Yield what was trained, then every network that fits the same tensors, on one scale each, then the other scales.
+
+    Networks and truths take turns, so that an early end leaves out some of each and not all of one.
+    """
+    found = sorted(subjects(data), key=lambda subject: subject.cost)
+    own, *others = SCALES
+    yield from (Case(subject, subject.truth, own) for subject in found)
+    turns = [
+        [Case(subject, truth, list(SCALES)[(number + place) % len(SCALES)]) for place, truth in enumerate(subject.others())]
+        for number, subject in enumerate(found)
+    ]
+    trained = [Case(subject, subject.truth, scale) for scale in others for subject in found]
+    for number, each in enumerate(turns):
+        Random(number).shuffle(each)  # noqa: S311 - an order
+    for place in range(max(map(len, turns))):
+        yield from (each[place] for each in turns if place < len(each))
+        yield from trained[3 * place : 3 * place + 3]
+    yield from trained[3 * max(map(len, turns)) :]
+
+
+def run(data: Path, rows: Path) -> None:
+    """Measure what is not in `rows` yet."""
+    known = {(row.network, row.truth, row.scale) for row in read(rows)}
+    for case in cases(data):
+        if case.key in known:
+            continue
+        try:
+            row = measure(case)
+        except RuntimeError:
+            # The maps on shortcut and branch do not fit together: no such network exists.
+            continue
+        with rows.open("a") as file:
+            file.write(json.dumps(asdict(row)) + "\n")
+
+
+@torch.no_grad()
+def measure(case: Case) -> Measured:
+    """Read one checkpoint as the product does, without a word about its preprocessing."""
+    subject, layout = case.subject, case.subject.layout
+    state = rescaled(subject, case.scale)
+    if not case.is_trained:
+        state = as_candidate(subject, state, case.truth, case.scale)
+    build = partial(resnet_of, layout, state)
+    begun = time.process_time()
+    weighing = weigh(layout, build)
+    seconds = time.process_time() - begun
+    images = sample_images(weighing.preprocessing)[:24]
+    decision = weighing.decision
+    logits = [build(chosen)(images) for chosen in (case.truth, decision.chosen)]
+    return Measured(
+        network=subject.name,
+        truth=layout.name(case.truth),
+        scale=case.scale,
+        trained=case.is_trained,
+        held_out=subject.held_out,
+        usual=layout.name(layout.usual),
+        chosen=layout.name(decision.chosen),
+        distance=_distance(*logits),
+        neighbours=tuple((layout.name(each.chosen), each.t, each.error, each.change) for each in decision.neighbours),
+        seconds=seconds,
+    )
+
+
+def _distance(truth: Tensor, found: Tensor) -> float:
+    """How much the logits differ, relative to their spread over the classes."""
+    return float((found - truth).norm() / (truth - truth.mean(1, keepdim=True)).norm().clamp(min=1e-12))
+
+
+def read(rows: Path) -> list[Measured]:
+    """Return the measurements that are there."""
+    return [Measured.of(json.loads(line)) for line in rows.read_text().splitlines()] if rows.exists() else []
 
 
 def main() -> None:
-    """Read every network on every scale and print the outcomes."""
-    shipped = [info.name for info in list_models() if info.source == "shipped"]
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", default=shipped)
-    print("| network | " + " | ".join(SCALES) + " |\n|" + "---|" * (len(SCALES) + 1))
-    counts = {"right": 0, "asked": 0, "wrong": 0}
-    for name in parser.parse_args().names:
-        net = load(name, device="cpu")
-        outcomes = [outcome(net, scale) for scale in SCALES]
-        for each in outcomes:
-            counts[each] += 1
-        print(f"| {name} | " + " | ".join(outcomes) + " |", flush=True)
-    print(", ".join(f"{kind}: {count}" for kind, count in counts.items()))
-
-
-def outcome(net: Net, scale: str) -> str:
-    """Say how a network is opened on a scale."""
-    mean, std = SCALES[scale]
-    state = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in net.module.state_dict().items()}
-    if mean:
-        state = rescaled(state, net, torch.tensor(mean), torch.tensor(std))
-    layout = find_layout({name: tuple(tensor.shape) for name, tensor in state.items()})
-    checkpoint = Checkpoint("benchmark", state, layout, Facts({}))
-    verdict = checkpoint.decide()
-    kinds = {block.shortcut_kind for block in net.blocks.values()}
-    truth = layout.name(layout.answers("no shortcut")) if kinds == {"none"} else layout.name(layout.usual)
-    if verdict.candidates:
-        return "asked" if truth in verdict.candidates else "wrong"
-    return "right" if layout.name(verdict.chosen) == truth else "wrong"
-
-
-def rescaled(state: dict[str, Tensor], net: Net, mean: Tensor, std: Tensor) -> dict[str, Tensor]:
-    """Rewrite the first convolution for pixels on another scale; exact except at the border, where zeros mean another grey."""
-    own_mean, own_std = torch.tensor(net.preprocessing.mean), torch.tensor(net.preprocessing.std)
-    weight = state["conv1.weight"]
-    factor, shift = std / own_std, (mean - own_mean) / own_std
-    moved = (weight * shift[:, None, None]).sum((1, 2, 3))
-    return state | {
-        "conv1.weight": weight * factor[:, None, None],
-        "bn1.running_mean": state["bn1.running_mean"] - moved,
-    }
+    """Do what the first argument says."""
+    command, *paths = sys.argv[1:]
+    if command == "run":
+        torch.set_num_threads(1)
+        run(Path(paths[0]), Path(paths[1]))
+    elif command == "fit":
+        for limits, wrong, asked in best_limits(read(Path(paths[0]))):
+            print(limits, f"wrong {wrong}, asked {asked}")
+    elif command == "table":
+        write_part("doubts", as_markdown(read(Path(paths[0]))))
+    else:
+        sys.exit(__doc__)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """The accuracy on images of known classes, against counting by hand."""
 
+import zipfile
+from dataclasses import replace
 from pathlib import Path
 from shutil import copy
 
@@ -71,3 +73,21 @@ def test_what_cannot_be_measured_gets_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_text("no image")
     with pytest.raises(rv.ImageError):
         rv.accuracy(network(), {"red": [tmp_path / "a.jpg"]})
+
+
+def test_an_archive_holds_a_folder_for_each_label(tmp_path: Path) -> None:
+    path = tmp_path / "images.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.write(SAMPLES / "cifar-cat.jpg", "images/Cat/first.jpg")
+        archive.write(SAMPLES / "cifar-dog.jpg", "images/dog/second.jpg")
+    found = rv.accuracy(rv.load("resnet20-cifar10", device="cpu"), path)
+    assert [(answer.name, answer.label) for answer in found.answers] == [("first.jpg", "cat"), ("second.jpg", "dog")]
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.write(SAMPLES / "cifar-dog.jpg", "images/zebra/third.jpg")
+    with pytest.raises(ValueError, match="has no class 'zebra'"):
+        rv.accuracy(rv.load("resnet20-cifar10", device="cpu"), path)
+
+
+def test_a_single_logit_has_no_accuracy() -> None:
+    with pytest.raises(ValueError, match="single logit"):
+        rv.accuracy(replace(network(), labels=("red",)), {"red": [Image.new("RGB", (9, 9), "red")]})

@@ -238,6 +238,19 @@ class PreActivation(nn.Module):
         return self.conv2(self.bn2(self.conv1(out)).relu()) + identity
 
 
+class Padded(PreActivation):
+    """Zeros for the channels that its input does not have, in place of a projection."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__(inputs, outputs, stride)
+        self.shortcut, self.stride, self.extra = None, stride, outputs - inputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        margin = (0, 0, 0, 0, self.extra // 2, self.extra - self.extra // 2)
+        identity = nn.functional.pad(x[:, :, :: self.stride, :: self.stride], margin)
+        return self.conv2(self.bn2(self.conv1(self.bn1(x).relu())).relu()) + identity
+
+
 class Wide(nn.Module):
     """A Wide ResNet of two blocks a stage, with or without the norm at its end."""
 
@@ -267,6 +280,26 @@ WIDE: dict[str, Callable[[State], State]] = {
         (r"\.shortcut\.0", ".convShortcut"),
         (r"^bn\.", "bn1."),
         (r"^linear", "fc"),
+    ),
+    "unknown names": lambda s: renamed(
+        s,
+        (r"^layer(\d)\.(\d)", lambda m: f"body.{2 * int(m[1]) + int(m[2]) - 2}"),  # type: ignore[arg-type]
+        (r"\.conv(\d)", r".c\1"),
+        (r"\.bn(\d)", r".n\1"),
+        (r"\.shortcut\.0", ".pass"),
+        (r"^bn\.", "final."),
+        (r"^conv1", "enter"),
+        (r"^linear", "decide"),
+    ),
+    "paths in sequences": lambda s: renamed(
+        s,
+        (r"^layer(\d)\.(\d)", r"group\1.unit\2"),
+        (r"\.bn1", ".path.0"),
+        (r"\.conv1", ".path.2"),
+        (r"\.bn2", ".path.3"),
+        (r"\.conv2", ".path.5"),
+        (r"\.shortcut\.0", ".skip"),
+        (r"^conv1", "enter"),
     ),
 }
 
@@ -308,6 +341,58 @@ def test_squeeze_and_excitation_is_opened() -> None:
     title = read_checkpoint(saved(content)).layout.title
     assert "with squeeze and excitation" in title
     assert_same(saved(content), reference, title)
+
+
+class SqueezedByConvolutions(nn.Module):
+    """Squeeze and excitation as 1x1 convolutions with biases, behind the last norm of a block."""
+
+    def __init__(self, norm: nn.Module, channels: int) -> None:
+        super().__init__()
+        self.norm, self.down, self.up = norm, nn.Conv2d(channels, 4, 1), nn.Conv2d(4, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.norm(x)
+        return x * self.up(self.down(x.mean((2, 3), keepdim=True)).relu()).sigmoid()
+
+
+@pytest.mark.parametrize("make", [Squeezed, SqueezedByConvolutions])
+@pytest.mark.parametrize("save", [saved, save_safetensors])
+def test_squeeze_and_excitation_under_unknown_names_is_opened(make: type[nn.Module], save: Callable[[State], bytes]) -> None:
+    reference = Network(bottleneck=True)
+    for stage, channels in enumerate((32, 64, 128), 1):
+        block = reference.get_submodule(f"layer{stage}.0")
+        block.bn3 = make(block.get_submodule("bn3"), channels)
+    lived_in(reference, noise())
+    content = renamed(
+        dict(reference.state_dict()),
+        (r"^layer(\d)\.0", r"units.\1"),
+        (r"\.bn3\.(fc|down|up)\.", r".attention.\1."),
+        (r"\.bn3\.norm\.", ".n3."),
+        (r"\.bn(\d)", r".n\1"),
+        (r"\.conv(\d)", r".c\1"),
+        (r"downsample\.0", "skip"),
+        (r"downsample\.1", "skip_norm"),
+        (r"^conv1", "enter"),
+        (r"^bn1", "enter_norm"),
+    )
+    data = save({name: tensor for name, tensor in content.items() if "num_batches" not in name})
+    title = read_checkpoint(data).layout.title
+    assert "of bottlenecks with squeeze and excitation" in title
+    assert_same(data, reference, title)
+
+
+def test_pre_activation_with_zeros_for_channels_is_not_taken_for_the_usual_order() -> None:
+    """Without projections there are as many norms as convolutions, and only where they stand tells which belongs to which."""
+    reference = Wide(last_norm=True)
+    for stage in (1, 2, 3):
+        stage_module = reference.get_submodule(f"layer{stage}")
+        assert isinstance(stage_module, nn.Sequential)
+        stage_module[0] = Padded(8 * 2 ** (stage - 1), 8 * 2**stage, 1 if stage == 1 else 2)
+    lived_in(reference, noise())
+    content = WIDE["unknown names"](dict(reference.state_dict()))
+    title = read_checkpoint(saved(content)).layout.title
+    assert "with pre-activation" in title
+    assert_same(saved(content), reference, f"{title}, zero-pad, padding of the block's input")
 
 
 def with_norms(make: Callable[[int], nn.Module]) -> nn.Module:

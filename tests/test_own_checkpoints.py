@@ -7,7 +7,6 @@ import sys
 import time
 import weakref
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -48,14 +47,16 @@ def wait_for(met: Callable[[], bool]) -> None:
     raise AssertionError("it did not happen within two seconds")
 
 
-def add(module: ModuleType, data: bytes, name: str) -> str:
-    """Bring a file and choose the usual one of the networks that fit it."""
-    with suppress(rv.CheckpointError):
-        return module.add(data, name)
+def decide(module: ModuleType) -> str:
+    """Let the file that waits be decided on, as the page does by a job of the engine."""
     waiting = module.pending()
-    if waiting is None:
-        return module.add(data, name)
-    return module.choose(waiting.candidates[0])
+    return module.decided(waiting, waiting.checkpoint.decide())
+
+
+def add(module: ModuleType, data: bytes, name: str) -> str:
+    """Bring a file, and choose the usual one of the networks that fit it if nothing else decides."""
+    module.read(data, name)
+    return decide(module) or module.choose(module.pending().candidates[0])
 
 
 def file(seed: int, depth: int = 8) -> bytes:
@@ -158,9 +159,11 @@ def test_every_network_made_of_a_checkpoint_is_told_from_all_others(checkpoints:
 
 
 def test_a_file_that_several_networks_fit_waits_for_a_choice(checkpoints: ModuleType) -> None:
-    with pytest.raises(rv.CheckpointError, match="no statistics of training images"):
-        checkpoints.add(save(doubtful(0)), "a.pth")
+    checkpoints.read(save(doubtful(0)), "a.pth")
+    assert checkpoints.pending().candidates == ()
+    assert decide(checkpoints) == ""
     waiting = checkpoints.pending()
+    assert "no statistics of training images" in waiting.sentence
     chosen = waiting.candidates[1]
     assert not checkpoints.own()
     name = checkpoints.choose(chosen)
@@ -169,18 +172,52 @@ def test_a_file_that_several_networks_fit_waits_for_a_choice(checkpoints: Module
     assert "chosen by hand" in checkpoints.own()[name].net.weights.note
 
 
-def test_a_choice_can_be_cancelled_and_ends_with_the_next_file(checkpoints: ModuleType) -> None:
-    def wait() -> None:
-        with pytest.raises(rv.CheckpointError):
-            checkpoints.add(save(doubtful(0)), "a.pth")
-        assert checkpoints.pending() is not None
+def test_who_does_not_wait_chooses_between_all_networks_that_fit(checkpoints: ModuleType) -> None:
+    checkpoints.read(file(0), "a.pth")
+    checkpoints.skip_deciding(checkpoints.pending())
+    waiting = checkpoints.pending()
+    assert waiting.candidates[0] == "CIFAR ResNet-8 B"
+    assert "CIFAR ResNet-8 B, GELU" in waiting.candidates
+    name = checkpoints.choose("CIFAR ResNet-8 B, GELU")
+    assert checkpoints.own()[name].architecture == "CIFAR ResNet-8 B, GELU"
 
-    wait()
+
+@pytest.mark.parametrize("decided", [False, True])
+def test_a_reload_keeps_the_file_that_waits(checkpoints: ModuleType, decided: bool) -> None:  # noqa: FBT001 - a parameter
+    enter(checkpoints, {}, "a")
+    checkpoints.read(save(doubtful(0)), "a.pth")
+    if decided:
+        decide(checkpoints)
+    waiting = checkpoints.pending()
+    for other in ("b", ""):
+        enter(checkpoints, {}, other)
+        assert checkpoints.pending() is None
+    enter(checkpoints, {}, "a")
+    assert checkpoints.pending() is waiting
+    checkpoints.cancel()
+    enter(checkpoints, {}, "a")
+    assert checkpoints.pending() is None
+
+
+def test_a_choice_can_be_cancelled_and_ends_with_the_next_file(checkpoints: ModuleType) -> None:
+    checkpoints.read(save(doubtful(0)), "a.pth")
     checkpoints.cancel()
     assert checkpoints.pending() is None
-    wait()
+    checkpoints.read(save(doubtful(0)), "a.pth")
     with pytest.raises(rv.CheckpointError):
-        checkpoints.add(b"nothing", "b.pth")
+        checkpoints.read(b"nothing", "b.pth")
+    assert checkpoints.pending() is None
+
+
+def test_a_file_that_waits_counts_to_the_memory_once(checkpoints: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoints.read(save(doubtful(0)), "a.pth")
+    nbytes = checkpoints.pending().checkpoint.nbytes
+    monkeypatch.setattr(checkpoints, "MOST_BYTES", nbytes + 1)
+    decide(checkpoints)
+    assert checkpoints.choose(checkpoints.pending().candidates[0]) in checkpoints.own()
+    enter(checkpoints, {})
+    with pytest.raises(rv.CheckpointError, match="memory for checkpoints is full"):
+        checkpoints.read(save(doubtful(1)), "b.pth")
     assert checkpoints.pending() is None
 
 
@@ -188,9 +225,9 @@ def test_of_several_networks_in_a_file_one_is_chosen(checkpoints: ModuleType) ->
     buffer = io.BytesIO()
     torch.save({key: doubtful(seed) for seed, key in enumerate(("teacher", "student"))}, buffer)
     with pytest.raises(rv.CheckpointError, match="holds 2 networks"):
-        checkpoints.add(buffer.getvalue(), "both.pth")
+        checkpoints.read(buffer.getvalue(), "both.pth")
     assert set(checkpoints.pending().candidates) == {"teacher", "student"}
-    with pytest.raises(rv.CheckpointError, match="no statistics"):
-        checkpoints.choose("student")
+    assert checkpoints.choose("student") == ""
+    assert decide(checkpoints) == ""
     name = checkpoints.choose(checkpoints.pending().candidates[0])
     assert "taken from student" in checkpoints.own()[name].net.weights.note

@@ -42,9 +42,10 @@ OPTIONS: dict[str, tuple[tuple[str, Any], ...]] = {
     "problem": (("factor", 2),),
     "residual image": (("factor", 2), ("flipped", False)),
     "super-resolution": (("factor", 2),),
+    "accuracy": (("labels", "3"),),
 }
 # Without an image or a network of the catalogue: they stay in the app's process.
-PRACTISED = ("super-resolution training", "toy")
+PRACTISED = ("super-resolution training", "toy", "verdict")
 
 
 @pytest.fixture(scope="module")

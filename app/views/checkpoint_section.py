@@ -1,10 +1,15 @@
 """A person's own checkpoint: uploading the file, and setting what it does not contain: labels, preprocessing, architecture."""
 
+from collections.abc import Callable
+from functools import partial
+
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 import resnet_viz as rv
-from app import checkpoints, embedded, middleware, show, state
+from app import checkpoints, embedded, middleware, results, show, state
+from app import waiting as until
 from app.checkpoints import Own, Pending
 from app.state import Selection
 from resnet_viz.nets.cifar import CIFAR10_LABELS
@@ -21,17 +26,22 @@ SAID = "as the checkpoint says"
 MOST_FACTS, MOST_LABELS = 8, 10
 
 
-def section(chosen: Selection) -> None:
-    """Accept a checkpoint; if one is chosen, show its settings."""
+def section(chosen: Selection) -> Callable[[], None]:
+    """Accept a checkpoint; if one is chosen, show its settings.
+
+    What is returned waits for the engine to recognise a new file, in its place here: to be called when the page is drawn.
+    """
     mine = checkpoints.own().get(chosen.model)
     waiting = checkpoints.pending()
     title = "Your checkpoint" if mine else "Open your own checkpoint"
     with st.expander(title, expanded=mine is not None or waiting is not None, icon=":material/upload_file:"):
         _upload()
-        if waiting is not None:
+        if waiting is not None and waiting.candidates:
             _choice(waiting)
+        place = st.container()
         if mine is not None:
             _settings(mine)
+    return partial(_decide, waiting, place)
 
 
 def _upload() -> None:
@@ -45,8 +55,9 @@ def _upload() -> None:
         key=key,
         on_change=_take,
         args=(key,),
-        help="ResNets, ResNeXts and Wide ResNets of torchvision and timm with any number of classes and any stem, and CIFAR"
-        " ResNets of any depth and width, whatever their tensors are called.",
+        help="ResNets, ResNeXts and Wide ResNets with any number of classes and any stem, and CIFAR ResNets of any depth and"
+        " width, whatever their tensors are called; RegNet, ConvNeXt, EfficientNet and the other residual networks of"
+        " torchvision and timm under their own names.",
     )
     st.caption(
         "The network is recognised from the names and shapes of the tensors. No code in the file is executed. Only your "
@@ -62,15 +73,39 @@ def _take(key: str) -> None:
     st.session_state.pop("notice", None)
     try:
         middleware.admit("upload")
-        name = checkpoints.add(given.getvalue(), given.name)
+        checkpoints.read(given.getvalue(), given.name)
     except (rv.CheckpointError, middleware.TooOftenError) as error:
         # A file that waits for a choice is offered below the upload, with the same sentence.
         if checkpoints.pending() is None:
             state.complain(str(error))
-    else:
-        state.change(model=name)
     finally:
         middleware.let_go(given)
+
+
+def _decide(waiting: Pending | None, place: DeltaGenerator) -> None:
+    """Let the engine find out which of the networks that fit a file it is, with progress, and then open it."""
+    if waiting is None or waiting.candidates:
+        return
+    with place:
+        st.caption(
+            f"Several networks fit the tensors of **{show.escape(waiting.file)}**. Sample photos run through each of them, and"
+            " what its batch norms see is compared with what they remember of the training images."
+        )
+        with st.container(horizontal=True):
+            st.button("Choose the network yourself", on_click=checkpoints.skip_deciding, args=(waiting,))
+            st.button("Cancel the upload", on_click=checkpoints.cancel)
+        found = until.long("network", ("verdict", id(waiting)), [partial(results.decide, waiting)])
+        if found is None:
+            return
+        try:
+            name = checkpoints.decided(waiting, found[0])
+        except rv.CheckpointError as error:
+            checkpoints.cancel()
+            state.complain(str(error))
+        else:
+            if name:
+                state.change(model=name)
+        st.rerun()
 
 
 def _choice(waiting: Pending) -> None:
@@ -91,10 +126,9 @@ def _choice(waiting: Pending) -> None:
             middleware.admit("upload")
             name = checkpoints.choose(candidate)
         except (rv.CheckpointError, middleware.TooOftenError) as error:
-            if not getattr(error, "candidates", ()):
-                st.error(show.escape(str(error)), icon=":material/error:")
-                return
-        else:
+            st.error(show.escape(str(error)), icon=":material/error:")
+            return
+        if name:
             state.change(model=name)
         st.rerun()
 

@@ -7,6 +7,7 @@ import streamlit as st
 from app import results, show, state, waiting
 from app.state import Selection
 from app.views import (
+    accuracy_section,
     architecture_section,
     card_section,
     checkpoint_section,
@@ -26,7 +27,7 @@ def page() -> None:
         show.product(f"{info.title} · {info.task} · architecture, training, accuracy")
         network_picker(chosen)
     picture_section.notice()
-    checkpoint_section.section(chosen)
+    recognise = checkpoint_section.section(chosen)
     python_section.section()
     if info.source == "shipped" and chosen.trained:
         card = card_section.read(info.name)
@@ -38,6 +39,8 @@ def page() -> None:
     else:
         facts_section.without_card(info, parts, chosen)
         architecture_section.section(info, parts)
+    accuracy_section.section(info, chosen)
+    recognise()
 
 
 def _chosen() -> Selection:

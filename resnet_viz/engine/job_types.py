@@ -9,6 +9,7 @@ from PIL import Image
 
 from resnet_viz.analyses import trust
 from resnet_viz.analyses.ablation import Ablation, AblationSweep, ablate, sweep
+from resnet_viz.analyses.accuracy import Accuracy, accuracy_of_archive
 from resnet_viz.analyses.activations import Array
 from resnet_viz.analyses.attribution import Attribution, attribute
 from resnet_viz.analyses.conductance import Conductance, conductance
@@ -39,6 +40,8 @@ from resnet_viz.lessons.super_resolution import Problem, problem
 from resnet_viz.lessons.super_resolution_pictures import Attempts, super_resolve
 from resnet_viz.lessons.super_resolution_training import Trials, train_all
 from resnet_viz.lessons.toy import ToyFit, fit
+from resnet_viz.nets.checkpoints.loading import Checkpoint
+from resnet_viz.nets.checkpoints.verdicts import Verdict
 from resnet_viz.nets.net import Net
 from resnet_viz.nets.zoo import CIFAR_PREPROCESSING
 from resnet_viz.progress import OnPartial
@@ -46,7 +49,10 @@ from resnet_viz.progress import OnPartial
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """A job with everything that it needs; `ask` returns the answer of another job that this one needs first."""
+    """A job with everything that it needs; `ask` returns the answer of another job that this one needs first.
+
+    `checkpoint` is the one that a job is to decide about; None for every other job.
+    """
 
     job: Job
     open_net: Callable[[], Net]
@@ -54,6 +60,7 @@ class Task:
     report: OnPartial[Array]
     ask: Callable[[Job], Any]
     open_bytes: Callable[[bytes], Image.Image] = open_image
+    checkpoint: Checkpoint | None = None
 
     @cached_property
     def net(self) -> Net:
@@ -170,6 +177,20 @@ def _survey(task: Task) -> SurveyedPart:
     return survey_part(task.net, task.job.data, strongest=strongest, opener=task.open_bytes, on_image=task.step)
 
 
+def _accuracy(task: Task) -> Accuracy:
+    """The job's data is a ZIP archive of images, and its option the index of each one's class."""
+    if digest(task.job.data) != task.job.image:
+        raise EngineError("The images did not arrive as they were sent: load the page again.")
+    indices = [int(index) for index in str(task.job.option("labels") or "").split(",") if index]
+    return accuracy_of_archive(task.net, task.job.data, indices, opener=task.open_bytes, on_image=task.step)
+
+
+def _verdict(task: Task) -> Verdict:
+    if task.checkpoint is None:
+        raise EngineError("The checkpoint is not in the memory of this process: upload it again.")
+    return task.checkpoint.decide(on_step=task.step)
+
+
 def _place_fields(task: Task) -> PlaceFields:
     return place_fields(task.net, str(task.job.option("block")))
 
@@ -284,6 +305,8 @@ JOB_TYPES: dict[str, JobType] = {
     "shattered gradients": JobType(_shattered_gradients),
     "loss landscape": JobType(_loss_landscape),
     "survey": JobType(_survey),
+    "accuracy": JobType(_accuracy),
+    "verdict": JobType(_verdict),
     "place fields": JobType(_place_fields),
     "passage": JobType(_passage),
     "walk": JobType(_walk),

@@ -17,6 +17,7 @@ from resnet_viz.engine.queue import FairQueue
 from resnet_viz.engine.store import EVERYBODY, Store
 from resnet_viz.engine.worker import Run, Worker
 from resnet_viz.images import open_image
+from resnet_viz.nets.checkpoints.loading import Checkpoint
 from resnet_viz.nets.net import Net, pick_device
 from resnet_viz.nets.zoo import ModelInfo, list_models
 from resnet_viz.settings import EngineSettings
@@ -65,8 +66,13 @@ class LocalEngine:
         self._probe = EngineProbe(self.devices[0], self.nets)
         self._closed = False
 
-    def submit(self, job: Job, session: str, view: str = "", net: Net | None = None) -> Ticket:
-        """Accept a job, as `Engine.submit`; `net` is the job's network if it is not one of the catalogue."""
+    def submit(
+        self, job: Job, session: str, view: str = "", net: Net | None = None, checkpoint: Checkpoint | None = None
+    ) -> Ticket:
+        """Accept a job, as `Engine.submit`.
+
+        `net` is the job's network if it is not one of the catalogue, `checkpoint` the one that the job is to decide about.
+        """
         kind = JOB_TYPES.get(job.kind)
         if kind is None:
             raise ValueError(f"there is no kind of job {job.kind!r}: take one of {', '.join(JOB_TYPES)}")
@@ -77,7 +83,7 @@ class LocalEngine:
             answer = None if kept is None else kind.cut(kept, job)
             if answer is None:
                 self._latest[place] = ticket
-                self._join(Run(kind.whole(job), kind, net), ticket)
+                self._join(Run(kind.whole(job), kind, net, checkpoint), ticket)
             else:
                 ticket.settle(answer)
             # At the end, so that a run that both belong to continues.

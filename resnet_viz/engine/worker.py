@@ -20,6 +20,7 @@ from resnet_viz.engine.job_types import JOB_TYPES, JobType, Task
 from resnet_viz.engine.jobs import EngineError, Job, JobCancelledError, Progress, Ticket
 from resnet_viz.engine.models import Models
 from resnet_viz.images import ImageError, open_image
+from resnet_viz.nets.checkpoints.loading import Checkpoint
 from resnet_viz.nets.net import Net, WeightsError
 from resnet_viz.nets.zoo import CIFAR
 
@@ -34,11 +35,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class Run:
-    """A computation and everybody who waits for it; it is stopped when nobody does. `net` is None for catalogue networks."""
+    """A computation and everybody who waits for it; it is stopped when nobody does.
+
+    `net` is None for networks of the catalogue, `checkpoint` for jobs that decide about none.
+    """
 
     job: Job
     kind: JobType
     net: Net | None = None
+    checkpoint: Checkpoint | None = None
     tickets: list[Ticket] = field(default_factory=list)
     started: bool = False
     progress: Progress = field(default_factory=Progress)
@@ -117,7 +122,7 @@ class Worker:
             framed = replace(found, preprocessing=replace(found.preprocessing, framing=run.job.framing))
             return InterruptibleNet.of(framed, check)
 
-        task = Task(run.job, net, partial(_picture, run.job, self.opener), report, ask, self.opener)
+        task = Task(run.job, net, partial(_picture, run.job, self.opener), report, ask, self.opener, run.checkpoint)
         return task
 
 

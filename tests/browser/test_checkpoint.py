@@ -4,9 +4,11 @@ import argparse
 import io
 import logging
 import re
+import zipfile
 from pathlib import Path
 
 import pytest
+import timm
 import torch
 import torchvision
 from PIL import Image
@@ -15,6 +17,7 @@ from torch import nn
 from torchvision.transforms._presets import ImageClassification
 
 from app.state import DEFAULT_SAMPLE
+from resnet_viz.nets.cifar import CifarResNet
 from resnet_viz.nets.zoo import DEFAULT_MODEL
 from tests.browser.screen import alerts, give, headings, open_app, overflow, screenshot, settle
 
@@ -155,3 +158,71 @@ def test_a_forgotten_checkpoint_is_gone(page: Page, stock: nn.Module, tmp_path: 
     settle(page)
     assert f"model={DEFAULT_MODEL}" in page.url
     expect(page.locator("body")).not_to_contain_text("mine.pth")
+
+
+def test_a_resnet_d_of_timm_is_recognised(page: Page, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    net = timm.create_model("resnet18d", num_classes=5)
+    for layer in net.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.momentum = 1.0
+    with torch.no_grad():
+        net.train()(torch.randn(4, 3, 96, 96))
+    open_app(page, "model")
+    bring(page, tmp_path / "mine.pth", saved({"arch": "resnet18d", "state_dict": net.state_dict()}))
+    assert "model=checkpoint-" in page.url
+    expect(page.locator("body")).to_contain_text("ResNet-18, deep stem with 5 classes")
+    page.get_by_role("link", name="Inspect an image with it").click()
+    settle(page)
+    expect(page.get_by_role("heading", name=re.compile("Your ResNet-18, deep stem predicts: class"))).to_be_visible()
+    assert page.locator(".facts dt:has-text('max |x') + dd").inner_text() == "0"
+
+
+def test_a_file_that_waits_for_a_choice_survives_a_reload(page: Page, tmp_path: Path) -> None:
+    """Without statistics in its norms nothing decides between the networks that fit."""
+    content = {name: tensor for name, tensor in CifarResNet(8, "B", seed=0).state_dict().items() if "running" not in name}
+    open_app(page, "model")
+    (tmp_path / "mine.pth").write_bytes(saved(content))
+    page.get_by_text("Open your own checkpoint").click()
+    give(page, page.locator(UPLOAD).first, tmp_path / "mine.pth")
+    for _ in range(2):
+        expect(page.get_by_text("Its norms hold no statistics of training images").first).to_be_visible()
+        expect(page.get_by_role("button", name="Open this network")).to_be_visible()
+        screenshot(page, "checkpoint-choice")
+        page.reload()
+        settle(page)
+    page.get_by_role("button", name="Open this network").click()
+    settle(page)
+    assert "model=checkpoint-" in page.url
+    expect(page.get_by_text("which was chosen by hand").first).to_be_visible()
+    expect(page.get_by_role("button", name="Open this network")).to_have_count(0)
+
+
+def archive(**images: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as packed:
+        for name, data in images.items():
+            packed.writestr(name.replace("__", "/") + ".jpg", data)
+    return buffer.getvalue()
+
+
+def measure(page: Page, data: bytes) -> None:
+    form = page.locator("[data-testid='stForm']").filter(has_text="Measure the accuracy")
+    give(page, form.locator(UPLOAD), {"name": "images.zip", "mimeType": "application/zip", "buffer": data})
+    page.get_by_role("button", name="Measure the accuracy").click()
+    settle(page)
+
+
+def test_the_accuracy_on_images_of_known_classes(page: Page) -> None:
+    cat, dog = ((SAMPLES / f"cifar-{label}.jpg").read_bytes() for label in ("cat", "dog"))
+    open_app(page, "model")
+    page.get_by_text("Measure the accuracy on images of your own").click()
+    measure(page, archive(holiday__first=cat))
+    expect(alerts(page)).to_contain_text("No image has a class that ResNet-20 knows")
+    measure(page, archive(cat__first=cat, Dog__second=dog, dog__broken=b"no image"))
+    expect(page.get_by_role("heading", name="ResNet-20 classifies 2 of 2 images correctly (100%)")).to_be_visible()
+    expect(page.get_by_text("Its card states a test accuracy of")).to_be_visible()
+    expect(alerts(page).filter(has_text="Left out")).to_contain_text("dog/broken.jpg")
+    expect(page.locator("[data-testid='stException'], .st-key-script-error")).to_have_count(0)
+    assert overflow(page) <= 0
+    screenshot(page, "accuracy")

@@ -148,7 +148,8 @@ def _checkpoint_parser() -> Parser:
             if "allocate memory" in str(error):
                 raise MemoryError from error
             raise
-        return {"tensors": rows, "facts": asdict(found.facts), "notes": found.notes, "part": found.part}
+        known = None if found.known is None else asdict(found.known)
+        return {"tensors": rows, "facts": asdict(found.facts), "notes": found.notes, "part": found.part, "known": known}
 
     return parse
 

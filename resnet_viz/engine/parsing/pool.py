@@ -25,6 +25,7 @@ from resnet_viz.nets.checkpoints.errors import CheckpointError
 from resnet_viz.nets.checkpoints.facts import Facts
 from resnet_viz.nets.checkpoints.loading import Extract, extract
 from resnet_viz.nets.checkpoints.reading import LIMIT
+from resnet_viz.nets.families.signatures import Signed
 
 MEGABYTE = 2**20
 # All files being parsed take at most this, in addition to the processes themselves.
@@ -117,7 +118,9 @@ class ParsingPool:
             CheckpointError(CHECKPOINT_KILLED),
         )
         tensors = {name: _tensor(parsed, *row) for name, *row in parsed.answer["tensors"]}
-        return Extract(tensors, _facts(parsed.answer["facts"]), tuple(parsed.answer["notes"]), parsed.answer["part"])
+        said = parsed.answer["known"]
+        known = None if said is None else Signed(tuple(said["names"]), said["head"])
+        return Extract(tensors, _facts(parsed.answer["facts"]), tuple(parsed.answer["notes"]), parsed.answer["part"], known)
 
     def open_survey(self, data: bytes, most_images: int) -> Survey:
         """Open a survey like `resnet_viz.open_survey`, in another process first; SurveyError also if it exceeds a limit."""

@@ -7,7 +7,7 @@ with the stride in the 3x3 convolution; `options` changes it.
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -24,7 +24,7 @@ RUNNING = ".running_mean"
 GROUPS = 32
 # Layers of a head by their numbers in it.
 HEAD = re.compile(r"^fc\.(\d+)\.weight$")
-# Of red, green and blue, as Pillow turns photos grey.
+# The weights of red, green and blue with which Pillow turns photos grey.
 LUMA = (0.299, 0.587, 0.114)
 
 
@@ -165,19 +165,30 @@ class CheckpointResNet(nn.Module):
         """All blocks in order."""
         return [block for stage in self.stages for block in stage]  # type: ignore[misc]
 
+    @property
+    def parts(self) -> list[Callable[[Tensor], Tensor]]:
+        """What an image passes through before the pooling: the stem, the stages, and the norm after them if there is one."""
+        return [self._enter, *self.stages, self._leave]
+
     def forward(self, x: Tensor) -> Tensor:
-        """(N, 3, H, W) -> logits (N, classes)."""
+        """(N, channels, H, W) -> logits (N, classes)."""
+        for part in self.parts:
+            x = part(x)
+        logits: Tensor = self.fc(self.avgpool(x).flatten(1))
+        return logits
+
+    def _enter(self, x: Tensor) -> Tensor:
         if self.plan.channels == 1:
             # A mean of weighted channels: additions of them would look like a block.
             x = torch.cat([3 * share * x[:, index : index + 1] for index, share in enumerate(LUMA)], 1).mean(1, keepdim=True)
         x = self.conv1(x)
-        x = self.maxpool(x if self.plan.preactivation else self.relu(self.bn1(x)))
-        for stage in self.stages:
-            x = stage(x)
+        entered: Tensor = self.maxpool(x if self.plan.preactivation else self.relu(self.bn1(x)))
+        return entered
+
+    def _leave(self, x: Tensor) -> Tensor:
         if self.plan.preactivation and not isinstance(self.bn1, nn.Identity):
             x = self.relu(self.bn1(x))
-        logits: Tensor = self.fc(self.avgpool(x).flatten(1))
-        return logits
+        return x
 
 
 def convolution(plan: Plan, name: str, stride: int = 1, inputs: int | None = None) -> nn.Conv2d:

@@ -40,7 +40,7 @@ def constructed(callable_: object, arguments: object, keywords: object, spend: S
 
 
 def _container(name: str, arguments: Arguments, spend: Spend) -> object:
-    """Return a dict, list, parameter or bytes; None for what is none of these."""
+    """Return a dict, list, parameter or bytes; None for anything else."""
     first = arguments[0] if arguments else None
     if name in PARAMETERS and isinstance(first, StoredTensor):
         return first
@@ -69,7 +69,7 @@ def restored(target: object, state: object) -> None:
 
 
 def _dict(content: object, spend: Spend) -> dict[str, object]:
-    """Python 2 writes an OrderedDict as a call with a list of pairs; dicts are handed on as they are, never copied."""
+    """Python 2 writes an OrderedDict as a call with a list of pairs; dicts are handed on as they are and never copied."""
     if isinstance(content, dict):
         return content
     if not isinstance(content, list):
@@ -78,7 +78,7 @@ def _dict(content: object, spend: Spend) -> dict[str, object]:
     found: dict[str, object] = {}
     for pair in content:
         if not isinstance(pair, (list, tuple)) or len(pair) != 2:
-            raise damaged("a dict in it is written as pairs that are none")
+            raise damaged("a dict in it is written as a list of something other than pairs")
         name = key_text(pair[0])
         if name is not None:
             found[name] = pair[1]

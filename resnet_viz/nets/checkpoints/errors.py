@@ -5,10 +5,12 @@ from collections.abc import Iterable, Sequence
 from resnet_viz.nets.net import WeightsError
 
 LONGEST_SHOWN = 80
+# The way out wherever a network is not supported.
+FROM_CODE = "If you have the model's code, open it from Python with rv.from_module(model)."
 
 
 class CheckpointError(WeightsError):
-    """A file that is not a checkpoint, or a checkpoint that no supported network fits; the message is for the user.
+    """A file that is not a checkpoint, or a checkpoint that fits no supported network; the message is for the user.
 
     `candidates` are the choices, where the file leaves several.
     """

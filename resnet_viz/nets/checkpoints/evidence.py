@@ -1,34 +1,41 @@
-"""What the batch norms of a checkpoint remember, against what they see when the network runs in one way or another.
+"""What the batch norms of a checkpoint remember, compared with what they see when the network runs in one way or another.
 
-Each batch norm holds the mean and variance that its input had in training (Ioffe and Szegedy 2015,
-https://arxiv.org/abs/1502.03167, algorithm 2). Sample photos run through the network; each norm's input is compared with what
-it remembers and then set to exactly that, so that a difference tells about the layers between two norms alone: neither the
-scale of the input nor a wrong layer further up hides it.
+Each batch norm holds the mean and the variance that its input had in training (Ioffe and Szegedy 2015,
+https://arxiv.org/abs/1502.03167, algorithm 2). Sample photos run through the network. Each norm's input is compared with what
+the norm remembers and is then set to exactly that. A difference therefore tells only about the layers between two norms:
+neither the scale of the input nor a wrong layer further up hides it.
 """
 
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
-from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.transforms.functional import center_crop
 
-from resnet_viz import assets
-from resnet_viz.nets.preprocessing import Preprocessing
+from resnet_viz.nets.checkpoints.assembly import CheckpointResNet
 
-# A channel whose variance is less than this share of its layer's median has died in training, and says nothing.
+# A channel whose variance is less than this share of its layer's median has died in training and is ignored.
 FLOOR = 1e-2
-# In deviations, and in factors of e: what is further away is wrong, how far does not matter.
+# In standard deviations, and in factors of e: anything larger is wrong, and by how much does not matter.
 FURTHEST = 3.0
-SMALL, LARGEST = 64, 128
-# Small images cost little, and each says little.
-SMALL_IMAGES, LARGE_IMAGES = 96, 6
+# Keeps a channel that is the same everywhere from dividing by zero.
+TINY = 1e-12
+
+IsEnough = Callable[[Sequence[Tensor]], bool]
 
 
 class _StopError(Exception):
     """Enough norms were seen."""
+
+
+@dataclass(frozen=True, eq=False)
+class Reached:
+    """A pass after one of a network's parts: the feature maps there, and the differences of all norms so far."""
+
+    x: Tensor
+    found: tuple[Tensor, ...]
 
 
 def remembers(module: nn.Module) -> bool:
@@ -46,27 +53,30 @@ def differences(module: nn.Module, images: Tensor, most: int | None = None) -> l
     First the difference of the means in remembered deviations, then the logarithm of the ratio of the deviations.
     """
     found: list[Tensor] = []
-
-    def compare(norm: nn.Module, given: tuple[Tensor, ...], _: Tensor) -> Tensor:
-        variance, mean = torch.var_mean(given[0], (0, 2, 3), correction=0)
-        kept_mean, kept = norm.get_buffer("running_mean"), norm.get_buffer("running_var")
-        floor = kept.median() * FLOOR + 1e-12
-        shift = (mean - kept_mean) / (kept + floor).sqrt()
-        stretch = ((variance + floor) / (kept + floor)).log() / 2
-        found.append(torch.stack([shift, stretch]).clamp(-FURTHEST, FURTHEST).nan_to_num(FURTHEST))
-        if len(found) == most:
-            raise _StopError
-        return _as_remembered(norm, given[0] - mean[:, None, None], variance, kept)
-
-    handles = [norm.register_forward_hook(compare) for norm in _norms(module)]
-    try:
+    with _compared(module, found, lambda so_far: len(so_far) == most):
         module(images)
-    except _StopError:
-        pass
-    finally:
-        for handle in handles:
-            handle.remove()
     return found
+
+
+@torch.no_grad()
+def differences_by_part(
+    network: CheckpointResNet, images: Tensor, before: Sequence[Reached], is_enough: IsEnough
+) -> list[Reached] | None:
+    """Run a network from where another one's pass is still the same, part by part; None where `is_enough` stopped it.
+
+    `before` is that pass after each of the parts that both networks have in common. RuntimeError where the maps on shortcut and
+    branch do not fit together.
+    """
+    reached = list(before)
+    found = list(before[-1].found) if before else []
+    x = before[-1].x if before else images
+    stopped = True
+    with _compared(network, found, is_enough):
+        for part in network.parts[len(before) :]:
+            x = part(x)
+            reached.append(Reached(x, tuple(found)))
+        stopped = False
+    return None if stopped else reached
 
 
 def nuisances(module: nn.Module, images: Tensor, usual: Sequence[Tensor]) -> list[Tensor]:
@@ -89,47 +99,40 @@ def nuisances(module: nn.Module, images: Tensor, usual: Sequence[Tensor]) -> lis
 
 
 def without(directions: Sequence[Tensor], values: Sequence[Tensor]) -> list[Tensor]:
-    """Take the directions of `nuisances` out of the values for each norm: flat tensors, (2 channels,)."""
+    """Take the directions of `nuisances` out of the values of each norm: flat tensors, (2 channels,)."""
     flat = [value.flatten() for value in values]
     return [value - basis @ (basis.T @ value) for basis, value in zip(directions, flat, strict=False)]
 
 
-@lru_cache(maxsize=4)
-def sample_images(preprocessing: Preprocessing, channels: int = 3) -> Tensor:
-    """Return sample photos as a network would see them, (N, channels, crop, crop); grey for one channel."""
-    small = preprocessing.crop <= SMALL
-    paths = [path for path in sorted(assets.SAMPLES_FOLDER.glob("*.jpg")) if small or not path.name.startswith("cifar")]
-    photos = [Image.open(path) for path in paths]
-    tensors = [preprocessing.tensor(photo) for photo in photos]
-    if small:
-        # Half of each photo, at twice the size, is another image.
-        crop = preprocessing.crop
-        tensors += [
-            preprocessing.normalise(half) for photo in photos if min(photo.size) > 2 * crop for half in _halves(photo, crop)
-        ]
-    # Of larger images the middle says enough.
-    tensors = [center_crop(tensor, [min(preprocessing.crop, LARGEST)] * 2) for tensor in tensors]
-    every = max(1, len(tensors) // (SMALL_IMAGES if small else LARGE_IMAGES))
-    images = torch.cat(tensors[::every][: SMALL_IMAGES if small else LARGE_IMAGES])
-    return images if channels == 3 else images.mean(1, keepdim=True).expand(-1, channels, -1, -1)
+@contextmanager
+def _compared(module: nn.Module, found: list[Tensor], is_enough: IsEnough) -> Iterator[None]:
+    """Append each norm's difference to `found` while the module runs, and end the pass as soon as they are enough."""
 
+    def compare(norm: nn.Module, given: tuple[Tensor, ...], _: Tensor) -> Tensor:
+        kept_mean, kept = norm.get_buffer("running_mean"), norm.get_buffer("running_var")
+        # The output is what the norm would give if its input had the statistics that it remembers.
+        factor = (kept / (kept + float(norm.eps))).sqrt()  # type: ignore[arg-type]  # a number
+        factor = torch.where(kept < kept.median() * FLOOR**2, 0.0, factor)
+        scale, bias = factor * norm.get_parameter("weight"), norm.get_parameter("bias")
+        # One pass over the input for both, four times as fast as torch.var_mean.
+        output, mean, inverse = torch.native_batch_norm(given[0], scale, bias, None, None, True, 0.0, TINY)  # noqa: FBT003 - has no keywords
+        variance = (inverse**-2 - TINY).clamp(min=0)
+        floor = kept.median() * FLOOR + TINY
+        shift = (mean - kept_mean) / (kept + floor).sqrt()
+        stretch = ((variance + floor) / (kept + floor)).log() / 2
+        found.append(torch.stack([shift, stretch]).clamp(-FURTHEST, FURTHEST).nan_to_num(FURTHEST))
+        if is_enough(found):
+            raise _StopError
+        return output
 
-def _halves(photo: Image.Image, crop: int) -> list[Image.Image]:
-    width, height = photo.size
-    side = min(width, height) // 2
-    left, top = (width - side) // 2, (height - side) // 2
-    corners = ((left, top), (left - side // 2, top - side // 2), (left + side // 2, top + side // 2), (left, top + side // 2))
-    boxes = [(min(max(0, x), width - side), min(max(0, y), height - side)) for x, y in corners]
-    rgb = photo.convert("RGB")
-    return [rgb.resize((crop, crop), Image.Resampling.BILINEAR, (x, y, x + side, y + side)) for x, y in boxes]
-
-
-def _as_remembered(norm: nn.Module, centred: Tensor, variance: Tensor, kept: Tensor) -> Tensor:
-    """Return what the norm would give if its input had the statistics that it remembers."""
-    factor = (kept / (kept + float(norm.eps)) / (variance + 1e-12)).sqrt()  # type: ignore[arg-type]  # a number
-    factor = torch.where(kept < kept.median() * FLOOR**2, 0.0, factor)
-    weight, bias = norm.get_parameter("weight"), norm.get_parameter("bias")
-    return centred * (factor * weight)[:, None, None] + bias[:, None, None]
+    handles = [norm.register_forward_hook(compare) for norm in _norms(module)]
+    try:
+        yield
+    except _StopError:
+        pass
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def _norms(module: nn.Module) -> list[nn.BatchNorm2d]:

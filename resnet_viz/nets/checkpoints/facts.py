@@ -1,6 +1,7 @@
-"""What a checkpoint says about itself: plain values beside the tensors, which nobody has checked."""
+"""What a checkpoint states about itself: plain values beside the tensors, which were not checked."""
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -28,6 +29,11 @@ CLASS_NAMES = (
     "label2id",
 )
 ARCHITECTURE = ("arch", "architecture", "model_name", "backbone", "net_type", "model_type", "_class")
+# "best_acc1", "val_accuracy", "test_top1", "prec@1": how often the best class is right, and not one of five.
+ACCURACY = re.compile(
+    r"(?:(?:best|test|val|valid|validation|eval|final|max)[_/-]?)*(?:acc(?:uracy)?[@_]?1?|prec[@_]?1|top[@_-]?1)(?:[_-]?acc)?",
+    re.IGNORECASE,
+)
 # Histories and states of other objects, in which single numbers say nothing about the network.
 UNINTERESTING = ("optimizer", "optim", "scheduler", "sched", "scaler", "callbacks", "loops", "rng", "history", "log")
 
@@ -38,7 +44,8 @@ FactValue = str | bool | int | float | None
 class Facts:
     """What the file says: plain values by their path in it, and those among them that concern the network.
 
-    None and empty where the file does not say it. `mean` and `std` are the three channels' on any scale.
+    None and empty where the file does not say it. `mean` and `std` are the three channels' on any scale. `accuracy` is a share,
+    0 to 1, with the name under which the file states it.
     """
 
     values: Mapping[str, FactValue]
@@ -47,6 +54,7 @@ class Facts:
     epoch: int | None = None
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
+    accuracy: tuple[str, float] | None = None
 
 
 def find_facts(content: object) -> Facts:
@@ -72,6 +80,7 @@ def find_facts(content: object) -> Facts:
         next((number for number in (_last(values, key) for key in ("epoch", "epochs")) if type(number) is int), None),
         numbers.get("mean"),
         numbers.get("std"),
+        next(filter(None, (_accuracy(path, value) for path, value in values.items())), None),
     )
 
 
@@ -90,9 +99,12 @@ def _walk(content: object) -> Iterator[tuple[str, object]]:
                 visits += 1
                 if visits > MOST_VISITS:
                     return
-                if isinstance(item, StoredTensor):
-                    continue
                 place = joined(path, name)
+                if isinstance(item, StoredTensor):
+                    # Training code keeps the best accuracy as a tensor of one number; the network's own are not read.
+                    if ACCURACY.fullmatch(name) and _is_number(item):
+                        yield place, float(item.values())
+                    continue
                 yield place, _array(item)
                 if isinstance(item, (dict, StandIn)) and not name.lower().startswith(UNINTERESTING):
                     inner.append((place, item))
@@ -116,6 +128,19 @@ def _array(value: object) -> object:
     if tensor is None or tensor.count > 16 or tensor.problem or tensor.type.name.startswith("complex"):
         return value
     return tensor.values().flatten().tolist()
+
+
+def _is_number(tensor: StoredTensor) -> bool:
+    return tensor.count == 1 and not tensor.problem and not tensor.type.name.startswith("complex")
+
+
+def _accuracy(path: str, value: FactValue) -> tuple[str, float] | None:
+    """Return an accuracy with its path, as a share: files hold percent as well."""
+    if not ACCURACY.fullmatch(path.rpartition(".")[2]) or isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if not 0 < value <= 100:
+        return None
+    return path, float(value if value <= 1 else value / 100)
 
 
 def _plain(value: object) -> FactValue:

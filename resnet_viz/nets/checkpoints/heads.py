@@ -30,8 +30,8 @@ def find_head(
 ) -> None:
     """Call the head's layers fc, or fc.0, fc.3 and so on where it has several; leave a network without one as it is.
 
-    `outside` are tensors beside the network's prefix, `ignored` says which are no part of any network. CheckpointError where
-    several layers read the last stage.
+    `outside` are tensors beside the network's prefix, `ignored` says which belong to no network. CheckpointError if several
+    layers read the last stage.
     """
     places = {(int(m[1]), int(m[2]), int(m[3])): m[0] for m in map(LAST_CONVOLUTION.match, tensors) if m}
     if not places:
@@ -76,7 +76,7 @@ def _sequence(places: list[_HeadTensor], channels: int) -> dict[tuple[int, str],
 
 
 def _leads(weights: Mapping[int, TensorShape], channels: int) -> bool:
-    """Whether linear layers and norms follow one another, the first of them reading so many channels."""
+    """Whether linear layers and norms follow one another, the first of them reading the given number of channels."""
     for shape in weights.values():
         if len(shape) == 2 and shape[1] == channels:
             channels = shape[0]

@@ -1,17 +1,17 @@
-"""Which network a checkpoint's tensors are of: family, depth, classes, and what its shapes leave open."""
+"""Which network a checkpoint's tensors belong to: family, depth, classes, and what its shapes leave open."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 
-from torch import nn
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
-from resnet_viz.nets.checkpoints.assembly import Plan
-from resnet_viz.nets.checkpoints.errors import CheckpointError, shape_text, shown
+from resnet_viz.nets.checkpoints.assembly import CheckpointResNet, Plan
+from resnet_viz.nets.checkpoints.errors import FROM_CODE, CheckpointError, listed, shape_text, shown
 from resnet_viz.nets.checkpoints.options import Axis, built, name_of, open_questions
 from resnet_viz.nets.cifar import STAGE_CHANNELS
+from resnet_viz.nets.families.signatures import Shapes
 from resnet_viz.nets.imagenet import ARCHITECTURES, Architecture
 from resnet_viz.nets.preprocessing import Preprocessing
 from resnet_viz.nets.zoo import CIFAR_PREPROCESSING
@@ -22,8 +22,6 @@ MOST_BLOCKS = {3: 600, 4: 150}
 IMAGENET_PREPROCESSING = Preprocessing(256, 224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 # ImageNet's mean and deviation of grey images.
 GREY_MEAN, GREY_STD = (0.449,) * 3, (0.226,) * 3
-
-Shapes = Mapping[str, Sequence[int]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +45,11 @@ class Layout:
         """How many logits the network has."""
         return self.plan.classes
 
+    @property
+    def headless(self) -> bool:
+        """Whether there is no classification layer."""
+        return self.plan.headless
+
     @cached_property
     def questions(self) -> tuple[Axis, ...]:
         """What the tensors leave open."""
@@ -61,7 +64,7 @@ class Layout:
         """Name the network with these answers."""
         return name_of(self.title, self.questions, chosen)
 
-    def module(self, chosen: Sequence[int] | None = None) -> nn.Module:
+    def module(self, chosen: Sequence[int] | None = None) -> CheckpointResNet:
         """Return the network with these answers, by default the usual ones, on the meta device."""
         return built(self.plan, self.questions, self.usual if chosen is None else chosen)
 
@@ -97,7 +100,7 @@ class Layout:
 def find_layout(shapes: Shapes) -> Layout:
     """Find out the network from torchvision's names and the shapes of the tensors, not yet whether every tensor fits.
 
-    CheckpointError with a sentence where it is none of the supported ones, or larger than any that was ever trained.
+    CheckpointError with a sentence if it is not supported, or larger than any network that was ever trained.
     """
     first = next((name for name in ("conv1.weight", "conv1.0.weight") if name in shapes), "conv1.weight")
     for name, dimensions in ((first, 4), ("fc.weight", 2), ("layer1.0.conv1.weight", 4), ("layer1.0.conv2.weight", 4)):
@@ -105,33 +108,35 @@ def find_layout(shapes: Shapes) -> Layout:
             continue
         if name not in shapes:
             raise CheckpointError(
-                f"The checkpoint lacks the tensor {name} (in torchvision's naming). Its names begin with"
-                f" {', '.join(map(shown, list(shapes)[:3]))}: it is not a supported ResNet."
+                f"The checkpoint lacks the tensor {name} (in torchvision's naming) of a ResNet, and its tensors"
+                f" ({listed(shapes, 2)}) are not those of another network that is known here. {FROM_CODE}"
             )
         if len(shapes[name]) != dimensions:
             raise CheckpointError(
                 f"The tensor {name} (in torchvision's naming) has the shape {shape_text(shapes[name])}, where a ResNet has"
-                f" {dimensions} dimensions."
+                f" {dimensions} dimensions. {FROM_CODE}"
             )
     plan = Plan.of(shapes)
     most = MOST_BLOCKS.get(len(plan.blocks))
     if most is None:
         raise CheckpointError(
-            f"The checkpoint has {len(plan.blocks)} stages of blocks: networks with 3 (CIFAR) or 4 (ImageNet) are supported."
+            f"The checkpoint has {len(plan.blocks)} stages of blocks, and the supported ResNets have 3 (CIFAR) or 4 (ImageNet)."
+            f" {FROM_CODE}"
         )
     if sum(plan.blocks) > most:
         raise CheckpointError(
-            f"The checkpoint names {sum(plan.blocks):,} blocks; the largest supported network of {len(plan.blocks)} stages has"
-            f" {most}."
+            f"The checkpoint names {sum(plan.blocks):,} blocks, and the largest supported network of {len(plan.blocks)} stages"
+            f" has {most}. Check that the file is the one that you meant."
         )
     if not plan.headless and plan.classes > MOST_CLASSES:
         raise CheckpointError(
-            f"The checkpoint's classification layer has {plan.classes:,} classes; at most {MOST_CLASSES:,} are supported."
+            f"The checkpoint's classification layer has {plan.classes:,} classes, and at most {MOST_CLASSES:,} are supported."
+            f" {FROM_CODE}"
         )
     if plan.channels not in (1, 3):
         raise CheckpointError(
-            f"The network takes images of {plan.channels} channels, and photos have 3: networks with 1 or 3 input channels are"
-            " supported, because nothing says what the other channels would hold."
+            f"The network takes images of {plan.channels} channels, and photos have 3: nothing says what the others would hold."
+            " If you know, wrap the model in a module that makes them from a photo, and open it with rv.from_module(module)."
         )
     small = len(plan.blocks) == len(STAGE_CHANNELS) or (plan.shapes[first][-1] == 3 and len(plan.stem) == 1)
     usual = CIFAR_PREPROCESSING if small else IMAGENET_PREPROCESSING
@@ -143,7 +148,8 @@ def find_layout(shapes: Shapes) -> Layout:
 def _cifar_title(plan: Plan) -> str:
     if len(set(plan.blocks)) > 1:
         raise CheckpointError(
-            f"The stages have {', '.join(map(str, plan.blocks))} blocks: a CIFAR ResNet has the same number in each."
+            f"The stages have {', '.join(map(str, plan.blocks))} blocks, and a CIFAR ResNet, the nearest supported network, has"
+            f" the same number in each. {FROM_CODE}"
         )
     depth = 3 * plan.blocks[0] * (3 if plan.bottleneck else 2) + 2
     option = ""

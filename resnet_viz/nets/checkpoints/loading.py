@@ -1,23 +1,28 @@
-"""Everybody's own checkpoint: which network its tensors are of, and that network, ready to be looked into."""
+"""A user's own checkpoint: which network its tensors belong to, and that network, ready to be inspected."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from resnet_viz.nets.checkpoints.errors import CheckpointError, shown
+from resnet_viz.nets.checkpoints.assembly import CheckpointResNet
+from resnet_viz.nets.checkpoints.errors import FROM_CODE, CheckpointError, shown
 from resnet_viz.nets.checkpoints.facts import Facts
+from resnet_viz.nets.checkpoints.known import KnownLayout
 from resnet_viz.nets.checkpoints.layouts import Layout, find_layout
 from resnet_viz.nets.checkpoints.reading import LIMIT, CheckpointFile, read_file
 from resnet_viz.nets.checkpoints.recognition import COUNTER, Recognised
 from resnet_viz.nets.checkpoints.selection import select
-from resnet_viz.nets.checkpoints.verdicts import Verdict, judge
+from resnet_viz.nets.checkpoints.verdicts import Verdict, judge, judge_known
+from resnet_viz.nets.families.signatures import Signed
 from resnet_viz.nets.net import Net, WeightsOrigin, pick_device
 from resnet_viz.nets.preprocessing import Preprocessing
 from resnet_viz.nets.residual_graph import find_blocks
+from resnet_viz.progress import OnProgress, ignore_progress
 
 # Pixels of the image that shows whether a network computes numbers at all: five stages halve it once each.
 PROBE_SIZE = 64
@@ -27,13 +32,15 @@ PROBE_SIZE = 64
 class Extract:
     """What was taken out of a file: float32 tensors by torchvision's names, what the file says, and what was done.
 
-    `facts`, `notes` and `part` are those of `Checkpoint`.
+    `facts`, `notes` and `part` are those of `Checkpoint`. `known` names the networks of torchvision or timm with these tensors,
+    and their last layer, if the network is not a ResNet.
     """
 
     tensors: Mapping[str, Tensor]
     facts: Facts
     notes: tuple[str, ...]
     part: str
+    known: Signed | None = None
 
 
 Extractor = Callable[[bytes, str | None], Extract]
@@ -41,7 +48,7 @@ Extractor = Callable[[bytes, str | None], Extract]
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """A checkpoint that was read and fits: float32 tensors by torchvision's names, and what network they are of.
+    """A checkpoint that was read and fits: float32 tensors by torchvision's names, and the network that they belong to.
 
     `facts` are what the file says about itself, which nobody has checked. `notes` are sentences about what was chosen, left out
     or changed. `part` names what was taken of the file; "" where there was nothing to choose.
@@ -49,7 +56,7 @@ class Checkpoint:
 
     sha256: str
     tensors: Mapping[str, Tensor]
-    layout: Layout
+    layout: Layout | KnownLayout
     facts: Facts
     notes: tuple[str, ...] = ()
     part: str = ""
@@ -65,13 +72,18 @@ class Checkpoint:
         """Memory of all tensors in bytes."""
         return sum(tensor.nbytes for tensor in self.tensors.values())
 
-    def decide(self, preprocessing: Preprocessing | None = None) -> Verdict:
+    def decide(self, preprocessing: Preprocessing | None = None, on_step: OnProgress = ignore_progress) -> Verdict:
         """Say which of the networks that fit these tensors its norms remember, and which of them they cannot tell apart.
 
-        Sample photos are prepared as `preprocessing` says, or on the usual scale that the first norm fits best.
+        Sample photos are prepared as `preprocessing` says, or on the usual scale that the first norm fits best. It takes
+        seconds the first time: `on_step` gets how many networks were run, of how many.
         """
         if preprocessing not in self._verdicts:
-            self._verdicts[preprocessing] = judge(self.layout, self._module, preprocessing)
+            if isinstance(self.layout, KnownLayout):
+                self._verdicts[preprocessing] = judge_known(self.layout, preprocessing)
+            else:
+                build = partial(resnet_of, self.layout, self.tensors)
+                self._verdicts[preprocessing] = judge(self.layout, build, preprocessing, on_step)
         return self._verdicts[preprocessing]
 
     def net(
@@ -108,31 +120,38 @@ class Checkpoint:
         if self.part:
             note.append(f"taken from {self.part}")
         used = used or layout.preprocessing
-        module = self._with_places(chosen, used.crop).to(pick_device(device))
-        kind = "channel" if layout.plan.headless else "class"
+        module = self.module(chosen, used.crop).to(pick_device(device))
+        kind = "channel" if layout.headless else "class"
         names = tuple(labels or (f"{kind} {index}" for index in range(layout.classes)))
         origin = WeightsOrigin("checkpoint", "; ".join(note))
         return Net(self.name, layout.title, module, names, used, origin, notes=self.notes)
 
-    def _with_places(self, chosen: Sequence[int], side: int) -> nn.Module:
-        """Return a network with named places in its blocks, found without numbers on the meta device."""
+    def module(self, chosen: Sequence[int], side: int) -> nn.Module:
+        """Return the network of some answers for images of `side` pixels, with named places in its blocks.
+
+        It shares the tensors and is in evaluation mode.
+        """
+        layout = self.layout
+        if isinstance(layout, KnownLayout):
+            return layout.traced(chosen, self.tensors)
         try:
-            network = find_blocks(self.layout.module(chosen), (3, side, side))
+            # On the meta device, finding blocks computes nothing.
+            network = find_blocks(layout.module(chosen), (3, side, side))
         except ValueError as error:
-            raise CheckpointError(f"{self.layout.name(chosen)} cannot be opened: {error}") from error
+            raise CheckpointError(f"{layout.name(chosen)} cannot be opened: {error}") from error
         network.load_state_dict(dict(self.tensors), assign=True)
         return network.requires_grad_(requires_grad=False)
 
-    def _module(self, chosen: Sequence[int]) -> nn.Module:
-        module = self.layout.module(chosen)
-        module.load_state_dict(dict(self.tensors), assign=True)
-        return module.eval().requires_grad_(requires_grad=False)
-
     def check_outputs(self) -> None:
         """CheckpointError where the network gives NaN or infinity for a grey ramp, as weights that overflow do."""
-        ramp = torch.linspace(-2, 2, PROBE_SIZE).expand(1, 3, PROBE_SIZE, PROBE_SIZE)
+        layout = self.layout
+        if isinstance(layout, KnownLayout):
+            side, module = layout.preprocessing.crop, layout.filled(layout.usual, self.tensors)
+        else:
+            side, module = PROBE_SIZE, resnet_of(layout, self.tensors, layout.usual)
+        ramp = torch.linspace(-2, 2, side).expand(1, 3, side, side)
         with torch.no_grad():
-            logits = self._module(self.layout.usual)(ramp)
+            logits = module(ramp)
         if not torch.isfinite(logits).all():
             largest = max(tensor.abs().max().item() for tensor in self.tensors.values())
             raise CheckpointError(
@@ -150,7 +169,7 @@ def load_checkpoint(
     architecture: str | None = None,
     device: str | torch.device = "auto",
 ) -> Net:
-    """Load a checkpoint of one's own: safetensors, or what `torch.save` wrote; see `read_checkpoint` and `Checkpoint.net`.
+    """Load your own checkpoint: safetensors, or what `torch.save` wrote; see `read_checkpoint` and `Checkpoint.net`.
 
     Several networks may fit the same tensors: with another stride, pool or activation. What the batch norms remember of
     training decides between them. Where it does not, CheckpointError lists them in `candidates`, and `architecture` chooses
@@ -166,21 +185,25 @@ def extract(data: bytes, part: str | None = None) -> Extract:
     found = selected.recognised
     _check_size(found, file)
     label = found.part.label if selected.others or part is not None else ""
-    return Extract(_tensors(found), file.facts, selected.notes, label)
+    if isinstance(found.layout, KnownLayout):
+        return Extract(_own_tensors(found), file.facts, selected.notes, label, found.layout.signed)
+    return Extract(_tensors(found, found.layout), file.facts, selected.notes, label)
 
 
 def read_checkpoint(source: str | Path | bytes, part: str | None = None, extractor: Extractor = extract) -> Checkpoint:
     """Read a file or its bytes, at most 1 GiB, and find the network from its tensors' names and shapes.
 
-    Any torchvision ResNet, ResNeXt or Wide ResNet, with its own stem or the 3x3 stem of small images, and the CIFAR networks of
-    He et al. 2015 of any depth 6n + 2, wherever they are in the file. `part` names the one to take where a file holds several,
-    for example "model_ema". Nothing in the file is imported or run. CheckpointError with a sentence that names the first tensor
-    that is missing, unexpected or of the wrong shape, or says what else is wrong; FileNotFoundError where there is no file.
+    Supported are torchvision's ResNets, ResNeXts and Wide ResNets with their own stem or the 3x3 stem of small images, the
+    CIFAR networks of He et al. 2015 of any depth 6n + 2, and the other residual networks of torchvision and timm under their
+    own names, anywhere in the file. `part` selects one if a file holds several, for example "model_ema". Nothing in the file is
+    imported or run. CheckpointError with a sentence that names the first tensor that is missing, unexpected or of the wrong
+    shape, or says what else is wrong; FileNotFoundError if there is no file.
     A server hands over an `extractor` that works in another process.
     """
     data = source if isinstance(source, bytes) else _file_bytes(Path(source))
     taken = extractor(data, part)
-    layout = find_layout({name: tuple(tensor.shape) for name, tensor in taken.tensors.items()})
+    shapes = {name: tuple(tensor.shape) for name, tensor in taken.tensors.items()}
+    layout = find_layout(shapes) if taken.known is None else KnownLayout(taken.known, shapes)
     sha256 = hashlib.sha256(data).hexdigest()
     checkpoint = Checkpoint(sha256, taken.tensors, layout, taken.facts, taken.notes, taken.part)
     checkpoint.check_outputs()
@@ -190,7 +213,7 @@ def read_checkpoint(source: str | Path | bytes, part: str | None = None, extract
 def _file_bytes(path: Path) -> bytes:
     if path.stat().st_size > LIMIT:
         raise CheckpointError(
-            f"{path.name} has {path.stat().st_size / 2**20:,.0f} MB: save the weights alone, without the optimizer."
+            f"{path.name} has {path.stat().st_size / 2**20:,.0f} MB: save only the weights, without the optimizer."
         )
     return path.read_bytes()
 
@@ -205,26 +228,39 @@ def _check_size(found: Recognised, file: CheckpointFile) -> None:
         )
 
 
-def _tensors(found: Recognised) -> dict[str, Tensor]:
+def resnet_of(layout: Layout, tensors: Mapping[str, Tensor], chosen: Sequence[int]) -> CheckpointResNet:
+    """Return the network of some answers, which shares the tensors, in evaluation mode."""
+    module = layout.module(chosen)
+    module.load_state_dict(dict(tensors), assign=True)
+    module.eval().requires_grad_(requires_grad=False)
+    return module
+
+
+def _own_tensors(found: Recognised) -> dict[str, Tensor]:
+    """Return the tensors by the names of their library, as float32."""
+    return {name: tensor.values() for name, tensor in found.tensors.items()}
+
+
+def _tensors(found: Recognised, layout: Layout) -> dict[str, Tensor]:
     """Return float32 tensors for every name of the network, with the biases of convolutions folded into batch norms."""
-    expected = found.layout.module().state_dict()
+    expected = layout.module().state_dict()
     tensors = {}
     for key in expected:
         if key.endswith(COUNTER):
-            # How many batches were seen matters to further training alone.
+            # The number of batches matters only to further training.
             tensors[key] = torch.zeros((), dtype=torch.long)
         elif key in found.tensors:
             tensors[key] = found.tensors[key].values()
         else:
             # Only a bias of the head may be missing.
-            tensors[key] = torch.zeros(found.layout.classes)
+            tensors[key] = torch.zeros(layout.classes)
     for layer, bias in found.biases.items():
-        if found.layout.plan.preactivation or not found.layout.plan.statistics:
+        if layout.plan.preactivation or not layout.plan.statistics:
             raise CheckpointError(
-                f"The convolution {shown(bias.name.removesuffix('.bias'))} has a bias that no batch norm follows, which is not"
-                " supported. If you have the model's code, open it from Python with rv.from_module(model)."
+                f"The convolution {shown(bias.name.removesuffix('.bias'))} has a bias that no batch norm follows, and"
+                f" {layout.title}, the nearest supported network, has none. {FROM_CODE}"
             )
-        tensors[f"{_norm_after(layer, found.layout.plan.stem)}.running_mean"] -= bias.values()
+        tensors[f"{_norm_after(layer, layout.plan.stem)}.running_mean"] -= bias.values()
     return tensors
 
 

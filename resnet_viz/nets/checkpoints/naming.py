@@ -55,7 +55,7 @@ RENAMINGS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\.convShortcut\.", ".downsample.0."),
         # kuangliu/pytorch-cifar, akamaster/pytorch_resnet_cifar10
         (r"\.shortcut\.", ".downsample."),
-        # Heads: torchvision's fc, alone or behind a dropout; linear, classifier and what else people call it
+        # Heads: torchvision's fc, with or without a dropout before it; linear, classifier and other names
         (r"^(?:head\.)?(?:fc|linear|classifier|last_linear|head)\.(?:\d+\.)?(weight|bias)$", r"fc.\1"),
     )
 )
@@ -83,9 +83,11 @@ def torchvision_names(names: list[str]) -> dict[str, str]:
             name: COUNTED_SHORTCUT.sub(lambda match: f".downsample.{int(match[1]) - 1}.", renamed)
             for name, renamed in wanted.items()
         }
-    first = _first_of_stages(wanted.values())
+    # A stem of several layers is named like a stage of blocks: conv1.0, conv1.3.
+    stem = {name for name in wanted.values() if deep and name.startswith("conv1.")}
+    first = _first_of_stages(name for name in wanted.values() if name not in stem)
     for name, renamed in wanted.items():
-        official = STAGE.sub(lambda match: _stage_name(match, *first), renamed)
+        official = renamed if renamed in stem else STAGE.sub(lambda match: _stage_name(match, *first), renamed)
         if official in found:
             raise ValueError(f"{shown(found[official])} and {shown(name)} would both be {shown(official)}")
         found[official] = name

@@ -23,10 +23,14 @@ NetworkChange = Callable[[CheckpointResNet], None]
 
 @dataclass(frozen=True, eq=False)
 class Option:
-    """One way to fill in what the tensors leave open: its name, "" for the usual way, and what it does to the network."""
+    """One way to fill in what the tensors leave open: its name, "" for the usual way, and what it does to the network.
+
+    `first` is the index of the first of `CheckpointResNet.parts` that it changes: 0 for the stem, then the stages.
+    """
 
     name: str
     change: NetworkChange
+    first: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +49,7 @@ def open_questions(plan: Plan) -> tuple[Axis, ...]:
         Axis(PADDING, _padding_options(plan)),
         Axis("where a block strides", _stride_options(plan) if shrinks else ()),
         Axis("the shortcuts", _shortcut_options(plan)),
-        Axis("the last stages", _late_options() if shrinks else ()),
+        Axis("the last stages", _late_options(len(plan.blocks)) if shrinks else ()),
         Axis("the activation", _activation_options()),
         Axis("the norms", () if plan.statistics else _norm_options()),
         Axis("the projections", _projection_options(plan) if plan.preactivation else ()),
@@ -102,7 +106,8 @@ def _set_padding(padding: int, net: CheckpointResNet) -> None:
 
 
 def _stride_options(plan: Plan) -> tuple[Option, ...]:
-    first = (Option("stride in the first 1x1 convolution", _stride_first),) if plan.bottleneck else ()
+    # The first stage keeps the size of the map, and pools change the stem too where it has one.
+    first = (Option("stride in the first 1x1 convolution", _stride_first, 2),) if plan.bottleneck else ()
     if plan.preactivation:
         return (Option("", _nothing), *first)
     return (
@@ -161,16 +166,17 @@ def _smooth(pool: type[AveragePool] | type[BlurPool], net: CheckpointResNet) -> 
 
 def _shortcut_options(plan: Plan) -> tuple[Option, ...]:
     if plan.projects:
-        return (Option("", _nothing), Option("average pool before the projection", _pool_before_projection))
+        return (Option("", _nothing), Option("average pool before the projection", _pool_before_projection, 2))
     if plan.bottleneck or len({plan.out_channels(f"layer{stage}.0.conv2") for stage in range(1, len(plan.blocks) + 1)}) == 1:
         return ()
+    # A wide network pads in its first stage already.
     return (
-        Option("zero-pad", partial(_pad, None, 1)),
-        Option("zero-pad, zeros last", partial(_pad, 0, 1)),
-        Option("zero-pad, zeros first", partial(_pad, 1, 1)),
-        Option("zero-pad, average pool", partial(_pad, None, 2)),
-        Option("zero-pad, average pool, zeros last", partial(_pad, 0, 2)),
-        *(() if plan.preactivation else (Option("no shortcut", _drop_shortcuts),)),
+        Option("zero-pad", partial(_pad, None, 1), 1),
+        Option("zero-pad, zeros last", partial(_pad, 0, 1), 1),
+        Option("zero-pad, zeros first", partial(_pad, 1, 1), 1),
+        Option("zero-pad, average pool", partial(_pad, None, 2), 1),
+        Option("zero-pad, average pool, zeros last", partial(_pad, 0, 2), 1),
+        *(() if plan.preactivation else (Option("no shortcut", _drop_shortcuts, 1),)),
     )
 
 
@@ -215,7 +221,7 @@ def _pad(before: int | None, pool: int, net: CheckpointResNet) -> None:
     """Pad with zeros where channels are added: `before` 0 puts all of them last, 1 all of them first, None half of them."""
     for block in net.residual_blocks:
         inputs, outputs = block.get_submodule("conv1"), block.get_submodule("conv2")
-        assert isinstance(inputs, nn.Conv2d)  # noqa: S101 - blocks are of convolutions
+        assert isinstance(inputs, nn.Conv2d)  # noqa: S101 - blocks consist of convolutions
         assert isinstance(outputs, nn.Conv2d)  # noqa: S101
         if inputs.in_channels != outputs.out_channels:
             kind = PooledZeroPad if pool == 2 else ZeroPad
@@ -239,12 +245,12 @@ def _plain(block: CheckpointBlock) -> PlainCheckpointBlock:
     return plain
 
 
-def _late_options() -> tuple[Option, ...]:
+def _late_options(stages: int) -> tuple[Option, ...]:
     return (
         Option("", _nothing),
-        Option("stride 1 in the last stage", partial(_dilate, 1, dilated=False)),
-        Option("dilated last stage", partial(_dilate, 1, dilated=True)),
-        Option("dilated last two stages", partial(_dilate, 2, dilated=True)),
+        Option("stride 1 in the last stage", partial(_dilate, 1, dilated=False), stages),
+        Option("dilated last stage", partial(_dilate, 1, dilated=True), stages),
+        Option("dilated last two stages", partial(_dilate, 2, dilated=True), stages - 1),
     )
 
 
@@ -308,9 +314,11 @@ def _set_groups(groups: int, net: CheckpointResNet) -> None:
 
 
 def _projection_options(plan: Plan) -> tuple[Option, ...]:
-    if not plan.projects:
+    """Return where the shortcuts of a network with pre-activation begin: after an activation, or at the block's input."""
+    kind = "projection" if plan.projects else "padding"
+    if not plan.projects and not _shortcut_options(plan):
         return ()
-    return (Option("", _nothing), Option("projection of the block's input", _project_input))
+    return (Option("", _nothing), Option(f"{kind} of the block's input", _project_input, 1))
 
 
 def _project_input(net: CheckpointResNet) -> None:

@@ -39,6 +39,11 @@ class NamedTensor:
         return self.stored.shape
 
     @property
+    def is_whole(self) -> bool:
+        """Whether it holds whole numbers or flags."""
+        return self.stored.type.name.startswith(("int", "uint", "bool"))
+
+    @property
     def size(self) -> int:
         """Bytes that are read for it."""
         return self.stored.size + (self.mask.size if self.mask else 0)

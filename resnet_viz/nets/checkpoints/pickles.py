@@ -72,7 +72,7 @@ def _constant(value: object) -> Handler:
 
 
 def _sized(layout: str, take: Callable[[StackMachine, int, int], object]) -> Handler:
-    """Return the handler of an opcode that is followed by a length and so many bytes, which `take` turns into a value."""
+    """Return the handler of an opcode that is followed by a length and that many bytes, which `take` turns into a value."""
     struct = Struct(layout)
     size, unpack = struct.size, struct.unpack_from
 

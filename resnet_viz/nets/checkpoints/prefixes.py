@@ -12,6 +12,7 @@ BLOCK = re.compile(
     r"(?:^|(?<=\.))(?:encoder\.stages\.\d+\.layers\.\d+|block\d+\.layer\.\d+|(?:layer|stage_?|stages\.|conv)\d+(?:_x)?\.(?:block)?\d+)\.(?=[a-z])"
 )
 MOST_PREFIXES = 16
+NEARLY_ALL = 0.9
 
 
 def network_prefixes(names: Iterable[str]) -> list[str]:
@@ -37,3 +38,12 @@ def split(names: Iterable[str], prefix: str, others: Iterable[str]) -> tuple[lis
         elif not (foreign and name.startswith(foreign)):
             outside.append(name)
     return inside, outside
+
+
+def common_prefix(names: Iterable[str]) -> str:
+    """Return the first part of the names with its dot, if nearly all share it: the others may belong to a loss or a metric."""
+    firsts = Counter(name.partition(".")[0] for name in names if "." in name)
+    if not firsts:
+        return ""
+    first, count = firsts.most_common(1)[0]
+    return f"{first}." if count >= NEARLY_ALL * firsts.total() else ""

@@ -58,14 +58,14 @@ def read_file(data: bytes) -> CheckpointFile:
     """
     if len(data) > LIMIT:
         raise CheckpointError(
-            f"The checkpoint has {len(data) / 2**20:,.0f} MB, more than {LIMIT / 2**20:,.0f} MB: save model.state_dict() alone,"
+            f"The checkpoint has {len(data) / 2**20:,.0f} MB, more than {LIMIT / 2**20:,.0f} MB: save only model.state_dict(),"
             " without the optimizer."
         )
     format_, content, capacity = _content(data)
     mappings = tuple(find_mappings(content))
     if not mappings:
         raise CheckpointError(
-            "No tensors were found in the file: save model.state_dict(), alone or under a key such as 'state_dict'."
+            "No tensors were found in the file: save model.state_dict(), by itself or under a key such as 'state_dict'."
         )
     said = content.get(METADATA) if format_ == "safetensors" and isinstance(content, dict) else content
     return CheckpointFile(format_, mappings, find_facts(said), capacity)

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from resnet_viz.nets.checkpoints.assembly import Plan
-from resnet_viz.nets.checkpoints.errors import CheckpointError, shape_text, shown
+from resnet_viz.nets.checkpoints.errors import FROM_CODE, CheckpointError, shape_text, shown
 from resnet_viz.nets.checkpoints.fitting import expected_shapes, norm_parts
 from resnet_viz.nets.checkpoints.heads import find_head
+from resnet_viz.nets.checkpoints.known import KnownLayout, find_known
 from resnet_viz.nets.checkpoints.layouts import Layout, find_layout
 from resnet_viz.nets.checkpoints.naming import torchvision_names
 from resnet_viz.nets.checkpoints.ordering import names_by_order
@@ -15,7 +16,6 @@ from resnet_viz.nets.checkpoints.parts import CheckpointPart, NamedTensor
 from resnet_viz.nets.checkpoints.squeezing import find_squeezes
 
 COUNTER = ".num_batches_tracked"
-FROM_CODE = "If you have the model's code, open it from Python with rv.from_module(model)."
 
 # Losses and metrics that training code keeps beside the network, and so in its state dict.
 BESIDE = re.compile(
@@ -26,6 +26,7 @@ BESIDE = re.compile(
 CONVOLUTION_BIAS = re.compile(r"^(conv1|conv1\.[036]|layer\d+\.\d+\.(?:conv\d|downsample\.0))\.bias$")
 # The tensors whose shapes tell the architecture: what they claim is checked against the file first.
 DEFINING = ("conv1.weight", "fc.weight", "layer1.0.conv1.weight", "layer1.0.conv2.weight")
+PARAMETERS = ("weight", "bias")
 BLOCK = re.compile(r"^layer\d+\.\d+")
 
 
@@ -33,12 +34,14 @@ BLOCK = re.compile(r"^layer\d+\.\d+")
 class Recognised:
     """A part that fits a supported network: tensors by torchvision's names, and what was left out or is to be folded.
 
-    `biases` are those of convolutions, by the convolution's name. `ignored` names tensors that are no part of the network.
-    `by_order` says that the names were none that are known, and order and shapes decided.
+    The tensors of a network that is no ResNet have the names of its own library.
+
+    `biases` are those of convolutions, by the convolution's name. `ignored` names tensors that are not part of the network.
+    `by_order` says that the names were unknown, so that order and shapes decided.
     """
 
     part: CheckpointPart
-    layout: Layout
+    layout: Layout | KnownLayout
     tensors: Mapping[str, NamedTensor]
     biases: Mapping[str, NamedTensor]
     ignored: tuple[str, ...]
@@ -46,7 +49,7 @@ class Recognised:
 
 
 def recognise(part: CheckpointPart) -> Recognised:
-    """Return the network that a part's tensors are of, by their names, or else by their order and shapes.
+    """Return the network that a part's tensors belong to: a ResNet by their names, another known network, or a ResNet by order.
 
     CheckpointError names the first tensor that does not fit.
     """
@@ -57,7 +60,13 @@ def recognise(part: CheckpointPart) -> Recognised:
         by_name.__cause__ = error
     except CheckpointError as error:
         by_name = error
-    names = names_by_order({name: tensor.shape for name, tensor in part.inside.items()})
+    shapes = {name: tensor.shape for name, tensor in part.inside.items()}
+    # A tensor that cannot be read has no shape to go by, and its own sentence.
+    readable = not any(tensor.stored.problem for tensor in part.inside.values())
+    known = find_known(shapes) if readable else None
+    if known is not None:
+        return _recognised_as_known(part, *known)
+    names = names_by_order(shapes)
     if names is None:
         raise by_name
     try:
@@ -96,10 +105,25 @@ def _recognised(part: CheckpointPart, names: Mapping[str, str]) -> Recognised:
     return Recognised(part, layout, tensors, biases, tuple(ignored))
 
 
+def _recognised_as_known(part: CheckpointPart, layout: KnownLayout, prefix: str) -> Recognised:
+    inside = {name: part.inside[prefix + name] for name in layout.shapes}
+    # Tables of positions and counters are whole numbers, which the library's own module has.
+    tensors = {name: tensor for name, tensor in inside.items() if name.endswith(PARAMETERS) or not tensor.is_whole}
+    beside = {name: tensor for name, tensor in part.inside.items() if not name.startswith(prefix)} | dict(part.outside)
+    unexpected = next((tensor for name, tensor in beside.items() if not _is_beside(name, tensor)), None)
+    if unexpected is not None:
+        raise CheckpointError(
+            f"The checkpoint holds a {layout.title} and beside it a tensor that does not belong to it"
+            f" ({shown(unexpected.name)}). {FROM_CODE}"
+        )
+    for tensor in tensors.values():
+        tensor.check()
+    return Recognised(part, layout, tensors, {}, tuple(tensor.name for tensor in beside.values()))
+
+
 def _is_beside(name: str, tensor: NamedTensor) -> bool:
-    """Whether a tensor is no part of a network's computation: a loss's, a metric's, or a counter."""
-    counts = not tensor.shape and tensor.stored.type.name.startswith(("int", "uint", "bool"))
-    return counts or BESIDE.search(name) is not None
+    """Whether a tensor belongs to a loss, a metric or a counter and not to the network's computation."""
+    return (not tensor.shape and tensor.is_whole) or BESIDE.search(name) is not None
 
 
 def _check_blocks(tensors: Mapping[str, NamedTensor], plan: Plan) -> None:
@@ -142,8 +166,8 @@ def _check_shape(tensor: NamedTensor, wanted: tuple[int, ...], layout: Layout) -
 def _missing(key: str) -> str:
     if "running_" in key:
         return (
-            f"The checkpoint has no running statistics of its batch norms ({key}, in torchvision's naming): networks with other"
-            f" norms are not supported yet. {FROM_CODE}"
+            f"The checkpoint lacks the running statistics of a batch norm ({key} in torchvision's naming), which others have."
+            f" {FROM_CODE}"
         )
     return (
         f"The checkpoint lacks the tensor {key} (in torchvision's naming), which a network of these stages and blocks has."

@@ -1,9 +1,10 @@
-"""Which of a file's parts is taken as the network, and what is said about those that are not."""
+"""Which of a file's parts is used as the network, and what is said about the other parts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from resnet_viz.nets.checkpoints.errors import CheckpointError, listed, shown
+from resnet_viz.nets.checkpoints.known import KnownLayout
 from resnet_viz.nets.checkpoints.parts import CheckpointPart, parts_of
 from resnet_viz.nets.checkpoints.reading import CheckpointFile
 from resnet_viz.nets.checkpoints.recognition import Recognised, recognise
@@ -30,7 +31,7 @@ def select(file: CheckpointFile, part: str | None = None) -> Selected:
     asked = parts if part is None else _named(parts, part)
     fitting, errors = _recognised(asked)
     if not fitting:
-        raise errors[0]
+        raise _with_stated(errors[0], file.facts.architecture)
     plain = [found for found in fitting if not found.part.averaged] or fitting
     if len(plain) > 1:
         names = [_label(found.part) for found in plain]
@@ -52,6 +53,13 @@ def _recognised(parts: Sequence[CheckpointPart]) -> tuple[list[Recognised], list
         except CheckpointError as error:
             errors.append(error)
     return fitting, errors
+
+
+def _with_stated(error: CheckpointError, architecture: str | None) -> CheckpointError:
+    """Add the architecture that the file states: it says what to open instead."""
+    if not architecture:
+        return error
+    return CheckpointError(f"{error} The file states that it is {shown(architecture)}.", error.candidates)
 
 
 def _named(parts: Sequence[CheckpointPart], name: str) -> list[CheckpointPart]:
@@ -77,11 +85,13 @@ def _notes(chosen: Recognised, others: Sequence[CheckpointPart]) -> list[str]:
             f" with part={shown(others[0].label)!r}."
         )
     if chosen.by_order:
-        notes.append("The names of its tensors are unknown here: its layers were matched by their order and shapes.")
+        notes.append("The names of its tensors are unknown, so its layers were matched by their order and shapes.")
     if chosen.ignored:
         notes.append(f"Not part of the network and left out: {listed(chosen.ignored)}.")
     if chosen.biases:
-        notes.append("The biases of its convolutions were folded into the batch norms after them, which changes no output.")
+        notes.append(
+            "The biases of its convolutions were folded into the batch norms that follow them, which changes no output."
+        )
     if any(tensor.mask is not None for tensor in chosen.tensors.values()):
         notes.append("Pruned weights were multiplied by their masks.")
     notes += _notes_on_head(chosen)
@@ -89,14 +99,16 @@ def _notes(chosen: Recognised, others: Sequence[CheckpointPart]) -> list[str]:
 
 
 def _notes_on_head(chosen: Recognised) -> list[str]:
+    if isinstance(chosen.layout, KnownLayout):
+        return []
     plan = chosen.layout.plan
     if plan.headless:
         note = (
-            "It has no classification layer: the averaged channels of its last stage stand in for logits. Its blocks can be"
-            " inspected; class names and probabilities mean nothing."
+            "It has no classification layer: the averaged channels of its last stage are used in place of logits. Its blocks"
+            " can be inspected, but class names and probabilities mean nothing."
         )
         return [note]
     if "fc.weight" not in plan.shapes:
-        note = "Its head has several layers; a ReLU is assumed in the gaps of their numbers, because nothing in the file tells."
+        note = "Its head has several layers. Nothing in the file tells the activations between them, so a ReLU is assumed."
         return [note]
-    return [] if "fc.bias" in chosen.tensors else ["Its classification layer has no bias; zeros stand in for it."]
+    return [] if "fc.bias" in chosen.tensors else ["Its classification layer has no bias, so zeros are used."]

@@ -1,10 +1,10 @@
-"""Squeeze and excitation in the blocks of a checkpoint, whatever its layers are called."""
+"""Squeeze and excitation in the blocks of a checkpoint, with layers of any name."""
 
 import re
 
 from resnet_viz.nets.checkpoints.parts import NamedTensor
 
-# What is left of a block beside its convolutions, norms and shortcut.
+# What a block has beside its convolutions, norms and shortcut.
 BESIDE = re.compile(r"^(layer\d+\.\d+)\.(?!conv\d\.|bn\d\.|downsample\.)(.+)\.weight$")
 
 

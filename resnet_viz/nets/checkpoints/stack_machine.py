@@ -24,13 +24,13 @@ class Budget:
     objects: int = MOST_OBJECTS
 
     def spend(self, objects: int) -> None:
-        """Take memory for so many objects of about a hundred bytes; CheckpointError where the budget is used up."""
+        """Use memory for a number of objects of about a hundred bytes; CheckpointError if the budget is used up."""
         self.objects -= objects
         if self.objects < 0:
             raise _too_large()
 
     def spend_steps(self, steps: int) -> None:
-        """Take so many steps; CheckpointError where the budget is used up."""
+        """Use a number of steps; CheckpointError if the budget is used up."""
         self.steps -= steps
         if self.steps < 0:
             raise _too_large()
@@ -215,11 +215,11 @@ class StackMachine:
         self.stack[-1] = constructed(self.stack[-1], arguments, keywords, self.budget.spend_steps)
 
     def reduce(self) -> None:
-        """Call with a tuple of arguments, so to speak."""
+        """Replace a class or function and a tuple of arguments by what stands for the result of the call."""
         self.call(self.stack.pop())
 
     def call_with_keywords(self) -> None:
-        """Make a new object with positional and keyword arguments, so to speak."""
+        """Replace a class with positional and keyword arguments by what stands for the new object."""
         keywords, arguments = self.stack.pop(), self.stack.pop()
         self.call(arguments, keywords)
 

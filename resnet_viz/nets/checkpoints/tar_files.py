@@ -84,7 +84,7 @@ def _add_view(storages: dict[str, Storage], view: object) -> None:
         raise damaged("a part of a storage is not described")
     root, offset, count = storages.get(_name(view[1])), view[2], view[3]
     if root is None or root.read is None or type(offset) is not int or type(count) is not int:
-        raise damaged("a part of a storage is of none")
+        raise damaged("a part of a storage belongs to no storage")
     if offset < 0 or count < 0 or offset + count > root.count:
         raise damaged("a part of a storage is larger than the whole")
     buffer, start = root.read()
@@ -112,7 +112,7 @@ def _tensors(data: bytes, position: int, stop: int, storages: dict[str, Storage]
 def _count(data: bytes, position: int, stop: int, budget: Budget) -> tuple[int, int]:
     count, position = read_pickle(data, position, stop, no_storages, budget)
     if type(count) is not int or count < 0:
-        raise damaged("a number of storages or tensors in it is none")
+        raise damaged("a number of storages or tensors in it is not a number")
     budget.spend(2 * count)
     return count, position
 

@@ -1,15 +1,18 @@
 """What is said about the networks that fit a checkpoint: which it is and how clearly, or that a person has to choose."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from torch import nn
 
-from resnet_viz.nets.checkpoints.deciding import Decision, Doubt, decide
-from resnet_viz.nets.checkpoints.evidence import differences, remembers, sample_images
+from resnet_viz.nets.checkpoints.deciding import Build, Decision, Neighbour, decide
+from resnet_viz.nets.checkpoints.evidence import differences, remembers
+from resnet_viz.nets.checkpoints.known import KnownLayout
 from resnet_viz.nets.checkpoints.layouts import Layout
 from resnet_viz.nets.checkpoints.options import PADDING
+from resnet_viz.nets.checkpoints.sample_photos import sample_images
 from resnet_viz.nets.preprocessing import Preprocessing
+from resnet_viz.progress import OnProgress, ignore_progress
 
 # Mean and deviation of the input, by what people call them: the usual one of the family comes first.
 SCALES: dict[str, tuple[tuple[float, float, float], tuple[float, float, float]]] = {
@@ -18,7 +21,7 @@ SCALES: dict[str, tuple[tuple[float, float, float], tuple[float, float, float]]]
     "the scale -1 to 1": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
     "ImageNet's mean on the scale 0 to 255": ((0.485, 0.456, 0.406), (1 / 255, 1 / 255, 1 / 255)),
 }
-# Another scale than the family's usual one must leave less than this share of the first norm's surprise.
+# A scale other than the family's usual one must reduce the first norm's surprise to less than this share.
 CLEARLY = 0.5
 MOST_NAMED = 3
 
@@ -35,21 +38,74 @@ class Verdict:
     sentence: str
     candidates: tuple[str, ...] = ()
 
+    @property
+    def nbytes(self) -> int:
+        """Memory in bytes, about."""
+        return 1000 + len(self.sentence) + sum(map(len, self.candidates))
 
-def judge(layout: Layout, build: Callable[[Sequence[int]], nn.Module], preprocessing: Preprocessing | None = None) -> Verdict:
+
+@dataclass(frozen=True)
+class Weighing:
+    """What the norms of a checkpoint say: the decision, and the preprocessing of the sample photos that it was made with.
+
+    `scale` says which scale of the input fits, where that is not the usual one; `assumed` names a question that images on this
+    scale hardly answer, if its usual answer was kept.
+    """
+
+    decision: Decision
+    preprocessing: Preprocessing
+    scale: str
+    assumed: str
+
+
+def judge(
+    layout: Layout, build: Build, preprocessing: Preprocessing | None = None, on_step: OnProgress = ignore_progress
+) -> Verdict:
     """Decide between the networks of a layout by what the norms remember; `build` makes one of them with its weights."""
-    usual = build(layout.usual)
-    if not remembers(usual):
+    if len(layout.neighbours()) == 1:
+        sentence = f"read as {layout.name(layout.usual)}, the only network that fits these tensors"
+        return Verdict(layout.usual, preprocessing or layout.preprocessing, sentence)
+    if not remembers(build(layout.usual)):
         return _nothing_remembered(layout, preprocessing or layout.preprocessing)
-    used, scale = (preprocessing, "") if preprocessing else _likely_scale(usual, layout.preprocessing)
+    return _verdict(layout, weigh(layout, build, preprocessing, on_step))
+
+
+def judge_known(layout: KnownLayout, preprocessing: Preprocessing | None = None) -> Verdict:
+    """Decide between networks of torchvision and timm with the same tensors: where there are several, nothing tells which."""
+    used = preprocessing or layout.preprocessing
+    candidates = tuple(layout.name(chosen) for chosen in layout.neighbours())
+    if len(candidates) == 1:
+        sentence = f"read as {candidates[0]}, which has the same names and shapes of all tensors but the classification layer"
+        return Verdict(layout.usual, used, sentence)
+    sentence = (
+        f"The tensors have the names and shapes of {len(candidates)} networks whose forward passes differ:"
+        f" {_listed(candidates)}. Choose one with architecture={candidates[0]!r} or another of the error's candidates."
+    )
+    return Verdict(layout.usual, used, sentence, candidates)
+
+
+def weigh(
+    layout: Layout, build: Build, preprocessing: Preprocessing | None = None, on_step: OnProgress = ignore_progress
+) -> Weighing:
+    """Compare the networks of a layout whose norms remember something."""
+    if preprocessing is None:
+        used, scale = _likely_scale(build(layout.usual), layout.preprocessing)
+    else:
+        used, scale = preprocessing, ""
     # Where zero is black and not the mean colour, a border says as much about the scale in training as about the padding.
-    skipped = PADDING if not any(used.mean) else ""
-    sizes = [1 if axis.question == skipped else len(axis.options) for axis in layout.questions]
-    decision = decide(build, sizes, sample_images(used))
+    hard = next((index for index, axis in enumerate(layout.questions) if axis.question == PADDING and not any(used.mean)), None)
+    firsts = [[option.first for option in axis.options] for axis in layout.questions]
+    decision = decide(build, firsts, sample_images(used), on_step, hard)
+    assumed = PADDING if hard is not None and not decision.chosen[hard] else ""
+    return Weighing(decision, used, scale, assumed)
+
+
+def _verdict(layout: Layout, weighing: Weighing) -> Verdict:
+    decision, used = weighing.decision, weighing.preprocessing
     if decision.doubts:
         return _doubtful(layout, used, decision)
-    unjudged = f"; {skipped} is assumed, because images on this scale do not show it" if skipped else ""
-    sentence = f"read as {layout.name(decision.chosen)}, {_how_clearly(layout, decision)}{scale}{unjudged}"
+    unjudged = f"; {weighing.assumed} is assumed, because images on this scale hardly show it" if weighing.assumed else ""
+    sentence = f"read as {layout.name(decision.chosen)}, {_how_clearly(layout, decision)}{weighing.scale}{unjudged}"
     return Verdict(decision.chosen, used, sentence)
 
 
@@ -107,8 +163,8 @@ def _how_clearly(layout: Layout, decision: Decision) -> str:
     return text
 
 
-def _differences(layout: Layout, decision: Decision, doubts: Sequence[Doubt]) -> list[str]:
-    """Name what is different in each doubt, alone."""
+def _differences(layout: Layout, decision: Decision, doubts: Sequence[Neighbour]) -> list[str]:
+    """Name only what is different in each doubt."""
     found = []
     for doubt in doubts:
         for axis, own, other in zip(layout.questions, decision.chosen, doubt.chosen, strict=True):

@@ -1,7 +1,7 @@
 """A zip archive's list of entries and their bytes, read in place: no entry is extracted and no entry's name is used as a path.
 
 The layout is PKWARE's (https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT, sections 4.3.7 to 4.3.16). What torch.save
-writes is stored without compression; archives that somebody packed anew are read within a bound on what they unpack to.
+writes is stored without compression; archives that were packed again are read within a bound on what they unpack to.
 """
 
 import zlib

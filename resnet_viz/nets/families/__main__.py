@@ -1,12 +1,15 @@
 """Write the records again, on the meta device, which takes minutes: `python -m resnet_viz.nets.families`.
 
-`python -m resnet_viz.nets.families timm NAME ...` adds networks of timm to the lists.
+`python -m resnet_viz.nets.families timm NAME ...` adds networks of timm to those that lists offer, and
+`python -m resnet_viz.nets.families signatures` writes the index of the names and shapes of tensors.
 """
 
 import json
 import sys
+from collections.abc import Iterator
 from dataclasses import astuple
 
+import torch
 from torch import nn
 from torchvision.models import list_models
 
@@ -16,6 +19,7 @@ from resnet_viz.nets.cell_centres import layers_are_centred
 from resnet_viz.nets.costs import count_parameters
 from resnet_viz.nets.families import timm, torchvision
 from resnet_viz.nets.families.records import RESNETS, TORCHVISION, Record, write_records
+from resnet_viz.nets.families.signatures import Shapes, write_signatures
 from resnet_viz.nets.imagenet import ARCHITECTURES
 from resnet_viz.nets.net import Net
 from resnet_viz.nets.residual_graph import ResidualNetwork
@@ -66,6 +70,35 @@ def add_timm(names: list[str]) -> None:
     timm.RECORDS.write_text("{\n" + ",\n".join(lines) + "\n}\n")
 
 
+def signed_networks() -> Iterator[tuple[str, str, Shapes]]:
+    """Yield every network of torchvision's families, and of the modules of timm that define residual networks."""
+    from timm import list_models as list_timm  # noqa: PLC0415 - an extra
+    from timm.models import model_entrypoint  # noqa: PLC0415 - as above
+
+    for name in torchvision.names():
+        module = torchvision.without_weights(name)
+        # The classification layer is the last layer with weights.
+        head = [place for place, layer in module.named_modules() if isinstance(layer, WITH_WEIGHTS)][-1]
+        yield name, head, _shapes(module)
+    residual = {record.module for record in timm.records().values()}
+    for name in list_timm():
+        if model_entrypoint(name).__module__.rpartition(".")[2] not in residual:
+            continue
+        try:
+            with torch.device("meta"):
+                module = timm.without_weights(name)
+        except (RuntimeError, NotImplementedError, ValueError):
+            # Its code computes with numbers while it is built.
+            continue
+        head = module.default_cfg.get("classifier") if isinstance(module.default_cfg, dict) else None
+        if isinstance(head, str) and f"{head}.weight" in module.state_dict():
+            yield f"{timm.PREFIX}{name}", head, _shapes(module)
+
+
+def _shapes(module: nn.Module) -> Shapes:
+    return {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+
+
 def _depth(network: nn.Module) -> int:
     return sum(isinstance(layer, WITH_WEIGHTS) for layer in network.modules())
 
@@ -73,6 +106,8 @@ def _depth(network: nn.Module) -> int:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["timm"]:
         add_timm(sys.argv[2:])
+    elif sys.argv[1:] == ["signatures"]:
+        write_signatures(signed_networks())
     else:
         write_resnets()
         write_torchvision()

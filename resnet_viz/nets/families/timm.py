@@ -189,6 +189,14 @@ def load_trained(name: str) -> ResidualNetwork:
     return find_blocks(module, shape)
 
 
+def without_weights(name: str, classes: int | None = None) -> nn.Module:
+    """Build timm's own module with random weights; WeightsError where timm is not installed."""
+    timm = _timm()
+    options = {} if classes is None else {"num_classes": classes}
+    module: nn.Module = timm.create_model(_plain(name), pretrained=False, **options)
+    return module.eval()
+
+
 def _plain(name: str) -> str:
     return name.removeprefix(PREFIX)
 

@@ -75,36 +75,37 @@ def skeleton(name: str) -> ResidualNetwork:
 
 
 def build(name: str, seed: int) -> ResidualNetwork:
-    """Build a network with torchvision's random initialisation from a seed."""
-    return _with_weights_of(build_seeded(lambda: _module(name), seed), name)
+    """Build a network with weights as torchvision draws them, from a seed."""
+    return _with_weights_of(build_seeded(lambda: module(name), seed), name)
 
 
 def load_trained(name: str) -> ResidualNetwork:
-    """Return a network with torchvision's default weights, downloaded if necessary; WeightsError if that fails."""
-    module = without_weights(name)
-    load_official(module, best_weights(name), title_of(name))
-    return _with_weights_of(module, name)
+    """Return a network with torchvision's default weights, fetched where they are not here; WeightsError with a sentence."""
+    empty = without_weights(name)
+    load_official(empty, best_weights(name), title_of(name))
+    return _with_weights_of(empty, name)
 
 
-def _with_weights_of(module: nn.Module, name: str) -> ResidualNetwork:
-    """Put the weights of a module into the traced skeleton. On the meta device, finding blocks computes nothing."""
+def _with_weights_of(loaded: nn.Module, name: str) -> ResidualNetwork:
+    """Put a module's weights into the traced skeleton: finding blocks on the meta device computes nothing."""
     network = skeleton(name)
     try:
-        network.load_state_dict(module.state_dict(), assign=True)
+        network.load_state_dict(loaded.state_dict(), assign=True)
     except RuntimeError:
-        # An old file changes the module: torchvision loads the first version of MNASNet then.
-        return find_blocks(module, (3, crop_of(name), crop_of(name)))
+        # An old file made the module another one: torchvision's MNASNet becomes its first version.
+        return find_blocks(loaded, (3, crop_of(name), crop_of(name)))
     if any(tensor.is_meta for tensor in (*network.parameters(), *network.buffers())):
-        # The graph contains a constant, which only a real forward pass provides.
-        return find_blocks(module, (3, crop_of(name), crop_of(name)))
+        # The graph holds a constant, which only a pass with numbers brings along.
+        return find_blocks(loaded, (3, crop_of(name), crop_of(name)))
     return network
 
 
-def _module(name: str) -> nn.Module:
-    # A vision transformer is built for one image size.
+def module(name: str, classes: int = 1000) -> nn.Module:
+    """Build torchvision's own module with random weights."""
+    # A vision transformer is built for images of one size.
     size = {"image_size": crop_of(name)} if name.startswith("vit_") else {}
-    module: nn.Module = get_model_builder(name)(weights=None, **size)
-    return module.eval()
+    built: nn.Module = get_model_builder(name)(weights=None, num_classes=classes, **size)
+    return built.eval()
 
 
 def without_weights(name: str) -> nn.Module:
@@ -112,8 +113,8 @@ def without_weights(name: str) -> nn.Module:
     # RegNet computes its widths with tensors, which need real numbers.
     place: AbstractContextManager[Any] = _WeightsOnMeta() if name.startswith("regnet_") else torch.device("meta")
     with place:
-        module = _module(name)
-    return module.to("meta")
+        built = module(name)
+    return built.to("meta")
 
 
 class _WeightsOnMeta(TorchFunctionMode):

@@ -12,7 +12,7 @@ from app.views import current, shares
 from app.views.measure_table import short_names
 from app.views.share_section import Shared
 from resnet_viz.analyses.objectives import OBJECTIVES, ObjectiveKind
-from resnet_viz.reporting.pieces import Picture
+from resnet_viz.reporting.pieces import ReportImage
 
 BESIDE = {"": "none", "plain": "plain network of the same depth", "random": "same network, untrained"}
 FORMATS = {
@@ -49,7 +49,7 @@ def _shared() -> Shared:
     found = _ask(subject, chosen.image, chosen.target_index, kind, versus)
     other = _beside_subject(chosen)
     compared = None if other is None else (_ask(other, chosen.image, found.objective.target, kind, versus), other)
-    return shares.gradients(subject, chosen, Picture.seen(result.seen), found, compared)
+    return shares.gradients(subject, chosen, ReportImage.seen(result.seen), found, compared)
 
 
 def _offered(result: rv.Inspection) -> tuple[dict[str, str], tuple[ObjectiveKind, ...]]:

@@ -28,7 +28,7 @@ Images = Annotated[
 ]
 ModelName = Annotated[str, typer.Option("--model", help="A name that `resnet-viz models` lists, or a checkpoint file.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
-Target = Annotated[str, typer.Option(help="The class to explain, by label or index; the predicted one if left out.")]
+TargetOption = Annotated[str, typer.Option(help="The class to explain, by label or index; the predicted one if left out.")]
 Untrained = Annotated[bool, typer.Option("--untrained", help="Use seeded random weights.")]
 ReportTo = Annotated[
     Path | None, typer.Option("--report", help="Write an HTML report; of several images, one each into this folder.")

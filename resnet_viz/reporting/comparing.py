@@ -13,7 +13,7 @@ from resnet_viz.analyses.inspection import BlockInspection, Inspection
 from resnet_viz.figures.block.block_equation import Scale
 from resnet_viz.figures.block.map_measures import MapMeasure, arc_scale, measures_for
 from resnet_viz.reporting.inspecting import equation_piece, predictions_piece
-from resnet_viz.reporting.pieces import Contents, Picture, Piece
+from resnet_viz.reporting.pieces import Contents, Piece, ReportImage
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,12 @@ def of_comparison(comparison: Comparison, view: ComparisonView | None = None) ->
     )
 
 
-def _pictures(comparison: Comparison) -> Iterator[Picture]:
+def _pictures(comparison: Comparison) -> Iterator[ReportImage]:
     left, right = comparison.left.seen, comparison.right.seen
     if np.array_equal(left, right):
-        yield Picture.seen(left)
+        yield ReportImage.seen(left)
     else:
-        yield from (Picture.seen(left, "left"), Picture.seen(right, "right"))
+        yield from (ReportImage.seen(left, "left"), ReportImage.seen(right, "right"))
 
 
 def _pieces(comparison: Comparison, view: ComparisonView) -> Iterator[Piece]:

@@ -19,7 +19,7 @@ from resnet_viz.figures.attribution.attribution_map import drawn
 from resnet_viz.figures.attribution.backdrop import Photo
 from resnet_viz.figures.attribution.overlay import Cells
 from resnet_viz.figures.theme import short
-from resnet_viz.reporting.pieces import Contents, Picture, Piece
+from resnet_viz.reporting.pieces import Contents, Piece, ReportImage
 
 
 def of_gradients(gradients: Gradients, beside: Gradients | None = None, block: str | None = None) -> Contents:
@@ -143,7 +143,7 @@ def _about(attribution: Attribution, name: str, title: str, notes: list[str], pi
         title=f"{attribution.model}, {title}",
         notes=tuple(notes),
         pieces=tuple(pieces),
-        pictures=(Picture.seen(attribution.seen),),
+        pictures=(ReportImage.seen(attribution.seen),),
     )
 
 

@@ -19,7 +19,7 @@ from resnet_viz.figures.block.channel_mosaic import strongest_channel
 from resnet_viz.figures.block.equation_words import Term
 from resnet_viz.figures.block.map_measures import MapMeasure
 from resnet_viz.figures.theme import short
-from resnet_viz.reporting.pieces import Contents, Numbers, Picture, Piece
+from resnet_viz.reporting.pieces import Contents, Piece, ReportImage, ReportNumbers
 
 Detail = Literal["channels", "cam", "depth", "numbers"]
 
@@ -54,7 +54,7 @@ def of_inspection(inspection: Inspection, view: InspectionView | None = None) ->
         title=f"{inspection.title}: {inspection.target_label}",
         notes=(inspection.weights.note,),
         pieces=tuple(_pieces(inspection, chosen)),
-        pictures=(Picture.seen(inspection.seen),),
+        pictures=(ReportImage.seen(inspection.seen),),
         table=inspection.table(),
     )
 
@@ -63,7 +63,7 @@ def of_cam_strip(inspection: Inspection, view: InspectionView) -> Contents:
     """Describe Grad-CAM after every block, and larger after the open one."""
     opened = view.block or inspection.blocks[-1].name
 
-    def numbers() -> Numbers:
+    def numbers() -> ReportNumbers:
         return {block.name: block.cam for block in inspection.blocks}
 
     draw = partial(figures.cam_strip, inspection, opened, scale=view.scale, photo=view.photo, cells=view.cells)
@@ -84,7 +84,7 @@ def predictions_piece(inspection: Inspection, name: str = "predictions", title: 
 def equation_piece(block: BlockInspection, channel: int | None, scale: Scale, *, spare: bool = False) -> Piece:
     """A block's equation; its numbers are the images."""
 
-    def numbers() -> Numbers:
+    def numbers() -> ReportNumbers:
         maps = {term: term_maps(block, term) for term in terms_of(block)}
         return {term: values.mean(0) if channel is None else values[channel] for term, values in maps.items()}
 
@@ -97,7 +97,7 @@ def equation_piece(block: BlockInspection, channel: int | None, scale: Scale, *,
 def cam_piece(inspection: Inspection, view: InspectionView, block: str) -> Piece:
     """Grad-CAM after a block over the photo; its numbers are the map."""
 
-    def numbers() -> Numbers:
+    def numbers() -> ReportNumbers:
         return {"cam": inspection.block(block).cam}
 
     draw = partial(figures.cam_overlay, inspection, block, photo=view.photo, cells=view.cells)

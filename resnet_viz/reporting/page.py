@@ -17,7 +17,7 @@ from resnet_viz.figures.theme import DARK, LIGHT
 from resnet_viz.figures.untitled import untitled
 from resnet_viz.nets.labels import visible
 from resnet_viz.reporting.columns import meanings_of, title_of
-from resnet_viz.reporting.pieces import Contents, Picture, Piece
+from resnet_viz.reporting.pieces import Contents, Piece, ReportImage
 
 # The most that a report may weigh in bytes, of which the charts' library takes 4.8 MB.
 MOST_BYTES = 8_000_000
@@ -72,7 +72,7 @@ def _head(contents: Contents) -> str:
     )
 
 
-def _picture(picture: Picture) -> str:
+def _picture(picture: ReportImage) -> str:
     few = max(picture.image.size) <= FEW_PIXELS
     source, look = data_url(picture.image, "PNG" if few else "JPEG"), " class='few'" if few else ""
     caption = _said(picture.caption)

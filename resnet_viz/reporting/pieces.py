@@ -15,7 +15,7 @@ from PIL import Image
 LONGEST = 120
 
 # A table, or arrays by their names.
-Numbers = pd.DataFrame | Mapping[str, NDArray[Any]]
+ReportNumbers = pd.DataFrame | Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +28,7 @@ class Piece:
     name: str
     title: str
     figure: Callable[[], go.Figure]
-    numbers: Callable[[], Numbers]
+    numbers: Callable[[], ReportNumbers]
     kind: Literal["CSV", "NPZ"] = "CSV"
     spare: bool = False
 
@@ -53,14 +53,14 @@ class Piece:
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
+class ReportImage:
     """An image with what stands below it."""
 
     image: Image.Image
     caption: str
 
     @classmethod
-    def seen(cls, pixels: NDArray[np.uint8], side: str = "") -> "Picture":
+    def seen(cls, pixels: NDArray[np.uint8], side: str = "") -> "ReportImage":
         """Show what a network received, uint8 (H, W, 3)."""
         height, width = pixels.shape[:2]
         return cls(Image.fromarray(pixels), f"{side} network input, {width}×{height} pixels".strip().capitalize())
@@ -77,7 +77,7 @@ class Contents:
     title: str
     notes: tuple[str, ...]
     pieces: tuple[Piece, ...]
-    pictures: tuple[Picture, ...] = ()
+    pictures: tuple[ReportImage, ...] = ()
     table: pd.DataFrame | None = None
 
     @property

@@ -35,7 +35,7 @@ def test_a_shipped_survey_is_shown_without_a_click(page: Page) -> None:
     open_app(page, "survey")
     assert "1,000" in facts(page)
     found = " ".join(headings(page))
-    assert "tells wrong predictions from right ones best" in found
+    assert "separates wrong predictions from right ones best" in found
     assert "most frequent mistake" in found
     assert overflow(page) <= 0
     screenshot(page, "survey")

@@ -155,7 +155,7 @@ class TestFigures:
         assert by_depth.layout.meta["finding"] == ("|F| / |x| differs most in block 1.0: median 24.5 if wrong, 9.5 if right")
         assert "differs most between classes" in figures.survey_matrix(found, "ratio").layout.meta["finding"]
         separated = figures.survey_separation(found).layout.meta["finding"]
-        assert separated.startswith("|F| / |x| in block 1.0 tells wrong predictions from right ones best: it is larger")
+        assert separated.startswith("|F| / |x| in block 1.0 separates wrong predictions from right ones best: it is larger")
         scatter = figures.survey_scatter(found, "ratio", "layer1.0", "29.png")
         assert sum(len(trace.x) for trace in scatter.data) == 31
         assert "29.png" in scatter.data[1].customdata

@@ -18,9 +18,9 @@ from resnet_viz.figures.attribution.overlay import Cells
 from resnet_viz.figures.block.block_equation import Scale
 from resnet_viz.reporting.explaining import of_attribution, of_conductance, of_gallery
 from resnet_viz.reporting.inspecting import InspectionView, of_cam_strip
-from resnet_viz.reporting.pieces import Picture
+from resnet_viz.reporting.pieces import ReportImage
 
-Options = Mapping[str, OptionValue]
+JobOptions = Mapping[str, OptionValue]
 
 
 def attribution(subject: Subject, chosen: Selection, result: rv.Inspection, view: str, methods: Sequence[str]) -> Shared | None:
@@ -56,7 +56,7 @@ class _Asked:
     def cells(self, usual: Cells) -> Cells:
         return cells_picker.cells_of(self.chosen, usual)
 
-    def _ask(self, kind: str, options: Options) -> Callable[[], Ticket]:
+    def _ask(self, kind: str, options: JobOptions) -> Callable[[], Ticket]:
         view = f"shared {kind}"
         return partial(results.submit, self.subject, kind, self.chosen.image, self.result.target, view, **options)
 
@@ -133,5 +133,5 @@ def _conductance(asked: _Asked) -> Shared | None:
     options: dict[str, OptionValue] = {**asked.target, "steps": steps, "baseline": baseline}
     script.add(f"c = {bare('rv.conductance', 'net', 'image', **options)}")
     script.add("chart = rv.figures.conductance_bars(c)", 'rv.report(c, "report.html")')
-    contents = replace(of_conductance(found), pictures=(Picture.seen(asked.result.seen),))
+    contents = replace(of_conductance(found), pictures=(ReportImage.seen(asked.result.seen),))
     return Shared(contents, script.text())

@@ -9,11 +9,11 @@ from app.state import Selection
 from app.views.share_section import Shared
 from app.views.view_code import Script, bare, quoted
 from resnet_viz.reporting.explaining import of_gradients
-from resnet_viz.reporting.pieces import Picture
+from resnet_viz.reporting.pieces import ReportImage
 
 
 def gradients(
-    subject: Subject, chosen: Selection, seen: Picture, found: rv.Gradients, compared: tuple[rv.Gradients, Subject] | None
+    subject: Subject, chosen: Selection, seen: ReportImage, found: rv.Gradients, compared: tuple[rv.Gradients, Subject] | None
 ) -> Shared:
     """Describe it with what the network received, next to the gradients of another network if there is one."""
     beside, other = compared or (None, None)

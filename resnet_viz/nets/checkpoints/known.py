@@ -13,12 +13,15 @@ from resnet_viz.nets.checkpoints.errors import FROM_CODE, CheckpointError, shape
 from resnet_viz.nets.checkpoints.prefixes import common_prefix
 from resnet_viz.nets.families import timm, torchvision
 from resnet_viz.nets.families.seeded import build_seeded
-from resnet_viz.nets.families.signatures import Signed, find_signed
+from resnet_viz.nets.families.signatures import Signed, find_signed, prepare_index
 from resnet_viz.nets.net import WeightsError
 from resnet_viz.nets.official import best_weights
 from resnet_viz.nets.own_modules import USUAL
 from resnet_viz.nets.preprocessing import Preprocessing
 from resnet_viz.nets.residual_graph import ResidualNetwork, find_blocks
+
+# The index is read at the start: while a checkpoint is read, nothing else is opened.
+prepare_index()
 
 KnownShapes = Mapping[str, tuple[int, ...]]
 

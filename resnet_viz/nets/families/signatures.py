@@ -39,6 +39,11 @@ def find_signed(shapes: Shapes) -> Signed | None:
     return None
 
 
+def prepare_index() -> None:
+    """Read the index, so that `find_signed` opens no file."""
+    _counts()
+
+
 def signature(shapes: Shapes, head: str) -> str:
     """Return the number of all tensors but those of a module, and but counters, with a hash of their names and shapes."""
     lines = sorted(

@@ -65,8 +65,8 @@ class Measured:
         words = len(self.chosen.split(", "))
         doubts = [
             name
-            for name, *numbers in self.neighbours
-            if Neighbour((), *numbers, is_usual=len(name.split(", ")) < words).is_doubt(limits)
+            for name, t, error, change in self.neighbours
+            if Neighbour((), t, error, change, is_usual=len(name.split(", ")) < words).is_doubt(limits)
         ]
         if self.chosen == self.truth:
             return "asked" if doubts else "right"

@@ -77,7 +77,7 @@ def _work(parser: Parser, asked: dict[str, Any], given: int, taken: int, reply: 
 def _step_back(process: int) -> None:
     """Let pages go first after a while: on busy processors a file that is expensive to read waits, and not everybody else."""
     time.sleep(ORDINARY_SECONDS)
-    os.setpriority(os.PRIO_PROCESS, process, NICENESS)
+    os.setpriority(os.PRIO_PROCESS, process, os.getpriority(os.PRIO_PROCESS, process) + NICENESS)
 
 
 def _limit(limits: dict[str, float]) -> None:

@@ -7,20 +7,22 @@ missed.
 import argparse
 import http.client
 import io
+import json
 import os
+import pickle
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import cycle
-from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 
@@ -50,6 +52,8 @@ HEALTH_EVERY, MEMORY_EVERY = 0.05, 1.0
 CALM_SECONDS = 10.0
 BLOCKS = ("layer1.0", "layer2.0", "layer3.0", "layer1.2", "layer2.2", "layer3.2")
 
+# The argument with which this script is one of the crowds.
+ATTACK = "--attack"
 Attack = Callable[[Visitor], "Outcome"]
 
 
@@ -96,6 +100,10 @@ class Siege:
 
 def main() -> int:
     """Besiege, print, write; return the exit status."""
+    if sys.argv[1:] == [ATTACK]:
+        crowd = pickle.load(sys.stdin.buffer)  # noqa: S301 - what this script wrote
+        print(json.dumps([[each.attack, each.kind, each.seconds] for each in _attack_from(*crowd)]))
+        return 0
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sessions", type=int, default=SESSIONS)
     parser.add_argument("--seconds", type=float, default=SECONDS)
@@ -131,8 +139,8 @@ def besiege(
         (files[::-1], sessions - sessions // 2, deadline, NICENESS),
         (files, 1, None, 0),
     ]
-    with ProcessPoolExecutor(len(crowds), get_context("spawn")) as hostile, _slow_heads(port), _unfinished(port):
-        sent = [hostile.submit(_attack_from, port, *crowd) for crowd in crowds]
+    with ThreadPoolExecutor(len(crowds)) as hostile, _slow_heads(port), _unfinished(port):
+        sent = [hostile.submit(_attack_elsewhere, port, *crowd) for crowd in crowds]
         for thread in watchers:
             thread.start()
         for each in sent:
@@ -149,10 +157,17 @@ def _corpus() -> Iterator[HostileFile]:
     yield from siege_corpus.checkpoints()
 
 
+def _attack_elsewhere(*crowd: object) -> list[Outcome]:
+    """Run `_attack_from` in a process of its own."""
+    command = [sys.executable, __file__, ATTACK]
+    done = subprocess.run(command, input=pickle.dumps(crowd), stdout=subprocess.PIPE, check=True)  # noqa: S603 - this script
+    return [Outcome(*each) for each in json.loads(done.stdout)]
+
+
 def _attack_from(port: int, files: list[HostileFile], sessions: int, deadline: float | None, niceness: int) -> list[Outcome]:
     """Send all files and links from this many sessions at a time, again and again until the deadline, or once without one.
 
-    Runs in a process of its own. A crowd stands for other machines and should take as little of this one as possible; what
+    A crowd stands for other machines and should take as little of this one as possible; what
     nobody's refusal is measured by is therefore nice to the rest.
     """
     os.nice(niceness)

@@ -14,7 +14,7 @@ GIGABYTE = 2**30
 def test_nothing_that_is_sent_stops_the_server_for_others() -> None:
     files = [*siege_corpus.images(megabytes=1, mutants=6), *siege_corpus.checkpoints(mutants=2)]
     with running(name="siege") as server:
-        found = besiege(server.port, server.pid, files, sessions=4, seconds=150, calm=3)
+        found = besiege(server.port, server.pid, files, sessions=4, seconds=12, calm=2)
         assert "Traceback" not in server.log.read_text()
         with visitor(server.port) as person:
             assert not person.open().broken

@@ -94,7 +94,7 @@ def test_labels_and_preprocessing_can_be_set(page: Page, stock: nn.Module, tmp_p
     expect(page.locator("[data-testid='stAlert']")).to_contain_text("do not fit together")
     page.get_by_role("spinbutton", name="Resize, pixels").fill("96")
     names = "rose\n<script>alert(1)</script>\ntulip\nlily\niris\ndaisy\naster"
-    form = page.locator("[data-testid='stForm']")
+    form = page.locator("[data-testid='stForm']").filter(has_text="Names from a file")
     give(page, form.locator(UPLOAD), {"name": "names.txt", "mimeType": "text/plain", "buffer": names.encode()})
     page.get_by_role("button", name="Apply").click()
     settle(page)

@@ -24,7 +24,7 @@ def test_deeper_chains_leave_something_else_of_the_signal(page: Page) -> None:
 
 def test_the_gradient_that_comes_back_has_a_sentence_of_its_own(page: Page) -> None:
     open_app(page, "learn?lesson=signal&signal=picture&see=at_input&depth=56&norm=no")
-    assert said(page).startswith("From depth 2 to 56 the gradient norm at the input")
+    assert said(page).startswith("From depth 2 to 56, the gradient norm at the input")
 
 
 def test_what_a_link_says_wrongly_is_the_usual(page: Page) -> None:

@@ -90,6 +90,6 @@ def test_the_model_page_says_what_was_assumed_and_has_lines_to_copy(page: Page, 
     open_page(page, f"{base}/model?{query}")
     expect(page.get_by_text("classes are numbered, because no labels were given").first).to_be_visible()
     expect(page.get_by_text("Each of the 3 blocks costs").first).to_be_visible()
-    page.get_by_text("Open a network of your own from Python").click()
+    page.get_by_text("Open your own network from Python").click()
     expect(page.get_by_text("rv.show(my_network)").first).to_be_visible()
     screenshot(page, "model-page-of-a-shown-network")

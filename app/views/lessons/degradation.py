@@ -110,6 +110,8 @@ def _errors(curves: Mapping[str, pd.DataFrame]) -> tuple[go.Figure, str]:
 
 
 def _gradients(curves: Mapping[str, pd.DataFrame]) -> tuple[go.Figure, str]:
+    # Those for photos were trained for more epochs.
+    curves = {name: curve for name, curve in curves.items() if name in degradation.WANTED}
     depths = [depth for depth in (SHALLOW, DEEP) if PLAIN[depth] in curves or RESIDUAL[depth] in curves]
     depth = lesson.value("depth", depths[-1], depths)
     last = max(int(curve["epoch"].iloc[-1]) for curve in curves.values())

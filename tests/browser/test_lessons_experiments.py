@@ -31,7 +31,7 @@ def test_a_block_sees_more_than_the_shortcuts_do(page: Page) -> None:
 def test_the_loss_is_that_of_a_chosen_class(page: Page) -> None:
     open_app(page, "learn?lesson=refinement&target=5")
     assert "reduces the loss of dog most" in said(page)
-    assert any("residuals point down the loss" in heading for heading in headings(page))
+    assert any("F(x) points down the loss" in heading for heading in headings(page))
 
 
 def test_refinement_is_measured_over_all_samples(page: Page) -> None:

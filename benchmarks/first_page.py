@@ -179,12 +179,9 @@ def _clicks(page: Page) -> Iterator[Callable[[], None]]:
 
 
 def _keys(page: Page) -> Iterator[Callable[[], None]]:
-    """Move back and forth between blocks, starting from the block that the clicks opened last."""
-    way = "Right"
-    while True:
-        if page.get_by_role("button", name="Next" if way == "Right" else "Previous", exact=True).is_disabled():
-            way = "Left" if way == "Right" else "Right"
-        yield partial(page.keyboard.press, f"Arrow{way}")
+    """Move back and forth between the first block, which the last click opened, and the next one."""
+    for key in cycle(("ArrowRight", "ArrowLeft")):
+        yield partial(page.keyboard.press, key)
 
 
 def _radios(page: Page, names: tuple[str, ...]) -> Iterator[Callable[[], None]]:
@@ -199,7 +196,7 @@ def _channels(page: Page) -> Iterator[Callable[[], None]]:
 
 def _images(page: Page) -> Iterator[Callable[[], None]]:
     for image in cycle(IMAGES):
-        yield page.locator(f"[class*='st-key-gallery-sample-{image}'] button").click
+        yield page.locator(f"[class*='st-key-gallery-sample-{image}'] button").first.click
 
 
 def _networks(page: Page) -> Iterator[Callable[[], None]]:

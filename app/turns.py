@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 # Scripts at a time: while one encodes an image or waits for the network, another one can use Python.
@@ -136,22 +135,20 @@ class Turns:
         return float(used * 0.5 ** ((time.monotonic() - noted) / HALF_LIFE))
 
 
-@st.cache_resource(show_spinner=False)
-def turns() -> Turns:
-    """The turns of this server."""
-    return Turns()
+# Those of this server.
+TURNS = Turns()
 
 
 @contextmanager
 def turn() -> Iterator[None]:
     """Run a session's script in its turn."""
     context = get_script_run_ctx()
-    with turns().turn(context.session_id if context else ""):
+    with TURNS.turn(context.session_id if context else ""):
         yield
 
 
 @contextmanager
 def paused() -> Iterator[None]:
     """Let other people's scripts run while this one waits."""
-    with turns().paused():
+    with TURNS.paused():
         yield

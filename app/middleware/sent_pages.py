@@ -3,7 +3,7 @@
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
-from app.turns import turns
+from app.turns import TURNS
 
 # A message that ends a page has a few bytes, and others need not be read.
 LONGEST_END = 200
@@ -30,11 +30,11 @@ class SentPages:
                 sent = ForwardMsg.FromString(data)
                 if sent.HasField("new_session"):
                     session = sent.new_session.initialize.session_id
-                    turns().connected(session)
+                    TURNS.connected(session)
                 elif sent.HasField("script_finished") and session:
-                    turns().sent(session)
+                    TURNS.sent(session)
 
         try:
             await self._app(scope, receive, pass_on)
         finally:
-            turns().gone(session)
+            TURNS.gone(session)

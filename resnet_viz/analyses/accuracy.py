@@ -110,7 +110,7 @@ def accuracy(net: Net, images: Mapping[str, Iterable[ImageOrPath]] | str | Path)
     """Classify images of known classes: rv.accuracy(net, {"cat": ["a.jpg", "b.jpg"], "dog": [photo]}), or a folder.
 
     `images` maps the network's labels to images (paths, or PIL images), or names a folder, or a ZIP or TAR archive, with a
-    folder for each label. Each image is prepared as the network's preprocessing says; nothing of it is kept.
+    folder for each label. Each image is prepared as the network's preprocessing says, and is not kept.
 
     ValueError for a label that the network does not have, where there is no image, and for a network of a single logit;
     rv.ImageError for a file that is none; rv.SurveyError for an archive that is refused.

@@ -169,20 +169,22 @@ def _lens(task: Task) -> Lens:
     return lens(task.net, task.image, on_block=task.step)
 
 
-def _survey(task: Task) -> SurveyedPart:
-    """The data of the job are a ZIP archive of some images of the survey."""
+def _archive(task: Task) -> bytes:
+    """The data of a job about several images: a ZIP archive of them. Its answer is kept under their digest."""
     if digest(task.job.data) != task.job.image:
         raise EngineError("The images were damaged on their way. Reload the page.")
+    return task.job.data
+
+
+def _survey(task: Task) -> SurveyedPart:
     strongest = int(str(task.job.option("strongest") or 0))
-    return survey_part(task.net, task.job.data, strongest=strongest, opener=task.open_bytes, on_image=task.step)
+    return survey_part(task.net, _archive(task), strongest=strongest, opener=task.open_bytes, on_image=task.step)
 
 
 def _accuracy(task: Task) -> Accuracy:
-    """The job's data is a ZIP archive of images, and its option the index of each one's class."""
-    if digest(task.job.data) != task.job.image:
-        raise EngineError("The images did not arrive as they were sent: load the page again.")
+    """The option is the index of each image's class."""
     indices = [int(index) for index in str(task.job.option("labels") or "").split(",") if index]
-    return accuracy_of_archive(task.net, task.job.data, indices, opener=task.open_bytes, on_image=task.step)
+    return accuracy_of_archive(task.net, _archive(task), indices, opener=task.open_bytes, on_image=task.step)
 
 
 def _verdict(task: Task) -> Verdict:
@@ -267,7 +269,7 @@ def _refinement_survey(task: Task) -> RefinementSurvey:
     def told(progress: SurveyProgress) -> None:
         task.step(progress.done, progress.total or 0)
 
-    return refinement_survey(task.net, task.job.data, opener=task.open_bytes, on_progress=told)
+    return refinement_survey(task.net, _archive(task), opener=task.open_bytes, on_progress=told)
 
 
 def _shattered_gradients(task: Task) -> Autocorrelation:

@@ -1,8 +1,8 @@
 """Which way did training take over its loss landscape? The checkpoints of a run, projected onto a plane.
 
-Random directions show next to nothing of it, because they are nearly orthogonal to every change that training made. Li et al.
-2018 (https://arxiv.org/abs/1712.09913, section 7) take the first two principal components of the differences between all
-checkpoints and the last one, and say how much of the way they explain.
+Random directions hardly show it, because they are nearly orthogonal to every change that training made. Li et al. 2018
+(https://arxiv.org/abs/1712.09913, section 7) take the first two principal components of the differences between all checkpoints
+and the last one, and say how much of the way they explain.
 """
 
 from collections.abc import Sequence

@@ -35,7 +35,7 @@ def refinement_cosines(found: Refinement, theme: Theme = LIGHT) -> go.Figure:
         barmode="group",
         overwrite=True,
     )
-    _lay_out(fig)
+    lay_out(fig)
     finding = _down(found)
     spoken = ", ".join(
         f"{name} {block.cosine_input:.3f} and {block.cosine_sum:.3f}" for name, block in zip(names, found.blocks, strict=True)
@@ -71,7 +71,7 @@ def refinement_losses(found: Refinement, theme: Theme = LIGHT) -> go.Figure:
         },
         overwrite=True,
     )
-    _lay_out(fig)
+    lay_out(fig)
     falls = sum(after < before for before, after in zip(found.losses, found.losses[1:], strict=False))
     finding = f"The loss falls in {falls} of {len(found.blocks)} blocks, from {found.initial:.2g} to {found.losses[-1]:.2g}"
     spoken = ", ".join(f"{name} {loss:.3g}" for name, loss in zip(names, found.losses, strict=True))
@@ -105,6 +105,7 @@ def blocks_axis(title: str = "block") -> dict[str, object]:
     return {"type": "category", "title": title, "showgrid": False, "showline": True, "tickangle": 0, "nticks": 14}
 
 
-def _lay_out(fig: go.Figure) -> None:
+def lay_out(fig: go.Figure) -> None:
+    """Set the size, and the legend above the bars."""
     legend = {"orientation": "h", "x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom"}
     fig.update_layout(width=WIDTH, height=HEIGHT, margin={"l": 0, "r": 8, "t": TOP, "b": 0}, legend=legend, overwrite=True)

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 
 from resnet_viz.analyses.activations import Array
 from resnet_viz.analyses.refinement_survey import RefinementSurvey, quartiles
-from resnet_viz.figures.lessons.refinement import HEIGHT, TOP, WIDTH, blocks_axis
+from resnet_viz.figures.lessons.refinement import blocks_axis, lay_out
 from resnet_viz.figures.theme import GRADIENT, LIGHT, RESIDUAL, SUM, Theme, finish, short
 
 
@@ -45,7 +45,7 @@ def refinement_survey_cosines(found: RefinementSurvey, theme: Theme = LIGHT) -> 
         barmode="group",
         overwrite=True,
     )
-    _lay_out(fig)
+    lay_out(fig)
     down = found.down
     known = [(share, name) for share, name in zip(down.tolist(), names, strict=True) if not math.isnan(share)]
     finding = f"{found.title} has no block that adds F(x) to its own input"
@@ -88,7 +88,7 @@ def refinement_survey_losses(found: RefinementSurvey, theme: Theme = LIGHT) -> g
         yaxis={"title": {"text": "cross-entropy", "standoff": 12}, "rangemode": "tozero", "zeroline": True},
         overwrite=True,
     )
-    _lay_out(fig)
+    lay_out(fig)
     falls = int((np.diff(median) < 0).sum())
     finding = f"The median loss falls in {falls} of {len(found.blocks)} blocks, from {median[0]:.2g} to {median[-1]:.2g}"
     spoken = ", ".join(f"{name} {loss:.3g}" for name, loss in zip(names, median.tolist(), strict=True))
@@ -117,8 +117,3 @@ def _images(found: RefinementSurvey) -> str:
 def _drawn(values: Array) -> list[float | None]:
     """Plotly draws nothing for None."""
     return [None if math.isnan(value) else value for value in values.tolist()]
-
-
-def _lay_out(fig: go.Figure) -> None:
-    legend = {"orientation": "h", "x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom"}
-    fig.update_layout(width=WIDTH, height=HEIGHT, margin={"l": 0, "r": 8, "t": TOP, "b": 0}, legend=legend, overwrite=True)

@@ -79,7 +79,7 @@ class TestZooCheck:
     def shipped(self, data: Dataset) -> None:
         curve = [Epoch(1, 2.3, 0.9, 2.2, 0.8, 0.1, 12.0, {"layer1.0": 0.5})]
         for name in SHALLOW:
-            cards.ship(name, TRAINED[name].build(0), data, replace(Recipe(), epochs=1), curve)
+            cards.ship(name, TRAINED[name].build(0), data, [replace(Recipe(), epochs=1)], curve)
 
     def test_passes_what_was_just_shipped(self) -> None:
         checked = run("zoo-check")
@@ -116,7 +116,7 @@ class TestZooCheck:
 def test_a_loss_landscape_is_recorded_and_says_of_what(folder: Path, data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("resnet_viz.assets.LESSONS_FOLDER", folder / "lessons")
     curve = [Epoch(1, 2.3, 0.9, 2.2, 0.8, 0.1, 12.0, {"layer1.0": 0.5})]
-    cards.ship("plain20-cifar10", TRAINED["plain20-cifar10"].build(0), data, replace(Recipe(), epochs=1), curve)
+    cards.ship("plain20-cifar10", TRAINED["plain20-cifar10"].build(0), data, [replace(Recipe(), epochs=1)], curve)
     options = ("plain20-cifar10", "--runs", str(folder / "runs"), "--images", "4")
     assert run("loss-landscape", *options, "--points", "4").exit_code == 2
     made = run("loss-landscape", *options, "--points", "3")

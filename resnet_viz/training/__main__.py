@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from torch import nn
 
 from resnet_viz import assets
 from resnet_viz.lessons import fewer_blocks, loss_landscape_recorded
@@ -14,6 +15,7 @@ from resnet_viz.nets.net import WeightsError, pick_device
 from resnet_viz.nets.zoo import TRAINED, Spec, load, read_card
 from resnet_viz.training import cards
 from resnet_viz.training.data import Dataset, load_dataset
+from resnet_viz.training.recipe import Recipe
 from resnet_viz.training.tasks import TASKS, TrainingTask
 from resnet_viz.training.trainer import Epoch, fastest_precision, saved_recipe, train
 
@@ -114,16 +116,27 @@ def loss_landscape_command(name: Name, data: Data, runs: Runs = RUNS, points: in
 
 
 def _make(name: str, images: Dataset, runs: Path, epochs: int | None) -> None:
-    usual = images.train.task.recipe
-    net = _spec(name).build(usual.seed).to(pick_device())
-    begun = saved_recipe(runs / name)
-    precision = begun.precision if begun else fastest_precision(net, usual.size(0) or images.train.task.side)
-    recipe = replace(usual, epochs=epochs or usual.epochs, precision=precision)
-    curve = train(net, images, recipe, runs / name, _print)
-    card = cards.ship(name, net, images, recipe, curve)
+    task = images.train.task
+    net = _spec(name).build(task.recipe.seed).to(pick_device())
+    recipes = [_on_this_machine(net, task.recipe, task, runs / name, epochs)]
+    curve = train(net, images, recipes[0], runs / name, _print)
+    if task.second_cycle is not None:
+        cards.round_to_shipped(net, task)
+        folder, first = runs / name / "second-cycle", len(curve)
+        recipes.append(_on_this_machine(net, task.second_cycle, task, folder, epochs))
+        second = train(net, images, recipes[1], folder, _print)
+        curve += [replace(epoch, epoch=first + epoch.epoch) for epoch in second]
+    card = cards.ship(name, net, images, recipes, curve)
     typer.echo(
         f"{name}: {card['test_accuracy']:.2%} of the test images classified correctly; shipped to {assets.WEIGHTS_FOLDER}"
     )
+
+
+def _on_this_machine(net: nn.Module, recipe: Recipe, task: TrainingTask, folder: Path, epochs: int | None) -> Recipe:
+    """The recipe in the precision in which the run has begun, or else in the fastest one."""
+    begun = saved_recipe(folder)
+    precision = begun.precision if begun else fastest_precision(net, recipe.size(0) or task.side)
+    return replace(recipe, epochs=epochs or recipe.epochs, precision=precision)
 
 
 def _by_task(names: Iterable[str]) -> dict[str, list[str]]:

@@ -1,14 +1,18 @@
-"""Variations of training images: crops and flips, on bytes, with all randomness from a given generator."""
+"""Variations of training images, with all randomness from a given generator."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as transforms
 
 RATIO = 4 / 3
 TRIES = 10
+MIXUP_ALPHA = 0.2
 
 
 def padded_crop(images: Tensor, padding: int, generator: torch.Generator) -> Tensor:
@@ -37,6 +41,30 @@ def resized_crop(images: Tensor, size: int, smallest: float, generator: torch.Ge
         resized = transforms.resize(crop, [size, size], antialias=True)
         crops.append(resized.flip(2) if flip else resized)
     return torch.stack(crops)
+
+
+def trivial_augment(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Change each image, bytes (N, 3, H, W), by one random operation of random strength (Müller and Hutter 2021)."""
+    change = v2.TrivialAugmentWide(interpolation=v2.InterpolationMode.BILINEAR)
+    with _seeded(generator):
+        return torch.stack([change(image) for image in images])
+
+
+def mix(images: Tensor, labels: Tensor, classes: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Mix images (N, 3, H, W) in pairs by MixUp or CutMix; the targets, float32 (N, classes), are mixed to the same shares."""
+    mixing = v2.RandomChoice([v2.MixUp(alpha=MIXUP_ALPHA, num_classes=classes), v2.CutMix(alpha=1.0, num_classes=classes)])
+    with _seeded(generator):
+        mixed, targets = mixing(images, labels)
+    return mixed, targets
+
+
+@contextmanager
+def _seeded(generator: torch.Generator) -> Iterator[None]:
+    """Let torchvision, which draws from torch's global generator alone, draw from `generator`."""
+    seed = int(torch.randint(2**62, (1,), generator=generator))
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        yield
 
 
 def rectangle(height: int, width: int, smallest: float, generator: torch.Generator) -> tuple[int, int, int, int]:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -26,14 +26,13 @@ from resnet_viz.training.trainer import Epoch, Score, evaluate, logits_of, score
 SCORED = 2_500
 
 
-def ship(name: str, net: nn.Module, data: Dataset, recipe: Recipe, curve: list[Epoch]) -> dict[str, Any]:
+def ship(name: str, net: nn.Module, data: Dataset, recipes: Sequence[Recipe], curve: list[Epoch]) -> dict[str, Any]:
     """Write weights, card and curve of a trained network of the catalogue into `assets/`; returns the card.
 
-    If the task ships float16, `net` is rounded to that before it is measured.
+    `recipes` are those of its cycles, one or two. If the task ships float16, `net` is rounded to that before it is measured.
     """
     spec, task, path = TRAINED[name], data.test.task, assets.WEIGHTS_FOLDER / f"{name}.safetensors"
-    state = {key: _shipped(tensor, half=task.half) for key, tensor in net.state_dict().items()}
-    net.load_state_dict(state)
+    state, recipe = round_to_shipped(net, task), recipes[0]
     weights, parts = save(state), architecture(blueprint(name))
     logits = logits_of(net, data.test, size=task.evaluation)
     test, train = score(logits, data.test.labels), evaluate(net, _some(data.train), recipe.precision, task.evaluation)
@@ -58,6 +57,7 @@ def ship(name: str, net: nn.Module, data: Dataset, recipe: Recipe, curve: list[E
         "limits": task.limits,
         "preprocessing": {"size": task.evaluation, "mean": task.mean, "std": task.std},
         "recipe": asdict(recipe) | {"optimizer": "SGD, Nesterov", "schedule": "one cycle, cosine"},
+        "second_cycle": asdict(recipes[1]) if len(recipes) > 1 else None,
         "seconds": round(sum(epoch.seconds for epoch in curve)),
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "torchvision": torchvision.__version__},
         "check": f"python -m resnet_viz.training check {name} --data DATA",
@@ -72,6 +72,13 @@ def ship(name: str, net: nn.Module, data: Dataset, recipe: Recipe, curve: list[E
 def check(name: str, data: Dataset) -> Score:
     """Measure the shipped weights again on the test images, as `rv.load` loads them."""
     return evaluate(load(name).module, data.test, size=data.test.task.evaluation)
+
+
+def round_to_shipped(net: nn.Module, task: TrainingTask) -> dict[str, Tensor]:
+    """Round `net` in place to the weights that the task ships, and return those: float16 for some tasks, on the CPU."""
+    state = {key: _shipped(tensor, half=task.half) for key, tensor in net.state_dict().items()}
+    net.load_state_dict(state)
+    return state
 
 
 def _shipped(tensor: Tensor, *, half: bool) -> Tensor:
@@ -148,7 +155,7 @@ Archive SHA-256: {", ".join(f"`{one}`" for one in data["sha256"].split(", "))}.
 - {recipe["epochs"]} epochs of batches of {recipe["batch_size"]}, seed {recipe["seed"]}, {recipe["precision"]}
 - {recipe["optimizer"]}, momentum {recipe["momentum"]}, weight decay {recipe["weight_decay"]}
 - {recipe["schedule"]}, peak learning rate {recipe["peak_learning_rate"]} after {recipe["warm_up"]:.0%} of the steps
-{_augmentation(recipe)}
+{_augmentation(recipe)}{_second_cycle(card)}
 - {card["seconds"] / 60:.0f} minutes by the clock, waiting included, with torch {versions["torch"]}
   torchvision {versions["torchvision"]} and Python {versions["python"]}
 
@@ -183,6 +190,19 @@ def _augmentation(recipe: dict[str, Any]) -> str:
         f"- crops of {sizes}; the test figures of the curve are at the same size\n"
         f"- label smoothing {recipe['label_smoothing']}, no weight decay on batch norms and biases,"
         f" moving average of the weights with decay {recipe['averaging']} per step"
+    )
+
+
+def _second_cycle(card: dict[str, Any]) -> str:
+    recipe = card.get("second_cycle")
+    if recipe is None:
+        return ""
+    first = card["recipe"]["epochs"]
+    sizes = ", ".join(f"{pixels} pixels from epoch {first + start + 1}" for start, pixels in recipe["sizes"])
+    return (
+        f"\n- then, from these weights in {card['precision']}, a second cycle of {recipe['epochs']} epochs: peak learning rate"
+        f" {recipe['peak_learning_rate']} after {recipe['warm_up']:.0%} of the steps, crops of {sizes}, TrivialAugment,"
+        f" {recipe['mixed']:.0%} of the batches mixed (half by MixUp, half by CutMix), seed {recipe['seed']}; the rest as above"
     )
 
 

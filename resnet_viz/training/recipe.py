@@ -1,6 +1,6 @@
 """The recipe of each family of shipped networks, as data."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 TrainingPrecision = Literal["float32", "bfloat16"]
@@ -16,7 +16,10 @@ class Recipe:
     on, crops are resized to that many pixels. `label_smoothing` is the share of the target spread over all classes;
     `decay_norms` says whether weight decay applies to norms and biases as well; `averaging` is the decay per step of the moving
     average of the weights, 0 for none. `precision` is that of the forward pass under autocast; weights and gradients stay in
-    float32.
+    float32. `trivial_augment` changes each image by one random operation of random strength (Müller and Hutter 2021,
+    https://arxiv.org/abs/2103.10158); `mixed` is the share of the batches whose images and targets are mixed in pairs, half of
+    them by MixUp (Zhang et al. 2018, https://arxiv.org/abs/1710.09412, alpha 0.2) and half by CutMix (Yun et al. 2019,
+    https://arxiv.org/abs/1905.04899, alpha 1).
     """
 
     epochs: int = 24
@@ -33,6 +36,8 @@ class Recipe:
     label_smoothing: float = 0.0
     decay_norms: bool = True
     averaging: float = 0.0
+    trivial_augment: bool = False
+    mixed: float = 0.0
 
     def size(self, epoch: int) -> int | None:
         """Return the side of the crops in an epoch counted from 0, or None if the images keep their own."""
@@ -52,4 +57,16 @@ IMAGENETTE_RECIPE = Recipe(
     label_smoothing=0.1,
     decay_norms=False,
     averaging=0.995,
+)
+# A warm restart (Loshchilov and Hutter 2017, https://arxiv.org/abs/1608.03983) with stronger augmentation: after the first
+# cycle, the networks have learned the training images by heart.
+IMAGENETTE_SECOND_CYCLE = replace(
+    IMAGENETTE_RECIPE,
+    epochs=16,
+    peak_learning_rate=0.03,
+    warm_up=0.1,
+    seed=1,
+    sizes=((0, 96), (6, 128), (14, 160)),
+    trivial_augment=True,
+    mixed=0.5,
 )

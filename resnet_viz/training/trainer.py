@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torchvision.transforms.v2 import functional as transforms
 
-from resnet_viz.training.augmentation import padded_crop, resized_crop
+from resnet_viz.training.augmentation import mix, padded_crop, resized_crop, trivial_augment
 from resnet_viz.training.data import Dataset, Split
 from resnet_viz.training.recipe import Recipe, TrainingPrecision
 from resnet_viz.training.tasks import CIFAR10, TrainingTask
@@ -193,12 +193,14 @@ def _train_epoch(run: TrainingState, split: Split, recipe: Recipe, epoch: int) -
     norms: list[Tensor] = []
     blocks = _blocks(net)
     batches = -(-len(split.labels) // recipe.batch_size)
+    mixing = torch.Generator().manual_seed(recipe.seed * 1_000_003 + epoch)
     for step, (images, labels) in enumerate(_batches(split, recipe, epoch)):
         for group in run.optimizer.param_groups:
             group["lr"] = learning_rate(recipe, (epoch * batches + step) / (recipe.epochs * batches))
-        targets = labels.to(device)
+        truth = labels.to(device)
+        inputs, targets = _mixed(normalise(images.to(device), split.task), truth, split.task, recipe, mixing)
         with _autocast(device, recipe.precision):
-            logits = net(normalise(images.to(device), split.task))
+            logits = net(inputs)
         loss = F.cross_entropy(logits.float(), targets, label_smoothing=recipe.label_smoothing)
         run.optimizer.zero_grad()
         loss.backward()
@@ -208,10 +210,20 @@ def _train_epoch(run: TrainingState, split: Split, recipe: Recipe, epoch: int) -
         if run.average is not None:
             run.average.update_parameters(net)
         loss_sum += loss.item() * len(labels)
-        errors += (logits.argmax(1) != targets).sum().item()
+        errors += (logits.argmax(1) != truth).sum().item()
         seen += len(labels)
     means = torch.stack(norms).mean(0).tolist()
     return loss_sum / seen, errors / seen, dict(zip(blocks, means, strict=True))
+
+
+def _mixed(
+    inputs: Tensor, labels: Tensor, task: TrainingTask, recipe: Recipe, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Mix the recipe's share of the batches; the targets of the others are class indices (N,)."""
+    if recipe.mixed == 0 or torch.rand(1, generator=generator).item() >= recipe.mixed:
+        return inputs, labels
+    images, targets = mix(inputs, labels, len(task.labels), generator)
+    return images.contiguous(memory_format=torch.channels_last), targets
 
 
 def _autocast(device: torch.device, precision: TrainingPrecision) -> torch.autocast:
@@ -234,9 +246,10 @@ def _batches(split: Split, recipe: Recipe, epoch: int) -> Iterator[tuple[Tensor,
     for index in torch.randperm(len(split.labels), generator=generator).split(recipe.batch_size):
         images = split.images[index]
         if recipe.smallest_crop is None:
-            yield padded_crop(images, recipe.padding, generator), split.labels[index]
+            crops = padded_crop(images, recipe.padding, generator)
         else:
-            yield resized_crop(images, size, recipe.smallest_crop, generator), split.labels[index]
+            crops = resized_crop(images, size, recipe.smallest_crop, generator)
+        yield trivial_augment(crops, generator) if recipe.trivial_augment else crops, split.labels[index]
 
 
 def _resume(run: TrainingState, recipe: Recipe, folder: Path) -> list[Epoch]:

@@ -37,7 +37,7 @@ def main() -> int:
     works.append(ablation_work(subject))
     small = make_subject("resnet18")
     works += [conductance_work(small), ablation_work(small), *experiment_works(small)]
-    works += [survey_work(small), survey_work(subject, images=16)]
+    works += [survey_work(small), survey_work(subject, images=48)]
     works += [traced_works(subject)[0], *traced_works(make_subject("convnext_tiny")), *traced_works(make_subject(RESNET_D))]
     rows = [row for work in works for row in _compete(work)]
     rows += mosaic_rows()

@@ -1,5 +1,7 @@
 """A survey against `inspect` on each image, numpy on the activations, and itself after an interruption."""
 
+import gc
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,16 +11,22 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from torch import nn
 from torch.utils.data import Dataset, TensorDataset
 
 from resnet_viz.analyses.activations import activations
+from resnet_viz.analyses.capture import Tape, capture
 from resnet_viz.analyses.inspection import inspect
 from resnet_viz.analyses.measures import MEANINGS
 from resnet_viz.analyses.survey import running
 from resnet_viz.analyses.survey.errors import SurveyError
 from resnet_viz.analyses.survey.files import open_survey
+from resnet_viz.analyses.survey.measuring import Meter, sources
 from resnet_viz.analyses.survey.running import SurveyProgress, survey
 from resnet_viz.nets.net import Net
+from resnet_viz.nets.own_modules import from_module
+from resnet_viz.nets.preprocessing import Preprocessing
+from tests.own_networks import Around, Blocks, Fusion, Inner, PreActivation, Scaled, Shared
 from tests.survey.pictures import classes_of, folder_of, picture, png, zip_of
 
 KINDS = ("A", "B", "plain", "resnet18", "resnet50")
@@ -55,9 +63,42 @@ class TestEqualsInspect:
             assert row["logit"] == pytest.approx(inspected.predictions[0].logit, rel=1e-4)
             assert row["probability"] == pytest.approx(inspected.predictions[0].probability, rel=1e-4)
 
+    @pytest.mark.parametrize("body", [Fusion, Around, Inner, Scaled, PreActivation], ids=lambda body: body.__name__)
+    def test_where_blocks_do_not_follow_one_another(self, body: type[nn.Module]) -> None:
+        """Blocks beside, around and inside one another: the one backward pass must go through all of them."""
+        net = from_module(Blocks(body(), Shared()), preprocessing=Preprocessing(16, 16, (0.5,) * 3, (0.25,) * 3))
+        images = [picture(seed) for seed in range(3)]
+        table = survey(net, images).table()
+        for number, image in enumerate(images):
+            assert_same_rows(table.xs(f"image {number}"), inspect(net, image).table())
+
     def test_columns_are_those_of_every_table(self, make_net: Callable[[str], Net]) -> None:
         table = survey(make_net("A"), [picture(0)]).table()
         assert list(table.columns) == ["stage", "shortcut", *MEANINGS]
+
+    def test_tensors_end_with_the_pass(self, make_net: Callable[[str], Net]) -> None:
+        """Without the help of the garbage collector: a hook that holds its own tensor would keep it."""
+        net = make_net("B")
+        watched: list[weakref.ref[torch.Tensor]] = []
+
+        def run() -> None:
+            meter, twin = Meter(), net.twin()
+
+            def see(tape: Tape) -> None:
+                watched.extend(weakref.ref(tensor) for tensor in (tape.input, tape.to_branch, tape.sum, tape.output))
+                meter.add(tape)
+
+            with capture(twin, on_block=lambda *_: see(tapes.pop())) as tapes:
+                logits = twin(torch.rand(2, 3, 32, 32).requires_grad_())
+                torch.autograd.grad(logits.amax(1).sum(), sources(meter.inputs))
+
+        gc.disable()
+        try:
+            run()
+            assert len(watched) == 4 * len(net.blocks)
+            assert not any(each() is not None for each in watched)
+        finally:
+            gc.enable()
 
     def test_half_precision(self, make_cifar: Callable[..., Net]) -> None:
         net = make_cifar("A")

@@ -1,12 +1,16 @@
 """The measures of `measures.py` for all images of a batch at once, equal to those of `inspect` up to rounding."""
 
+from collections.abc import Sequence
+from functools import partial
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from resnet_viz.analyses.activations import Array, at_least_float32
+from resnet_viz.analyses.cams import cam
 from resnet_viz.analyses.capture import Tape
-from resnet_viz.analyses.measures import MEANINGS, ForkGradients, cuts, derived
+from resnet_viz.analyses.measures import MEANINGS, cuts, derived
 from resnet_viz.nets.layouts import TensorLayout
 
 # These are the same for every image and are stored once per block.
@@ -16,41 +20,94 @@ REMOVALS = ("logit_drop", "probability_drop")
 MEASURED = tuple(name for name in MEANINGS if name not in CONSTANT + REMOVALS)
 
 
-def measure_batch(tapes: list[Tape], gradients: list[ForkGradients]) -> Array:
-    """Measure every block for every image: float32 (N, blocks, measures), the last axis in the order of `MEASURED`."""
-    sums = torch.stack([_sums(tape, grads) for tape, grads in zip(tapes, gradients, strict=True)]).cpu().double().numpy()
-    sizes = [tape.residual.numel() // tape.layout.count(tape.residual) for tape in tapes]
-    blocks = [derived(row, size) for row, size in zip(sums, sizes, strict=True)]
-    return np.stack([np.stack([found[name] for name in MEASURED], 1) for found in blocks], 1).astype(np.float32)
+class Meter:
+    """Measures every block while a pass makes its tensors: each is reduced to numbers at once, and no gradient is kept.
+
+    `add` takes the blocks in the order of the forward pass; the backward pass then fills in what hooks on their tensors see.
+    `inputs` are the blocks' inputs and `outputs` their outputs as maps (N, C, H, W).
+    """
+
+    def __init__(self) -> None:
+        self.inputs: list[Tensor] = []
+        self.outputs: list[Tensor] = []
+        self._sums: list[list[Tensor]] = []
+        self._sizes: list[int] = []
+
+    def add(self, tape: Tape) -> None:
+        """Measure the tensors of the next block, and its gradients as soon as the backward pass has them."""
+        missing = torch.full((tape.layout.count(tape.sum),), torch.nan, device=tape.sum.device)
+        sums = _forward_sums(tape, missing)
+        output = tape.output.detach()
+        for tensor in (tape.to_shortcut, tape.to_branch, tape.input):
+            sums.append(missing)
+            if tensor is not None:
+                tensor.register_hook(partial(_keep_norms, sums, len(sums) - 1, tape.input_layout))
+        sums.append(missing)
+        # Not the output itself: a hook that holds its own tensor keeps both alive for ever.
+        tape.output.register_hook(partial(_keep_cam, sums, output, tape.layout))
+        self.inputs.append(tape.input)
+        self.outputs.append(tape.layout.maps(output))
+        self._sums.append(sums)
+        self._sizes.append(tape.residual.numel() // tape.layout.count(tape.residual))
+
+    def measures(self) -> Array:
+        """Return the measures of every image, float32 (N, blocks, measures), the last axis in the order of `MEASURED`."""
+        sums = torch.stack([torch.stack(each) for each in self._sums]).cpu().double().numpy()
+        blocks = [derived(row, size) for row, size in zip(sums, self._sizes, strict=True)]
+        return np.stack([np.stack([found[name] for name in MEASURED], 1) for found in blocks], 1).astype(np.float32)
 
 
-def _sums(tape: Tape, grads: ForkGradients) -> Tensor:
-    """Reduce the tensors of one block to (11, N) numbers from which its measures follow."""
-    missing = torch.full((tape.layout.count(tape.sum),), torch.nan, device=tape.sum.device)
-    places = (tape.identity, tape.residual, tape.sum, tape.output)
-    identity, residual, total, output = (_rows(each, tape.layout) for each in places)
-    ways = (grads.identity, grads.residual, grads.input)
-    shortcut, branch, whole = (_rows(each, tape.input_layout) for each in ways)
-    return torch.stack(
-        [
-            missing if identity is None else _norms(identity),
-            _norms(residual),
-            _norms(total),
-            _norms(output),
-            missing if identity is None or residual is None else _products(identity, residual),
-            residual.mean(1),
-            _negative(total) if cuts(tape) else missing,
-            missing if shortcut is None else _norms(shortcut),
-            _norms(branch),
-            _norms(whole),
-            grads.cam.flatten(1).sum(1),
-        ]
-    )
+def _keep_norms(sums: list[Tensor], place: int, layout: TensorLayout, gradient: Tensor) -> None:
+    sums[place] = _norms(_rows(gradient, layout))
 
 
-def _rows(tensor: Tensor | None, layout: TensorLayout) -> Tensor:
-    """A tensor of any layout -> (N, entries). None stays None, as with the shortcut tensors of a plain block."""
-    return None if tensor is None else layout.images(at_least_float32(tensor.detach())).flatten(1)  # type: ignore[return-value]
+def _keep_cam(sums: list[Tensor], output: Tensor, layout: TensorLayout, gradient: Tensor) -> None:
+    sums[-1] = cam(output, gradient, layout).flatten(1).sum(1)
+
+
+def sources(inputs: Sequence[Tensor]) -> list[Tensor]:
+    """Return those of some tensors that do not depend on another: a backward pass to them goes through all of them."""
+    found: list[Tensor] = []
+    depends: dict[object, bool] = {}
+    for tensor in inputs:
+        if not _depends(tensor.grad_fn, depends):
+            found.append(tensor)
+        depends[tensor.grad_fn] = True
+    return found
+
+
+def _depends(node: object, known: dict[object, bool]) -> bool:
+    """Whether a node of the autograd graph depends on one that is known to; `known` remembers what was found."""
+    path = [node]
+    while path:
+        below = [each for each, _ in path[-1].next_functions if each is not None] if path[-1] not in known else []
+        unknown = next((each for each in below if each not in known), None)
+        if unknown is not None:
+            path.append(unknown)
+            continue
+        last = path.pop()
+        known.setdefault(last, any(known[each] for each in below))
+    return known[node]
+
+
+def _forward_sums(tape: Tape, missing: Tensor) -> list[Tensor]:
+    """Reduce the tensors of the forward pass to seven numbers per image, (N,) each."""
+    residual, total, output = (_rows(each, tape.layout) for each in (tape.residual, tape.sum, tape.output))
+    identity = None if tape.identity is None else _rows(tape.identity, tape.layout)
+    return [
+        missing if identity is None else _norms(identity),
+        _norms(residual),
+        _norms(total),
+        _norms(output),
+        missing if identity is None else _products(identity, residual),
+        residual.mean(1),
+        _negative(total) if cuts(tape) else missing,
+    ]
+
+
+def _rows(tensor: Tensor, layout: TensorLayout) -> Tensor:
+    """A tensor of any layout -> (N, entries)."""
+    return layout.images(at_least_float32(tensor.detach())).flatten(1)
 
 
 def _norms(rows: Tensor) -> Tensor:

@@ -10,10 +10,9 @@ from torch import Tensor, nn
 
 from resnet_viz.analyses.activations import Array
 from resnet_viz.analyses.capture import Tape, capture
-from resnet_viz.analyses.inspection import fork_gradients
 from resnet_viz.analyses.measures import block_multiply_adds
 from resnet_viz.analyses.survey.manifest import SurveyedBlock
-from resnet_viz.analyses.survey.measuring import measure_batch
+from resnet_viz.analyses.survey.measuring import Meter, sources
 from resnet_viz.analyses.survey.peaks import PeakKeeper
 from resnet_viz.nets.costs import count_parameters
 from resnet_viz.nets.net import Net
@@ -34,17 +33,22 @@ def run_pass(net: Net, twin: nn.Module, x: Tensor, keeper: PeakKeeper | None, po
 
     `keeper` receives the block outputs of the inputs at these `positions`.
     """
-    with torch.inference_mode(mode=False), torch.enable_grad(), capture(twin) as tapes:
+    meter = Meter()
+    with (
+        torch.inference_mode(mode=False),
+        torch.enable_grad(),
+        capture(twin, on_block=lambda *_: meter.add(tapes.pop())) as tapes,
+    ):
         # A tensor made under inference_mode takes no gradient; its copy does.
         logits = twin((x.clone() if x.is_inference() else x).to(net.device).requires_grad_())
         best = logits.detach().argmax(1)
-        gradients = fork_gradients(tapes, logits.gather(1, best[:, None]).sum())
+        torch.autograd.grad(logits.gather(1, best[:, None]).sum(), sources(meter.inputs))
     if keeper is not None:
-        keeper.see([tape.layout.maps(tape.output) for tape in tapes], positions)
+        keeper.see(meter.outputs, positions)
     detached = logits.detach()
     chosen = detached.gather(1, best[:, None])[:, 0]
     shares = net.probabilities(detached).gather(1, best[:, None])[:, 0]
-    return Passed(best.cpu().numpy(), chosen.float().cpu().numpy(), shares.cpu().numpy(), measure_batch(tapes, gradients))
+    return Passed(best.cpu().numpy(), chosen.float().cpu().numpy(), shares.cpu().numpy(), meter.measures())
 
 
 def block_facts(net: Net, size: tuple[int, int]) -> tuple[SurveyedBlock, ...]:

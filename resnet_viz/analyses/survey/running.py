@@ -174,7 +174,7 @@ class Surveyor:
         """Return the number of images per pass."""
         if self.batch_size is not None:
             return self.batch_size
-        return batch_of(torch.empty(0, 3, *manifest.size, device=self.net.device), CPU_PIXELS // 2)
+        return batch_of(torch.empty(0, 3, *manifest.size, device=self.net.device), CPU_PIXELS)
 
     def batches(self, items: Iterator[Item], size: int) -> Iterator[list[Ready]]:
         """Open images in threads while the caller works, at most two batches ahead."""

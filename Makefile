@@ -17,7 +17,7 @@ export MALLOC_TRIM_THRESHOLD_ := 17179869184
 export MALLOC_MMAP_THRESHOLD_ := 17179869184
 export MALLOC_TOP_PAD_ := 268435456
 
-.PHONY: help run test test-unit test-lowest test-browser test-networks quality format serve bench screen walk load faults soak siege docs gpu gpu-train screenshots zoo zoo-check clean
+.PHONY: help run test test-unit test-lowest test-browser test-networks quality format serve bench screen walk load faults soak siege docs gpu gpu-train workers screenshots zoo zoo-check clean
 
 help: ## List all targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -93,6 +93,9 @@ gpu-train: ## Train the networks that need a GPU (34 layers on photos, 110 layer
 
 docs: $(VENV)/.dev ## Build the documentation site in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+workers: $(VENV)/.dev ## Compare two workers of a survey on Ray with one; writes benchmarks/RESULTS.md
+	$(BIN)/python benchmarks/survey_workers.py
 
 siege: $(VENV)/.dev ## Attack the app with hostile uploads and requests from thirty sessions; writes benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/siege.py

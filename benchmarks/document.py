@@ -5,7 +5,7 @@ from pathlib import Path
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 # In the order of the document.
-PARTS = ("looking", "gpu", "first page", "screen", "walk", "load", "faults", "soak", "siege", "doubts")
+PARTS = ("looking", "workers", "gpu", "first page", "screen", "walk", "load", "faults", "soak", "siege", "doubts")
 MARK = "<!-- {}: written by its command, change the code in this folder instead -->"
 
 

@@ -41,11 +41,14 @@ MOST_PART_BYTES = 2**30
 
 @dataclass(frozen=True)
 class Cluster:
-    """Where a survey runs: `workers` pass images through the network, each on `cpus` cores and a share of a GPU, `gpus`."""
+    """Where a survey runs: `workers` pass images through the network, each on a core and a share of a GPU, `gpus`.
+
+    Ray counts `cpus` of a core for each, so that reading and decoding find room even where there are only two.
+    """
 
     address: str = LOCAL
     workers: int | None = None
-    cpus: float = 1.0
+    cpus: float = 0.7
     gpus: float = 0.0
 
 

@@ -59,19 +59,31 @@ def origin(card: Mapping[str, Any]) -> None:
 
 
 def _recipe(card: Mapping[str, Any]) -> dict[str, str]:
-    recipe, versions, data = card["recipe"], card["versions"], card["data"]
+    recipe, second, versions, data = card["recipe"], card.get("second_cycle"), card["versions"], card["data"]
+    cycles = [recipe] if second is None else [recipe, second]
     return {
         "images": f"{data['train']:,} for training, {data['test']:,} for testing",
-        "epochs": f"{recipe['epochs']}, batches of {recipe['batch_size']}",
+        "epochs": f"{' + '.join(str(cycle['epochs']) for cycle in cycles)}, batches of {recipe['batch_size']}",
         "optimizer": f"{recipe['optimizer']}, momentum {recipe['momentum']}",
         "weight decay": f"{recipe['weight_decay']}",
-        "learning rate": f"{recipe['schedule']}, peak {recipe['peak_learning_rate']}",
-        "augmentation": f"random crops after padding by {recipe['padding']} pixels, random mirroring",
+        "learning rate": f"{recipe['schedule']}, peak {', then '.join(str(cycle['peak_learning_rate']) for cycle in cycles)}",
+        "augmentation": ", then ".join(map(_augmentation, cycles)),
         "precision": recipe["precision"],
         "seed": f"{recipe['seed']}",
         "time": f"{card['seconds'] / 60:.0f} minutes",
         "versions": f"torch {versions['torch']}, torchvision {versions['torchvision']}, Python {versions['python']}",
     }
+
+
+def _augmentation(cycle: Mapping[str, Any]) -> str:
+    smallest = cycle["smallest_crop"]
+    crops = (
+        f"random crops after padding by {cycle['padding']} pixels"
+        if smallest is None
+        else f"random crops of at least {smallest:.0%} of the area"
+    )
+    stronger = f", TrivialAugment, {cycle['mixed']:.0%} of the batches mixed" if cycle.get("mixed") else ""
+    return f"{crops}, random mirroring{stronger}"
 
 
 def _downloads(card: Mapping[str, Any]) -> None:

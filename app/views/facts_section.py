@@ -15,10 +15,11 @@ from resnet_viz.nets.published import published
 
 def shipped(info: rv.ModelInfo, parts: Sequence[Part], card: Mapping[str, Any]) -> None:
     """A network that this project trained, with the accuracies of its card."""
-    recipe = card["recipe"]
+    cycles = [cycle for cycle in (card["recipe"], card.get("second_cycle")) if cycle]
+    epochs = sum(cycle["epochs"] for cycle in cycles)
     _heading(
         f"{info.title} classifies {card['test_accuracy']:.1%} of the test images correctly",
-        f"Trained by this project on {info.task} for {recipe['epochs']} epochs, seed {recipe['seed']}. Its weights are "
+        f"Trained by this project on {info.task} for {epochs} epochs, seed {cycles[0]['seed']}. Its weights are "
         f"included, and the accuracies were measured with them.",
     )
     accuracies = {"Test accuracy": card["test_accuracy"], "Training accuracy": card["train_accuracy"]}

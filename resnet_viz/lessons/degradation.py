@@ -6,14 +6,14 @@ networks with shipped curves; nothing is said beyond what these show.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from resnet_viz.analyses.activations import Array
 from resnet_viz.nets.curves import block_norms
-from resnet_viz.nets.zoo import TRAINED
+from resnet_viz.nets.zoo import TRAINED, read_card
 
 SHALLOW, DEEP = 20, 56
 PLAIN = {depth: f"plain{depth}-cifar10" for depth in (SHALLOW, DEEP)}
@@ -117,11 +117,19 @@ def depths(curves: Mapping[str, pd.DataFrame], *, plain: bool) -> Depths | None:
 
 
 def on_photos(curves: Mapping[str, pd.DataFrame]) -> tuple[TrainedDepth, TrainedDepth] | None:
-    """The plain and the residual network for photos, of one depth; None if one of them has no curve."""
+    """The plain and the residual network for photos, of one depth, with the errors of their cards; None if one has no curve.
+
+    The errors of their curves are those of images that are cropped, changed and mixed for training.
+    """
     if any(name not in curves for name in PHOTOS):
         return None
-    plain, residual = (run_of(name, curves[name]) for name in PHOTOS)
+    plain, residual = (_as_measured(run_of(name, curves[name])) for name in PHOTOS)
     return plain, residual
+
+
+def _as_measured(run: TrainedDepth) -> TrainedDepth:
+    card = read_card(run.name)
+    return replace(run, training=1 - card["train_accuracy"], test=1 - card["test_accuracy"])
 
 
 def norms(name: str, curve: pd.DataFrame, epoch: int) -> Norms | None:

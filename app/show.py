@@ -73,6 +73,13 @@ def heading(figure: go.Figure | Chart, *, level: int = 3) -> None:
         st.caption(escape(meta.how_to_read))
 
 
+def legend(*figures: Chart) -> None:
+    """The entries of several charts without a legend of their own, each once, in lines that wrap."""
+    entries = {entry["name"]: entry for figure in figures for entry in figure.legend}
+    items = "".join(f"<li>{_symbol(entry)}{html.escape(visible(name))}</li>" for name, entry in entries.items())
+    st.html(f"<ul class='legend'>{items}</ul>")
+
+
 def chart(
     figure: go.Figure | Chart,
     key: str,
@@ -135,6 +142,14 @@ def escape(text: str) -> str:
 def config(name: str) -> dict[str, Any]:
     """Plotly's settings of a chart; `name` is that of the file that the camera saves."""
     return CONFIG | {"toImageButtonOptions": {"format": "png", "filename": name, "scale": 2}}
+
+
+def _symbol(entry: Mapping[str, Any]) -> str:
+    """A piece of the line, or the ring."""
+    dashes = "" if entry["dash"] == "solid" else " stroke-dasharray='4 4'"
+    drawn = f"<line x1='0' y1='7' x2='28' y2='7' stroke-width='{entry['width']}'{dashes}/>"
+    ring = "<circle cx='14' cy='7' r='5.5' stroke-width='2.5' fill='none'/>"
+    return f"<svg width='28' height='14' stroke='{entry['colour']}' aria-hidden='true'>{drawn if entry['width'] else ring}</svg>"
 
 
 def _width(box: str, key: str, drawn: Chart, least: int | None) -> None:

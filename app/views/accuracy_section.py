@@ -128,7 +128,7 @@ def _show(found: Accuracy, subject: Subject, stated: tuple[str, float] | None, u
             f"#### {show.escape(subject.title)} classifies {found.right:,} of {found.total:,} images correctly"
             f" ({found.share:.0%})"
         )
-        st.caption(f"On many such images the accuracy lies between {low:.0%} and {high:.0%}, with 95 % confidence.")
+        st.caption(f"On many such images the accuracy lies between {low:.0%} and {high:.0%}, with 95% confidence.")
         if stated is not None:
             _compare(found, *stated)
         st.dataframe(

@@ -63,15 +63,23 @@ def _recipe(card: Mapping[str, Any]) -> dict[str, str]:
     return {
         "images": f"{data['train']:,} for training, {data['test']:,} for testing",
         "epochs": f"{recipe['epochs']}, batches of {recipe['batch_size']}",
-        "optimizer": f"{recipe['optimizer']}, momentum {recipe['momentum']}",
+        "optimiser": f"{recipe['optimizer']}, momentum {recipe['momentum']}",
         "weight decay": f"{recipe['weight_decay']}",
         "learning rate": f"{recipe['schedule']}, peak {recipe['peak_learning_rate']}",
-        "augmentation": f"random crops after padding by {recipe['padding']} pixels, random mirroring",
+        "augmentation": f"{_crops(recipe)}, random mirroring",
         "precision": recipe["precision"],
         "seed": f"{recipe['seed']}",
         "time": f"{card['seconds'] / 60:.0f} minutes",
         "versions": f"torch {versions['torch']}, torchvision {versions['torchvision']}, Python {versions['python']}",
     }
+
+
+def _crops(recipe: Mapping[str, Any]) -> str:
+    smallest = recipe.get("smallest_crop")
+    if smallest is None:
+        return f"random crops after padding by {recipe['padding']} pixels"
+    sizes = " to ".join(f"{recipe['sizes'][end][1]}" for end in (0, -1))
+    return f"random crops of at least {smallest:.0%} of the area, resized to {sizes} pixels"
 
 
 def _downloads(card: Mapping[str, Any]) -> None:

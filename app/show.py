@@ -147,9 +147,10 @@ def config(name: str) -> dict[str, Any]:
 def _symbol(entry: Mapping[str, Any]) -> str:
     """A piece of the line, or the ring."""
     dashes = "" if entry["dash"] == "solid" else " stroke-dasharray='4 4'"
-    drawn = f"<line x1='0' y1='7' x2='28' y2='7' stroke-width='{entry['width']}'{dashes}/>"
+    line = f"<line x1='0' y1='7' x2='28' y2='7' stroke-width='{entry['width']}'{dashes}/>"
     ring = "<circle cx='14' cy='7' r='5.5' stroke-width='2.5' fill='none'/>"
-    return f"<svg width='28' height='14' stroke='{entry['colour']}' aria-hidden='true'>{drawn if entry['width'] else ring}</svg>"
+    drawn = line if entry["width"] else ring
+    return f"<svg width='28' height='14' stroke='{entry['colour']}' aria-hidden='true'>{drawn}</svg>"
 
 
 def _width(box: str, key: str, drawn: Chart, least: int | None) -> None:

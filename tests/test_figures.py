@@ -176,6 +176,8 @@ class TestBlockEquation:
     def test_a_plain_block_is_its_branch_and_a_relu(self, plain: rv.Inspection) -> None:
         assert terms_of(plain.blocks[2]) == ("residual", "output")
         assert len(block_equation(plain.blocks[2]).data) == 2
+        texts = [note.text for note in block_equation(plain.blocks[2], width=350).layout.annotations]
+        assert any(text.startswith("<b>layers' output<br>F(x)</b>") for text in texts)
 
     def test_on_a_phone_the_terms_stand_one_under_the_other_with_their_operators(self, residual: rv.Inspection) -> None:
         figure = block_equation(residual.blocks[5], width=350)

@@ -37,7 +37,7 @@ def test_what_figures_have_in_common_stands_in_the_template() -> None:
 
 
 def test_percentages_are_written_in_one_form() -> None:
-    """As Python's and Plotly's formats write them, "41%": a space would be missing wherever one of the two writes the number."""
+    """As the formats of Python and Plotly write them, "41%", because neither can put a space in front of the sign."""
     spaced = re.compile(r"[\d}]\s?[ \N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}]%(?![\w({])")
     texts = [*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md"), *(ROOT / "app").rglob("*.js"), *python_files()]
     assert {str(path): found for path in texts if (found := spaced.findall(path.read_text()))} == {}

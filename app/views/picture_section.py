@@ -9,6 +9,7 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 import resnet_viz as rv
 from app import embedded, middleware, results, show, state, waiting
 from app.catalogue import Subject
+from app.settings import settings
 from app.state import Selection
 from app.views import away_section, classes_section, download_section, introduction, network_picker, photo_section
 from app.views.share_section import Shared, share
@@ -95,7 +96,7 @@ def upload(field: str) -> None:
     st.file_uploader(
         "Drop a photo",
         upload_types(),
-        max_upload_size=MAX_BYTES >> 20,
+        max_upload_size=settings().offered_mb(MAX_BYTES >> 20),
         key=key,
         on_change=_take,
         args=(key, field),

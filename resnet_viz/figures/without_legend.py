@@ -8,8 +8,8 @@ import plotly.graph_objects as go
 def without_legend(figure: go.Figure) -> go.Figure:
     """Take the legend and the bottom margin that holds it away, in place, and keep its entries in `meta`.
 
-    Each entry of `meta["legend"]` has the `name` and `colour` of a trace, and the `width` and `dash` of its line; the width of a
-    trace of markers is 0.
+    Each entry of `meta["legend"]` has the `name` and `colour` of a trace, and the `width` and `dash` of its line; the width is
+    0 for markers.
     """
     layout = figure.layout
     meta = layout.meta | {"legend": list(_entries(figure))}

@@ -76,8 +76,8 @@ def heading(figure: go.Figure | Chart, *, level: int = 3) -> None:
 def legend(*figures: Chart) -> None:
     """The entries of several charts without a legend of their own, each once, in lines that wrap."""
     entries = {entry["name"]: entry for figure in figures for entry in figure.legend}
-    items = "".join(f"<li>{_symbol(entry)}{html.escape(visible(name))}</li>" for name, entry in entries.items())
-    st.html(f"<ul class='legend'>{items}</ul>")
+    items = "".join(f"<span>{_symbol(entry)}{html.escape(visible(name))}</span>" for name, entry in entries.items())
+    st.html(f"<p class='legend'>{items}</p>")
 
 
 def chart(
@@ -146,11 +146,10 @@ def config(name: str) -> dict[str, Any]:
 
 def _symbol(entry: Mapping[str, Any]) -> str:
     """A piece of the line, or the ring."""
-    dashes = "" if entry["dash"] == "solid" else " stroke-dasharray='4 4'"
-    line = f"<line x1='0' y1='7' x2='28' y2='7' stroke-width='{entry['width']}'{dashes}/>"
-    ring = "<circle cx='14' cy='7' r='5.5' stroke-width='2.5' fill='none'/>"
-    drawn = line if entry["width"] else ring
-    return f"<svg width='28' height='14' stroke='{entry['colour']}' aria-hidden='true'>{drawn}</svg>"
+    if not entry["width"]:
+        return f"<i class='ring' style='border-color:{entry['colour']}'></i>"
+    kind = "solid" if entry["dash"] == "solid" else "dashed"
+    return f"<i style='border-top:{entry['width']}px {kind} {entry['colour']}'></i>"
 
 
 def _width(box: str, key: str, drawn: Chart, least: int | None) -> None:

@@ -72,8 +72,8 @@ class TestBlockMap:
         assert finding == f"The residual is largest relative to its input in block {most}, smallest in {least}"
 
     def test_written_values_are_the_tables(self, residual: rv.Inspection) -> None:
-        bold = [a.text for a in block_map(residual, "cosine").layout.annotations if re.fullmatch(r"<b>[+-].*</b>", a.text)]
-        assert bold == [f"<b>{value:+.2f}</b>" for value in residual.table()["cosine"]]
+        bold = [a.text for a in block_map(residual, "cosine").layout.annotations if re.fullmatch(r"<b>[+−].*</b>", a.text)]
+        assert bold == [f"<b>{value:+.2f}</b>".replace("-", "−") for value in residual.table()["cosine"]]
 
     def test_identity_and_residual_are_never_collinear(self, residual: rv.Inspection) -> None:
         shapes = block_map(residual).layout.shapes

@@ -44,7 +44,9 @@ def path_shares(lengths: PathLengths, samples: PathSamples | None = None, theme:
     )
     _lay_out(fig)
     finding = _finding(lengths)
-    read = "Grey: share of all paths. Purple: exact share of the gradient that flows through them; the purple bars add up to 100%."
+    read = (
+        "Grey: share of all paths. Purple: exact share of the gradient that flows through them; the purple bars add up to 100%."
+    )
     if samples is not None:
         drawn = samples.shares.shape[1]
         read += f" Marks: estimate from {drawn} random paths of each length, ± 2 standard errors."

@@ -24,7 +24,8 @@ def header(result: rv.Inspection, chosen: Selection, shared: Callable[[], Shared
     """The product's name, the network in words, the two pickers, and the way to take the view away."""
     info = results.models()[chosen.model]
     with st.container(horizontal=True, vertical_alignment="bottom", key="header"):
-        show.product(f"{info.title} · {info.task} · {info.params / 1e6:.2f} M parameters · {result.device}")
+        size = f"{info.params / 1e6:.2f}\N{NO-BREAK SPACE}M\N{NO-BREAK SPACE}parameters"
+        show.product(f"{info.title} · {info.task} · {size} · {result.device}")
         introduction.introduction()
         network_picker.network_picker(chosen)
         _target_picker(result, chosen)

@@ -5,7 +5,7 @@ once.
 """
 
 import json
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -26,7 +26,8 @@ class Chart:
     """What a page needs to know about a figure: its finding, how to read it, its alternative text, and the drawing.
 
     `natural` is its width in pixels, or 0 if it has none. `focus` is the position that a window too narrow for it shows first,
-    from 0 (left end) to 1 (right end), or None if the figure does not define it.
+    from 0 (left end) to 1 (right end), or None if the figure does not define it. `legend` has the entries that
+    `without_legend` took out of it.
     """
 
     finding: str
@@ -35,6 +36,7 @@ class Chart:
     natural: int
     height: int
     focus: float | None
+    legend: tuple[Mapping[str, Any], ...]
     drawn: "Drawn" = field(repr=False)
 
     @classmethod
@@ -49,6 +51,7 @@ class Chart:
             round(layout.width or 0),
             round(layout.height),
             meta.get("focus"),
+            tuple(meta.get("legend", ())),
             Drawn(json.loads(text), len(text)),
         )
 

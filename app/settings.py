@@ -91,6 +91,10 @@ class AppSettings(EnvironmentSettings):
         """`uploads_mb` in bytes."""
         return self.uploads_mb * MEGABYTE
 
+    def offered_mb(self, most: int) -> int:
+        """Return the largest file in MB that a page offers to take; the rest of the request needs space as well."""
+        return min(most, max(1, self.uploads_mb // 2 - 1)) if self.uploads_mb else most
+
 
 def settings() -> AppSettings:
     """Return the app's settings; SettingError for an invalid value."""

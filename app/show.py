@@ -73,6 +73,13 @@ def heading(figure: go.Figure | Chart, *, level: int = 3) -> None:
         st.caption(escape(meta.how_to_read))
 
 
+def legend(*figures: Chart) -> None:
+    """The entries of several charts without a legend of their own, each once, in lines that wrap."""
+    entries = {entry["name"]: entry for figure in figures for entry in figure.legend}
+    items = "".join(f"<span>{_symbol(entry)}{html.escape(visible(name))}</span>" for name, entry in entries.items())
+    st.html(f"<p class='legend'>{items}</p>")
+
+
 def chart(
     figure: go.Figure | Chart,
     key: str,
@@ -135,6 +142,14 @@ def escape(text: str) -> str:
 def config(name: str) -> dict[str, Any]:
     """Plotly's settings of a chart; `name` is that of the file that the camera saves."""
     return CONFIG | {"toImageButtonOptions": {"format": "png", "filename": name, "scale": 2}}
+
+
+def _symbol(entry: Mapping[str, Any]) -> str:
+    """A piece of the line, or the ring."""
+    if not entry["width"]:
+        return f"<i class='ring' style='border-color:{entry['colour']}'></i>"
+    kind = "solid" if entry["dash"] == "solid" else "dashed"
+    return f"<i style='border-top:{entry['width']}px {kind} {entry['colour']}'></i>"
 
 
 def _width(box: str, key: str, drawn: Chart, least: int | None) -> None:

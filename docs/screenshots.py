@@ -1,7 +1,12 @@
-"""Take the pictures of the documentation from the running app: `make screenshots`."""
+"""Take the pictures of the documentation from the running app: `make screenshots`.
+
+`python -m docs.screenshots model survey` takes some of them again; `play` is the recording.
+"""
 
 import io
+import sys
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
@@ -11,50 +16,66 @@ from tests.browser.screen import open_app
 from tests.browser.test_lessons_track import TRACK
 
 FOLDER = Path(__file__).parent
-SHOTS = {
-    "first-page": ("?block=layer1.1", 1440, 1150, "light"),
-    "first-page-dark": ("?block=layer1.1", 1440, 1150, "dark"),
-    "first-page-phone": ("?block=layer1.1", 390, 844, "light"),
-    "channels": ("?block=layer2.1&detail=channels&channel=3&term=sum", 1440, 1900, "light"),
-    "grad-cam": ("?block=layer3.1&detail=cam", 1440, 1900, "light"),
-    "gradients": ("gradients?block=layer2.1", 1440, 1250, "light"),
-    "attribution": ("attribution", 1440, 1150, "light"),
-    "attribution-dark": ("attribution?view=gallery", 1440, 1150, "dark"),
-    "conductance": ("attribution?view=conductance", 1440, 1150, "light"),
-    "compare": ("compare", 1440, 1500, "light"),
-    "model": ("model", 1440, 1500, "light"),
-    "by-depth": ("?block=layer2.1&detail=depth", 1440, 1900, "light"),
-} | {f"lessons/{number:02}-{slug}": (f"learn?lesson={slug}", 1440, 900, "light") for number, slug in enumerate(TRACK, 1)}
 
+
+class Shot(NamedTuple):
+    """A view by its address, the size of the window in pixels, and its colour scheme."""
+
+    query: str
+    width: int
+    height: int
+    scheme: Literal["light", "dark"] = "light"
+
+
+SHOTS: dict[str, Shot] = {
+    "first-page": Shot("?block=layer1.1", 1440, 1150),
+    "first-page-dark": Shot("?block=layer1.1", 1440, 1150, "dark"),
+    "first-page-phone": Shot("?block=layer1.1", 390, 844),
+    "channels": Shot("?block=layer2.1&detail=channels&channel=3&term=sum", 1440, 1900),
+    "grad-cam": Shot("?block=layer3.1&detail=cam", 1440, 1900),
+    "gradients": Shot("gradients?block=layer2.1", 1440, 1250),
+    "attribution": Shot("attribution", 1440, 1150),
+    "attribution-dark": Shot("attribution?view=gallery", 1440, 1150, "dark"),
+    "conductance": Shot("attribution?view=conductance", 1440, 1150),
+    "compare": Shot("compare", 1440, 1500),
+    "model": Shot("model", 1440, 1500),
+    "survey": Shot("survey?survey=resnet20-cifar10&group=right+or+wrong", 1440, 1320),
+    "by-depth": Shot("?block=layer2.1&detail=depth", 1440, 1900),
+} | {f"lessons/{number:02}-{slug}": Shot(f"learn?lesson={slug}", 1440, 900) for number, slug in enumerate(TRACK, 1)}
+
+PLAY, PLAYED = "play", Shot("?block=layer1.0", 1440, 900)
 # The recording of Play: frames, milliseconds between them, and the width in pixels at which they are kept.
 FRAMES, BETWEEN, KEPT_WIDTH = 60, 200, 960
 
 
-def main() -> None:
-    """Start the app, open each view, save its picture."""
+def main(names: list[str]) -> None:
+    """Start the app, open each view of these names, or all, and save its picture."""
+    wanted = names or [*SHOTS, PLAY]
+    if unknown := set(wanted) - {*SHOTS, PLAY}:
+        raise SystemExit(f"There is no picture called {', '.join(sorted(unknown))}. Choose from: {', '.join([*SHOTS, PLAY])}")
     (FOLDER / "lessons").mkdir(exist_ok=True)
     if CHROMIUM is None:
         raise SystemExit("Chromium is not installed: install Debian's package chromium first")
     with running_app() as url, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        for name, (query, width, height, scheme) in SHOTS.items():
-            dark = "dark" if scheme == "dark" else "light"
-            context = browser.new_context(viewport={"width": width, "height": height}, base_url=url, color_scheme=dark)
+        # One context, whose cache keeps the app's scripts; each page is a new session.
+        context = browser.new_context(base_url=url)
+        for name in wanted:
+            query, width, height, scheme = SHOTS.get(name, PLAYED)
             page = context.new_page()
+            page.emulate_media(color_scheme=scheme)
+            page.set_viewport_size({"width": width, "height": height})
             open_app(page, query, model="")
             page.wait_for_timeout(1000)
-            page.screenshot(path=FOLDER / f"{name}.png")
-            context.close()
-        context = browser.new_context(viewport={"width": 1440, "height": 900}, base_url=url)
-        page = context.new_page()
-        open_app(page, "?block=layer1.0", model="")
-        _record_play(page, FOLDER / "play.webp")
-        context.close()
+            if name == PLAY:
+                _record_play(page, FOLDER / f"{PLAY}.webp")
+            else:
+                page.screenshot(path=FOLDER / f"{name}.png")
+            page.close()
 
 
 def _record_play(page: Page, path: Path) -> None:
     """Save the signal's way through the network as an animated picture."""
-    page.wait_for_timeout(1000)
     page.locator(".player-play").click()
     page.locator(".player-stage:not([hidden])").wait_for()
     frames = []
@@ -66,4 +87,4 @@ def _record_play(page: Page, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -45,7 +45,7 @@ def test_each_image_is_counted_for_its_class() -> None:
 
 
 def test_few_images_say_little() -> None:
-    """Wilson's interval of 2 in 2 is 34 to 100 %, that of 9 in 10 is 60 to 98 %."""
+    """Wilson's interval of 2 in 2 is 34 to 100%, that of 9 in 10 is 60 to 98%."""
     answer = rv.accuracy(network(), {"red": [Image.new("RGB", (9, 9), "red")]}).answers[0]
     assert rv.Accuracy((answer, answer)).interval == pytest.approx((0.342, 1.0), abs=1e-3)
     wrong = rv.accuracy(network(), {"blue": [Image.new("RGB", (9, 9), "red")]}).answers[0]

@@ -55,7 +55,7 @@ def test_a_hint_appears_where_the_best_class_has_a_low_probability(app: AppTest,
     assert not app.exception
     hints = [info.value.replace("\\", "") for info in app.info]
     assert any("Perhaps none of the 10 classes fits" in hint for hint in hints) == unsure
-    assert all(f"{100 * classes_section.UNSURE:.0f} %" in hint for hint in hints)
+    assert all(f"{100 * classes_section.UNSURE:.0f}%" in hint for hint in hints)
 
 
 def test_a_link_to_the_whole_photo_is_obeyed(app: AppTest) -> None:

@@ -11,7 +11,8 @@ from app.charts import Chart, Charts, Drawn
 from resnet_viz.analyses.inspection import Inspection
 from resnet_viz.figures.block.block_map import block_map
 from resnet_viz.figures.block.predictions import predictions
-from resnet_viz.figures.theme import LIGHT, finish
+from resnet_viz.figures.theme import IDENTITY, LIGHT, RESIDUAL, SUM, finish
+from resnet_viz.figures.without_legend import without_legend
 
 
 def figure(label: str = "a", title: str = "") -> go.Figure:
@@ -34,6 +35,16 @@ def test_the_title_leaves_the_chart_and_its_room_with_it() -> None:
 @pytest.mark.parametrize(("title", "top"), [("one line", 30), ("two<br>lines", 46)])
 def test_titles_above_panels_keep_their_room(title: str, top: int) -> None:
     assert Chart.of(figure(title=title)).drawn.to_dict()["layout"]["margin"]["t"] == top
+
+
+def test_a_legend_that_stays_in_view_has_what_the_figure_had(residual: Inspection) -> None:
+    figure, chart = block_map(residual), Chart.of(without_legend(block_map(residual)))
+    assert chart.drawn.to_dict()["layout"]["showlegend"] is False
+    assert [entry["name"] for entry in chart.legend] == [trace.name for trace in figure.data[:-1]]
+    assert [entry["colour"] for entry in chart.legend] == [IDENTITY, RESIDUAL, IDENTITY, SUM]
+    assert [entry["dash"] for entry in chart.legend] == ["solid", "solid", "dot", "solid"]
+    assert chart.height == Chart.of(figure).height - figure.layout.margin.b
+    assert Chart.of(block_map(residual)).legend == ()
 
 
 def test_what_is_sent_is_what_the_figure_says(residual: Inspection) -> None:

@@ -172,7 +172,7 @@ def test_half_of_the_evidence_is_counted(net: rv.Net, make_image: MakeImage) -> 
     found = figures.attribution_map(attribution).layout.meta["finding"]
     # A gradient's sign is no evidence for a class.
     label = attribution.target_label
-    assert f'{100 * count / positive.size:.1f} % of the pixels hold half of the positive gradient for "{label}"' in found
+    assert f'{100 * count / positive.size:.1f}% of the pixels hold half of the positive gradient for "{label}"' in found
 
 
 @pytest.mark.parametrize("method", rv.METHODS)
@@ -364,6 +364,18 @@ class TestVerdicts:
         assert "nan" not in figure.to_json().lower()
         assert "1.0 not defined" in figure.layout.meta["alt"]
 
+    @pytest.mark.parametrize("last", [0.4, -0.2, -0.6, -1.0])
+    def test_every_correlation_is_on_the_chart(self, last: float) -> None:
+        figure = figures.randomisation_steps(Randomised(("head", "layer1.0"), (0.9, last), constant=False))
+        low, high = figure.layout.yaxis.range
+        assert low < last < high
+
+    def test_areas_that_are_written_alike_are_no_better_than_each_other(self) -> None:
+        shares = np.linspace(0, 1, 3).astype(np.float32)
+        by_map, by_chance = (PerturbationCurve(shares, np.full(3, area, np.float32)) for area in (0.50004, 0.5))
+        figure = figures.perturbation_curves(Perturbation(by_chance, by_map, by_map, by_chance, "blur", constant=False), "cat")
+        assert figure.layout.meta["finding"].endswith("no better than a random order, neither for deletion nor for insertion")
+
     def curves(self, deletion: float, insertion: float, *, constant: bool = False) -> Perturbation:
         shares = np.linspace(0, 1, 3).astype(np.float32)
         flat = {area: PerturbationCurve(shares, np.full(3, area, np.float32)) for area in (deletion, insertion, 0.5)}
@@ -373,7 +385,8 @@ class TestVerdicts:
         ("deletion", "insertion", "words"),
         [
             (0.2, 0.8, "The order of the map is better than a random order, both for deletion and for insertion"),
-            (0.2, 0.3, "The order of the map is better than a random order for either deletion or insertion, but not for both"),
+            (0.2, 0.3, "The order of the map is better than a random order for deletion, but not for insertion"),
+            (0.7, 0.8, "The order of the map is better than a random order for insertion, but not for deletion"),
             (0.7, 0.3, "The order of the map is no better than a random order, neither for deletion nor for insertion"),
         ],
     )

@@ -50,7 +50,7 @@ class TestRecords:
 
     @pytest.mark.parametrize("name", torchvision.names())
     def test_parts_add_up_to_what_torchvision_publishes(self, name: str) -> None:
-        """Parameters exactly; multiply-adds up to 0.4 %, which Swin V2 spends on position biases that no image changes."""
+        """Parameters exactly; multiply-adds up to 0.4%, which Swin V2 spends on position biases that no image changes."""
         found, meta = torchvision_records()[name].parts, best_weights(name).meta
         assert sum(part.parameters for part in found) == meta["num_params"]
         assert sum(part.multiply_adds for part in found) / 1e9 == pytest.approx(meta["_ops"], abs=0.001, rel=0.004)

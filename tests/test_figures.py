@@ -72,8 +72,8 @@ class TestBlockMap:
         assert finding == f"The residual is largest relative to its input in block {most}, smallest in {least}"
 
     def test_written_values_are_the_tables(self, residual: rv.Inspection) -> None:
-        bold = [a.text for a in block_map(residual, "cosine").layout.annotations if re.fullmatch(r"<b>[+-].*</b>", a.text)]
-        assert bold == [f"<b>{value:+.2f}</b>" for value in residual.table()["cosine"]]
+        bold = [a.text for a in block_map(residual, "cosine").layout.annotations if re.fullmatch(r"<b>[+−].*</b>", a.text)]
+        assert bold == [f"<b>{value:+.2f}</b>".replace("-", "−") for value in residual.table()["cosine"]]
 
     def test_identity_and_residual_are_never_collinear(self, residual: rv.Inspection) -> None:
         shapes = block_map(residual).layout.shapes
@@ -176,6 +176,8 @@ class TestBlockEquation:
     def test_a_plain_block_is_its_branch_and_a_relu(self, plain: rv.Inspection) -> None:
         assert terms_of(plain.blocks[2]) == ("residual", "output")
         assert len(block_equation(plain.blocks[2]).data) == 2
+        texts = [note.text for note in block_equation(plain.blocks[2], width=350).layout.annotations]
+        assert any(text.startswith("<b>layers' output<br>F(x)</b>") for text in texts)
 
     def test_on_a_phone_the_terms_stand_one_under_the_other_with_their_operators(self, residual: rv.Inspection) -> None:
         figure = block_equation(residual.blocks[5], width=350)
@@ -212,17 +214,17 @@ class TestBlockEquation:
         x, f = block.identity[7].ravel(), block.residual[7].ravel()
         cosine = f"{x @ f / np.linalg.norm(x) / np.linalg.norm(f):+.2f}".replace("-", "−")
         assert any(f"cos(x, F) = {cosine}<br>channel 7" in text for text in one)
-        zeroed = f"ReLU zeroes {100 * (block.sum[7] < 0).mean():.0f} %<br>channel 7"
+        zeroed = f"ReLU zeroes {100 * (block.sum[7] < 0).mean():.0f}%<br>channel 7"
         assert any(zeroed in text for text in one)
 
     def test_the_finding_is_of_what_is_drawn(self, residual: rv.Inspection) -> None:
         block = residual.blocks[4]
         assert block.identity is not None
         meta = block_equation(block).layout.meta
-        assert f"the residual F(x) has {100 * block.measures.ratio:.0f} % of the norm of x" in meta["finding"]
+        assert f"the residual F(x) has {100 * block.measures.ratio:.0f}% of the norm of x" in meta["finding"]
         assert f"All numbers are of the {block.shape[0]} channels together" in meta["how_to_read"]
         own = 100 * np.linalg.norm(block.residual[7]) / np.linalg.norm(block.identity[7])
-        assert f"channel 7: the residual F(x) has {own:.0f} % of the norm" in block_equation(block, 7).layout.meta["finding"]
+        assert f"channel 7: the residual F(x) has {own:.0f}% of the norm" in block_equation(block, 7).layout.meta["finding"]
 
     def test_channels_that_cancel_in_the_mean_are_told(self, residual: rv.Inspection) -> None:
         """Half of the channels are the others' negative: the mean is 0 and the norm is not."""
@@ -232,7 +234,7 @@ class TestBlockEquation:
         half = block.residual[:8]
         balanced = replace(block, maps=replace(block.maps, residual=np.concatenate([half, -half])))
         told = block_equation(balanced).layout.meta["how_to_read"]
-        assert "cancel in the mean: its mean image has 0 % of the norm of x's mean image" in told
+        assert "cancel in the mean: its mean image has 0% of the norm of x's mean image" in told
         assert "cancel" not in block_equation(balanced, 3).layout.meta["how_to_read"]
         alike = replace(block, maps=replace(block.maps, residual=np.broadcast_to(block.identity.mean(0), block.shape)))
         assert "cancel" not in block_equation(alike).layout.meta["how_to_read"]

@@ -36,6 +36,13 @@ def test_what_figures_have_in_common_stands_in_the_template() -> None:
         assert repeated == [] or path.name == "theme.py", path
 
 
+def test_percentages_are_written_in_one_form() -> None:
+    """As the formats of Python and Plotly write them, "41%", because neither can put a space in front of the sign."""
+    spaced = re.compile(r"[\d}]\s?[ \N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}]%(?![\w({])")
+    texts = [*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md"), *(ROOT / "app").rglob("*.js"), *python_files()]
+    assert {str(path): found for path in texts if (found := spaced.findall(path.read_text()))} == {}
+
+
 def test_no_module_uses_the_private_names_of_another() -> None:
     for path in python_files():
         tree = ast.parse(path.read_text())

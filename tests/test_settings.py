@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import resnet_viz as rv
 from app import settings as app_settings
 from app.settings import AppSettings
 from resnet_viz.settings import (
@@ -40,8 +41,19 @@ def test_without_variables_nothing_is_limited_more_than_documented() -> None:
     assert (found.class_code, found.allowed_hosts, found.sign_in_emails, found.metrics) == ("", (), (), False)
     assert (found.uploads_per_minute, found.computations_per_minute, found.code_tries_per_minute) == (30, 240, 20)
     assert found.upload_bytes == 1024 * 2**20
+    limit = int(re.search(r"maxUploadSize = (\d+)", (ROOT / "app" / ".streamlit" / "config.toml").read_text())[1])
+    [largest] = [info.size for info in rv.list_models() if info.name == "wide_resnet101_2"]
+    assert largest / 1e6 < limit == found.offered_mb(limit)
     engine = EngineSettings.read()
     assert (engine.results, engine.share, engine.queue, engine.models, engine.batch) == (512 * 2**20, 32 * 2**20, 64, 4, 8)
+
+
+@pytest.mark.parametrize(("memory", "offered"), [("0", 510), ("2048", 510), ("128", 63), ("1", 1)])
+def test_a_page_offers_no_more_than_a_session_has_memory_for(
+    monkeypatch: pytest.MonkeyPatch, memory: str, offered: int
+) -> None:
+    monkeypatch.setenv("RESNET_VIZ_UPLOADS_MB", memory)
+    assert AppSettings.read().offered_mb(510) == offered
 
 
 def test_variables_are_read_and_read_again_when_they_change(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -134,6 +134,8 @@ class TestTrainingCurves:
         figure = training_curves(family | photos, "resnet18-imagenette")
         assert {trace.name for trace in figure.data} == {"ResNet-18 Imagenette"}
         assert "ends with an error of 10.5%" in figure.layout.meta["finding"]
+        # The card of the same network states another accuracy, at another size.
+        assert "measured at 192×192 pixels" in figure.layout.meta["how_to_read"]
         assert "ResNet-18" not in training_curves(family | photos, "plain20-cifar10").to_json()
 
     def test_an_error_of_zero_stays_on_the_chart(self, family: dict[str, pd.DataFrame]) -> None:

@@ -286,7 +286,7 @@ class Player {
       bar.style.width = `${100 * probability}%`;
       const track = element("span", "player-track");
       track.append(bar);
-      row.append(element("span", "player-label", label), track, element("span", "player-share", `${(100 * probability).toFixed(1)} %`));
+      row.append(element("span", "player-label", label), track, element("span", "player-share", `${(100 * probability).toFixed(1)}%`));
       return row;
     }));
   }

@@ -10,6 +10,7 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 import resnet_viz as rv
 from app import embedded, middleware, results, show, state, waiting
 from app.catalogue import Subject
+from app.settings import settings
 from app.state import Selection
 from app.uploads import SHARE_BYTES
 from app.views import brought_images, picture_section
@@ -64,7 +65,7 @@ def _form(subject: Subject, chosen: Selection) -> None:
             "Images, or a ZIP or TAR archive with a folder of images for each class",
             [*picture_section.upload_types(), *brought_images.ARCHIVES],
             accept_multiple_files=True,
-            max_upload_size=SHARE_BYTES >> 20,
+            max_upload_size=settings().offered_mb(SHARE_BYTES >> 20),
             key="accuracy-files",
         )
         label = st.selectbox("Class of these images", [FOLDERS, *dict.fromkeys(subject.labels)], key="accuracy-label")
@@ -128,7 +129,7 @@ def _show(found: Accuracy, subject: Subject, stated: tuple[str, float] | None, u
             f"#### {show.escape(subject.title)} classifies {found.right:,} of {found.total:,} images correctly"
             f" ({found.share:.0%})"
         )
-        st.caption(f"On many such images the accuracy lies between {low:.0%} and {high:.0%}, with 95 % confidence.")
+        st.caption(f"On many such images the accuracy lies between {low:.0%} and {high:.0%}, with 95% confidence.")
         if stated is not None:
             _compare(found, *stated)
         st.dataframe(

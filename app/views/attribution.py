@@ -285,7 +285,7 @@ def _trust(question: _Question) -> None:
     checked = {"method": question.method, **question.options}
     left, right = st.columns(2)
     with left:
-        curves = question.answers("picture", [("perturbation", checked)])
+        curves = question.answers("image", [("perturbation", checked)])
         if curves:
             _small(rv.figures.perturbation_curves(curves[0], found.target_label, show.theme()), "perturbation")
     with right:

@@ -64,7 +64,7 @@ def _recipe(card: Mapping[str, Any]) -> dict[str, str]:
     return {
         "images": f"{data['train']:,} for training, {data['test']:,} for testing",
         "epochs": f"{' + '.join(str(cycle['epochs']) for cycle in cycles)}, batches of {recipe['batch_size']}",
-        "optimizer": f"{recipe['optimizer']}, momentum {recipe['momentum']}",
+        "optimiser": f"{recipe['optimizer']}, momentum {recipe['momentum']}",
         "weight decay": f"{recipe['weight_decay']}",
         "learning rate": f"{recipe['schedule']}, peak {', then '.join(str(cycle['peak_learning_rate']) for cycle in cycles)}",
         "augmentation": ", then ".join(map(_augmentation, cycles)),
@@ -76,14 +76,16 @@ def _recipe(card: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _augmentation(cycle: Mapping[str, Any]) -> str:
-    smallest = cycle["smallest_crop"]
-    crops = (
-        f"random crops after padding by {cycle['padding']} pixels"
-        if smallest is None
-        else f"random crops of at least {smallest:.0%} of the area"
-    )
     stronger = f", TrivialAugment, {cycle['mixed']:.0%} of the batches mixed" if cycle.get("mixed") else ""
-    return f"{crops}, random mirroring{stronger}"
+    return f"{_crops(cycle)}, random mirroring{stronger}"
+
+
+def _crops(cycle: Mapping[str, Any]) -> str:
+    smallest = cycle.get("smallest_crop")
+    if smallest is None:
+        return f"random crops after padding by {cycle['padding']} pixels"
+    sizes = " to ".join(f"{cycle['sizes'][end][1]}" for end in (0, -1))
+    return f"random crops of at least {smallest:.0%} of the area, resized to {sizes} pixels"
 
 
 def _downloads(card: Mapping[str, Any]) -> None:

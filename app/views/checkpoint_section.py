@@ -11,6 +11,7 @@ import resnet_viz as rv
 from app import checkpoints, embedded, middleware, results, show, state
 from app import waiting as until
 from app.checkpoints import Own, Pending
+from app.settings import settings
 from app.state import Selection
 from resnet_viz.nets.cifar import CIFAR10_LABELS
 from resnet_viz.nets.labels import LIMIT as LABELS_LIMIT
@@ -52,6 +53,7 @@ def _upload() -> None:
     st.file_uploader(
         "Checkpoint (safetensors, or written by torch.save)",
         CHECKPOINT_TYPES,
+        max_upload_size=settings().offered_mb(st.get_option("server.maxUploadSize")),
         key=key,
         on_change=_take,
         args=(key,),

@@ -29,7 +29,7 @@ def hint(result: rv.Inspection) -> None:
         return
     text = (
         f"Perhaps none of the {len(result.predictions):,} classes fits this image: the most probable one has only "
-        f"{100 * best.probability:.0f} %."
-        f" This hint appears below {100 * UNSURE:.0f} %; a higher probability does not prove that a class fits."
+        f"{100 * best.probability:.0f}%."
+        f" This hint appears below {100 * UNSURE:.0f}%; a higher probability does not prove that a class fits."
     )
     st.info(show.escape(text), icon=":material/help:")

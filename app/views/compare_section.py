@@ -2,17 +2,18 @@
 
 from collections.abc import Callable
 
-import plotly.graph_objects as go
 import streamlit as st
 
 import resnet_viz as rv
 from app import show, state, viewport
+from app.charts import Chart
 from app.state import Selection
 from app.views.block_section import SCALES
 from app.views.measure_table import measure_table
 from resnet_viz.analyses.comparison_words import sentences
 from resnet_viz.figures.block.map_measures import OF_THE_TARGET, STYLES, MapMeasure, arc_scale, measures_for, name_of
 from resnet_viz.figures.theme import short
+from resnet_viz.figures.without_legend import without_legend
 
 
 def differences(result: rv.Comparison, truth: str | None) -> None:
@@ -28,8 +29,10 @@ def maps(result: rv.Comparison, chosen: Selection) -> MapMeasure:
     offered: tuple[MapMeasure, ...] = tuple(dict.fromkeys((*ready, "ablation")))
     measure = next((name for name in ready if name == chosen.measure), ready[0])
     pair, scale = result.pair(chosen.block), arc_scale(measure, result.left, result.right)
-    left = rv.figures.block_map(result.left, measure, pair.left, show.theme(), scale)
-    right = rv.figures.block_map(result.right, measure, pair.right, show.theme(), scale)
+    left, right = (
+        Chart.of(without_legend(rv.figures.block_map(side, measure, block, show.theme(), scale)))
+        for side, block in ((result.left, pair.left), (result.right, pair.right))
+    )
     with st.container(horizontal=True, vertical_alignment="bottom", key="block-map-head"):
         with st.container():
             st.markdown("### Both block maps on one scale")
@@ -41,13 +44,14 @@ def maps(result: rv.Comparison, chosen: Selection) -> MapMeasure:
             required=True,
             **state.bound("measure", measure),
         )
+    show.legend(left, right)
     together = len(result.left.blocks) == len(result.right.blocks)
     with st.container(key="scroll-maps" if together else "maps"):
         _map(left, result.left_name, "map-left", _opener([pair.left for pair in result.pairs], result))
         _map(right, result.right_name, "map-right", _opener([pair.right for pair in result.pairs], result))
     if together:
-        st.html(f"<style>.st-key-scroll-maps > div {{ min-width: {left.layout.width}px; }}</style>")
-        st.html(show.SCROLL.format(key="maps", focus=left.layout.meta["focus"]), unsafe_allow_javascript=True)
+        st.html(f"<style>.st-key-scroll-maps > div {{ min-width: {left.natural}px; }}</style>")
+        st.html(show.SCROLL.format(key="maps", focus=left.focus), unsafe_allow_javascript=True)
     return measure
 
 
@@ -100,8 +104,8 @@ def _reading(result: rv.Comparison, measure: MapMeasure, largest: float) -> str:
     return f"Arcs of the same width have the same value: {widest}. Click a block to open it on both sides."
 
 
-def _map(figure: go.Figure, side: str, key: str, on_click: Callable[[str], None]) -> None:
-    st.markdown(f"##### {_title(side)} · {show.escape(figure.layout.meta['finding'])}")
+def _map(figure: Chart, side: str, key: str, on_click: Callable[[str], None]) -> None:
+    st.markdown(f"##### {_title(side)} · {show.escape(figure.finding)}")
     show.chart(figure, key, on_click=on_click)
 
 

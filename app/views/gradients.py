@@ -112,7 +112,9 @@ def _beside(chosen: Selection, target: int, kind: ObjectiveKind, versus: int | N
         return None
     subject = _beside_subject(chosen)
     if subject is None:
-        st.info("This network has no plain counterpart in the list. Choose a residual CIFAR-10 network.")
+        st.info(
+            "This network has no plain counterpart in the list. Choose ResNet-18 Imagenette or a residual CIFAR-10 network."
+        )
         return None
     if not subject.trained:
         st.warning(f"Compared with {subject.title} with random weights.", icon=":material/casino:")

@@ -24,6 +24,7 @@ from resnet_viz.analyses.ablation import AblationSweep
 from resnet_viz.figures.block.chain_layout import focus_of
 from resnet_viz.figures.block.map_measures import MapMeasure, arc_heights, measures_for, name_of
 from resnet_viz.figures.block.removal_words import which_matters_most
+from resnet_viz.figures.without_legend import without_legend
 
 MAP, EQUATION = "block-map", "open-block"
 _INSPECTED = "just_inspected"
@@ -88,6 +89,7 @@ def _block_map(result: rv.Inspection, chosen: Selection, subject: Subject) -> tu
             required=True,
             **state.bound("measure", wanted),
         )
+    show.legend(figure)
     places = play_section.spots_of(result)
     overview(MAP, places, arc_heights(result, drawn, sweep), figure.natural, chosen.block, _open)
     box = show.chart(
@@ -110,7 +112,10 @@ def _map_chart(
     theme = show.theme()
     what = ("block map", measure, result.target, theme)
     return results.chart(
-        subject, chosen.image, what, lambda: rv.figures.block_map(result, measure, theme=theme, ablation=sweep)
+        subject,
+        chosen.image,
+        what,
+        lambda: without_legend(rv.figures.block_map(result, measure, theme=theme, ablation=sweep)),
     )
 
 

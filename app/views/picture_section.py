@@ -9,6 +9,7 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 import resnet_viz as rv
 from app import embedded, middleware, results, show, state, waiting
 from app.catalogue import Subject
+from app.settings import settings
 from app.state import Selection
 from app.views import away_section, classes_section, download_section, introduction, network_picker, photo_section
 from app.views.share_section import Shared, share
@@ -23,7 +24,8 @@ def header(result: rv.Inspection, chosen: Selection, shared: Callable[[], Shared
     """The product's name, the network in words, the two pickers, and the way to take the view away."""
     info = results.models()[chosen.model]
     with st.container(horizontal=True, vertical_alignment="bottom", key="header"):
-        show.product(f"{info.title} · {info.task} · {info.params / 1e6:.2f} M parameters · {result.device}")
+        size = f"{info.params / 1e6:.2f}\N{NO-BREAK SPACE}M\N{NO-BREAK SPACE}parameters"
+        show.product(f"{info.title} · {info.task} · {size} · {result.device}")
         introduction.introduction()
         network_picker.network_picker(chosen)
         _target_picker(result, chosen)
@@ -95,7 +97,7 @@ def upload(field: str) -> None:
     st.file_uploader(
         "Drop a photo",
         upload_types(),
-        max_upload_size=MAX_BYTES >> 20,
+        max_upload_size=settings().offered_mb(MAX_BYTES >> 20),
         key=key,
         on_change=_take,
         args=(key, field),

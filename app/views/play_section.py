@@ -90,7 +90,7 @@ def stop(block: rv.BlockInspection, at: BlockFrame) -> Stop:
         numbers += [("|x + F|", f"{m.sum_norm:.4g}"), ("|F| / |x|", f"{m.ratio:.3f}"), ("cos(x, F)", signed(m.cosine))]
     # Not every activation sets values to 0.
     if not np.isnan(m.cut):
-        numbers.append((f"{block.activation} zeroes", f"{100 * m.cut:.0f} %"))
+        numbers.append((f"{block.activation} zeroes", f"{100 * m.cut:.0f}%"))
     return Stop(block.name, short(block.name), terms, tuple(numbers), at.start, at.end, at.line, at.top)
 
 

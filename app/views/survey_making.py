@@ -10,6 +10,7 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 import resnet_viz as rv
 from app import embedded, middleware, parsers, results, show, state, waiting
 from app.catalogue import Subject
+from app.settings import settings
 from app.state import Selection
 from app.surveys import MOST_IMAGES, HeldSurvey
 from app.uploads import SHARE_BYTES
@@ -57,7 +58,7 @@ def _form(chosen: Selection) -> None:
             "Images, a ZIP or TAR archive of images, or a survey file",
             [*picture_section.upload_types(), *brought_images.ARCHIVES, "parquet"],
             accept_multiple_files=True,
-            max_upload_size=SHARE_BYTES >> 20,
+            max_upload_size=settings().offered_mb(SHARE_BYTES >> 20),
             key="survey-files",
         )
         st.caption(

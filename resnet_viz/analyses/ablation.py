@@ -196,7 +196,7 @@ def _swept(net: Net, x: Tensor, on_block: OnProgress | None) -> Array:
             with ExitStack() as hooks, torch.inference_mode():
                 for handle in _growing(twin, on_block):
                     hooks.callback(handle.remove)
-                # Convolutions of several images are about 5 % faster in the channels-last memory format.
+                # Convolutions of several images are about 5% faster in the channels-last memory format.
                 logits = array(twin(x.contiguous(memory_format=torch.channels_last))[None])
             if len(logits) == 1 + sum(map(is_removable, net.blocks.values())):
                 return logits

@@ -19,7 +19,7 @@ from resnet_viz.nets.net import Net
 from resnet_viz.progress import OnProgress, ignore_progress
 
 BATCH = 16
-# Of a normal distribution 95 % lie within so many deviations.
+# Of a normal distribution 95% lie within so many deviations.
 DEVIATIONS = 1.96
 
 ImageOrPath = Image.Image | str | Path
@@ -73,7 +73,7 @@ class Accuracy:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The 95 % confidence interval of the accuracy (Wilson 1927). It is wide for few images."""
+        """The 95% confidence interval of the accuracy (Wilson 1927). It is wide for few images."""
         n, square = self.total, DEVIATIONS**2
         centre = (self.right + square / 2) / (n + square)
         half = DEVIATIONS / (n + square) * math.sqrt(self.right * (n - self.right) / n + square / 4)

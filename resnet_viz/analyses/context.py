@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from resnet_viz.analyses.baselines import Baseline, baseline_tensor
 from resnet_viz.nets.net import Net
 
-# The number of pixels per pass at which a CPU is fast: eight images take 10 % less time each than four. A GPU takes more.
+# The number of pixels per pass at which a CPU is fast: eight images take 10% less time each than four. A GPU takes more.
 CPU_PIXELS = 8 * 224 * 224
 GPU_FACTOR = 8
 _divisor = ContextVar("divisor", default=1)

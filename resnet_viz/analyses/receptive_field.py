@@ -33,7 +33,7 @@ class BlockField:
     """The receptive field of the central position of one block output, in pixels of the network input.
 
     `theoretical` is the width of the region that can change it, for any weights: inf for the whole image, NaN if it is unknown.
-    `effective` is the side of a square with as many pixels as have more than 4.55 % of the largest gradient. The fields that
+    `effective` is the side of a square with as many pixels as have more than 4.55% of the largest gradient. The fields that
     begin with `shortcut` are the same along the shortcuts alone; they are 0 for a plain block, which has no shortcut. `map` and
     `shortcut_map`, float32 (H, W), are the root mean square of the gradient over the channels of the output.
     """
@@ -110,7 +110,7 @@ def receptive_fields(
 
 
 def effective_width(seen: Array) -> float:
-    """Return the side of a square with as many pixels as have more than 4.55 % of the largest gradient; 0 if all are 0."""
+    """Return the side of a square with as many pixels as have more than 4.55% of the largest gradient; 0 if all are 0."""
     largest = float(seen.max())
     return math.sqrt(int((seen > THRESHOLD * largest).sum())) if largest > 0 else 0.0
 

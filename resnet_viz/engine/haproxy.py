@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
 
-# Which replica a job goes to: its session's own, which has the session's answers in memory, unless that one has 10 % more work
+# Which replica a job goes to: its session's own, which has the session's answers in memory, unless that one has 10% more work
 # than the average; then it goes to the session's next one. This affects only the speed.
 BALANCE = """hdr(x-session-id)
     hash-type consistent

@@ -34,7 +34,7 @@ WARM_UP = 0.05
 
 @dataclass(frozen=True)
 class SuperResolutionRecipe:
-    """Adam on the mean squared error. The learning rate rises linearly over 5 % of the steps, then follows a cosine to 0.
+    """Adam on the mean squared error. The learning rate rises linearly over 5% of the steps, then follows a cosine to 0.
 
     `patch` is the side of a target patch in pixels, a multiple of 12, and each batch uses one of the `factors`. `heights` are
     the shorter sides that the training photos are scaled to.

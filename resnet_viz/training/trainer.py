@@ -53,7 +53,7 @@ class Score:
 
 @dataclass(frozen=True)
 class TrainingState:
-    """The state of a training: the network, its optimizer, and the moving average of the weights if there is one."""
+    """The state of a training: the network, its optimiser, and the moving average of the weights if there is one."""
 
     net: nn.Module
     optimizer: torch.optim.Optimizer

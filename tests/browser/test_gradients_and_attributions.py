@@ -86,11 +86,11 @@ def test_tiles_of_blocks_are_compared_on_one_scale_until_each_gets_its_own(page:
     open_app(page, "attribution?view=strip")
     sheet = page.locator(".st-key-scroll-cam-strip .layer-below image, .st-key-scroll-cam-strip .imagelayer image").first
     before = sheet.get_attribute("xlink:href") or sheet.get_attribute("href")
-    expect(page.get_by_text("One scale: all the tint")).to_be_visible()
+    expect(page.get_by_text("All blocks on one scale")).to_be_visible()
     page.get_by_text("Separate scales").click()
     settle(page)
     assert "scale=each" in page.url
-    expect(page.get_by_text("Each tile is darkest at its own peak")).to_be_visible()
+    expect(page.get_by_text("Each block on its own scale")).to_be_visible()
     assert (sheet.get_attribute("xlink:href") or sheet.get_attribute("href")) != before
 
 

@@ -154,7 +154,7 @@ def test_pictures_numbers_and_classes_are_those_of_an_inspection_of_its_own(page
     for shown_number in (f"{last.identity_norm:.4g}", f"{last.residual_norm:.4g}", f"{last.ratio:.3f}"):
         assert shown_number in said
     best = int(decoded.probabilities[-1].argmax())
-    share = f"{100 * float(decoded.probabilities[-1, best]):.1f} %"
+    share = f"{100 * float(decoded.probabilities[-1, best]):.1f}%"
     expect(page.locator(".player-class").first).to_contain_text(decoded.labels[best])
     expect(page.locator(".player-class").first).to_contain_text(share)
     # What is painted has the sign of what it stands for: red above 0, blue below.

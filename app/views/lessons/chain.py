@@ -13,6 +13,7 @@ from app.views.lessons.lesson import Lesson
 from resnet_viz.analyses.logit_lens import Lens
 from resnet_viz.figures.lessons.chain import angle
 from resnet_viz.figures.theme import short
+from resnet_viz.figures.without_legend import without_legend
 
 MAP, BELOW = "chain-map", "chain-below"
 
@@ -27,10 +28,8 @@ def body() -> str:
         subject.steps(names, block, "block")
     result = waiting.inspection(network, image, None, block)
     decoded = cast("Lens", waiting.answer(network, "block", "lens", image, None, "lens"))
-    figure = rv.figures.block_map(result, "ratio", theme=show.theme())
-    # The colours are explained beside the arrows below, which need the space of the legend.
-    below = figure.layout.margin.b
-    figure.update_layout(showlegend=False, height=figure.layout.height - below, margin={"b": 0})
+    # The colours are explained beside the arrows below.
+    figure = without_legend(rv.figures.block_map(result, "ratio", theme=show.theme()))
 
     def choose(chosen: str) -> None:
         lesson.change(block=chosen)

@@ -105,7 +105,7 @@ def _sweeps(network: Subject, image: str) -> dict[Subject, AblationSweep]:
     """The network and the plain one of the same depth, if available, without each block in turn, for the predicted class."""
     own = _sweep(network, image, None)
     twin = results.models().get(plain_twin(network.model))
-    if twin is None or not twin.here or network.own or results.models()[network.model].task != "CIFAR-10":
+    if twin is None or not twin.here or network.own:
         return {network: own}
     beside = waiting.network(twin.name, trained=True)
     return {network: own, beside: _sweep(beside, image, own.target)}
@@ -197,7 +197,7 @@ LESSON = Lesson(
     slug="fewer-blocks",
     title="Using fewer blocks",
     question="Does the network need all of its blocks?",
-    do="Switch blocks off, or fade one, and watch both networks.",
+    do="Switch blocks off, or fade one, and watch the predictions.",
     rows=("S10",),
     sources="Veit et al. 2016, arXiv 1605.06431. He et al. 2015, arXiv 1512.03385, section 3.1.",
     body=body,

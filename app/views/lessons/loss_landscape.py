@@ -99,8 +99,9 @@ def _live(wanted: Wanted) -> tuple[list[rv.Landscape], list[str]]:
 
 def _sentence(found: list[rv.Landscape]) -> str:
     parts = [
-        f"Around the weights of {each.title} the loss is {each.centre:.2g} in the middle, below guessing on"
-        f" {each.below_guessing:.0%} of the plane and at most {_number(float(each.loss[np.isfinite(each.loss)].max()))}."
+        f"On the plane around the weights of {each.title}, the loss is {each.centre:.2g} in the middle and at most"
+        f" {_number(float(each.loss[np.isfinite(each.loss)].max()))}; on {each.below_guessing:.0%} of the plane it is lower"
+        f" than that of random guessing."
         for each in found
     ]
     caution = (

@@ -4,6 +4,7 @@ import streamlit as st
 
 import resnet_viz as rv
 from app import embedded, middleware, results, show
+from app.settings import settings
 from app.views.lessons import lesson, subject
 from app.views.picture_section import upload_types
 from resnet_viz.images import MAX_BYTES
@@ -16,7 +17,12 @@ def picker() -> str:
     with st.popover("Your own photo", icon=":material/add_photo_alternate:", key="lesson-own-photo"):
         if embedded.takes_uploads():
             st.file_uploader(
-                "Drop a photo", upload_types(), max_upload_size=MAX_BYTES >> 20, key=turn, on_change=_take, args=(turn,)
+                "Drop a photo",
+                upload_types(),
+                max_upload_size=settings().offered_mb(MAX_BYTES >> 20),
+                key=turn,
+                on_change=_take,
+                args=(turn,),
             )
         st.caption("Your photo is kept in this server's memory only.")
     refused = st.session_state.pop("lesson_refused", "")

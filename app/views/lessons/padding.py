@@ -24,7 +24,7 @@ def body() -> str:
         )
     subject = waiting.network(MODEL, trained=True)
     found = cast(
-        "Matched", waiting.answer(subject, "picture", "matched", lesson.picture(), None, "lesson padding", source=source)
+        "Matched", waiting.answer(subject, "image", "matched", lesson.picture(), None, "lesson padding", source=source)
     )
     figure = kept_and_zero(found, show.theme())
     show.chart(figure, "kept-and-zero")

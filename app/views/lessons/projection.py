@@ -26,7 +26,7 @@ def body() -> str:
         )
     subject = waiting.network(MODEL, trained=True)
     found = cast(
-        "Matched", waiting.answer(subject, "picture", "matched", lesson.picture(), None, "lesson projection", source=source)
+        "Matched", waiting.answer(subject, "image", "matched", lesson.picture(), None, "lesson projection", source=source)
     )
     figure = survivors(found, show.theme())
     show.chart(figure, "survivors")

@@ -11,5 +11,5 @@ def residual_image_of(image: str, factor: int, *, flipped: bool = False) -> Resi
     """An image's residual image."""
     network = waiting.network(Selection().model, trained=True)
     view = "lesson residual image"
-    answer = waiting.answer(network, "picture", "residual image", image, None, view, factor=factor, flipped=flipped)
+    answer = waiting.answer(network, "image", "residual image", image, None, view, factor=factor, flipped=flipped)
     return cast("ResidualImage", answer)

@@ -23,7 +23,7 @@ def body() -> str:
         look = lesson.value("look", "whole", list(LOOKS))
         st.segmented_control("Look at", list(LOOKS), format_func=LOOKS.__getitem__, required=True, **lesson.bound("look", look))
     network = waiting.network(Selection().model, trained=True)
-    found = cast("Problem", waiting.answer(network, "picture", "problem", image, None, "lesson problem", factor=factor))
+    found = cast("Problem", waiting.answer(network, "image", "problem", image, None, "lesson problem", factor=factor))
     figure = rv.figures.problem_pictures(found, show.theme(), detail=look == "detail")
     show.heading(figure)
     show.chart(figure, "problem", width="content")

@@ -201,7 +201,7 @@ def _percent(values: Array, limit: float) -> NDArray[np.int8]:
 
 
 def _percent_hover(limit: float, unit: str) -> str:
-    return f"row %{{y}}, column %{{x}}<br><b>%{{z}} %</b> of {limit:.3g} {unit}"
+    return f"row %{{y}}, column %{{x}}<br><b>%{{z}}%</b> of {limit:.3g} {unit}"
 
 
 def _extent(values: Array) -> float:
@@ -215,7 +215,7 @@ def _finding(attribution: Attribution, title: str) -> str:
     ordered = np.sort(positive, axis=None)[::-1].cumsum()
     share = (int(np.searchsorted(ordered, ordered[-1] / 2)) + 1) / positive.size
     what = _what(METHODS[attribution.method].unit)
-    return f'{title}: {100 * share:.1f} % of the pixels hold half of the positive {what} for "{attribution.target_label}"'
+    return f'{title}: {100 * share:.1f}% of the pixels hold half of the positive {what} for "{attribution.target_label}"'
 
 
 def _what(unit: str) -> str:

@@ -64,7 +64,7 @@ def cam_overlay(
 
 
 def _slider(theme: Theme) -> dict[str, object]:
-    steps = [{"method": "restyle", "args": [{"opacity": opacity / 100}, [0]], "label": f"{opacity} %"} for opacity in OPACITIES]
+    steps = [{"method": "restyle", "args": [{"opacity": opacity / 100}, [0]], "label": f"{opacity}%"} for opacity in OPACITIES]
     return {
         "active": OPACITIES.index(DEFAULT_OPACITY),
         "currentvalue": {"prefix": "opacity ", "font": {"size": 12}},

@@ -169,10 +169,10 @@ def _finding(inspection: Inspection) -> str:
 def _reading(scale: Scale) -> str:
     if scale == "shared":
         return (
-            "One scale: all the tint of a tile is its block's Grad-CAM, whose sum stands above it in logits, so that blocks can"
-            " be compared. Click a tile to open its block."
+            "All blocks on one scale: the stronger the tint, the larger the Grad-CAM. The number above a tile is the sum of its"
+            " cells in logits. Click a tile to open its block."
         )
     return (
-        "Each tile is darkest at its own peak, which stands above it in logits per cell: compare where, not how much. Click a"
-        " tile to open its block."
+        "Each block on its own scale, up to the peak that is written above its tile in logits per cell: compare the places, not"
+        " the strengths. Click a tile to open its block."
     )

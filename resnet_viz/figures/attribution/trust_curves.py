@@ -14,6 +14,8 @@ COVERS: dict[Baseline, str] = {
     "blur": "a strongly blurred copy of the image",
     "noise": "random noise",
 }
+# The natural width in pixels: two charts side by side fill a page.
+WIDTH = 660
 # The rank correlation with all weights random from which each sentence applies.
 VERDICTS = (
     (0.7, "The map hardly depends on the trained weights"),
@@ -32,14 +34,24 @@ def perturbation_curves(curves: Perturbation, label: str, theme: Theme = LIGHT) 
         ("insertion in random order", curves.random_insertion, PLAIN, "dash"),
     )
     for name, curve, colour, dash in lines:
-        fig.add_trace(_curve(f"{name}, area {curve.area:.2f}", curve, colour, dash))
-    legend = {"orientation": "h", "x": 0, "y": -0.22, "yanchor": "top"}
+        fig.add_trace(_curve(f"{name}, area {_area(curve):.3f}", curve, colour, dash))
+    legend = {"orientation": "h", "x": 0, "y": -0.3, "yanchor": "top"}
     fig.update_layout(
-        xaxis={"title": "share of the pixels", "tickformat": ".0%", "range": [0, 1], "showgrid": False},
-        yaxis={"title": f"probability of {plain(label)}", "tickformat": ".0%", "range": [-0.02, 1.02]},
-        width=520,
+        xaxis={
+            "title": "share of the pixels",
+            "tickformat": ".0%",
+            "range": [0, 1],
+            "showgrid": False,
+            "ticklabeloverflow": "allow",
+        },
+        yaxis={
+            "title": {"text": f"probability of {plain(label)}", "standoff": 12},
+            "tickformat": ".0%",
+            "range": [-0.02, 1.02],
+        },
+        width=WIDTH,
         height=430,
-        margin={"l": 0, "r": 0, "t": 44, "b": 0},
+        margin={"l": 0, "r": 24, "t": 44, "b": 0},
         legend=legend,
         overwrite=True,
     )
@@ -51,7 +63,7 @@ def perturbation_curves(curves: Perturbation, label: str, theme: Theme = LIGHT) 
         how_to_read=f"Deletion replaces pixels by {COVERS[curves.baseline]}, the highest values of the map first; insertion "
         f"restores them in that order. A good map has a small area under deletion and a large area under "
         f"insertion.",
-        alt=f"{finding}. Areas: " + ", ".join(f"{name} {curve.area:.2f}" for name, curve, _, _ in lines) + ".",
+        alt=f"{finding}. Areas: " + ", ".join(f"{name} {_area(curve):.3f}" for name, curve, _, _ in lines) + ".",
     )
 
 
@@ -73,9 +85,18 @@ def randomisation_steps(steps: Randomised, theme: Theme = LIGHT) -> go.Figure:
         )
     )
     fig.update_layout(
-        xaxis={"title": "re-initialised from the head down to", "type": "category", "tickangle": 0, "showgrid": False},
-        yaxis={"title": "rank correlation with the original map", "range": [-0.3, 1.02], "zeroline": True},
-        width=520,
+        xaxis={
+            "title": {"text": "re-initialised from the head down to", "standoff": 12},
+            "type": "category",
+            "tickangle": 0,
+            "showgrid": False,
+        },
+        yaxis={
+            "title": {"text": "rank correlation with the original map", "standoff": 12},
+            "range": [min([-0.3, *(value - 0.1 for value in steps.correlations if value is not None)]), 1.02],
+            "zeroline": True,
+        },
+        width=WIDTH,
         height=430,
         margin={"l": 0, "r": 0, "t": 44, "b": 0},
         showlegend=False,
@@ -97,12 +118,19 @@ def randomisation_steps(steps: Randomised, theme: Theme = LIGHT) -> go.Figure:
 def _verdict_of_order(curves: Perturbation) -> str:
     if curves.constant:
         return "The map has the same value at every pixel, so it gives no order in which to remove them"
-    better = sum((curves.deletion.area < curves.random_deletion.area, curves.insertion.area > curves.random_insertion.area))
-    return (
-        "The order of the map is no better than a random order, neither for deletion nor for insertion",
-        "The order of the map is better than a random order for either deletion or insertion, but not for both",
-        "The order of the map is better than a random order, both for deletion and for insertion",
-    )[better]
+    deletion = _area(curves.deletion) < _area(curves.random_deletion)
+    insertion = _area(curves.insertion) > _area(curves.random_insertion)
+    if deletion and insertion:
+        return "The order of the map is better than a random order, both for deletion and for insertion"
+    if not deletion and not insertion:
+        return "The order of the map is no better than a random order, neither for deletion nor for insertion"
+    better, other = ("deletion", "insertion") if deletion else ("insertion", "deletion")
+    return f"The order of the map is better than a random order for {better}, but not for {other}"
+
+
+def _area(curve: PerturbationCurve) -> float:
+    """Return the area as it is written: areas that look equal are equal in the verdict too."""
+    return round(curve.area, 3)
 
 
 def _verdict_of_weights(steps: Randomised) -> str:

@@ -23,6 +23,8 @@ TERM_NAMES: dict[Term, str] = {"identity": "identity x", "residual": "residual F
 # The layers of a plain block do not compute a residual, because their output is not added to anything.
 PLAIN_TERM_NAMES: dict[Term, str] = TERM_NAMES | {"residual": "layers' output F(x)"}
 WIDTH = 1160
+# Letters of a caption that fit between an image and the edge of a phone.
+LONGEST_BESIDE = 14
 HOVER = "row %{y}, column %{x}<br><b>%{z:.4~g}</b><extra></extra>"
 
 
@@ -133,7 +135,10 @@ def _captions(
 ) -> Iterator[dict[str, Any]]:
     for term, place in zip(terms, layout.places, strict=True):
         note = f"<span style='font-size:12px;color:{theme.muted}'>{small[term]}</span>"
-        text = f"<b>{term_name(block, term)}</b><br>{note}"
+        name = term_name(block, term)
+        if layout.align == "left" and len(name) > LONGEST_BESIDE:
+            name = "<br>".join(name.rsplit(" ", 1))
+        text = f"<b>{name}</b><br>{note}"
         yield {
             "text": text,
             "align": layout.align,

@@ -27,7 +27,7 @@ from resnet_viz.figures.block.map_measures import (
     name_of,
 )
 from resnet_viz.figures.block_names import brief, fitted
-from resnet_viz.figures.theme import IDENTITY, LIGHT, PLAIN, SIGNED, SUM, Theme, finish, plain, short
+from resnet_viz.figures.theme import IDENTITY, LIGHT, PLAIN, SIGNED, SUM, Theme, finish, plain, short, with_minus
 
 # The shortcuts that do something to x.
 CHANGED = ("zero-pad", "projection", "pool", "norm", "mixed")
@@ -294,12 +294,12 @@ def _hover(block: BlockInspection, value: float, measure: MapMeasure) -> str:
         return f"{first}<br>no shortcut<br>std of F {m.response_std:.3g}, Grad-CAM mass {m.cam_mass:.3g}{last}"
     return (
         f"{first}<br>shortcut: {block.shortcut}<br>|x| {m.identity_norm:.4g}, |F| {m.residual_norm:.4g}, ratio {m.ratio:.2f}"
-        f"<br>cos(x, F) {m.cosine:+.2f}<br>gradient through F {m.residual_share:.0%}{last}"
+        f"<br>cos(x, F) {with_minus(f'{m.cosine:+.2f}')}<br>gradient through F {m.residual_share:.0%}{last}"
     )
 
 
 def _written(value: float, measure: MapMeasure) -> str:
-    return "–" if math.isnan(value) else STYLES[measure].template.format(value)
+    return "–" if math.isnan(value) else with_minus(STYLES[measure].template.format(value))
 
 
 def _freeze(fig: go.Figure, width: int) -> None:

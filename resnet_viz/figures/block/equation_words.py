@@ -103,7 +103,7 @@ def _passed(block: BlockInspection) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
+    return f"{100 * share:.0f}%"
 
 
 def _cosine(pictures: Mapping[Term, Array]) -> float:

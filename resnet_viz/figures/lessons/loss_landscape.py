@@ -123,7 +123,7 @@ def loss_so_far(loss: Array, span: float, theme: Theme = LIGHT) -> go.Figure:
 
 def _finished(fig: go.Figure, found: Sequence[Landscape], theme: Theme) -> go.Figure:
     shares = "; ".join(f"{each.title} {each.below_guessing:.0%}" for each in found)
-    finding = f"Share of the plane with a loss below guessing: {shares}"
+    finding = f"Share of the plane with a lower loss than random guessing: {shares}"
     points = len(found[0].loss)
     spoken = "; ".join(
         f"{each.title}: {each.centre:.3g} at the weights, up to {np.nanmax(each.loss):.3g} on the plane" for each in found

@@ -44,7 +44,9 @@ def path_shares(lengths: PathLengths, samples: PathSamples | None = None, theme:
     )
     _lay_out(fig)
     finding = _finding(lengths)
-    read = "Grey: share of all paths. Purple: share of the gradient through them, exactly; the purple bars add up to 100 %."
+    read = (
+        "Grey: share of all paths. Purple: exact share of the gradient that flows through them; the purple bars add up to 100%."
+    )
     if samples is not None:
         drawn = samples.shares.shape[1]
         read += f" Marks: estimate from {drawn} random paths of each length, ± 2 standard errors."
@@ -97,7 +99,7 @@ def single_paths(samples: PathSamples, theme: Theme = LIGHT) -> go.Figure:
 
 
 def carrying(lengths: PathLengths) -> tuple[int, int, float]:
-    """Return the fewest neighbouring lengths that carry 90 % of the gradient, first and last, and the share that they carry.
+    """Return the fewest neighbouring lengths that carry 90% of the gradient, first and last, and the share that they carry.
 
     Returns all lengths if parts that point against the gradient leave no smaller set.
     """

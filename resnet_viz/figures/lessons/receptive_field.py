@@ -113,7 +113,7 @@ def field_widths(fields: ReceptiveFields, selected: str, theme: Theme = LIGHT) -
         fig,
         theme,
         finding=finding,
-        how_to_read="Effective: side of a square of as many pixels as have over 4.55 % of the largest gradient, on this image.",
+        how_to_read="Effective: side of a square of as many pixels as have over 4.55% of the largest gradient, on this image.",
         alt=f"{finding}. Effective width by block in pixels: {spoken}.",
     )
 

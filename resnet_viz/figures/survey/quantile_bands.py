@@ -1,4 +1,4 @@
-"""One measure of many images by depth: the median as a line, and the bands that hold 50 % and 90 % of the images."""
+"""One measure of many images by depth: the median as a line, and the bands that hold 50% and 90% of the images."""
 
 import math
 from collections.abc import Iterator
@@ -46,7 +46,7 @@ def survey_by_depth(
     counts = {name: int(mask.sum()) for name, mask in found.items()}
     finding = _finding(tables, measure, grouping)
     reading = (
-        "The line is the median. The dark band holds the middle 50 % of the images, the light band 90 %."
+        "The line is the median. The dark band holds the middle 50% of the images, the light band 90%."
         if banded
         else "Each line is the median of one class; point at a line to see its name."
     )
@@ -62,7 +62,7 @@ def _traces(table: pd.DataFrame, names: list[str], measure: str, group: str, *, 
         yield _band(table, names, (0.05, 0.95), translucent(colour, 0.14))
         yield _band(table, names, (0.25, 0.75), translucent(colour, 0.26))
     hover = "<br>".join(
-        [f"{plain(group)}, block %{{x}}", "median %{y:.4g}", "middle 50 %: %{customdata[0]:.3g} to %{customdata[1]:.3g}"]
+        [f"{plain(group)}, block %{{x}}", "median %{y:.4g}", "middle 50%: %{customdata[0]:.3g} to %{customdata[1]:.3g}"]
     )
     yield go.Scatter(
         x=names,

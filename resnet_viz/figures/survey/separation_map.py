@@ -64,7 +64,7 @@ def survey_separation(survey: Survey, ranked: pd.DataFrame | None = None, theme:
 
 def _finding(table: pd.DataFrame) -> str:
     if not len(table):
-        return f"Fewer than {FEWEST} predictions are right, or fewer than {FEWEST} are wrong, so measures cannot be ranked"
+        return f"No ranking of measures: it needs at least {FEWEST} right and {FEWEST} wrong predictions"
     best = table.iloc[0]
     way = "smaller" if best["auc"] < 0.5 else "larger"
     share = float(np.maximum(best["auc"], 1 - best["auc"]))

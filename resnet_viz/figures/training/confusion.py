@@ -77,8 +77,8 @@ def confusion(counts: Counts, labels: Sequence[str], theme: Theme = LIGHT, *, im
     )
     fig.add_trace(_numbers(counts, labels, theme))
     fig.update_layout(
-        xaxis={"title": "predicted", "tickangle": -40, "showgrid": False},
-        yaxis={"title": "true", "autorange": "reversed", "showgrid": False},
+        xaxis={"title": "predicted class", "tickangle": -40, "showgrid": False},
+        yaxis={"title": "true class", "autorange": "reversed", "showgrid": False},
         width=640,
         height=TOP + 400 + BOTTOM,
         margin={"l": LEFT, "r": 0, "t": TOP, "b": BOTTOM},

@@ -14,6 +14,7 @@ import plotly.graph_objects as go
 
 from resnet_viz.figures.cells import Cell, cells
 from resnet_viz.figures.theme import IDENTITY, LIGHT, PLAIN, Theme, finish
+from resnet_viz.nets.trained import PHOTO_TASK
 from resnet_viz.nets.zoo import TRAINED, Spec
 
 
@@ -61,7 +62,7 @@ def training_curves(curves: Mapping[str, pd.DataFrame], chosen: str, theme: Them
         overwrite=True,
     )
     finding = _finding(curves, chosen)
-    return finish(fig, theme, finding=finding, how_to_read=_reading(curves), alt=_alt(curves, finding))
+    return finish(fig, theme, finding=finding, how_to_read=_reading(curves, TRAINED[chosen]), alt=_alt(curves, finding))
 
 
 def _axes(training: Cell, test: Cell, *, last: int, limits: tuple[float, float]) -> dict[str, dict[str, Any]]:
@@ -171,13 +172,17 @@ def _limits(curves: Mapping[str, pd.DataFrame]) -> tuple[float, float]:
     return math.log10(errors.min()) - 0.08, math.log10(errors.max()) + 0.05
 
 
-def _reading(curves: Mapping[str, pd.DataFrame]) -> str:
+def _reading(curves: Mapping[str, pd.DataFrame], spec: Spec) -> str:
     colours = (
         "Blue networks have an identity path, grey ones are plain; deeper networks have wider lines. "
         if len(curves) > 1
         else ""
     )
-    return f"Lower is better. {colours}Training errors are means over an epoch, on cropped and mirrored images."
+    read = f"Lower is better. {colours}Training errors are means over an epoch, on cropped and mirrored images."
+    if spec.task != PHOTO_TASK:
+        return read
+    size = spec.preprocessing.crop
+    return f"{read} Test images are as small as the epoch's crops; the finished network is measured at {size}×{size} pixels."
 
 
 def _alt(curves: Mapping[str, pd.DataFrame], finding: str) -> str:

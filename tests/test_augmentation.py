@@ -2,9 +2,10 @@
 
 from collections import Counter
 
+import pytest
 import torch
 
-from resnet_viz.training.augmentation import padded_crop, rectangle, resized_crop
+from resnet_viz.training.augmentation import mix, padded_crop, rectangle, resized_crop, trivial_augment
 
 
 class TestPaddedCrop:
@@ -86,3 +87,50 @@ class TestRectangle:
 
     def test_is_the_whole_image_where_no_rectangle_fits(self) -> None:
         assert rectangle(2, 400, 0.9, torch.Generator().manual_seed(0)) == (0, 0, 2, 400)
+
+
+class TestTrivialAugment:
+    IMAGES = torch.randint(256, (16, 3, 24, 24), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+
+    def test_changes_most_images_and_keeps_their_form(self) -> None:
+        changed = trivial_augment(self.IMAGES, torch.Generator().manual_seed(0))
+        assert changed.shape == self.IMAGES.shape
+        assert changed.dtype == torch.uint8
+        assert sum(not torch.equal(*pair) for pair in zip(changed, self.IMAGES, strict=True)) >= 8
+
+    def test_draws_from_the_given_generator_alone(self) -> None:
+        torch.manual_seed(7)
+        first = trivial_augment(self.IMAGES, torch.Generator().manual_seed(0))
+        after = torch.rand(1)
+        torch.manual_seed(7)
+        assert torch.equal(torch.rand(1), after)
+        assert torch.equal(trivial_augment(self.IMAGES, torch.Generator().manual_seed(0)), first)
+        assert not torch.equal(trivial_augment(self.IMAGES, torch.Generator().manual_seed(1)), first)
+
+
+class TestMix:
+    IMAGES, LABELS = torch.rand(8, 3, 16, 16, generator=torch.Generator().manual_seed(2)), torch.arange(8)
+
+    @pytest.mark.parametrize("seed", range(8))
+    def test_images_and_targets_are_mixed_to_the_same_shares(self, seed: int) -> None:
+        """Each image with its partner, which the targets name: all pixels to one share (MixUp), or a rectangle (CutMix)."""
+        mixed, targets = mix(self.IMAGES, self.LABELS, 8, torch.Generator().manual_seed(seed))
+        assert torch.allclose(targets.sum(1), torch.ones(8))
+        for number, target in enumerate(targets):
+            share = float(target[number])
+            partner = int(torch.where(torch.arange(8) == number, -1.0, target).argmax())
+            own, other = self.IMAGES[number], self.IMAGES[partner]
+            is_own = (mixed[number] == own).all(0)
+            if torch.allclose(mixed[number], share * own + (1 - share) * other, atol=1e-6):
+                continue
+            assert is_own.float().mean().item() == pytest.approx(share, abs=1e-6)
+            assert torch.equal(mixed[number][:, ~is_own], other[:, ~is_own])
+            rows, columns = (~is_own).any(1), (~is_own).any(0)
+            assert int(rows.sum() * columns.sum()) == int((~is_own).sum())
+
+    def test_both_ways_occur(self) -> None:
+        def is_cut(seed: int) -> bool:
+            mixed, _ = mix(self.IMAGES, self.LABELS, 8, torch.Generator().manual_seed(seed))
+            return bool((mixed[0] == self.IMAGES[0]).all(0).any())
+
+        assert {is_cut(seed) for seed in range(8)} == {True, False}

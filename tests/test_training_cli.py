@@ -14,6 +14,7 @@ from resnet_viz.training import __main__ as commands
 from resnet_viz.training import cards
 from resnet_viz.training.data import Dataset, Split
 from resnet_viz.training.recipe import Recipe
+from resnet_viz.training.tasks import CIFAR10
 from resnet_viz.training.trainer import Epoch
 
 SHALLOW = ("resnet20-cifar10", "plain20-cifar10")
@@ -72,6 +73,31 @@ def test_zoo_makes_the_family_from_data_to_card_and_resumes_finished_runs(folder
     assert again.exit_code == 0
     assert "epoch 1: " not in again.output
     assert {path.name: path.read_bytes() for path in folder.glob("*.*")} == before
+
+
+def test_a_second_cycle_goes_on_from_the_weights_of_the_first(
+    data: Dataset, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second = Recipe(epochs=1, seed=1, smallest_crop=0.5, sizes=((0, 32),), trivial_augment=True, mixed=0.5)
+    task = replace(CIFAR10, second_cycle=second)
+    monkeypatch.setitem(commands.TASKS, CIFAR10.name, task)
+    both = replace(data, train=replace(data.train, task=task), test=replace(data.test, task=task))
+    monkeypatch.setattr(commands, "load_dataset", lambda *_: both)
+    arguments = ("train", SHALLOW[0], "--runs", str(folder / "runs"), "--epochs", "1", "--second-cycle")
+    assert run(*arguments).output.count("epoch 1: ") == 2
+    card = json.loads((folder / f"{SHALLOW[0]}.json").read_text())
+    assert card["second_cycle"]["mixed"] == 0.5
+    curve = (folder / "curves" / f"{SHALLOW[0]}.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in curve[1:]] == ["1", "2"]
+    assert "a second cycle of 1 epochs" in (folder / f"{SHALLOW[0]}.md").read_text()
+    # Both are kept: nothing is trained again.
+    assert "epoch" not in run(*arguments).output
+
+
+def test_there_is_not_always_a_second_cycle() -> None:
+    refused = run("train", SHALLOW[0], "--second-cycle")
+    assert refused.exit_code == 2
+    assert "there is no second cycle" in refused.output
 
 
 class TestZooCheck:

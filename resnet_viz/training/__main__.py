@@ -38,14 +38,26 @@ Data = Annotated[
 ]
 Name = Annotated[str, typer.Argument(help="A network that this project trains, for example resnet18-imagenette.")]
 Epochs = Annotated[int | None, typer.Option(help="Number of epochs instead of the recipe's.")]
+Second = Annotated[
+    bool, typer.Option("--second-cycle", help="Go on with the task's second cycle, which the shipped networks do not have.")
+]
 Runs = Annotated[Path, typer.Option(help="Folder for the checkpoints of unfinished and finished runs.")]
 RUNS = Path("runs")
 
 
 @app.command("train")
-def train_command(name: Name, data: Data, runs: Runs = RUNS, epochs: Epochs = None) -> None:
+def train_command(
+    name: Name,
+    data: Data,
+    runs: Runs = RUNS,
+    epochs: Epochs = None,
+    second_cycle: Second = False,  # noqa: FBT002 - an option
+) -> None:
     """Train a network, resuming where an earlier run stopped, and write weights, card and curve to assets/."""
-    _make(name, load_dataset(data, _task(name)), runs, epochs)
+    task = _task(name)
+    if second_cycle and task.second_cycle is None:
+        raise typer.BadParameter(f"there is no second cycle for networks of {task.name}: leave --second-cycle out")
+    _make(name, load_dataset(data, task), runs, epochs, second_cycle=second_cycle)
 
 
 @app.command("zoo")
@@ -115,12 +127,12 @@ def loss_landscape_command(name: Name, data: Data, runs: Runs = RUNS, points: in
     typer.echo(f"{name}: shipped to {path}")
 
 
-def _make(name: str, images: Dataset, runs: Path, epochs: int | None) -> None:
+def _make(name: str, images: Dataset, runs: Path, epochs: int | None, *, second_cycle: bool = False) -> None:
     task = images.train.task
     net = _spec(name).build(task.recipe.seed).to(pick_device())
     recipes = [_on_this_machine(net, task.recipe, task, runs / name, epochs)]
     curve = train(net, images, recipes[0], runs / name, _print)
-    if task.second_cycle is not None:
+    if second_cycle and task.second_cycle is not None:
         cards.round_to_shipped(net, task)
         folder, first = runs / name / "second-cycle", len(curve)
         recipes.append(_on_this_machine(net, task.second_cycle, task, folder, epochs))

@@ -59,7 +59,8 @@ IMAGENETTE_RECIPE = Recipe(
     averaging=0.995,
 )
 # A warm restart (Loshchilov and Hutter 2017, https://arxiv.org/abs/1608.03983) with stronger augmentation: after the first
-# cycle, the networks have learned the training images by heart.
+# cycle, the networks have learned the training images by heart. It raises ResNet-18 from 88.0 to 89.5% of Imagenette's ten
+# classes at 160 pixels, but only from 89.1 to 89.2% at 192, the size at which the shipped networks run.
 IMAGENETTE_SECOND_CYCLE = replace(
     IMAGENETTE_RECIPE,
     epochs=16,

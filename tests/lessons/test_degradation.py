@@ -1,12 +1,14 @@
 """S15: what the curves say of depth and of gradients, on known curves and on the shipped ones by the csv module."""
 
 import csv
+import json
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from app.views.lessons import degradation as view
+from resnet_viz import assets
 from resnet_viz.figures.gradients.gradients_by_block import gradients_by_block
 from resnet_viz.figures.theme import IDENTITY, PLAIN
 from resnet_viz.lessons import degradation
@@ -134,12 +136,18 @@ def test_the_figure_draws_each_network_in_its_colour_and_says_its_smallest_share
         gradients_by_block([])
 
 
-def test_s15_shortcuts_on_photos_are_compared_at_one_depth(curves: dict[str, pd.DataFrame]) -> None:
+def test_s15_shortcuts_on_photos_are_compared_at_one_depth(
+    curves: dict[str, pd.DataFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert degradation.on_photos(curves) is None
     assert "not trained yet" in view.about_photos(curves)
-    curves |= {"plain18-imagenette": curve([0.5, 0.10], [0.5, 0.15]), "resnet18-imagenette": curve([0.5, 0.05], [0.5, 0.125])}
-    said = view.about_photos(curves)
-    assert "10.0% training error and 15.0% test error" in said
+    cards = {
+        "plain18-imagenette": {"train_accuracy": 0.90, "test_accuracy": 0.85},
+        "resnet18-imagenette": {"train_accuracy": 0.95, "test_accuracy": 0.875},
+    }
+    monkeypatch.setattr(degradation, "read_card", cards.__getitem__)
+    said = view.about_photos(curves | dict.fromkeys(cards, curve([0.6, 0.4], [0.5, 0.2])))
+    assert "classifies 10.0% of the training images and 15.0% of the test images wrong" in said
     assert "the test error is 2.5 points higher" in said
 
 
@@ -147,6 +155,6 @@ def test_s15_the_shipped_networks_for_photos_are_compared() -> None:
     pair = degradation.on_photos(read_curves(degradation.PHOTOS))
     assert pair is not None
     for run in pair:
-        with curve_file(run.name).open() as file:
-            last = list(csv.DictReader(file))[-1]
-        assert (run.depth, run.epochs, run.test) == (18, int(last["epoch"]), float(last["test_error"]))
+        card = json.loads((assets.WEIGHTS_FOLDER / f"{run.name}.json").read_text())
+        assert (run.depth, run.epochs) == (18, card["recipe"]["epochs"])
+        assert (run.training, run.test) == (1 - card["train_accuracy"], 1 - card["test_accuracy"])

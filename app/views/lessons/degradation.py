@@ -65,8 +65,8 @@ def about_photos(curves: Mapping[str, pd.DataFrame]) -> str:
         f"With {plain.depth} layers and one recipe, {plain.title} classifies {plain.training:.1%} of the training images and"
         f" {plain.test:.1%} of the test images wrong, {residual.title} {residual.training:.1%} and {residual.test:.1%}: without"
         f" shortcuts the test error is {changed}. He et al. found hardly any difference at this depth on the whole of ImageNet"
-        " (27.94% and 27.88%, Table 2). The training errors of the curves are higher, because the images are cropped at random,"
-        " and changed and mixed in pairs in a second cycle of the training."
+        " (27.94% and 27.88%, Table 2). The training errors of the curves are higher, because"
+        " training crops the images at random."
     )
 
 

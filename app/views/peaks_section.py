@@ -24,7 +24,7 @@ SHOWN = 6
 
 @dataclass(frozen=True, eq=False)
 class _Found:
-    """A row of `fires` for each image of a survey that makes a channel fire, and the first rows whose image is on this server."""
+    """The images of a survey that make a channel fire, a row each, and the first of the rows whose image is on this server."""
 
     held: HeldSurvey
     block: str

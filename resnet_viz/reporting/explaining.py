@@ -69,8 +69,8 @@ def of_attribution(
     notes = [sums(attribution)]
     if robustness is not None:
         notes.append(
-            f"Infidelity: {robustness.infidelity:.3g}; max-sensitivity: {robustness.sensitivity:.3g} (Yeh et al. 2019). Both are"
-            " best at 0."
+            f"Infidelity: {robustness.infidelity:.3g}; max-sensitivity: {robustness.sensitivity:.3g} (Yeh et al. 2019)."
+            " Both are best at 0."
         )
     return _about(attribution, f"{attribution.model}-{attribution.method}", title, notes, pieces)
 

@@ -21,7 +21,7 @@ from streamlit.testing.v1 import AppTest
 from torchvision.transforms import InterpolationMode
 
 import resnet_viz as rv
-from app import results
+from app import results, waiting
 from app.catalogue import Subject
 from app.checkpoints import Own
 from app.views import share_section
@@ -103,6 +103,8 @@ def given_away(
             content(shared)
 
         monkeypatch.setattr(share_section, "_content", watched)
+        # On a busy machine, what the page has not yet shown takes longer than a person waits.
+        monkeypatch.setattr(waiting, "AT_HAND", 60.0)
         prepare = share_section._asks
         monkeypatch.setattr(share_section, "_asks", lambda shared: prepared.setdefault(name, prepare(shared)))
         app = AppTest.from_function(script, default_timeout=120, args=(page,))

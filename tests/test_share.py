@@ -191,7 +191,12 @@ def test_the_report_has_infidelity_and_sensitivity_once_the_page_has_measured_th
     (toggle,) = (each for each in app.toggle if each.key == MEASURED)
     seen: list[Shared] = []
     content = share_section._content
-    monkeypatch.setattr(share_section, "_content", lambda shared: (seen.append(shared), content(shared)))
+
+    def watched(shared: Shared) -> None:
+        seen.append(shared)
+        content(shared)
+
+    monkeypatch.setattr(share_section, "_content", watched)
     toggle.set_value(True).run()
     app.run()
     net, image = rv.load("resnet20-cifar10"), rv.open_image(SAMPLE)

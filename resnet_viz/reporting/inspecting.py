@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -166,11 +166,12 @@ def _firing(firing: Firing) -> Iterator[Piece]:
     """A photo each; the numbers of the first are those of all images."""
     table = firing.strongest.set_index("image")
     about = f"channel {firing.channel} of block {short(firing.block)}"
-    for number, row in enumerate(row for row in firing.strongest.itertuples() if row.image in firing.photos):
-        place = int(row.row), int(row.column)
-        draw = partial(figures.peak_photo, firing.photos[row.image], firing.field, *place, float(row.value), row.image)
-        title = f"Image {number + 1} that makes {about} fire: {row.image}"
-        numbers = table if number == 0 else table.loc[[row.image]]
+    rows: list[Any] = [row for row in firing.strongest.itertuples() if row.image in firing.photos]
+    for number, row in enumerate(rows):
+        name, place = str(row.image), (int(row.row), int(row.column))
+        draw = partial(figures.peak_photo, firing.photos[name], firing.field, *place, float(row.value), name)
+        title = f"Image {number + 1} that makes {about} fire: {name}"
+        numbers = table if number == 0 else table.loc[[name]]
         yield Piece(f"fires-{number + 1}", title, draw, partial(pd.DataFrame, numbers), spare=number > 0)
 
 

@@ -10,7 +10,7 @@ from resnet_viz.figures.attribution.backdrop import Backdrop
 from resnet_viz.figures.data_urls import data_url
 
 # Twice the size at which they are shown: screens have up to two pixels for each CSS pixel.
-THUMBNAIL, ORIGINAL, SMALL = 112, 600, 448
+THUMBNAIL, ORIGINAL, SMALL = 96, (600, 320), 448
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Preview:
         """Make it from a file; rv.ImageError if that is not an image."""
         image = parsers.open_image(data)
         small = image.copy()
-        small.thumbnail((ORIGINAL, ORIGINAL))
+        small.thumbnail(ORIGINAL)
         return cls(image.size, data_url(small, "JPEG"), _thumbnail(small))
 
     @property

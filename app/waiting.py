@@ -116,7 +116,11 @@ def at_hand(ask: Callable[[], Ticket]) -> Any | None:  # noqa: ANN401 - each kin
     try:
         ticket = ask()
         try:
-            return ticket.answer() if ticket.wait(AT_HAND) else None
+            is_there = ticket.wait(0)
+            if not is_there:
+                with turns.paused():
+                    is_there = ticket.wait(AT_HAND)
+            return ticket.answer() if is_there else None
         finally:
             ticket.cancel()
     except (*SENTENCES, JobCancelledError, rv.WeightsError):

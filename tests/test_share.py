@@ -21,16 +21,18 @@ from streamlit.testing.v1 import AppTest
 from torchvision.transforms import InterpolationMode
 
 import resnet_viz as rv
-from app import results
+from app import results, waiting
 from app.catalogue import Subject
 from app.checkpoints import Own
 from app.views import share_section
 from app.views.share_section import Shared
+from app.views.shares.attribution import MEASURED
 from app.views.view_code import Script, quoted
-from resnet_viz.assets import SAMPLES_FOLDER
+from resnet_viz.analyses.trust import robustness
+from resnet_viz.assets import SAMPLES_FOLDER, SURVEYS_FOLDER
 from resnet_viz.engine.jobs import EngineError, Ticket
 from resnet_viz.nets.checkpoints.loading import read_checkpoint
-from resnet_viz.reporting.page import MOST_BYTES, Origin
+from resnet_viz.reporting.page import MOST_BYTES, Origin, page
 from tests.servers import ROOT
 
 SAMPLE = ROOT / "assets" / "samples" / "cat-photo.jpg"
@@ -45,6 +47,10 @@ VIEWS: dict[str, tuple[str, dict[str, str]]] = {
     "inspect another class": ("inspect", {"target": "5", "measure": "ablation", "detail": "cam", "cells": "exact"}),
     "inspect random weights": ("inspect", {"weights": "none", "framing": "fit", "image": "rocket-photo"}),
     "inspect a larger network": ("inspect", {"model": "resnet18-imagenette", "block": "layer3.1", "detail": "numbers"}),
+    "inspect what makes a channel fire": (
+        "inspect",
+        {"model": "resnet18-imagenette", "block": "layer4.1", "channel": "5", "detail": "fires"},
+    ),
     "gradients": ("gradients", {}),
     "gradients of a difference": ("gradients", {"objective": "logit difference", "versus": "5", "beside": "plain"}),
     "attribution": ("attribution", {"method": "integrated_gradients", "steps": "16", "baseline": "blur"}),
@@ -97,6 +103,8 @@ def given_away(
             content(shared)
 
         monkeypatch.setattr(share_section, "_content", watched)
+        # On a busy machine, what the page has not yet shown takes longer than a person waits.
+        monkeypatch.setattr(waiting, "AT_HAND", 60.0)
         prepare = share_section._asks
         monkeypatch.setattr(share_section, "_asks", lambda shared: prepared.setdefault(name, prepare(shared)))
         app = AppTest.from_function(script, default_timeout=120, args=(page,))
@@ -121,7 +129,10 @@ def test_the_code_gives_the_numbers_of_the_page(
     made: dict[str, Any] = {}
     exec(compile(shared.code, "view.py", "exec"), made)  # noqa: S102 - this is what a person does with it
     made_charts = {
-        each.layout.meta["finding"]: json.loads(each.to_json()) for each in made.values() if isinstance(each, go.Figure)
+        each.layout.meta["finding"]: json.loads(each.to_json())
+        for value in made.values()
+        for each in (value if isinstance(value, list) else [value])
+        if isinstance(each, go.Figure)
     }
     charts = {chart["layout"]["meta"]["finding"]: chart for chart in map(_chart, app.get("plotly_chart"))}
     # The predictions stand at the top of every page, and in the code of those that are about them.
@@ -157,6 +168,42 @@ def _flat(value: Any) -> list[float]:
 
 def _array(packed: dict[str, str]) -> Any:
     return np.frombuffer(base64.b64decode(packed["bdata"]), packed["dtype"]).astype(float)
+
+
+def test_the_report_has_what_makes_a_channel_fire(given_away: Callable[[str], tuple[Shared, AppTest]]) -> None:
+    shared, _ = given_away("inspect what makes a channel fire")
+    photos = [piece for piece in shared.contents.pieces if piece.name.startswith("fires-")]
+    assert 1 < len(photos) <= 6
+    strongest = rv.open_survey(SURVEYS_FOLDER / "resnet18-imagenette.parquet").strongest("layer4.1", 5)
+    table = pd.read_csv(io.BytesIO(photos[0].data()), index_col="image")
+    assert table.index[0] == strongest["image"].iloc[0]
+    assert np.allclose(table["value"], strongest["value"][strongest["value"] > 0])
+    text = page(shared.contents, Origin("http://viz/", shared.code))
+    assert text.count('data-name="fires-') == len(photos)
+    assert len(text.encode()) <= MOST_BYTES
+
+
+def test_the_report_has_infidelity_and_sensitivity_once_the_page_has_measured_them(
+    given_away: Callable[[str], tuple[Shared, AppTest]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared, app = given_away("trust")
+    assert not any("nfidelity" in note for note in shared.contents.notes)
+    (toggle,) = (each for each in app.toggle if each.key == MEASURED)
+    seen: list[Shared] = []
+    content = share_section._content
+
+    def watched(shared: Shared) -> None:
+        seen.append(shared)
+        content(shared)
+
+    monkeypatch.setattr(share_section, "_content", watched)
+    toggle.set_value(True).run()
+    app.run()
+    net, image = rv.load("resnet20-cifar10"), rv.open_image(SAMPLE)
+    exact = robustness(net, image, rv.attribute(net, image, "saliency"))
+    (note,) = (note for note in seen[-1].contents.notes if "nfidelity" in note)
+    assert f"Infidelity: {exact.infidelity:.3g}; max-sensitivity: {exact.sensitivity:.3g}" in note
+    assert "metrics = robustness(net, image, a)" in seen[-1].code
 
 
 def test_the_report_has_the_maps_of_every_block_of_a_cifar_network(

@@ -1,17 +1,21 @@
 """Streamlit's scripts arrive compressed, whole and made once; everything else is Streamlit's to answer."""
 
 import gzip
+import io
+import re
 from pathlib import Path
 
 import brotli
 import pytest
+from fontTools.ttLib import TTFont
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from app.middleware import static_files
+from app.middleware import encodings, icons, static_files
+from app.middleware.document import KINDS, first_scripts
 from app.middleware.static_files import Compressed, StaticFiles
 
 SCRIPT = b"export const answer = 42; // " + b"and so on " * 200
@@ -101,7 +105,7 @@ def test_a_file_is_compressed_once(folder: Path, monkeypatch: pytest.MonkeyPatch
         made.append(data)
         return gzip.compress(data)
 
-    monkeypatch.setitem(static_files.ENCODERS, "gzip", count)
+    monkeypatch.setitem(encodings.ENCODERS, "gzip", count)
     asked = client(folder)
     for _ in range(3):
         assert asked.get("/static/js/index.abc.js", headers={"Accept-Encoding": "gzip"}).content == SCRIPT
@@ -117,8 +121,47 @@ def test_what_a_first_visit_needs_is_ready_beforehand(folder: Path) -> None:
         assert files.is_ready(path, "br")
 
 
-def test_the_installed_streamlit_has_the_files_that_are_prepared() -> None:
+def test_what_a_first_visit_needs_is_named_in_the_installed_streamlit() -> None:
     installed = static_files.FOLDER
-    assert (installed / "index.html").is_file()
-    for pattern in static_files.FIRST:
-        assert list(installed.glob(f"static/js/{pattern}")), pattern
+    names = first_scripts(installed)
+    for kind in KINDS:
+        assert any(name.startswith(f"{kind}.") for name in names), kind
+    assert len(names) == len(set(names))
+    document = (installed / "index.html").read_text()
+    for name in names:
+        assert (installed / "static" / "js" / name).is_file()
+        assert name not in document
+
+
+def test_the_font_of_icons_arrives_with_fewer_icons_once_it_is_prepared() -> None:
+    files = Compressed()
+    (font,) = static_files.FOLDER.glob(f"static/media/{icons.FONT}")
+    address = f"/static/media/{font.name}"
+    app = Starlette(routes=[Route("/{path:path}", streamlit)])
+    asked = TestClient(StaticFiles(app, "", files))
+    assert asked.get(address).text == f"Streamlit at {address}"
+    files.prepare()
+    answer = asked.get(address)
+    assert answer.headers["content-type"] == "font/woff2"
+    assert "immutable" not in answer.headers["cache-control"]
+    assert len(answer.content) < 0.25 * font.stat().st_size
+    kept = names_of(answer.content)
+    assert kept < names_of(font.read_bytes())
+    # Those of this app, and those that Streamlit's own elements show.
+    used = {
+        name for path in Path("app").rglob("*.py") for name in re.findall(r":material/([a-z0-9_]+):", path.read_text("utf-8"))
+    }
+    assert len(used) > 20
+    assert used | {"upload", "more_vert", "close", "download", "keyboard_arrow_down"} <= kept
+
+
+def names_of(font: bytes) -> set[str]:
+    """The names of all icons of a font."""
+    read = TTFont(io.BytesIO(font))
+    letters = {glyph: chr(code) for code, glyph in read.getBestCmap().items()}
+    found = set()
+    for lookup in read["GSUB"].table.LookupList.Lookup:
+        for table in lookup.SubTable:
+            for first, ligatures in getattr(getattr(table, "ExtSubTable", table), "ligatures", {}).items():
+                found |= {letters[first] + "".join(letters[each] for each in one.Component) for one in ligatures}
+    return found

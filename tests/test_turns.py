@@ -3,10 +3,14 @@
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
+from app import turns as turns_module
+from app import waiting
 from app.turns import LONGEST, Turns
+from resnet_viz.engine.jobs import Job, Progress, Ticket
 
 
 def in_thread(function: Callable[[], None]) -> threading.Thread:
@@ -102,6 +106,33 @@ def test_a_script_that_waits_for_something_lets_others_run() -> None:
     with turns.turn("one"), turns.paused():
         in_thread(other)
         assert done.wait(0.5 * LONGEST)
+
+
+def test_what_is_expected_to_be_there_is_waited_for_outside_of_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Nobody becomes too long, and nobody gives up: without a pause, the third script would wait for the two others.
+    monkeypatch.setattr(turns_module, "LONGEST", 60.0)
+    monkeypatch.setattr(waiting, "AT_HAND", 30.0)
+    job = Job("lens", "resnet20-cifar10", "an image")
+    tickets = [Ticket(job, "", lambda _: Progress(), lambda _: None) for _ in range(2)]
+    asked: list[Ticket] = []
+    found: list[object] = []
+
+    def script(ticket: Ticket) -> None:
+        def ask() -> Ticket:
+            asked.append(ticket)
+            return ticket
+
+        with turns_module.TURNS.turn(f"script {id(ticket)}"):
+            found.append(waiting.at_hand(ask))
+
+    threads = [in_thread(partial(script, ticket)) for ticket in tickets]
+    wait_until(lambda: len(asked) == len(tickets))
+    with turns_module.TURNS.turn("third"):
+        for ticket in tickets:
+            ticket.settle("answer")
+    for thread in threads:
+        thread.join(10)
+    assert found == ["answer", "answer"]
 
 
 def test_a_pause_inside_a_pause_and_one_without_a_turn_change_nothing() -> None:

@@ -1,49 +1,31 @@
-"""Streamlit's scripts and styles, compressed once for all visitors.
+"""Streamlit's scripts, styles and icons, made small once for all visitors.
 
 Streamlit sends them uncompressed, because compressing them for every visitor costs more than it saves. With files that are
 compressed once and kept, a first visit takes a third of the bytes. The names contain a hash of the content, so browsers can
 cache the files for a year.
 """
 
-import gzip
 import re
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import anyio
-import brotli
 import streamlit
 from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.middleware import icons
+from app.middleware.document import first_scripts
+from app.middleware.encodings import ENCODERS, encoding_for
+
 FOLDER = Path(streamlit.__file__).parent / "static"
 ROUTE = "/static/"
 KINDS = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
 YEAR = "public, immutable, max-age=31536000"
-# At this quality, Plotly's 4.7 MB take 0.6 s of one core and become 1.18 MB. The highest quality saves 0.1 MB more and takes 10
-# s.
-QUALITY = 9
+# A new version of the app may show an icon that the font did not have.
+DAY = "public, max-age=86400"
 SMALLEST = 512
-# The files that every first page needs in addition to the scripts that the document names.
-FIRST = ("PlotlyChart.*.js", "StreamlitMarkdown.*.js", "styled-components.*.js", "FileUploader.*.js", "ButtonGroup.*.js")
-
-Encoder = Callable[[bytes], bytes]
-
-
-def _brotli(data: bytes) -> bytes:
-    packed: bytes = brotli.compress(data, quality=QUALITY)
-    return packed
-
-
-def _gzip(data: bytes) -> bytes:
-    # Without a timestamp, the same file gives the same bytes.
-    return gzip.compress(data, mtime=0)
-
-
-# Browsers accept brotli only over HTTPS and from localhost, and gzip always. The first encoding that both sides know is used.
-ENCODERS: dict[str, Encoder] = {"br": _brotli, "gzip": _gzip}
 
 
 class Compressed:
@@ -52,6 +34,7 @@ class Compressed:
     def __init__(self, folder: Path = FOLDER) -> None:
         self._folder = folder.resolve()
         self._kept: dict[tuple[Path, str], bytes] = {}
+        self._icons: dict[Path, bytes] = {}
         self._lock = threading.Lock()
 
     def file(self, name: str) -> Path | None:
@@ -77,20 +60,25 @@ class Compressed:
         """Whether the bytes are already available."""
         return (path, encoding) in self._kept
 
+    def reduced_icons(self, name: str) -> bytes | None:
+        """Return the font with the icons that can occur if `name` is the path of the whole font, once `prepare` has made it."""
+        return self._icons.get(self._folder / name)
+
     def prepare(self) -> None:
-        """Compress the files that a first visit needs, so that nobody has to wait for them."""
+        """Compress the files that a first visit needs, so that nobody has to wait for them, and reduce the font of icons."""
         document = self._folder / "index.html"
-        named = re.findall(r'(?:src|href)="\./(static/[^"]+)"', document.read_text()) if document.is_file() else []
-        wanted = [
-            *named,
-            *(str(path.relative_to(self._folder)) for one in FIRST for path in self._folder.glob(f"static/js/{one}")),
-        ]
+        if not document.is_file():
+            return
+        wanted = re.findall(r'(?:src|href)="\./(static/[^"]+)"', document.read_text())
+        wanted += [f"static/js/{name}" for name in first_scripts(self._folder)]
         for path in filter(None, map(self.file, wanted)):
             self.get(path, "br")
+        for font in self._folder.glob(f"static/media/{icons.FONT}"):
+            self._icons[font] = icons.reduced(font.read_bytes(), self._folder.parent)
 
 
 class StaticFiles:
-    """Answers requests for Streamlit's scripts and styles with compressed bytes, and passes everything else on."""
+    """Answers requests for Streamlit's scripts, styles and icons with fewer bytes, and passes everything else on."""
 
     def __init__(self, app: ASGIApp, base: str, files: Compressed) -> None:
         self._app = app
@@ -99,36 +87,27 @@ class StaticFiles:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on requests for ranges, for uncompressed files, and for anything else."""
-        asked = scope["type"] == "http" and scope["method"] in {"GET", "HEAD"} and scope["path"].startswith(self._route)
-        encoding = _encoding(Headers(scope=scope)) if asked else ""
-        path = self._files.file(f"static/{scope['path'].removeprefix(self._route)}") if encoding else None
+        response = None
+        if scope["type"] == "http" and scope["method"] in {"GET", "HEAD"} and scope["path"].startswith(self._route):
+            name = f"static/{scope['path'].removeprefix(self._route)}"
+            response = await self._response(name, Headers(scope=scope), with_body=scope["method"] == "GET")
+        await (response or self._app)(scope, receive, send)
+
+    async def _response(self, name: str, headers: Headers, *, with_body: bool) -> Response | None:
+        font = None if "range" in headers else self._files.reduced_icons(name)
+        if font is not None:
+            return _response(font, {"Content-Type": "font/woff2", "Cache-Control": DAY}, with_body=with_body)
+        encoding = encoding_for(headers)
+        path = self._files.file(name) if encoding else None
         if path is None:
-            await self._app(scope, receive, send)
-            return
+            return None
         if self._files.is_ready(path, encoding):
             body = self._files.get(path, encoding)
         else:
             body = await anyio.to_thread.run_sync(self._files.get, path, encoding)
-        headers = {
-            "Content-Type": KINDS[path.suffix],
-            "Content-Encoding": encoding,
-            "Content-Length": str(len(body)),
-            "Vary": "Accept-Encoding",
-            "Cache-Control": YEAR,
-        }
-        await Response(b"" if scope["method"] == "HEAD" else body, headers=headers)(scope, receive, send)
+        described = {"Content-Encoding": encoding, "Vary": "Accept-Encoding", "Cache-Control": YEAR}
+        return _response(body, {"Content-Type": KINDS[path.suffix], **described}, with_body=with_body)
 
 
-def _encoding(headers: Headers) -> str:
-    """Return the encoding of the response; empty for none."""
-    if "range" in headers:
-        return ""
-    offered = dict(map(_weighed, headers.get("accept-encoding", "").split(",")))
-    return next((name for name in ENCODERS if offered.get(name, 0.0) > 0), "")
-
-
-def _weighed(offer: str) -> tuple[str, float]:
-    """Read "gzip;q=0.5" as a name and a weight. A weight of 0 or an unreadable weight refuses the encoding."""
-    name, _, rest = offer.partition(";")
-    weight = re.fullmatch(r"\s*q\s*=\s*([01](?:\.[0-9]*)?)\s*", rest)
-    return name.strip().lower(), float(weight[1]) if weight else float(not rest)
+def _response(body: bytes, described: dict[str, str], *, with_body: bool) -> Response:
+    return Response(body if with_body else b"", headers={**described, "Content-Length": str(len(body))})

@@ -17,6 +17,7 @@ from app.state import Selection
 from app.views import block_section, cells_picker, current, method_picker, shares
 from app.views.block_section import SCALES
 from app.views.share_section import Shared
+from app.views.shares.attribution import MEASURED
 from resnet_viz.analyses.activations import Array
 from resnet_viz.analyses.trust import Robustness
 from resnet_viz.engine.jobs import OptionValue, Ticket
@@ -292,7 +293,8 @@ def _trust(question: _Question) -> None:
         steps = question.answers("layer re-initialised", [("randomisation", checked)])
         if steps:
             _small(rv.figures.randomisation_steps(steps[0], show.theme()), "randomisation")
-    if st.toggle("Also measure infidelity and sensitivity", help="Takes a few hundred more passes (Yeh et al. 2019)."):
+    passes = "Takes a few hundred more passes (Yeh et al. 2019)."
+    if st.toggle("Also measure infidelity and sensitivity", key=MEASURED, help=passes):
         metrics = question.answers("metric", [("robustness", checked)])
         if metrics:
             _metrics(metrics[0])

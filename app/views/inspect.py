@@ -16,7 +16,7 @@ from app.charts import Chart
 from app.components.overview import overview
 from app.components.spots import spots
 from app.state import Selection
-from app.views import block_section, current, picture_section, play_section, shares
+from app.views import block_section, current, peaks_section, picture_section, play_section, shares
 from app.views.removals import asked as removals_asked
 from app.views.removals import removals
 from app.views.share_section import Shared
@@ -43,7 +43,8 @@ def _shared() -> Shared:
     subject = waiting.network(chosen.model, trained=chosen.trained, framing=chosen.framing)
     sweep = waiting.at_hand(removals_asked(subject, chosen.image, result)) if chosen.measure == "ablation" else None
     lens = waiting.at_hand(partial(results.submit, subject, "lens", chosen.image, None, "shared lens"))
-    return shares.inspection(subject, chosen, result, sweep, lens)
+    firing = peaks_section.firing(result, chosen) if chosen.detail == "fires" else None
+    return shares.inspection(subject, chosen, result, sweep=sweep, lens=lens, firing=firing)
 
 
 @st.fragment

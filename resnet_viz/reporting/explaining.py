@@ -14,7 +14,7 @@ from resnet_viz.analyses.attribution import Attribution
 from resnet_viz.analyses.conductance import Conductance
 from resnet_viz.analyses.gradients import Gradients
 from resnet_viz.analyses.methods import METHODS
-from resnet_viz.analyses.trust import Perturbation, PerturbationCurve, Randomised
+from resnet_viz.analyses.trust import Perturbation, PerturbationCurve, Randomised, Robustness
 from resnet_viz.figures.attribution.attribution_map import drawn
 from resnet_viz.figures.attribution.backdrop import Photo
 from resnet_viz.figures.attribution.overlay import Cells
@@ -52,6 +52,7 @@ def of_attribution(
     places: Sequence[Attribution] = (),
     perturbation: Perturbation | None = None,
     randomised: Randomised | None = None,
+    robustness: Robustness | None = None,
 ) -> Contents:
     """Describe an attribution, for Grad-CAM at the `places` of its block too, and the checks of whether it can be trusted."""
     usual: Cells = "exact" if attribution.cells is None else "smooth"
@@ -65,7 +66,13 @@ def of_attribution(
     if randomised is not None:
         pieces.append(_randomised(randomised))
     title = f"{METHODS[attribution.method].title}: {attribution.target_label}"
-    return _about(attribution, f"{attribution.model}-{attribution.method}", title, [sums(attribution)], pieces)
+    notes = [sums(attribution)]
+    if robustness is not None:
+        notes.append(
+            f"Infidelity: {robustness.infidelity:.3g}; max-sensitivity: {robustness.sensitivity:.3g} (Yeh et al. 2019)."
+            " Both are best at 0."
+        )
+    return _about(attribution, f"{attribution.model}-{attribution.method}", title, notes, pieces)
 
 
 def of_gallery(attributions: Sequence[Attribution], *, photo: Photo = None, cells: Cells = "exact") -> Contents:

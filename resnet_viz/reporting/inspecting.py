@@ -1,9 +1,9 @@
 """An inspection in a report: predictions, the block map, the equations of blocks, one of the details, and every measure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ from resnet_viz import figures
 from resnet_viz.analyses.ablation import AblationSweep
 from resnet_viz.analyses.inspection import BlockInspection, Inspection
 from resnet_viz.analyses.logit_lens import Lens
+from resnet_viz.analyses.place_fields import PlaceFields
 from resnet_viz.figures.attribution.backdrop import Photo
 from resnet_viz.figures.attribution.overlay import Cells
 from resnet_viz.figures.block.block_equation import Scale, term_maps, term_name, terms_of
@@ -25,11 +26,26 @@ Detail = Literal["channels", "cam", "depth", "numbers"]
 
 
 @dataclass(frozen=True, eq=False)
+class Firing:
+    """The images of a survey that make a channel fire: the rows of `Survey.strongest` with the photos that are available.
+
+    `photos` are data URLs of the network's inputs by the names of the images, `field` is that of the channel's block.
+    """
+
+    block: str
+    channel: int
+    strongest: pd.DataFrame
+    photos: Mapping[str, str]
+    field: PlaceFields
+
+
+@dataclass(frozen=True, eq=False)
 class InspectionView:
     """How an inspection is looked at; every default is the one of the figures.
 
     `block` is the open one, by default the one that changes its input most, `channel` one of its channels instead of their
-    mean, `details` are shown below its equation, with the channels of `term`. `sweep` is needed for the measure "ablation".
+    mean, `details` are shown below its equation, with the channels of `term`, and then `firing`, if it is given. `sweep` is
+    needed for the measure "ablation".
     """
 
     measure: MapMeasure | None = None
@@ -42,6 +58,7 @@ class InspectionView:
     photo: Photo = None
     sweep: AblationSweep | None = None
     lens: Lens | None = None
+    firing: Firing | None = None
 
 
 def of_inspection(inspection: Inspection, view: InspectionView | None = None) -> Contents:
@@ -115,6 +132,8 @@ def _pieces(inspection: Inspection, view: InspectionView) -> Iterator[Piece]:
         yield equation_piece(opened, view.channel, view.scale)
     for detail in view.details:
         yield from _details(inspection, view, opened, detail)
+    if view.firing is not None:
+        yield from _firing(view.firing)
     for block in inspection.blocks:
         if block.maps is not None and block.name != opened.name:
             yield equation_piece(block, None, view.scale, spare=True)
@@ -141,6 +160,19 @@ def _channels(block: BlockInspection, view: InspectionView) -> Iterator[Piece]:
     yield Piece(
         f"channel-{channel}-{block.name}", f"Channel {channel} of the {name}", one, lambda: {term: maps[channel]}, "NPZ"
     )
+
+
+def _firing(firing: Firing) -> Iterator[Piece]:
+    """A photo each; the numbers of the first are those of all images."""
+    table = firing.strongest.set_index("image")
+    about = f"channel {firing.channel} of block {short(firing.block)}"
+    rows: list[Any] = [row for row in firing.strongest.itertuples() if row.image in firing.photos]
+    for number, row in enumerate(rows):
+        name, place = str(row.image), (int(row.row), int(row.column))
+        draw = partial(figures.peak_photo, firing.photos[name], firing.field, *place, float(row.value), name)
+        title = f"Image {number + 1} that makes {about} fire: {name}"
+        numbers = table if number == 0 else table.loc[[name]]
+        yield Piece(f"fires-{number + 1}", title, draw, partial(pd.DataFrame, numbers), spare=number > 0)
 
 
 def _lens(inspection: Inspection, lens: Lens) -> Piece:

@@ -5,6 +5,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import streamlit as st
+
 import resnet_viz as rv
 from app import results, waiting
 from app.catalogue import Subject
@@ -21,6 +23,8 @@ from resnet_viz.reporting.inspecting import InspectionView, of_cam_strip
 from resnet_viz.reporting.pieces import ReportImage
 
 JobOptions = Mapping[str, OptionValue]
+# Whether the page measures infidelity and sensitivity, which takes long.
+MEASURED = "measure_robustness"
 
 
 def attribution(subject: Subject, chosen: Selection, result: rv.Inspection, view: str, methods: Sequence[str]) -> Shared | None:
@@ -32,7 +36,8 @@ def attribution(subject: Subject, chosen: Selection, result: rv.Inspection, view
         return _strip(asked)
     if view == "conductance":
         return _conductance(asked)
-    return _one(asked, trusted=view == "trust")
+    trusted = view == "trust"
+    return _one(asked, trusted=trusted, measured=trusted and bool(st.session_state.get(MEASURED)))
 
 
 class _Asked:
@@ -61,7 +66,7 @@ class _Asked:
         return partial(results.submit, self.subject, kind, self.chosen.image, self.result.target, view, **options)
 
 
-def _one(asked: _Asked, *, trusted: bool) -> Shared | None:
+def _one(asked: _Asked, *, trusted: bool, measured: bool = False) -> Shared | None:
     method, options = method_picker.chosen_method(asked.result, asked.chosen)
     found: rv.Attribution | None = asked.found("attribution", method=method, **options)
     if found is None:
@@ -72,6 +77,7 @@ def _one(asked: _Asked, *, trusted: bool) -> Shared | None:
     checks = {
         "perturbation": asked.found("perturbation", method=method, **options) if trusted else None,
         "randomised": asked.found("randomisation", method=method, **options) if trusted else None,
+        "robustness": asked.found("robustness", method=method, **options) if trusted and measured else None,
     }
     known = [each for each in places if each is not None]
     contents = of_attribution(found, photo=asked.photo, cells=cells, places=known, **checks)
@@ -86,16 +92,18 @@ def _one(asked: _Asked, *, trusted: bool) -> Shared | None:
         )
         script.add(f"at_places = rv.figures.cam_places(cams, photo=photo, cells={quoted(asked.cells('smooth'))})")
     if trusted:
-        _trust(script)
+        _trust(script, measured=measured)
     script.add('rv.report(a, "report.html", photo)')
     return Shared(contents, script.text())
 
 
-def _trust(script: Script) -> None:
-    script.imports.add("from resnet_viz.analyses.trust import perturbation, randomisation")
+def _trust(script: Script, *, measured: bool) -> None:
+    script.imports.add(f"from resnet_viz.analyses.trust import perturbation, randomisation{', robustness' if measured else ''}")
     script.add("curves = perturbation(net, image, a)", "steps = randomisation(net, image, a)")
     script.add("deletion = rv.figures.perturbation_curves(curves, a.target_label)")
     script.add("randomised = rv.figures.randomisation_steps(steps)")
+    if measured:
+        script.add("metrics = robustness(net, image, a)")
 
 
 def _gallery(asked: _Asked, methods: Sequence[str]) -> Shared | None:

@@ -1,29 +1,36 @@
 """The first page to take away: predictions, block map, equations, the open details, and every measure."""
 
+from dataclasses import replace
 from typing import Any
 
 import resnet_viz as rv
 from app import results
 from app.catalogue import Subject
 from app.state import Selection
-from app.views import cells_picker
+from app.views import cells_picker, peaks_section
 from app.views.share_section import SMALL_INPUT, Shared, block_asks
-from app.views.view_code import Script, bare, quoted
+from app.views.view_code import ASSETS, Script, bare, quoted
 from resnet_viz.analyses.ablation import AblationSweep
 from resnet_viz.analyses.logit_lens import Lens
 from resnet_viz.figures.block.block_equation import Scale, terms_of
 from resnet_viz.figures.block.equation_words import Term
 from resnet_viz.figures.block.map_measures import MapMeasure, measures_for
-from resnet_viz.reporting.inspecting import Detail, InspectionView, merged, of_inspection
+from resnet_viz.reporting.inspecting import Detail, Firing, InspectionView, merged, of_inspection
 
 DETAILS: dict[str, tuple[Detail, ...]] = {"channels": ("channels",), "cam": ("cam",), "depth": ("depth",)}
 
 
 def inspection(
-    subject: Subject, chosen: Selection, result: rv.Inspection, sweep: AblationSweep | None, lens: Lens | None
+    subject: Subject,
+    chosen: Selection,
+    result: rv.Inspection,
+    *,
+    sweep: AblationSweep | None = None,
+    lens: Lens | None = None,
+    firing: Firing | None = None,
 ) -> Shared:
     """Describe it as the link says; the report has the maps of all blocks, or of those that are chosen for it."""
-    view = _view(subject, chosen, result, sweep, lens)
+    view = replace(_view(subject, chosen, result, sweep), lens=lens, firing=firing)
     names = [block.name for block in result.blocks]
     return Shared(
         contents=of_inspection(result, view),
@@ -49,13 +56,13 @@ def inspection_code(subject: Subject, chosen: Selection, view: InspectionView) -
     options |= {} if view.scale == "shared" else {"scale": view.scale}
     script.add(f"equation = {bare('rv.figures.block_equation', 'block', **options)}")
     _details(script, view)
+    if view.firing is not None:
+        _firing(script, view.firing, chosen, subject)
     script.add("table = r.table()", 'rv.report(r, "report.html", photo)')
     return script.text()
 
 
-def _view(
-    subject: Subject, chosen: Selection, result: rv.Inspection, sweep: AblationSweep | None, lens: Lens | None
-) -> InspectionView:
+def _view(subject: Subject, chosen: Selection, result: rv.Inspection, sweep: AblationSweep | None) -> InspectionView:
     block = result.block(chosen.block)
     measures: tuple[MapMeasure, ...] = (*measures_for(result), *(("ablation",) if sweep else ()))
     scale: Scale = "each" if chosen.scale == "each" else "shared"
@@ -70,7 +77,6 @@ def _view(
         cells=cells_picker.cells_of(chosen, "smooth"),
         photo=results.ground(chosen.image, subject).large,
         sweep=sweep,
-        lens=lens,
     )
 
 
@@ -105,3 +111,30 @@ def _details(script: Script, view: InspectionView) -> None:
         script.add(f"cam = rv.figures.cam_overlay(r, block.name, photo=photo, cells={quoted(view.cells)})")
     if "depth" in view.details:
         script.add("by_depth = rv.figures.measures_by_depth(r, block.name)")
+
+
+def _firing(script: Script, firing: Firing, chosen: Selection, subject: Subject) -> None:
+    held = peaks_section.survey_of(chosen)
+    if held is None:
+        return
+    if held is results.shipped_surveys().get(chosen.model):
+        script.imports.add(f"{ASSETS} SAMPLES_FOLDER")
+        script.add(f'survey = rv.open_survey(SURVEYS_FOLDER / "{chosen.model}.parquet")', imports=f"{ASSETS} SURVEYS_FOLDER")
+        script.add("folder = SAMPLES_FOLDER")
+    else:
+        script.imports.add("from pathlib import Path")
+        script.add(
+            'survey = rv.open_survey("survey.parquet")  # the file of Download the survey as Parquet, on the Survey page'
+        )
+        script.add('folder = Path("images")  # the images of that survey')
+    then, net = peaks_section.surveyed(held, chosen), "net"
+    if then.preprocessing != subject.preprocessing:
+        net = "surveyed"
+        script.net(then, net)
+    script.imports.add("from resnet_viz.analyses.place_fields import place_fields")
+    script.add(f"field = place_fields({net}, block.name)")
+    script.add(f"strongest = survey.strongest(block.name, {firing.channel})")
+    script.add(f"shown = strongest[strongest['image'].isin({list(firing.photos)!r})]")
+    script.add(f"crops = [{net}.preprocessing.sharp(rv.open_image(folder / name)) for name in shown['image']]")
+    script.add("places = zip(shown['row'], shown['column'], shown['value'], shown['image'])")
+    script.add("photos = [rv.figures.peak_photo(crop, field, *place) for crop, place in zip(crops, places)]")

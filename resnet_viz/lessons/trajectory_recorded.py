@@ -23,7 +23,7 @@ _ARRAYS = ("steps", "losses", "first", "second", "loss")
 class RecordedTrajectory:
     """A trajectory with one checkpoint before the training and one after each epoch; `training` and `measured_on` describe it.
 
-    `errors`, float32 (checkpoints,), is the share of the test images that each checkpoint classifies wrongly; NaN before the
+    `errors`, float32 (checkpoints,), is the share of some test images that each checkpoint classifies wrongly; NaN before the
     training.
     """
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 from torch import nn
+from torchvision.transforms.v2 import functional as transforms
 
 from resnet_viz import assets
 from resnet_viz.lessons import fewer_blocks, loss_landscape_recorded, trajectory_recorded
@@ -104,7 +105,9 @@ def loss_landscape_command(name: Name, data: Data, runs: Runs = RUNS, points: in
     # They are sorted by class: taking every n-th image takes as many of each class.
     every = slice(None, None, max(1, len(train.labels) // max(1, images)))
     about = f"every {every.step}th training image of {train.task.name}"
-    chosen = loss_landscape_recorded.Chosen(train.images[every], train.labels[every], about)
+    # In the size of the network's input, as on every page.
+    seen = transforms.resize(train.images[every], [task.evaluation, task.evaluation], antialias=True)
+    chosen = loss_landscape_recorded.Chosen(seen, train.labels[every], about)
     try:
         path = loss_landscape_recorded.record(net, chosen, points, runs, folder=assets.LESSONS_FOLDER, on_point=_tell(points))
     except ValueError as error:
@@ -113,7 +116,7 @@ def loss_landscape_command(name: Name, data: Data, runs: Runs = RUNS, points: in
 
 
 @app.command("trajectory")
-def trajectory_command(data: Data, runs: Runs = RUNS, epochs: int = 16, depth: int = 8, points: int = 25) -> None:
+def trajectory_command(data: Data, runs: Runs = RUNS, epochs: int = 12, depth: int = 8, points: int = 17) -> None:
     """Train a small CIFAR-10 network, and record its way over its loss landscape; resumes an interrupted training."""
     try:
         check_points(points)

@@ -19,7 +19,7 @@ from resnet_viz.training.data import Dataset, Split
 from resnet_viz.training.recipe import Recipe
 from resnet_viz.training.trainer import Epoch, train
 
-TRAINED_ON, MEASURED_ON = 5_000, 200
+TRAINED_ON, TESTED_ON, MEASURED_ON = 3_000, 1_000, 100
 
 
 def record_trajectory(
@@ -28,13 +28,13 @@ def record_trajectory(
     folder: Path,
     *,
     depth: int = 8,
-    points: int = 25,
+    points: int = 17,
     on_epoch: Callable[[Epoch], None] = lambda _: None,
     on_point: OnProgress = ignore_progress,
 ) -> RecordedTrajectory:
-    """Train a ResNet of a depth 6n + 2 on 5,000 images, and project its checkpoints onto the plane of `trajectory`.
+    """Train a ResNet of a depth 6n + 2 on 3,000 images, and project its checkpoints onto the plane of `trajectory`.
 
-    The checkpoints stay in `folder`, from which an interrupted training resumes. The loss is that of 200 training images, at
+    The checkpoints stay in `folder`, from which an interrupted training resumes. The loss is that of 100 training images, at
     `points` x `points` points. ValueError for another depth, and for another recipe than that of the checkpoint in `folder`.
     """
     module = CifarResNet(depth, seed=recipe.seed)
@@ -46,7 +46,8 @@ def record_trajectory(
         on_epoch(epoch)
 
     every = _every(data.train, TRAINED_ON)
-    curve = train(module, replace(data, train=_part(data.train, every)), recipe, folder, kept)
+    few = replace(data, train=_part(data.train, every), test=_part(data.test, _every(data.test, TESTED_ON)))
+    curve = train(module, few, recipe, folder, kept)
     labels = data.train.task.labels
     nets = []
     for number in range(len(curve) + 1):

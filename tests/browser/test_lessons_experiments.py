@@ -90,7 +90,7 @@ def test_a_plane_is_computed_for_one_image(page: Page) -> None:
 def test_a_training_is_followed_epoch_by_epoch(page: Page) -> None:
     open_app(page, "learn?lesson=loss-landscape&see=training")
     end = said(page)
-    assert end.startswith("After epoch 16, the loss is")
+    assert end.startswith("After epoch 12, the loss is")
     assert "0% of the distance from the start to the end is left" in end
     assert fits_one_screen(page)
     page.get_by_role("slider").press("Home")

@@ -101,9 +101,10 @@ def walk_places(net: Net, image: Image.Image, block: str) -> Walk:
     """
     twin = net.twin()
     taken = _block(net, twin, block)
-    places: dict[BlockPlace, nn.Module] = {"residual": taken.residual}
+    places: dict[BlockPlace, nn.Module] = {}
     if taken.shortcut_kind not in ("identity", "none"):
-        places = {"identity": taken.shortcut} | places
+        places["identity"] = taken.shortcut
+    places["residual"] = taken.residual
     if taken.shortcut_kind != "none":
         places["sum"] = taken.sum
     if taken.activation:

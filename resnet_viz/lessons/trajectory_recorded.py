@@ -74,7 +74,8 @@ def read(model: str, folder: Path = assets.LESSONS_FOLDER) -> RecordedTrajectory
             _array(steps, checkpoints, 2),
             (first, second),
             _array(losses, checkpoints),
-            *(_array(axis, points) for axis in axes),
+            _array(axes[0], points),
+            _array(axes[1], points),
             _array(content["loss"], points, points),
         )
         return RecordedTrajectory(way, content["training"], content["measured_on"], _array(content["errors"], checkpoints))

@@ -49,7 +49,7 @@ def test_another_family_shows_the_code_of_its_own_block(page: Page) -> None:
     settle(page)
     # The line computes three tensors; the sum is shown first.
     assert "Identity and residual are added" in said(page)
-    page.get_by_role("button", name="Identity", exact=True).click()
+    page.get_by_role("radio", name="Identity", exact=True).click()
     settle(page)
     assert "The shortcut: projection" in said(page)
     # The other case did not run.

@@ -16,6 +16,7 @@ import resnet_viz as rv
 from resnet_viz.engine.wire import decode, encode
 from resnet_viz.lessons.block_code import BlockCode, BlockKind, FunctionCode, block_code, forward_source
 from resnet_viz.nets.net import Net
+from resnet_viz.nets.residual_graph.network import findings_of
 from tests.own_networks import Blocks, Functional, conv
 
 MakeImage = Callable[..., Image.Image]
@@ -182,7 +183,7 @@ def test_a_sum_in_another_function_is_shown_too(tracer: str, make_image: MakeIma
     if tracer == "torch.export":
         monkeypatch.setattr("resnet_viz.nets.residual_graph.trace_with_fx", refuse)
     net = rv.from_module(Blocks(AddsElsewhere()), preprocessing=SMALL)
-    assert net.module.residual_findings.tracer == tracer
+    assert findings_of(net.module).tracer == tracer
     (name,) = net.blocks
     around, inside = block_code(net, make_image(), name).functions
     assert around.title == "AddsElsewhere.forward"

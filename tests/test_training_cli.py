@@ -5,10 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from typer.testing import CliRunner, Result
 
+from resnet_viz.lessons import trajectory_recorded
 from resnet_viz.nets.zoo import TRAINED
 from resnet_viz.training import __main__ as commands
 from resnet_viz.training import cards
@@ -98,6 +100,27 @@ def test_there_is_not_always_a_second_cycle() -> None:
     refused = run("train", SHALLOW[0], "--second-cycle")
     assert refused.exit_code == 2
     assert "there is no second cycle" in refused.output
+
+
+def test_a_short_training_is_recorded_and_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("resnet_viz.assets.LESSONS_FOLDER", folder / "lessons")
+    command = ("trajectory", "--runs", str(folder / "runs"), "--epochs", "2", "--points", "3")
+    made = run(*command)
+    assert made.exit_code == 0, made.output
+    found = trajectory_recorded.read("ResNet-8", folder / "lessons")
+    assert found.training == "2 epochs on all training images of CIFAR-10"
+    assert (len(found.trajectory.losses), found.trajectory.images) == (3, 20)
+    kept = sorted(path.name for path in (folder / "runs" / "trajectory-resnet8-cifar10").glob("epoch-*"))
+    assert kept == ["epoch-000.safetensors", "epoch-001.safetensors", "epoch-002.safetensors"]
+    again = run(*command)
+    assert again.exit_code == 0
+    assert "epoch 1: " not in again.output
+    np.testing.assert_array_equal(
+        trajectory_recorded.read("ResNet-8", folder / "lessons").trajectory.loss, found.trajectory.loss
+    )
+    refused = run("trajectory", "--runs", str(folder / "other"), "--depth", "9")
+    assert refused.exit_code == 2
+    assert "depth 9 is not 6n + 2" in refused.output
 
 
 class TestZooCheck:

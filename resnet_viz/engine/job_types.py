@@ -28,6 +28,7 @@ from resnet_viz.analyses.survey.running import SurveyProgress, survey_part
 from resnet_viz.engine.jobs import EngineError, Job
 from resnet_viz.images import digest, open_image
 from resnet_viz.lessons.activation_order import Orders, orders
+from resnet_viz.lessons.block_code import BlockCode, block_code
 from resnet_viz.lessons.block_steps import Walk, walk
 from resnet_viz.lessons.loss_landscape import Landscape, loss_landscape
 from resnet_viz.lessons.matching import Matched
@@ -205,6 +206,10 @@ def _walk(task: Task) -> Walk:
     return walk(task.net, task.image, str(task.job.option("block")))
 
 
+def _block_code(task: Task) -> BlockCode:
+    return block_code(task.net, task.image, str(task.job.option("block")))
+
+
 def _orders(task: Task) -> Orders:
     return orders(task.net, task.image)
 
@@ -312,6 +317,7 @@ JOB_TYPES: dict[str, JobType] = {
     "place fields": JobType(_place_fields),
     "passage": JobType(_passage),
     "walk": JobType(_walk),
+    "block code": JobType(_block_code),
     "orders": JobType(_orders),
     "signal": JobType(_signal),
     "matched": JobType(_matched),

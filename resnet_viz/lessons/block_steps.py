@@ -1,26 +1,21 @@
-"""A residual block step by step: what each of its layers computes for the image, and the line of code that does it.
+"""A residual block step by step: what each of its layers computes for the image.
 
 The steps are those of He et al. 2015 (https://arxiv.org/abs/1512.03385, Fig. 2 and 5): convolution, batch norm and ReLU;
-another convolution and batch norm; the addition of the identity; and the last ReLU. The code is read from the installed
-torchvision at run time, and each of its lines is assigned to a step by the layer that it calls.
+another convolution and batch norm; the addition of the identity; and the last ReLU. A block of any other network has its places
+as steps: x, identity, residual, sum and output.
 """
 
-import ast
-import inspect
-import textwrap
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
-import torchvision
 from PIL import Image
 from torch import Tensor, nn
-from torchvision.models import resnet as torchvision_resnet
 
 from resnet_viz.analyses.activations import Array, array
-from resnet_viz.nets.blocks import ResidualBlock, blocks_of
+from resnet_viz.nets.blocks import BlockPlace, ResidualBlock, blocks_of
 from resnet_viz.nets.checkpoints.blocks import PreActivationBlock
 from resnet_viz.nets.known_layers import layers_of, require_known_layers
 from resnet_viz.nets.layers import ZeroPad
@@ -28,7 +23,6 @@ from resnet_viz.nets.net import Net
 
 # The part of the equation that a step belongs to.
 EquationPart = Literal["identity", "residual", "sum", "output"]
-BlockKind = Literal["BasicBlock", "Bottleneck"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,12 +47,15 @@ class Step:
 
 @dataclass(frozen=True, eq=False)
 class Walk:
-    """Every step of one block, in the order of the code. `kind` names torchvision's class with the same layers."""
+    """Every step of one block, in the order of the code.
+
+    `kind` is the block's class, or torchvision's class with the same layers if the steps are layers.
+    """
 
     model: str
     title: str
     block: str
-    kind: BlockKind
+    kind: str
     plain: bool
     steps: tuple[Step, ...]
 
@@ -77,32 +74,11 @@ class Walk:
         return self.steps[self.names.index(name)] if name in self.names else _missing(name, self)
 
 
-@dataclass(frozen=True)
-class SourceLine:
-    """A line of a file: its number in the file, its text, and the step whose tensor it computes, or "" for none."""
-
-    number: int
-    text: str
-    makes: str
-
-
-@dataclass(frozen=True)
-class ForwardCode:
-    """A block's forward pass as torchvision implements it."""
-
-    title: str
-    version: str
-    lines: tuple[SourceLine, ...]
-
-
 def walk(net: Net, image: Image.Image, block: str) -> Walk:
     """Run one forward pass and keep every tensor of one block; ValueError for a block that the network does not have."""
     require_known_layers(net.title, net.module)
     twin = net.twin()
-    blocks = blocks_of(twin)
-    if block not in blocks:
-        raise ValueError(f"{net.title} has no block {block!r}; it has {', '.join(blocks)}")
-    taken = blocks[block]
+    taken = _block(net, twin, block)
     layers = _Layers(layers_of(twin, taken), taken)
     kept: dict[str, Tensor] = {}
     with ExitStack() as hooks, torch.inference_mode():
@@ -110,51 +86,56 @@ def walk(net: Net, image: Image.Image, block: str) -> Walk:
         for name, layer in layers.by_step.items():
             hooks.callback(layer.register_forward_hook(_keeper(name, kept)).remove)
         twin(net.preprocess(image))
-    kind: BlockKind = "Bottleneck" if "conv3" in layers.by_step else "BasicBlock"
+    kind = "Bottleneck" if "conv3" in layers.by_step else "BasicBlock"
     steps = tuple(
         Step(name, layers.operation(name, kept[name]), _part(name, taken), array(kept[name])) for name in ("x", *layers.by_step)
     )
     return Walk(net.name, net.title, block, kind, taken.shortcut_kind == "none", steps)
 
 
-def forward_source(kind: BlockKind) -> ForwardCode:
-    """Read the forward pass of a block from the installed torchvision, and assign each line to the step that it computes."""
-    forward = getattr(torchvision_resnet, kind).forward
-    texts, first = inspect.getsourcelines(forward)
-    makes = _made_by_line("".join(texts))
-    lines = tuple(
-        SourceLine(first + number, text, makes.get(number, ""))
-        for number, text in enumerate(textwrap.dedent("".join(texts)).rstrip().splitlines())
+def walk_places(net: Net, image: Image.Image, block: str) -> Walk:
+    """Run one forward pass of any network and keep the tensors of a block's places: x, identity, residual, sum and output.
+
+    Tensors of other layouts are seen as maps (see `resnet_viz.nets.layouts`). An identity that is x, and an output that is the
+    sum, are not steps. ValueError for a block that the network does not have.
+    """
+    twin = net.twin()
+    taken = _block(net, twin, block)
+    places: dict[BlockPlace, nn.Module] = {}
+    if taken.shortcut_kind not in ("identity", "none"):
+        places["identity"] = taken.shortcut
+    places["residual"] = taken.residual
+    if taken.shortcut_kind != "none":
+        places["sum"] = taken.sum
+    if taken.activation:
+        places["output"] = taken.output
+    kept: dict[str, Tensor] = {}
+    with ExitStack() as hooks, torch.inference_mode():
+        hooks.callback(taken.fork.register_forward_pre_hook(lambda _, args: kept.__setitem__("x", args[0])).remove)
+        for name, layer in places.items():
+            hooks.callback(layer.register_forward_hook(_keeper(name, kept)).remove)
+        twin(net.preprocess(image))
+    words = {
+        "x": "the block's input",
+        "identity": f"the shortcut: {taken.shortcut_kind}",
+        "residual": "the residual F(x)",
+        "sum": "identity + residual, element by element",
+        "output": taken.activation,
+    }
+    steps = tuple(
+        Step(
+            name, words[name], _part(name, taken), array((taken.input_layout if name == "x" else taken.layout).maps(kept[name]))
+        )
+        for name in ("x", *places)
     )
-    return ForwardCode(f"torchvision.models.resnet.{kind}.forward", torchvision.__version__, lines)
+    return Walk(net.name, net.title, block, taken.facts.kind, taken.shortcut_kind == "none", steps)
 
 
-def _made_by_line(source: str) -> dict[int, str]:
-    """The step that each line computes, keyed by the line's number from 0 and found by the layer that the line calls."""
-    tree = ast.parse(textwrap.dedent(source))
-    statements = [each for each in ast.walk(tree) if isinstance(each, ast.Assign | ast.AugAssign | ast.Return)]
-    statements.sort(key=lambda statement: statement.lineno)
-    called = [_layer_called(statement) for statement in statements]
-    made: dict[int, str] = {}
-    relus = 0
-    for statement, layer in zip(statements, called, strict=True):
-        name = {"downsample": "identity"}.get(layer, layer)
-        if layer == "relu":
-            relus += 1
-            name = "output" if relus == called.count("relu") else f"relu{relus}"
-        elif isinstance(statement, ast.AugAssign):
-            name = "sum"
-        elif isinstance(statement, ast.Return):
-            name = "output"
-        elif isinstance(statement.value, ast.Name):
-            name = statement.value.id
-        made |= dict.fromkeys(range(statement.lineno - 1, statement.end_lineno or statement.lineno), name)
-    return made
-
-
-def _layer_called(statement: ast.stmt) -> str:
-    calls = (each.func for each in ast.walk(statement) if isinstance(each, ast.Call))
-    return next((call.attr for call in calls if isinstance(call, ast.Attribute)), "")
+def _block(net: Net, twin: nn.Module, name: str) -> ResidualBlock:
+    blocks = blocks_of(twin)
+    if name not in blocks:
+        raise ValueError(f"{net.title} has no block {name!r}; it has {', '.join(blocks)}")
+    return blocks[name]
 
 
 class _Layers:

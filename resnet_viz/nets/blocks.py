@@ -16,9 +16,11 @@ from typing import Literal
 from torch import Tensor, nn
 
 from resnet_viz.nets.layouts import TensorLayout
+from resnet_viz.nets.source_code import Call
 
 # "norm" is a single normalisation; "mixed" is several of these in one shortcut, or anything else.
 ShortcutKind = Literal["identity", "zero-pad", "projection", "pool", "norm", "mixed", "none"]
+BlockPlace = Literal["x", "identity", "residual", "sum", "output"]
 
 
 class Fork(nn.Module):
@@ -38,6 +40,17 @@ class Sum(nn.Module):
 
 
 @dataclass(frozen=True)
+class FunctionLines:
+    """The lines of a function that compute a block: a line's number, the part of the block, and whether it computes its tensor.
+
+    `call` is a line in that function.
+    """
+
+    call: Call
+    lines: tuple[tuple[int, BlockPlace, bool], ...]
+
+
+@dataclass(frozen=True)
 class BlockFacts:
     """What is known about a block from tracing one pass.
 
@@ -46,7 +59,8 @@ class BlockFacts:
     `activation` is the class of the activation after the sum, "" for none. `layers` and `parameters` are names in the network,
     including the shortcut, `branch_layers` the computing layers of the branch; `multiply_adds` are those for one image of the
     traced size. `input_used_elsewhere` says whether other layers than this block use its input, `ways_share` whether the
-    shortcut begins with a part of the branch.
+    shortcut begins with a part of the branch. `code` are the functions that compute the block as far as the tracer recorded
+    them, from the one around all of it to the one that adds.
     """
 
     name: str
@@ -66,6 +80,7 @@ class BlockFacts:
     input_used_elsewhere: bool
     ways_share: bool
     multiply_adds: int
+    code: tuple[FunctionLines, ...]
 
 
 class ResidualBlock(nn.Module):

@@ -7,17 +7,20 @@ from typing import Annotated
 
 import typer
 from torch import nn
+from torchvision.transforms.v2 import functional as transforms
 
 from resnet_viz import assets
-from resnet_viz.lessons import fewer_blocks, loss_landscape_recorded
+from resnet_viz.lessons import fewer_blocks, loss_landscape_recorded, trajectory_recorded
 from resnet_viz.lessons.loss_landscape import check_points
 from resnet_viz.nets.net import WeightsError, pick_device
 from resnet_viz.nets.zoo import TRAINED, Spec, load, read_card
+from resnet_viz.progress import OnProgress
 from resnet_viz.training import cards
 from resnet_viz.training.data import Dataset, load_dataset
 from resnet_viz.training.recipe import Recipe
-from resnet_viz.training.tasks import TASKS, TrainingTask
+from resnet_viz.training.tasks import CIFAR10, TASKS, TrainingTask
 from resnet_viz.training.trainer import Epoch, fastest_precision, saved_recipe, train
+from resnet_viz.training.trajectories import record_trajectory
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 
@@ -114,17 +117,28 @@ def loss_landscape_command(name: Name, data: Data, runs: Runs = RUNS, points: in
     # They are sorted by class: taking every n-th image takes as many of each class.
     every = slice(None, None, max(1, len(train.labels) // max(1, images)))
     about = f"every {every.step}th training image of {train.task.name}"
-    chosen = loss_landscape_recorded.Chosen(train.images[every], train.labels[every], about)
-
-    def tell(done: int, total: int) -> None:
-        if done % points == 0:
-            typer.echo(f"{done} of {total} points")
-
+    # In the size of the network's input, as on every page.
+    seen = transforms.resize(train.images[every], [task.evaluation, task.evaluation], antialias=True)
+    chosen = loss_landscape_recorded.Chosen(seen, train.labels[every], about)
     try:
-        path = loss_landscape_recorded.record(net, chosen, points, runs, folder=assets.LESSONS_FOLDER, on_point=tell)
+        path = loss_landscape_recorded.record(net, chosen, points, runs, folder=assets.LESSONS_FOLDER, on_point=_tell(points))
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     typer.echo(f"{name}: shipped to {path}")
+
+
+@app.command("trajectory")
+def trajectory_command(data: Data, runs: Runs = RUNS, epochs: int = 12, depth: int = 8, points: int = 17) -> None:
+    """Train a small CIFAR-10 network, and record its way over its loss landscape; resumes an interrupted training."""
+    try:
+        check_points(points)
+        images = load_dataset(data, CIFAR10)
+        recipe = replace(CIFAR10.recipe, epochs=epochs)
+        folder = runs / f"trajectory-resnet{depth}-cifar10"
+        found = record_trajectory(images, recipe, folder, depth=depth, points=points, on_epoch=_print, on_point=_tell(points))
+    except (ValueError, OSError) as error:
+        raise typer.BadParameter(str(error)) from error
+    typer.echo(f"shipped to {trajectory_recorded.write(found, assets.LESSONS_FOLDER)}")
 
 
 def _make(name: str, images: Dataset, runs: Path, epochs: int | None, *, second_cycle: bool = False) -> None:
@@ -180,6 +194,14 @@ def _spec(name: str) -> Spec:
 
 def _task(name: str) -> TrainingTask:
     return TASKS[_spec(name).task]
+
+
+def _tell(every: int) -> OnProgress:
+    def tell(done: int, total: int) -> None:
+        if done % every == 0:
+            typer.echo(f"{done} of {total} points")
+
+    return tell
 
 
 def _print(epoch: Epoch) -> None:

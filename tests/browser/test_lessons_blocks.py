@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.lesson_page import arrives_again, fits_one_screen, said
-from tests.browser.screen import click_point, headings, open_app, overflow, settle
+from tests.browser.screen import click_point, headings, open_app, overflow, screenshot, settle
 
 
 def check_kept(page: Page) -> None:
@@ -39,6 +39,25 @@ def test_every_line_of_the_code_has_its_tensor(page: Page) -> None:
     page.keyboard.press("ArrowDown")
     settle(page)
     assert "out += identity: Identity and residual are added" in said(page)
+    check_kept(page)
+
+
+def test_another_family_shows_the_code_of_its_own_block(page: Page) -> None:
+    open_app(page, "learn?lesson=code&model=regnet_y_400mf&block=trunk_output.block1.block1-0")
+    expect(page.get_by_text("torchvision.models.regnet.ResBottleneckBlock.forward as installed")).to_be_visible()
+    page.get_by_role("button", name="x = self.proj(x) + self.f(x)").click()
+    settle(page)
+    # The line computes three tensors; the sum is shown first.
+    assert "Identity and residual are added" in said(page)
+    page.get_by_role("radio", name="Identity", exact=True).click()
+    settle(page)
+    assert "The shortcut: projection" in said(page)
+    # The other case did not run.
+    expect(page.get_by_role("button", name="x = x + self.f(x)")).to_be_disabled()
+    page.keyboard.press("ArrowDown")
+    settle(page)
+    assert "return self.activation(x): The ReLU sets the negative entries" in said(page)
+    screenshot(page, "code-of-regnet")
     check_kept(page)
 
 

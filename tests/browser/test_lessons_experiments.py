@@ -1,10 +1,10 @@
 """The lessons on the experiments of later papers: what one does changes the sentence, and a link brings it back."""
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from tests.browser.lesson_page import arrives_again, fits_one_screen, said
-from tests.browser.screen import headings, open_app, overflow, settle
+from tests.browser.screen import TIMEOUT, headings, open_app, overflow, settle
 
 
 def test_paths_are_counted_and_sampled(page: Page) -> None:
@@ -26,6 +26,33 @@ def test_a_block_sees_more_than_the_shortcuts_do(page: Page) -> None:
     page.keyboard.press("ArrowDown")
     settle(page)
     assert "could see 29 pixels across" in said(page)
+
+
+def test_a_measurement_is_stopped_and_started_again(page: Page) -> None:
+    open_app(page, "learn?lesson=receptive-field&model=resnet50")
+    stop(page)
+    assert said(page) == "Stopped before all blocks were measured."
+    page.get_by_role("button", name="Start again").click()
+    page.get_by_role("button", name="Stop", exact=True).wait_for(timeout=TIMEOUT)
+
+
+def test_deletions_are_stopped_and_everything_else_stays(page: Page) -> None:
+    open_app(page, "learn?lesson=fewer-blocks&model=resnet56-cifar10&image=cifar-cat")
+    before = said(page)
+    page.get_by_role("radio", name="Several at once").click()
+    stop(page)
+    assert said(page) == before
+    expect(page.get_by_text("Stopped.")).to_be_visible()
+    page.get_by_role("radio", name="Each block in turn").click()
+    settle(page)
+    assert said(page) == before
+    assert page.get_by_role("button", name="Start again").count() == 0
+
+
+def stop(page: Page) -> None:
+    page.get_by_role("button", name="Stop", exact=True).click(timeout=TIMEOUT)
+    page.get_by_role("button", name="Start again").wait_for(timeout=TIMEOUT)
+    settle(page)
 
 
 def test_the_loss_is_that_of_a_chosen_class(page: Page) -> None:
@@ -60,7 +87,22 @@ def test_a_plane_is_computed_for_one_image(page: Page) -> None:
     assert recorded.startswith("Around the weights of Plain-56") or "Record it with" in recorded
 
 
-@pytest.mark.parametrize("lesson", ["paths", "receptive-field", "refinement", "shattered-gradients", "loss-landscape"])
+def test_a_training_is_followed_epoch_by_epoch(page: Page) -> None:
+    open_app(page, "learn?lesson=loss-landscape&see=training")
+    end = said(page)
+    assert end.startswith("After epoch 12, the loss is")
+    assert "0% of the distance from the start to the end is left" in end
+    assert fits_one_screen(page)
+    page.get_by_role("slider").press("Home")
+    settle(page)
+    assert said(page).startswith("Before its training, ResNet-8 has a loss of")
+    assert "epoch=0" in page.url
+    assert arrives_again(page).startswith("Before its training")
+
+
+@pytest.mark.parametrize(
+    "lesson", ["paths", "receptive-field", "refinement", "shattered-gradients", "loss-landscape", "loss-landscape&see=training"]
+)
 def test_a_phone_shows_the_lesson(page: Page, lesson: str) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     open_app(page, f"learn?lesson={lesson}&image=cifar-cat")

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import one_tab
+from tests.browser.lesson_page import said
 from tests.browser.screen import TIMEOUT, alerts, click_block, equation_heading, screenshot, settle
 from tests.servers import ROOT
 
@@ -83,6 +84,16 @@ def test_it_is_first_in_the_list(page: Page, address: str) -> None:
     expect(options.first).to_contain_text("Mine", timeout=TIMEOUT)
     options.first.click()
     expect(page.locator(".model")).to_contain_text("Mine · 5 classes", timeout=TIMEOUT)
+
+
+def test_the_lesson_on_code_shows_the_modules_own(page: Page, address: str) -> None:
+    base, _, query = address.partition("/?")
+    page.goto(f"{base}/learn?lesson=code&{query}&block=blocks.0")
+    expect(page.get_by_text("Shared.forward")).to_be_visible(timeout=2 * TIMEOUT)
+    settle(page)
+    page.get_by_role("button", name="out += x").click()
+    settle(page)
+    assert "out += x: Identity and residual are added" in said(page)
 
 
 def test_the_model_page_says_what_was_assumed_and_has_lines_to_copy(page: Page, address: str) -> None:

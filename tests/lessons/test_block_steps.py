@@ -1,22 +1,18 @@
-"""S5 and S6: each step of a block against functions by hand, each line of the code against what it leaves when it runs."""
+"""S5: each step of a block against functions by hand."""
 
-import sys
 from collections.abc import Callable
-from types import FrameType
-from typing import Any, get_args
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
-from torchvision.models import resnet as torchvision_resnet
 
 import resnet_viz as rv
 from resnet_viz.engine.wire import decode, encode
 from resnet_viz.figures.theme import RESIDUAL
-from resnet_viz.lessons.block_steps import BlockKind, Walk, forward_source, walk
+from resnet_viz.lessons.block_steps import Walk, walk, walk_places
 from resnet_viz.nets.net import Net
 
 MakeImage = Callable[..., Image.Image]
@@ -78,62 +74,15 @@ def test_s05_a_bottleneck_has_three_convolutions(make_imagenet: Callable[[str], 
     np.testing.assert_array_equal(back.step("sum").values, found.step("sum").values)
 
 
-@pytest.mark.parametrize("kind", get_args(BlockKind))
-@pytest.mark.parametrize("projects", [False, True])
-def test_s06_each_line_makes_the_tensor_that_it_is_linked_to(kind: BlockKind, *, projects: bool) -> None:
-    """Run torchvision's own block line by line and look at its variables after each line."""
-    torch.manual_seed(0)
-    shortcut = nn.Conv2d(8, 8, 1) if projects else None
-    block = getattr(torchvision_resnet, kind)(8, 8 if kind == "BasicBlock" else 2, downsample=shortcut).eval()
-    block.relu.inplace = False
-    x = torch.randn(1, 8, 5, 5)
-    after = variables_by_line(block, x)
-    steps = by_hand(block, x)
-    source = forward_source(kind)
-    assert [line.text for line in source.lines if line.makes][-1].strip() == "return out"
-    linked = 0
-    for line in source.lines:
-        if line.number not in after or not line.makes:
-            continue
-        variable = line.text.split()[0] if line.text.split()[0] != "return" else "out"
-        torch.testing.assert_close(after[line.number][variable], steps[line.makes], msg=line.text)
-        linked += 1
-    assert linked == {"BasicBlock": 9, "Bottleneck": 12}[kind] + projects
-
-
-def variables_by_line(block: nn.Module, x: Tensor) -> dict[int, dict[str, Tensor]]:
-    after: dict[int, dict[str, Tensor]] = {}
-    running: list[int] = []
-
-    def look(frame: FrameType, event: str, _: object) -> Any:
-        if frame.f_code is not type(block).forward.__code__:
-            return None
-        if running:
-            after[running.pop()] = {name: each.clone() for name, each in frame.f_locals.items() if isinstance(each, Tensor)}
-        if event in ("line", "call"):
-            running.append(frame.f_lineno)
-        return look
-
-    usual = sys.gettrace()
-    sys.settrace(look)
-    try:
-        block(x)
-    finally:
-        sys.settrace(usual)
-    return after
-
-
-def by_hand(block: Any, x: Tensor) -> dict[str, Tensor]:
-    steps, out = {"x": x}, x
-    numbers = (1, 2, 3) if hasattr(block, "conv3") else (1, 2)
-    for number in numbers:
-        steps[f"conv{number}"] = getattr(block, f"conv{number}")(out)
-        steps[f"bn{number}"] = getattr(block, f"bn{number}")(steps[f"conv{number}"])
-        steps[f"relu{number}"] = out = steps[f"bn{number}"].clamp(min=0)
-    steps["identity"] = x if block.downsample is None else block.downsample(x)
-    steps["sum"] = steps[f"bn{numbers[-1]}"] + steps["identity"]
-    steps["output"] = steps["sum"].clamp(min=0)
-    return steps
+def test_the_places_of_any_block_are_its_steps(make_image: MakeImage) -> None:
+    """Swin's blocks have their channels last, no shortcut layer and no activation after the sum."""
+    net = rv.load("swin_t", weights=None)
+    found = walk_places(net, make_image(), "features.1.0.mlp")
+    inspected = rv.inspect(net, make_image()).block("features.1.0.mlp").maps
+    assert inspected is not None
+    assert found.names == ("x", "residual", "sum")
+    np.testing.assert_array_equal(found.step("residual").values, inspected.residual)
+    np.testing.assert_array_equal(found.step("x").values + found.step("residual").values, found.step("sum").values)
 
 
 def test_an_unknown_block_or_step_gets_a_sentence(make_cifar: MakeNet, make_image: MakeImage) -> None:

@@ -1,19 +1,37 @@
-"""The official forward pass, line by line, each line with the tensor that it computes (S6)."""
+"""A block's forward pass, line by line, each line with the tensor that it computes (S6)."""
+
+from typing import cast
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
-from app import show
+from app import show, waiting
 from app.views.lessons import lesson, subject, walking
 from app.views.lessons.lesson import Lesson
-from resnet_viz.lessons.block_steps import ForwardCode, SourceLine, Walk, forward_source
+from resnet_viz.figures.theme import short
+from resnet_viz.lessons.block_code import PLACES, BlockCode, FunctionCode, SourceLine
+from resnet_viz.lessons.block_steps import Walk
 
+# Besides ResNet-50, networks whose blocks are written differently, offered with random weights.
+OTHERS = (*subject.BOTTLENECKS, "regnet_y_400mf", "convnext_tiny")
+# The characters of the longest line that fits beside wide tiles.
+NARROW = 52
+BADGES = {
+    "x": ":gray-badge[input x]",
+    "identity": ":blue-badge[shortcut]",
+    "residual": ":orange-badge[branch]",
+    "sum": ":green-badge[sum]",
+    "output": ":green-badge[activation]",
+}
+TENSORS = {"x": "Input x", "identity": "Identity", "residual": "Residual F(x)", "sum": "Sum", "output": "Output"}
 STYLE = """<style>
-.st-key-code-lines { gap: 0; border-left: 2px solid rgba(128, 128, 128, 0.35); padding-left: 0.5rem; }
-.st-key-code-lines button { min-height: 1.5rem; padding: 0 0.5rem; justify-content: flex-start; border-radius: 4px; }
-.st-key-code-lines button div { justify-content: flex-start; }
-.st-key-code-lines button p { font-family: "Source Code Pro", ui-monospace, monospace; font-size: 0.9rem; white-space: pre; }
-.st-key-code-lines button:disabled { color: inherit; opacity: 0.65; }
-.st-key-code-lines .code-blank { height: 0.45rem; }
+[class*='st-key-code-lines'] { gap: 0; border-left: 2px solid rgba(128, 128, 128, 0.35); padding-left: 0.5rem; }
+[class*='st-key-code-lines'] button { min-height: 1.5rem; padding: 0 0.5rem; justify-content: flex-start; border-radius: 4px; }
+[class*='st-key-code-lines'] button div { justify-content: flex-start; }
+[class*='st-key-code-lines'] button p { font-family: "Source Code Pro", ui-monospace, monospace; font-size: 0.9rem; }
+[class*='st-key-code-lines'] button p { white-space: pre-wrap; text-align: left; }
+[class*='st-key-code-lines'] button:disabled { color: inherit; opacity: 0.65; }
+[class*='st-key-code-lines'] .code-blank { height: 0.45rem; }
 </style>"""
 
 
@@ -21,49 +39,87 @@ def body() -> str:
     """The code on the left, the tensor of its active line on the right."""
     with lesson.doing():
         image = subject.picture_picker()
-        network = subject.network_picker(lambda name: not subject.is_plain(name), subject.BOTTLENECKS)
+        network = subject.network_picker(lambda name: not subject.is_plain(name), OTHERS)
         block = subject.block_picker(network)
         place = st.container(width="content")
-    walk = walking.ask(network, image, block)
-    source = forward_source(walk.kind)
-    run = [line for line in source.lines if line.makes in walk.names]
-    numbers = tuple(str(line.number) for line in run)
-    chosen = lesson.value("line", numbers[1], numbers)
-    active = run[numbers.index(chosen)]
+    found = cast("BlockCode", waiting.answer(network, "block", "block code", image, None, "block code", block=block))
+    if not found.functions:
+        return _without_code(found, place)
+    lines = {
+        _name(number, line): line
+        for number, function in enumerate(found.functions)
+        for line in function.lines
+        if set(line.makes) & set(found.walk.names)
+    }
+    names = tuple(lines)
+    chosen = lesson.value("line", names[min(1, len(names) - 1)], names)
     with place:
-        subject.steps(numbers, chosen, "line")
-    code, tensor = st.columns([4, 9], gap="large")
+        subject.steps(names, chosen, "line")
+    longest = max(len(line.text) for function in found.functions for line in function.lines)
+    code, tensor = st.columns([4, 9] if longest <= NARROW else [1, 1], gap="large")
     with code:
-        _code(source, walk, active)
+        st.html(STYLE)
+        for number, function in enumerate(found.functions):
+            _code(number, function, found.walk, chosen)
+    active = lines[chosen]
     with tensor:
-        walking.tensor(walk, active.makes, beside=False)
-    return f"Line {active.number}, {active.text.strip()}: {walking.sentence(walk, walk.step(active.makes))}"
+        step = _step(active)
+        walking.tensor(found.walk, step, beside=False)
+    return f"Line {active.number}, {active.text.strip()}: {walking.sentence(found.walk, found.walk.step(step))}"
 
 
-def _code(source: ForwardCode, walk: Walk, active: SourceLine) -> None:
-    st.html(STYLE)
-    st.caption(f"{show.escape(source.title)} as installed, torchvision {show.escape(source.version)}")
-    with st.container(key="code-lines"):
-        for line in source.lines:
+def _name(function: int, line: SourceLine) -> str:
+    """What the URL calls a line: its number in the file, with the function's position if it is not the first."""
+    return f"{function}:{line.number}" if function else str(line.number)
+
+
+def _step(line: SourceLine) -> str:
+    """The step whose tensor is shown; if a line computes several, the one chosen by the reader."""
+    chosen = lesson.value("step", line.makes[-1], line.makes)
+    if len(line.makes) > 1:
+        st.segmented_control(
+            "Tensor of this line", line.makes, format_func=TENSORS.__getitem__, required=True, **lesson.bound("step", chosen)
+        )
+    return chosen
+
+
+def _without_code(found: BlockCode, place: DeltaGenerator) -> str:
+    """The tensors alone, and why there is no code."""
+    names = found.walk.names
+    chosen = lesson.value("step", names[-1], names)
+    with place:
+        subject.steps(names, chosen, "step")
+    st.caption(show.escape(f"The code of block {short(found.walk.block)} cannot be shown: {found.missing}."))
+    walking.tensor(found.walk, chosen, beside=False)
+    return walking.sentence(found.walk, found.walk.step(chosen))
+
+
+def _code(number: int, function: FunctionCode, walk: Walk, chosen: str) -> None:
+    installed = f" as installed, {function.package}" if function.package else ""
+    st.caption(show.escape(function.title + installed))
+    with st.container(key=f"code-lines-{number}"):
+        for line in function.lines:
             if line.text.strip():
-                _line(line, walk, active)
+                _line(_name(number, line), line, walk, chosen)
             else:
                 st.html("<div class='code-blank'></div>")
 
 
-def _line(line: SourceLine, walk: Walk, active: SourceLine) -> None:
-    runs = line.makes in walk.names
+def _line(name: str, line: SourceLine, walk: Walk, chosen: str) -> None:
+    runs = bool(set(line.makes) & set(walk.names))
     indent = len(line.text) - len(line.text.lstrip())
     # Without a character between the two signs, Streamlit turns them into an arrow.
     text = show.escape(line.text.strip()).replace("\\-\\>", "\\-\u2060\\>")
+    parts = line.parts or (line.makes if runs else ())
+    badges = " ".join(BADGES[part] for part in parts if part in PLACES)
     st.button(
-        "\u00a0" * indent + text,
-        key=f"code-line-{line.number}",
-        type="primary" if line.number == active.number else "tertiary",
+        "\u00a0" * indent + text + (f"\u2003{badges}" if badges else ""),
+        key=f"code-line-{name}",
+        type="primary" if name == chosen else "tertiary",
         disabled=not runs,
         help=None if runs or not line.makes else f"Not executed: in block {walk.block}, the shortcut is the identity.",
         on_click=lesson.change,
-        kwargs={"line": line.number},
+        kwargs={"line": name},
     )
 
 
@@ -71,8 +127,8 @@ LESSON = Lesson(
     slug="code",
     title="The forward pass, line by line",
     question="Which line of the code computes which tensor?",
-    do="Click a line, or move through the lines with the up and down keys.",
+    do="Click a line, or move through the lines with the up and down keys; then try a network of another family.",
     rows=("S6",),
-    sources="The installed torchvision's own source. He et al. 2015, arXiv 1512.03385.",
+    sources="The source of the network's own blocks, as installed. He et al. 2015, arXiv 1512.03385.",
     body=body,
 )

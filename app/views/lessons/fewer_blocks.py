@@ -143,7 +143,12 @@ def _seen(found: dict[Subject, AblationSweep], image: str) -> None:
         figure = rv.figures.removal_bars(sweeps, show.theme())
     elif chosen == "several":
         target = sweeps[0].target
-        several = [_deletions(network, image, target) for network in found]
+        several = []
+        for network in found:
+            deleted = _deletions(network, image, target)
+            if deleted is None:
+                return
+            several.append(deleted)
         figure = rv.figures.deletion_lines(several, show.theme())
     else:
         titles = [results.models()[record.model].title for record in recorded]
@@ -155,9 +160,13 @@ def _seen(found: dict[Subject, AblationSweep], image: str) -> None:
         st.caption(show.escape(which_matters_most(sweeps[0])))
 
 
-def _deletions(network: Subject, image: str, target: int) -> rv.Deletions:
+def _deletions(network: Subject, image: str, target: int) -> rv.Deletions | None:
+    """Several blocks removed at once; None if that was stopped."""
     view, sets = f"deletions {network.model}", max(MOST_SETS // len(results.block_names(network)), 3)
-    return cast("rv.Deletions", waiting.answer(network, "pass", "deletions", image, target, view, sets=sets))
+    key = (view, network.trained, network.preprocessing.framing, image, target)
+    ask = [lambda: results.submit(network, "deletions", image, target, view, sets=sets)]
+    answers = waiting.long("pass", key, ask, network)
+    return None if answers is None else cast("rv.Deletions", answers[0])
 
 
 def _recorded(models: list[str]) -> list[Recorded]:

@@ -1,6 +1,7 @@
-"""The loss over a plane around trained weights: recorded on training images for a plain and a residual network, or live."""
+"""The loss over a plane of the weights: recorded for a plain and a residual network, live for an image, or along a training."""
 
 from collections.abc import Hashable
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from typing import cast
@@ -16,11 +17,17 @@ from app.views.lessons.lesson import Lesson
 from resnet_viz.analyses.activations import Array
 from resnet_viz.figures.lessons.loss_landscape import View
 from resnet_viz.lessons import loss_landscape_recorded as recorded
+from resnet_viz.lessons import trajectory_recorded
 from resnet_viz.lessons.loss_landscape import SPAN
+from resnet_viz.lessons.trajectory_recorded import RecordedTrajectory
 
-SEEN = {"recorded": "Training images", "live": "One image"}
+SEEN = {"recorded": "Training images", "live": "One image", "training": "During a training"}
 VIEWS: dict[View, str] = {"contours": "Contours", "surface": "Surface"}
-PAIR = ("plain56-cifar10", "resnet56-cifar10")
+# A plain network and the residual one with the same layers.
+PAIRS = {
+    "CIFAR-10, 56 layers": ("plain56-cifar10", "resnet56-cifar10"),
+    "Photos, 18 layers": ("plain18-imagenette", "resnet18-imagenette"),
+}
 SIDES = (9, 15, 21)
 MOST_SEEDS = 99
 
@@ -36,19 +43,29 @@ class Wanted:
 
 
 def body() -> str:
-    """The recordings of both networks, or the plane around a chosen network while it is computed."""
+    """The recordings of two networks, the plane around a chosen network while it is computed, or the way of a training."""
     with lesson.doing():
         # The first view is the one that can be shown at once.
         kinds = ["recorded", "live"] if recorded.recorded_models() else ["live", "recorded"]
+        training = _training()
+        kinds += ["training"] * (training is not None)
         see = lesson.value("see", kinds[0], kinds)
         st.segmented_control("Loss of", kinds, format_func=SEEN.__getitem__, required=True, **lesson.bound("see", see))
-        view = cast("View", lesson.value("view", "contours", list(VIEWS)))
-        st.segmented_control("Show as", list(VIEWS), format_func=VIEWS.__getitem__, required=True, **lesson.bound("view", view))
+        epoch = _epoch(training) if see == "training" and training else None
+        view: View = "contours"
+        if epoch is None:
+            view = cast("View", lesson.value("view", view, list(VIEWS)))
+            st.segmented_control(
+                "Show as", list(VIEWS), format_func=VIEWS.__getitem__, required=True, **lesson.bound("view", view)
+            )
+        pair = _pair() if see == "recorded" else ()
         wanted = _wanted() if see == "live" else None
+    if training is not None and epoch is not None:
+        return _way(training, epoch)
     # The previous plane must not stay visible below the progress of this one.
     above, below = st.container(), st.empty()
     with above:
-        found, missing = _recorded() if wanted is None else _live(wanted)
+        found, missing = _recorded(pair) if wanted is None else _live(wanted)
     if not found:
         return " ".join(missing)
     draw = rv.figures.loss_contours if view == "contours" else rv.figures.loss_surface
@@ -59,10 +76,20 @@ def body() -> str:
     return _sentence(found)
 
 
-def _recorded() -> tuple[list[rv.Landscape], list[str]]:
+def _pair() -> tuple[str, ...]:
+    """The two networks to compare; those of CIFAR-10 unless others have recordings as well."""
+    known = set(recorded.recorded_models())
+    names = [name for name, pair in PAIRS.items() if known & set(pair)] or list(PAIRS)[:1]
+    name = lesson.value("networks", names[0], names)
+    if len(names) > 1:
+        st.segmented_control("Networks", names, required=True, **lesson.bound("networks", name))
+    return PAIRS[name]
+
+
+def _recorded(pair: tuple[str, ...]) -> tuple[list[rv.Landscape], list[str]]:
     """The available recordings, and for missing ones how to make them."""
     found, missing = [], []
-    for model in PAIR:
+    for model in pair:
         try:
             found.append(recorded.read(model))
         except rv.WeightsError as error:
@@ -97,6 +124,39 @@ def _live(wanted: Wanted) -> tuple[list[rv.Landscape], list[str]]:
     return cast("list[rv.Landscape]", answers or []), ["Stopped before all points were computed."]
 
 
+def _training() -> RecordedTrajectory | None:
+    """The recorded training, if there is one that can be read."""
+    for model in trajectory_recorded.recorded_models():
+        with suppress(rv.WeightsError):
+            return trajectory_recorded.read(model)
+    return None
+
+
+def _epoch(found: RecordedTrajectory) -> int:
+    """The chosen epoch; 0 is before the training."""
+    epochs = range(len(found.trajectory.steps))
+    epoch = lesson.value("epoch", epochs[-1], epochs)
+    st.select_slider("Up to epoch", epochs, width=380, **lesson.bound("epoch", epoch))
+    return epoch
+
+
+def _way(found: RecordedTrajectory, epoch: int) -> str:
+    """The way of a training up to an epoch, over the plane in which most of it lies."""
+    way = found.trajectory
+    figure = rv.figures.trajectory_contours(way, show.theme(), epoch + 1)
+    show.heading(figure, level=5)
+    show.chart(figure, "trajectory", width="content")
+    st.caption(show.escape(f"Training: {found.training}. Loss: {found.measured_on}."))
+    if epoch == 0:
+        return f"Before its training, {way.title} has a loss of {way.losses[0]:.2f}; guessing has {way.guessing:.2f}."
+    left = np.linalg.norm(way.steps[epoch]) / np.linalg.norm(way.steps[0])
+    return (
+        f"After epoch {epoch}, the loss is {way.losses[epoch]:.2f} and {found.errors[epoch]:.0%} of the test images are"
+        f" classified wrongly; on the plane, {left:.0%} of the distance from the start to the end is left. The two directions"
+        f" explain {sum(way.explained):.0%} of the way."
+    )
+
+
 def _sentence(found: list[rv.Landscape]) -> str:
     parts = [
         f"On the plane around the weights of {each.title}, the loss is {each.centre:.2g} in the middle and at most"
@@ -120,10 +180,10 @@ LESSON = Lesson(
     slug="loss-landscape",
     title="The loss landscape",
     question="Is the loss smoother with shortcuts?",
-    do="Compare both networks on one scale, then compute the plane around a network for your own image.",
+    do="Compare both networks on one scale, compute the plane around a network for your own image, and follow a training.",
     rows=(),
     sources="Li et al. 2018, Visualizing the Loss Landscape of Neural Nets, arXiv 1712.09913. Filter-normalised directions.",
     body=body,
     page="Model",
-    elsewhere=(("model", PAIR[0]),),
+    elsewhere=(("model", "plain56-cifar10"),),
 )

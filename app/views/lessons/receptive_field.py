@@ -7,6 +7,7 @@ import streamlit as st
 
 import resnet_viz as rv
 from app import results, show, waiting
+from app.catalogue import Subject
 from app.views.lessons import lesson, own_picture, subject
 from app.views.lessons.lesson import Lesson
 from resnet_viz.figures.theme import short
@@ -20,7 +21,9 @@ def body() -> str:
         names = results.block_names(network)
         block = subject.block_picker(network)
         subject.steps(names, block, "block")
-    found = cast("rv.ReceptiveFields", waiting.answer(network, "block", "receptive fields", image, None, "receptive fields"))
+    found = _fields(network, image)
+    if found is None:
+        return "Stopped before all blocks were measured."
     left, right = st.columns([11, 10], gap="large")
     with left:
         figure = rv.figures.field_maps(found, block, results.ground(image, network).small, show.theme())
@@ -31,6 +34,13 @@ def body() -> str:
         show.heading(figure, level=5)
         show.chart(figure, "field-widths")
     return _sentence(found, block)
+
+
+def _fields(network: Subject, image: str) -> rv.ReceptiveFields | None:
+    key = ("receptive fields", network.model, network.trained, network.preprocessing.framing, image)
+    ask = [lambda: results.submit(network, "receptive fields", image, None, "receptive fields")]
+    answers = waiting.long("block", key, ask, network)
+    return None if answers is None else cast("rv.ReceptiveFields", answers[0])
 
 
 def _sentence(found: rv.ReceptiveFields, name: str) -> str:

@@ -41,7 +41,7 @@ def sentence(walk: Walk, step: Step) -> str:
     values = step.values
     spread = f"{shape} values from {values.min():.2f} to {values.max():.2f}, standard deviation {values.std():.2f}"
     before = _before(walk, step)
-    if step.name.startswith("relu") or step.name == "output":
+    if step.operation.partition(":")[0] == "ReLU":
         return f"The ReLU sets the negative entries, {before.negative:.0%} of all, to 0. Output: {spread}."
     if step.name == "sum":
         m = walk.step("identity" if "identity" in walk.names else "x").values
@@ -58,7 +58,10 @@ def sentence(walk: Walk, step: Step) -> str:
             f"Output: {spread}."
         )
     if step.name == "x":
-        return f"The block's input has {spread}. {step.zero:.0%} of them are 0 because of the ReLU before the block."
+        rectified = (
+            f" None of them is negative and {step.zero:.0%} are 0, as after a ReLU." if step.zero and not step.negative else ""
+        )
+        return f"The block's input has {spread}.{rectified}"
     return f"{step.operation[0].upper()}{step.operation[1:]}. Output: {spread}."
 
 

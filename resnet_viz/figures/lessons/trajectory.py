@@ -10,10 +10,16 @@ WIDTH, HEIGHT, TOP = 560, 420, 40
 LEVELS = 16
 
 
-def trajectory_contours(found: Trajectory, theme: Theme = LIGHT) -> go.Figure:
-    """Draw the loss over the plane as contours, and the checkpoints as a line that ends at the cross."""
+def trajectory_contours(found: Trajectory, theme: Theme = LIGHT, count: int | None = None) -> go.Figure:
+    """Draw the loss over the plane as contours, and the first `count` checkpoints, by default all, as a line to a cross.
+
+    ValueError if there are not so many checkpoints.
+    """
+    if count is not None and not 1 <= count <= len(found.steps):
+        raise ValueError(f"{count} checkpoints: choose 1 to {len(found.steps)}")
     low, high = float(found.loss.min()), float(found.loss.max())
-    numbers = np.arange(1, len(found.steps) + 1)
+    steps, losses = found.steps[:count], found.losses[:count]
+    numbers = np.arange(1, len(steps) + 1)
     fig = go.Figure(
         [
             go.Contour(
@@ -27,9 +33,9 @@ def trajectory_contours(found: Trajectory, theme: Theme = LIGHT) -> go.Figure:
                 hovertemplate="loss on the plane %{z:.3g}<extra></extra>",
             ),
             go.Scatter(
-                x=found.steps[:, 0],
-                y=found.steps[:, 1],
-                customdata=np.column_stack([numbers, found.losses]),
+                x=steps[:, 0],
+                y=steps[:, 1],
+                customdata=np.column_stack([numbers, losses]),
                 mode="lines+markers",
                 line={"color": GRADIENT, "width": 2.5},
                 marker={
@@ -51,16 +57,14 @@ def trajectory_contours(found: Trajectory, theme: Theme = LIGHT) -> go.Figure:
         margin={"l": 0, "r": 0, "t": TOP, "b": 0},
         overwrite=True,
     )
-    first, last = float(found.losses[0]), float(found.losses[-1])
+    first, last = float(losses[0]), float(losses[-1])
     explained = f"The plane explains {sum(found.explained):.0%} of the way of {found.title}"
     finding = f"{explained}, from a loss of {first:.3g} to {last:.3g}"
     return finish(
         fig,
         theme,
         finding=finding,
-        how_to_read=f"Each circle is a checkpoint, the cross the last one. Colours are the loss of {found.images} images on the"
-        " plane; a checkpoint itself lies beside it.",
-        alt=f"{finding}. {len(numbers)} checkpoints; losses "
-        + ", ".join(f"{loss:.3g}" for loss in found.losses.tolist())
-        + ".",
+        how_to_read=f"Each circle is a checkpoint, the cross the last one shown. Colours are the loss of {found.images} images"
+        " on the plane; a checkpoint itself lies beside it.",
+        alt=f"{finding}. {len(numbers)} checkpoints; losses " + ", ".join(f"{loss:.3g}" for loss in losses.tolist()) + ".",
     )

@@ -48,7 +48,7 @@ def spell_out_additions(graph: fx.Graph, tree: nn.Module) -> bool:
             split = True
             with graph.inserting_before(node):
                 arguments["other"] = graph.call_function(torch.mul, (arguments["other"], alpha))
-                arguments["other"].meta = {"path": node.meta["path"]}
+                arguments["other"].meta = {key: node.meta[key] for key in ("path", "calls")}
         node.args, node.kwargs = (arguments["input"], arguments["other"]), {}
     return split
 

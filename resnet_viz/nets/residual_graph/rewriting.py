@@ -11,6 +11,7 @@ from resnet_viz.nets.residual_graph.activation_modules import (
     mark_overwritable,
 )
 from resnet_viz.nets.residual_graph.block_naming import stages
+from resnet_viz.nets.residual_graph.code_lines import code_lines
 from resnet_viz.nets.residual_graph.finding import Addition, parameters_of
 from resnet_viz.nets.residual_graph.placing import layout_of
 from resnet_viz.nets.residual_graph.sections import layer_paths
@@ -94,6 +95,7 @@ def _facts(addition: Addition, last: fx.Node | None, tree: nn.Module, images: in
             if source is not addition.residual
         ),
         multiply_adds=sum(node.meta["multiply_adds"] for node in nodes) // images,
+        code=code_lines(addition, last),
     )
 
 

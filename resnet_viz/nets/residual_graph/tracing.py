@@ -7,23 +7,37 @@ switches oneDNN off for seconds, their results differ by rounding. oneDNN cannot
 a fixed number of images.
 """
 
+import re
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from types import CodeType, FrameType
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, fx, nn
 
+from resnet_viz.nets.source_code import Call
+
 TracerName = Literal["torch.fx", "torch.export"]
 _PREFIX = "module."
+# Files of the calls between a module and its tracer.
+_PLUMBING = (__file__, nn.Module.__call__.__code__.co_filename)
+_FX = str(Path(fx.__file__).parent)
+_LOCATION = re.compile(r'^ *File "(.+)", line (\d+), in (.+)$', re.MULTILINE)
 # Leaf modules of torch.nn that contain additions.
 _OPENED = (nn.Transformer, nn.TransformerEncoder, nn.TransformerDecoder, nn.TransformerEncoderLayer, nn.TransformerDecoderLayer)
 
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """A graph, the module tree that its nodes name, and the tracer; a node's `meta["path"]` is the module around it."""
+    """A graph, the module tree that its nodes name, and the tracer; a node's `meta["path"]` is the module around it.
+
+    `meta["calls"]` are the lines of code that led to the node, from the network's own forward pass to the innermost;
+    torch.export records those of forward passes only.
+    """
 
     graph: fx.Graph
     tree: nn.Module
@@ -67,12 +81,13 @@ def trace_with_fx(module: nn.Module, _: Tensor) -> Trace:
     """Trace by torch.fx, whatever it raises."""
     tracer = _Tracer()
     graph = tracer.trace(Logits(module))
+    tracer.runs.clear()
     for node in graph.nodes:
         if node.op in ("call_module", "get_attr"):
             node.target = str(node.target).removeprefix(_PREFIX)
         stack = list(node.meta.get("nn_module_stack", {}).values())
         path = _inside(str(stack[-1][0])) if stack else ""
-        node.meta = {"path": path.rpartition(".")[0] if node.op == "call_module" else path}
+        node.meta = {"path": path.rpartition(".")[0] if node.op == "call_module" else path, "calls": node.meta["calls"]}
     # Constants that the code created are stored on the tracer's root.
     for name, value in vars(tracer.root).items():
         if isinstance(value, Tensor):
@@ -86,6 +101,25 @@ class _Tracer(fx.Tracer):
     def __init__(self) -> None:
         super().__init__()
         self._thread = threading.get_ident()
+        # Every run of a function so far. They are kept, because a frame that has gone may have the number of a later one.
+        self.runs: dict[int, FrameType] = {}
+
+    def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:  # noqa: ANN401 - as in torch
+        node = super().create_node(*args, **kwargs)
+        node.meta["calls"] = self._running_calls()
+        return node
+
+    def _running_calls(self) -> tuple[Call, ...]:
+        """The calls from the network's forward pass to here, without those of the tracer."""
+        frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - `inspect` reads files, which takes long for every node
+        found = []
+        while frame is not None and frame.f_code is not Logits.forward.__code__:
+            code = frame.f_code
+            if not _is_plumbing(code):
+                self.runs[id(frame)] = frame
+                found.append(Call(code.co_filename, code.co_name, frame.f_lineno, code.co_firstlineno, str(id(frame))))
+            frame = frame.f_back
+        return tuple(reversed(found))
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return super().is_leaf_module(m, module_qualified_name) and not isinstance(m, _OPENED)
@@ -111,12 +145,27 @@ def trace_with_export(module: nn.Module, pixels: Tensor) -> Trace:
     graph.output(result[0] if isinstance(result, tuple | list) else result)
     for node in graph.nodes:
         stack = list(node.meta.get("nn_module_stack", {}).values())
-        node.meta = {"path": _inside(str(stack[-1][0])) if stack else ""} | _value(node)
+        path = _inside(str(stack[-1][0])) if stack else ""
+        node.meta = {"path": path, "calls": _recorded_calls(node)} | _value(node)
         if node.op == "get_attr":
             node.target = _attribute(exported, module, str(node.target))
     _leave_batch_open(graph)
     _erase_checks(graph)
     return Trace(graph, module, "torch.export")
+
+
+def _is_plumbing(code: CodeType) -> bool:
+    return code.co_filename in _PLUMBING or code.co_filename.startswith(_FX) or code.co_name.startswith("<")
+
+
+def _recorded_calls(node: fx.Node) -> tuple[Call, ...]:
+    """The calls in the text that torch.export records: the forward passes of the modules around a node."""
+    found = [place for place in _LOCATION.findall(node.meta.get("stack_trace") or "") if place[0] not in _PLUMBING]
+    # The first module is the wrapper. Each call of a module has a key of its own.
+    runs = list(node.meta.get("nn_module_stack", {}))[1:]
+    if len(runs) != len(found):
+        return ()
+    return tuple(Call(file, function, int(line), run=run) for (file, line, function), run in zip(found, runs, strict=True))
 
 
 def _inside(path: str) -> str:

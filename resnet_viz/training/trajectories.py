@@ -1,0 +1,89 @@
+"""A short training of a small CIFAR-10 network, with a checkpoint after every epoch, and its way over the loss landscape."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from resnet_viz.lessons.fewer_blocks import normalised
+from resnet_viz.lessons.trajectory import trajectory
+from resnet_viz.lessons.trajectory_recorded import RecordedTrajectory
+from resnet_viz.nets.cifar import CifarResNet
+from resnet_viz.nets.own_modules import from_module
+from resnet_viz.nets.zoo import CIFAR_PREPROCESSING
+from resnet_viz.progress import OnProgress, ignore_progress
+from resnet_viz.training.data import Dataset, Split
+from resnet_viz.training.recipe import Recipe
+from resnet_viz.training.trainer import Epoch, train
+
+TRAINED_ON, TESTED_ON, MEASURED_ON = 3_000, 1_000, 100
+
+
+def record_trajectory(
+    data: Dataset,
+    recipe: Recipe,
+    folder: Path,
+    *,
+    depth: int = 8,
+    points: int = 17,
+    on_epoch: Callable[[Epoch], None] = lambda _: None,
+    on_point: OnProgress = ignore_progress,
+) -> RecordedTrajectory:
+    """Train a ResNet of a depth 6n + 2 on 3,000 images, and project its checkpoints onto the plane of `trajectory`.
+
+    The checkpoints stay in `folder`, from which an interrupted training resumes. The loss is that of 100 training images, at
+    `points` x `points` points. ValueError for another depth, and for another recipe than that of the checkpoint in `folder`.
+    """
+    module = CifarResNet(depth, seed=recipe.seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    _keep(module, folder, 0)
+
+    def kept(epoch: Epoch) -> None:
+        _keep(module, folder, epoch.epoch)
+        on_epoch(epoch)
+
+    every = _every(data.train, TRAINED_ON)
+    few = replace(data, train=_part(data.train, every), test=_part(data.test, _every(data.test, TESTED_ON)))
+    curve = train(module, few, recipe, folder, kept)
+    labels = data.train.task.labels
+    nets = []
+    for number in range(len(curve) + 1):
+        checkpoint = CifarResNet(depth, seed=None).to_empty(device="cpu")
+        checkpoint.load_state_dict(load_file(_file(folder, number)))
+        nets.append(from_module(checkpoint, labels=labels, preprocessing=CIFAR_PREPROCESSING, name=f"ResNet-{depth}"))
+    measured_every = _every(data.train, MEASURED_ON)
+    measured = _part(data.train, measured_every)
+    images = list(zip(normalised(CIFAR_PREPROCESSING, measured.images), measured.labels.tolist(), strict=True))
+    found = trajectory(nets, images, points=points, on_point=on_point)
+    task = data.train.task.name
+    return RecordedTrajectory(
+        found,
+        f"{len(curve)} epochs on {_described(every)} of {task}",
+        f"{_described(measured_every)} of {task}",
+        np.array([np.nan, *(epoch.test_error for epoch in curve)], np.float32),
+    )
+
+
+def _every(split: Split, count: int) -> int:
+    """Images are sorted by class: taking every n-th image takes as many of each class."""
+    return max(1, len(split.labels) // count)
+
+
+def _described(every: int) -> str:
+    return "all training images" if every == 1 else f"every {every}th training image"
+
+
+def _part(split: Split, every: int) -> Split:
+    return replace(split, images=split.images[::every], labels=split.labels[::every])
+
+
+def _keep(module: nn.Module, folder: Path, epoch: int) -> None:
+    state = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
+    save_file(state, _file(folder, epoch))
+
+
+def _file(folder: Path, epoch: int) -> Path:
+    return folder / f"epoch-{epoch:03}.safetensors"

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,7 @@ def test_without_variables_nothing_is_limited_more_than_documented() -> None:
     assert (found.class_code, found.allowed_hosts, found.sign_in_emails, found.metrics) == ("", (), (), False)
     assert (found.uploads_per_minute, found.computations_per_minute, found.code_tries_per_minute) == (30, 240, 20)
     assert found.upload_bytes == 1024 * 2**20
-    limit = int(re.search(r"maxUploadSize = (\d+)", (ROOT / "app" / ".streamlit" / "config.toml").read_text())[1])
+    limit = tomllib.loads((ROOT / "app" / ".streamlit" / "config.toml").read_text())["server"]["maxUploadSize"]
     [largest] = [info.size for info in rv.list_models() if info.name == "wide_resnet101_2"]
     assert largest / 2**20 < limit == found.offered_mb(limit)
     # Streamlit writes more as "1GB" on the page.

@@ -137,9 +137,8 @@ class TestBlockMap:
         whole = rv.ablate(net, image, {}).logits[3]
         expected = []
         for name, block in net.blocks.items():
-            removable = is_removable(block)
-            lost = f"{whole - rv.ablate(net, image, {name: 0.0}).logits[3]:+.2f}".replace("-", "−")
-            expected.append(lost if removable else "–")
+            lost = whole - rv.ablate(net, image, {name: 0.0}).logits[3] if is_removable(block) else None
+            expected.append("–" if lost is None else f"{lost:+.2f}".replace("-", "−"))
         assert written == expected
         assert expected.count("–") == (2 if model.startswith("plain") else 0)
         assert "nan" not in travelling(figure)

@@ -28,8 +28,8 @@ class Shot(NamedTuple):
 
 
 SHOTS: dict[str, Shot] = {
-    "first-page": Shot("?block=layer1.1", 1440, 1150),
-    "first-page-dark": Shot("?block=layer1.1", 1440, 1150, "dark"),
+    "first-page": Shot("?block=layer1.1", 1440, 1520),
+    "first-page-dark": Shot("?block=layer1.1", 1440, 1520, "dark"),
     "first-page-phone": Shot("?block=layer1.1", 390, 844),
     "channels": Shot("?block=layer2.1&detail=channels&channel=3&term=sum", 1440, 1900),
     "grad-cam": Shot("?block=layer3.1&detail=cam", 1440, 1900),

@@ -133,12 +133,12 @@ class TestBlockMap:
         net, image = rv.load(model, weights=None, device="cpu"), make_image()
         result = rv.inspect(net, image, target=3)
         figure = block_map(result, "ablation", ablation=sweep(net, image, 3))
-        written = [a.text[3:-4] for a in figure.layout.annotations if re.fullmatch(r"<b>([+-].*|–)</b>", a.text)]
+        written = [a.text[3:-4] for a in figure.layout.annotations if re.fullmatch(r"<b>([+−].*|–)</b>", a.text)]
         whole = rv.ablate(net, image, {}).logits[3]
         expected = []
         for name, block in net.blocks.items():
-            removable = is_removable(block)
-            expected.append(f"{whole - rv.ablate(net, image, {name: 0.0}).logits[3]:+.2f}" if removable else "–")
+            lost = whole - rv.ablate(net, image, {name: 0.0}).logits[3] if is_removable(block) else None
+            expected.append("–" if lost is None else f"{lost:+.2f}".replace("-", "−"))
         assert written == expected
         assert expected.count("–") == (2 if model.startswith("plain") else 0)
         assert "nan" not in travelling(figure)

@@ -32,4 +32,5 @@ def hint(result: rv.Inspection) -> None:
         f"{100 * best.probability:.0f}%."
         f" This hint appears below {100 * UNSURE:.0f}%; a higher probability does not prove that a class fits."
     )
-    st.info(show.escape(text), icon=":material/help:")
+    with st.container(key="class-hint"):
+        st.info(show.escape(text), icon=":material/help:")

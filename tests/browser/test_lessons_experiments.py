@@ -1,10 +1,10 @@
 """The lessons on the experiments of later papers: what one does changes the sentence, and a link brings it back."""
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page
 
 from tests.browser.lesson_page import arrives_again, fits_one_screen, said
-from tests.browser.screen import TIMEOUT, headings, open_app, overflow, settle
+from tests.browser.screen import headings, open_app, overflow, settle
 
 
 def test_paths_are_counted_and_sampled(page: Page) -> None:
@@ -26,33 +26,6 @@ def test_a_block_sees_more_than_the_shortcuts_do(page: Page) -> None:
     page.keyboard.press("ArrowDown")
     settle(page)
     assert "could see 29 pixels across" in said(page)
-
-
-def test_a_measurement_is_stopped_and_started_again(page: Page) -> None:
-    open_app(page, "learn?lesson=receptive-field&model=resnet50")
-    stop(page)
-    assert said(page) == "Stopped before all blocks were measured."
-    page.get_by_role("button", name="Start again").click()
-    page.get_by_role("button", name="Stop", exact=True).wait_for(timeout=TIMEOUT)
-
-
-def test_deletions_are_stopped_and_everything_else_stays(page: Page) -> None:
-    open_app(page, "learn?lesson=fewer-blocks&model=resnet56-cifar10&image=cifar-cat")
-    before = said(page)
-    page.get_by_role("radio", name="Several at once").click()
-    stop(page)
-    assert said(page) == before
-    expect(page.get_by_text("Stopped.")).to_be_visible()
-    page.get_by_role("radio", name="Each block in turn").click()
-    settle(page)
-    assert said(page) == before
-    assert page.get_by_role("button", name="Start again").count() == 0
-
-
-def stop(page: Page) -> None:
-    page.get_by_role("button", name="Stop", exact=True).click(timeout=TIMEOUT)
-    page.get_by_role("button", name="Start again").wait_for(timeout=TIMEOUT)
-    settle(page)
 
 
 def test_the_loss_is_that_of_a_chosen_class(page: Page) -> None:

@@ -55,7 +55,7 @@ def test_the_shipped_training_goes_down_on_its_plane(model: str) -> None:
     found = read(model)
     way = found.trajectory
     assert not way.steps[-1].any()
-    assert way.losses[-1] < 0.5 * way.losses[0]
+    assert way.losses[-1] < 0.7 * way.losses[0]
     assert way.losses[0] == pytest.approx(way.guessing, abs=1)
     assert 0.5 < sum(way.explained) <= 1
     assert np.isfinite(way.loss).all()

@@ -16,7 +16,7 @@ from resnet_viz.training import __main__ as commands
 from resnet_viz.training import cards
 from resnet_viz.training.data import Dataset, Split
 from resnet_viz.training.recipe import Recipe
-from resnet_viz.training.tasks import CIFAR10
+from resnet_viz.training.tasks import CIFAR10, TASKS
 from resnet_viz.training.trainer import Epoch
 
 SHALLOW = ("resnet20-cifar10", "plain20-cifar10")
@@ -82,7 +82,7 @@ def test_a_second_cycle_goes_on_from_the_weights_of_the_first(
 ) -> None:
     second = Recipe(epochs=1, seed=1, smallest_crop=0.5, sizes=((0, 32),), trivial_augment=True, mixed=0.5)
     task = replace(CIFAR10, second_cycle=second)
-    monkeypatch.setitem(commands.TASKS, CIFAR10.name, task)
+    monkeypatch.setitem(TASKS, CIFAR10.name, task)
     both = replace(data, train=replace(data.train, task=task), test=replace(data.test, task=task))
     monkeypatch.setattr(commands, "load_dataset", lambda *_: both)
     arguments = ("train", SHALLOW[0], "--runs", str(folder / "runs"), "--epochs", "1", "--second-cycle")

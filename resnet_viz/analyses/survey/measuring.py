@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd.graph import Node
 
 from resnet_viz.analyses.activations import Array, at_least_float32
 from resnet_viz.analyses.cams import cam
@@ -68,15 +69,16 @@ def _keep_cam(sums: list[Tensor], output: Tensor, layout: TensorLayout, gradient
 def sources(inputs: Sequence[Tensor]) -> list[Tensor]:
     """Return those of some tensors that do not depend on another: a backward pass to them goes through all of them."""
     found: list[Tensor] = []
-    depends: dict[object, bool] = {}
+    depends: dict[Node, bool] = {}
     for tensor in inputs:
-        if not _depends(tensor.grad_fn, depends):
+        if tensor.grad_fn is None or not _depends(tensor.grad_fn, depends):
             found.append(tensor)
-        depends[tensor.grad_fn] = True
+        if tensor.grad_fn is not None:
+            depends[tensor.grad_fn] = True
     return found
 
 
-def _depends(node: object, known: dict[object, bool]) -> bool:
+def _depends(node: Node, known: dict[Node, bool]) -> bool:
     """Whether a node of the autograd graph depends on one that is known to; `known` remembers what was found."""
     path = [node]
     while path:

@@ -254,7 +254,7 @@ def test_exact_cells_of_a_tile_are_where_the_network_computed_them(net: rv.Net, 
 def test_the_strip_says_on_which_scale_it_is(net: rv.Net, make_image: MakeImage) -> None:
     inspected = rv.inspect(net, make_image())
     shared, each = (figures.cam_strip(inspected, scale=scale).layout for scale in ("shared", "each"))
-    assert "One scale" in shared.meta["how_to_read"]
+    assert "on one scale" in shared.meta["how_to_read"]
     assert "own peak" in each.meta["how_to_read"]
     block = inspected.blocks[-1]
     assert shared.annotations[-1].text == f"<b>{block.name[5:]}</b> sum {block.cam.sum():.2g}"

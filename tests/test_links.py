@@ -34,7 +34,7 @@ LESSON_FIELDS = (
     "image", "model", "block", "channel", "line", "from_channels", "from_side", "to_channels", "to_side", "sign", "source",
     "scales", "see", "change",
     "signal", "depth", "norm", "branch", "seed", "look", "kind", "epoch", "steps", "rate", "order", "lift", "step", "left",
-    "right", "width", "factor", "present", "points", "target", "trained", "view", "over",
+    "right", "width", "factor", "present", "points", "target", "trained", "view", "over", "networks",
 )  # fmt: skip
 # What Python says by itself where nobody has written a sentence.
 RAW = (b"Exceeds the limit", b"could not convert", b"invalid literal", b"surrogates not allowed", b"out of range")

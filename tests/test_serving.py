@@ -38,6 +38,7 @@ OPTIONS: dict[str, tuple[tuple[str, Any], ...]] = {
     "robustness": METHOD,
     "place fields": (("block", "layer1.0"),),
     "walk": (("block", "layer1.0"),),
+    "block code": (("block", "layer1.0"),),
     "matched": (("source", "layer2.0"),),
     "problem": (("factor", 2),),
     "residual image": (("factor", 2), ("flipped", False)),

@@ -16,11 +16,10 @@ from app import shown
 from app.middleware import connections, readiness, upload_route
 from app.middleware.answers import Answers
 from app.middleware.class_code import ClassCode
-from app.middleware.document import Document
 from app.middleware.hosts import AllowedHosts
 from app.middleware.sent_pages import SentPages
 from app.middleware.slow_bodies import SlowBodies
-from app.middleware.static_files import FOLDER, Compressed, StaticFiles
+from app.middleware.static_files import Compressed, StaticFiles
 from app.middleware.upload_route import UploadRoute
 from app.middleware.wanted_view import WantedView
 from app.settings import check, settings
@@ -83,7 +82,6 @@ def middleware() -> list[Middleware]:
         Middleware(WantedView, start=start),
         Middleware(UploadRoute, chosen.uploads_per_minute, chosen.upload_bytes),
         Middleware(StaticFiles, start, _files),
-        Middleware(Document, FOLDER),
         Middleware(SentPages),
     ]
 

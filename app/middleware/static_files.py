@@ -16,7 +16,6 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.middleware import icons
-from app.middleware.document import first_scripts
 from app.middleware.encodings import ENCODERS, encoding_for
 
 FOLDER = Path(streamlit.__file__).parent / "static"
@@ -26,6 +25,20 @@ YEAR = "public, immutable, max-age=31536000"
 # A new version of the app may show an icon that the font did not have.
 DAY = "public, max-age=86400"
 SMALLEST = 512
+# The kinds of elements on the first page, as Streamlit names their scripts.
+ELEMENTS = (
+    "PlotlyChart",
+    "Button",
+    "Html",
+    "Selectbox",
+    "FileUploader",
+    "ChatInput",
+    "Checkbox",
+    "ButtonGroup",
+    "BidiComponent",
+)
+NAMED = re.compile(r'(?:src|href)="\./(static/[^"]+)"')
+IMPORTED = re.compile(r'(?:from|import)\s*"\./([^"]+\.js)"')
 
 
 class Compressed:
@@ -69,8 +82,7 @@ class Compressed:
         document = self._folder / "index.html"
         if not document.is_file():
             return
-        wanted = re.findall(r'(?:src|href)="\./(static/[^"]+)"', document.read_text())
-        wanted += [f"static/js/{name}" for name in first_scripts(self._folder)]
+        wanted = [*NAMED.findall(document.read_text()), *_first_scripts(self._folder)]
         for path in filter(None, map(self.file, wanted)):
             self.get(path, "br")
         for font in self._folder.glob(f"static/media/{icons.FONT}"):
@@ -107,6 +119,15 @@ class StaticFiles:
             body = await anyio.to_thread.run_sync(self._files.get, path, encoding)
         described = {"Content-Encoding": encoding, "Vary": "Accept-Encoding", "Cache-Control": YEAR}
         return _response(body, {"Content-Type": KINDS[path.suffix], **described}, with_body=with_body)
+
+
+def _first_scripts(folder: Path) -> list[str]:
+    """Return the paths of the scripts of the first page's elements, and of all that these import."""
+    found = [f"static/js/{path.name}" for kind in ELEMENTS for path in (folder / "static" / "js").glob(f"{kind}.*.js")]
+    for path in found:
+        imported = (f"static/js/{name}" for name in IMPORTED.findall((folder / path).read_text()))
+        found += [each for each in imported if each not in found and (folder / each).is_file()]
+    return found
 
 
 def _response(body: bytes, described: dict[str, str], *, with_body: bool) -> Response:

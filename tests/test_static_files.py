@@ -15,7 +15,6 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from app.middleware import encodings, icons, static_files
-from app.middleware.document import KINDS, first_scripts
 from app.middleware.static_files import Compressed, StaticFiles
 
 SCRIPT = b"export const answer = 42; // " + b"and so on " * 200
@@ -121,16 +120,12 @@ def test_what_a_first_visit_needs_is_ready_beforehand(folder: Path) -> None:
         assert files.is_ready(path, "br")
 
 
-def test_what_a_first_visit_needs_is_named_in_the_installed_streamlit() -> None:
-    installed = static_files.FOLDER
-    names = first_scripts(installed)
-    for kind in KINDS:
-        assert any(name.startswith(f"{kind}.") for name in names), kind
+def test_every_element_of_the_first_page_has_a_script_in_the_installed_streamlit() -> None:
+    names = static_files._first_scripts(static_files.FOLDER)
+    for kind in static_files.ELEMENTS:
+        assert any(name.startswith(f"static/js/{kind}.") for name in names), kind
     assert len(names) == len(set(names))
-    document = (installed / "index.html").read_text()
-    for name in names:
-        assert (installed / "static" / "js" / name).is_file()
-        assert name not in document
+    assert all((static_files.FOLDER / name).is_file() for name in names)
 
 
 def test_the_font_of_icons_arrives_with_fewer_icons_once_it_is_prepared() -> None:

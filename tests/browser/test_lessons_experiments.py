@@ -53,11 +53,11 @@ def test_gradients_shatter_before_training_and_not_after(page: Page) -> None:
 def test_a_plane_is_computed_for_one_image(page: Page) -> None:
     open_app(page, "learn?lesson=loss-landscape&see=live&image=cifar-cat")
     live = said(page)
-    assert live.startswith("Around the weights of ResNet-20")
+    assert live.startswith("On the plane around the weights of ResNet-20")
     assert fits_one_screen(page)
     open_app(page, "learn?lesson=loss-landscape&see=recorded")
     recorded = said(page)
-    assert recorded.startswith("Around the weights of Plain-56") or "Record it with" in recorded
+    assert recorded.startswith("On the plane around the weights of Plain-56") or "Record it with" in recorded
 
 
 def test_a_training_is_followed_epoch_by_epoch(page: Page) -> None:

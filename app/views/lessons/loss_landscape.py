@@ -21,7 +21,7 @@ from resnet_viz.lessons import trajectory_recorded
 from resnet_viz.lessons.loss_landscape import SPAN
 from resnet_viz.lessons.trajectory_recorded import RecordedTrajectory
 
-SEEN = {"recorded": "Training images", "live": "One image", "training": "During a training"}
+SEEN = {"recorded": "Training images", "live": "One image", "training": "During training"}
 VIEWS: dict[View, str] = {"contours": "Contours", "surface": "Surface"}
 # A plain network and the residual one with the same layers.
 PAIRS = {
@@ -103,9 +103,9 @@ def _wanted() -> Wanted:
     image = own_picture.picker()
     network = subject.network_picker()
     side = lesson.value("points", 9, SIDES)
-    st.selectbox("Points", SIDES, format_func=lambda count: f"{count} × {count}", width=110, **lesson.bound("points", side))
+    st.selectbox("Points", SIDES, format_func=lambda count: f"{count} × {count}", width=95, **lesson.bound("points", side))
     seed = lesson.value("seed", 0, range(MOST_SEEDS + 1))
-    st.number_input("Seed", 0, MOST_SEEDS, width=100, help="Two other directions.", **lesson.bound("seed", seed))
+    st.number_input("Seed", 0, MOST_SEEDS, width=80, help="Two other directions.", **lesson.bound("seed", seed))
     return Wanted(network, image, side, seed)
 
 

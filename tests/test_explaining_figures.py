@@ -255,7 +255,7 @@ def test_the_strip_says_on_which_scale_it_is(net: rv.Net, make_image: MakeImage)
     inspected = rv.inspect(net, make_image())
     shared, each = (figures.cam_strip(inspected, scale=scale).layout for scale in ("shared", "each"))
     assert "on one scale" in shared.meta["how_to_read"]
-    assert "own peak" in each.meta["how_to_read"]
+    assert "on its own scale" in each.meta["how_to_read"]
     block = inspected.blocks[-1]
     assert shared.annotations[-1].text == f"<b>{block.name[5:]}</b> sum {block.cam.sum():.2g}"
     assert each.annotations[-1].text == f"<b>{block.name[5:]}</b> peak {block.cam.max():.2g}"

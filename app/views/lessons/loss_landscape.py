@@ -103,9 +103,9 @@ def _wanted() -> Wanted:
     image = own_picture.picker()
     network = subject.network_picker()
     side = lesson.value("points", 9, SIDES)
-    st.selectbox("Points", SIDES, format_func=lambda count: f"{count} × {count}", width=95, **lesson.bound("points", side))
+    st.selectbox("Points", SIDES, format_func=lambda count: f"{count} × {count}", width=85, **lesson.bound("points", side))
     seed = lesson.value("seed", 0, range(MOST_SEEDS + 1))
-    st.number_input("Seed", 0, MOST_SEEDS, width=80, help="Two other directions.", **lesson.bound("seed", seed))
+    st.number_input("Seed", 0, MOST_SEEDS, width=75, help="Two other directions.", **lesson.bound("seed", seed))
     return Wanted(network, image, side, seed)
 
 

@@ -1,6 +1,7 @@
 """The input of the contestants: a network with seeded random weights, ours and its package's own, and one seeded image."""
 
 from dataclasses import dataclass
+from io import BytesIO
 
 import numpy as np
 import timm
@@ -54,3 +55,10 @@ def picture(size: int, seed: int = 0) -> Image.Image:
     frequency[0, 0] = np.inf
     drawn = np.fft.ifft2(np.fft.fft2(noise, axes=(0, 1)) / frequency[..., None], axes=(0, 1)).real
     return Image.fromarray(np.clip(128 + 50 * drawn / drawn.std(), 0, 255).astype(np.uint8))
+
+
+def jpeg_file(size: int, seed: int) -> bytes:
+    """Return `picture` as the bytes of a JPEG file."""
+    buffer = BytesIO()
+    picture(size, seed).save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()

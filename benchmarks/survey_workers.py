@@ -6,7 +6,6 @@ Prints the ratio, writes it to RESULTS.md in this folder, and exits with status 
 import sys
 import tempfile
 import time
-from io import BytesIO
 from pathlib import Path
 
 import ray
@@ -16,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.contest import Spread
 from benchmarks.document import write_part
-from benchmarks.subjects import picture
+from benchmarks.subjects import jpeg_file
 from resnet_viz.analyses.survey.running import STRONGEST, Surveyor
 from resnet_viz.analyses.survey.sources import source_of
 from resnet_viz.engine.ray_survey import Cluster, begin, parts_on_ray
@@ -31,7 +30,7 @@ def main() -> int:
     surveyor = Surveyor(load(device="cpu"), None, STRONGEST)
     with tempfile.TemporaryDirectory() as folder:
         for number in range(IMAGES):
-            Path(folder, f"{number}.jpg").write_bytes(_jpeg(number))
+            Path(folder, f"{number}.jpg").write_bytes(jpeg_file(WIDTH, number))
         begin("local")
         rates: dict[int, list[float]] = {1: [], 2: []}
         for round_ in range(ROUNDS):
@@ -51,12 +50,6 @@ def _rate(surveyor: Surveyor, folder: Path, workers: int) -> float:
     parts = parts_on_ray(surveyor, manifest, folder, iter(source), Cluster(workers=workers), images=PART)
     times = [time.perf_counter() for _ in parts]
     return PART * (len(times) - workers) / (times[-1] - times[workers - 1])
-
-
-def _jpeg(seed: int) -> bytes:
-    buffer = BytesIO()
-    picture(WIDTH, seed).save(buffer, "JPEG", quality=90)
-    return buffer.getvalue()
 
 
 def _markdown(ratio: Spread, title: str) -> str:

@@ -1,12 +1,10 @@
 """The cost of a survey of many images, relative to the bare batched passes, with decoding and preprocessing included."""
 
-from io import BytesIO
-
 import torch
 from torch import Tensor
 
 from benchmarks.contest import Contestant, Work
-from benchmarks.subjects import ExampleRun, picture
+from benchmarks.subjects import ExampleRun, jpeg_file
 from benchmarks.workloads import BEST_BATCH
 from resnet_viz.analyses.survey.running import survey
 
@@ -16,7 +14,7 @@ IMAGES, WIDTH = 32, 320
 
 def survey_work(subject: ExampleRun, images: int = IMAGES) -> Work:
     """Every measure of every block for JPEG files, relative to the passes alone, which start from ready tensors."""
-    files = [_jpeg(seed) for seed in range(images)]
+    files = [jpeg_file(WIDTH, seed) for seed in range(images)]
     inputs = subject.x.repeat(BEST_BATCH, 1, 1, 1)
     return Work(
         name=f"survey, {subject.net.title}",
@@ -38,9 +36,3 @@ def _passes(subject: ExampleRun, inputs: Tensor, images: int) -> list[Tensor]:
         x = inputs.detach().requires_grad_()
         found.append(torch.autograd.grad(subject.stock(x).amax(1).sum(), x)[0])
     return found
-
-
-def _jpeg(seed: int) -> bytes:
-    buffer = BytesIO()
-    picture(WIDTH, seed).save(buffer, "JPEG", quality=90)
-    return buffer.getvalue()

@@ -184,21 +184,23 @@ def _comparison(card: dict[str, Any]) -> str:
 def _augmentation(recipe: dict[str, Any]) -> str:
     if recipe["smallest_crop"] is None:
         return f"- {recipe['padding']} pixels of padding, random crop, random flip"
-    sizes = ", ".join(f"{pixels} pixels from epoch {start + 1}" for start, pixels in recipe["sizes"])
     return (
         f"- random resized crops of at least {recipe['smallest_crop']:.0%} of the area, aspect ratio 3/4 to 4/3, random flip\n"
-        f"- crops of {sizes}; the test figures of the curve are at the same size\n"
+        f"- crops of {_crop_sizes(recipe)}; the test figures of the curve are at the same size\n"
         f"- label smoothing {recipe['label_smoothing']}, no weight decay on batch norms and biases,"
         f" moving average of the weights with decay {recipe['averaging']} per step"
     )
+
+
+def _crop_sizes(recipe: dict[str, Any], before: int = 0) -> str:
+    return ", ".join(f"{pixels} pixels from epoch {before + start + 1}" for start, pixels in recipe["sizes"])
 
 
 def _second_cycle(card: dict[str, Any]) -> str:
     recipe = card.get("second_cycle")
     if recipe is None:
         return ""
-    first = card["recipe"]["epochs"]
-    sizes = ", ".join(f"{pixels} pixels from epoch {first + start + 1}" for start, pixels in recipe["sizes"])
+    sizes = _crop_sizes(recipe, card["recipe"]["epochs"])
     return (
         f"\n- then, from these weights in {card['precision']}, a second cycle of {recipe['epochs']} epochs: peak learning rate"
         f" {recipe['peak_learning_rate']} after {recipe['warm_up']:.0%} of the steps, crops of {sizes}, TrivialAugment,"

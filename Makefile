@@ -11,6 +11,9 @@ PORT ?= 8501
 DATA ?= ../shared/data
 PHOTOS ?= $(DATA)
 CIFAR10 ?= $(DATA)
+# The folder for the checkpoints of trainings.
+RUNS ?= runs
+GPU_NETWORKS := $(foreach depth,18 34,resnet$(depth)-imagenette plain$(depth)-imagenette) resnet110-cifar10 plain110-cifar10
 
 # By default glibc returns large blocks to the system after each pass and faults them in again, which takes a quarter of a ResNet-50's time.
 export MALLOC_TRIM_THRESHOLD_ := 17179869184
@@ -85,11 +88,13 @@ soak: $(VENV)/.dev ## Run 500 inspections in 20 sessions and check for leaks; wr
 gpu: ## Run the CUDA tests and measure throughput and ratios on this machine's GPU (at most 9 minutes); writes benchmarks/RESULTS.md
 	$(PYTHON) benchmarks/gpu.py
 
-gpu-train: ## Train the networks that need a GPU (34 layers on photos, 110 layers on CIFAR-10); resumes an interrupted run
-	for name in resnet34-imagenette plain34-imagenette; do \
-		$(PYTHON) -m resnet_viz.training train $$name --data $(PHOTOS) || exit; done
-	for name in resnet110-cifar10 plain110-cifar10; do \
-		$(PYTHON) -m resnet_viz.training train $$name --data $(CIFAR10) || exit; done
+gpu-train: $(GPU_NETWORKS:%=train-%) ## Train the networks that need a GPU, on photos and CIFAR-10 (with -j: at once); resumes interrupted runs
+
+train-%-imagenette:
+	$(PYTHON) -m resnet_viz.training train $*-imagenette --data $(PHOTOS) --runs $(RUNS)
+
+train-%-cifar10:
+	$(PYTHON) -m resnet_viz.training train $*-cifar10 --data $(CIFAR10) --runs $(RUNS)
 
 docs: $(VENV)/.dev ## Build the documentation site in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

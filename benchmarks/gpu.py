@@ -29,8 +29,9 @@ from resnet_viz.nets.net import Net
 ROOT = Path(__file__).parents[1]
 ROUNDS, SECONDS_A_WORK, TEST_SECONDS = 30, 30, 180
 STEPS, BATCH = 32, 8
-MODELS = ("resnet20-cifar10", "resnet18", "resnet50")
+MODELS = ("resnet20-cifar10", "resnet18-imagenette", "resnet50")
 BATCHES = (1, 8, 32)
+SECONDS_A_RATE = 1.0
 
 
 def main() -> int:
@@ -56,7 +57,7 @@ def _throughput(model: str) -> list[Throughput]:
     image = picture(net.preprocessing.resize)
     rows = []
     for batch in BATCHES:
-        rows.append(measure(net, image, batch))
+        rows.append(measure(net, image, batch, SECONDS_A_RATE))
         print(rows[-1], flush=True)
     return rows
 

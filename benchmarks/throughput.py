@@ -50,18 +50,18 @@ class Throughput:
         return f"{self.model:18} {self.device:6} {setting:20} {self.median:8.2f} /s   {self.least:.2f} to {self.most:.2f}"
 
 
-def measure(net: Net, image: Image.Image, batch: int) -> Throughput:
+def measure(net: Net, image: Image.Image, batch: int, seconds: float = ROUND_SECONDS) -> Throughput:
     """Inspect the same image for some seconds, several times."""
     for _ in range(WARM_UP):
         _pass(net, image, batch)
-    rates = sorted(_rate(net, image, batch) for _ in range(ROUNDS))
+    rates = sorted(_rate(net, image, batch, seconds) for _ in range(ROUNDS))
     threads = torch.get_num_threads()
     return Throughput(net.name, net.device.type, threads, batch, statistics.median(rates), rates[0], rates[-1])
 
 
-def _rate(net: Net, image: Image.Image, batch: int) -> float:
+def _rate(net: Net, image: Image.Image, batch: int, seconds: float) -> float:
     started, done = time.perf_counter(), 0
-    while time.perf_counter() - started < ROUND_SECONDS:
+    while time.perf_counter() - started < seconds:
         _pass(net, image, batch)
         done += batch
     return done / (time.perf_counter() - started)

@@ -4,8 +4,9 @@ from collections import Counter
 
 import pytest
 import torch
+from torchvision.transforms.v2 import functional as F
 
-from resnet_viz.training.augmentation import mix, padded_crop, rectangle, resized_crop, trivial_augment
+from resnet_viz.training.augmentation import mix, padded_crop, rectangles, resized_crop, trivial_augment
 
 
 class TestPaddedCrop:
@@ -68,13 +69,21 @@ class TestResizedCrop:
         first, again = (resized_crop(images, 8, 0.3, torch.Generator().manual_seed(7)) for _ in range(2))
         assert torch.equal(first, again)
 
+    def test_resizes_as_torchvision_does(self) -> None:
+        """To more pixels and to fewer: the rectangle that the same draws give, cut out and resized on its own, to one step."""
+        images = torch.randint(256, (40, 3, 40, 52), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+        for size in (12, 64):
+            drawn = rectangles(40, 40, 52, 0.3, torch.Generator().manual_seed(5)).tolist()
+            crops = resized_crop(images, size, 0.3, torch.Generator().manual_seed(5))
+            for image, crop, (top, left, height, width) in zip(images, crops, drawn, strict=True):
+                expected = F.resized_crop(image, top, left, height, width, [size, size], antialias=True).int()
+                assert min((e - crop.int()).abs().max() for e in (expected, expected.flip(2))) <= 1
 
-class TestRectangle:
-    def test_lies_inside_and_has_the_area_and_ratio_asked_for(self) -> None:
-        generator = torch.Generator().manual_seed(0)
+
+class TestRectangles:
+    def test_lie_inside_and_have_the_area_and_ratio_asked_for(self) -> None:
         shares, ratios = [], []
-        for _ in range(2000):
-            top, left, height, width = rectangle(160, 160, 0.35, generator)
+        for top, left, height, width in rectangles(2000, 160, 160, 0.35, torch.Generator().manual_seed(0)).tolist():
             assert 0 <= top <= 160 - height
             assert 0 <= left <= 160 - width
             shares.append(height * width / 160**2)
@@ -85,8 +94,8 @@ class TestRectangle:
         assert 0.73 < min(ratios) < 0.8
         assert 1.25 < max(ratios) < 1.36
 
-    def test_is_the_whole_image_where_no_rectangle_fits(self) -> None:
-        assert rectangle(2, 400, 0.9, torch.Generator().manual_seed(0)) == (0, 0, 2, 400)
+    def test_are_the_whole_image_where_none_fits(self) -> None:
+        assert rectangles(3, 2, 400, 0.9, torch.Generator().manual_seed(0)).tolist() == [[0, 0, 2, 400]] * 3
 
 
 class TestTrivialAugment:

@@ -42,7 +42,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_card_describes_the_file(data: Dataset, folder: Path) -> None:
     net = CifarResNet(20, seed=4)
     curve = [Epoch(1, 2.3, 0.9, 2.2, 0.8, 0.1, 12.0, {"layer1.0": 0.5})]
-    card = cards.ship(NAME, net, data, [replace(Recipe(), epochs=1)], curve)
+    card = cards.ship(NAME, net, data, replace(Recipe(), epochs=1), curve)
     weights = folder / f"{NAME}.safetensors"
     assert card["sha256"] == hashlib.sha256(weights.read_bytes()).hexdigest()
     assert card == json.loads((folder / f"{NAME}.json").read_text())
@@ -53,7 +53,7 @@ def test_the_card_describes_the_file(data: Dataset, folder: Path) -> None:
 
 def test_what_was_shipped_loads_and_measures_the_same(data: Dataset, folder: Path) -> None:
     net = CifarResNet(20, seed=4)
-    card = cards.ship(NAME, net, data, [Recipe()], [Epoch(1, 2.3, 0.9, 2.2, 0.8, 0.1, 12.0, {})])
+    card = cards.ship(NAME, net, data, Recipe(), [Epoch(1, 2.3, 0.9, 2.2, 0.8, 0.1, 12.0, {})])
     x = torch.rand(2, 3, 32, 32)
     assert torch.equal(load(NAME, device="cpu").module(x), net(x))
     assert 1 - cards.check(NAME, data).error == pytest.approx(card["test_accuracy"])
@@ -79,7 +79,7 @@ def test_a_photo_network_ships_in_half_precision_and_is_measured_as_it_ships(
     plain: nn.Module, photos: Dataset, folder: Path
 ) -> None:
     name = "plain18-imagenette"
-    card = cards.ship(name, plain, photos, [IMAGENETTE.recipe], [Epoch(1, 2.3, 0.9, 2.2, 0.8, 0.1, 12.0, {})])
+    card = cards.ship(name, plain, photos, IMAGENETTE.recipe, [Epoch(1, 2.3, 0.9, 2.2, 0.8, 0.1, 12.0, {})])
     shipped = load_file(folder / f"{name}.safetensors")
     assert {tensor.dtype for tensor in shipped.values()} == {torch.float16, torch.int64}
     assert (folder / f"{name}.safetensors").stat().st_size < 23e6
@@ -106,7 +106,7 @@ def test_the_figure_without_the_added_class_leaves_out_its_images_and_its_logit(
 
 def test_the_card_holds_what_every_part_costs(data: Dataset, folder: Path) -> None:
     net = CifarResNet(20, seed=4)
-    card = cards.ship(NAME, net, data, [Recipe()], [Epoch(1, 2.3, 0.9, 2.2, 0.8, 0.1, 12.0, {})])
+    card = cards.ship(NAME, net, data, Recipe(), [Epoch(1, 2.3, 0.9, 2.2, 0.8, 0.1, 12.0, {})])
     parts = card["parts"]
     assert [part["name"] for part in parts] == ["stem", *load(NAME, weights=None).blocks, "head"]
     assert sum(part["parameters"] for part in parts) == card["parameters"] == count_parameters(net)
@@ -131,7 +131,7 @@ def test_the_card_holds_what_every_part_costs(data: Dataset, folder: Path) -> No
 def test_a_trained_network_can_be_shipped_again(data: Dataset, folder: Path) -> None:
     net = CifarResNet(20, seed=4)
     curve = [Epoch(1, 2.3, 0.9, 2.2, 0.8, 0.1, 12.0, {})]
-    first = cards.ship(NAME, net, data, [Recipe()], curve)
+    first = cards.ship(NAME, net, data, Recipe(), curve)
     weights = (folder / f"{NAME}.safetensors").read_bytes()
-    assert cards.ship(NAME, net, data, [Recipe()], curve) == first
+    assert cards.ship(NAME, net, data, Recipe(), curve) == first
     assert (folder / f"{NAME}.safetensors").read_bytes() == weights

@@ -16,7 +16,6 @@ from resnet_viz.training import __main__ as commands
 from resnet_viz.training import cards
 from resnet_viz.training.data import Dataset, Split
 from resnet_viz.training.recipe import Recipe
-from resnet_viz.training.tasks import CIFAR10, TASKS
 from resnet_viz.training.trainer import Epoch
 
 SHALLOW = ("resnet20-cifar10", "plain20-cifar10")
@@ -77,31 +76,6 @@ def test_zoo_makes_the_family_from_data_to_card_and_resumes_finished_runs(folder
     assert {path.name: path.read_bytes() for path in folder.glob("*.*")} == before
 
 
-def test_a_second_cycle_goes_on_from_the_weights_of_the_first(
-    data: Dataset, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    second = Recipe(epochs=1, seed=1, smallest_crop=0.5, sizes=((0, 32),), trivial_augment=True, mixed=0.5)
-    task = replace(CIFAR10, second_cycle=second)
-    monkeypatch.setitem(TASKS, CIFAR10.name, task)
-    both = replace(data, train=replace(data.train, task=task), test=replace(data.test, task=task))
-    monkeypatch.setattr(commands, "load_dataset", lambda *_: both)
-    arguments = ("train", SHALLOW[0], "--runs", str(folder / "runs"), "--epochs", "1", "--second-cycle")
-    assert run(*arguments).output.count("epoch 1: ") == 2
-    card = json.loads((folder / f"{SHALLOW[0]}.json").read_text())
-    assert card["second_cycle"]["mixed"] == 0.5
-    curve = (folder / "curves" / f"{SHALLOW[0]}.csv").read_text().splitlines()
-    assert [row.split(",")[0] for row in curve[1:]] == ["1", "2"]
-    assert "a second cycle of 1 epochs" in (folder / f"{SHALLOW[0]}.md").read_text()
-    # Both are kept: nothing is trained again.
-    assert "epoch" not in run(*arguments).output
-
-
-def test_there_is_not_always_a_second_cycle() -> None:
-    refused = run("train", SHALLOW[0], "--second-cycle")
-    assert refused.exit_code == 2
-    assert "there is no second cycle" in refused.output
-
-
 def test_a_short_training_is_recorded_and_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("resnet_viz.assets.LESSONS_FOLDER", folder / "lessons")
     command = ("trajectory", "--runs", str(folder / "runs"), "--epochs", "2", "--points", "3")
@@ -128,7 +102,7 @@ class TestZooCheck:
     def shipped(self, data: Dataset) -> None:
         curve = [Epoch(1, 2.3, 0.9, 2.2, 0.8, 0.1, 12.0, {"layer1.0": 0.5})]
         for name in SHALLOW:
-            cards.ship(name, TRAINED[name].build(0), data, [replace(Recipe(), epochs=1)], curve)
+            cards.ship(name, TRAINED[name].build(0), data, replace(Recipe(), epochs=1), curve)
 
     def test_passes_what_was_just_shipped(self) -> None:
         checked = run("zoo-check")
@@ -165,7 +139,7 @@ class TestZooCheck:
 def test_a_loss_landscape_is_recorded_and_says_of_what(folder: Path, data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("resnet_viz.assets.LESSONS_FOLDER", folder / "lessons")
     curve = [Epoch(1, 2.3, 0.9, 2.2, 0.8, 0.1, 12.0, {"layer1.0": 0.5})]
-    cards.ship("plain20-cifar10", TRAINED["plain20-cifar10"].build(0), data, [replace(Recipe(), epochs=1)], curve)
+    cards.ship("plain20-cifar10", TRAINED["plain20-cifar10"].build(0), data, replace(Recipe(), epochs=1), curve)
     options = ("plain20-cifar10", "--runs", str(folder / "runs"), "--images", "4")
     assert run("loss-landscape", *options, "--points", "4").exit_code == 2
     made = run("loss-landscape", *options, "--points", "3")

@@ -59,32 +59,31 @@ def origin(card: Mapping[str, Any]) -> None:
 
 
 def _recipe(card: Mapping[str, Any]) -> dict[str, str]:
-    recipe, second, versions, data = card["recipe"], card.get("second_cycle"), card["versions"], card["data"]
-    cycles = [recipe] if second is None else [recipe, second]
+    recipe, versions, data = card["recipe"], card["versions"], card["data"]
     return {
         "images": f"{data['train']:,} for training, {data['test']:,} for testing",
-        "epochs": f"{' + '.join(str(cycle['epochs']) for cycle in cycles)}, batches of {recipe['batch_size']}",
+        "epochs": f"{recipe['epochs']}, batches of {recipe['batch_size']}",
         "optimiser": f"{recipe['optimizer']}, momentum {recipe['momentum']}",
         "weight decay": f"{recipe['weight_decay']}",
-        "learning rate": f"{recipe['schedule']}, peak {', then '.join(str(cycle['peak_learning_rate']) for cycle in cycles)}",
-        "augmentation": ", then ".join(map(_augmentation, cycles)),
+        "learning rate": f"{recipe['schedule']}, peak {recipe['peak_learning_rate']}",
+        "augmentation": _augmentation(recipe),
         "precision": recipe["precision"],
         "seed": f"{recipe['seed']}",
-        "time": f"{card['seconds'] / 60:.0f} minutes",
+        "time": f"{card['seconds'] / 60:.0f} minutes on {card.get('device', 'a CPU')}",
         "versions": f"torch {versions['torch']}, torchvision {versions['torchvision']}, Python {versions['python']}",
     }
 
 
-def _augmentation(cycle: Mapping[str, Any]) -> str:
-    stronger = f", TrivialAugment, {cycle['mixed']:.0%} of the batches mixed" if cycle.get("mixed") else ""
-    return f"{_crops(cycle)}, random mirroring{stronger}"
+def _augmentation(recipe: Mapping[str, Any]) -> str:
+    stronger = f", TrivialAugment, {recipe['mixed']:.0%} of the batches mixed" if recipe.get("mixed") else ""
+    return f"{_crops(recipe)}, random mirroring{stronger}"
 
 
-def _crops(cycle: Mapping[str, Any]) -> str:
-    smallest = cycle.get("smallest_crop")
+def _crops(recipe: Mapping[str, Any]) -> str:
+    smallest = recipe.get("smallest_crop")
     if smallest is None:
-        return f"random crops after padding by {cycle['padding']} pixels"
-    sizes = " to ".join(f"{cycle['sizes'][end][1]}" for end in (0, -1))
+        return f"random crops after padding by {recipe['padding']} pixels"
+    sizes = " to ".join(f"{recipe['sizes'][end][1]}" for end in (0, -1))
     return f"random crops of at least {smallest:.0%} of the area, resized to {sizes} pixels"
 
 

@@ -15,12 +15,10 @@ from resnet_viz.nets.published import published
 
 def shipped(info: rv.ModelInfo, parts: Sequence[Part], card: Mapping[str, Any]) -> None:
     """A network that this project trained, with the accuracies of its card."""
-    cycles = [cycle for cycle in (card["recipe"], card.get("second_cycle")) if cycle]
-    epochs = sum(cycle["epochs"] for cycle in cycles)
     _heading(
         f"{info.title} classifies {card['test_accuracy']:.1%} of the test images correctly",
-        f"Trained by this project on {info.task} for {epochs} epochs, seed {cycles[0]['seed']}. Its weights are "
-        f"included, and the accuracies were measured with them.",
+        f"Trained by this project on {info.task} for {card['recipe']['epochs']} epochs, seed {card['recipe']['seed']}. Its "
+        f"weights are included, and the accuracies were measured with them.",
     )
     accuracies = {"Test accuracy": card["test_accuracy"], "Training accuracy": card["train_accuracy"]}
     _strip({name: f"{share:.1%}" for name, share in accuracies.items()} | _sizes(info, parts))

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -26,13 +26,13 @@ from resnet_viz.training.trainer import Epoch, Score, evaluate, logits_of, score
 SCORED = 2_500
 
 
-def ship(name: str, net: nn.Module, data: Dataset, recipes: Sequence[Recipe], curve: list[Epoch]) -> dict[str, Any]:
+def ship(name: str, net: nn.Module, data: Dataset, recipe: Recipe, curve: list[Epoch]) -> dict[str, Any]:
     """Write weights, card and curve of a trained network of the catalogue into `assets/`; returns the card.
 
-    `recipes` are those of its cycles, one or two. If the task ships float16, `net` is rounded to that before it is measured.
+    If the task ships float16, `net` is rounded to that before it is measured.
     """
     spec, task, path = TRAINED[name], data.test.task, assets.WEIGHTS_FOLDER / f"{name}.safetensors"
-    state, recipe = round_to_shipped(net, task), recipes[0]
+    state = _round_to_shipped(net, task)
     weights, parts = save(state), architecture(blueprint(name))
     logits = logits_of(net, data.test, size=task.evaluation)
     test, train = score(logits, data.test.labels), evaluate(net, _some(data.train), recipe.precision, task.evaluation)
@@ -57,8 +57,8 @@ def ship(name: str, net: nn.Module, data: Dataset, recipes: Sequence[Recipe], cu
         "limits": task.limits,
         "preprocessing": {"size": task.evaluation, "mean": task.mean, "std": task.std},
         "recipe": asdict(recipe) | {"optimizer": "SGD, Nesterov", "schedule": "one cycle, cosine"},
-        "second_cycle": asdict(recipes[1]) if len(recipes) > 1 else None,
         "seconds": round(sum(epoch.seconds for epoch in curve)),
+        "device": _device(net),
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "torchvision": torchvision.__version__},
         "check": f"python -m resnet_viz.training check {name} --data DATA",
     }
@@ -74,7 +74,7 @@ def check(name: str, data: Dataset) -> Score:
     return evaluate(load(name).module, data.test, size=data.test.task.evaluation)
 
 
-def round_to_shipped(net: nn.Module, task: TrainingTask) -> dict[str, Tensor]:
+def _round_to_shipped(net: nn.Module, task: TrainingTask) -> dict[str, Tensor]:
     """Round `net` in place to the weights that the task ships, and return those: float16 for some tasks, on the CPU."""
     state = {key: _shipped(tensor, half=task.half) for key, tensor in net.state_dict().items()}
     net.load_state_dict(state)
@@ -90,6 +90,11 @@ def _some(split: Split) -> Split:
     """Every n-th training image, in an order sorted by class: enough for a figure that is not compared."""
     every = slice(None, None, -(-len(split.labels) // SCORED))
     return Split(split.images[every], split.labels[every], split.task)
+
+
+def _device(net: nn.Module) -> str:
+    device = next(net.parameters()).device
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "a CPU"
 
 
 def _architecture(spec: Spec) -> str:
@@ -155,8 +160,8 @@ Archive SHA-256: {", ".join(f"`{one}`" for one in data["sha256"].split(", "))}.
 - {recipe["epochs"]} epochs of batches of {recipe["batch_size"]}, seed {recipe["seed"]}, {recipe["precision"]}
 - {recipe["optimizer"]}, momentum {recipe["momentum"]}, weight decay {recipe["weight_decay"]}
 - {recipe["schedule"]}, peak learning rate {recipe["peak_learning_rate"]} after {recipe["warm_up"]:.0%} of the steps
-{_augmentation(recipe)}{_second_cycle(card)}
-- {card["seconds"] / 60:.0f} minutes by the clock, waiting included, with torch {versions["torch"]}
+{_augmentation(recipe)}
+- {card["seconds"] / 60:.0f} minutes by the clock on {card["device"]}, waiting included, with torch {versions["torch"]},
   torchvision {versions["torchvision"]} and Python {versions["python"]}
 
 The curve of every epoch is in `assets/curves/{card["name"]}.csv`.
@@ -184,27 +189,18 @@ def _comparison(card: dict[str, Any]) -> str:
 def _augmentation(recipe: dict[str, Any]) -> str:
     if recipe["smallest_crop"] is None:
         return f"- {recipe['padding']} pixels of padding, random crop, random flip"
+    sizes = ", ".join(f"{pixels} pixels from epoch {start + 1}" for start, pixels in recipe["sizes"])
+    stronger = (
+        f"- TrivialAugment, and {recipe['mixed']:.0%} of the batches mixed, half of them by MixUp and half by CutMix\n"
+        if recipe["trivial_augment"]
+        else ""
+    )
     return (
         f"- random resized crops of at least {recipe['smallest_crop']:.0%} of the area, aspect ratio 3/4 to 4/3, random flip\n"
-        f"- crops of {_crop_sizes(recipe)}; the test figures of the curve are at the same size\n"
+        f"{stronger}"
+        f"- crops of {sizes}; the test figures of the curve are at the same size\n"
         f"- label smoothing {recipe['label_smoothing']}, no weight decay on batch norms and biases,"
         f" moving average of the weights with decay {recipe['averaging']} per step"
-    )
-
-
-def _crop_sizes(recipe: dict[str, Any], before: int = 0) -> str:
-    return ", ".join(f"{pixels} pixels from epoch {before + start + 1}" for start, pixels in recipe["sizes"])
-
-
-def _second_cycle(card: dict[str, Any]) -> str:
-    recipe = card.get("second_cycle")
-    if recipe is None:
-        return ""
-    sizes = _crop_sizes(recipe, card["recipe"]["epochs"])
-    return (
-        f"\n- then, from these weights in {card['precision']}, a second cycle of {recipe['epochs']} epochs: peak learning rate"
-        f" {recipe['peak_learning_rate']} after {recipe['warm_up']:.0%} of the steps, crops of {sizes}, TrivialAugment,"
-        f" {recipe['mixed']:.0%} of the batches mixed (half by MixUp, half by CutMix), seed {recipe['seed']}; the rest as above"
     )
 
 

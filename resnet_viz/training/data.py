@@ -4,6 +4,7 @@ import hashlib
 import io
 import tarfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -45,9 +46,10 @@ def load_dataset(source: Path, task: TrainingTask) -> Dataset:
     archives = _archives(source, task)
     files = (file for archive in archives for file in _archive_files(archive)) if archives else _folder_files(source)
     decoded: dict[str, list[tuple[str, np.ndarray, int]]] = {"train": [], task.test: []}
-    for name, data in files:
+    with ThreadPoolExecutor() as threads:  # Pillow decodes without holding Python's lock.
+        named = list(threads.map(_decoded, files))
+    for name, pixels in named:
         split, label = PurePosixPath(name).parts[-3:-1]
-        pixels = np.asarray(Image.open(io.BytesIO(data), formats=list(FORMATS.values())).convert("RGB"))
         if split not in decoded or label not in task.labels or pixels.shape != (task.side, task.side, 3):
             raise ValueError(
                 f"{name} does not belong to {task.name}. Images of {task.side}x{task.side} pixels are expected in train/ and"
@@ -56,6 +58,11 @@ def load_dataset(source: Path, task: TrainingTask) -> Dataset:
         decoded[split].append((name, pixels, task.labels.index(label)))
     sha256 = ", ".join(hashlib.sha256(archive.read_bytes()).hexdigest() for archive in archives)
     return Dataset(_split(decoded["train"], source, task), _split(decoded[task.test], source, task), sha256)
+
+
+def _decoded(file: tuple[str, bytes]) -> tuple[str, np.ndarray]:
+    name, data = file
+    return name, np.asarray(Image.open(io.BytesIO(data), formats=list(FORMATS.values())).convert("RGB"))
 
 
 def _archives(source: Path, task: TrainingTask) -> list[Path]:

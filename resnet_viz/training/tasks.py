@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from resnet_viz.nets.cifar import CIFAR10_LABELS
 from resnet_viz.nets.photos import ADDED_LABEL, IMAGENETTE_LABELS
 from resnet_viz.nets.zoo import CIFAR_PREPROCESSING, CIFAR_TASK, PHOTO_PREPROCESSING, PHOTO_TASK
-from resnet_viz.training.recipe import CIFAR10_RECIPE, IMAGENETTE_RECIPE, IMAGENETTE_SECOND_CYCLE, Recipe
+from resnet_viz.training.recipe import CIFAR10_RECIPE, IMAGENETTE_RECIPE, Recipe
 
 Triple = tuple[float, float, float]
 
@@ -15,7 +15,7 @@ class TrainingTask:
     """A data set, how its networks are trained, and how they are evaluated.
 
     Images are files of `side` x `side` pixels in `<split>/<class>/`, read from a folder or from `archives`; `test` is the name
-    of the evaluation split; `second_cycle` can go on from the weights of `recipe`, rounded to those that ship; `mean` and `std`
+    of the evaluation split; `mean` and `std`
     are per channel on the scale 0..1; `note` describes the data, `limits` what the networks cannot do. Accuracies are measured
     at `evaluation` pixels. `half` ships the weights in float16; `added` is a class in addition to those of the published data
     set, left out for comparisons with published figures.
@@ -29,7 +29,6 @@ class TrainingTask:
     test: str
     archives: tuple[str, ...]
     recipe: Recipe
-    second_cycle: Recipe | None
     note: str
     limits: str
     evaluation: int
@@ -46,7 +45,6 @@ CIFAR10 = TrainingTask(
     test="test",
     archives=("cifar10-jpeg.tar.xz",),
     recipe=CIFAR10_RECIPE,
-    second_cycle=None,
     note=(
         "CIFAR-10 (Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images) as JPEG files of quality 75 with "
         "4:2:0 chroma: a lossy copy. Accuracies are on the JPEG test images and cannot be compared with those on the lossless "
@@ -67,7 +65,6 @@ IMAGENETTE = TrainingTask(
     test="val",
     archives=("photos160-train-a.tar", "photos160-train-b.tar", "photos160-val.tar"),
     recipe=IMAGENETTE_RECIPE,
-    second_cycle=IMAGENETTE_SECOND_CYCLE,
     note=(
         "The ten classes of Imagenette (fast.ai, a subset of ImageNet: Deng et al. 2009) with its standard split, and cats "
         "from the Asirra data set (Elson et al. 2007), as WebP files of quality 72 and 160x160 pixels, squashed to a square. "

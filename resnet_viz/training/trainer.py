@@ -8,7 +8,7 @@ import copy
 import csv
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -24,7 +24,8 @@ from resnet_viz.training.recipe import Recipe, TrainingPrecision
 from resnet_viz.training.tasks import CIFAR10, TrainingTask
 
 GRADIENT_NORM_EVERY = 8
-PIXELS_A_BATCH = 512_000
+# A GPU is idle in small batches; a CPU gains nothing from large ones.
+PIXELS_A_BATCH, PIXELS_A_BATCH_CUDA = 512_000, 8_000_000
 CHECKPOINT = "checkpoint.pt"
 
 
@@ -79,17 +80,19 @@ def train(
     """
     run = _begin(net, recipe)
     curve = _resume(run, recipe, folder)
+    device = next(net.parameters()).device
+    examples, test = (replace(split, images=split.images.to(device)) for split in (data.train, data.test))
     for epoch in range(len(curve), recipe.epochs):
         start = time.perf_counter()
-        loss, error, norms = _train_epoch(run, data.train, recipe, epoch)
-        score = evaluate(run.judged, data.test, recipe.precision, recipe.size(epoch))
+        loss, error, norms = _train_epoch(run, examples, recipe, epoch)
+        score = evaluate(run.judged, test, recipe.precision, recipe.size(epoch))
         rate = run.optimizer.param_groups[0]["lr"]
         seconds = time.perf_counter() - start
         curve.append(Epoch(epoch + 1, loss, error, score.loss, score.error, rate, seconds, norms))
         _save(run, recipe, curve, folder)
         on_epoch(curve[-1])
     net.load_state_dict(run.judged.state_dict())
-    net.to(device=next(net.parameters()).device, memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    net.to(device=device, memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     net.eval()
     return curve
 
@@ -121,10 +124,12 @@ def logits_of(net: nn.Module, split: Split, precision: TrainingPrecision = "floa
     net.eval()
     device = next(net.parameters()).device
     batches = []
-    for images in split.images.split(max(1, PIXELS_A_BATCH // ((size or split.images.shape[-1]) ** 2))):
-        resized = images if size is None else transforms.resize(images, [size, size], antialias=True)
+    pixels = PIXELS_A_BATCH_CUDA if device.type == "cuda" else PIXELS_A_BATCH
+    for images in split.images.split(max(1, pixels // ((size or split.images.shape[-1]) ** 2))):
+        seen = images.to(device)
+        resized = seen if size is None else transforms.resize(seen, [size, size], antialias=True)
         with _autocast(device, precision):
-            batches.append(net(normalise(resized.to(device), split.task)).float().cpu())
+            batches.append(net(normalise(resized, split.task)).float().cpu())
     return torch.cat(batches)
 
 
@@ -144,8 +149,10 @@ def normalise(images: Tensor, task: TrainingTask = CIFAR10) -> Tensor:
 
 def fastest_precision(net: nn.Module, side: int = 32, batch_size: int = 128) -> TrainingPrecision:
     """Time a training step in each precision: bfloat16 is several times slower on CPUs without instructions for it."""
+    device = next(net.parameters()).device
+    if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
+        return "bfloat16"  # Other trainings on the same GPU would disturb the timing.
     trial = copy.deepcopy(net)  # A training step changes the statistics of the batch norms.
-    device = next(trial.parameters()).device
     images = torch.zeros(batch_size, 3, side, side, device=device)
     times: dict[TrainingPrecision, float] = {}
     for precision in get_args(TrainingPrecision):
@@ -189,7 +196,8 @@ def _begin(net: nn.Module, recipe: Recipe) -> TrainingState:
 def _train_epoch(run: TrainingState, split: Split, recipe: Recipe, epoch: int) -> tuple[float, float, dict[str, float]]:
     net = run.net.train()
     device = next(net.parameters()).device
-    loss_sum, errors, seen = 0.0, 0, 0
+    # On the device: asking for a number each step would make a GPU wait for the CPU.
+    loss_sum, errors, seen = torch.zeros((), dtype=torch.float64, device=device), torch.zeros((), device=device), 0
     norms: list[Tensor] = []
     blocks = _blocks(net)
     batches = -(-len(split.labels) // recipe.batch_size)
@@ -209,11 +217,11 @@ def _train_epoch(run: TrainingState, split: Split, recipe: Recipe, epoch: int) -
         run.optimizer.step()
         if run.average is not None:
             run.average.update_parameters(net)
-        loss_sum += loss.item() * len(labels)
-        errors += (logits.argmax(1) != truth).sum().item()
+        loss_sum += loss.detach() * len(labels)
+        errors += (logits.argmax(1) != truth).sum()
         seen += len(labels)
     means = torch.stack(norms).mean(0).tolist()
-    return loss_sum / seen, errors / seen, dict(zip(blocks, means, strict=True))
+    return loss_sum.item() / seen, errors.item() / seen, dict(zip(blocks, means, strict=True))
 
 
 def _mixed(
@@ -244,7 +252,7 @@ def _batches(split: Split, recipe: Recipe, epoch: int) -> Iterator[tuple[Tensor,
     generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + epoch)
     size = recipe.size(epoch) or split.images.shape[-1]
     for index in torch.randperm(len(split.labels), generator=generator).split(recipe.batch_size):
-        images = split.images[index]
+        images = split.images[index.to(split.images.device)]
         if recipe.smallest_crop is None:
             crops = padded_crop(images, recipe.padding, generator)
         else:

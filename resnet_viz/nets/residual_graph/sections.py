@@ -41,7 +41,7 @@ def find_sections(
             nodes[sum(end < order[node] for end in ends)].append(node)
     titles = [STEM, *(f"before {name}" for name in names[1:]), HEAD]
     starts = [next(node for node in graph.nodes if node.op == "placeholder"), *(addition.node for addition in additions)]
-    stops = [*(addition.fork for addition in additions), next(reversed(graph.nodes)).all_input_nodes[0]]
+    stops = [*(addition.fork for addition in additions), next(iter(reversed(graph.nodes))).all_input_nodes[0]]
     found = [
         _section(title, group, tree, (start.meta["shape"][1:], stop.meta["shape"][1:]), images)
         for title, group, start, stop in zip(titles, nodes, starts, stops, strict=True)

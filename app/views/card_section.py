@@ -69,7 +69,7 @@ def _recipe(card: Mapping[str, Any]) -> dict[str, str]:
         "augmentation": _augmentation(recipe),
         "precision": recipe["precision"],
         "seed": f"{recipe['seed']}",
-        "time": f"{card['seconds'] / 60:.0f} minutes on {card.get('device', 'a CPU')}",
+        "time": f"{card['seconds'] / 60:.0f} minutes ({card.get('device', 'CPU')})",
         "versions": f"torch {versions['torch']}, torchvision {versions['torchvision']}, Python {versions['python']}",
     }
 

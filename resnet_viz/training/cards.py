@@ -94,7 +94,7 @@ def _some(split: Split) -> Split:
 
 def _device(net: nn.Module) -> str:
     device = next(net.parameters()).device
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "a CPU"
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
 
 
 def _architecture(spec: Spec) -> str:
@@ -161,7 +161,7 @@ Archive SHA-256: {", ".join(f"`{one}`" for one in data["sha256"].split(", "))}.
 - {recipe["optimizer"]}, momentum {recipe["momentum"]}, weight decay {recipe["weight_decay"]}
 - {recipe["schedule"]}, peak learning rate {recipe["peak_learning_rate"]} after {recipe["warm_up"]:.0%} of the steps
 {_augmentation(recipe)}
-- {card["seconds"] / 60:.0f} minutes by the clock on {card["device"]}, waiting included, with torch {versions["torch"]},
+- {card["seconds"] / 60:.0f} minutes by the clock ({card["device"]}), waiting included, with torch {versions["torch"]},
   torchvision {versions["torchvision"]} and Python {versions["python"]}
 
 The curve of every epoch is in `assets/curves/{card["name"]}.csv`.

@@ -48,13 +48,13 @@ CIFAR10_RECIPE = Recipe()
 # For a GPU: minutes there, more than ten hours on two cores. Crops enlarged to 160 pixels show things about as large as whole
 # photos at 192 pixels do, the size at which the networks are used.
 IMAGENETTE_RECIPE = Recipe(
-    epochs=100,
+    epochs=80,
     batch_size=128,
     peak_learning_rate=0.2,
     warm_up=0.1,
     padding=0,
     smallest_crop=0.35,
-    sizes=((0, 128), (50, 160)),
+    sizes=((0, 128), (40, 160)),
     label_smoothing=0.1,
     decay_norms=False,
     averaging=0.995,

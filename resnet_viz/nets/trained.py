@@ -23,7 +23,7 @@ from resnet_viz.nets.preprocessing import Preprocessing
 
 CIFAR_DEPTHS = (20, 32, 44, 56, 110)
 CIFAR_PREPROCESSING = Preprocessing(32, 32, CIFAR10_MEAN, CIFAR10_STD)
-# Of 160, 192 and 224 pixels the most accurate: 87.4, 88.8 and 87.4% of all test images in bfloat16.
+# Of 160, 192 and 224 pixels the most accurate: 91.2, 92.3 and 91.7% of all test images in bfloat16.
 PHOTO_PREPROCESSING = Preprocessing(192, 192, IMAGENET_MEAN, IMAGENET_STD)
 CIFAR_TASK, PHOTO_TASK = "CIFAR-10", "Imagenette and cats"
 

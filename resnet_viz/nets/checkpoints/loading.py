@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import torch
@@ -13,11 +13,12 @@ from resnet_viz.nets.checkpoints.assembly import CheckpointResNet
 from resnet_viz.nets.checkpoints.errors import FROM_CODE, CheckpointError, shown
 from resnet_viz.nets.checkpoints.facts import Facts
 from resnet_viz.nets.checkpoints.known import KnownLayout
+from resnet_viz.nets.checkpoints.known_files import KnownFile, find_file
 from resnet_viz.nets.checkpoints.layouts import Layout, find_layout
 from resnet_viz.nets.checkpoints.reading import LIMIT, CheckpointFile, read_file
 from resnet_viz.nets.checkpoints.recognition import COUNTER, Recognised
 from resnet_viz.nets.checkpoints.selection import select
-from resnet_viz.nets.checkpoints.verdicts import Verdict, judge, judge_known
+from resnet_viz.nets.checkpoints.verdicts import Verdict, judge, judge_file, judge_known
 from resnet_viz.nets.families.signatures import Signed
 from resnet_viz.nets.net import Net, WeightsOrigin, pick_device
 from resnet_viz.nets.preprocessing import Preprocessing
@@ -72,6 +73,12 @@ class Checkpoint:
         """Memory of all tensors in bytes."""
         return sum(tensor.nbytes for tensor in self.tensors.values())
 
+    @cached_property
+    def file(self) -> KnownFile | None:
+        """The published file that this one is, if it is one."""
+        known = find_file(self.sha256)
+        return known if known is not None and len(known.labels) == self.layout.classes else None
+
     def decide(self, preprocessing: Preprocessing | None = None, on_step: OnProgress = ignore_progress) -> Verdict:
         """Say which of the networks that fit these tensors its norms remember, and which of them they cannot tell apart.
 
@@ -81,6 +88,8 @@ class Checkpoint:
         if preprocessing not in self._verdicts:
             if isinstance(self.layout, KnownLayout):
                 self._verdicts[preprocessing] = judge_known(self.layout, preprocessing)
+            elif self.file is not None:
+                self._verdicts[preprocessing] = judge_file(self.layout, self.file, preprocessing)
             else:
                 build = partial(resnet_of, self.layout, self.tensors)
                 self._verdicts[preprocessing] = judge(self.layout, build, preprocessing, on_step)
@@ -96,8 +105,9 @@ class Checkpoint:
     ) -> Net:
         """Build the network, sharing the tensors.
 
-        Without `labels` the classes are called by their numbers, without `preprocessing` it is the usual one that the first
-        norm fits. `architecture` names one of the networks that fit the tensors; without it, the batch norms decide.
+        Without `labels` the classes are called by their numbers, or as is known of a published file. Without `preprocessing` it
+        is that of the published file, or else the usual one that the first norm fits. `architecture` names one of the networks
+        that fit the tensors; without it, the file's hash or the batch norms decide.
         CheckpointError, with `candidates`, where they cannot, and for the wrong number of labels; ValueError for an unknown
         device.
         """
@@ -122,7 +132,8 @@ class Checkpoint:
         used = used or layout.preprocessing
         module = self.module(chosen, used.crop).to(pick_device(device))
         kind = "channel" if layout.headless else "class"
-        names = tuple(labels or (f"{kind} {index}" for index in range(layout.classes)))
+        numbered = (f"{kind} {index}" for index in range(layout.classes))
+        names = tuple(labels or (self.file.labels if self.file else numbered))
         origin = WeightsOrigin("checkpoint", "; ".join(note))
         return Net(self.name, layout.title, module, names, used, origin, notes=self.notes)
 

@@ -17,6 +17,7 @@ from resnet_viz.nets.checkpoints.blocks import CheckpointBlock, PlainCheckpointB
 from resnet_viz.nets.layers import ZeroPad
 
 PADDING = "the padding of the stem"
+NO_SHORTCUT = "no shortcut"
 
 NetworkChange = Callable[[CheckpointResNet], None]
 
@@ -176,7 +177,7 @@ def _shortcut_options(plan: Plan) -> tuple[Option, ...]:
         Option("zero-pad, zeros first", partial(_pad, 1, 1), 1),
         Option("zero-pad, average pool", partial(_pad, None, 2), 1),
         Option("zero-pad, average pool, zeros last", partial(_pad, 0, 2), 1),
-        *(() if plan.preactivation else (Option("no shortcut", _drop_shortcuts, 1),)),
+        *(() if plan.preactivation else (Option(NO_SHORTCUT, _drop_shortcuts, 1),)),
     )
 
 

@@ -8,8 +8,9 @@ from torch import nn
 from resnet_viz.nets.checkpoints.deciding import Build, Decision, Neighbour, decide
 from resnet_viz.nets.checkpoints.evidence import differences, remembers
 from resnet_viz.nets.checkpoints.known import KnownLayout
+from resnet_viz.nets.checkpoints.known_files import KnownFile
 from resnet_viz.nets.checkpoints.layouts import Layout
-from resnet_viz.nets.checkpoints.options import PADDING
+from resnet_viz.nets.checkpoints.options import NO_SHORTCUT, PADDING
 from resnet_viz.nets.checkpoints.sample_photos import sample_images
 from resnet_viz.nets.preprocessing import Preprocessing
 from resnet_viz.progress import OnProgress, ignore_progress
@@ -68,6 +69,14 @@ def judge(
     if not remembers(build(layout.usual)):
         return _nothing_remembered(layout, preprocessing or layout.preprocessing)
     return _verdict(layout, weigh(layout, build, preprocessing, on_step))
+
+
+def judge_file(layout: Layout, file: KnownFile, preprocessing: Preprocessing | None = None) -> Verdict:
+    """Say which network a published file holds."""
+    chosen = layout.answers(f"{layout.title}, {NO_SHORTCUT}") if file.is_plain else layout.usual
+    return Verdict(
+        chosen, preprocessing or file.preprocessing, f"read as {layout.name(chosen)}: the file is that of {file.origin}"
+    )
 
 
 def judge_known(layout: KnownLayout, preprocessing: Preprocessing | None = None) -> Verdict:

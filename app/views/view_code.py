@@ -1,6 +1,6 @@
 """The Python that makes a view: text that a person copies, and that a test runs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,11 +21,18 @@ class Script:
     imports: set[str] = field(default_factory=set)
     lines: list[str] = field(default_factory=list)
 
-    def add(self, *lines: str, imports: str = "") -> None:
-        """Add lines, and one import that they need."""
+    def add(self, *lines: str, imports: str | Iterable[str] = ()) -> None:
+        """Add lines, and the imports that they need."""
         self.lines += lines
-        if imports:
-            self.imports.add(imports)
+        self.imports |= {imports} if isinstance(imports, str) else {*imports}
+
+    @classmethod
+    def of(cls, subject: Subject, image: str) -> "Script":
+        """Begin with a network and an image."""
+        script = cls()
+        script.net(subject)
+        script.image(image)
+        return script
 
     def net(self, subject: Subject, name: str = "net") -> None:
         """Open a network as the page does."""

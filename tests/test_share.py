@@ -83,6 +83,12 @@ VIEWS: dict[str, tuple[str, dict[str, str]]] = {
     "lesson fewer blocks": ("learn", {"lesson": "fewer-blocks", "scales": "1.1:0,3.2:0.5"}),
     "lesson several fewer blocks": ("learn", {"lesson": "fewer-blocks", "see": "several"}),
     "lesson fewer blocks of many images": ("learn", {"lesson": "fewer-blocks", "see": "shuffled"}),
+    "lesson fewer blocks of a larger network": (
+        "learn",
+        {"lesson": "fewer-blocks", "model": "resnet18-imagenette", "scales": "2.1:0.25"},
+    ),
+    "lesson block with random weights": ("learn", {"lesson": "block", "model": "resnet50", "block": "layer2.0"}),
+    "lesson degradation on photos": ("learn", {"lesson": "degradation", "kind": "photos"}),
     "lesson degradation": ("learn", {"lesson": "degradation"}),
     "lesson degradation of gradients": ("learn", {"lesson": "degradation", "look": "gradients", "epoch": "3"}),
     "lesson one residual": ("learn", {"lesson": "one-residual", "lift": "1.5"}),
@@ -180,6 +186,7 @@ def test_the_code_gives_the_numbers_of_the_page(
         assert mine == pytest.approx(theirs, rel=1e-4, abs=1e-5, nan_ok=True), finding
     # The report and the files have the charts of the page too.
     assert {piece.figure().layout.meta["finding"] for piece in shared.contents.pieces} >= about.keys()
+    assert all(piece.data() for piece in shared.contents.pieces)
 
 
 def _chart(element: Any) -> dict[str, Any]:
@@ -304,15 +311,14 @@ def test_the_data_of_lessons_and_of_the_model_page_is_what_their_charts_show(
     assert sorted(set(table["panel"])) == list(range(1, 1 + len({line["xaxis"] for line in lines})))
     shared, app = given_away("lesson degradation")
     table = _table(shared, "degradation-errors")
-    drawn = [_flat(line["y"]) for line in _drawn(app, "degradation-errors")["data"]]
+    drawn = [list(_flat(line["y"])) for line in _drawn(app, "degradation-errors")["data"]]
     for _, curve in table.groupby("network"):
         assert curve["train_error"].tolist() in drawn
         assert curve["test_error"].tolist() in drawn
     shared, app = given_away("model")
     table = _table(shared, "confusion")
-    assert sum(_flat(_drawn(app, "class-accuracy")["data"][0]["x"])) == pytest.approx(
-        sum(_table(shared, "class-accuracy")["accuracy"])
-    )
+    by_class, (bars,) = _table(shared, "class-accuracy"), _drawn(app, "class-accuracy")["data"]
+    assert dict(zip(bars["y"], _flat(bars["x"]), strict=True)) == pytest.approx(by_class["accuracy (%)"].to_dict())
     assert np.diag(table).sum() / table.to_numpy().sum() == pytest.approx(read_card("resnet20-cifar10")["test_accuracy"])
     parts = architecture(rv.load("resnet20-cifar10", weights=None, device="cpu"))
     assert shared.contents.table is not None
@@ -332,19 +338,33 @@ def _drawn(app: AppTest, key: str) -> dict[str, Any]:
 def test_the_report_of_a_lesson_and_of_the_model_page_says_what_was_found(
     given_away: Callable[[str], tuple[Shared, AppTest]],
 ) -> None:
-    for name, said in (("lesson order", "Must the second ReLU come after the addition?"), ("model", "28,976")):
+    for name, said in (("lesson order", "Must the second ReLU come after the addition?"), ("model", "3×3 64 stride 2")):
         shared, _ = given_away(name)
         text = page(shared.contents, Origin("http://viz/", shared.code))
         assert said in text
         assert all(f'data-name="{piece.name}"' in text for piece in shared.contents.pieces)
 
 
-def test_while_a_lesson_has_found_nothing_there_is_nothing_to_take_away(
-    given_away: Callable[[str], tuple[Shared, AppTest]],
+@pytest.mark.parametrize("parameters", [{"model": "resnet50"}, {"weights": "none"}])
+def test_the_model_page_without_trained_weights_gives_the_architecture_away(
+    parameters: dict[str, str], given_away: Callable[[str], tuple[Shared, AppTest]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    VIEWS["lesson before the training"] = ("learn", {"lesson": "training-it", "see": "live"})
-    shared, app = given_away("lesson before the training")
-    del VIEWS["lesson before the training"]
+    monkeypatch.setitem(VIEWS, "without weights", ("model", parameters))
+    shared, _ = given_away("without weights")
+    made: dict[str, Any] = {}
+    exec(compile(shared.code, "view.py", "exec"), made)  # noqa: S102 - as above
+    assert "weights=None" in shared.code
+    assert shared.contents.pieces == ()
+    assert shared.contents.table is not None
+    for column in ("parameters", "multiply-adds"):
+        assert made["parts"][column.replace("-", "_")].tolist() == shared.contents.table[column].tolist()
+
+
+def test_while_a_lesson_has_found_nothing_there_is_nothing_to_take_away(
+    given_away: Callable[[str], tuple[Shared, AppTest]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(VIEWS, "before the training", ("learn", {"lesson": "training-it", "see": "live"}))
+    shared, app = given_away("before the training")
     assert shared is None
     assert any("There is nothing to download yet" in caption.value for caption in app.caption)
 

@@ -55,10 +55,10 @@ class Script:
 
     def text(self) -> str:
         """Return all of it: imports as tools sort them, then the lines."""
+        used = {"import resnet_viz as rv"} if any("rv." in line for line in self.lines) else set()
         standard = sorted(each for each in self.imports if each.startswith("from dataclasses"))
-        own = sorted(each for each in self.imports if each.startswith("from resnet_viz"))
-        others = sorted(self.imports - {*standard, *own})
-        head = [*standard, *([""] if standard else []), "import resnet_viz as rv", *own, *others]
+        others = sorted((self.imports | used) - {*standard}, key=lambda each: (each.startswith("from"), each))
+        head = [*standard, *([""] if standard else []), *others]
         return "\n".join([*head, "", *self.lines, "", SHOW])
 
     def _checkpoint(self, subject: Subject, name: str) -> None:

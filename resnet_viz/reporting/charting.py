@@ -10,9 +10,10 @@ from resnet_viz.reporting.pieces import Piece, ReportNumbers
 
 def of_chart(name: str, draw: Callable[[], go.Figure], numbers: ReportNumbers | None = None) -> Piece:
     """Describe a chart. Its numbers are those of its lines and bars, unless others are given; its title comes from its name."""
-    kind = "CSV" if numbers is None or isinstance(numbers, pd.DataFrame) else "NPZ"
     title = name.replace("-", " ").capitalize()
-    return Piece(name, title, draw, lambda: plotted(draw()) if numbers is None else numbers, kind)
+    if numbers is None:
+        return Piece(name, title, draw, lambda: plotted(draw()))
+    return Piece(name, title, draw, lambda: numbers, "CSV" if isinstance(numbers, pd.DataFrame) else "NPZ")
 
 
 def plotted(figure: go.Figure) -> pd.DataFrame:

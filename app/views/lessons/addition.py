@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import numpy as np
 import streamlit as st
 
 import resnet_viz as rv
@@ -14,6 +15,7 @@ from resnet_viz.figures.lessons import addition as figures
 from resnet_viz.figures.theme import short
 from resnet_viz.lessons.addition import NextLayer, Vectors, next_layer, vectors
 from resnet_viz.nets.zoo import blueprint
+from resnet_viz.reporting.pieces import ReportNumbers
 
 USUAL = "resnet20-cifar10"
 
@@ -60,8 +62,8 @@ def body() -> Finding:
         ),
     )
     terms = {"identity": maps.identity, "residual": maps.residual, "sum": maps.sum}
-    by_hand_terms = {"left": small.left, "right": small.right, "sum": small.sum or (), "joined": small.joined}
-    numbers = {"adding-vectors": by_hand_terms, "adding-channels": terms}
+    by_hand_terms = {name: np.array(each) for name, each in vars(small).items() if each is not None}
+    numbers: dict[str, ReportNumbers] = {"adding-vectors": by_hand_terms, "adding-channels": terms}
     return Finding(sentence(small, block, added, joined), drawn, script, numbers)
 
 

@@ -16,6 +16,7 @@ from resnet_viz.analyses.logit_lens import Lens
 from resnet_viz.figures.lessons.chain import angle
 from resnet_viz.figures.theme import short
 from resnet_viz.figures.without_legend import without_legend
+from resnet_viz.reporting.pieces import ReportNumbers
 
 MAP, BELOW = "chain-map", "chain-below"
 
@@ -61,7 +62,7 @@ def body() -> Finding:
         imports="from resnet_viz.analyses.logit_lens import lens",
     )
     terms = {"identity": opened.identity, "residual": opened.residual}
-    numbers = {
+    numbers: dict[str, ReportNumbers] = {
         MAP: result.table(),
         "correction": {name: values.mean(0) for name, values in terms.items() if values is not None},
     }

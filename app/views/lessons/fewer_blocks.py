@@ -43,7 +43,7 @@ def body() -> Finding:
     ablations = [_ablate(each, image, _possible(scales, sweep)) for each, sweep in sweeps.items()]
     left, right = st.columns([2, 5], gap="large")
     with left:
-        drawn = {"answers": partial(rv.figures.answers, ablations)}
+        drawn: dict[str, Callable[..., go.Figure]] = {"answers": partial(rv.figures.answers, ablations)}
         lesson.chart(drawn, "answers")
     script = _script(sweeps, ablations, image)
     with right:

@@ -1,8 +1,10 @@
 """The residual image, and why its sign matters (S2)."""
 
 from functools import partial
+from typing import Any
 
 import streamlit as st
+from numpy.typing import NDArray
 
 import resnet_viz as rv
 from app.views.lessons import lesson, own_picture
@@ -34,7 +36,12 @@ def body() -> Finding:
         "chart = rv.figures.residual_equation(found)",
         imports="from resnet_viz.lessons.residual_image import residual_image",
     )
-    pixels = {"target": found.problem.target, "input": found.problem.upsampled, "residual": found.residual, "sum": found.sum}
+    pixels: dict[str, NDArray[Any]] = {
+        "target": found.problem.target,
+        "input": found.problem.upsampled,
+        "residual": found.residual,
+        "sum": found.sum,
+    }
     return Finding(_sentence(found), drawn, script, {"residual-image": pixels})
 
 

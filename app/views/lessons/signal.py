@@ -51,7 +51,7 @@ def body() -> Finding | str:
             **lesson.bound("branch", branch),
         )
         st.number_input("Seed", 0, MOST_SEEDS, width=110, **lesson.bound("seed", seed))
-    options = {"batch_norm": norm == "yes", "branch": float(branch), "seed": seed}
+    options: dict[str, Any] = {"batch_norm": norm == "yes", "branch": float(branch), "seed": seed}
     found = _ask(signal, **options)
     if found is None:
         return "Stopped before the first result."

@@ -32,7 +32,9 @@ def model(info: rv.ModelInfo, chosen: Selection) -> Shared | None:
     except rv.WeightsError:
         return None
     table = parts_table(results.parts(info.name)).set_index("part")
-    return Shared(Contents(f"{info.name}-model", info.title, (f"{info.task}.",), tuple(pieces), table=table), script.text())
+    notes = (f"{info.task}; {info.note}.",)
+    contents = Contents(f"{info.name}-model", info.title, notes, tuple(pieces), table=table, table_title="Architecture")
+    return Shared(contents, script.text())
 
 
 def _training(info: rv.ModelInfo, script: Script) -> list[Piece]:
@@ -64,7 +66,7 @@ def _accuracy(info: rv.ModelInfo, script: Script) -> list[Piece]:
         "matrix = rv.figures.confusion(counts, labels)",
         imports=("import numpy as np", "from resnet_viz.nets.zoo import read_card"),
     )
-    by_class = pd.DataFrame({"accuracy": card["accuracy_by_class"]}).rename_axis("class")
+    by_class = pd.DataFrame({"accuracy (%)": 100 * pd.Series(card["accuracy_by_class"])}).rename_axis("class")
     table = pd.DataFrame(counts, labels, labels).rename_axis("class")
     return [
         of_chart("class-accuracy", partial(class_accuracy, counts, labels), by_class),

@@ -21,9 +21,9 @@ def test_panels_are_numbered_and_whiskers_have_columns() -> None:
     figure = make_subplots(1, 2)
     figure.add_trace(go.Scatter(x=[1], y=[2], name="a"), 1, 1)
     figure.add_trace(go.Scatter(x=[3], y=[4], name="b", error_y={"array": [0.5], "arrayminus": [0.25]}), 1, 2)
-    table = plotted(figure)
-    assert table.loc["a", ["panel", "x", "y"]].tolist() == [1, 1, 2]
-    assert table.loc["b", ["panel", "x", "y", "whisker above", "whisker below"]].tolist() == [2, 3, 4, 0.5, 0.25]
+    first, second = plotted(figure).reset_index().to_dict("records")
+    assert (first["series"], first["panel"], first["x"], first["y"]) == ("a", 1, 1, 2)
+    assert second == {"series": "b", "panel": 2, "x": 3, "y": 4, "whisker above": 0.5, "whisker below": 0.25}
 
 
 def test_a_series_without_a_name_is_kept_where_it_is_the_only_one() -> None:

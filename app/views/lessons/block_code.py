@@ -9,7 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 from app import show, waiting
 from app.views.lessons import lesson, subject, walking
 from app.views.lessons.lesson import Finding, Lesson
-from app.views.view_code import Script
+from app.views.view_code import Script, quoted
 from resnet_viz.figures.theme import short
 from resnet_viz.lessons.block_code import PLACES, BlockCode, FunctionCode, SourceLine
 from resnet_viz.lessons.block_steps import Walk
@@ -45,8 +45,12 @@ def body() -> Finding:
         block = subject.block_picker(network)
         place = st.container(width="content")
     found = cast("BlockCode", waiting.answer(network, "block", "block code", image, None, "block code", block=block))
+    script = Script.of(network, image)
+    script.add(
+        "", f"w = block_code(net, image, {quoted(block)}).walk", imports="from resnet_viz.lessons.block_code import block_code"
+    )
     if not found.functions:
-        return _without_code(found, place, Script.of(network, image))
+        return _without_code(found, place, script)
     lines = {
         _name(number, line): line
         for number, function in enumerate(found.functions)
@@ -66,7 +70,7 @@ def body() -> Finding:
     active = lines[chosen]
     with tensor:
         step = _step(active)
-        shown = walking.tensor(found.walk, step, Script.of(network, image), beside=False)
+        shown = walking.tensor(found.walk, step, script, beside=False)
     return replace(shown, sentence=f"Line {active.number}, {active.text.strip()}: {shown.sentence}")
 
 

@@ -27,7 +27,9 @@ def body() -> Finding:
     diagram = draw(theme=show.theme())
     show.heading(diagram, level=4)
     show.chart(diagram, "block-steps", on_click=lambda chosen: lesson.change(step=chosen))
-    found = walking.tensor(walk, name, Script.of(network, image))
+    script = Script.of(network, image)
+    script.add("", f"w = walk(net, image, {quoted(block)})", imports="from resnet_viz.lessons.block_steps import walk")
+    found = walking.tensor(walk, name, script)
     found.script.add(f"steps = rv.figures.block_steps(w, {quoted(name)})")
     every = {"block-steps": {step.name: step.values for step in walk.steps}}
     return replace(found, charts={"block-steps": draw, **found.charts}, numbers={**every, **found.numbers})

@@ -81,8 +81,8 @@ def body() -> Finding | str:
 
 
 def _script(found: list[rv.Landscape], wanted: Wanted | None) -> Script:
-    script = Script()
     if wanted is None:
+        script = Script()
         script.add(
             f"found = [read(name) for name in {listed([each.model for each in found])}]",
             imports="from resnet_viz.lessons.loss_landscape_recorded import read",

@@ -23,7 +23,7 @@ def ask(subject: Subject, image: str, block: str) -> Walk:
 
 
 def tensor(walk: Walk, name: str, script: Script, *, beside: bool = True) -> Finding:
-    """All channels of a step, and next to them one channel or the mean; `script` opens the network and the image."""
+    """All channels of a step, and next to them one channel or the mean; `script` makes the walk `w`."""
     count = len(walk.step(name).values)
     number = lesson.value("channel", -1)
     channel = number if 0 <= number < count else None
@@ -39,7 +39,6 @@ def tensor(walk: Walk, name: str, script: Script, *, beside: bool = True) -> Fin
     with one:
         lesson.chart(drawn, "step-map", width="content")
     values = walk.step(name).values
-    script.add("", f"w = walk(net, image, {quoted(walk.block)})", imports="from resnet_viz.lessons.block_steps import walk")
     script.add(f"mosaic = rv.figures.step_mosaic(w, {quoted(name)}, {channel}, {TILES})")
     script.add(f"channel = rv.figures.step_map(w, {quoted(name)}, {channel}, {MAP})")
     numbers = {"step-mosaic": {name: values}, "step-map": {name: values.mean(0) if channel is None else values[channel]}}

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import cast
 
+import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
@@ -48,7 +49,15 @@ def body() -> Finding:
     script = _script(sweeps, ablations, image)
     with right:
         drawn |= _seen(sweeps, image, script)
-    return Finding(_sentence(scales, ablations, list(sweeps.values())), drawn, script)
+    answers = pd.DataFrame(
+        [
+            {"network": each.title, "class": prediction.label, "probability": prediction.probability}
+            for each in ablations
+            for prediction in each.predictions
+        ]
+    )
+    sentence = _sentence(scales, ablations, list(sweeps.values()))
+    return Finding(sentence, drawn, script, {"answers": answers.set_index("network")})
 
 
 def _script(sweeps: dict[Subject, AblationSweep], ablations: list[rv.Ablation], image: str) -> Script:

@@ -31,7 +31,9 @@ from app.views.view_code import Script, quoted
 from resnet_viz.analyses.trust import robustness
 from resnet_viz.assets import SAMPLES_FOLDER, SURVEYS_FOLDER
 from resnet_viz.engine.jobs import EngineError, Ticket
+from resnet_viz.nets.architecture import architecture
 from resnet_viz.nets.checkpoints.loading import read_checkpoint
+from resnet_viz.nets.zoo import read_card
 from resnet_viz.reporting.page import MOST_BYTES, Origin, page
 from tests.servers import ROOT
 
@@ -62,6 +64,45 @@ VIEWS: dict[str, tuple[str, dict[str, str]]] = {
     "compare": ("compare", {"left": "plain20-cifar10", "right": "resnet20-cifar10"}),
     "compare images": ("compare", {"left": "resnet20-cifar10", "right": "resnet20-cifar10", "right_image": "cifar-dog"}),
     "survey": ("survey", {"quantity": "cosine", "group": "class"}),
+    "model": ("model", {}),
+    "lesson super-resolution": ("learn", {"lesson": "problem", "look": "detail"}),
+    "lesson residual image": ("learn", {"lesson": "residual-image", "sign": "flipped"}),
+    "lesson signal": ("learn", {"lesson": "signal", "see": "loss", "branch": "0.1"}),
+    "lesson signal of an image": ("learn", {"lesson": "signal", "signal": "picture", "norm": "no", "depth": "20"}),
+    "lesson super-resolution training": ("learn", {"lesson": "training-it"}),
+    "lesson super-resolution of an image": ("learn", {"lesson": "training-it", "see": "picture"}),
+    "lesson block": ("learn", {"lesson": "block", "channel": "2"}),
+    "lesson code of another family": ("learn", {"lesson": "code", "model": "regnet_y_400mf"}),
+    "lesson code": ("learn", {"lesson": "code"}),
+    "lesson addition": ("learn", {"lesson": "adding", "left": "1, 2", "right": "3, 4, 5"}),
+    "lesson order": ("learn", {"lesson": "order", "see": "correlation", "order": "before"}),
+    "lesson chain": ("learn", {"lesson": "chain", "block": "layer2.1"}),
+    "lesson cost": ("learn", {"lesson": "cost", "change": "double"}),
+    "lesson matching": ("learn", {"lesson": "matching", "to_channels": "64"}),
+    "lesson padding": ("learn", {"lesson": "padding", "source": "layer2.0"}),
+    "lesson projection": ("learn", {"lesson": "projection"}),
+    "lesson fewer blocks": ("learn", {"lesson": "fewer-blocks", "scales": "1.1:0,3.2:0.5"}),
+    "lesson several fewer blocks": ("learn", {"lesson": "fewer-blocks", "see": "several"}),
+    "lesson fewer blocks of many images": ("learn", {"lesson": "fewer-blocks", "see": "shuffled"}),
+    "lesson fewer blocks of a larger network": (
+        "learn",
+        {"lesson": "fewer-blocks", "model": "resnet18-imagenette", "scales": "2.1:0.25"},
+    ),
+    "lesson block with random weights": ("learn", {"lesson": "block", "model": "resnet50", "block": "layer2.0"}),
+    "lesson degradation on photos": ("learn", {"lesson": "degradation", "kind": "photos"}),
+    "lesson degradation": ("learn", {"lesson": "degradation"}),
+    "lesson degradation of gradients": ("learn", {"lesson": "degradation", "look": "gradients", "epoch": "3"}),
+    "lesson one residual": ("learn", {"lesson": "one-residual", "lift": "1.5"}),
+    "lesson toy": ("learn", {"lesson": "toy", "seed": "1"}),
+    "lesson paths": ("learn", {"lesson": "paths"}),
+    "lesson random paths": ("learn", {"lesson": "paths", "see": "sampled", "seed": "2"}),
+    "lesson receptive field": ("learn", {"lesson": "receptive-field"}),
+    "lesson refinement": ("learn", {"lesson": "refinement", "target": "5"}),
+    "lesson refinement of many images": ("learn", {"lesson": "refinement", "over": "samples"}),
+    "lesson shattered gradients": ("learn", {"lesson": "shattered-gradients"}),
+    "lesson loss landscape": ("learn", {"lesson": "loss-landscape", "view": "surface"}),
+    "lesson loss landscape of an image": ("learn", {"lesson": "loss-landscape", "see": "live"}),
+    "lesson loss landscape of a training": ("learn", {"lesson": "loss-landscape", "see": "training", "epoch": "3"}),
 }
 
 
@@ -146,6 +187,7 @@ def test_the_code_gives_the_numbers_of_the_page(
         assert mine == pytest.approx(theirs, rel=1e-4, abs=1e-5, nan_ok=True), finding
     # The report and the files have the charts of the page too.
     assert {piece.figure().layout.meta["finding"] for piece in shared.contents.pieces} >= about.keys()
+    assert all(piece.data() for piece in shared.contents.pieces)
 
 
 def _chart(element: Any) -> dict[str, Any]:
@@ -254,6 +296,77 @@ def test_the_data_of_a_chart_is_what_the_page_shows(given_away: Callable[[str], 
     block = inspected.block(inspected.most_changed())
     with np.load(io.BytesIO(pieces[f"equation-{block.name}"].data())) as arrays:
         assert np.allclose(arrays["sum"], block.sum.mean(0), atol=1e-5)
+
+
+def test_the_data_of_lessons_and_of_the_model_page_is_what_their_charts_show(
+    given_away: Callable[[str], tuple[Shared, AppTest]],
+) -> None:
+    shared, app = given_away("lesson cost")
+    bars, table = _drawn(app, "layer-costs")["data"], _table(shared, "layer-costs")
+    for bar in bars[:2]:
+        assert table.loc[bar["name"], "multiply-adds (millions)"].tolist() == pytest.approx(_flat(bar["y"]))
+        assert table.loc[bar["name"], "block"].astype(str).tolist() == list(map(str, bar["x"]))
+    shared, app = given_away("lesson toy")
+    lines, table = _drawn(app, "toy")["data"], _table(shared, "toy")
+    assert sorted(table["y"]) == pytest.approx(sorted(number for line in lines for number in _flat(line["y"])))
+    assert sorted(set(table["panel"])) == list(range(1, 1 + len({line["xaxis"] for line in lines})))
+    shared, app = given_away("lesson degradation")
+    table = _table(shared, "degradation-errors")
+    drawn = [list(_flat(line["y"])) for line in _drawn(app, "degradation-errors")["data"]]
+    for _, curve in table.groupby("network"):
+        assert curve["train_error"].tolist() in drawn
+        assert curve["test_error"].tolist() in drawn
+    shared, app = given_away("model")
+    table = _table(shared, "confusion")
+    by_class, (bars,) = _table(shared, "class-accuracy"), _drawn(app, "class-accuracy")["data"]
+    assert dict(zip(bars["y"], _flat(bars["x"]), strict=True)) == pytest.approx(by_class["accuracy (%)"].to_dict())
+    assert np.diag(table).sum() / table.to_numpy().sum() == pytest.approx(read_card("resnet20-cifar10")["test_accuracy"])
+    parts = architecture(rv.load("resnet20-cifar10", weights=None, device="cpu"))
+    assert shared.contents.table is not None
+    assert shared.contents.table["multiply-adds"].tolist() == [part.multiply_adds for part in parts]
+
+
+def _table(shared: Shared, name: str) -> pd.DataFrame:
+    (piece,) = (piece for piece in shared.contents.pieces if piece.name == name)
+    return pd.read_csv(io.BytesIO(piece.data()), index_col=0)
+
+
+def _drawn(app: AppTest, key: str) -> dict[str, Any]:
+    (found,) = (each for each in app.get("plotly_chart") if each.proto.id.endswith(f"-{key}"))
+    return _chart(found)
+
+
+def test_the_report_of_a_lesson_and_of_the_model_page_says_what_was_found(
+    given_away: Callable[[str], tuple[Shared, AppTest]],
+) -> None:
+    for name, said in (("lesson order", "Must the second ReLU come after the addition?"), ("model", "3×3 64 stride 2")):
+        shared, _ = given_away(name)
+        text = page(shared.contents, Origin("http://viz/", shared.code))
+        assert said in text
+        assert all(f'data-name="{piece.name}"' in text for piece in shared.contents.pieces)
+
+
+@pytest.mark.parametrize("parameters", [{"model": "resnet50"}, {"weights": "none"}])
+def test_the_model_page_without_trained_weights_gives_the_architecture_away(
+    parameters: dict[str, str], given_away: Callable[[str], tuple[Shared, AppTest]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(VIEWS, "without weights", ("model", parameters))
+    shared, _ = given_away("without weights")
+    made: dict[str, Any] = {}
+    exec(compile(shared.code, "view.py", "exec"), made)  # noqa: S102 - as above
+    assert "weights=None" in shared.code
+    assert shared.contents.pieces == ()
+    assert shared.contents.table is not None
+    for column in ("parameters", "multiply-adds"):
+        assert made["parts"][column.replace("-", "_")].tolist() == shared.contents.table[column].tolist()
+
+
+def test_while_a_lesson_has_found_nothing_there_is_nothing_to_take_away(
+    given_away: Callable[[str], tuple[Shared, AppTest]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(VIEWS, "before the training", ("learn", {"lesson": "training-it", "see": "live"}))
+    _, app = given_away("before the training")
+    assert any("There is nothing to download yet" in caption.value for caption in app.caption)
 
 
 def test_nothing_is_made_while_the_button_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ import resnet_viz as rv
 from app import show
 from resnet_viz.figures.theme import short
 from resnet_viz.nets.architecture import Part
+from resnet_viz.reporting.pieces import file_name
 
 ROW_PIXELS, MOST_ROWS = 35, 20
 
@@ -26,12 +27,12 @@ def section(info: rv.ModelInfo, parts: Sequence[Part]) -> None:
             f"addition."
         )
     )
-    rows = [_row(part) for part in parts]
+    table = parts_table(parts)
     most = max(part.multiply_adds for part in parts)
     st.dataframe(
-        pd.DataFrame(rows),
+        table,
         hide_index=True,
-        height=ROW_PIXELS * (min(len(rows), MOST_ROWS) + 1) + 3,
+        height=ROW_PIXELS * (min(len(table), MOST_ROWS) + 1) + 3,
         column_config={
             "part": st.column_config.TextColumn("part", pinned=True, width="small"),
             "layers": st.column_config.TextColumn(
@@ -43,9 +44,15 @@ def section(info: rv.ModelInfo, parts: Sequence[Part]) -> None:
                 "multiply-adds", format="localized", min_value=0, max_value=most, help="For one image."
             ),
         },
-        alt=f"Table of the {len(rows)} parts of {info.title}",
+        alt=f"Table of the {len(table)} parts of {info.title}",
         key="architecture",
     )
+    st.download_button("Download CSV", table.to_csv(index=False), f"{file_name(info.name)}-parts.csv", "text/csv")
+
+
+def parts_table(parts: Sequence[Part]) -> pd.DataFrame:
+    """One row per part, first to last."""
+    return pd.DataFrame([_row(part) for part in parts])
 
 
 def _row(part: Part) -> dict[str, str | int]:

@@ -17,6 +17,8 @@ from app.views import (
     training_section,
 )
 from app.views.network_picker import network_picker
+from app.views.share_section import share
+from app.views.shares import model as shares
 
 
 def page() -> None:
@@ -26,6 +28,7 @@ def page() -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", key="header"):
         show.product(f"{info.title} · {info.task} · architecture, training, accuracy")
         network_picker(chosen)
+        share(lambda: shares.model(info, chosen))
     picture_section.notice()
     recognise = checkpoint_section.section(chosen)
     python_section.section()

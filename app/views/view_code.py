@@ -1,6 +1,6 @@
 """The Python that makes a view: text that a person copies, and that a test runs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,11 +21,18 @@ class Script:
     imports: set[str] = field(default_factory=set)
     lines: list[str] = field(default_factory=list)
 
-    def add(self, *lines: str, imports: str = "") -> None:
-        """Add lines, and one import that they need."""
+    def add(self, *lines: str, imports: str | Iterable[str] = ()) -> None:
+        """Add lines, and the imports that they need."""
         self.lines += lines
-        if imports:
-            self.imports.add(imports)
+        self.imports |= {imports} if isinstance(imports, str) else {*imports}
+
+    @classmethod
+    def of(cls, subject: Subject, image: str) -> "Script":
+        """Begin with a network and an image."""
+        script = cls()
+        script.net(subject)
+        script.image(image)
+        return script
 
     def net(self, subject: Subject, name: str = "net") -> None:
         """Open a network as the page does."""
@@ -48,10 +55,10 @@ class Script:
 
     def text(self) -> str:
         """Return all of it: imports as tools sort them, then the lines."""
+        used = {"import resnet_viz as rv"} if any("rv." in line for line in self.lines) else set()
         standard = sorted(each for each in self.imports if each.startswith("from dataclasses"))
-        own = sorted(each for each in self.imports if each.startswith("from resnet_viz"))
-        others = sorted(self.imports - {*standard, *own})
-        head = [*standard, *([""] if standard else []), "import resnet_viz as rv", *own, *others]
+        others = sorted((self.imports | used) - {*standard}, key=lambda each: (each.startswith("from"), each))
+        head = [*standard, *([""] if standard else []), *others]
         return "\n".join([*head, "", *self.lines, "", SHOW])
 
     def _checkpoint(self, subject: Subject, name: str) -> None:

@@ -5,7 +5,7 @@ Columns: `epoch`; mean cross-entropies `train_loss` and `test_loss`; errors `tra
 steps. Training figures are running means over an epoch's augmented images.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -38,6 +38,12 @@ def read_curve(name: str) -> pd.DataFrame:
 def read_curves(names: Iterable[str]) -> dict[str, pd.DataFrame]:
     """Return the curves of those networks that have one."""
     return {name: read_curve(name) for name in names if curve_file(name).exists()}
+
+
+def errors_table(curves: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return the errors of several networks, in [0, 1]: one row per network and epoch."""
+    columns = ["epoch", "train_error", "test_error"]
+    return pd.concat({name: curve[columns].set_index("epoch") for name, curve in curves.items()}, names=["network"])
 
 
 def block_norms(curve: pd.DataFrame) -> pd.DataFrame:

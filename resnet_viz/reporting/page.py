@@ -46,7 +46,7 @@ class Origin:
 def page(contents: Contents, origin: Origin | None = None) -> str:
     """Write a report of at most 8 MB; spare charts that do not fit are left out, and a sentence says how many."""
     head = _head(contents)
-    tail = f"{_table(contents.table)}{_origin(origin or Origin())}"
+    tail = f"{_table(contents.table, contents.table_title)}{_origin(origin or Origin())}"
     room = MOST_BYTES - RESERVE - sum(_size(part) for part in (head, tail, get_plotlyjs()))
     figures, omitted = _figures(contents.pieces, room)
     note = f"<p class='notes'>{_omission(omitted)}</p>" if omitted else ""
@@ -128,7 +128,7 @@ def _omission(count: int) -> str:
     return f"{many} left out, because this file would be larger than {MOST_BYTES / 1e6:.0f} MB."
 
 
-def _table(table: pd.DataFrame | None) -> str:
+def _table(table: pd.DataFrame | None, heading: str) -> str:
     if table is None:
         return ""
     known = table.dropna(axis="columns", how="all")
@@ -138,7 +138,7 @@ def _table(table: pd.DataFrame | None) -> str:
         for meaning in meanings_of(known)
     )
     numbers = named.to_html(float_format=lambda value: f"{value:.4g}", border=0)
-    return f'<h2>Every measure</h2><div class="scroll">{numbers}</div><dl>{sentences}</dl>'
+    return f'<h2>{escape(heading)}</h2><div class="scroll">{numbers}</div><dl>{sentences}</dl>'
 
 
 def _origin(origin: Origin) -> str:

@@ -79,6 +79,7 @@ class Contents:
     pieces: tuple[Piece, ...]
     pictures: tuple[ReportImage, ...] = ()
     table: pd.DataFrame | None = None
+    table_title: str = "Every measure"
 
     @property
     def file(self) -> str:

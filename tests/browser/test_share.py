@@ -102,15 +102,16 @@ def test_the_code_that_is_shown_gives_the_finding_that_is_shown(page: Page, tmp_
     assert page.locator("h3", has_text=finding).is_visible()
 
 
-def test_every_page_with_results_has_the_button_and_models_and_lessons_do_not(page: Page) -> None:
-    for path in ("gradients", "attribution", "compare", "survey"):
-        page.goto(f"/{path}?model=resnet20-cifar10&image=cat-photo&left=plain20-cifar10&right=resnet20-cifar10&method=saliency")
+def test_every_page_with_results_has_the_button_and_the_list_of_lessons_does_not(page: Page) -> None:
+    for path in ("gradients", "attribution", "compare", "survey", "model", "learn"):
+        parameters = "model=resnet20-cifar10&image=cat-photo&left=plain20-cifar10&right=resnet20-cifar10&method=saliency"
+        page.goto(f"/{path}?{parameters}&lesson=cost")
         settle(page)
         page.get_by_role("button", name="Share this view").click()
         expect(page.get_by_role("button", name="Download report")).to_be_visible(timeout=SLOW)
         assert page.locator("[data-testid=stPopoverBody] .st-key-chart-data button").count() >= 1
         assert page.get_by_text("Show the code").is_visible()
-    page.goto("/model?model=resnet20-cifar10")
+    page.goto("/learn")
     settle(page)
     assert page.get_by_role("button", name="Share this view").count() == 0
 

@@ -1,13 +1,15 @@
 """The position of the last ReLU: after the addition, or before the residual branch (S8)."""
 
+from functools import partial
 from typing import cast, get_args
 
 import streamlit as st
 
 import resnet_viz as rv
-from app import show, waiting
+from app import waiting
 from app.views.lessons import lesson, subject
-from app.views.lessons.lesson import Lesson
+from app.views.lessons.lesson import Finding, Lesson
+from app.views.view_code import Script, bare, quoted
 from resnet_viz.figures.lessons.activation_order import NAMES, Asked
 from resnet_viz.lessons.activation_order import DEEPEST, Order, Orders
 
@@ -18,7 +20,7 @@ STEPS: dict[Order, str] = {
 }
 
 
-def body() -> str:
+def body() -> Finding:
     """Both orders by depth, and the share of entries that the network's own last ReLUs zero."""
     with lesson.doing():
         image = subject.picture_picker()
@@ -43,16 +45,22 @@ def body() -> str:
         st.slider("Blocks", 1, DEEPEST, width=180, **lesson.bound("depth", depth))
     st.markdown(f"One block: {STEPS[order]}")
     found = cast("Orders", waiting.answer(network, "block", "orders", image, None, "orders"))
+    drawn = {
+        "order-curves": partial(rv.figures.order_curves, found, asked, order, depth),
+        "cut-bars": partial(rv.figures.cut_bars, found),
+    }
     curves, cuts = st.columns([3, 2], gap="large")
     with curves:
-        figure = rv.figures.order_curves(found, asked, order, depth, show.theme())
-        show.heading(figure, level=5)
-        show.chart(figure, "order-curves")
+        lesson.chart(drawn, "order-curves")
     with cuts:
-        figure = rv.figures.cut_bars(found, show.theme())
-        show.heading(figure, level=5)
-        show.chart(figure, "cut-bars")
-    return _sentence(found, order, depth)
+        lesson.chart(drawn, "cut-bars")
+    script = Script.of(network, image)
+    script.add("", "o = orders(net, image)", imports="from resnet_viz.lessons.activation_order import orders")
+    script.add(
+        f"curves = {bare('rv.figures.order_curves', 'o', quoted(asked), quoted(order), str(depth))}",
+        "cuts = rv.figures.cut_bars(o)",
+    )
+    return Finding(_sentence(found, order, depth), drawn, script)
 
 
 def _sentence(found: Orders, order: Order, depth: int) -> str:

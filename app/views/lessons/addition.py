@@ -1,21 +1,26 @@
 """S7: the sum of a residual block is an element-wise addition, not a concatenation."""
 
+from functools import partial
+
+import numpy as np
 import streamlit as st
 
 import resnet_viz as rv
 from app import results, show, waiting
 from app.catalogue import Subject
 from app.views.lessons import lesson
-from app.views.lessons.lesson import Lesson
+from app.views.lessons.lesson import Finding, Lesson
+from app.views.view_code import Script, call, quoted
 from resnet_viz.figures.lessons import addition as figures
 from resnet_viz.figures.theme import short
 from resnet_viz.lessons.addition import NextLayer, Vectors, next_layer, vectors
 from resnet_viz.nets.zoo import blueprint
+from resnet_viz.reporting.pieces import ReportNumbers
 
 USUAL = "resnet20-cifar10"
 
 
-def body() -> str:
+def body() -> Finding:
     """Two vectors and a block's channels, each added and each concatenated."""
     model = _residual(lesson.model(USUAL))
     subject = waiting.network(model, trained=results.models()[model].here)
@@ -34,17 +39,32 @@ def body() -> str:
     added, joined = next_layer(net, block), next_layer(net, block, times=2)
     if not subject.trained:
         st.caption("This network has random weights, not trained ones.")
-    by_hand, real = (
-        figures.vectors(small, show.theme()),
-        figures.channels(maps.identity, maps.residual, added, joined, show.theme()),
-    )
+    drawn = {
+        "adding-vectors": partial(figures.vectors, small),
+        "adding-channels": partial(figures.channels, maps.identity, maps.residual, added, joined),
+    }
+    by_hand, real = (draw(theme=show.theme()) for draw in drawn.values())
     columns = st.columns([4, 8], vertical_alignment="bottom")
     with columns[0]:
         show.chart(by_hand, "adding-vectors")
     with columns[1]:
         show.chart(real, "adding-channels")
     st.caption(show.escape(f"{by_hand.layout.meta['how_to_read']} {real.layout.meta['how_to_read']}"))
-    return sentence(small, block, added, joined)
+    script = Script.of(subject, lesson.picture())
+    script.add(
+        f"block = rv.inspect(net, image).block({quoted(block)})",
+        "added, joined = next_layer(net, block.name), next_layer(net, block.name, times=2)",
+        f"by_hand = figures.vectors({call('vectors', left, right)})",
+        "real = figures.channels(block.identity, block.residual, added, joined)",
+        imports=(
+            "from resnet_viz.figures.lessons import addition as figures",
+            "from resnet_viz.lessons.addition import next_layer, vectors",
+        ),
+    )
+    terms = {"identity": maps.identity, "residual": maps.residual, "sum": maps.sum}
+    by_hand_terms = {name: np.array(each) for name, each in vars(small).items() if each is not None}
+    numbers: dict[str, ReportNumbers] = {"adding-vectors": by_hand_terms, "adding-channels": terms}
+    return Finding(sentence(small, block, added, joined), drawn, script, numbers)
 
 
 def sentence(small: Vectors, block: str, added: NextLayer, joined: NextLayer) -> str:

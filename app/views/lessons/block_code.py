@@ -1,5 +1,6 @@
 """A block's forward pass, line by line, each line with the tensor that it computes (S6)."""
 
+from dataclasses import replace
 from typing import cast
 
 import streamlit as st
@@ -7,7 +8,8 @@ from streamlit.delta_generator import DeltaGenerator
 
 from app import show, waiting
 from app.views.lessons import lesson, subject, walking
-from app.views.lessons.lesson import Lesson
+from app.views.lessons.lesson import Finding, Lesson
+from app.views.view_code import Script, quoted
 from resnet_viz.figures.theme import short
 from resnet_viz.lessons.block_code import PLACES, BlockCode, FunctionCode, SourceLine
 from resnet_viz.lessons.block_steps import Walk
@@ -35,7 +37,7 @@ STYLE = """<style>
 </style>"""
 
 
-def body() -> str:
+def body() -> Finding:
     """The code on the left, the tensor of its active line on the right."""
     with lesson.doing():
         image = subject.picture_picker()
@@ -43,8 +45,12 @@ def body() -> str:
         block = subject.block_picker(network)
         place = st.container(width="content")
     found = cast("BlockCode", waiting.answer(network, "block", "block code", image, None, "block code", block=block))
+    script = Script.of(network, image)
+    script.add(
+        "", f"w = block_code(net, image, {quoted(block)}).walk", imports="from resnet_viz.lessons.block_code import block_code"
+    )
     if not found.functions:
-        return _without_code(found, place)
+        return _without_code(found, place, script)
     lines = {
         _name(number, line): line
         for number, function in enumerate(found.functions)
@@ -64,8 +70,8 @@ def body() -> str:
     active = lines[chosen]
     with tensor:
         step = _step(active)
-        walking.tensor(found.walk, step, beside=False)
-    return f"Line {active.number}, {active.text.strip()}: {walking.sentence(found.walk, found.walk.step(step))}"
+        shown = walking.tensor(found.walk, step, script, beside=False)
+    return replace(shown, sentence=f"Line {active.number}, {active.text.strip()}: {shown.sentence}")
 
 
 def _name(function: int, line: SourceLine) -> str:
@@ -83,15 +89,14 @@ def _step(line: SourceLine) -> str:
     return chosen
 
 
-def _without_code(found: BlockCode, place: DeltaGenerator) -> str:
+def _without_code(found: BlockCode, place: DeltaGenerator, script: Script) -> Finding:
     """The tensors alone, and why there is no code."""
     names = found.walk.names
     chosen = lesson.value("step", names[-1], names)
     with place:
         subject.steps(names, chosen, "step")
     st.caption(show.escape(f"The code of block {short(found.walk.block)} cannot be shown: {found.missing}."))
-    walking.tensor(found.walk, chosen, beside=False)
-    return walking.sentence(found.walk, found.walk.step(chosen))
+    return walking.tensor(found.walk, chosen, script, beside=False)
 
 
 def _code(number: int, function: FunctionCode, walk: Walk, chosen: str) -> None:

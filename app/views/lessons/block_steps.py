@@ -1,14 +1,18 @@
 """The residual block, step by step, on a real image (S5)."""
 
+from dataclasses import replace
+from functools import partial
+
 import streamlit as st
 
 import resnet_viz as rv
 from app import show
 from app.views.lessons import lesson, subject, walking
-from app.views.lessons.lesson import Lesson
+from app.views.lessons.lesson import Finding, Lesson
+from app.views.view_code import Script, quoted
 
 
-def body() -> str:
+def body() -> Finding:
     """The block as a chain of steps, and the tensor of the open step."""
     with lesson.doing():
         image = subject.picture_picker()
@@ -19,11 +23,16 @@ def body() -> str:
     name = lesson.value("step", walk.names[1], walk.names)
     with place:
         subject.steps(walk.names, name, "step")
-    diagram = rv.figures.block_steps(walk, name, show.theme())
+    draw = partial(rv.figures.block_steps, walk, name)
+    diagram = draw(theme=show.theme())
     show.heading(diagram, level=4)
     show.chart(diagram, "block-steps", on_click=lambda chosen: lesson.change(step=chosen))
-    walking.tensor(walk, name)
-    return walking.sentence(walk, walk.step(name))
+    script = Script.of(network, image)
+    script.add("", f"w = walk(net, image, {quoted(block)})", imports="from resnet_viz.lessons.block_steps import walk")
+    found = walking.tensor(walk, name, script)
+    found.script.add(f"steps = rv.figures.block_steps(w, {quoted(name)})")
+    every = {"block-steps": {step.name: step.values for step in walk.steps}}
+    return replace(found, charts={"block-steps": draw, **found.charts}, numbers={**every, **found.numbers})
 
 
 LESSON = Lesson(

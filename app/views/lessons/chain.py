@@ -1,5 +1,6 @@
 """The network as a chain of blocks, each a correction to its input, and its prediction after each block (S9, S17)."""
 
+from functools import partial
 from typing import cast
 
 import streamlit as st
@@ -9,16 +10,18 @@ from app import results, show, waiting
 from app.components.spots import spots
 from app.views import play_section
 from app.views.lessons import lesson, subject
-from app.views.lessons.lesson import Lesson
+from app.views.lessons.lesson import Finding, Lesson
+from app.views.view_code import Script, quoted
 from resnet_viz.analyses.logit_lens import Lens
 from resnet_viz.figures.lessons.chain import angle
 from resnet_viz.figures.theme import short
 from resnet_viz.figures.without_legend import without_legend
+from resnet_viz.reporting.pieces import ReportNumbers
 
 MAP, BELOW = "chain-map", "chain-below"
 
 
-def body() -> str:
+def body() -> Finding:
     """The block map, the correction by the open block, and the logits decoded after each block."""
     with lesson.doing():
         image = subject.picture_picker()
@@ -39,15 +42,31 @@ def body() -> str:
     play_section.play(network, image, result, block, choose, MAP, BELOW)
     with st.container(key=BELOW):
         left, right = st.columns(2, gap="large")
+    opened = result.block(block)
+    drawn = {
+        MAP: partial(rv.figures.block_map, result, "ratio"),
+        "correction": partial(rv.figures.correction, opened),
+        "lens": partial(rv.figures.lens_lines, decoded, block),
+    }
     with left:
-        figure = rv.figures.correction(result.block(block), show.theme())
-        show.heading(figure, level=5)
-        show.chart(figure, "correction")
+        lesson.chart(drawn, "correction")
     with right:
-        figure = rv.figures.lens_lines(decoded, block, show.theme())
-        show.heading(figure, level=5)
-        show.chart(figure, "lens")
-    return _sentence(result, decoded, block)
+        lesson.chart(drawn, "lens")
+    script = Script.of(network, image)
+    script.add(
+        "",
+        "r = rv.inspect(net, image)",
+        'chain = rv.figures.block_map(r, "ratio")',
+        f"correction = rv.figures.correction(r.block({quoted(block)}))",
+        f"decoded = rv.figures.lens_lines(lens(net, image), {quoted(block)})",
+        imports="from resnet_viz.analyses.logit_lens import lens",
+    )
+    terms = {"identity": opened.identity, "residual": opened.residual}
+    numbers: dict[str, ReportNumbers] = {
+        MAP: result.table(),
+        "correction": {name: values.mean(0) for name, values in terms.items() if values is not None},
+    }
+    return Finding(_sentence(result, decoded, block), drawn, script, numbers)
 
 
 def _sentence(result: rv.Inspection, decoded: Lens, block: str) -> str:

@@ -1,17 +1,20 @@
 """S11: why height and width are halved and the channels doubled together."""
 
+from functools import partial
+
 import streamlit as st
 
 from app import show
 from app.views.lessons import lesson
-from app.views.lessons.lesson import Lesson
+from app.views.lessons.lesson import Finding, Lesson
+from app.views.view_code import Script, bare
 from resnet_viz.figures.lessons.cost import layer_costs
 from resnet_viz.lessons.cost import CHANNELS, SIDE, STAGES, Costs, run
 
 CHANGES = {"both": "halve and double", "halve": "halve only", "double": "double only", "neither": "neither"}
 
 
-def body() -> str:
+def body() -> Finding:
     """One bar per block."""
     change = lesson.value("change", "both", list(CHANGES))
     with lesson.doing():
@@ -22,11 +25,16 @@ def body() -> str:
             required=True,
             **lesson.bound("change", change),
         )
-    costs = run(halve=change in ("both", "halve"), double=change in ("both", "double"))
-    figure = layer_costs(costs, show.theme())
+    changes = {"halve": change in ("both", "halve"), "double": change in ("both", "double")}
+    costs = run(**changes)
+    draw = partial(layer_costs, costs)
+    figure = draw(theme=show.theme())
     show.chart(figure, "layer-costs")
     st.caption(show.escape(figure.layout.meta["how_to_read"]))
-    return sentence(costs)
+    script = Script()
+    script.add(f"costs = {bare('run', **changes)}", imports="from resnet_viz.lessons.cost import run")
+    script.add("chart = layer_costs(costs)", imports="from resnet_viz.figures.lessons.cost import layer_costs")
+    return Finding(sentence(costs), {"layer-costs": draw}, script)
 
 
 def sentence(costs: Costs) -> str:

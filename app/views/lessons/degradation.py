@@ -1,24 +1,26 @@
 """S15: do deeper networks train worse, and do their gradients vanish? Read from the shipped training curves."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import pandas as pd
-import plotly.graph_objects as go
 import streamlit as st
 
 from app import results, show
 from app.views.lessons import lesson
-from app.views.lessons.lesson import Lesson
+from app.views.lessons.lesson import Finding, Lesson
+from app.views.view_code import Script, listed, quoted
 from resnet_viz.figures.gradients.gradients_by_block import gradients_by_block
 from resnet_viz.figures.training.training_curves import training_curves
 from resnet_viz.lessons import degradation
 from resnet_viz.lessons.degradation import DEEP, PLAIN, RESIDUAL, SHALLOW, VANISHED, Depths, Norms
+from resnet_viz.nets.curves import errors_table
 
 LOOKS = {"errors": "errors", "gradients": "are vanishing gradients the cause?"}
 KINDS = {"all": "all of CIFAR-10", "plain": "plain", "residual": "residual", "photos": "on photos"}
 
 
-def body() -> str:
+def body() -> Finding | str:
     """The errors of the networks with a curve, or their gradients by block."""
     curves = {name: curve for name, curve in results.curves().items() if name in (*degradation.WANTED, *degradation.PHOTOS)}
     if not curves:
@@ -29,10 +31,12 @@ def body() -> str:
     look = lesson.value("look", "errors", list(LOOKS))
     with lesson.doing():
         st.segmented_control("Look at", list(LOOKS), format_func=LOOKS.__getitem__, required=True, **lesson.bound("look", look))
-        drawn, said = _errors(curves) if look == "errors" else _gradients(curves)
-    show.chart(drawn, f"degradation-{look}")
+        found = _errors(curves) if look == "errors" else _gradients(curves)
+    ((name, draw),) = found.charts.items()
+    drawn = draw(theme=show.theme())
+    show.chart(drawn, name)
     st.caption(show.escape(drawn.layout.meta["how_to_read"]))
-    return said
+    return found
 
 
 def about_errors(curves: Mapping[str, pd.DataFrame]) -> str:
@@ -101,16 +105,24 @@ def about_gradients(networks: Sequence[Norms]) -> str:
     return " ".join(said)
 
 
-def _errors(curves: Mapping[str, pd.DataFrame]) -> tuple[go.Figure, str]:
+def _errors(curves: Mapping[str, pd.DataFrame]) -> Finding:
     kind = lesson.value("kind", "all", list(KINDS))
     st.segmented_control("Networks", list(KINDS), format_func=KINDS.__getitem__, required=True, **lesson.bound("kind", kind))
     names = {"all": degradation.WANTED, "plain": PLAIN.values(), "residual": RESIDUAL.values(), "photos": degradation.PHOTOS}
     shown = {name: curves[name] for name in names[kind] if name in curves} or dict(curves)
     said = about_photos(curves) if kind == "photos" else about_errors(curves)
-    return training_curves(shown, next(reversed(shown)), show.theme()), said
+    last = next(reversed(shown))
+    script = Script()
+    script.add(
+        f"curves = read_curves({listed(list(shown))})",
+        f"chart = rv.figures.training_curves(curves, {quoted(last)})",
+        imports="from resnet_viz.nets.curves import read_curves",
+    )
+    name = "degradation-errors"
+    return Finding(said, {name: partial(training_curves, shown, last)}, script, {name: errors_table(shown)})
 
 
-def _gradients(curves: Mapping[str, pd.DataFrame]) -> tuple[go.Figure, str]:
+def _gradients(curves: Mapping[str, pd.DataFrame]) -> Finding:
     # Those for photos were trained for more epochs.
     curves = {name: curve for name, curve in curves.items() if name in degradation.WANTED}
     depths = [depth for depth in (SHALLOW, DEEP) if PLAIN[depth] in curves or RESIDUAL[depth] in curves]
@@ -121,7 +133,17 @@ def _gradients(curves: Mapping[str, pd.DataFrame]) -> tuple[go.Figure, str]:
     st.slider("Epoch", 1, last, width=420, **lesson.bound("epoch", epoch))
     names = [name for name in (PLAIN[depth], RESIDUAL[depth]) if name in curves]
     networks = [found for name in names if (found := degradation.norms(name, curves[name], epoch)) is not None]
-    return gradients_by_block(networks, show.theme()), about_gradients(networks)
+    script = Script()
+    script.add(
+        f"names = {listed(names)}",
+        f"chart = gradients_by_block([norms(name, read_curve(name), {epoch}) for name in names])",
+        imports=(
+            "from resnet_viz.figures.gradients.gradients_by_block import gradients_by_block",
+            "from resnet_viz.lessons.degradation import norms",
+            "from resnet_viz.nets.curves import read_curve",
+        ),
+    )
+    return Finding(about_gradients(networks), {"degradation-gradients": partial(gradients_by_block, networks)}, script)
 
 
 def _with_depth(pair: Depths) -> str:

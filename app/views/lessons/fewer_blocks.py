@@ -1,14 +1,20 @@
 """Using fewer blocks: removed, faded or reordered, compared with the plain network of the same depth (S10)."""
 
+import json
+from collections.abc import Callable
+from functools import partial
 from typing import cast
 
+import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 import resnet_viz as rv
 from app import results, show, waiting
 from app.catalogue import Subject, plain_twin
 from app.views.lessons import lesson, subject
-from app.views.lessons.lesson import Lesson
+from app.views.lessons.lesson import Finding, Lesson
+from app.views.view_code import Script, bare, listed, quoted
 from resnet_viz.analyses.ablation import AblationSweep
 from resnet_viz.figures.block.removal_words import which_matters_most
 from resnet_viz.figures.theme import short
@@ -25,7 +31,7 @@ SEEN = {
 }
 
 
-def body() -> str:
+def body() -> Finding:
     """Switches and a fader, the predictions of both networks, and the losses block by block."""
     with lesson.doing():
         image = subject.picture_picker()
@@ -38,12 +44,34 @@ def body() -> str:
     ablations = [_ablate(each, image, _possible(scales, sweep)) for each, sweep in sweeps.items()]
     left, right = st.columns([2, 5], gap="large")
     with left:
-        figure = rv.figures.answers(ablations, theme=show.theme())
-        show.heading(figure, level=5)
-        show.chart(figure, "answers")
+        drawn: dict[str, Callable[..., go.Figure]] = {"answers": partial(rv.figures.answers, ablations)}
+        lesson.chart(drawn, "answers")
+    script = _script(sweeps, ablations, image)
     with right:
-        _seen(sweeps, image)
-    return _sentence(scales, ablations, list(sweeps.values()))
+        drawn |= _seen(sweeps, image, script)
+    answers = pd.DataFrame(
+        [
+            {"network": each.title, "class": prediction.label, "probability": prediction.probability}
+            for each in ablations
+            for prediction in each.predictions
+        ]
+    )
+    sentence = _sentence(scales, ablations, list(sweeps.values()))
+    return Finding(sentence, drawn, script, {"answers": answers.set_index("network")})
+
+
+def _script(sweeps: dict[Subject, AblationSweep], ablations: list[rv.Ablation], image: str) -> Script:
+    """The networks, their predictions with the scales, and without each block in turn."""
+    script = Script()
+    script.image(image)
+    names = ["net", "twin"][: len(sweeps)]
+    for name, network in zip(names, sweeps, strict=True):
+        script.net(network, name)
+    calls = [bare("rv.ablate", name, "image", json.dumps(each.scales)) for name, each in zip(names, ablations, strict=True)]
+    target = next(iter(sweeps.values())).target
+    script.add("", f"answers = rv.figures.answers([{', '.join(calls)}])")
+    script.add(f"nets, target = [{', '.join(names)}], {target}")
+    return script
 
 
 def _scales(names: tuple[str, ...]) -> dict[str, float]:
@@ -126,7 +154,8 @@ def _possible(scales: dict[str, float], sweep: AblationSweep) -> dict[str, float
     return {name: scale for name, scale in scales.items() if name in removable}
 
 
-def _seen(found: dict[Subject, AblationSweep], image: str) -> None:
+def _seen(found: dict[Subject, AblationSweep], image: str, script: Script) -> dict[str, Callable[..., go.Figure]]:
+    """The chosen chart, which is added to the script; nothing while it is computed."""
     sweeps = list(found.values())
     recorded = _recorded([sweep.model for sweep in sweeps])
     kinds = list(SEEN) if recorded else ["each", "several"]
@@ -140,29 +169,47 @@ def _seen(found: dict[Subject, AblationSweep], image: str) -> None:
         **lesson.bound("see", chosen),
     )
     if chosen == "each":
-        figure = rv.figures.removal_bars(sweeps, show.theme())
+        draw = partial(rv.figures.removal_bars, sweeps)
+        script.add(
+            "chart = rv.figures.removal_bars([sweep(each, image, target) for each in nets])",
+            imports="from resnet_viz.analyses.ablation import sweep",
+        )
     elif chosen == "several":
         target = sweeps[0].target
         several = []
         for network in found:
             deleted = _deletions(network, image, target)
             if deleted is None:
-                return
+                return {}
             several.append(deleted)
-        figure = rv.figures.deletion_lines(several, show.theme())
+        draw = partial(rv.figures.deletion_lines, several)
+        counts = ", ".join(f"({name}, {_sets(network)})" for name, network in zip(("net", "twin"), found, strict=False))
+        script.add(
+            f"several = [rv.deletions(each, image, target, sets=sets) for each, sets in ({counts},)]",
+            "chart = rv.figures.deletion_lines(several)",
+        )
     else:
         titles = [results.models()[record.model].title for record in recorded]
         change: fewer_blocks.Change = "removed" if chosen == "removed" else "shuffled"
-        figure = rv.figures.accuracy_lines(recorded, titles, change, show.theme())
-    show.heading(figure, level=5)
-    show.chart(figure, "fewer-blocks")
+        draw = partial(rv.figures.accuracy_lines, recorded, titles, change)
+        script.add(
+            f"recorded = [read(name) for name in {listed([record.model for record in recorded])}]",
+            f"chart = rv.figures.accuracy_lines(recorded, {listed(titles)}, {quoted(change)})",
+            imports="from resnet_viz.lessons.fewer_blocks import read",
+        )
+    lesson.chart({"fewer-blocks": draw}, "fewer-blocks")
     if chosen == "each":
         st.caption(show.escape(which_matters_most(sweeps[0])))
+    return {"fewer-blocks": draw}
+
+
+def _sets(network: Subject) -> int:
+    return max(MOST_SETS // len(results.block_names(network)), 3)
 
 
 def _deletions(network: Subject, image: str, target: int) -> rv.Deletions | None:
     """Several blocks removed at once; None if that was stopped."""
-    view, sets = f"deletions {network.model}", max(MOST_SETS // len(results.block_names(network)), 3)
+    view, sets = f"deletions {network.model}", _sets(network)
     key = (view, network.trained, network.preprocessing.framing, image, target)
     ask = [lambda: results.submit(network, "deletions", image, target, view, sets=sets)]
     answers = waiting.long("pass", key, ask, network)

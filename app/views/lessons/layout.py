@@ -3,10 +3,14 @@
 from pathlib import Path
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from app import query, results, show, waiting
 from app.state import Selection
-from app.views.lessons.lesson import LESSON, PRESENTING, ROUTE, Lesson, picture, remember_done
+from app.views.lessons.lesson import LESSON, PRESENTING, ROUTE, Finding, Lesson, picture, remember_done
+from app.views.share_section import Shared, share
+from resnet_viz.reporting.charting import of_chart
+from resnet_viz.reporting.pieces import Contents
 
 CSS = Path(__file__).with_name("lessons.css")
 
@@ -46,17 +50,20 @@ def show_lesson(lesson: Lesson, track: tuple[Lesson, ...]) -> None:
     if presenting:
         st.html(f"<style>{CSS.with_name('presenting.css').read_text()}</style>")
     st.html(KEYS % str(presenting).lower(), unsafe_allow_javascript=True)
-    _head(lesson, number, track, presenting=presenting)
+    place = _head(lesson, number, track, presenting=presenting)
     st.markdown(f"## {show.escape(lesson.question)}")
     with st.container(key="lesson-do"):
         st.markdown(show.escape(lesson.do))
     try:
-        sentence = lesson.body()
+        found = lesson.body()
     except waiting.SENTENCES as error:
         st.error(show.escape(str(error)), icon=":material/error:")
     else:
         with st.container(key="lesson-sentence"):
-            st.markdown(show.escape(sentence))
+            st.markdown(show.escape(found.sentence if isinstance(found, Finding) else found))
+        if not presenting:
+            with place:
+                share(lambda: _shared(lesson, found))
     _foot(lesson)
     remember_done(each.slug for each in track)
 
@@ -67,9 +74,18 @@ def go(lesson: Lesson | None) -> None:
     st.query_params.from_dict(({LESSON: lesson.slug} if lesson else {}) | kept)
 
 
-def _head(lesson: Lesson, number: int, track: tuple[Lesson, ...], *, presenting: bool) -> None:
+def _shared(lesson: Lesson, found: Finding | str) -> Shared | None:
+    if isinstance(found, str):
+        return None
+    pieces = tuple(of_chart(name, draw, found.numbers.get(name)) for name, draw in found.charts.items())
+    return Shared(Contents(f"lesson-{lesson.slug}", lesson.question, (found.sentence,), pieces), found.script.text())
+
+
+def _head(lesson: Lesson, number: int, track: tuple[Lesson, ...], *, presenting: bool) -> DeltaGenerator:
+    """The way through the lessons; returns the place for what needs the figures."""
     with st.container(horizontal=True, vertical_alignment="center", key="lesson-head"):
         st.caption(f"Lesson {number + 1} of {len(track)} · {show.escape(lesson.title)}")
+        place = st.container(width="content", key="lesson-share")
         st.button("All lessons", key="lesson-all", on_click=go, args=(None,), type="tertiary")
         st.button(
             "Exit presentation" if presenting else "Present",
@@ -92,6 +108,7 @@ def _head(lesson: Lesson, number: int, track: tuple[Lesson, ...], *, presenting:
                 args=(to,),
                 help=show.escape(to.title) if to else None,
             )
+    return place
 
 
 def _foot(lesson: Lesson) -> None:

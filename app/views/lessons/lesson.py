@@ -1,15 +1,18 @@
 """What a lesson is, and how its controls keep their values in the URL."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+import plotly.graph_objects as go
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from app import query, results, state
+from app import query, results, show, state
 from app.state import Selection
+from app.views.view_code import Script
+from resnet_viz.reporting.pieces import ReportNumbers
 
 Value = TypeVar("Value", str, int, float)
 
@@ -18,13 +21,27 @@ LESSON, PRESENTING, ROUTE = "lesson", "present", "route"
 DONE_COOKIE, YEAR = "resnet_viz_lessons", 365 * 24 * 3600
 
 
+@dataclass(frozen=True, eq=False)
+class Finding:
+    """What a lesson shows: a sentence, its charts by name, drawn in a `theme`, and the Python that makes them.
+
+    `numbers` are those of charts that are more than lines and bars.
+    """
+
+    sentence: str
+    charts: Mapping[str, Callable[..., go.Figure]]
+    script: Script
+    numbers: Mapping[str, ReportNumbers] = field(default_factory=dict)
+
+
 @dataclass(frozen=True)
 class Lesson:
     """One question, one thing to do, one thing to see, one sentence computed from the figures.
 
     `rows` are the experiments of the source material that it covers, for example "S7"; `do` tells the reader what to do. `body`
-    draws the controls inside `with doing():` and the figures below them, and returns the sentence. `elsewhere` names the page
-    that shows the same for any image, and the changes of the selection that open it there.
+    draws the controls inside `with doing():` and the figures below them, and returns what was found, or a sentence while there
+    is nothing. `elsewhere` names the page that shows the same for any image, and the changes of the selection that open it
+    there.
     """
 
     slug: str
@@ -33,7 +50,7 @@ class Lesson:
     do: str
     rows: tuple[str, ...]
     sources: str
-    body: Callable[[], str]
+    body: Callable[[], Finding | str]
     page: str = "Inspect"
     elsewhere: tuple[tuple[str, str], ...] = ()
 
@@ -41,6 +58,13 @@ class Lesson:
 def doing() -> DeltaGenerator:
     """The row of the lesson's controls."""
     return st.container(horizontal=True, vertical_alignment="bottom", key="lesson-doing")
+
+
+def chart(charts: Mapping[str, Callable[..., go.Figure]], name: str, *, level: int = 5, width: show.Width = "stretch") -> None:
+    """One of a lesson's charts, under its heading."""
+    figure = charts[name](theme=show.theme())
+    show.heading(figure, level=level)
+    show.chart(figure, name, width=width)
 
 
 def picture() -> str:

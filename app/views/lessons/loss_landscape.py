@@ -3,6 +3,7 @@
 from collections.abc import Hashable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from typing import cast
 
@@ -13,7 +14,8 @@ import resnet_viz as rv
 from app import results, show, waiting
 from app.catalogue import Subject
 from app.views.lessons import lesson, own_picture, subject
-from app.views.lessons.lesson import Lesson
+from app.views.lessons.lesson import Finding, Lesson
+from app.views.view_code import Script, bare, listed, quoted
 from resnet_viz.analyses.activations import Array
 from resnet_viz.figures.lessons.loss_landscape import View
 from resnet_viz.lessons import loss_landscape_recorded as recorded
@@ -42,7 +44,7 @@ class Wanted:
     seed: int
 
 
-def body() -> str:
+def body() -> Finding | str:
     """The recordings of two networks, the plane around a chosen network while it is computed, or the way of a training."""
     with lesson.doing():
         # The first view is the one that can be shown at once.
@@ -69,11 +71,26 @@ def body() -> str:
     if not found:
         return " ".join(missing)
     draw = rv.figures.loss_contours if view == "contours" else rv.figures.loss_surface
-    figure = draw(found, show.theme())
+    drawn = {f"loss-{view}": partial(draw, found)}
     with below.container():
-        show.heading(figure, level=5)
-        show.chart(figure, f"loss-{view}", width="content")
-    return _sentence(found)
+        lesson.chart(drawn, f"loss-{view}", width="content")
+    script = _script(found, wanted)
+    script.add(f"chart = rv.figures.{draw.__name__}(found)")
+    losses = {each.model: each.loss for each in found} | {"axis": found[0].axis}
+    return Finding(_sentence(found), drawn, script, {f"loss-{view}": losses})
+
+
+def _script(found: list[rv.Landscape], wanted: Wanted | None) -> Script:
+    if wanted is None:
+        script = Script()
+        script.add(
+            f"found = [read(name) for name in {listed([each.model for each in found])}]",
+            imports="from resnet_viz.lessons.loss_landscape_recorded import read",
+        )
+        return script
+    script = Script.of(wanted.network, wanted.image)
+    script.add(f"found = [{bare('rv.loss_landscape', 'net', 'image', points=wanted.points, seed=wanted.seed)}]")
+    return script
 
 
 def _pair() -> tuple[str, ...]:
@@ -140,13 +157,24 @@ def _epoch(found: RecordedTrajectory) -> int:
     return epoch
 
 
-def _way(found: RecordedTrajectory, epoch: int) -> str:
+def _way(found: RecordedTrajectory, epoch: int) -> Finding:
     """The way of a training up to an epoch, over the plane in which most of it lies."""
     way = found.trajectory
-    figure = rv.figures.trajectory_contours(way, show.theme(), epoch + 1)
-    show.heading(figure, level=5)
-    show.chart(figure, "trajectory", width="content")
+    drawn = {"trajectory": partial(rv.figures.trajectory_contours, way, count=epoch + 1)}
+    lesson.chart(drawn, "trajectory", width="content")
     st.caption(show.escape(f"Training: {found.training}. Loss: {found.measured_on}."))
+    script = Script()
+    script.add(
+        f"way = read({quoted(way.model)}).trajectory",
+        f"chart = rv.figures.trajectory_contours(way, count={epoch + 1})",
+        imports="from resnet_viz.lessons.trajectory_recorded import read",
+    )
+    plane = {"first": way.first, "second": way.second, "loss": way.loss, "steps": way.steps[: epoch + 1]}
+    return Finding(_way_sentence(found, epoch), drawn, script, {"trajectory": plane})
+
+
+def _way_sentence(found: RecordedTrajectory, epoch: int) -> str:
+    way = found.trajectory
     if epoch == 0:
         return f"Before its training, {way.title} has a loss of {way.losses[0]:.2f}; guessing has {way.guessing:.2f}."
     left = np.linalg.norm(way.steps[epoch]) / np.linalg.norm(way.steps[0])

@@ -1,10 +1,15 @@
 """S12: how two shapes mismatch, and which shortcut resolves it."""
 
+from dataclasses import asdict
+from functools import partial
+
+import pandas as pd
 import streamlit as st
 
 from app import show
 from app.views.lessons import lesson
-from app.views.lessons.lesson import Lesson
+from app.views.lessons.lesson import Finding, Lesson
+from app.views.view_code import Script
 from resnet_viz.figures.lessons.matching import shapes
 from resnet_viz.lessons.matching import Mismatch, mismatch
 
@@ -12,16 +17,26 @@ CHANNELS = (3, 6, 16, 32, 64)
 SIDES = (64, 32, 16, 8)
 
 
-def body() -> str:
+def body() -> Finding:
     """Two shapes, and one row per shortcut."""
     with lesson.doing():
         given = _shape("from", "x", 16, 32)
         wanted = _shape("to", "F(x)", 32, 16)
     found = mismatch(given, wanted)
-    figure = shapes(found, show.theme())
+    draw = partial(shapes, found)
+    figure = draw(theme=show.theme())
     show.chart(figure, "shapes")
     st.caption(show.escape(figure.layout.meta["how_to_read"]))
-    return sentence(found)
+    script = Script()
+    script.add(
+        f"chart = shapes(mismatch({given}, {wanted}))",
+        imports=(
+            "from resnet_viz.figures.lessons.matching import shapes",
+            "from resnet_viz.lessons.matching import mismatch",
+        ),
+    )
+    offers = pd.DataFrame(map(asdict, found.offers)).set_index("option")
+    return Finding(sentence(found), {"shapes": draw}, script, {"shapes": offers})
 
 
 def sentence(found: Mismatch) -> str:

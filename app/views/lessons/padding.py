@@ -1,12 +1,14 @@
 """S13: option A, stride 2 and channels of zeros, on real features."""
 
+from functools import partial
 from typing import cast
 
 import streamlit as st
 
 from app import show, waiting
 from app.views.lessons import lesson
-from app.views.lessons.lesson import Lesson
+from app.views.lessons.lesson import Finding, Lesson
+from app.views.view_code import Script, quoted
 from resnet_viz.figures.lessons.matching import kept_and_zero
 from resnet_viz.figures.theme import short
 from resnet_viz.lessons.matching import PICTURE, Matched
@@ -15,7 +17,7 @@ MODEL = "resnet20-cifar10"
 SOURCES = {PICTURE: "the image, 64×64", "layer2.0": "block 2.0", "layer3.0": "block 3.0"}
 
 
-def body() -> str:
+def body() -> Finding:
     """Which pixels are kept, and which channels are zeros."""
     source = lesson.value("source", PICTURE, list(SOURCES))
     with lesson.doing():
@@ -26,10 +28,24 @@ def body() -> str:
     found = cast(
         "Matched", waiting.answer(subject, "image", "matched", lesson.picture(), None, "lesson padding", source=source)
     )
-    figure = kept_and_zero(found, show.theme())
+    draw = partial(kept_and_zero, found)
+    figure = draw(theme=show.theme())
     show.chart(figure, "kept-and-zero")
     st.caption(show.escape(figure.layout.meta["how_to_read"]))
-    return sentence(found)
+    script = Script.of(subject, lesson.picture())
+    script.add(
+        f"chart = kept_and_zero(run(net, image, {quoted(source)}))",
+        imports=(
+            "from resnet_viz.figures.lessons.matching import kept_and_zero",
+            "from resnet_viz.lessons.matching import run",
+        ),
+    )
+    return Finding(
+        sentence(found),
+        {"kept-and-zero": draw},
+        script,
+        {"kept-and-zero": {"input": found.input, "zero_padded": found.zero_padded}},
+    )
 
 
 def sentence(found: Matched) -> str:

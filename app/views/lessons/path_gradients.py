@@ -1,21 +1,25 @@
 """The unravelled view: how many paths of each length a network has, and how much of the gradient flows through them."""
 
+from functools import partial
 from typing import cast
 
+import numpy as np
+import pandas as pd
 import streamlit as st
 
 import resnet_viz as rv
-from app import results, show, waiting
+from app import results, waiting
 from app.catalogue import Subject
 from app.views.lessons import lesson, own_picture, subject
-from app.views.lessons.lesson import Lesson
+from app.views.lessons.lesson import Finding, Lesson
+from app.views.view_code import Script
 from resnet_viz.figures.lessons.path_gradients import carrying
 
 SEEN = {"all": "All paths, exactly", "sampled": "Random paths, as published"}
 MOST_SEEDS = 99
 
 
-def body() -> str:
+def body() -> Finding:
     """Both shares by length, and on request the estimate from random paths."""
     with lesson.doing():
         image = own_picture.picker()
@@ -27,20 +31,24 @@ def body() -> str:
             st.number_input("Seed", 0, MOST_SEEDS, width=110, **lesson.bound("seed", seed))
     lengths = cast("rv.PathLengths", waiting.answer(network, "block", "path lengths", image, None, "path lengths"))
     samples = _samples(network, image, seed) if see == "sampled" else None
-    figure = rv.figures.path_shares(lengths, samples, show.theme())
+    drawn = {"path-shares": partial(rv.figures.path_shares, lengths, samples)}
+    shares = pd.DataFrame({"paths": np.array(lengths.paths) / sum(lengths.paths), "gradient": lengths.shares})
+    script = Script.of(network, image)
+    script.add("", "lengths = rv.path_gradients(net, image).lengths")
     if samples is None:
-        show.heading(figure, level=5)
-        show.chart(figure, "path-shares")
-        return _sentence(lengths)
+        lesson.chart(drawn, "path-shares")
+        script.add("shares = rv.figures.path_shares(lengths)")
+        return Finding(_sentence(lengths), drawn, script, {"path-shares": shares.rename_axis("branches")})
+    drawn["single-paths"] = partial(rv.figures.single_paths, samples)
     left, right = st.columns(2, gap="large")
     with left:
-        show.heading(figure, level=5)
-        show.chart(figure, "path-shares")
+        lesson.chart(drawn, "path-shares")
     with right:
-        single = rv.figures.single_paths(samples, show.theme())
-        show.heading(single, level=5)
-        show.chart(single, "single-paths")
-    return _sampled_sentence(lengths, samples)
+        lesson.chart(drawn, "single-paths")
+    script.add(f"samples = rv.path_samples(net, image, seed={seed})")
+    script.add("shares = rv.figures.path_shares(lengths, samples)", "single = rv.figures.single_paths(samples)")
+    shares["sampled"] = samples.estimates
+    return Finding(_sampled_sentence(lengths, samples), drawn, script, {"path-shares": shares.rename_axis("branches")})
 
 
 def _samples(network: Subject, image: str, seed: int) -> rv.PathSamples | None:

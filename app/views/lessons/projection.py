@@ -1,13 +1,15 @@
 """S14: option B, the trained 1x1 projection, and how much of the input it preserves."""
 
 import math
+from functools import partial
 from typing import cast
 
 import streamlit as st
 
 from app import show, waiting
 from app.views.lessons import lesson
-from app.views.lessons.lesson import Lesson
+from app.views.lessons.lesson import Finding, Lesson
+from app.views.view_code import Script, quoted
 from resnet_viz.figures.lessons.matching import survivors
 from resnet_viz.figures.theme import short
 from resnet_viz.lessons.matching import PICTURE, Matched, accuracies
@@ -17,7 +19,7 @@ SOURCES = {"layer2.0": "block 2.0, trained", "layer3.0": "block 3.0, trained", P
 TEST_IMAGES = 10_000
 
 
-def body() -> str:
+def body() -> Finding:
     """Both options on the same input, and how well the input can be recovered."""
     source = lesson.value("source", "layer2.0", list(SOURCES))
     with lesson.doing():
@@ -28,10 +30,19 @@ def body() -> str:
     found = cast(
         "Matched", waiting.answer(subject, "image", "matched", lesson.picture(), None, "lesson projection", source=source)
     )
-    figure = survivors(found, show.theme())
+    draw = partial(survivors, found)
+    figure = draw(theme=show.theme())
     show.chart(figure, "survivors")
     st.caption(show.escape(figure.layout.meta["how_to_read"]))
-    return sentence(found, accuracies((BESIDE, MODEL)))
+    script = Script.of(subject, lesson.picture())
+    script.add(
+        f"chart = survivors(run(net, image, {quoted(source)}))",
+        imports=(
+            "from resnet_viz.figures.lessons.matching import survivors",
+            "from resnet_viz.lessons.matching import run",
+        ),
+    )
+    return Finding(sentence(found, accuracies((BESIDE, MODEL))), {"survivors": draw}, script)
 
 
 def sentence(found: Matched, measured: dict[str, float]) -> str:

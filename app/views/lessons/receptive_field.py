@@ -1,19 +1,21 @@
 """What the centre of a block output sees of the image: along the shortcuts alone, and with the branches."""
 
 import math
+from functools import partial
 from typing import cast
 
 import streamlit as st
 
 import resnet_viz as rv
-from app import results, show, waiting
+from app import results, waiting
 from app.catalogue import Subject
 from app.views.lessons import lesson, own_picture, subject
-from app.views.lessons.lesson import Lesson
+from app.views.lessons.lesson import Finding, Lesson
+from app.views.view_code import Script, quoted
 from resnet_viz.figures.theme import short
 
 
-def body() -> str:
+def body() -> Finding | str:
     """The two maps of the open block over the photo, and the widths by depth."""
     with lesson.doing():
         image = own_picture.picker()
@@ -25,15 +27,24 @@ def body() -> str:
     if found is None:
         return "Stopped before all blocks were measured."
     left, right = st.columns([11, 10], gap="large")
+    drawn = {
+        "field-maps": partial(rv.figures.field_maps, found, block, results.ground(image, network).small),
+        "field-widths": partial(rv.figures.field_widths, found, block),
+    }
     with left:
-        figure = rv.figures.field_maps(found, block, results.ground(image, network).small, show.theme())
-        show.heading(figure, level=5)
-        show.chart(figure, "field-maps", width="content")
+        lesson.chart(drawn, "field-maps", width="content")
     with right:
-        figure = rv.figures.field_widths(found, block, show.theme())
-        show.heading(figure, level=5)
-        show.chart(figure, "field-widths")
-    return _sentence(found, block)
+        lesson.chart(drawn, "field-widths")
+    script = Script.of(network, image)
+    script.add(
+        "",
+        "fields = rv.receptive_fields(net, image)",
+        f"maps = rv.figures.field_maps(fields, {quoted(block)})",
+        f"widths = rv.figures.field_widths(fields, {quoted(block)})",
+    )
+    field = found.block(block)
+    maps = {"all_paths": field.map, "shortcuts_alone": field.shortcut_map}
+    return Finding(_sentence(found, block), drawn, script, {"field-maps": maps})
 
 
 def _fields(network: Subject, image: str) -> rv.ReceptiveFields | None:

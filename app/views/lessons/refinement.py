@@ -1,22 +1,25 @@
 """Iterative refinement: does each residual reduce the loss, and what is the loss after each block?"""
 
 import math
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import cast
 
 import plotly.graph_objects as go
 import streamlit as st
 
 import resnet_viz as rv
-from app import results, show, waiting
+from app import results, waiting
 from app.catalogue import Subject
 from app.views.lessons import lesson, own_picture, subject
-from app.views.lessons.lesson import Lesson
+from app.views.lessons.lesson import Finding, Lesson
+from app.views.view_code import ASSETS, Script, bare
 from resnet_viz.figures.theme import short
 
 OVER = {"image": "one image", "samples": "all sample photos"}
 
 
-def body() -> str:
+def body() -> Finding | str:
     """The target class, the cosines and the losses, of one image or of all samples."""
     over = lesson.value("over", "image", list(OVER))
     with lesson.doing():
@@ -27,11 +30,19 @@ def body() -> str:
     if not image:
         return _all_samples(network)
     found = cast("rv.Refinement", waiting.answer(network, "pass", "refinement", image, target, "refinement"))
-    _show(rv.figures.refinement_cosines(found, show.theme()), rv.figures.refinement_losses(found, show.theme()))
-    return _sentence(found)
+    drawn = {
+        "refinement-cosines": partial(rv.figures.refinement_cosines, found),
+        "refinement-losses": partial(rv.figures.refinement_losses, found),
+    }
+    _show(drawn)
+    script = Script.of(network, image)
+    options = {} if target is None else {"target": target}
+    script.add("", f"found = {bare('rv.refinement', 'net', 'image', **options)}")
+    script.add("cosines = rv.figures.refinement_cosines(found)", "losses = rv.figures.refinement_losses(found)")
+    return Finding(_sentence(found), drawn, script)
 
 
-def _all_samples(network: Subject) -> str:
+def _all_samples(network: Subject) -> Finding | str:
     """The same for every sample photo: medians, and how far images differ."""
     archive = results.samples_archive()
     asks = [lambda: results.submit_archive(network, archive, "refinement survey", "refinement survey")]
@@ -39,21 +50,26 @@ def _all_samples(network: Subject) -> str:
     if found is None:
         return ""
     survey = cast("rv.RefinementSurvey", found[0])
-    _show(rv.figures.refinement_survey_cosines(survey, show.theme()), rv.figures.refinement_survey_losses(survey, show.theme()))
-    return (
+    drawn = {
+        "refinement-cosines": partial(rv.figures.refinement_survey_cosines, survey),
+        "refinement-losses": partial(rv.figures.refinement_survey_losses, survey),
+    }
+    _show(drawn)
+    script = Script()
+    script.net(network)
+    script.add("found = rv.refinement_survey(net, SAMPLES_FOLDER)", imports=f"{ASSETS} SAMPLES_FOLDER")
+    script.add("cosines = rv.figures.refinement_survey_cosines(found)", "losses = rv.figures.refinement_survey_losses(found)")
+    sentence = (
         f"Over {len(survey.images)} sample photos, for the predicted class of each. For a folder of your own images, whose"
         f' sub-folders name the classes: rv.refinement_survey(net, "photos/").'
     )
+    return Finding(sentence, drawn, script)
 
 
-def _show(cosines: go.Figure, losses: go.Figure) -> None:
-    left, right = st.columns(2, gap="large")
-    with left:
-        show.heading(cosines, level=5)
-        show.chart(cosines, "refinement-cosines")
-    with right:
-        show.heading(losses, level=5)
-        show.chart(losses, "refinement-losses")
+def _show(drawn: Mapping[str, Callable[..., go.Figure]]) -> None:
+    for column, name in zip(st.columns(2, gap="large"), drawn, strict=True):
+        with column:
+            lesson.chart(drawn, name)
 
 
 def _target(labels: tuple[str, ...]) -> int | None:

@@ -1,19 +1,23 @@
 """The residual image, and why its sign matters (S2)."""
 
+from functools import partial
+from typing import Any
+
 import streamlit as st
+from numpy.typing import NDArray
 
 import resnet_viz as rv
-from app import show
 from app.views.lessons import lesson, own_picture
 from app.views.lessons.factor_picker import factor_picker
-from app.views.lessons.lesson import Lesson
+from app.views.lessons.lesson import Finding, Lesson
 from app.views.lessons.residual_answer import residual_image_of
+from app.views.view_code import Script
 from resnet_viz.lessons.residual_image import ResidualImage
 
 SIGNS = {"right": "target − input", "flipped": "input − target"}
 
 
-def body() -> str:
+def body() -> Finding:
     """Target, input, their difference, and the sum of input and difference."""
     with lesson.doing():
         image = own_picture.picker()
@@ -23,10 +27,22 @@ def body() -> str:
             "The residual is", list(SIGNS), format_func=SIGNS.__getitem__, required=True, **lesson.bound("sign", sign)
         )
     found = residual_image_of(image, factor, flipped=sign == "flipped")
-    figure = rv.figures.residual_equation(found, show.theme())
-    show.heading(figure)
-    show.chart(figure, "residual-image", width="content")
-    return _sentence(found)
+    drawn = {"residual-image": partial(rv.figures.residual_equation, found)}
+    lesson.chart(drawn, "residual-image", level=3, width="content")
+    script = Script()
+    script.image(image)
+    script.add(
+        f"found = residual_image(image, factor={factor}, flipped={found.flipped})",
+        "chart = rv.figures.residual_equation(found)",
+        imports="from resnet_viz.lessons.residual_image import residual_image",
+    )
+    pixels: dict[str, NDArray[Any]] = {
+        "target": found.problem.target,
+        "input": found.problem.upsampled,
+        "residual": found.residual,
+        "sum": found.sum,
+    }
+    return Finding(_sentence(found), drawn, script, {"residual-image": pixels})
 
 
 def _sentence(found: ResidualImage) -> str:

@@ -1,12 +1,15 @@
 """One definition of a residual for statistics, images and networks (S20)."""
 
+from functools import partial
+
 import streamlit as st
 
 import resnet_viz as rv
-from app import show, waiting
+from app import waiting
 from app.views.lessons import lesson, own_picture, subject
-from app.views.lessons.lesson import Lesson
+from app.views.lessons.lesson import Finding, Lesson
 from app.views.lessons.residual_answer import residual_image_of
+from app.views.view_code import Script, quoted
 from resnet_viz.figures.theme import short
 from resnet_viz.lessons.residual_meaning import Line, line
 
@@ -14,7 +17,7 @@ MOST_LIFT = 5.0
 FACTOR = 3
 
 
-def body() -> str:
+def body() -> Finding:
     """Three rows of prediction + residual = actual."""
     with lesson.doing():
         lift = min(MOST_LIFT, max(-MOST_LIFT, lesson.value("lift", 0.0)))
@@ -27,10 +30,20 @@ def body() -> str:
     found = line(lift)
     picture = residual_image_of(image, FACTOR)
     inspected = waiting.inspection(network, image, None, block).block(block)
-    figure = rv.figures.residual_meaning(found, picture, inspected, show.theme())
-    show.heading(figure)
-    show.chart(figure, "residual-meaning", width="content")
-    return _sentence(found, inspected.measures.ratio, block)
+    drawn = {"residual-meaning": partial(rv.figures.residual_meaning, found, picture, inspected)}
+    lesson.chart(drawn, "residual-meaning", level=3, width="content")
+    script = Script.of(network, image)
+    script.add(
+        f"picture = residual_image(image, factor={FACTOR})",
+        f"block = rv.inspect(net, image).block({quoted(block)})",
+        f"chart = rv.figures.residual_meaning(line({lift}), picture, block)",
+        imports=(
+            "from resnet_viz.lessons.residual_image import residual_image",
+            "from resnet_viz.lessons.residual_meaning import line",
+        ),
+    )
+    points = {"x": found.x, "predicted": found.predicted, "residual": found.residual, "actual": found.actual}
+    return Finding(_sentence(found, inspected.measures.ratio, block), drawn, script, {"residual-meaning": points})
 
 
 def _sentence(found: Line, ratio: float, block: str) -> str:

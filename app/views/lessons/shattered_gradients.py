@@ -1,21 +1,23 @@
 """How similar the gradients at neighbouring images are: plain and residual networks, before and after training."""
 
+from functools import partial
 from typing import cast
 
 import streamlit as st
 
 import resnet_viz as rv
-from app import results, show, waiting
+from app import results, waiting
 from app.catalogue import Subject
 from app.views.lessons import lesson, own_picture
-from app.views.lessons.lesson import Lesson
+from app.views.lessons.lesson import Finding, Lesson
+from app.views.view_code import Script, listed
 from resnet_viz.engine.jobs import Ticket
 
 NETWORKS = ("plain20-cifar10", "resnet20-cifar10", "plain56-cifar10", "resnet56-cifar10")
 STATES = {"no": "before training", "yes": "after training"}
 
 
-def body() -> str:
+def body() -> Finding | str:
     """Four networks on one line of images."""
     with lesson.doing():
         image = own_picture.picker()
@@ -26,10 +28,17 @@ def body() -> str:
     found = _ask(image, trained=trained == "yes")
     if found is None:
         return "Stopped before the first result."
-    figure = rv.figures.gradient_autocorrelation(found, show.theme())
-    show.heading(figure, level=5)
-    show.chart(figure, "gradient-autocorrelation")
-    return _sentence(found, STATES[trained])
+    drawn = {"gradient-autocorrelation": partial(rv.figures.gradient_autocorrelation, found)}
+    lesson.chart(drawn, "gradient-autocorrelation")
+    script = Script()
+    script.image(image)
+    opened = "rv.load(name)" if trained == "yes" else "rv.load(name, weights=None)"
+    script.add(
+        f"networks = {listed([each.model for each in found])}",
+        f"found = [rv.shattered_gradients({opened}, image) for name in networks]",
+        "chart = rv.figures.gradient_autocorrelation(found)",
+    )
+    return Finding(_sentence(found, STATES[trained]), drawn, script)
 
 
 def _ask(image: str, *, trained: bool) -> list[rv.Autocorrelation] | None:

@@ -1,12 +1,15 @@
 """S3 and S16: how much of a signal survives many layers before any training, and how much gradient returns."""
 
-from typing import cast
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, cast
 
 import streamlit as st
 
 from app import results, show, waiting
 from app.views.lessons import lesson
-from app.views.lessons.lesson import Lesson
+from app.views.lessons.lesson import Finding, Lesson
+from app.views.view_code import Script, bare, quoted
 from resnet_viz.figures.lessons.signal import AXES, Measure, signal_depth, signal_panels
 from resnet_viz.lessons.signal import DEPTHS, SignalThroughDepth
 
@@ -22,7 +25,7 @@ BRANCHES = {"1": "1", "0.3": "0.3", "0.1": "0.1", "0": "0"}
 MOST_SEEDS = 99
 
 
-def body() -> str:
+def body() -> Finding | str:
     """The signal after a number of layers, and both chains by depth."""
     signal = lesson.value("signal", "wave", list(SIGNALS))
     depth = lesson.value("depth", 8, DEPTHS)
@@ -48,17 +51,45 @@ def body() -> str:
             **lesson.bound("branch", branch),
         )
         st.number_input("Seed", 0, MOST_SEEDS, width=110, **lesson.bound("seed", seed))
-    found = _ask(signal, batch_norm=norm == "yes", branch=float(branch), seed=seed)
+    options: dict[str, Any] = {"batch_norm": norm == "yes", "branch": float(branch), "seed": seed}
+    found = _ask(signal, **options)
     if found is None:
         return "Stopped before the first result."
     left, right = st.columns([5, 8], vertical_alignment="bottom")
-    panels, chart = signal_panels(found, depth, show.theme()), signal_depth(found, measure, depth, show.theme())
+    drawn = {
+        "signal-panels": partial(signal_panels, found, depth),
+        "signal-depth": partial(signal_depth, found, measure, depth),
+    }
+    panels, chart = (draw(theme=show.theme()) for draw in drawn.values())
     with left:
         show.chart(panels, "signal-panels", width="content")
     with right:
         show.chart(chart, "signal-depth")
     st.caption(show.escape(f"{panels.layout.meta['how_to_read']} {chart.layout.meta['how_to_read']}"))
-    return sentence(found, measure, depth)
+    place = DEPTHS.index(depth)
+    maps = {"signal": found.signal, "plain": found.plain.maps[place], "residual": found.residual.maps[place]}
+    return Finding(sentence(found, measure, depth), drawn, _script(signal, depth, measure, options), {"signal-panels": maps})
+
+
+def _script(signal: str, depth: int, measure: Measure, options: Mapping[str, Any]) -> Script:
+    script = Script()
+    if signal == "picture":
+        script.image(lesson.picture())
+        script.add(
+            "signal = CIFAR_PREPROCESSING.tensor(image)[0]", imports="from resnet_viz.nets.zoo import CIFAR_PREPROCESSING"
+        )
+    else:
+        script.add("signal = wave()", imports="from resnet_viz.lessons.signal import wave")
+    script.add(
+        f"s = {bare('run', quoted(signal), 'signal', **options)}",
+        f"panels = signal_panels(s, {depth})",
+        f"chart = signal_depth(s, {quoted(measure)}, {depth})",
+        imports=(
+            "from resnet_viz.lessons.signal import run",
+            "from resnet_viz.figures.lessons.signal import signal_depth, signal_panels",
+        ),
+    )
+    return script
 
 
 def sentence(found: SignalThroughDepth, measure: Measure, depth: int) -> str:

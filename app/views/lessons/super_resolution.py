@@ -1,21 +1,23 @@
 """The problem of super-resolution: what is given, what is wanted, and how close bicubic interpolation comes (S1)."""
 
+from functools import partial
 from typing import cast
 
 import streamlit as st
 
 import resnet_viz as rv
-from app import show, waiting
+from app import waiting
 from app.state import Selection
 from app.views.lessons import lesson, own_picture
 from app.views.lessons.factor_picker import factor_picker
-from app.views.lessons.lesson import Lesson
+from app.views.lessons.lesson import Finding, Lesson
+from app.views.view_code import Script
 from resnet_viz.lessons.super_resolution import Problem
 
 LOOKS = {"whole": "The whole image", "detail": "Where the bicubic error is largest"}
 
 
-def body() -> str:
+def body() -> Finding:
     """The given image, the upsampled image and the target."""
     with lesson.doing():
         image = own_picture.picker()
@@ -24,10 +26,15 @@ def body() -> str:
         st.segmented_control("Look at", list(LOOKS), format_func=LOOKS.__getitem__, required=True, **lesson.bound("look", look))
     network = waiting.network(Selection().model, trained=True)
     found = cast("Problem", waiting.answer(network, "image", "problem", image, None, "lesson problem", factor=factor))
-    figure = rv.figures.problem_pictures(found, show.theme(), detail=look == "detail")
-    show.heading(figure)
-    show.chart(figure, "problem", width="content")
-    return _sentence(found)
+    detail = look == "detail"
+    drawn = {"problem": partial(rv.figures.problem_pictures, found, detail=detail)}
+    lesson.chart(drawn, "problem", level=3, width="content")
+    script = Script()
+    script.image(image)
+    script.add(f"p = problem(image, factor={factor})", imports="from resnet_viz.lessons.super_resolution import problem")
+    script.add(f"chart = rv.figures.problem_pictures(p, detail={detail})")
+    pixels = {"low": found.low, "upsampled": found.upsampled, "target": found.target}
+    return Finding(_sentence(found), drawn, script, {"problem": pixels})
 
 
 def _sentence(found: Problem) -> str:

@@ -13,7 +13,8 @@ from app import results, show, waiting
 from app.state import Selection
 from app.views.lessons import lesson, own_picture
 from app.views.lessons.factor_picker import factor_picker
-from app.views.lessons.lesson import Lesson
+from app.views.lessons.lesson import Finding, Lesson
+from app.views.view_code import Script, bare
 from resnet_viz.analyses.activations import Array
 from resnet_viz.figures.lessons.super_resolution_training import signed
 from resnet_viz.lessons import super_resolution_recorded as recorded
@@ -23,6 +24,8 @@ from resnet_viz.lessons.super_resolution_training import TRAINING_PHOTOS, VALIDA
 
 SEEN = {"recorded": "Recorded training", "picture": "On your image", "live": "Train now"}
 DEPTHS, STEPS = (6, 12, 20), (100, 300, 600)
+RECORDED = "from resnet_viz.lessons.super_resolution_recorded import curves"
+TRAINED_NOW = "from resnet_viz.lessons.super_resolution_training import train_all"
 RATES = {"0.001": 1e-3, "0.003": 3e-3, "0.01": 1e-2}
 
 
@@ -35,7 +38,7 @@ class CurveRows:
     steps: int
 
 
-def body() -> str:
+def body() -> Finding | str:
     """One of three views, with its controls."""
     with lesson.doing():
         see = lesson.value("see", "recorded", list(SEEN))
@@ -51,9 +54,14 @@ def body() -> str:
         with above:
             found = _live(factor, depth, steps, rate)
         with below.container():
-            return _stopped(found) if isinstance(found, CurveRows) else _curves(found, "seconds")
+            if isinstance(found, CurveRows):
+                return _stopped(found)
+            options = {"factor": factor, "depth": depth, "steps": steps, "rate": RATES[rate]}
+            return _curves(found, "seconds", bare("train_all", **options), TRAINED_NOW)
     with below:
-        return _picture(image, factor) if see == "picture" else _curves(recorded.curves(factor), "CPU seconds")
+        if see == "picture":
+            return _picture(image, factor)
+        return _curves(recorded.curves(factor), "CPU seconds", f"curves({factor})", RECORDED)
 
 
 def _recipe() -> tuple[int, int, str]:
@@ -66,19 +74,29 @@ def _recipe() -> tuple[int, int, str]:
     return depth, steps, rate
 
 
-def _picture(image: str, factor: int) -> str:
+def _picture(image: str, factor: int) -> Finding:
     network = waiting.network(Selection().model, trained=True)
     found = cast(
         "Attempts",
         waiting.answer(network, "network", "super-resolution", image, None, "lesson super-resolution", factor=factor),
     )
-    figure = rv.figures.resolved_pictures(found, show.theme())
-    show.heading(figure)
-    show.chart(figure, "resolved", width="content")
+    drawn = {"resolved": partial(rv.figures.resolved_pictures, found)}
+    lesson.chart(drawn, "resolved", level=3, width="content")
+    script = Script()
+    script.image(image)
+    script.add(
+        f"found = super_resolve(image, factor={factor})",
+        "chart = rv.figures.resolved_pictures(found)",
+        imports="from resnet_viz.lessons.super_resolution_pictures import super_resolve",
+    )
     gains = {attempt.name: attempt.quality.psnr - found.problem.quality.psnr for attempt in found.attempts}
     known = f"{image}.jpg" in TRAINING_PHOTOS
     seen = " All four were trained on this photo. Choose another one for a fair comparison." if known else ""
-    return f"Compared with bicubic interpolation on this image: {_listed(gains)}.{seen}"
+    pixels = {"target": found.problem.target, "bicubic": found.problem.upsampled} | {
+        attempt.name: attempt.picture for attempt in found.attempts
+    }
+    sentence = f"Compared with bicubic interpolation on this image: {_listed(gains)}.{seen}"
+    return Finding(sentence, drawn, script, {"resolved": pixels})
 
 
 def _live(factor: int, depth: int, steps: int, rate: str) -> Trials | CurveRows:
@@ -133,15 +151,18 @@ def _draw(found: CurveRows, key: str) -> None:
         show.chart(figure, key)
 
 
-def _curves(found: Trials, unit: str) -> str:
-    figure = rv.figures.super_resolution_curves(found, show.theme())
+def _curves(found: Trials, unit: str, call: str, needed: str) -> Finding:
+    drawn = {"training-it": partial(rv.figures.super_resolution_curves, found)}
+    figure = drawn["training-it"](theme=show.theme())
     show.heading(figure)
     chart, table = st.columns([3, 2], vertical_alignment="center")
     with chart:
         show.chart(figure, "training-it")
     with table:
         _table(found, unit)
-    return _sentence(found)
+    script = Script()
+    script.add(f"trials = {call}", "chart = rv.figures.super_resolution_curves(trials)", imports=needed)
+    return Finding(_sentence(found), drawn, script)
 
 
 def _table(found: Trials, unit: str) -> None:

@@ -1,6 +1,7 @@
 """The toy x + sin(3x), with and without the skip connection, during training (S18)."""
 
 from collections.abc import Hashable
+from functools import partial
 from itertools import count
 from typing import cast
 
@@ -9,14 +10,15 @@ import streamlit as st
 import resnet_viz as rv
 from app import results, show, waiting
 from app.views.lessons import lesson
-from app.views.lessons.lesson import Lesson
+from app.views.lessons.lesson import Finding, Lesson
+from app.views.view_code import Script, bare
 from resnet_viz.analyses.activations import Array
 from resnet_viz.lessons.toy import STEPS, WIDTHS, ToyFit, moments, of_frames
 
 MOST_SEEDS = 99
 
 
-def body() -> str:
+def body() -> Finding | str:
     """Both fits at a chosen step of their training."""
     with lesson.doing():
         width = lesson.value("width", 16, WIDTHS)
@@ -35,11 +37,15 @@ def body() -> str:
     if found is None:
         return "Stopped before the first result."
     place = steps.index(moment)
-    figure = rv.figures.toy_fit(found, place, show.theme())
+    drawn = {"toy": partial(rv.figures.toy_fit, found, place)}
     with below.container():
-        show.heading(figure)
-        show.chart(figure, "toy")
-    return _sentence(found, place)
+        lesson.chart(drawn, "toy", level=3)
+    script = Script()
+    script.add(
+        f"chart = rv.figures.toy_fit({bare('fit', width=width, seed=seed)}, {place})",
+        imports="from resnet_viz.lessons.toy import fit",
+    )
+    return Finding(_sentence(found, place), drawn, script)
 
 
 def _fit(width: int, seed: int) -> ToyFit | None:

@@ -1,5 +1,6 @@
 """What the lessons on a block and on its code share: the steps of a block, and the tensor of one step."""
 
+from functools import partial
 from typing import cast
 
 import streamlit as st
@@ -8,6 +9,8 @@ import resnet_viz as rv
 from app import show, waiting
 from app.catalogue import Subject
 from app.views.lessons import lesson
+from app.views.lessons.lesson import Finding
+from app.views.view_code import Script, quoted
 from resnet_viz.lessons.block_steps import Step, Walk
 
 # The pixels available for the tiles, so that a lesson fits on one screen.
@@ -19,20 +22,27 @@ def ask(subject: Subject, image: str, block: str) -> Walk:
     return cast("Walk", waiting.answer(subject, "block", "walk", image, None, "walk", block=block))
 
 
-def tensor(walk: Walk, name: str, *, beside: bool = True) -> None:
-    """All channels of a step, and next to them one channel or the mean."""
+def tensor(walk: Walk, name: str, script: Script, *, beside: bool = True) -> Finding:
+    """All channels of a step, and next to them one channel or the mean; `script` makes the walk `w`."""
     count = len(walk.step(name).values)
     number = lesson.value("channel", -1)
     channel = number if 0 <= number < count else None
     tiles, one = st.columns([5, 2], gap="medium") if beside else (st.container(), st.container())
+    drawn = {
+        "step-mosaic": partial(rv.figures.step_mosaic, walk, name, channel, TILES),
+        "step-map": partial(rv.figures.step_map, walk, name, channel, MAP),
+    }
     with tiles:
-        mosaic = rv.figures.step_mosaic(walk, name, channel, TILES, show.theme())
+        mosaic = drawn["step-mosaic"](theme=show.theme())
         show.heading(mosaic, level=5)
         show.chart(mosaic, "step-mosaic", width="content", on_click=lambda chosen: lesson.change(channel=chosen))
     with one:
-        figure = rv.figures.step_map(walk, name, channel, MAP, show.theme())
-        show.heading(figure, level=5)
-        show.chart(figure, "step-map", width="content")
+        lesson.chart(drawn, "step-map", width="content")
+    values = walk.step(name).values
+    script.add(f"mosaic = rv.figures.step_mosaic(w, {quoted(name)}, {channel}, {TILES})")
+    script.add(f"channel = rv.figures.step_map(w, {quoted(name)}, {channel}, {MAP})")
+    numbers = {"step-mosaic": {name: values}, "step-map": {name: values.mean(0) if channel is None else values[channel]}}
+    return Finding(sentence(walk, walk.step(name)), drawn, script, numbers)
 
 
 def sentence(walk: Walk, step: Step) -> str:

@@ -8,7 +8,7 @@ from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 import resnet_viz as rv
-from app import checkpoints, embedded, middleware, results, show, state
+from app import checkpoints, embedded, jobs, middleware, show, state
 from app import waiting as until
 from app.checkpoints import Own, Pending
 from app.settings import settings
@@ -96,7 +96,7 @@ def _decide(waiting: Pending | None, place: DeltaGenerator) -> None:
         with st.container(horizontal=True):
             st.button("Choose the network yourself", on_click=checkpoints.skip_deciding, args=(waiting,))
             st.button("Cancel the upload", on_click=checkpoints.cancel)
-        found = until.long("network", ("verdict", id(waiting)), [partial(results.decide, waiting)])
+        found = until.long("network", ("verdict", id(waiting)), [partial(jobs.submit_verdict, waiting)])
         if found is None:
             return
         try:

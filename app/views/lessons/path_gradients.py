@@ -5,7 +5,7 @@ from typing import cast
 import streamlit as st
 
 import resnet_viz as rv
-from app import results, show, waiting
+from app import jobs, show, waiting
 from app.catalogue import Subject
 from app.views.lessons import lesson, own_picture, subject
 from app.views.lessons.lesson import Lesson
@@ -44,8 +44,8 @@ def body() -> str:
 
 
 def _samples(network: Subject, image: str, seed: int) -> rv.PathSamples | None:
-    ask = [lambda: results.submit(network, "path samples", image, None, "path samples", seed=seed)]
-    answers = waiting.long("path length", ("path samples", network.model, image, seed), ask, network)
+    ask = [lambda: jobs.submit(network, "path samples", image, None, "path samples", seed=seed)]
+    answers = waiting.long("path length", ("path samples", network.key, image, seed), ask, network)
     return None if answers is None else cast("rv.PathSamples", answers[0])
 
 

@@ -4,7 +4,7 @@ from typing import cast
 
 import streamlit as st
 
-from app import results, show, waiting
+from app import jobs, results, show, waiting
 from app.views.lessons import lesson
 from app.views.lessons.lesson import Lesson
 from resnet_viz.figures.lessons.signal import AXES, Measure, signal_depth, signal_panels
@@ -107,7 +107,7 @@ def _ask(signal: str, *, batch_norm: bool, branch: float, seed: int) -> SignalTh
     answers = waiting.long(
         "step",
         ("signal", batch_norm, branch, seed),
-        [lambda: results.practise("signal", "lesson signal", batch_norm=batch_norm, branch=branch, seed=seed)],
+        [lambda: jobs.submit_experiment("signal", "lesson signal", batch_norm=batch_norm, branch=branch, seed=seed)],
     )
     return None if answers is None else cast("SignalThroughDepth", answers[0])
 

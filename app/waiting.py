@@ -84,7 +84,8 @@ def unknown(model: str) -> str:
     if model.startswith("checkpoint-"):
         return (
             "The checkpoint of this link is not available here: a checkpoint can only be used in the browser that opened it, "
-            "and is removed shortly after its page is closed. Open it again on the Model page."
+            "at most two at a time, and is removed shortly after its page is closed or when the server restarts. Open the file "
+            "again on the Model page."
         )
     return f"There is no network called {query.shortened(model)}. Choose one from the list."
 

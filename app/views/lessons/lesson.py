@@ -21,7 +21,7 @@ DONE_COOKIE, YEAR = "resnet_viz_lessons", 365 * 24 * 3600
 REMEMBER = """<script>{
   const kept = document.cookie.match(/(?:^|; )%s=([^;]+)/)?.[1].split(".") ?? [];
   const done = [...new Set([...kept, ...%s])].join(".");
-  document.cookie = `%s=${done}; path=/; max-age=%d; samesite=lax`;
+  document.cookie = "%s=" + done + "; path=/; max-age=%d; samesite=lax";
 }</script>"""
 
 

@@ -1,5 +1,6 @@
 """The networks as pages know them: what a page needs to know about one, and which ones the engine has."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 import resnet_viz as rv
@@ -29,6 +30,11 @@ class Subject:
     def name_in_engine(self) -> str:
         """The name under which its engine knows it: another one for each network that a program shows."""
         return self.shown or self.model
+
+    @property
+    def key(self) -> Hashable:
+        """What distinguishes questions to it from those to other networks: its weights, and what it receives of an image."""
+        return self.name_in_engine, self.own.revision if self.own else "", self.trained, self.preprocessing
 
 
 def known_to(engine: Engine) -> dict[str, rv.ModelInfo]:

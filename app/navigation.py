@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from app import turns, viewport
+from app import refused_uploads, turns, viewport
 from app.views import attribution, compare, gradients, inspect, learn, model, questions, sign_in, survey
 
 
@@ -37,6 +37,7 @@ def _draw() -> None:
         sign_in.page()
         return
     viewport.watch()
+    refused_uploads.explain()
     chosen.run()
     if sign_in.is_set_up():
         sign_in.way_out()

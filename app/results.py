@@ -1,34 +1,27 @@
-"""Selection -> result: the only file with Streamlit's caches, all of them bounded, and the way from a page to the engine.
+"""What pages show without a job: images, networks, charts and surveys, in Streamlit's caches, all of them bounded.
 
-What is cached is created elsewhere: `samples`, `pictures`, `uploads`, `catalogue`.
+What is cached is created elsewhere: `samples`, `pictures`, `uploads`, `catalogue`. What a job computes comes through `jobs`.
 """
 
 import io
-import threading
 import zipfile
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
 import resnet_viz as rv
-from app import catalogue, checkpoints, middleware, parsers, query, sessions, shown
+from app import catalogue, checkpoints, engines, query, sessions, shown
 from app.catalogue import Subject
 from app.charts import Chart, Charts
 from app.pictures import Ground, Preview
 from app.samples import Sample, read_samples
-from app.settings import settings
 from app.surveys import HeldSurvey, Surveys, read_shipped
 from app.uploads import Uploads
-from resnet_viz.engine.downloads import Downloads
-from resnet_viz.engine.jobs import Engine, Job, OptionValue, Ticket
-from resnet_viz.engine.local import LocalEngine
 from resnet_viz.engine.store import EVERYBODY, Store
-from resnet_viz.images import digest
-from resnet_viz.lessons import super_resolution_training
 from resnet_viz.nets import outlines
 from resnet_viz.nets.architecture import Part, architecture
 from resnet_viz.nets.cell_centres import CellCentres, centres_where
@@ -37,7 +30,6 @@ from resnet_viz.nets.curves import read_curves
 from resnet_viz.nets.families import timm
 from resnet_viz.nets.weights_folder import Places, weights_places
 from resnet_viz.nets.zoo import describe
-from resnet_viz.settings import EngineSettings
 
 Encoded = TypeVar("Encoded", Preview, Ground)
 
@@ -76,15 +68,22 @@ def own_pictures(shown: str = "") -> list[str]:
     return [name for name in names if _uploads().holds(name, session())][:MOST_OWN_PICTURES]
 
 
+def image_data(image: str) -> tuple[bytes, str]:
+    """The bytes of an image and their SHA-256, which for an upload is its name; MissingImageError if it is not held."""
+    if image in samples():
+        return samples()[image].data, samples()[image].digest
+    return _uploads().get(image, session()), image
+
+
 def preview(image: str) -> Preview:
     """A sample (by id) or upload (by SHA-256) as a thumbnail, with its size; MissingImageError if it is not held."""
-    data, sha256 = _picture(image)
+    data, sha256 = image_data(image)
     return _shown(image, sha256, lambda: Preview.of(data))
 
 
 def ground(image: str, asked: Subject) -> Ground:
     """A network's crop of an image, as the background of maps; MissingImageError if it is not held."""
-    data, sha256 = _picture(image)
+    data, sha256 = image_data(image)
     return _shown(image, f"{sha256} {asked.preprocessing}", lambda: Ground.of(data, asked.preprocessing))
 
 
@@ -99,9 +98,8 @@ def chart(asked: Subject, image: str, what: Hashable, make: Callable[[], go.Figu
 
 def identity(asked: Subject, image: str) -> str:
     """Identify a network and an image by their weights and pixels."""
-    _, sha256 = _picture(image)
-    revision = asked.own.revision if asked.own else ""
-    return f"{asked.name_in_engine} {revision} {asked.trained} {asked.preprocessing} {sha256}"
+    _, sha256 = image_data(image)
+    return f"{asked.key} {sha256}"
 
 
 def models() -> dict[str, rv.ModelInfo]:
@@ -115,7 +113,7 @@ def models() -> dict[str, rv.ModelInfo]:
 def subject(name: str, *, trained: bool = True, field: str = "model", framing: str = "") -> Subject:
     """What a page needs to know about a network; rv.WeightsError if its weights are not available.
 
-    Official weights are not downloaded here, because the page would have to wait (see `downloads`).
+    Official weights are not downloaded here, because the page would have to wait (see `engines.downloads`).
     """
     info, own = models()[name], checkpoints.own().get(name)
     if trained and not info.here:
@@ -149,12 +147,6 @@ def block_names(asked: Subject) -> tuple[str, ...]:
     return there.blocks if there else _block_names(asked.model)
 
 
-@st.cache_resource(show_spinner=False)
-def downloads() -> Downloads:
-    """The downloads of official weights, shared by everybody on this server."""
-    return Downloads()
-
-
 def parts(name: str) -> tuple[Part, ...]:
     """The architecture of a network, from stem to head; the weights of a catalogue network are not needed."""
     mine, there = checkpoints.own().get(name), shown.networks().get(name)
@@ -175,49 +167,6 @@ def add_upload(data: bytes) -> str:
     names: list[str] = st.session_state.setdefault("own_pictures", [])
     st.session_state["own_pictures"] = [name, *(each for each in names if each != name)]
     return name
-
-
-def submit(asked: Subject, kind: str, image: str, target: int | None, view: str = "", **options: OptionValue) -> Ticket:
-    """Submit a job about a sample (by id) or an upload (by SHA-256); an invalid option gets its sentence later.
-
-    Raises MissingImageError if the image is not held, EngineError or middleware.TooOftenError if the job is not accepted.
-    """
-    data, sha256 = _picture(image)
-    about = {"image": sha256, "data": data, "target": target, "public": image in samples()}
-    return _send(asked, view, _job(asked, kind, options, framing=asked.preprocessing.framing, **about))
-
-
-def later(asked: Subject, kind: str, image: str, target: int | None, view: str, **options: OptionValue) -> Callable[[], Ticket]:
-    """Prepare what `submit` does for a thread without a session; MissingImageError if the image is not held.
-
-    It is not counted as a computation: a report asks for the maps of blocks of one inspection, which mostly are there.
-    """
-    data, sha256 = _picture(image)
-    about = {"image": sha256, "data": data, "target": target, "public": image in samples()}
-    job, name = _job(asked, kind, options, framing=asked.preprocessing.framing, **about), session()
-    own = asked.own.net if asked.own else None
-    chosen = shown.engine() if asked.shown else engine()
-    return lambda: chosen.submit(job, name, view) if own is None else local_engine().submit(job, name, view, own)
-
-
-def _job(asked: Subject, kind: str, options: Mapping[str, OptionValue], **about: Any) -> Job:  # noqa: ANN401 - fields of a job
-    """A job about a network, under the name that its engine uses."""
-    return Job(
-        kind=kind,
-        model=asked.name_in_engine,
-        options=tuple(sorted(options.items())),
-        trained=asked.trained,
-        owner=asked.own.revision if asked.own else "",
-        **about,
-    )
-
-
-def _send(asked: Subject, view: str, job: Job) -> Ticket:
-    """Submit a job to the engine that has its network."""
-    if asked.own:
-        # A session's own network exists only in this process.
-        return _admitted(local_engine().submit(job, session(), view, asked.own.net))
-    return _admitted((shown.engine() if asked.shown else engine()).submit(job, session(), view))
 
 
 def keep_image(data: bytes) -> str:
@@ -245,34 +194,6 @@ def samples_archive() -> bytes:
     return buffer.getvalue()
 
 
-def submit_archive(asked: Subject, archive: bytes, view: str, kind: str = "survey", **options: OptionValue) -> Ticket:
-    """Submit a survey of the images in a ZIP archive, or another `kind` of job; raises the errors of `submit`."""
-    about = {"image": digest(archive), "data": archive}
-    return _send(asked, view, _job(asked, kind, options, framing=asked.preprocessing.framing, **about))
-
-
-def about_network(asked: Subject, kind: str, view: str, **options: OptionValue) -> Ticket:
-    """Submit a job about a network alone, without an image."""
-    return _send(asked, view, _job(asked, kind, options, image="", public=True))
-
-
-def submit_labelled(asked: Subject, archive: bytes, labels: Sequence[int], view: str) -> Ticket:
-    """Ask the engine to classify the images of a ZIP archive: `labels` are the indices of their classes, in its order."""
-    about = {"image": digest(archive), "data": archive}
-    options: dict[str, OptionValue] = {"labels": ",".join(map(str, labels))}
-    return _send(asked, view, _job(asked, "accuracy", options, framing=asked.preprocessing.framing, **about))
-
-
-def decide(waiting: checkpoints.Pending) -> Ticket:
-    """Ask which network a file of this session is; it does not delay inspections. Raises as `submit` does."""
-    checkpoint = waiting.checkpoint
-    if checkpoint is None:
-        raise ValueError(f"{waiting.file} holds several networks: choose one of them first")
-    # The same bytes may hold several networks.
-    job = Job("verdict", checkpoint.name, image="", options=(("part", checkpoint.part),), owner=session())
-    return _admitted(_workshop().submit(job, session(), "verdict", checkpoint=checkpoint))
-
-
 @st.cache_resource(show_spinner=False)
 def shipped_surveys() -> dict[str, HeldSurvey]:
     """The surveys that ship with the app, by the names of the networks."""
@@ -285,67 +206,16 @@ def own_surveys() -> Surveys:
     return Surveys()
 
 
-def practise(kind: str, view: str = "", **options: OptionValue) -> Ticket:
-    """Submit an experiment of a lesson that builds its own networks and signals; it does not delay inspections."""
-    job = Job(kind, model="", image="", options=tuple(sorted(options.items())), public=True)
-    return _admitted(_workshop().submit(job, session(), view))
-
-
-@st.cache_resource(show_spinner=False)
-def prepare_lessons() -> None:
-    """Do the slow imports of lessons before anybody waits for them."""
-    threading.Thread(target=super_resolution_training.prepare, daemon=True).start()
-
-
-@st.cache_resource(show_spinner=False)
-def engine() -> Engine:
-    """The engine for all jobs: the one at RESNET_VIZ_ENGINE, or one in this process."""
-    if not settings().engine:
-        return local_engine()
-    from resnet_viz.engine.remote import RemoteEngine  # noqa: PLC0415 - its library is the extra "remote"
-
-    return RemoteEngine(settings().engine, settings().token, EngineSettings.read())
-
-
-@st.cache_resource(show_spinner=False)
-def local_engine() -> LocalEngine:
-    """The engine in this process."""
-    return LocalEngine(EngineSettings.read(), opener=parsers.parsers().open_image)
-
-
-def _admitted(ticket: Ticket) -> Ticket:
-    """Count jobs that have to be computed; results that are already there do not count."""
-    if not ticket.finished:
-        try:
-            middleware.admit("computation")
-        except middleware.TooOftenError:
-            ticket.cancel()
-            raise
-    return ticket
-
-
-@st.cache_resource(show_spinner=False)
-def _workshop() -> LocalEngine:
-    return LocalEngine(EngineSettings.read(), opener=parsers.parsers().open_image)
-
-
 @st.cache_resource(show_spinner=False, scope="session", on_release=sessions.gone)
 def _connected(name: str) -> str:
     """Kept by Streamlit as long as the session's browser is connected."""
     return name
 
 
-def _picture(image: str) -> tuple[bytes, str]:
-    """Return the bytes and their SHA-256, which for an upload is its name."""
-    if image in samples():
-        return samples()[image].data, samples()[image].digest
-    return _uploads().get(image, session()), image
-
-
 @st.cache_resource(show_spinner=False, ttl=60, max_entries=4)
 def _catalogue(places: Places) -> dict[str, rv.ModelInfo]:  # noqa: ARG001 - the cache's key: new weights change the catalogue
     """Refreshed each minute, and when weights on this machine change; the engine's weights count."""
-    return catalogue.known_to(engine())
+    return catalogue.known_to(engines.engine())
 
 
 def _named_in_the_address() -> list[str]:
@@ -424,8 +294,6 @@ def _forget(session: str) -> None:
     own_surveys().forget(session)
     _pictures().forget(session)
     _charts().forget(session)
-    for each in {id(each): each for each in (engine(), local_engine(), _workshop())}.values():
-        each.leave(session)
 
 
 sessions.at_end(_forget)

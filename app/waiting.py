@@ -11,7 +11,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 import resnet_viz as rv
-from app import middleware, query, results, state, turns
+from app import jobs, middleware, query, results, state, turns
 from app.catalogue import Subject
 from app.show import escape
 from app.state import Selection
@@ -84,7 +84,8 @@ def unknown(model: str) -> str:
     if model.startswith("checkpoint-"):
         return (
             "The checkpoint of this link is not available here: a checkpoint can only be used in the browser that opened it, "
-            "and is removed shortly after its page is closed. Open it again on the Model page."
+            "at most two at a time, and is removed shortly after its page is closed or when the server restarts. Open the file "
+            "again on the Model page."
         )
     return f"There is no network called {query.shortened(model)}. Choose one from the list."
 
@@ -130,7 +131,7 @@ def at_hand(ask: Callable[[], Ticket]) -> Any | None:  # noqa: ANN401 - each kin
 def about_network(subject: Subject, kind: str, view: str, **options: OptionValue) -> Any:  # noqa: ANN401 - each kind's own result
     """Submit a job about a network alone and wait; if there is no answer, the page ends with a message."""
     try:
-        return _wait(results.about_network(subject, kind, view, **options), subject, lambda _: None)
+        return _wait(jobs.submit_without_image(subject, kind, view, **options), subject, lambda _: None)
     except SENTENCES as error:
         _refuse(error)
         st.stop()
@@ -143,7 +144,7 @@ def _ask(subject: Subject, unit: str, kind: str, image: str, target: int | None,
         place.progress(*_progress(subject.title, unit, progress))
 
     try:
-        return _wait(results.submit(subject, kind, image, target, view, **options), subject, show)
+        return _wait(jobs.submit(subject, kind, image, target, view, **options), subject, show)
     finally:
         place.empty()
 

@@ -41,16 +41,16 @@ def local_site() -> Iterator[Site]:
     import uvicorn  # noqa: PLC0415 - only here
 
     os.environ |= NOTHING_KEPT
-    from app import main, results  # noqa: PLC0415 - only here
+    from app import engines, main  # noqa: PLC0415 - only here
 
     port = free_port()
     server = uvicorn.Server(uvicorn.Config(main.app, port=port, log_level="warning"))
     threading.Thread(target=server.run, daemon=True).start()
     while not server.started:
         time.sleep(0.1)
-    yield Site("The local engine", results.local_engine(), f"http://127.0.0.1:{port}", 1, (psutil.Process(),))
+    yield Site("The local engine", engines.local_engine(), f"http://127.0.0.1:{port}", 1, (psutil.Process(),))
     server.should_exit = True
-    results.local_engine().close()
+    engines.local_engine().close()
 
 
 @contextmanager

@@ -38,9 +38,9 @@ FAILED = (
 
 def _engine() -> Engine:
     # Pages import the middleware, so this is imported only when it is needed.
-    from app import results  # noqa: PLC0415 - see above
+    from app import engines  # noqa: PLC0415 - see above
 
-    return results.engine()
+    return engines.engine()
 
 
 def _parsers() -> ParsingPool:

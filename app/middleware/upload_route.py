@@ -19,6 +19,7 @@ from app.middleware.rate_limits import spoken
 from app.middleware.upload_addresses import UploadAddresses, UploadPlace, is_upload_route
 from app.middleware.upload_room import Held, HeldFile, UploadRoom
 
+OFTEN = "You uploaded many files in a short time."
 FULL = "This server's memory for uploads is full. Try again in a minute."
 UNKNOWN = "This upload address is not valid, or has been used already. Reload the page, then choose the file again.\n"
 MINUTE = {"Retry-After": "60"}
@@ -62,7 +63,7 @@ class UploadRoute:
         seconds = self._turns.take(place.session)
         announced = Headers(scope=scope).get("content-length", "0")
         if seconds:
-            sentence = f"You uploaded many files in a short time. Wait {spoken(seconds)}, then try again."
+            sentence = f"{OFTEN} Wait {spoken(seconds)}, then try again."
             await PlainTextResponse(sentence, 429, {"Retry-After": str(seconds)})(scope, receive, send)
         elif announced.isdecimal() and not self._room.has_room(place.session, int(announced[:18])):
             await PlainTextResponse(FULL, 503, MINUTE)(scope, receive, send)

@@ -8,7 +8,7 @@ import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 import resnet_viz as rv
-from app import embedded, middleware, results, show, state, waiting
+from app import embedded, jobs, middleware, show, state, waiting
 from app.catalogue import Subject
 from app.settings import settings
 from app.state import Selection
@@ -106,7 +106,7 @@ def _measure(brought: LabelledImages, subject: Subject, stated: tuple[str, float
         )
         return
     asks = [partial(_ask, subject, job, [indices[image] for image in job]) for job in brought_images.jobs(known)]
-    found = waiting.long("batch", ("accuracy", hash(brought), subject.own.revision if subject.own else ""), asks, subject)
+    found = waiting.long("batch", ("accuracy", hash(brought), subject.key), asks, subject)
     if found is not None:
         _show(Accuracy.joined(found), subject, stated, [image.name for image in unknown])
 
@@ -116,7 +116,7 @@ def _index(image: BroughtImage, label: str, names: ClassNames) -> int:
 
 
 def _ask(subject: Subject, job: Sequence[BroughtImage], indices: Sequence[int]) -> Ticket:
-    return results.submit_labelled(subject, brought_images.packed(job), indices, "accuracy")
+    return jobs.submit_labelled(subject, brought_images.packed(job), indices, "accuracy")
 
 
 def _show(found: Accuracy, subject: Subject, stated: tuple[str, float] | None, unknown: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 import resnet_viz as rv
-from app import results, show, state, viewport, waiting
+from app import jobs, results, show, state, viewport, waiting
 from app.catalogue import Subject
 from app.pictures import Ground
 from app.state import Selection
@@ -70,9 +70,8 @@ class _Question:
 
     @property
     def _about(self) -> Hashable:
-        """What all results depend on: the network, the photo, its framing, and the class."""
-        framing = self.subject.preprocessing.framing
-        return self.subject.model, self.subject.trained, self.chosen.image, framing, self.result.target
+        """What all results depend on: the network with its input, the photo, and the class."""
+        return self.subject.key, self.chosen.image, self.result.target
 
     @property
     def ground(self) -> Ground:
@@ -81,7 +80,7 @@ class _Question:
 
     def submit(self, kind: str, what: str, **given: OptionValue) -> Ticket:
         """Request a kind of job for the target class."""
-        return results.submit(self.subject, kind, self.chosen.image, self.result.target, what, **given)
+        return jobs.submit(self.subject, kind, self.chosen.image, self.result.target, what, **given)
 
     def attribute(self) -> Ticket:
         """Request the attribution."""

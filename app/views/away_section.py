@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app import results, show, state
+from app import engines, show, state
 from app.state import Notice
 
 EVERY_SECONDS = 3.0
@@ -19,7 +19,7 @@ def wait(found: Notice) -> None:
 
 @st.fragment(run_every=EVERY_SECONDS)
 def _look(found: Notice) -> None:
-    if state.notice() is found and results.engine().ready():
+    if state.notice() is found and engines.engine().ready():
         del st.session_state["notice"]
         state.write(found.asked)
         st.rerun()

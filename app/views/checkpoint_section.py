@@ -8,7 +8,7 @@ from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 import resnet_viz as rv
-from app import checkpoints, embedded, middleware, results, show, state
+from app import checkpoints, embedded, jobs, middleware, show, state
 from app import waiting as until
 from app.checkpoints import Own, Pending
 from app.settings import settings
@@ -50,10 +50,11 @@ def _upload() -> None:
         return
     # A new key after each upload empties the widget, so that the same file can be uploaded twice.
     key = f"checkpoint-{st.session_state.setdefault('checkpoint_uploads', 0)}"
+    most = settings().offered_mb(st.get_option("server.maxUploadSize"))
     st.file_uploader(
-        "Checkpoint (safetensors, or written by torch.save)",
+        f"Checkpoint of up to {most} MB (safetensors, or written by torch.save)",
         CHECKPOINT_TYPES,
-        max_upload_size=settings().offered_mb(st.get_option("server.maxUploadSize")),
+        max_upload_size=most,
         key=key,
         on_change=_take,
         args=(key,),
@@ -63,7 +64,8 @@ def _upload() -> None:
     )
     st.caption(
         "The network is recognised from the names and shapes of the tensors. No code in the file is executed. Only your "
-        "browser can use it; it is kept in this server's memory and removed shortly after you close the page."
+        "browser can use it; it is kept in this server's memory and removed shortly after you close the page. If the file of a "
+        "training is too large, save model.state_dict() alone, without the optimizer."
     )
 
 
@@ -96,7 +98,7 @@ def _decide(waiting: Pending | None, place: DeltaGenerator) -> None:
         with st.container(horizontal=True):
             st.button("Choose the network yourself", on_click=checkpoints.skip_deciding, args=(waiting,))
             st.button("Cancel the upload", on_click=checkpoints.cancel)
-        found = until.long("network", ("verdict", id(waiting)), [partial(results.decide, waiting)])
+        found = until.long("network", ("verdict", id(waiting)), [partial(jobs.submit_verdict, waiting)])
         if found is None:
             return
         try:

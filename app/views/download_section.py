@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import streamlit as st
 
-from app import results, show, state
+from app import engines, results, show, state
 from app.state import Notice, Selection
 from resnet_viz.engine.downloads import DownloadState
 
@@ -40,7 +40,7 @@ def trained_instead(chosen: Selection) -> None:
 
 def join(found: Notice) -> bool:
     """Let a person wait for weights that somebody else is downloading; False if nobody is."""
-    download = results.downloads().state(found.untrained)
+    download = engines.downloads().state(found.untrained)
     if download is None or download.finished:
         return False
     _start(found)
@@ -56,7 +56,7 @@ def waiting() -> None:
 @st.fragment(run_every=EVERY_SECOND)
 def _wait() -> None:
     awaited = _awaited()
-    download = results.downloads().state(awaited.untrained) if awaited else None
+    download = engines.downloads().state(awaited.untrained) if awaited else None
     if awaited is None or download is None:
         st.session_state.pop("awaited", None)
         st.rerun()
@@ -99,12 +99,12 @@ def _arrive(awaited: Notice) -> None:
 def _start(found: Notice) -> None:
     st.session_state["awaited"] = found
     st.session_state.pop("notice", None)
-    results.downloads().start(found.untrained, results.session())
+    engines.downloads().start(found.untrained, results.session())
 
 
 def _cancel(awaited: Notice) -> None:
     st.session_state.pop("awaited", None)
-    results.downloads().cancel(awaited.untrained, results.session())
+    engines.downloads().cancel(awaited.untrained, results.session())
 
 
 def _awaited() -> Notice | None:

@@ -10,7 +10,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 import resnet_viz as rv
-from app import results, show, state, waiting
+from app import jobs, results, show, state, waiting
 from app.catalogue import Subject
 from app.charts import Chart
 from app.components.overview import overview
@@ -42,7 +42,7 @@ def _shared() -> Shared:
     result, chosen = current.inspection()
     subject = waiting.network(chosen.model, trained=chosen.trained, framing=chosen.framing)
     sweep = waiting.at_hand(removals_asked(subject, chosen.image, result)) if chosen.measure == "ablation" else None
-    lens = waiting.at_hand(partial(results.submit, subject, "lens", chosen.image, None, "shared lens"))
+    lens = waiting.at_hand(partial(jobs.submit, subject, "lens", chosen.image, None, "shared lens"))
     firing = peaks_section.firing(result, chosen) if chosen.detail == "fires" else None
     return shares.inspection(subject, chosen, result, sweep=sweep, lens=lens, firing=firing)
 

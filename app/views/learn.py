@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app import query, results, show
+from app import engines, query, show
 from app.views.lessons import layout, route
 from app.views.lessons.lesson import LESSON, Lesson, done
 from app.views.lessons.track import TRACK
@@ -10,7 +10,7 @@ from app.views.lessons.track import TRACK
 
 def page() -> None:
     """The lesson in the URL, or the list of all lessons."""
-    results.prepare_lessons()
+    engines.prepare_lessons()
     slug = st.query_params.get(LESSON, "")
     lesson = next((each for each in TRACK if each.slug == slug), None)
     if lesson is not None:

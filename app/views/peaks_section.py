@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 import resnet_viz as rv
-from app import results, show, waiting
+from app import jobs, results, show, waiting
 from app.catalogue import Subject
 from app.state import Selection
 from app.surveys import HeldSurvey, MissingSurveyError
@@ -67,7 +67,8 @@ def firing(result: rv.Inspection, chosen: Selection) -> Firing | None:
     if found is None or not found.here:
         return None
     subject = surveyed(found.held, chosen)
-    field = waiting.at_hand(partial(results.about_network, subject, "place fields", "shared place fields", block=found.block))
+    ask = partial(jobs.submit_without_image, subject, "place fields", "shared place fields", block=found.block)
+    field = waiting.at_hand(ask)
     if field is None:
         return None
     photos = {str(row.image): found.photo(row, subject) for row in found.here}

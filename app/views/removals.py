@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 
 import resnet_viz as rv
-from app import results, waiting
+from app import jobs, waiting
 from app.catalogue import Subject
 from resnet_viz.analyses.ablation import AblationSweep
 from resnet_viz.engine.jobs import Ticket
@@ -13,15 +13,15 @@ from resnet_viz.engine.jobs import Ticket
 def removals(subject: Subject, image: str, result: rv.Inspection) -> AblationSweep | None:
     """Each block's branch removed in turn, for the class of an inspection; None if that was stopped."""
     view = f"ablation sweep {subject.field}"
-    ask = partial(results.submit, subject, "ablation sweep", image, result.target, view)
-    key = (view, subject.model, subject.trained, subject.preprocessing.framing, image, result.target)
+    ask = partial(jobs.submit, subject, "ablation sweep", image, result.target, view)
+    key = (view, subject.key, image, result.target)
     found = waiting.long("without block", key, [ask], subject)
     return found[0] if found else None
 
 
 def asked(subject: Subject, image: str, result: rv.Inspection) -> Callable[[], Ticket]:
     """Ask for the same without showing progress, where a page has shown it already."""
-    return partial(results.submit, subject, "ablation sweep", image, result.target, "shared sweep")
+    return partial(jobs.submit, subject, "ablation sweep", image, result.target, "shared sweep")
 
 
 def with_removals(subject: Subject, image: str, result: rv.Inspection) -> rv.Inspection:

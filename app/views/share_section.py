@@ -11,7 +11,7 @@ from urllib.parse import urlencode, urlsplit
 import segno
 import streamlit as st
 
-from app import results, show
+from app import jobs, show
 from app.catalogue import Subject
 from app.components.copy_link import copy_link
 from app.state import Selection
@@ -191,7 +191,7 @@ def block_asks(subject: Subject, chosen: Selection, target: int | None, image: s
     def ask(names: Sequence[str]) -> dict[str, Callable[[], Ticket]]:
         about = image or chosen.image
         try:
-            return {name: results.later(subject, "inspection", about, target, f"report {name}", block=name) for name in names}
+            return {name: jobs.prepare(subject, "inspection", about, target, f"report {name}", block=name) for name in names}
         except MissingImageError:
             return {}
 

@@ -8,7 +8,7 @@ import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 import resnet_viz as rv
-from app import embedded, middleware, parsers, results, show, state, waiting
+from app import embedded, jobs, middleware, parsers, results, show, state, waiting
 from app.catalogue import Subject
 from app.settings import settings
 from app.state import Selection
@@ -129,4 +129,4 @@ def _add(held: HeldSurvey) -> None:
 
 
 def _ask(subject: Subject, job: Sequence[BroughtImage]) -> Ticket:
-    return results.submit_archive(subject, brought_images.packed(job), "survey", strongest=STRONGEST)
+    return jobs.submit_archive(subject, brought_images.packed(job), "survey", strongest=STRONGEST)

@@ -19,6 +19,7 @@ from torch import Tensor
 from resnet_viz import assets
 from resnet_viz.lessons.fewer_blocks import normalised
 from resnet_viz.lessons.loss_landscape import SPAN, Landscape, LandscapePoint, check_points, guessing, walk
+from resnet_viz.lessons.recorded_arrays import from_lists, to_lists
 from resnet_viz.nets.net import Net, WeightsError
 from resnet_viz.nets.zoo import blueprint
 from resnet_viz.progress import OnProgress
@@ -94,7 +95,7 @@ def read(model: str, folder: Path = assets.LESSONS_FOLDER) -> Landscape:
     try:
         found = json.loads(path.read_text())
         recipe = LandscapeRecipe(**found["recipe"])
-        loss, error = (_grid(found[name], recipe.points) for name in ("loss", "error"))
+        loss, error = (from_lists(found[name], recipe.points, recipe.points) for name in ("loss", "error"))
         net = blueprint(model)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error_found:
         raise WeightsError(f"{path.name} is damaged. Restore the file.") from error_found
@@ -153,19 +154,8 @@ def _write(recipe: LandscapeRecipe, known: dict[tuple[int, int], LandscapePoint]
     folder.mkdir(parents=True, exist_ok=True)
     path, side = _file(recipe.model, folder), range(recipe.points)
     grids = {
-        name: [[_rounded(getattr(known[row, column], name)) for column in side] for row in side] for name in ("loss", "error")
+        name: to_lists(np.array([[getattr(known[row, column], name) for column in side] for row in side]))
+        for name in ("loss", "error")
     }
     path.write_text(json.dumps({"recipe": asdict(recipe)} | grids))
     return path
-
-
-def _rounded(value: float) -> float | None:
-    """Round to five digits, more than a chart shows; JSON has no infinity."""
-    return float(f"{value:.5g}") if np.isfinite(value) else None
-
-
-def _grid(rows: list[list[float | None]], points: int) -> np.ndarray:
-    grid = np.array([[np.nan if value is None else value for value in row] for row in rows], np.float32)
-    if grid.shape != (points, points):
-        raise ValueError("not a square of points")
-    return grid

@@ -13,6 +13,7 @@ import numpy as np
 
 from resnet_viz import assets
 from resnet_viz.analyses.activations import Array
+from resnet_viz.lessons.recorded_arrays import from_lists, to_lists
 from resnet_viz.lessons.trajectory import Trajectory
 from resnet_viz.nets.net import WeightsError, WeightsOrigin
 
@@ -42,10 +43,10 @@ def write(found: RecordedTrajectory, folder: Path = assets.LESSONS_FOLDER) -> Pa
         "measured_on": found.measured_on,
         "images": way.images,
         "guessing": way.guessing,
-        "explained": [_rounded(share) for share in way.explained],
-        "errors": _numbers(found.errors),
+        "explained": to_lists(np.array(way.explained)),
+        "errors": to_lists(found.errors),
     }
-    content |= {name: _numbers(getattr(way, name)) for name in _ARRAYS}
+    content |= {name: to_lists(getattr(way, name)) for name in _ARRAYS}
     folder.mkdir(parents=True, exist_ok=True)
     path = _file(way.model, folder)
     path.write_text(json.dumps(content))
@@ -71,14 +72,14 @@ def read(model: str, folder: Path = assets.LESSONS_FOLDER) -> RecordedTrajectory
             WeightsOrigin("module", content["training"]),
             content["images"],
             content["guessing"],
-            _array(steps, checkpoints, 2),
+            from_lists(steps, checkpoints, 2),
             (first, second),
-            _array(losses, checkpoints),
-            _array(axes[0], points),
-            _array(axes[1], points),
-            _array(content["loss"], points, points),
+            from_lists(losses, checkpoints),
+            from_lists(axes[0], points),
+            from_lists(axes[1], points),
+            from_lists(content["loss"], points, points),
         )
-        return RecordedTrajectory(way, content["training"], content["measured_on"], _array(content["errors"], checkpoints))
+        return RecordedTrajectory(way, content["training"], content["measured_on"], from_lists(content["errors"], checkpoints))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise WeightsError(f"{path.name} is damaged. Restore the file.") from error
 
@@ -90,21 +91,3 @@ def recorded_models(folder: Path = assets.LESSONS_FOLDER) -> tuple[str, ...]:
 
 def _file(model: str, folder: Path) -> Path:
     return folder / f"trajectory-{model}.json"
-
-
-def _array(numbers: object, *shape: int) -> Array:
-    array = np.array(numbers, np.float32)
-    if array.shape != shape:
-        raise ValueError(f"{array.shape} numbers instead of {shape}")
-    return array
-
-
-def _numbers(values: Array) -> list[object]:
-    """Numbers of five digits, more than a chart shows; None for NaN, which JSON does not have."""
-    if values.ndim > 1:
-        return [_numbers(row) for row in values]
-    return [_rounded(float(value)) if np.isfinite(value) else None for value in values]
-
-
-def _rounded(value: float) -> float:
-    return float(f"{value:.5g}")

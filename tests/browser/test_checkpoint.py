@@ -12,7 +12,7 @@ import timm
 import torch
 import torchvision
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 from torch import nn
 from torchvision.transforms._presets import ImageClassification
 
@@ -23,6 +23,7 @@ from tests.browser.screen import alerts, give, headings, open_app, overflow, scr
 
 SAMPLES = Path(__file__).parents[2] / "assets" / "samples"
 UPLOAD = "[data-testid='stFileUploaderDropzoneInput']"
+REFUSED = "[data-testid='stFileChip'] > [role=alert]"
 
 
 @pytest.fixture(scope="module")
@@ -98,11 +99,59 @@ def test_labels_and_preprocessing_can_be_set(page: Page, stock: nn.Module, tmp_p
     give(page, form.locator(UPLOAD), {"name": "names.txt", "mimeType": "text/plain", "buffer": names.encode()})
     page.get_by_role("button", name="Apply").click()
     settle(page)
+    expect(page.locator("[data-testid='stAlert']")).to_contain_text("Settings applied. Class names: rose, ")
+    page.reload()
+    settle(page)
+    expect(page.get_by_text("Class names: rose, ")).to_be_visible()
     page.get_by_role("link", name="Inspect an image with it").click()
     settle(page)
     says = next(text for text in headings(page) if text.startswith("Your ResNet-18 predicts: "))
     assert says.removeprefix("Your ResNet-18 predicts: ").rpartition(" (")[0] in names.splitlines()
     expect(page.get_by_text(re.compile("Network input, 96×96 pixels"))).to_be_visible()
+    assert overflow(page) <= 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        (503, "This server's memory for uploads is full. Try again in a minute."),
+        (429, "You uploaded many files in a short time. Wait a minute, then choose the file again."),
+        (502, "The server did not take the file. Choose it again in a minute."),
+        (None, "The connection ended before the file was uploaded."),
+    ],
+)
+def test_a_file_that_the_server_refuses_gets_a_sentence(page: Page, answer: int | None, sentence: str) -> None:
+    def respond(route: Route) -> None:
+        if route.request.method != "PUT":
+            route.continue_()
+        elif answer is None:
+            route.abort()
+        else:
+            route.fulfill(status=answer)
+
+    open_app(page, "model")
+    page.route("**/upload_file/**", respond)
+    page.get_by_text("Open your own checkpoint").click()
+    page.locator(UPLOAD).first.set_input_files({"name": "mine.pth", "mimeType": "", "buffer": b"weights"})
+    expect(page.locator(REFUSED)).to_contain_text(sentence)
+    page.unroute("**/upload_file/**")
+
+
+def test_a_file_that_the_browser_refuses_gets_a_sentence_beside_its_name(page: Page, tmp_path: Path) -> None:
+    open_app(page, "model")
+    page.get_by_text("Open your own checkpoint").click()
+    expect(page.get_by_text("Checkpoint of up to 510 MB")).to_be_visible()
+    assert "GB" not in page.locator("[data-testid='stExpander']").first.inner_text()
+    with (tmp_path / "large.pth").open("wb") as large:
+        large.truncate(525 * 10**6)
+    page.locator(UPLOAD).first.set_input_files(tmp_path / "large.pth")
+    expect(page.locator(REFUSED)).to_contain_text("This file is larger than 510 MB. Choose a smaller one.")
+    box = page.locator(REFUSED).bounding_box()
+    assert box is not None
+    assert box["width"] > 200
+    page.locator(UPLOAD).first.set_input_files({"name": "mine.onnx", "mimeType": "", "buffer": b"weights"})
+    expect(page.locator(REFUSED).last).to_contain_text("Files of this kind are not accepted here. Choose another file.")
+    page.set_viewport_size({"width": 390, "height": 844})
     assert overflow(page) <= 0
 
 

@@ -71,6 +71,20 @@ def test_the_track_is_walked_by_keyboard_while_presenting(page: Page) -> None:
     assert headings(page)
 
 
+def test_the_browser_remembers_the_lessons_of_all_tabs(page: Page) -> None:
+    """A tab that was opened earlier, or shows a part of the lessons to a class, does not remove those of another one."""
+    open_app(page, "learn?lesson=degradation&route=class")
+    with page.context.new_page() as other:
+        open_app(other, "learn?lesson=receptive-field")
+        other.get_by_role("button", name="Next block").click()
+        settle(other)
+    page.bring_to_front()
+    page.locator(f"{CHOICE}").last.click(force=True)
+    settle(page)
+    open_app(page, "learn")
+    expect(page.get_by_text(f"2 of {len(TRACK)} lessons done")).to_be_visible()
+
+
 def test_arrow_keys_turn_the_pages(page: Page) -> None:
     open_app(page, "learn?lesson=cost&present=1")
     for key, lesson in (("ArrowRight", "matching"), ("ArrowLeft", "cost"), ("ArrowLeft", "chain")):

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 import resnet_viz as rv
-from app import results, show, waiting
+from app import jobs, results, show, waiting
 from app.catalogue import Subject, plain_twin
 from app.views.lessons import lesson, subject
 from app.views.lessons.lesson import Finding, Lesson
@@ -210,9 +210,8 @@ def _sets(network: Subject) -> int:
 def _deletions(network: Subject, image: str, target: int) -> rv.Deletions | None:
     """Several blocks removed at once; None if that was stopped."""
     view, sets = f"deletions {network.model}", _sets(network)
-    key = (view, network.trained, network.preprocessing.framing, image, target)
-    ask = [lambda: results.submit(network, "deletions", image, target, view, sets=sets)]
-    answers = waiting.long("pass", key, ask, network)
+    ask = [lambda: jobs.submit(network, "deletions", image, target, view, sets=sets)]
+    answers = waiting.long("pass", (view, network.key, image, target), ask, network)
     return None if answers is None else cast("rv.Deletions", answers[0])
 
 

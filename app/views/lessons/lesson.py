@@ -1,5 +1,6 @@
 """What a lesson is, and how its controls keep their values in the URL."""
 
+import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,12 @@ Value = TypeVar("Value", str, int, float)
 # The keys that the URL of a lesson has in addition to the lesson's own values.
 LESSON, PRESENTING, ROUTE = "lesson", "present", "route"
 DONE_COOKIE, YEAR = "resnet_viz_lessons", 365 * 24 * 3600
+# Another tab may have added to the cookie since this session read it.
+REMEMBER = """<script>{
+  const kept = document.cookie.match(/(?:^|; )%s=([^;]+)/)?.[1].split(".") ?? [];
+  const done = [...new Set([...kept, ...%s])].join(".");
+  document.cookie = "%s=" + done + "; path=/; max-age=%d; samesite=lax";
+}</script>"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,17 +116,21 @@ def change(**values: object) -> None:
 def done() -> set[str]:
     """The lessons in which something was changed, in this session or before in this browser, which keeps them in a cookie."""
     if "lessons_done" not in st.session_state:
-        st.session_state["lessons_done"] = set(st.context.cookies.get(DONE_COOKIE, "").split(".")) - {""}
+        st.session_state["lessons_done"] = _kept()
     found: set[str] = st.session_state["lessons_done"]
     return found
 
 
 def remember_done(slugs: Iterable[str]) -> None:
-    """Have the browser keep the lessons that are done, for a year."""
-    kept = ".".join(slug for slug in slugs if slug in done())
-    if kept != st.context.cookies.get(DONE_COOKIE, ""):
-        script = f'document.cookie = "{DONE_COOKIE}={kept}; path=/; max-age={YEAR}; samesite=lax"'
-        st.html(f"<script>{script}</script>", unsafe_allow_javascript=True)
+    """Have the browser keep the lessons that are done, for a year, beside those that it keeps already."""
+    news = [slug for slug in slugs if slug in done() - _kept()]
+    if news:
+        st.html(REMEMBER % (DONE_COOKIE, json.dumps(news), DONE_COOKIE, YEAR), unsafe_allow_javascript=True)
+
+
+def _kept() -> set[str]:
+    """The lessons that the browser kept when this session started."""
+    return set(st.context.cookies.get(DONE_COOKIE, "").split(".")) - {""}
 
 
 def _changed(name: str, key: str) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import streamlit as st
 
 import resnet_viz as rv
-from app import results, show, waiting
+from app import jobs, show, waiting
 from app.catalogue import Subject
 from app.views.lessons import lesson, own_picture, subject
 from app.views.lessons.lesson import Finding, Lesson
@@ -135,8 +135,8 @@ def _live(wanted: Wanted) -> tuple[list[rv.Landscape], list[str]]:
         show.chart(figure, f"loss-so-far-{next(drawn)}", width="content")
 
     network, options = wanted.network, {"points": wanted.points, "seed": wanted.seed}
-    key: Hashable = ("loss landscape", network.model, wanted.image, wanted.points, wanted.seed)
-    ask = [lambda: results.submit(network, "loss landscape", wanted.image, None, "loss landscape", **options)]
+    key: Hashable = ("loss landscape", network.key, wanted.image, wanted.points, wanted.seed)
+    ask = [lambda: jobs.submit(network, "loss landscape", wanted.image, None, "loss landscape", **options)]
     answers = waiting.long("point", key, ask, network, preview)
     return cast("list[rv.Landscape]", answers or []), ["Stopped before all points were computed."]
 

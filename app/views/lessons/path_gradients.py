@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 import resnet_viz as rv
-from app import results, waiting
+from app import jobs, waiting
 from app.catalogue import Subject
 from app.views.lessons import lesson, own_picture, subject
 from app.views.lessons.lesson import Finding, Lesson
@@ -52,8 +52,8 @@ def body() -> Finding:
 
 
 def _samples(network: Subject, image: str, seed: int) -> rv.PathSamples | None:
-    ask = [lambda: results.submit(network, "path samples", image, None, "path samples", seed=seed)]
-    answers = waiting.long("path length", ("path samples", network.model, image, seed), ask, network)
+    ask = [lambda: jobs.submit(network, "path samples", image, None, "path samples", seed=seed)]
+    answers = waiting.long("path length", ("path samples", network.key, image, seed), ask, network)
     return None if answers is None else cast("rv.PathSamples", answers[0])
 
 

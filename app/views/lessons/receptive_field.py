@@ -7,7 +7,7 @@ from typing import cast
 import streamlit as st
 
 import resnet_viz as rv
-from app import results, waiting
+from app import jobs, results, waiting
 from app.catalogue import Subject
 from app.views.lessons import lesson, own_picture, subject
 from app.views.lessons.lesson import Finding, Lesson
@@ -48,9 +48,8 @@ def body() -> Finding | str:
 
 
 def _fields(network: Subject, image: str) -> rv.ReceptiveFields | None:
-    key = ("receptive fields", network.model, network.trained, network.preprocessing.framing, image)
-    ask = [lambda: results.submit(network, "receptive fields", image, None, "receptive fields")]
-    answers = waiting.long("block", key, ask, network)
+    ask = [lambda: jobs.submit(network, "receptive fields", image, None, "receptive fields")]
+    answers = waiting.long("block", ("receptive fields", network.key, image), ask, network)
     return None if answers is None else cast("rv.ReceptiveFields", answers[0])
 
 

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 import resnet_viz as rv
-from app import results, waiting
+from app import jobs, results, waiting
 from app.catalogue import Subject
 from app.views.lessons import lesson, own_picture, subject
 from app.views.lessons.lesson import Finding, Lesson
@@ -45,8 +45,8 @@ def body() -> Finding | str:
 def _all_samples(network: Subject) -> Finding | str:
     """The same for every sample photo: medians, and how far images differ."""
     archive = results.samples_archive()
-    asks = [lambda: results.submit_archive(network, archive, "refinement survey", "refinement survey")]
-    found = waiting.long("image", ("refinement survey", network.name_in_engine), asks, network)
+    asks = [lambda: jobs.submit_archive(network, archive, "refinement survey", "refinement survey")]
+    found = waiting.long("image", ("refinement survey", network.key), asks, network)
     if found is None:
         return ""
     survey = cast("rv.RefinementSurvey", found[0])

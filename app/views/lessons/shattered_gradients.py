@@ -6,7 +6,7 @@ from typing import cast
 import streamlit as st
 
 import resnet_viz as rv
-from app import results, waiting
+from app import jobs, results, waiting
 from app.catalogue import Subject
 from app.views.lessons import lesson, own_picture
 from app.views.lessons.lesson import Finding, Lesson
@@ -49,7 +49,7 @@ def _ask(image: str, *, trained: bool) -> list[rv.Autocorrelation] | None:
 
 
 def _submit(network: Subject, image: str) -> Ticket:
-    return results.submit(network, "shattered gradients", image, None, f"shattered gradients {network.model}")
+    return jobs.submit(network, "shattered gradients", image, None, f"shattered gradients {network.model}")
 
 
 def _sentence(found: list[rv.Autocorrelation], state: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import streamlit as st
 
-from app import results, show, waiting
+from app import jobs, results, show, waiting
 from app.views.lessons import lesson
 from app.views.lessons.lesson import Finding, Lesson
 from app.views.view_code import Script, bare, quoted
@@ -138,7 +138,7 @@ def _ask(signal: str, *, batch_norm: bool, branch: float, seed: int) -> SignalTh
     answers = waiting.long(
         "step",
         ("signal", batch_norm, branch, seed),
-        [lambda: results.practise("signal", "lesson signal", batch_norm=batch_norm, branch=branch, seed=seed)],
+        [lambda: jobs.submit_experiment("signal", "lesson signal", batch_norm=batch_norm, branch=branch, seed=seed)],
     )
     return None if answers is None else cast("SignalThroughDepth", answers[0])
 

@@ -9,7 +9,7 @@ from typing import cast
 import streamlit as st
 
 import resnet_viz as rv
-from app import results, show, waiting
+from app import jobs, show, waiting
 from app.state import Selection
 from app.views.lessons import lesson, own_picture
 from app.views.lessons.factor_picker import factor_picker
@@ -115,7 +115,7 @@ def _live(factor: int, depth: int, steps: int, rate: str) -> Trials | CurveRows:
         st.button("Start the training", type="primary", icon=":material/play_arrow:", on_click=_start, args=(key,))
         return CurveRows(key, None, 0)
     options = {"factor": factor, "depth": depth, "steps": steps, "rate": RATES[rate]}
-    ask = [lambda: results.practise("super-resolution training", "lesson training", **options)]
+    ask = [lambda: jobs.submit_experiment("super-resolution training", "lesson training", **options)]
     try:
         answers = waiting.long("Four networks, step", key, ask, preview=preview, resume=partial(_start, key))
     except BaseException:

@@ -8,7 +8,7 @@ from typing import cast
 import streamlit as st
 
 import resnet_viz as rv
-from app import results, show, waiting
+from app import jobs, show, waiting
 from app.views.lessons import lesson
 from app.views.lessons.lesson import Finding, Lesson
 from app.views.view_code import Script, bare
@@ -57,7 +57,7 @@ def _fit(width: int, seed: int) -> ToyFit | None:
         show.chart(figure, f"toy-{next(drawn)}")
 
     key: Hashable = ("toy", width, seed)
-    ask = [lambda: results.practise("toy", "lesson toy", width=width, seed=seed)]
+    ask = [lambda: jobs.submit_experiment("toy", "lesson toy", width=width, seed=seed)]
     answers = waiting.long("Both fits, step", key, ask, preview=preview)
     return None if answers is None else cast("ToyFit", answers[0])
 

@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 import resnet_viz as rv
-from app import results, waiting
+from app import jobs, results, waiting
 from app.catalogue import Subject
 from app.state import Selection
 from app.views import cells_picker, method_picker
@@ -63,7 +63,7 @@ class _Asked:
 
     def _ask(self, kind: str, options: JobOptions) -> Callable[[], Ticket]:
         view = f"shared {kind}"
-        return partial(results.submit, self.subject, kind, self.chosen.image, self.result.target, view, **options)
+        return partial(jobs.submit, self.subject, kind, self.chosen.image, self.result.target, view, **options)
 
 
 def _one(asked: _Asked, *, trusted: bool, measured: bool = False) -> Shared | None:

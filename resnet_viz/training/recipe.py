@@ -45,8 +45,8 @@ class Recipe:
 
 
 CIFAR10_RECIPE = Recipe()
-# For a GPU: four minutes there, more than three hours on two cores. Crops enlarged to 160 pixels show things about as large as whole
-# photos at 192 pixels do, the size at which the networks are used.
+# For a GPU: four minutes there, more than three hours on two cores. Crops enlarged to 160 pixels show things about as large as
+# whole photos at 192 pixels do, the size at which the networks are used.
 IMAGENETTE_RECIPE = Recipe(
     epochs=80,
     batch_size=128,

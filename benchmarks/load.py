@@ -1,8 +1,9 @@
 """Thirty people at the same time: `make load`.
 
 Twenty-six sessions use the engine through its interface and four real browsers open pages, for two minutes, first with the
-local engine and then with Ray Serve and two replicas. Prints how much was done, the waiting times relative to a single user's,
-how fair they were and whether any answer was wrong. Exits with status 1 if a target is missed.
+local engine and then with Ray Serve and two replicas, and all of that with a small network and with the default one. Prints how
+much was done, the waiting times relative to a single user's, how fair they were and whether any answer was wrong. Exits with
+status 1 if a target is missed.
 
 One thread per worker, as on Ray Serve, where two replicas have a core each.
 """
@@ -32,8 +33,21 @@ from resnet_viz.engine.local import LocalEngine
 from resnet_viz.settings import EngineSettings
 
 PEOPLE, BROWSERS, SECONDS, LONE_SECONDS = 30, 4, 120.0, 15.0
-MODEL, PICTURES, TARGETS = "resnet20-cifar10", 60, 10
 LIMIT = 1.3
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the people inspect: so many images of `side` pixels for each of the first `targets` classes, with a network."""
+
+    model: str
+    pictures: int
+    targets: int
+    side: int
+
+
+# A small network, whose inspections take less time than everything around them, and the app's default.
+ASKED = (Asked("resnet20-cifar10", 60, 10, 64), Asked("resnet18-imagenette", 15, 4, 224))
 
 
 @dataclass(frozen=True)
@@ -44,6 +58,7 @@ class Load:
     simulated people, who run in its process.
     """
 
+    asked: Asked
     site: str
     workers: int
     lone: float
@@ -74,13 +89,14 @@ def main() -> int:
     parser.add_argument("--sites", nargs="+", choices=list(SITES), default=list(SITES))
     parser.add_argument("--browsers", type=int, default=BROWSERS)
     chosen = parser.parse_args()
-    jobs = questions(MODEL, trained=True, pictures=PICTURES, targets=TARGETS, side=64)
-    right = answers_in_turn(jobs)
     found = []
-    for name in chosen.sites:
-        with SITES[name]() as site:
-            found.append(load(site, jobs, right, chosen.browsers, chosen.seconds))
-            print(_text(found[-1], chosen.browsers, chosen.seconds), flush=True)
+    for asked in ASKED:
+        jobs = questions(asked.model, trained=True, pictures=asked.pictures, targets=asked.targets, side=asked.side)
+        right = answers_in_turn(jobs)
+        for name in chosen.sites:
+            with SITES[name]() as site:
+                found.append(load(site, asked, jobs, right, chosen.browsers, chosen.seconds))
+                print(_text(found[-1], chosen.browsers, chosen.seconds), flush=True)
     parts = [_text(each, chosen.browsers, chosen.seconds) for each in found]
     write_part("load", "# Thirty people at once\n\n" + "\n\n".join(parts))
     return 0 if all(each.passed for each in found) else 1
@@ -94,7 +110,7 @@ def answers_in_turn(jobs: list[Job]) -> dict[Job, Essence]:
     return right
 
 
-def load(site: Site, jobs: list[Job], right: dict[Job, Essence], browsers: int, seconds: float) -> Load:
+def load(site: Site, asked: Asked, jobs: list[Job], right: dict[Job, Essence], browsers: int, seconds: float) -> Load:
     """Measure the crowd, and a single user before and after it: the machine's speed may change within a minute."""
     alone = _lone(site.engine, jobs, right)
     most, done = [0], threading.Event()
@@ -110,6 +126,7 @@ def load(site: Site, jobs: list[Job], right: dict[Job, Essence], browsers: int, 
     alone += _lone(site.engine, jobs, right)
     counts = [len(person.seconds) for person in people]
     return Load(
+        asked=asked,
         site=site.name,
         workers=site.workers,
         lone=float(np.median(alone)),
@@ -168,10 +185,10 @@ def _text(found: Load, browsers: int, seconds: float) -> str:
     errors = f"{len(found.sentences)} ({'; '.join(sorted(set(found.sentences)))})" if found.sentences else "0"
     workers = "1 worker" if found.workers == 1 else f"{found.workers} workers"
     return (
-        f"## {found.site}, {workers}\n\n"
-        f"{PEOPLE - browsers} sessions and {browsers} real browsers work for {seconds:.0f} s. They inspect {PICTURES} images"
-        f" for {TARGETS} classes with {MODEL}, without stored results. Each worker has {torch.get_num_threads()} thread, and"
-        " the browsers have low priority.\n\n"
+        f"## {found.asked.model}: {found.site}, {workers}\n\n"
+        f"{PEOPLE - browsers} sessions and {browsers} real browsers work for {seconds:.0f} s. They inspect"
+        f" {found.asked.pictures} images for {found.asked.targets} classes with {found.asked.model}, without stored results."
+        f" Each worker has {torch.get_num_threads()} thread, and the browsers have low priority.\n\n"
         f"- {len(found.seconds)} inspections finished. The median waiting time is {median:.1f} times that of a single user, and"
         f" the 95th percentile {high:.1f} times; the latter is {found.ratio:.2f} of the time that thirty inspections take one"
         f" after another (limit {LIMIT}).\n"

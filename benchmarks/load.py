@@ -45,6 +45,10 @@ class Asked:
     targets: int
     side: int
 
+    def jobs(self) -> list[Job]:
+        """The inspections."""
+        return questions(self.model, trained=True, pictures=self.pictures, targets=self.targets, side=self.side)
+
 
 # A small network, whose inspections take less time than everything around them, and the app's default.
 ASKED = (Asked("resnet20-cifar10", 60, 10, 64), Asked("resnet18-imagenette", 15, 4, 224))
@@ -90,12 +94,12 @@ def main() -> int:
     parser.add_argument("--browsers", type=int, default=BROWSERS)
     chosen = parser.parse_args()
     found = []
-    for asked in ASKED:
-        jobs = questions(asked.model, trained=True, pictures=asked.pictures, targets=asked.targets, side=asked.side)
-        right = answers_in_turn(jobs)
-        for name in chosen.sites:
-            with SITES[name]() as site:
-                found.append(load(site, asked, jobs, right, chosen.browsers, chosen.seconds))
+    answers = {asked: answers_in_turn(asked.jobs()) for asked in ASKED}
+    for name in chosen.sites:
+        # Streamlit starts once in a process: a site serves both crowds.
+        with SITES[name]() as site:
+            for asked, right in answers.items():
+                found.append(load(site, asked, right, chosen.browsers, chosen.seconds))
                 print(_text(found[-1], chosen.browsers, chosen.seconds), flush=True)
     parts = [_text(each, chosen.browsers, chosen.seconds) for each in found]
     write_part("load", "# Thirty people at once\n\n" + "\n\n".join(parts))
@@ -110,8 +114,9 @@ def answers_in_turn(jobs: list[Job]) -> dict[Job, Essence]:
     return right
 
 
-def load(site: Site, asked: Asked, jobs: list[Job], right: dict[Job, Essence], browsers: int, seconds: float) -> Load:
+def load(site: Site, asked: Asked, right: dict[Job, Essence], browsers: int, seconds: float) -> Load:
     """Measure the crowd, and a single user before and after it: the machine's speed may change within a minute."""
+    jobs = list(right)
     alone = _lone(site.engine, jobs, right)
     most, done = [0], threading.Event()
     watcher = threading.Thread(target=_watch, args=(site.processes, most, done))

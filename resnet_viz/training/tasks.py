@@ -15,10 +15,9 @@ class TrainingTask:
     """A data set, how its networks are trained, and how they are evaluated.
 
     Images are files of `side` x `side` pixels in `<split>/<class>/`, read from a folder or from `archives`; `test` is the name
-    of the evaluation split; `mean` and `std`
-    are per channel on the scale 0..1; `note` describes the data, `limits` what the networks cannot do. Accuracies are measured
-    at `evaluation` pixels. `half` ships the weights in float16; `added` is a class in addition to those of the published data
-    set, left out for comparisons with published figures.
+    of the evaluation split; `mean` and `std` are per channel on the scale 0..1; `note` describes the data, `limits` what the
+    networks cannot do. Accuracies are measured at `evaluation` pixels. `half` ships the weights in float16; `added` is a class
+    in addition to those of the published data set, left out for comparisons with published figures.
     """
 
     name: str

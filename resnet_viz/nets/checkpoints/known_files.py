@@ -6,6 +6,7 @@ Nobody is asked about these: what the network is, its classes and its preprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 from torchvision.models import get_model_weights
 
@@ -13,8 +14,9 @@ from resnet_viz.nets.imagenet import ARCHITECTURES
 from resnet_viz.nets.net import WeightsError
 from resnet_viz.nets.preprocessing import Preprocessing
 from resnet_viz.nets.trained import TRAINED, read_card
+from resnet_viz.nets.weights_folder import promised_hash
 
-# Torchvision's file names end with the first eight digits of the hash.
+# Torchvision's file names promise so many digits of the hash.
 PROMISED = 8
 
 
@@ -52,6 +54,6 @@ def _shipped() -> Iterator[tuple[str, KnownFile]]:
 def _official() -> Iterator[tuple[str, KnownFile]]:
     for name in ARCHITECTURES:
         for weights in get_model_weights(name):
-            sha256 = weights.url.removesuffix(".pth")[-PROMISED:]
             labels = tuple(weights.meta["categories"])
-            yield sha256, KnownFile(f"torchvision's {weights}", labels, Preprocessing.of(weights.transforms()))
+            known = KnownFile(f"torchvision's {weights}", labels, Preprocessing.of(weights.transforms()))
+            yield promised_hash(Path(weights.url)), known

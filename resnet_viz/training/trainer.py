@@ -196,8 +196,9 @@ def _begin(net: nn.Module, recipe: Recipe) -> TrainingState:
 def _train_epoch(run: TrainingState, split: Split, recipe: Recipe, epoch: int) -> tuple[float, float, dict[str, float]]:
     net = run.net.train()
     device = next(net.parameters()).device
-    # On the device: asking for a number each step would make a GPU wait for the CPU.
-    loss_sum, errors, seen = torch.zeros((), dtype=torch.float64, device=device), torch.zeros((), device=device), 0
+    # They stay on the device: asking for a number each step would make a GPU wait for the CPU.
+    losses: list[Tensor] = []
+    errors: list[Tensor] = []
     norms: list[Tensor] = []
     blocks = _blocks(net)
     batches = -(-len(split.labels) // recipe.batch_size)
@@ -217,11 +218,12 @@ def _train_epoch(run: TrainingState, split: Split, recipe: Recipe, epoch: int) -
         run.optimizer.step()
         if run.average is not None:
             run.average.update_parameters(net)
-        loss_sum += loss.detach() * len(labels)
-        errors += (logits.argmax(1) != truth).sum()
-        seen += len(labels)
+        losses.append(loss.detach() * len(labels))
+        errors.append((logits.argmax(1) != truth).sum())
     means = torch.stack(norms).mean(0).tolist()
-    return loss_sum.item() / seen, errors.item() / seen, dict(zip(blocks, means, strict=True))
+    # Added on the CPU, because not every device has float64.
+    loss_sum, seen = torch.stack(losses).cpu().double().sum().item(), len(split.labels)
+    return loss_sum / seen, torch.stack(errors).sum().item() / seen, dict(zip(blocks, means, strict=True))
 
 
 def _mixed(

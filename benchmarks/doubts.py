@@ -1,14 +1,15 @@
 """Is a checkpoint ever opened as another network? Trained networks, every network that fits their tensors, five input scales.
 
-    PYTHONPATH=. python benchmarks/doubts.py run DATA ROWS       # hours; goes on where it stopped
+    PYTHONPATH=. python benchmarks/doubts.py run DATA ROWS [N]   # hours of N cores; goes on where it stopped
     PYTHONPATH=. python benchmarks/doubts.py fit ROWS            # which limits would be best
     PYTHONPATH=. python benchmarks/doubts.py table ROWS          # writes the part of RESULTS.md
 
-DATA is the folder of the training images, ROWS a file of JSON lines. See `doubts_networks` for the networks and `doubts_table`
+DATA is the folder of the training images, ROWS a file of JSON lines, N the number of processes (1 by default). See `doubts_networks` for the networks and `doubts_table`
 for the outcomes.
 """
 
 import json
+import multiprocessing
 import sys
 import time
 from collections.abc import Iterator
@@ -68,19 +69,33 @@ def cases(data: Path) -> Iterator[Case]:
     yield from trained[3 * max(map(len, turns)) :]
 
 
-def run(data: Path, rows: Path) -> None:
-    """Measure what is not in `rows` yet."""
+def run(data: Path, rows: Path, processes: int = 1) -> None:
+    """Measure what is not in `rows` yet, one case per process at a time."""
     known = {(row.network, row.truth, row.scale) for row in read(rows)}
-    for case in cases(data):
-        if case.key in known:
-            continue
-        try:
-            row = measure(case)
-        except RuntimeError:
-            # The maps on shortcut and branch do not fit together: no such network exists.
-            continue
-        with rows.open("a") as file:
-            file.write(json.dumps(asdict(row)) + "\n")
+    left = [case for case in cases(data) if case.key not in known]
+    # Forked, because the images of a subject are functions, which cannot be sent to a process.
+    fork = multiprocessing.get_context("fork")
+    following = fork.Value("i", 0)
+
+    def work() -> None:
+        while True:
+            with following:
+                place, following.value = following.value, following.value + 1
+            if place >= len(left):
+                return
+            try:
+                row = measure(left[place])
+            except RuntimeError:
+                # The maps on shortcut and branch do not fit together: no such network exists.
+                continue
+            with rows.open("a") as file:
+                file.write(json.dumps(asdict(row)) + "\n")
+
+    workers = [fork.Process(target=work) for _ in range(processes)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
 
 
 @torch.no_grad()
@@ -126,7 +141,7 @@ def main() -> None:
     command, *paths = sys.argv[1:]
     if command == "run":
         torch.set_num_threads(1)
-        run(Path(paths[0]), Path(paths[1]))
+        run(Path(paths[0]), Path(paths[1]), *map(int, paths[2:]))
     elif command == "fit":
         for limits, wrong, asked in best_limits(read(Path(paths[0]))):
             print(limits, f"wrong {wrong}, asked {asked}")

@@ -48,7 +48,7 @@ test-lowest: $(VENV)/.dev ## Run the unit tests with the lowest library versions
 	$(BIN)/uv pip install --python $(LOWEST) $(LOWEST_TORCH) --resolution lowest-direct -e ".[remote,signin]"
 	$(BIN)/uv pip freeze --python $(LOWEST) --exclude-editable > $(LOWEST)/lowest.txt
 	$(BIN)/uv pip install --python $(LOWEST) $(LOWEST_TORCH) --constraints $(LOWEST)/lowest.txt -r requirements-dev.txt
-	$(LOWEST)/bin/pytest -m "not browser" -n 2 --dist loadfile --no-loadscope-reorder
+	$(LOWEST)/bin/pytest -m "not browser and not networks" -n 2 --dist loadfile --no-loadscope-reorder
 
 # A slow machine sometimes answers a browser later than its test waits: once more then, and named in the summary.
 test-browser: $(VENV)/.dev ## Run the browser tests in Chromium (RESNET_VIZ_SCREENSHOTS=1 keeps screenshots in artifacts/)

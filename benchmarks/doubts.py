@@ -4,8 +4,8 @@
     PYTHONPATH=. python benchmarks/doubts.py fit ROWS            # which limits would be best
     PYTHONPATH=. python benchmarks/doubts.py table ROWS          # writes the part of RESULTS.md
 
-DATA is the folder of the training images, ROWS a file of JSON lines, N the number of processes (1 by default). See `doubts_networks` for the networks and `doubts_table`
-for the outcomes.
+DATA is the folder of the training images, ROWS a file of JSON lines, N the number of processes (1 by default). See
+`doubts_networks` for the networks and `doubts_table` for the outcomes.
 """
 
 import json
@@ -122,6 +122,8 @@ def measure(case: Case) -> Measured:
         chosen=layout.name(decision.chosen),
         distance=_distance(*logits),
         neighbours=tuple((layout.name(each.chosen), each.t, each.error, each.change) for each in decision.neighbours),
+        simpler=tuple(map(layout.name, decision.simpler)),
+        is_combined=decision.is_combined,
         seconds=seconds,
     )
 

@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import resnet_viz as rv
+from resnet_viz.nets.checkpoints.deciding import Decision
 from resnet_viz.nets.checkpoints.loading import read_checkpoint
 from tests.checkpoint_networks import SAMPLES, Network, Ways, lived_in, photos
 
@@ -52,11 +53,23 @@ def test_a_network_gives_its_own_logits_or_is_asked_about(case: str) -> None:
     verdict = checkpoint.decide(CIFAR)
     if verdict.candidates:
         usual = case in ("bottlenecks", "basic blocks")
-        assert any(name.endswith(case) or (usual and name == checkpoint.layout.title) for name in verdict.candidates)
+        # Parts of a name come in the order of the questions.
+        parts = set() if usual else set(case.split(", "))
+        assert any(set(name.split(", ")[1:]) == parts for name in verdict.candidates)
     else:
         found = checkpoint.net(preprocessing=CIFAR, device="cpu").module(x)
         spread = (expected - expected.mean(1, keepdim=True)).norm()
         assert (found - expected).norm() / spread < 0.05, verdict.sentence
+
+
+def test_several_unusual_answers_at_once_are_asked_about_with_all_simpler_networks() -> None:
+    assert not Decision((0, 0, 0), ()).is_combined
+    assert Decision((0, 0, 0), ()).simpler == ()
+    assert not Decision((0, 2, 0), ()).is_combined
+    assert Decision((0, 2, 0), ()).simpler == ((0, 0, 0),)
+    decision = Decision((1, 0, 3), ())
+    assert decision.is_combined
+    assert decision.simpler == ((1, 0, 0), (0, 0, 3), (0, 0, 0))
 
 
 @pytest.mark.parametrize("case", [case for case in WAYS if case not in ("bottlenecks", "basic blocks")])

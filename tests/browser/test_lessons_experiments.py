@@ -56,8 +56,13 @@ def test_a_plane_is_computed_for_one_image(page: Page) -> None:
     assert live.startswith("On the plane around the weights of ResNet-20")
     assert fits_one_screen(page)
     open_app(page, "learn?lesson=loss-landscape&see=recorded")
-    recorded = said(page)
-    assert recorded.startswith("On the plane around the weights of Plain-56") or "Record it with" in recorded
+    assert said(page).startswith("On the plane around the weights of Plain-56")
+    assert page.get_by_role("button", name="Open Plain-56 CIFAR-10 on the Model page").is_visible()
+    page.get_by_role("radio", name="Photos, 18 layers").click()
+    settle(page)
+    assert said(page).startswith("On the plane around the weights of Plain-18")
+    assert page.get_by_role("button", name="Open Plain-18 Imagenette on the Model page").is_visible()
+    assert fits_one_screen(page)
 
 
 def test_a_training_is_followed_epoch_by_epoch(page: Page) -> None:

@@ -7,7 +7,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from app import query, results, show, waiting
 from app.state import Selection
-from app.views.lessons.lesson import LESSON, PRESENTING, ROUTE, Finding, Lesson, picture, remember_done
+from app.views.lessons.lesson import LESSON, PRESENTING, ROUTE, Elsewhere, Finding, Lesson, picture, remember_done
 from app.views.share_section import Shared, share
 from resnet_viz.reporting.charting import of_chart
 from resnet_viz.reporting.pieces import Contents
@@ -64,7 +64,8 @@ def show_lesson(lesson: Lesson, track: tuple[Lesson, ...]) -> None:
         if not presenting:
             with place:
                 share(lambda: _shared(lesson, found))
-    _foot(lesson)
+    own = found.elsewhere if isinstance(found, Finding) else None
+    _foot(lesson, lesson.elsewhere if own is None else own)
     remember_done(each.slug for each in track)
 
 
@@ -111,27 +112,25 @@ def _head(lesson: Lesson, number: int, track: tuple[Lesson, ...], *, presenting:
     return place
 
 
-def _foot(lesson: Lesson) -> None:
+def _foot(lesson: Lesson, elsewhere: Elsewhere) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="lesson-foot"):
         st.button(
-            _opens(lesson),
+            _opens(lesson.page, elsewhere),
             key="lesson-elsewhere",
             icon=":material/open_in_new:",
             on_click=_elsewhere,
-            args=(lesson,),
+            args=(lesson.page, elsewhere),
         )
         st.caption(show.escape(lesson.sources))
     if st.session_state.pop("lesson_left_for", None):
         st.switch_page(st.session_state["pages"][lesson.page])
 
 
-def _opens(lesson: Lesson) -> str:
-    """Say what the button below a lesson opens: the networks, where the lesson names some, and the page."""
+def _opens(page: str, elsewhere: Elsewhere) -> str:
+    """Say what the button below a lesson opens: the networks, where some are named, and the page."""
     models = results.models()
-    titles = [
-        models[value].title for field, value in lesson.elsewhere if field in ("model", "left", "right") and value in models
-    ]
-    return f"Open {' and '.join(titles)} on the {lesson.page} page" if titles else f"Open the {lesson.page} page"
+    titles = [models[value].title for field, value in elsewhere if field in ("model", "left", "right") and value in models]
+    return f"Open {' and '.join(titles)} on the {page} page" if titles else f"Open the {page} page"
 
 
 def _present(presenting: bool) -> None:  # noqa: FBT001 - a button's callback
@@ -141,6 +140,6 @@ def _present(presenting: bool) -> None:  # noqa: FBT001 - a button's callback
         st.query_params.pop(PRESENTING, None)
 
 
-def _elsewhere(lesson: Lesson) -> None:
-    st.session_state["selection"] = Selection(**({"image": picture()} | dict(lesson.elsewhere)))
-    st.session_state["lesson_left_for"] = lesson.page
+def _elsewhere(page: str, elsewhere: Elsewhere) -> None:
+    st.session_state["selection"] = Selection(**({"image": picture()} | dict(elsewhere)))
+    st.session_state["lesson_left_for"] = page

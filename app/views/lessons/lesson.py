@@ -28,17 +28,23 @@ REMEMBER = """<script>{
 }</script>"""
 
 
+# Changes of the selection that open the same on another page: fields and values.
+Elsewhere = tuple[tuple[str, str], ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Finding:
     """What a lesson shows: a sentence, its charts by name, drawn in a `theme`, and the Python that makes them.
 
-    `numbers` are those of charts that are more than lines and bars.
+    `numbers` are those of charts that are more than lines and bars. `elsewhere` stands in for that of the lesson where what is
+    shown has networks of its own.
     """
 
     sentence: str
     charts: Mapping[str, Callable[..., go.Figure]]
     script: Script
     numbers: Mapping[str, ReportNumbers] = field(default_factory=dict)
+    elsewhere: Elsewhere | None = None
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,7 @@ class Lesson:
     sources: str
     body: Callable[[], Finding | str]
     page: str = "Inspect"
-    elsewhere: tuple[tuple[str, str], ...] = ()
+    elsewhere: Elsewhere = ()
 
 
 def doing() -> DeltaGenerator:

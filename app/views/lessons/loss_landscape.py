@@ -77,7 +77,8 @@ def body() -> Finding | str:
     script = _script(found, wanted)
     script.add(f"chart = rv.figures.{draw.__name__}(found)")
     losses = {each.model: each.loss for each in found} | {"axis": found[0].axis}
-    return Finding(_sentence(found), drawn, script, {f"loss-{view}": losses})
+    network = wanted.network.model if wanted else pair[0]
+    return Finding(_sentence(found), drawn, script, {f"loss-{view}": losses}, elsewhere=(("model", network),))
 
 
 def _script(found: list[rv.Landscape], wanted: Wanted | None) -> Script:
@@ -170,7 +171,7 @@ def _way(found: RecordedTrajectory, epoch: int) -> Finding:
         imports="from resnet_viz.lessons.trajectory_recorded import read",
     )
     plane = {"first": way.first, "second": way.second, "loss": way.loss, "steps": way.steps[: epoch + 1]}
-    return Finding(_way_sentence(found, epoch), drawn, script, {"trajectory": plane})
+    return Finding(_way_sentence(found, epoch), drawn, script, {"trajectory": plane}, elsewhere=())
 
 
 def _way_sentence(found: RecordedTrajectory, epoch: int) -> str:

@@ -7,6 +7,7 @@ other photos would not take them. Near 0 the network is confirmed; further away,
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice, product
 
 import torch
 from torch import Tensor
@@ -24,6 +25,9 @@ BETTER = 0.8
 # The same for a question that images hardly show; above HARD_ASKED the usual answer is kept, and in between a person is asked.
 HARD_BETTER, HARD_ASKED = 0.4, 0.7
 MOST_ROUNDS = 3
+# From this many unusual answers on a person is asked: so many combinations fit the tensors that one fits well by accident.
+COMBINED = 2
+MOST_SIMPLER = 15
 # Images whose logits say how much a neighbour would change.
 LOGITS_OF = 24
 
@@ -38,7 +42,7 @@ class DoubtLimits:
     """
 
     near: float = 0.44
-    error: float = 0.4
+    error: float = 0.35
     same: float = 0.05
     near_usual: float = 0.25
 
@@ -76,6 +80,17 @@ class Decision:
 
     chosen: tuple[int, ...]
     neighbours: tuple[Neighbour, ...]
+
+    @property
+    def is_combined(self) -> bool:
+        """Whether it departs from the usual network in several answers at once, so that a person must be asked."""
+        return sum(map(bool, self.chosen)) >= COMBINED
+
+    @property
+    def simpler(self) -> tuple[tuple[int, ...], ...]:
+        """The networks with only some of its unusual answers: those that differ least from it first."""
+        ways = list(product(*((answer, 0) if answer else (0,) for answer in self.chosen)))[1:]
+        return tuple(islice(sorted(ways, key=lambda way: way.count(0)), MOST_SIMPLER))
 
     @property
     def doubts(self) -> tuple[Neighbour, ...]:

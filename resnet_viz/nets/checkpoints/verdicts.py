@@ -111,7 +111,7 @@ def weigh(
 
 def _verdict(layout: Layout, weighing: Weighing) -> Verdict:
     decision, used = weighing.decision, weighing.preprocessing
-    if decision.doubts:
+    if decision.doubts or decision.is_combined:
         return _doubtful(layout, used, decision)
     unjudged = f"; {weighing.assumed} is assumed, because images on this scale hardly show it" if weighing.assumed else ""
     sentence = f"read as {layout.name(decision.chosen)}, {_how_clearly(layout, decision)}{weighing.scale}{unjudged}"
@@ -152,14 +152,22 @@ def _nothing_remembered(layout: Layout, preprocessing: Preprocessing) -> Verdict
 
 def _doubtful(layout: Layout, preprocessing: Preprocessing, decision: Decision) -> Verdict:
     # The usual network is always among them: what a file remembers may be none of the networks that are known here.
-    chosen = dict.fromkeys((decision.chosen, *(doubt.chosen for doubt in decision.doubts), layout.usual))
+    chosen = dict.fromkeys((decision.chosen, *(doubt.chosen for doubt in decision.doubts), *decision.simpler, layout.usual))
     candidates = tuple(map(layout.name, chosen))
-    largest = max(doubt.change for doubt in decision.doubts)
-    sentence = (
-        f"Several networks fit this checkpoint, and what its batch norms remember does not tell them apart: {candidates[0]}, or"
-        f" with {_listed(_differences(layout, decision, decision.doubts))} (logits change by up to {largest:.0%}). Choose one"
-        f" with architecture={candidates[0]!r} or another of the error's candidates."
-    )
+    if decision.doubts:
+        largest = max(doubt.change for doubt in decision.doubts)
+        reason = (
+            "Several networks fit this checkpoint, and what its batch norms remember does not tell them apart:"
+            f" {candidates[0]}, or with {_listed(_differences(layout, decision, decision.doubts))} (logits change by up to"
+            f" {largest:.0%})."
+        )
+    else:
+        reason = (
+            f"What the batch norms of this checkpoint remember fits {candidates[0]} best, which departs from the usual network"
+            f" in {sum(map(bool, decision.chosen))} ways at once. So many combinations are possible that one of them can fit by"
+            " accident."
+        )
+    sentence = f"{reason} Choose one with architecture={candidates[0]!r} or another of the error's candidates."
     return Verdict(decision.chosen, preprocessing, sentence, candidates)
 
 

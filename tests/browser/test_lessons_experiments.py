@@ -57,7 +57,7 @@ def test_a_plane_is_computed_for_one_image(page: Page) -> None:
     assert fits_one_screen(page)
     open_app(page, "learn?lesson=loss-landscape&see=recorded")
     assert said(page).startswith("On the plane around the weights of Plain-56")
-    assert page.get_by_role("button", name="Open Plain-56 CIFAR-10 on the Model page").is_visible()
+    assert page.get_by_role("button", name="Open Plain-56 on the Model page").is_visible()
     page.get_by_role("radio", name="Photos, 18 layers").click()
     settle(page)
     assert said(page).startswith("On the plane around the weights of Plain-18")

@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 LOWEST := .venv-lowest
-# The source of torch for test-lowest: PyTorch's index of builds without CUDA, or for example `LOWEST_TORCH="--find-links wheels"`.
+# The source of torch for test-lowest: PyTorch's index of builds without CUDA; `LOWEST_TORCH=` takes those of PyPI.
 LOWEST_TORCH ?= --torch-backend cpu
 PORT ?= 8501
 # The folder with the archives of both data sets, or one data set.
@@ -47,7 +47,7 @@ test-lowest: $(VENV)/.dev ## Run the unit tests with the lowest library versions
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(LOWEST)
 	$(BIN)/uv pip install --python $(LOWEST) $(LOWEST_TORCH) --resolution lowest-direct -e ".[remote,signin]"
 	$(BIN)/uv pip freeze --python $(LOWEST) --exclude-editable > $(LOWEST)/lowest.txt
-	$(BIN)/uv pip install --python $(LOWEST) $(LOWEST_TORCH) --constraints $(LOWEST)/lowest.txt -r requirements-dev.txt
+	$(BIN)/uv pip install --python $(LOWEST) $(LOWEST_TORCH) --constraints $(LOWEST)/lowest.txt pip -r requirements-dev.txt
 	$(LOWEST)/bin/pytest -m "not browser and not networks" -n 2 --dist loadfile --no-loadscope-reorder
 
 # A slow machine sometimes answers a browser later than its test waits: once more then, and named in the summary.

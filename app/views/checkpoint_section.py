@@ -22,7 +22,7 @@ from resnet_viz.nets.preprocessing import LARGEST, Preprocessing
 
 CHECKPOINT_TYPES = ["safetensors", "pth", "pt", "th", "tar", "ckpt", "bin"]
 LABEL_TYPES = ["txt", "json", "csv"]
-KEEP, NUMBERS, CIFAR, IMAGENET, FILE = "unchanged", "numbers", "CIFAR-10", "ImageNet", "from a file"
+KEEP, NUMBERS, CIFAR, IMAGENET, FILE = "as they are now", "numbers", "CIFAR-10", "ImageNet", "from a file"
 SAID = "as the checkpoint says"
 MOST_FACTS, MOST_LABELS = 8, 10
 

@@ -127,3 +127,18 @@ def test_figures_and_the_wire(make_cifar: MakeNet, make_image: MakeImage) -> Non
     so_far = found.loss.copy()
     so_far[2] = np.nan
     assert rv.figures.loss_so_far(so_far, 1.0).layout.meta["finding"] == "6 of 9 points are computed"
+
+
+def test_planes_in_a_narrow_range_share_a_finer_scale() -> None:
+    pair = [recorded.read(name) for name in ("plain18-imagenette", "resnet18-imagenette")]
+    lowest, highest = min(each.loss.min() for each in pair), max(each.loss.max() for each in pair)
+    drawn = [trace for trace in rv.figures.loss_contours(pair).data if trace.type == "contour"]
+    (low, high), *others = {(trace.zmin, trace.zmax) for trace in drawn}
+    assert not others
+    assert 0 <= np.log10(lowest) - low < 0.1
+    assert 0 <= high - np.log10(highest) < 0.1
+    ticks = drawn[-1].colorbar
+    np.testing.assert_allclose([float(text) for text in ticks.ticktext], 10 ** np.array(ticks.tickvals), rtol=1e-3)
+    assert all(low <= tick <= high for tick in ticks.tickvals)
+    deep = [recorded.read(name) for name in ("plain56-cifar10", "resnet56-cifar10")]
+    assert {(trace.zmin, trace.zmax) for trace in rv.figures.loss_contours(deep).data if trace.type == "contour"} == {(-2, 3)}

@@ -1,6 +1,7 @@
 """The loss over a plane around trained weights, as contours or as a surface, on one scale for all networks compared."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -14,30 +15,56 @@ from resnet_viz.lessons.loss_landscape import Landscape
 View = Literal["contours", "surface"]
 
 SIDE, BAR, TOP, GAP = 360, 90, 64, 0.08
-# The range of the loss is 0.01 to 1000, with one colour per half power of ten.
-LOW, HIGH, STEP = -2.0, 3.0, 0.5
-TICKS = (-2, -1, 0, 1, 2, 3)
 SCALE = "Cividis"
+
+
+@dataclass(frozen=True)
+class LossScale:
+    """A logarithmic scale: powers of ten from `low` to `high`, with one colour per `step`, and losses that are named on it."""
+
+    low: float
+    high: float
+    step: float
+    named: tuple[float, ...]
+
+    def powers(self, loss: Array) -> Array:
+        """The logarithm of the loss, limited to the scale."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            powers: Array = np.clip(np.log10(loss), self.low, self.high).astype(np.float32).round(3)
+        return powers
+
+    def ticks(self) -> dict[str, list[Any]]:
+        """Where losses are named, and how; at the ends of the widest scale, others may lie beyond."""
+        texts = [f"{loss:g}" for loss in self.named]
+        if self == WIDEST:
+            texts = [f"≤ {texts[0]}", *texts[1:-1], f"≥ {texts[-1]}"]
+        return {"tickvals": [round(float(np.log10(loss)), 4) for loss in self.named], "ticktext": texts}
+
+
+# Deep plain networks leave it at both ends.
+WIDEST = LossScale(-2.0, 3.0, 0.5, (0.01, 0.1, 1, 10, 100, 1000))
+# A plane with a narrower range, in powers of ten, gets a scale of its own.
+NARROW = 1.5
 
 
 def loss_contours(found: Sequence[Landscape], theme: Theme = LIGHT) -> go.Figure:
     """Draw the loss of one or two networks over their planes, on one logarithmic scale."""
-    places = cells([1] * len(found), gap=GAP)
+    places, scale = cells([1] * len(found), gap=GAP), _scale(found)
     fig = go.Figure()
     for number, (each, cell) in enumerate(zip(found, places, strict=True)):
         fig.add_trace(
             go.Contour(
-                z=_powers(each.loss),
+                z=scale.powers(each.loss),
                 x=each.axis,
                 y=each.axis,
                 customdata=each.loss,
-                contours={"start": LOW, "end": HIGH, "size": STEP},
+                contours={"start": scale.low, "end": scale.high, "size": scale.step},
                 colorscale=SCALE,
-                zmin=LOW,
-                zmax=HIGH,
+                zmin=scale.low,
+                zmax=scale.high,
                 line={"width": 0.7, "color": theme.muted},
                 showscale=number == len(found) - 1,
-                colorbar=_bar(theme),
+                colorbar=_bar(scale, theme),
                 hovertemplate="a %{x:.2f}, b %{y:.2f}<br>loss %{customdata:.3g}<extra></extra>",
                 **cell.axes,
             )
@@ -58,28 +85,28 @@ def loss_contours(found: Sequence[Landscape], theme: Theme = LIGHT) -> go.Figure
 
 def loss_surface(found: Sequence[Landscape], theme: Theme = LIGHT) -> go.Figure:
     """Draw the same as surfaces; height and colour are the loss, on one logarithmic scale."""
-    fig = go.Figure()
+    fig, scale = go.Figure(), _scale(found)
     scenes: dict[str, Any] = {}
     width = (1 - GAP * (len(found) - 1)) / len(found)
     for number, each in enumerate(found):
         scene = f"scene{number + 1 if number else ''}"
         fig.add_trace(
             go.Surface(
-                z=_powers(each.loss),
+                z=scale.powers(each.loss),
                 x=each.axis,
                 y=each.axis,
                 customdata=each.loss,
                 colorscale=SCALE,
-                cmin=LOW,
-                cmax=HIGH,
+                cmin=scale.low,
+                cmax=scale.high,
                 showscale=number == len(found) - 1,
-                colorbar=_bar(theme),
+                colorbar=_bar(scale, theme),
                 hovertemplate="a %{x:.2f}, b %{y:.2f}<br>loss %{customdata:.3g}<extra></extra>",
                 scene=scene,
             )
         )
         left = number * (width + GAP)
-        scenes[scene] = _scene((left, left + width), theme)
+        scenes[scene] = _scene((left, left + width), scale, theme)
     notes = [
         {
             "text": plain(each.title),
@@ -111,7 +138,14 @@ def loss_so_far(loss: Array, span: float, theme: Theme = LIGHT) -> go.Figure:
     (cell,) = cells([1])
     fig = go.Figure(
         go.Heatmap(
-            z=_powers(loss), x=axis, y=axis, colorscale=SCALE, zmin=LOW, zmax=HIGH, colorbar=_bar(theme), hoverinfo="skip"
+            z=WIDEST.powers(loss),
+            x=axis,
+            y=axis,
+            colorscale=SCALE,
+            zmin=WIDEST.low,
+            zmax=WIDEST.high,
+            colorbar=_bar(WIDEST, theme),
+            hoverinfo="skip",
         )
     )
     fig.update_layout(_axes(cell), overwrite=True)
@@ -139,19 +173,22 @@ def _finished(fig: go.Figure, found: Sequence[Landscape], theme: Theme) -> go.Fi
     )
 
 
-def _powers(loss: Array) -> Array:
-    """The logarithm of the loss, limited to the range of the scale."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        powers: Array = np.clip(np.log10(loss), LOW, HIGH).astype(np.float32).round(3)
-    return powers
+def _scale(found: Sequence[Landscape]) -> LossScale:
+    """The scale for all of them: the widest, or that of a narrow range, in steps of a tenth of a power."""
+    powers = np.concatenate([WIDEST.powers(each.loss[np.isfinite(each.loss)]) for each in found])
+    if not len(powers) or np.ptp(powers) > NARROW:
+        return WIDEST
+    low, high = np.floor(powers.min() * 10) / 10, np.ceil(powers.max() * 10) / 10
+    named = [round(digit * 10.0**power, 6) for power in range(-2, 4) for digit in (1, 2, 3, 5)]
+    return LossScale(
+        float(low), float(max(high, low + 0.1)), 0.1, tuple(loss for loss in named if low <= np.log10(loss) <= high)
+    )
 
 
-def _bar(theme: Theme) -> dict[str, Any]:
-    texts = [f"≤ {10.0**LOW:g}", *(f"{10.0**tick:g}" for tick in TICKS[1:-1]), f"≥ {10.0**HIGH:g}"]
+def _bar(scale: LossScale, theme: Theme) -> dict[str, Any]:
     return {
         "title": {"text": "loss"},
-        "tickvals": list(TICKS),
-        "ticktext": texts,
+        **scale.ticks(),
         "thickness": 10,
         "outlinewidth": 0,
         "tickfont": {"color": theme.muted},
@@ -170,7 +207,7 @@ def _weights_mark(cell: Cell, theme: Theme) -> go.Scatter:
     return go.Scatter(x=[0], y=[0], mode="markers", marker=marker, hoverinfo="skip", **cell.axes)
 
 
-def _scene(across: tuple[float, float], theme: Theme) -> dict[str, Any]:
+def _scene(across: tuple[float, float], scale: LossScale, theme: Theme) -> dict[str, Any]:
     axis = {"gridcolor": theme.line, "color": theme.muted, "backgroundcolor": "rgba(0,0,0,0)"}
     return {
         "domain": {"x": across, "y": (0, 1)},
@@ -179,10 +216,9 @@ def _scene(across: tuple[float, float], theme: Theme) -> dict[str, Any]:
         "zaxis": {
             **axis,
             "title": "loss",
-            "range": [LOW, HIGH],
-            "tickvals": list(TICKS),
-            "ticktext": [f"{10.0**tick:g}" for tick in TICKS],
+            "range": [scale.low, scale.high],
+            **scale.ticks(),
         },
         "dragmode": "turntable",
-        "camera": {"eye": {"x": 1.5, "y": -1.5, "z": 0.9}},
+        "camera": {"eye": {"x": 1.85, "y": -1.85, "z": 1.1}},
     }

@@ -56,17 +56,24 @@ def cases(data: Path) -> Iterator[Case]:
     found = sorted(subjects(data), key=lambda subject: subject.cost)
     own, *others = SCALES
     yield from (Case(subject, subject.truth, own) for subject in found)
-    turns = [
-        [Case(subject, truth, list(SCALES)[(number + place) % len(SCALES)]) for place, truth in enumerate(subject.others())]
-        for number, subject in enumerate(found)
-    ]
     trained = [Case(subject, subject.truth, scale) for scale in others for subject in found]
-    for number, each in enumerate(turns):
-        Random(number).shuffle(each)  # noqa: S311 - an order
-    for place in range(max(map(len, turns))):
-        yield from (each[place] for each in turns if place < len(each))
-        yield from trained[3 * place : 3 * place + 3]
-    yield from trained[3 * max(map(len, turns)) :]
+    for shift in range(len(SCALES)):
+        turns = [_turned(subject, number, shift) for number, subject in enumerate(found)]
+        for place in range(max(map(len, turns))):
+            yield from (each[place] for each in turns if place < len(each))
+            yield from trained[:3]
+            del trained[:3]
+    yield from trained
+
+
+def _turned(subject: Subject, number: int, shift: int) -> list[Case]:
+    """The other networks with its tensors, each on one scale, in an order of its own."""
+    scales = list(SCALES)
+    turned = [
+        Case(subject, truth, scales[(number + place + shift) % len(scales)]) for place, truth in enumerate(subject.others())
+    ]
+    Random(number).shuffle(turned)  # noqa: S311 - an order
+    return turned
 
 
 def run(data: Path, rows: Path, processes: int = 1) -> None:

@@ -36,9 +36,9 @@ What cannot be separated, and what is done about it:
 - In a bottleneck network with both another stride and another padding of the stem, the search ends at a network that is
   neither, and asks without the true one among the candidates: `architecture=` takes any combination by name.
 - Small networks trained for minutes, and photo networks trained with strong augmentation, sometimes fit best a network with
-  several unusual answers that is not the true one (11 of 420 were opened so before). So a network that departs from the usual
-  one in more than one answer is always asked about, and the candidates hold it with any of its unusual answers made usual.
-  Most of what is asked about here is of this kind: a network with one unusual answer was turned into one with two.
+  several unusual answers that is not the true one (11 of the first 420 reads were opened so before). So a network that departs
+  from the usual one in more than one answer is always asked about, and the candidates hold it with any of its unusual answers
+  made usual. Most of what is asked about here is of this kind: a network with one unusual answer was turned into one with two.
 - Everything behind the last norm: how the last stage is pooled, and activations in a head of several layers."""
 
 
@@ -116,8 +116,10 @@ def as_markdown(rows: Sequence[Measured]) -> str:
             "",
             (
                 f"{len(rows):,} checkpoints of {len(names)} networks were read. Limits: place {LIMITS.near}, or"
-                f" {LIMITS.near_usual} for a usual answer in place of an unusual one; error {LIMITS.error}; change of the"
-                f" logits {LIMITS.same:.0%}; at most one unusual answer."
+                f" {LIMITS.near_usual} for a usual answer in place of an unusual one and where the norms agree about the place"
+                f" to within 1/{LIMITS.agreed:g} of it; error {LIMITS.error}; change of the logits {LIMITS.same:.0%}; at most"
+                " one unusual answer. The last 354 reads came after the rule about unusual answers; one of them was wrong, and"
+                " the agreement of the norms was added for it."
             ),
             "",
             *_table("checkpoints", groups),

@@ -37,14 +37,15 @@ class DoubtLimits:
     """Where a neighbour becomes a doubt, chosen on the measurements of benchmarks/doubts.py (see benchmarks/RESULTS.md).
 
     From the place `near` on it is not ruled out, nor if the norms disagree about the place by more than `error`. It is a doubt
-    if it would also change the logits by more than `same`. An unusual answer needs clearer evidence: from `near_usual` on, the
-    usual answer in its place is not ruled out.
+    if it would also change the logits by more than `same`. Clearer evidence is needed from the place `near_usual` on where the
+    usual answer is the neighbour's, and where the norms agree about the place: to within 1/`agreed` of it.
     """
 
     near: float = 0.44
     error: float = 0.35
     same: float = 0.05
     near_usual: float = 0.25
+    agreed: float = 6.0
 
 
 LIMITS = DoubtLimits()
@@ -66,7 +67,8 @@ class Neighbour:
 
     def is_open(self, limits: DoubtLimits = LIMITS) -> bool:
         """Whether the norms do not rule it out."""
-        near = limits.near_usual if self.is_usual else limits.near
+        is_sure = self.t >= limits.agreed * self.error
+        near = limits.near_usual if self.is_usual or is_sure else limits.near
         return (self.t >= near or self.error >= limits.error) and self.change > 0
 
     def is_doubt(self, limits: DoubtLimits = LIMITS) -> bool:

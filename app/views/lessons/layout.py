@@ -54,18 +54,20 @@ def show_lesson(lesson: Lesson, track: tuple[Lesson, ...]) -> None:
     st.markdown(f"## {show.escape(lesson.question)}")
     with st.container(key="lesson-do"):
         st.markdown(show.escape(lesson.do))
+    elsewhere = lesson.elsewhere
     try:
         found = lesson.body()
     except waiting.SENTENCES as error:
         st.error(show.escape(str(error)), icon=":material/error:")
     else:
+        if isinstance(found, Finding) and found.elsewhere is not None:
+            elsewhere = found.elsewhere
         with st.container(key="lesson-sentence"):
             st.markdown(show.escape(found.sentence if isinstance(found, Finding) else found))
         if not presenting:
             with place:
                 share(lambda: _shared(lesson, found))
-    own = found.elsewhere if isinstance(found, Finding) else None
-    _foot(lesson, lesson.elsewhere if own is None else own)
+    _foot(lesson, elsewhere)
     remember_done(each.slug for each in track)
 
 

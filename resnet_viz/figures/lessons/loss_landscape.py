@@ -174,9 +174,9 @@ def _finished(fig: go.Figure, found: Sequence[Landscape], theme: Theme) -> go.Fi
 
 
 def _scale(found: Sequence[Landscape]) -> LossScale:
-    """The scale for all of them: the widest, or that of a narrow range, in steps of a tenth of a power."""
+    """The scale for all of them: the widest, or that of a narrow range within it, in steps of a tenth of a power."""
     powers = np.concatenate([WIDEST.powers(each.loss[np.isfinite(each.loss)]) for each in found])
-    if not len(powers) or np.ptp(powers) > NARROW:
+    if not len(powers) or np.ptp(powers) > NARROW or powers.min() <= WIDEST.low or powers.max() >= WIDEST.high:
         return WIDEST
     low, high = np.floor(powers.min() * 10) / 10, np.ceil(powers.max() * 10) / 10
     named = [round(digit * 10.0**power, 6) for power in range(-2, 4) for digit in (1, 2, 3, 5)]

@@ -104,6 +104,9 @@ def test_sample_photos_are_prepared_as_the_preprocessing_says() -> None:
         (0.0, 0.99, 0.9, True, True),
         (0.99, 0.1, 0.001, True, False),
         (0.99, 0.1, 0.0, False, False),
+        # Less far away, and the norms agree about the place, or they do not.
+        (0.3, 0.04, 0.9, True, True),
+        (0.3, 0.2, 0.9, False, False),
     ],
 )
 def test_a_neighbour_is_a_doubt_where_it_is_not_ruled_out_and_would_change_something(
@@ -115,7 +118,7 @@ def test_a_neighbour_is_a_doubt_where_it_is_not_ruled_out_and_would_change_somet
 ) -> None:
     neighbour = Neighbour((1,), t, error, change)
     assert (neighbour.is_open(), neighbour.is_doubt()) == (is_open, is_doubt)
-    assert not neighbour.is_doubt(DoubtLimits(2.0, 2.0, LIMITS.same))
+    assert not neighbour.is_doubt(DoubtLimits(2.0, 2.0, LIMITS.same, agreed=100.0))
 
 
 def test_the_padding_of_the_stem_has_a_question_of_its_own() -> None:

@@ -7,7 +7,7 @@ other photos would not take them. Near 0 the network is confirmed; further away,
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import islice, product
+from itertools import product
 
 import torch
 from torch import Tensor
@@ -84,15 +84,20 @@ class Decision:
     neighbours: tuple[Neighbour, ...]
 
     @property
+    def unusual(self) -> int:
+        """In how many answers it departs from the usual network."""
+        return sum(map(bool, self.chosen))
+
+    @property
     def is_combined(self) -> bool:
         """Whether it departs from the usual network in several answers at once, so that a person must be asked."""
-        return sum(map(bool, self.chosen)) >= COMBINED
+        return self.unusual >= COMBINED
 
     @property
     def simpler(self) -> tuple[tuple[int, ...], ...]:
         """The networks with only some of its unusual answers: those that differ least from it first."""
         ways = list(product(*((answer, 0) if answer else (0,) for answer in self.chosen)))[1:]
-        return tuple(islice(sorted(ways, key=lambda way: way.count(0)), MOST_SIMPLER))
+        return tuple(sorted(ways, key=lambda way: way.count(0))[:MOST_SIMPLER])
 
     @property
     def doubts(self) -> tuple[Neighbour, ...]:

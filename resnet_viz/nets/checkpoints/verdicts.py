@@ -164,7 +164,7 @@ def _doubtful(layout: Layout, preprocessing: Preprocessing, decision: Decision) 
     else:
         reason = (
             f"What the batch norms of this checkpoint remember fits {candidates[0]} best, which departs from the usual network"
-            f" in {sum(map(bool, decision.chosen))} ways at once. So many combinations are possible that one of them can fit by"
+            f" in {decision.unusual} ways at once. So many combinations are possible that one of them can fit by"
             " accident."
         )
     sentence = f"{reason} Choose one with architecture={candidates[0]!r} or another of the error's candidates."

@@ -21,7 +21,7 @@ from resnet_viz.training.data import Dataset, load_dataset
 from resnet_viz.training.recipe import Recipe
 from resnet_viz.training.tasks import CIFAR10, TASKS, TrainingTask
 from resnet_viz.training.trainer import Epoch, fastest_precision, saved_recipe, train
-from resnet_viz.training.trajectories import record_trajectory
+from resnet_viz.training.trajectories import TRAINED_ON, record_trajectory
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 
@@ -42,6 +42,7 @@ Data = Annotated[
 ]
 Name = Annotated[str, typer.Argument(help="A network that this project trains, for example resnet18-imagenette.")]
 Epochs = Annotated[int | None, typer.Option(help="Number of epochs instead of the recipe's.")]
+TrainedOn = Annotated[int, typer.Option(help="About how many of the training images it sees, as many of each class.")]
 Runs = Annotated[Path, typer.Option(help="Folder for the checkpoints of unfinished and finished runs.")]
 RUNS = Path("runs")
 
@@ -117,14 +118,25 @@ def loss_landscape_command(name: Name, data: Data, runs: Runs = RUNS, points: in
 
 
 @app.command("trajectory")
-def trajectory_command(data: Data, runs: Runs = RUNS, epochs: int = 12, depth: int = 8, points: int = 17) -> None:
+def trajectory_command(
+    data: Data, runs: Runs = RUNS, epochs: int = 12, depth: int = 8, images: TrainedOn = TRAINED_ON, points: int = 17
+) -> None:
     """Train a small CIFAR-10 network, and record its way over its loss landscape; resumes an interrupted training."""
     try:
         check_points(points)
-        images = load_dataset(data, CIFAR10)
+        dataset = load_dataset(data, CIFAR10)
         recipe = replace(CIFAR10.recipe, epochs=epochs)
         folder = runs / f"trajectory-resnet{depth}-cifar10"
-        found = record_trajectory(images, recipe, folder, depth=depth, points=points, on_epoch=_print, on_point=_tell(points))
+        found = record_trajectory(
+            dataset,
+            recipe,
+            folder,
+            depth=depth,
+            trained_on=images,
+            points=points,
+            on_epoch=_print,
+            on_point=_tell(points),
+        )
     except (ValueError, OSError) as error:
         raise typer.BadParameter(str(error)) from error
     typer.echo(f"shipped to {trajectory_recorded.write(found, assets.LESSONS_FOLDER)}")

@@ -12,6 +12,7 @@ from resnet_viz.lessons.fewer_blocks import normalised
 from resnet_viz.lessons.trajectory import trajectory
 from resnet_viz.lessons.trajectory_recorded import RecordedTrajectory
 from resnet_viz.nets.cifar import CifarResNet
+from resnet_viz.nets.net import pick_device
 from resnet_viz.nets.own_modules import from_module
 from resnet_viz.nets.zoo import CIFAR_PREPROCESSING
 from resnet_viz.progress import OnProgress, ignore_progress
@@ -19,7 +20,7 @@ from resnet_viz.training.data import Dataset, Split
 from resnet_viz.training.recipe import Recipe
 from resnet_viz.training.trainer import Epoch, train
 
-TRAINED_ON, TESTED_ON, MEASURED_ON = 3_000, 1_000, 100
+TRAINED_ON, MEASURED_ON = 3_000, 500
 
 
 def record_trajectory(
@@ -28,16 +29,18 @@ def record_trajectory(
     folder: Path,
     *,
     depth: int = 8,
+    trained_on: int = TRAINED_ON,
     points: int = 17,
     on_epoch: Callable[[Epoch], None] = lambda _: None,
     on_point: OnProgress = ignore_progress,
 ) -> RecordedTrajectory:
-    """Train a ResNet of a depth 6n + 2 on 3,000 images, and project its checkpoints onto the plane of `trajectory`.
+    """Train a ResNet of a depth 6n + 2, and project its checkpoints onto the plane of `trajectory`.
 
-    The checkpoints stay in `folder`, from which an interrupted training resumes. The loss is that of 100 training images, at
+    It sees about `trained_on` of the training images, as many of each class, and is tested on a third as many. The checkpoints stay in `folder`, from which an interrupted training resumes. The loss is that of 500 training images, at
     `points` x `points` points. ValueError for another depth, and for another recipe than that of the checkpoint in `folder`.
     """
-    module = CifarResNet(depth, seed=recipe.seed)
+    device = pick_device()
+    module = CifarResNet(depth, seed=recipe.seed).to(device)
     folder.mkdir(parents=True, exist_ok=True)
     _keep(module, folder, 0)
 
@@ -45,15 +48,15 @@ def record_trajectory(
         _keep(module, folder, epoch.epoch)
         on_epoch(epoch)
 
-    every = _every(data.train, TRAINED_ON)
-    few = replace(data, train=_part(data.train, every), test=_part(data.test, _every(data.test, TESTED_ON)))
+    every = _every(data.train, trained_on)
+    few = replace(data, train=_part(data.train, every), test=_part(data.test, _every(data.test, trained_on // 3)))
     curve = train(module, few, recipe, folder, kept)
     labels = data.train.task.labels
     nets = []
     for number in range(len(curve) + 1):
         checkpoint = CifarResNet(depth, seed=None).to_empty(device="cpu")
         checkpoint.load_state_dict(load_file(_file(folder, number)))
-        nets.append(from_module(checkpoint, labels=labels, preprocessing=CIFAR_PREPROCESSING, name=f"ResNet-{depth}"))
+        nets.append(from_module(checkpoint.to(device), labels=labels, preprocessing=CIFAR_PREPROCESSING, name=f"ResNet-{depth}"))
     measured_every = _every(data.train, MEASURED_ON)
     measured = _part(data.train, measured_every)
     images = list(zip(normalised(CIFAR_PREPROCESSING, measured.images), measured.labels.tolist(), strict=True))

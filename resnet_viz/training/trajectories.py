@@ -36,7 +36,8 @@ def record_trajectory(
 ) -> RecordedTrajectory:
     """Train a ResNet of a depth 6n + 2, and project its checkpoints onto the plane of `trajectory`.
 
-    It sees about `trained_on` of the training images, as many of each class, and is tested on a third as many. The checkpoints stay in `folder`, from which an interrupted training resumes. The loss is that of 500 training images, at
+    It sees about `trained_on` of the training images, as many of each class, and is tested on a third as many. The checkpoints
+    stay in `folder`, from which an interrupted training resumes. The loss is that of 500 training images, at
     `points` x `points` points. ValueError for another depth, and for another recipe than that of the checkpoint in `folder`.
     """
     device = pick_device()
@@ -56,7 +57,8 @@ def record_trajectory(
     for number in range(len(curve) + 1):
         checkpoint = CifarResNet(depth, seed=None).to_empty(device="cpu")
         checkpoint.load_state_dict(load_file(_file(folder, number)))
-        nets.append(from_module(checkpoint.to(device), labels=labels, preprocessing=CIFAR_PREPROCESSING, name=f"ResNet-{depth}"))
+        checkpoint.to(device)
+        nets.append(from_module(checkpoint, labels=labels, preprocessing=CIFAR_PREPROCESSING, name=f"ResNet-{depth}"))
     measured_every = _every(data.train, MEASURED_ON)
     measured = _part(data.train, measured_every)
     images = list(zip(normalised(CIFAR_PREPROCESSING, measured.images), measured.labels.tolist(), strict=True))

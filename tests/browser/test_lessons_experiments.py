@@ -68,12 +68,12 @@ def test_a_plane_is_computed_for_one_image(page: Page) -> None:
 def test_a_training_is_followed_epoch_by_epoch(page: Page) -> None:
     open_app(page, "learn?lesson=loss-landscape&see=training")
     end = said(page)
-    assert end.startswith("After epoch 12, the loss is")
+    assert end.startswith("After epoch 40, the loss is")
     assert "0% of the distance from the start to the end is left" in end
     assert fits_one_screen(page)
     page.get_by_role("slider").press("Home")
     settle(page)
-    assert said(page).startswith("Before its training, ResNet-8 has a loss of")
+    assert said(page).startswith("Before its training, ResNet-20 has a loss of")
     assert "epoch=0" in page.url
     assert arrives_again(page).startswith("Before its training")
 

@@ -88,5 +88,6 @@ def test_the_figure_shows_the_way(run: list[Net], images: Tensor) -> None:
     found = rv.trajectory(run, images, points=3)
     fig = rv.figures.trajectory_contours(found)
     np.testing.assert_array_equal(fig.data[1].x, found.steps[:, 0])
-    np.testing.assert_array_equal(fig.data[0].z, found.loss)
+    np.testing.assert_array_equal(fig.data[0].customdata, found.loss)
+    np.testing.assert_allclose(fig.data[0].z, np.log10(found.loss), atol=1e-3)
     assert "5 checkpoints" in fig.layout.meta["alt"]

@@ -1,7 +1,6 @@
 """The loss over a plane around trained weights, as contours or as a surface, on one scale for all networks compared."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -9,47 +8,18 @@ import plotly.graph_objects as go
 
 from resnet_viz.analyses.activations import Array
 from resnet_viz.figures.cells import Cell, cells
+from resnet_viz.figures.lessons.loss_scale import SCALE, WIDEST, LossScale, scale_of
 from resnet_viz.figures.theme import LIGHT, Theme, finish, plain
 from resnet_viz.lessons.loss_landscape import Landscape
 
 View = Literal["contours", "surface"]
 
 SIDE, BAR, TOP, GAP = 360, 90, 64, 0.08
-SCALE = "Cividis"
-
-
-@dataclass(frozen=True)
-class LossScale:
-    """A logarithmic scale: powers of ten from `low` to `high`, with one colour per `step`, and losses that are named on it."""
-
-    low: float
-    high: float
-    step: float
-    named: tuple[float, ...]
-
-    def powers(self, loss: Array) -> Array:
-        """The logarithm of the loss, limited to the scale."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            powers: Array = np.clip(np.log10(loss), self.low, self.high).astype(np.float32).round(3)
-        return powers
-
-    def ticks(self) -> dict[str, list[Any]]:
-        """Where losses are named, and how; at the ends of the widest scale, others may lie beyond."""
-        texts = [f"{loss:g}" for loss in self.named]
-        if self == WIDEST:
-            texts = [f"≤ {texts[0]}", *texts[1:-1], f"≥ {texts[-1]}"]
-        return {"tickvals": [round(float(np.log10(loss)), 4) for loss in self.named], "ticktext": texts}
-
-
-# Deep plain networks leave it at both ends.
-WIDEST = LossScale(-2.0, 3.0, 0.5, (0.01, 0.1, 1, 10, 100, 1000))
-# A plane with a narrower range, in powers of ten, gets a scale of its own.
-NARROW = 1.5
 
 
 def loss_contours(found: Sequence[Landscape], theme: Theme = LIGHT) -> go.Figure:
     """Draw the loss of one or two networks over their planes, on one logarithmic scale."""
-    places, scale = cells([1] * len(found), gap=GAP), _scale(found)
+    places, scale = cells([1] * len(found), gap=GAP), scale_of([each.loss for each in found])
     fig = go.Figure()
     for number, (each, cell) in enumerate(zip(found, places, strict=True)):
         fig.add_trace(
@@ -64,7 +34,7 @@ def loss_contours(found: Sequence[Landscape], theme: Theme = LIGHT) -> go.Figure
                 zmax=scale.high,
                 line={"width": 0.7, "color": theme.muted},
                 showscale=number == len(found) - 1,
-                colorbar=_bar(scale, theme),
+                colorbar=scale.bar(theme),
                 hovertemplate="a %{x:.2f}, b %{y:.2f}<br>loss %{customdata:.3g}<extra></extra>",
                 **cell.axes,
             )
@@ -85,7 +55,7 @@ def loss_contours(found: Sequence[Landscape], theme: Theme = LIGHT) -> go.Figure
 
 def loss_surface(found: Sequence[Landscape], theme: Theme = LIGHT) -> go.Figure:
     """Draw the same as surfaces; height and colour are the loss, on one logarithmic scale."""
-    fig, scale = go.Figure(), _scale(found)
+    fig, scale = go.Figure(), scale_of([each.loss for each in found])
     scenes: dict[str, Any] = {}
     width = (1 - GAP * (len(found) - 1)) / len(found)
     for number, each in enumerate(found):
@@ -100,7 +70,7 @@ def loss_surface(found: Sequence[Landscape], theme: Theme = LIGHT) -> go.Figure:
                 cmin=scale.low,
                 cmax=scale.high,
                 showscale=number == len(found) - 1,
-                colorbar=_bar(scale, theme),
+                colorbar=scale.bar(theme),
                 hovertemplate="a %{x:.2f}, b %{y:.2f}<br>loss %{customdata:.3g}<extra></extra>",
                 scene=scene,
             )
@@ -144,7 +114,7 @@ def loss_so_far(loss: Array, span: float, theme: Theme = LIGHT) -> go.Figure:
             colorscale=SCALE,
             zmin=WIDEST.low,
             zmax=WIDEST.high,
-            colorbar=_bar(WIDEST, theme),
+            colorbar=WIDEST.bar(theme),
             hoverinfo="skip",
         )
     )
@@ -171,28 +141,6 @@ def _finished(fig: go.Figure, found: Sequence[Landscape], theme: Theme) -> go.Fi
         f" {found[0].guessing:.2f}.",
         alt=f"{finding}. Loss: {spoken}.",
     )
-
-
-def _scale(found: Sequence[Landscape]) -> LossScale:
-    """The scale for all of them: the widest, or that of a narrow range within it, in steps of a tenth of a power."""
-    powers = np.concatenate([WIDEST.powers(each.loss[np.isfinite(each.loss)]) for each in found])
-    if not len(powers) or np.ptp(powers) > NARROW or powers.min() <= WIDEST.low or powers.max() >= WIDEST.high:
-        return WIDEST
-    low, high = np.floor(powers.min() * 10) / 10, np.ceil(powers.max() * 10) / 10
-    named = [round(digit * 10.0**power, 6) for power in range(-2, 4) for digit in (1, 2, 3, 5)]
-    return LossScale(
-        float(low), float(max(high, low + 0.1)), 0.1, tuple(loss for loss in named if low <= np.log10(loss) <= high)
-    )
-
-
-def _bar(scale: LossScale, theme: Theme) -> dict[str, Any]:
-    return {
-        "title": {"text": "loss"},
-        **scale.ticks(),
-        "thickness": 10,
-        "outlinewidth": 0,
-        "tickfont": {"color": theme.muted},
-    }
 
 
 def _axes(cell: Cell) -> dict[str, dict[str, Any]]:

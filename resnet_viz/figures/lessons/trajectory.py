@@ -3,11 +3,11 @@
 import numpy as np
 import plotly.graph_objects as go
 
+from resnet_viz.figures.lessons.loss_scale import SCALE, scale_of
 from resnet_viz.figures.theme import GRADIENT, LIGHT, Theme, finish
 from resnet_viz.lessons.trajectory import Trajectory
 
 WIDTH, HEIGHT, TOP = 560, 420, 40
-LEVELS = 16
 
 
 def trajectory_contours(found: Trajectory, theme: Theme = LIGHT, count: int | None = None) -> go.Figure:
@@ -17,20 +17,23 @@ def trajectory_contours(found: Trajectory, theme: Theme = LIGHT, count: int | No
     """
     if count is not None and not 1 <= count <= len(found.steps):
         raise ValueError(f"{count} checkpoints: choose 1 to {len(found.steps)}")
-    low, high = float(found.loss.min()), float(found.loss.max())
+    scale = scale_of([found.loss])
     steps, losses = found.steps[:count], found.losses[:count]
     numbers = np.arange(1, len(steps) + 1)
     fig = go.Figure(
         [
             go.Contour(
-                z=found.loss,
+                z=scale.powers(found.loss),
                 x=found.first,
                 y=found.second,
-                colorscale="Cividis",
-                contours={"start": low, "end": high, "size": max((high - low) / LEVELS, 1e-9)},
+                customdata=found.loss,
+                colorscale=SCALE,
+                zmin=scale.low,
+                zmax=scale.high,
+                contours={"start": scale.low, "end": scale.high, "size": scale.step},
                 line={"width": 0.7, "color": theme.muted},
-                colorbar={"title": {"text": "loss"}, "thickness": 10, "outlinewidth": 0},
-                hovertemplate="loss on the plane %{z:.3g}<extra></extra>",
+                colorbar=scale.bar(theme),
+                hovertemplate="loss on the plane %{customdata:.3g}<extra></extra>",
             ),
             go.Scatter(
                 x=steps[:, 0],

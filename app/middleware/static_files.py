@@ -3,21 +3,17 @@
 Streamlit sends them uncompressed, because compressing them for every visitor costs more than it saves. With files that are
 compressed once and kept, a first visit takes a third of the bytes. The names contain a hash of the content, so browsers can
 cache the files for a year.
-
-Streamlit asks for an element's script when the first such element arrives, after the page has run. That of charts is by far the
-largest. So the document names these scripts, and the browser fetches and reads them while the page is still computed.
 """
 
 import re
 import threading
-from functools import cached_property
 from pathlib import Path
 
 import anyio
 import streamlit
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.middleware import icons
 from app.middleware.encodings import ENCODERS, encoding_for
@@ -81,11 +77,6 @@ class Compressed:
         """Return the font with the icons that can occur if `name` is the path of the whole font, once `prepare` has made it."""
         return self._icons.get(self._folder / name)
 
-    @cached_property
-    def preloads(self) -> str:
-        """The header `Link` of a document: the scripts of the first page's elements, relative to it as its own are."""
-        return ", ".join(f"<./{name}>; rel=modulepreload" for name in _scripts_of_elements(self._folder))
-
     def prepare(self) -> None:
         """Compress the files that a first visit needs, so that nobody has to wait for them, and reduce the font of icons."""
         document = self._folder / "index.html"
@@ -99,7 +90,7 @@ class Compressed:
 
 
 class StaticFiles:
-    """Answers requests for Streamlit's scripts, styles and icons with fewer bytes; documents name scripts; the rest passes."""
+    """Answers requests for Streamlit's scripts, styles and icons with fewer bytes, and passes everything else on."""
 
     def __init__(self, app: ASGIApp, base: str, files: Compressed) -> None:
         self._app = app
@@ -109,18 +100,10 @@ class StaticFiles:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on requests for ranges, for uncompressed files, and for anything else."""
         response = None
-
-        async def send_naming_scripts(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                if headers.get("Content-Type", "").startswith("text/html"):
-                    headers.append("Link", self._files.preloads)
-            await send(message)
-
         if scope["type"] == "http" and scope["method"] in {"GET", "HEAD"} and scope["path"].startswith(self._route):
             name = f"static/{scope['path'].removeprefix(self._route)}"
             response = await self._response(name, Headers(scope=scope), with_body=scope["method"] == "GET")
-        await (response or self._app)(scope, receive, send_naming_scripts)
+        await (response or self._app)(scope, receive, send)
 
     async def _response(self, name: str, headers: Headers, *, with_body: bool) -> Response | None:
         font = None if "range" in headers else self._files.reduced_icons(name)
@@ -138,14 +121,9 @@ class StaticFiles:
         return _response(body, {"Content-Type": KINDS[path.suffix], **described}, with_body=with_body)
 
 
-def _scripts_of_elements(folder: Path) -> list[str]:
-    """Return the paths of the scripts of the first page's elements."""
-    return [f"static/js/{path.name}" for kind in ELEMENTS for path in (folder / "static" / "js").glob(f"{kind}.*.js")]
-
-
 def _first_scripts(folder: Path) -> list[str]:
     """Return the paths of the scripts of the first page's elements, and of all that these import."""
-    found = _scripts_of_elements(folder)
+    found = [f"static/js/{path.name}" for kind in ELEMENTS for path in (folder / "static" / "js").glob(f"{kind}.*.js")]
     for path in found:
         imported = (f"static/js/{name}" for name in IMPORTED.findall((folder / path).read_text()))
         found += [each for each in imported if each not in found and (folder / each).is_file()]

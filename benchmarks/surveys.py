@@ -9,7 +9,7 @@ from benchmarks.workloads import BEST_BATCH
 from resnet_viz.analyses.survey.running import survey
 
 LIMIT = 1.10
-IMAGES, WIDTH = 32, 320
+IMAGES, WIDTH = 64, 320
 
 
 def survey_work(subject: ExampleRun, images: int = IMAGES) -> Work:

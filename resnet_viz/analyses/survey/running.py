@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from resnet_viz.analyses.context import CPU_PIXELS, batch_of
@@ -131,6 +132,15 @@ class Ready:
 
 
 @dataclass(frozen=True)
+class Read:
+    """An image that was read: as the network sees it or its input (1, 3, H, W); or the message why it could not be read."""
+
+    item: Item
+    content: Image.Image | Tensor | None
+    sentence: str = ""
+
+
+@dataclass(frozen=True)
 class Surveyor:
     """A network with the options of a survey."""
 
@@ -141,7 +151,7 @@ class Surveyor:
     def manifest(self, source: ImageSource, first: Item) -> Manifest:
         """Describe the survey. If the images are tensors, the first one determines the size of the inputs."""
         side = self.net.preprocessing.crop
-        x = self._ready(first).x
+        x = self._ready(self._read(first)).x
         size = (side, side) if x is None else (int(x.shape[2]), int(x.shape[3]))
         return describe(self.net, size, block_facts(self.net, size), self.strongest, source.title)
 
@@ -177,29 +187,34 @@ class Surveyor:
         return batch_of(torch.empty(0, 3, *manifest.size, device=self.net.device), CPU_PIXELS)
 
     def batches(self, items: Iterator[Item], size: int) -> Iterator[list[Ready]]:
-        """Open images in threads while the caller works, at most two batches ahead."""
-        waiting: deque[Future[Ready]] = deque()
+        """Read images in threads while the caller works, at most two batches ahead."""
+        waiting: deque[Future[Read]] = deque()
         with ThreadPoolExecutor(DECODERS, "survey-decoder") as pool:
             try:
                 while True:
                     while len(waiting) < 2 * size and (item := next(items, None)) is not None:
-                        waiting.append(pool.submit(self._ready, item))
+                        waiting.append(pool.submit(self._read, item))
                     if not waiting:
                         return
-                    yield [waiting.popleft().result() for _ in range(min(size, len(waiting)))]
+                    yield [self._ready(waiting.popleft().result()) for _ in range(min(size, len(waiting)))]
             finally:
                 for each in waiting:
                     each.cancel()
 
-    def _ready(self, item: Item) -> Ready:
+    def _read(self, item: Item) -> Read:
         try:
             content = item.open()
-            x = content[None].float() if isinstance(content, Tensor) else self.net.preprocessing.tensor(content)
+            return Read(item, content[None].float() if isinstance(content, Tensor) else self.net.preprocessing.seen(content))
         except (SurveyError, ValueError) as error:
-            return Ready(item, None, str(error))
+            return Read(item, None, str(error))
         except Exception as error:  # noqa: BLE001 - one image never stops the others
-            return Ready(item, None, UNREADABLE.format(type(error).__name__))
-        return Ready(item, x)
+            return Read(item, None, UNREADABLE.format(type(error).__name__))
+
+    def _ready(self, read: Read) -> Ready:
+        """Make the input where the passes run: in a thread of its own, torch's would take the cores from them."""
+        if read.content is None or isinstance(read.content, Tensor):
+            return Ready(read.item, read.content, read.sentence)
+        return Ready(read.item, self.net.preprocessing.normalise(read.content))
 
 
 def on_device(net: Net, device: str | torch.device) -> Net:

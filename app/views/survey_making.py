@@ -37,7 +37,9 @@ class Making:
 def section(chosen: Selection) -> None:
     """The form, and below it the progress of the survey."""
     making: Making | None = st.session_state.get("survey_making")
-    with st.expander("Survey your own images", expanded=making is not None, icon=":material/upload_file:"):
+    # Another one, which is closed, once there is a survey to look at.
+    key = f"survey-making-{len(own_titles())}"
+    with st.expander("Survey your own images", expanded=making is not None, icon=":material/upload_file:", key=key):
         _form(chosen)
         if making is not None:
             _make(making)

@@ -35,7 +35,7 @@ from resnet_viz.figures.lessons.shattered_gradients import gradient_autocorrelat
 from resnet_viz.figures.lessons.super_resolution import problem_pictures, resolved_pictures
 from resnet_viz.figures.lessons.super_resolution_training import curves_so_far, super_resolution_curves
 from resnet_viz.figures.lessons.toy import toy_fit
-from resnet_viz.figures.lessons.trajectory import trajectory_contours
+from resnet_viz.figures.lessons.trajectory import trajectory_contours, trajectory_losses
 from resnet_viz.figures.survey.class_matrix import survey_matrix
 from resnet_viz.figures.survey.image_scatter import survey_scatter
 from resnet_viz.figures.survey.peak_photo import peak_photo
@@ -105,4 +105,5 @@ __all__ = [
     "toy_fit",
     "training_curves",
     "trajectory_contours",
+    "trajectory_losses",
 ]

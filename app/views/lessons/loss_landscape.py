@@ -161,13 +161,18 @@ def _epoch(found: RecordedTrajectory) -> int:
 def _way(found: RecordedTrajectory, epoch: int) -> Finding:
     """The way of a training up to an epoch, over the plane in which most of it lies."""
     way = found.trajectory
-    drawn = {"trajectory": partial(rv.figures.trajectory_contours, way, count=epoch + 1)}
-    lesson.chart(drawn, "trajectory", width="content")
+    drawn = {
+        "trajectory": partial(rv.figures.trajectory_contours, way, count=epoch + 1),
+        "trajectory-losses": partial(rv.figures.trajectory_losses, way, count=epoch + 1),
+    }
+    for name, column in zip(drawn, st.columns(2, gap="large"), strict=True):
+        with column:
+            lesson.chart(drawn, name)
     st.caption(show.escape(f"Training: {found.training}. Loss: {found.measured_on}."))
     script = Script()
     script.add(
         f"way = read({quoted(way.model)}).trajectory",
-        f"chart = rv.figures.trajectory_contours(way, count={epoch + 1})",
+        f"charts = [draw(way, count={epoch + 1}) for draw in (rv.figures.trajectory_contours, rv.figures.trajectory_losses)]",
         imports="from resnet_viz.lessons.trajectory_recorded import read",
     )
     plane = {"first": way.first, "second": way.second, "loss": way.loss, "steps": way.steps[: epoch + 1]}

@@ -1,4 +1,4 @@
-"""The way of a training over its loss landscape, on the plane of its two principal components."""
+"""The way of a training over its loss landscape, on the plane of its two principal components, and its losses on the way."""
 
 import numpy as np
 import plotly.graph_objects as go
@@ -7,7 +7,7 @@ from resnet_viz.figures.lessons.loss_scale import SCALE, scale_of
 from resnet_viz.figures.theme import GRADIENT, LIGHT, Theme, finish
 from resnet_viz.lessons.trajectory import Trajectory
 
-WIDTH, HEIGHT, TOP = 560, 420, 40
+HEIGHT, TOP = 420, 40
 
 
 def trajectory_contours(found: Trajectory, theme: Theme = LIGHT, count: int | None = None) -> go.Figure:
@@ -15,8 +15,7 @@ def trajectory_contours(found: Trajectory, theme: Theme = LIGHT, count: int | No
 
     ValueError if there are not so many checkpoints.
     """
-    if count is not None and not 1 <= count <= len(found.steps):
-        raise ValueError(f"{count} checkpoints: choose 1 to {len(found.steps)}")
+    _check(found, count)
     scale = scale_of([found.loss])
     steps, losses = found.steps[:count], found.losses[:count]
     numbers = np.arange(1, len(steps) + 1)
@@ -55,7 +54,6 @@ def trajectory_contours(found: Trajectory, theme: Theme = LIGHT, count: int | No
     fig.update_layout(
         xaxis={"title": f"first component ({found.explained[0]:.0%} of the way)", "showgrid": False},
         yaxis={"title": f"second component ({found.explained[1]:.0%})", "showgrid": False},
-        width=WIDTH,
         height=HEIGHT,
         margin={"l": 0, "r": 0, "t": TOP, "b": 0},
         overwrite=True,
@@ -71,3 +69,64 @@ def trajectory_contours(found: Trajectory, theme: Theme = LIGHT, count: int | No
         " on the plane; a checkpoint itself lies beside it.",
         alt=f"{finding}. {len(numbers)} checkpoints; losses " + ", ".join(f"{loss:.3g}" for loss in losses.tolist()) + ".",
     )
+
+
+def trajectory_losses(found: Trajectory, theme: Theme = LIGHT, count: int | None = None) -> go.Figure:
+    """Draw the loss of every checkpoint, in order, and a cross at the last of the first `count`, by default of all.
+
+    ValueError if there are not so many checkpoints.
+    """
+    _check(found, count)
+    losses, shown = found.losses, (count or len(found.steps)) - 1
+    numbers = np.arange(len(losses))
+    marker = {"symbol": "cross", "size": 13, "color": theme.raised, "line": {"color": GRADIENT, "width": 2}}
+    hover = "checkpoint %{customdata}<br>loss %{y:.3g}<extra></extra>"
+    fig = go.Figure(
+        [
+            go.Scatter(
+                x=numbers,
+                y=losses,
+                customdata=numbers + 1,
+                mode="lines+markers",
+                line={"color": GRADIENT, "width": 2},
+                marker={"size": 5},
+                hovertemplate=hover,
+            ),
+            go.Scatter(
+                x=numbers[[shown]],
+                y=losses[[shown]],
+                customdata=numbers[[shown]] + 1,
+                mode="markers",
+                marker=marker,
+                hovertemplate=hover,
+            ),
+        ]
+    )
+    fig.add_hline(y=found.guessing, line={"color": theme.muted, "width": 1, "dash": "dot"})
+    # Plotly places a note on a logarithmic axis by the power of ten.
+    place = {"x": 1, "xref": "paper", "xanchor": "right", "y": float(np.log10(found.guessing)), "yanchor": "bottom"}
+    fig.add_annotation(text="guessing", font={"color": theme.muted}, showarrow=False, **place)
+    named = [digit * 10.0**power for power in range(-4, 5) for digit in (1, 2, 5)]
+    rises = int((np.diff(losses) > 0).sum())
+    fig.update_layout(
+        xaxis={"title": "steps after the first checkpoint", "showgrid": False},
+        yaxis={"title": "loss", "type": "log", "tickvals": named, "ticktext": [f"{loss:g}" for loss in named]},
+        height=HEIGHT,
+        margin={"l": 0, "r": 0, "t": TOP, "b": 0},
+        showlegend=False,
+        overwrite=True,
+    )
+    finding = f"The loss of {found.title} rises in {rises} of {len(losses) - 1} steps on its way down"
+    return finish(
+        fig,
+        theme,
+        finding=finding,
+        how_to_read=f"The loss of {found.images} images at each checkpoint itself, on a logarithmic axis; the cross is the last"
+        " one shown on the plane.",
+        alt=f"{finding}. Losses: " + ", ".join(f"{loss:.3g}" for loss in losses.tolist()) + ".",
+    )
+
+
+def _check(found: Trajectory, count: int | None) -> None:
+    if count is not None and not 1 <= count <= len(found.steps):
+        raise ValueError(f"{count} checkpoints: choose 1 to {len(found.steps)}")

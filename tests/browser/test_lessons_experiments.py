@@ -1,7 +1,7 @@
 """The lessons on the experiments of later papers: what one does changes the sentence, and a link brings it back."""
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from tests.browser.lesson_page import arrives_again, fits_one_screen, said
 from tests.browser.screen import headings, open_app, overflow, settle
@@ -93,3 +93,25 @@ def test_what_a_link_says_wrongly_is_the_usual(page: Page) -> None:
     assert said(page)
     open_app(page, "learn?lesson=refinement&target=99")
     assert said(page)
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "loss-landscape&see=live&image=cifar-cat&model=resnet56-cifar10&points=21&seed=7",
+        "paths&see=sampled&image=cifar-cat&model=resnet56-cifar10&seed=7",
+        "receptive-field&image=macaw-photo&model=resnet56-cifar10",
+        "refinement&model=resnet18-imagenette&over=samples",
+    ],
+)
+def test_a_long_experiment_can_be_stopped_and_started_again(page: Page, link: str) -> None:
+    page.goto(f"/learn?lesson={link}")
+    stop, again = page.locator("[class*='st-key-stoppable'] button"), page.get_by_role("button", name="Start again")
+    stop.click(timeout=60_000)
+    expect(again).to_be_visible(timeout=10_000)
+    settle(page)
+    expect(page.get_by_text("Stopped", exact=False).first).to_be_visible()
+    expect(page.locator("[data-testid='stException'], .st-key-script-error")).to_have_count(0)
+    again.click()
+    expect(stop).to_be_visible(timeout=60_000)
+    expect(again).to_have_count(0)

@@ -48,7 +48,7 @@ def _all_samples(network: Subject) -> Finding | str:
     asks = [lambda: jobs.submit_archive(network, archive, "refinement survey", "refinement survey")]
     found = waiting.long("image", ("refinement survey", network.key), asks, network)
     if found is None:
-        return ""
+        return "Stopped before all images were measured."
     survey = cast("rv.RefinementSurvey", found[0])
     drawn = {
         "refinement-cosines": partial(rv.figures.refinement_survey_cosines, survey),

@@ -15,6 +15,8 @@ from resnet_viz.lessons.loss_landscape import Landscape
 View = Literal["contours", "surface"]
 
 SIDE, BAR, TOP, GAP = 360, 90, 64, 0.08
+# Surfaces are wider than high, and the losses are named beside them.
+ACROSS, APART = 520, 0.01
 
 
 def loss_contours(found: Sequence[Landscape], theme: Theme = LIGHT) -> go.Figure:
@@ -57,7 +59,7 @@ def loss_surface(found: Sequence[Landscape], theme: Theme = LIGHT) -> go.Figure:
     """Draw the same as surfaces; height and colour are the loss, on one logarithmic scale."""
     fig, scale = go.Figure(), scale_of([each.loss for each in found])
     scenes: dict[str, Any] = {}
-    width = (1 - GAP * (len(found) - 1)) / len(found)
+    width = (1 - APART * (len(found) - 1)) / len(found)
     for number, each in enumerate(found):
         scene = f"scene{number + 1 if number else ''}"
         fig.add_trace(
@@ -75,12 +77,12 @@ def loss_surface(found: Sequence[Landscape], theme: Theme = LIGHT) -> go.Figure:
                 scene=scene,
             )
         )
-        left = number * (width + GAP)
+        left = number * (width + APART)
         scenes[scene] = _scene((left, left + width), scale, theme)
     notes = [
         {
             "text": plain(each.title),
-            "x": number * (width + GAP) + width / 2,
+            "x": number * (width + APART) + width / 2,
             "y": 1,
             "xref": "paper",
             "yref": "paper",
@@ -94,7 +96,7 @@ def loss_surface(found: Sequence[Landscape], theme: Theme = LIGHT) -> go.Figure:
     fig.update_layout(
         scenes,
         annotations=notes,
-        width=SIDE * len(found) + BAR,
+        width=ACROSS * len(found) + BAR,
         height=SIDE + TOP + 30,
         margin={"l": 0, "r": 0, "t": TOP, "b": 0},
         overwrite=True,
@@ -157,16 +159,16 @@ def _weights_mark(cell: Cell, theme: Theme) -> go.Scatter:
 
 def _scene(across: tuple[float, float], scale: LossScale, theme: Theme) -> dict[str, Any]:
     axis = {"gridcolor": theme.line, "color": theme.muted, "backgroundcolor": "rgba(0,0,0,0)"}
+    # Not at the corners, where the losses are named; what they are, the colour bar says.
+    ticks = {"tickvals": [-0.5, 0, 0.5]}
     return {
         "domain": {"x": across, "y": (0, 1)},
-        "xaxis": {**axis, "title": "a"},
-        "yaxis": {**axis, "title": "b"},
-        "zaxis": {
-            **axis,
-            "title": "loss",
-            "range": [scale.low, scale.high],
-            **scale.ticks(),
-        },
+        "xaxis": {**axis, **ticks, "title": "a"},
+        "yaxis": {**axis, **ticks, "title": "b"},
+        "zaxis": {**axis, "title": "", "range": [scale.low, scale.high], **scale.ticks()},
         "dragmode": "turntable",
-        "camera": {"eye": {"x": 1.85, "y": -1.85, "z": 1.1}},
+        # Networks that are compared get boxes of one shape.
+        "aspectmode": "manual",
+        "aspectratio": {"x": 1, "y": 1, "z": 0.9},
+        "camera": {"eye": {"x": 1.3, "y": -1.3, "z": 0.65}, "center": {"x": 0, "y": 0, "z": -0.12}},
     }

@@ -17,6 +17,7 @@ from resnet_viz.training import cards
 from resnet_viz.training.data import Dataset, Split
 from resnet_viz.training.recipe import Recipe
 from resnet_viz.training.trainer import Epoch
+from resnet_viz.training.trajectories import every_nth
 
 SHALLOW = ("resnet20-cifar10", "plain20-cifar10")
 
@@ -84,7 +85,7 @@ def test_a_short_training_is_recorded_and_goes_on(folder: Path, monkeypatch: pyt
     found = trajectory_recorded.read("ResNet-8", folder / "lessons")
     assert found.training == "2 epochs on all training images of CIFAR-10"
     assert (len(found.trajectory.losses), found.trajectory.images) == (3, 20)
-    kept = sorted(path.name for path in (folder / "runs" / "trajectory-resnet8-cifar10").glob("epoch-*"))
+    kept = sorted(path.name for path in (folder / "runs" / "trajectory-resnet8-cifar10-3000").glob("epoch-*"))
     assert kept == ["epoch-000.safetensors", "epoch-001.safetensors", "epoch-002.safetensors"]
     again = run(*command)
     assert again.exit_code == 0
@@ -95,6 +96,24 @@ def test_a_short_training_is_recorded_and_goes_on(folder: Path, monkeypatch: pyt
     refused = run("trajectory", "--runs", str(folder / "other"), "--depth", "9")
     assert refused.exit_code == 2
     assert "depth 9 is not 6n + 2" in refused.output
+    refused = run("trajectory", "--runs", str(folder / "other"), "--images", "0")
+    assert refused.exit_code == 2
+    assert "0 training images: take 30 or more" in refused.output
+
+
+@pytest.mark.parametrize(
+    ("n", "words"),
+    [
+        (1, "all training images"),
+        (2, "every 2nd"),
+        (3, "every 3rd"),
+        (11, "every 11th"),
+        (21, "every 21st"),
+        (112, "every 112th"),
+    ],
+)
+def test_which_images_are_taken_is_said_in_words(n: int, words: str) -> None:
+    assert every_nth(n).startswith(words)
 
 
 class TestZooCheck:

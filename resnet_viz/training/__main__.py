@@ -21,7 +21,7 @@ from resnet_viz.training.data import Dataset, load_dataset
 from resnet_viz.training.recipe import Recipe
 from resnet_viz.training.tasks import CIFAR10, TASKS, TrainingTask
 from resnet_viz.training.trainer import Epoch, fastest_precision, saved_recipe, train
-from resnet_viz.training.trajectories import TRAINED_ON, record_trajectory
+from resnet_viz.training.trajectories import TRAINED_ON, every_nth, record_trajectory
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 
@@ -106,7 +106,7 @@ def loss_landscape_command(name: Name, data: Data, runs: Runs = RUNS, points: in
         raise typer.BadParameter(str(error)) from error
     # They are sorted by class: taking every n-th image takes as many of each class.
     every = slice(None, None, max(1, len(train.labels) // max(1, images)))
-    about = f"every {every.step}th training image of {train.task.name}"
+    about = f"{every_nth(every.step)} of {train.task.name}"
     # In the size of the network's input, as on every page.
     seen = transforms.resize(train.images[every], [task.evaluation, task.evaluation], antialias=True)
     chosen = loss_landscape_recorded.Chosen(seen, train.labels[every], about)
@@ -126,7 +126,7 @@ def trajectory_command(
         check_points(points)
         dataset = load_dataset(data, CIFAR10)
         recipe = replace(CIFAR10.recipe, epochs=epochs)
-        folder = runs / f"trajectory-resnet{depth}-cifar10"
+        folder = runs / f"trajectory-resnet{depth}-cifar10-{images}"
         found = record_trajectory(
             dataset,
             recipe,

@@ -20,7 +20,7 @@ from resnet_viz.training.data import Dataset, Split
 from resnet_viz.training.recipe import Recipe
 from resnet_viz.training.trainer import Epoch, train
 
-TRAINED_ON, MEASURED_ON = 3_000, 500
+TRAINED_ON, FEWEST, MEASURED_ON = 3_000, 30, 500
 
 
 def record_trajectory(
@@ -38,8 +38,11 @@ def record_trajectory(
 
     It sees about `trained_on` of the training images, as many of each class, and is tested on a third as many. The checkpoints
     stay in `folder`, from which an interrupted training resumes. The loss is that of 500 training images, at
-    `points` x `points` points. ValueError for another depth, and for another recipe than that of the checkpoint in `folder`.
+    `points` x `points` points. ValueError for another depth, for fewer than 30 images, and for another recipe than that of the
+    checkpoint in `folder`.
     """
+    if trained_on < FEWEST:
+        raise ValueError(f"{trained_on} training images: take {FEWEST} or more, of which a third as many test the network")
     device = pick_device()
     module = CifarResNet(depth, seed=recipe.seed).to(device)
     folder.mkdir(parents=True, exist_ok=True)
@@ -66,8 +69,8 @@ def record_trajectory(
     task = data.train.task.name
     return RecordedTrajectory(
         found,
-        f"{len(curve)} epochs on {_described(every)} of {task}",
-        f"{_described(measured_every)} of {task}",
+        f"{len(curve)} epochs on {every_nth(every)} of {task}",
+        f"{every_nth(measured_every)} of {task}",
         np.array([np.nan, *(epoch.test_error for epoch in curve)], np.float32),
     )
 
@@ -77,8 +80,10 @@ def _every(split: Split, count: int) -> int:
     return max(1, len(split.labels) // count)
 
 
-def _described(every: int) -> str:
-    return "all training images" if every == 1 else f"every {every}th training image"
+def every_nth(n: int) -> str:
+    """Say which training images are taken."""
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th") if n // 10 % 10 != 1 else "th"
+    return "all training images" if n == 1 else f"every {n}{ending} training image"
 
 
 def _part(split: Split, every: int) -> Split:

@@ -83,6 +83,6 @@ def test_the_losses_of_all_checkpoints_are_drawn_and_one_is_marked() -> None:
     fig = rv.figures.trajectory_losses(way, count=2)
     np.testing.assert_array_equal(fig.data[0].y, way.losses)
     assert (fig.data[1].x.tolist(), fig.data[1].y.tolist()) == ([1], [way.losses[1]])
-    assert fig.layout.meta["finding"] == "The loss of ResNet-8 rises in 0 of 2 steps on its way down"
+    assert fig.layout.meta["finding"] == "The loss of ResNet-8 goes from 2.3 to 0.5, and rises in 0 of 2 steps"
     with pytest.raises(ValueError, match="4 checkpoints: choose 1 to 3"):
         rv.figures.trajectory_losses(way, count=4)

@@ -116,7 +116,8 @@ def trajectory_losses(found: Trajectory, theme: Theme = LIGHT, count: int | None
         showlegend=False,
         overwrite=True,
     )
-    finding = f"The loss of {found.title} rises in {rises} of {len(losses) - 1} steps on its way down"
+    first, last = float(losses[0]), float(losses[-1])
+    finding = f"The loss of {found.title} goes from {first:.3g} to {last:.3g}, and rises in {rises} of {len(losses) - 1} steps"
     return finish(
         fig,
         theme,

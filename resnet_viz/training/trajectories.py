@@ -82,7 +82,7 @@ def _every(split: Split, count: int) -> int:
 
 def every_nth(n: int) -> str:
     """Say which training images are taken."""
-    ending = {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th") if n // 10 % 10 != 1 else "th"
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th") if n % 100 // 10 != 1 else "th"
     return "all training images" if n == 1 else f"every {n}{ending} training image"
 
 

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from resnet_viz.analyses.activations import Array
 from resnet_viz.figures.cells import Cell, cells
-from resnet_viz.figures.lessons.loss_scale import SCALE, WIDEST, LossScale, scale_of
+from resnet_viz.figures.loss_scale import SCALE, WIDEST, LossScale, scale_of
 from resnet_viz.figures.theme import LIGHT, Theme, finish, plain
 from resnet_viz.lessons.loss_landscape import Landscape
 

@@ -3,7 +3,7 @@
 import numpy as np
 import plotly.graph_objects as go
 
-from resnet_viz.figures.lessons.loss_scale import SCALE, scale_of
+from resnet_viz.figures.loss_scale import SCALE, scale_of
 from resnet_viz.figures.theme import GRADIENT, LIGHT, Theme, finish
 from resnet_viz.lessons.trajectory import Trajectory
 

@@ -1,8 +1,15 @@
-"""Logarithmic axes with whole numbers as labels; Plotly's own axes label the digits "2" and "5" between powers of ten."""
+"""Logarithmic axes with whole numbers as labels, and named lines across them.
+
+Plotly's own axes label the digits "2" and "5" between powers of ten.
+"""
 
 import math
 from collections.abc import Iterable
 from typing import Any
+
+import plotly.graph_objects as go
+
+from resnet_viz.figures.theme import Theme
 
 # Over this many powers of ten, labels at the powers alone are enough.
 MOST_DECADES = 3
@@ -22,6 +29,14 @@ def log_axis(values: Iterable[float]) -> dict[str, Any]:
     steps = (1, 2, 5) if high - low <= MOST_DECADES else (1,)
     ticks = [step * 10.0**power for power in range(low, high + 1, every) for step in steps]
     return {"type": "log", "tickvals": ticks, "ticktext": [_written(tick) for tick in ticks]}
+
+
+def mark_level(fig: go.Figure, value: float, text: str, theme: Theme, dash: str = "solid") -> None:
+    """Draw a named line across a figure at a value of its logarithmic y axis."""
+    fig.add_hline(y=value, line={"color": theme.muted, "width": 1, "dash": dash})
+    # On a logarithmic axis, the position of an annotation is a power of ten, unlike that of a line.
+    place = {"x": 1, "xref": "paper", "xanchor": "right", "y": math.log10(value), "yanchor": "bottom"}
+    fig.add_annotation(text=text, showarrow=False, font={"color": theme.muted}, **place)
 
 
 def _written(tick: float) -> str:

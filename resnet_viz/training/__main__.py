@@ -104,12 +104,11 @@ def loss_landscape_command(name: Name, data: Data, runs: Runs = RUNS, points: in
         net, train = load(name), load_dataset(data, task).train
     except (ValueError, OSError, WeightsError) as error:
         raise typer.BadParameter(str(error)) from error
-    # They are sorted by class: taking every n-th image takes as many of each class.
-    every = slice(None, None, max(1, len(train.labels) // max(1, images)))
-    about = f"{every_nth(every.step)} of {train.task.name}"
+    every = train.step_to(images)
+    few, about = train.every(every), f"{every_nth(every)} of {train.task.name}"
     # In the size of the network's input, as on every page.
-    seen = transforms.resize(train.images[every], [task.evaluation, task.evaluation], antialias=True)
-    chosen = loss_landscape_recorded.Chosen(seen, train.labels[every], about)
+    seen = transforms.resize(few.images, [task.evaluation, task.evaluation], antialias=True)
+    chosen = loss_landscape_recorded.Chosen(seen, few.labels, about)
     try:
         path = loss_landscape_recorded.record(net, chosen, points, runs, folder=assets.LESSONS_FOLDER, on_point=_tell(points))
     except ValueError as error:

@@ -5,7 +5,7 @@ import io
 import tarfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -25,6 +25,14 @@ class Split:
     images: Tensor
     labels: Tensor
     task: TrainingTask = CIFAR10
+
+    def step_to(self, count: int) -> int:
+        """Return the n for which every n-th image makes about `count`: as many of each class, by which they are sorted."""
+        return max(1, len(self.labels) // max(1, count))
+
+    def every(self, n: int) -> "Split":
+        """Return every n-th image."""
+        return replace(self, images=self.images[::n], labels=self.labels[::n])
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from resnet_viz.nets.net import pick_device
 from resnet_viz.nets.own_modules import from_module
 from resnet_viz.nets.zoo import CIFAR_PREPROCESSING
 from resnet_viz.progress import OnProgress, ignore_progress
-from resnet_viz.training.data import Dataset, Split
+from resnet_viz.training.data import Dataset
 from resnet_viz.training.recipe import Recipe
 from resnet_viz.training.trainer import Epoch, train
 
@@ -52,8 +52,8 @@ def record_trajectory(
         _keep(module, folder, epoch.epoch)
         on_epoch(epoch)
 
-    every = _every(data.train, trained_on)
-    few = replace(data, train=_part(data.train, every), test=_part(data.test, _every(data.test, trained_on // 3)))
+    every = data.train.step_to(trained_on)
+    few = replace(data, train=data.train.every(every), test=data.test.every(data.test.step_to(trained_on // 3)))
     curve = train(module, few, recipe, folder, kept)
     labels = data.train.task.labels
     nets = []
@@ -62,8 +62,8 @@ def record_trajectory(
         checkpoint.load_state_dict(load_file(_file(folder, number)))
         checkpoint.to(device)
         nets.append(from_module(checkpoint, labels=labels, preprocessing=CIFAR_PREPROCESSING, name=f"ResNet-{depth}"))
-    measured_every = _every(data.train, MEASURED_ON)
-    measured = _part(data.train, measured_every)
+    measured_every = data.train.step_to(MEASURED_ON)
+    measured = data.train.every(measured_every)
     images = list(zip(normalised(CIFAR_PREPROCESSING, measured.images), measured.labels.tolist(), strict=True))
     found = trajectory(nets, images, points=points, on_point=on_point)
     task = data.train.task.name
@@ -75,19 +75,10 @@ def record_trajectory(
     )
 
 
-def _every(split: Split, count: int) -> int:
-    """Images are sorted by class: taking every n-th image takes as many of each class."""
-    return max(1, len(split.labels) // count)
-
-
 def every_nth(n: int) -> str:
     """Say which training images are taken."""
     ending = {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th") if n % 100 // 10 != 1 else "th"
     return "all training images" if n == 1 else f"every {n}{ending} training image"
-
-
-def _part(split: Split, every: int) -> Split:
-    return replace(split, images=split.images[::every], labels=split.labels[::every])
 
 
 def _keep(module: nn.Module, folder: Path, epoch: int) -> None:

@@ -133,7 +133,7 @@ class Ready:
 
 @dataclass(frozen=True)
 class Read:
-    """An image that was read: as the network sees it or its input (1, 3, H, W); or the message why it could not be read."""
+    """An image that was read: cropped for the network or as its input (1, 3, H, W); or the message why it could not be read."""
 
     item: Item
     content: Image.Image | Tensor | None

@@ -14,7 +14,7 @@ from resnet_viz.analyses.receptive_field import BlockField, ReceptiveFields
 from resnet_viz.figures.attribution.backdrop import Backdrop
 from resnet_viz.figures.attribution.overlay import heatmap, map_axes
 from resnet_viz.figures.cells import cells
-from resnet_viz.figures.log_axis import log_axis
+from resnet_viz.figures.log_axis import log_axis, mark_level
 from resnet_viz.figures.theme import IDENTITY, LIGHT, RESIDUAL, Theme, finish, short, translucent
 
 MAPS_WIDTH, WIDTH, HEIGHT, TOP = 620, 560, 380, 60
@@ -92,10 +92,7 @@ def field_widths(fields: ReceptiveFields, selected: str, theme: Theme = LIGHT) -
                 hovertemplate=f"block %{{x}}<br>{name}: %{{y:.0f}} pixels<extra></extra>",
             )
         )
-    fig.add_hline(y=fields.side, line={"color": theme.muted, "width": 1})
-    # On a logarithmic axis, the position of an annotation is a power of ten, unlike that of a line.
-    place = {"x": 1, "xref": "paper", "xanchor": "right", "y": math.log10(fields.side), "yanchor": "bottom"}
-    fig.add_annotation(text="image", showarrow=False, font={"color": theme.muted}, **place)
+    mark_level(fig, fields.side, "image", theme)
     fig.add_vline(x=names.index(short(selected)), line={"color": theme.text, "width": 1, "dash": "dash"})
     known = [value for _, values, _, _ in lines for value in values]
     fig.update_layout(

@@ -3,6 +3,7 @@
 import numpy as np
 import plotly.graph_objects as go
 
+from resnet_viz.figures.log_axis import log_axis, mark_level
 from resnet_viz.figures.loss_scale import SCALE, scale_of
 from resnet_viz.figures.theme import GRADIENT, LIGHT, Theme, finish
 from resnet_viz.lessons.trajectory import Trajectory
@@ -102,15 +103,11 @@ def trajectory_losses(found: Trajectory, theme: Theme = LIGHT, count: int | None
             ),
         ]
     )
-    fig.add_hline(y=found.guessing, line={"color": theme.muted, "width": 1, "dash": "dot"})
-    # Plotly places a note on a logarithmic axis by the power of ten.
-    place = {"x": 1, "xref": "paper", "xanchor": "right", "y": float(np.log10(found.guessing)), "yanchor": "bottom"}
-    fig.add_annotation(text="guessing", font={"color": theme.muted}, showarrow=False, **place)
-    named = [digit * 10.0**power for power in range(-4, 5) for digit in (1, 2, 5)]
+    mark_level(fig, found.guessing, "guessing", theme, dash="dot")
     rises = int((np.diff(losses) > 0).sum())
     fig.update_layout(
         xaxis={"title": "steps after the first checkpoint", "showgrid": False},
-        yaxis={"title": "loss", "type": "log", "tickvals": named, "ticktext": [f"{loss:g}" for loss in named]},
+        yaxis={**log_axis([*losses.tolist(), found.guessing]), "title": "loss"},
         height=HEIGHT,
         margin={"l": 0, "r": 0, "t": TOP, "b": 0},
         showlegend=False,

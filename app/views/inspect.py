@@ -10,7 +10,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 import resnet_viz as rv
-from app import jobs, results, show, state, waiting
+from app import first_chart, jobs, results, show, state, waiting
 from app.catalogue import Subject
 from app.charts import Chart
 from app.components.overview import overview
@@ -50,6 +50,8 @@ def _shared() -> Shared:
 @st.fragment
 def _blocks() -> None:
     """The block map, the player, and the open block."""
+    if first_chart.is_awaited():
+        return
     result, chosen = st.session_state.pop(_INSPECTED, None) or current.inspection()
     if not picture_section.is_up_to_date():
         st.rerun()

@@ -1,0 +1,34 @@
+"""A first visit: the rest of the page is sent once the browser has drawn the first chart.
+
+The browser loads Plotly with the first chart, and then draws all charts that have arrived in one step: the first one would
+appear only with the last.
+"""
+
+import streamlit as st
+
+_DRAWN = "first_chart_drawn"
+
+# Where no chart appears within five seconds, the rest must not wait for it. The page is drawn after this script runs, so the
+# script waits for the button as well.
+SCRIPT = """<script>
+(function tell(left) {
+  const button = document.querySelector(".st-key-after-first-chart button");
+  if (button && (document.querySelector(".js-plotly-plot .main-svg") || !left)) button.click();
+  else if (button || left) setTimeout(tell, 20, Math.max(left - 1, 0));
+})(250);
+</script>"""
+
+
+def is_awaited() -> bool:
+    """Whether the first chart of this session is not drawn yet; if so, show where the rest will be, and report it when it is.
+
+    To be called in a fragment, which runs again then. Programs that are not a browser get everything at once.
+    """
+    if "Mozilla/" not in st.context.headers.get("User-Agent", "") or _DRAWN in st.session_state:
+        return False
+    # Tests wait for it as they do for Streamlit's own placeholders.
+    st.html("<div class='to-come' data-testid='stSkeleton' aria-hidden='true'></div>")
+    with st.container(key="after-first-chart"):
+        st.button("Show the rest", on_click=lambda: st.session_state.update({_DRAWN: True}))
+        st.html(SCRIPT, unsafe_allow_javascript=True)
+    return True

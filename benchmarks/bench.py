@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.contest import Row, Work, compete
 from benchmarks.document import write_part
 from benchmarks.experiments import experiment_works
+from benchmarks.opening import opening_rows
 from benchmarks.sizes import mosaic_rows
 from benchmarks.subjects import make_subject
 from benchmarks.surveys import survey_work
@@ -40,7 +41,7 @@ def main() -> int:
     works += [survey_work(small), survey_work(subject, images=48)]
     works += [traced_works(subject)[0], *traced_works(make_subject("convnext_tiny")), *traced_works(make_subject(RESNET_D))]
     rows = [row for work in works for row in _compete(work)]
-    rows += mosaic_rows()
+    rows += [*opening_rows(), *mosaic_rows()]
     print(as_text(rows))
     write_part("looking", as_markdown(setting, rows))
     broken = [row for row in rows if row.breaks_limit]

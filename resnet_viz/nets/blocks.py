@@ -34,9 +34,14 @@ class Fork(nn.Module):
 class Sum(nn.Module):
     """The element-wise addition that makes a block residual."""
 
+    def __init__(self, *, residual_first: bool = False) -> None:
+        super().__init__()
+        # Which one the network adds to which decides how the sum lies in memory, and so how later layers round.
+        self.residual_first = residual_first
+
     def forward(self, identity: Tensor, residual: Tensor) -> Tensor:
         """Return identity + residual, both (N, C, H, W)."""
-        return identity + residual
+        return residual + identity if self.residual_first else identity + residual
 
 
 @dataclass(frozen=True)
@@ -93,7 +98,7 @@ class ResidualBlock(nn.Module):
     shortcut: nn.Module
     sum: nn.Module
 
-    def __init__(self, facts: BlockFacts, activation: nn.Module) -> None:
+    def __init__(self, facts: BlockFacts, activation: nn.Module, *, residual_first: bool = False) -> None:
         super().__init__()
         self.facts = facts
         self.fork = Fork()
@@ -102,7 +107,7 @@ class ResidualBlock(nn.Module):
             self.sum = nn.Identity()
         else:
             self.shortcut = nn.Identity()
-            self.sum = Sum()
+            self.sum = Sum(residual_first=residual_first)
         self.output = activation
 
     @property

@@ -8,6 +8,7 @@ Reading order: copying.py, tracing.py, functionalising.py, activation_modules.py
 rewriting.py, network.py. The places themselves are in nets/blocks.py.
 """
 
+import inspect
 import threading
 from collections.abc import Callable
 
@@ -16,10 +17,12 @@ from torch import Tensor, fx, nn
 
 from resnet_viz.nets.residual_graph.activation_modules import give_modules
 from resnet_viz.nets.residual_graph.block_naming import block_names
+from resnet_viz.nets.residual_graph.checking import Answers, answers_of, departure, mixes_images
 from resnet_viz.nets.residual_graph.choosing import choose_blocks
-from resnet_viz.nets.residual_graph.copying import evaluation_copy, unwrapped
+from resnet_viz.nets.residual_graph.copying import evaluation_copy, share_buffers, unwrapped, with_own_buffers
 from resnet_viz.nets.residual_graph.finding import Addition, Hidden, find_additions
 from resnet_viz.nets.residual_graph.functionalising import leave_inputs_alone, spell_out_additions, take_any_memory_format
+from resnet_viz.nets.residual_graph.gradient_strides import guard_batch_norms
 from resnet_viz.nets.residual_graph.measuring import measure_nodes
 from resnet_viz.nets.residual_graph.network import Findings, ResidualNetwork
 from resnet_viz.nets.residual_graph.nonlinearities import activations_of, without_modules
@@ -27,7 +30,7 @@ from resnet_viz.nets.residual_graph.operations import may_write, operation
 from resnet_viz.nets.residual_graph.plain import find_plain_blocks
 from resnet_viz.nets.residual_graph.rewriting import place_blocks
 from resnet_viz.nets.residual_graph.sections import find_sections, is_chain
-from resnet_viz.nets.residual_graph.tracing import Logits, Trace, trace_with_export, trace_with_fx
+from resnet_viz.nets.residual_graph.tracing import OutputError, Trace, trace_with_export, trace_with_fx
 
 __all__ = ["Findings", "Hidden", "ResidualNetwork", "find_blocks"]
 
@@ -65,22 +68,27 @@ def find_blocks(module: nn.Module, shape: tuple[int, ...]) -> ResidualNetwork:
 def _find_blocks(inner: nn.Module, shape: tuple[int, ...]) -> ResidualNetwork:
     pixels = _example(inner, shape)
     # On the meta device there is nothing to compare, and a pass only shows why a trace failed.
-    expected = None if pixels.is_meta else _expected(inner, pixels)
+    own = None if pixels.is_meta else _own_answers(inner, pixels)
     failures: list[str] = []
     tracers: dict[str, Callable[[nn.Module, Tensor], Trace]] = {"torch.fx": trace_with_fx, "torch.export": trace_with_export}
     for name, trace in tracers.items():
         try:
-            network = _with_blocks(trace(evaluation_copy(inner), pixels), pixels)
+            # With buffers of its own: passes and tracers may write to them.
+            network = _with_blocks(trace(with_own_buffers(evaluation_copy(inner)), pixels), pixels)
+            departs = own is not None and departure(answers_of(network, pixels), own, exact=network.residual_findings.exact)
         except NoResidualAdditionsError:
             raise
         except Exception as error:  # noqa: BLE001 - a user's code and both tracers may raise anything
             failures.append(f"{name}: {type(error).__name__}: {_first_line(error)}")
-            if expected is None:
-                _expected(inner, pixels)
+            if own is None:
+                _own_answers(inner, pixels)
             continue
-        if expected is None or _equal(_logits(network, pixels), expected, network):
+        if not departs:
+            share_buffers(network, evaluation_copy(inner))
             return network
-        failures.append(f"{name}: the traced network's logits differ from the module's")
+        failures.append(f"{name}: {departs}")
+    if own is not None:
+        _refuse_randomness(inner, own)
     raise ValueError(f"{type(inner).__name__} cannot be traced, so its blocks cannot be found. {'; '.join(failures)}")
 
 
@@ -108,6 +116,7 @@ def _with_blocks(trace: Trace, pixels: Tensor) -> ResidualNetwork:
         other_nonlinear=without_modules(graph, tree),
     )
     place_blocks(graph, tree, blocks, names, IMAGES)
+    guard_batch_norms(graph, tree)
     return ResidualNetwork(tree, graph, findings)
 
 
@@ -133,36 +142,52 @@ def _example(module: nn.Module, shape: tuple[int, ...]) -> Tensor:
     return noise.to(like.device, like.dtype)
 
 
-def _expected(module: nn.Module, pixels: Tensor) -> Tensor:
-    """Return the module's own logits in evaluation mode; ValueError if it does not run on such images."""
+def _own_answers(module: nn.Module, pixels: Tensor) -> Answers:
+    """Return the module's own answers in evaluation mode; ValueError if it does not run on such images, or mixes them."""
+    name = type(module).__name__
     try:
-        logits = _logits(Logits(evaluation_copy(module)), pixels)
+        found = answers_of(module, pixels)
+    except OutputError:
+        raise
     except Exception as error:
         size = "×".join(map(str, pixels.shape[1:]))
         raise ValueError(
-            f"{type(module).__name__} does not run on an image of {size} ({type(error).__name__}: {_first_line(error)}). If "
-            f"it takes another size, also pass preprocessing=rv.Preprocessing(...)."
+            f"{name} does not run on an image of {size} ({type(error).__name__}: {_first_line(error)}). {_what_to_do(module)}"
         ) from error
-    if not isinstance(logits, Tensor):
-        raise ValueError(  # noqa: TRY004 - what a person is told to expect of every module that cannot be opened
-            f"the logits of {type(module).__name__} are a {type(logits).__name__}. Return a tensor (N, classes)"
+    if not pixels.is_meta and mixes_images(found):
+        _refuse_randomness(module, found)
+        raise ValueError(
+            f"{name} answers differently about an image when another image is in the same batch, so its analyses, which run"
+            " several versions of an image at once, would be wrong. Look for batch norms without running statistics, means over"
+            " the axis of images, and code that depends on the number of images"
         )
-    return logits
+    return found
 
 
-def _logits(network: nn.Module, pixels: Tensor) -> Tensor:
-    # With gradients, as in the analyses: without them, attention may use another implementation that rounds differently.
-    with torch.enable_grad():
-        logits = network(pixels.clone().requires_grad_())
-    return logits.detach() if isinstance(logits, Tensor) else logits
+def _refuse_randomness(module: nn.Module, answers: Answers) -> None:
+    """Raise ValueError if the module answers something else the second time."""
+    if not torch.equal(answers_of(module, answers.pixels.detach()).together.nan_to_num(), answers.together.nan_to_num()):
+        raise ValueError(
+            f"{type(module).__name__} answers something else every time, in evaluation mode too: look for dropout or noise that"
+            " does not depend on `self.training`"
+        )
 
 
-def _equal(found: Tensor, expected: Tensor, network: ResidualNetwork) -> bool:
-    if found.shape != expected.shape:
-        return False
-    if torch.equal(found.nan_to_num(), expected.nan_to_num()):
-        return True
-    return not network.residual_findings.exact and torch.allclose(found, expected, rtol=1e-3, atol=1e-5)
+def _what_to_do(module: nn.Module) -> str:
+    """Say what to change about a module that does not run on images (N, 3, H, W)."""
+    wrap = "Open a module around it that takes images (N, 3, H, W) and passes on what it needs."
+    needed = [
+        each.name
+        for each in inspect.signature(module.forward).parameters.values()
+        if each.default is each.empty and each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
+    ]
+    by_name = [each for each in inspect.signature(module.forward).parameters.values() if each.kind is each.KEYWORD_ONLY]
+    if len(needed) > 1 or any(each.name in needed for each in by_name):
+        return f"Its forward pass needs {', '.join(needed)}. {wrap}"
+    first = next((layer for layer in module.modules() if isinstance(layer, nn.Conv2d)), None)
+    if first is not None and first.in_channels != 3:
+        return f"Its first convolution takes {first.in_channels} channels, and an image has 3. {wrap}"
+    return "If it takes another size, also pass preprocessing=rv.Preprocessing(...)."
 
 
 def _nothing_found(trace: Trace, hidden: list[Hidden]) -> str:

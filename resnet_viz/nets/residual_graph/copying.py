@@ -52,6 +52,26 @@ def evaluation_copy(module: nn.Module) -> nn.Module:
     return copy
 
 
+def with_own_buffers(module: nn.Module) -> nn.Module:
+    """Give an evaluation copy buffers with their own memory, and return it: what runs may write to them."""
+    copies: dict[int, Tensor] = {}
+    for layer in module.modules():
+        for name, buffer in layer._buffers.items():  # noqa: SLF001 - `setattr` would refuse what is not persistent
+            if buffer is not None:
+                layer._buffers[name] = copies.setdefault(id(buffer), buffer.clone())  # noqa: SLF001
+    return module
+
+
+def share_buffers(network: nn.Module, original: nn.Module) -> None:
+    """Let a network use the memory of the original's buffers of the same names, as it does that of the parameters."""
+    layers = dict(network.named_modules())
+    for path, layer in original.named_modules():
+        owner = layers.get(path)
+        for name, buffer in layer._buffers.items() if owner is not None else ():  # noqa: SLF001 - as above
+            if name in owner._buffers:  # noqa: SLF001
+                owner._buffers[name] = buffer  # noqa: SLF001
+
+
 class _Copier:
     """Copies modules and the objects that lead to them; `_copies` maps what was copied to its copy."""
 

@@ -31,7 +31,9 @@ def place_blocks(graph: fx.Graph, tree: nn.Module, additions: list[Addition], na
     for index, (addition, name, stage) in enumerate(zip(additions, names, numbers, strict=True)):
         last = _activation_behind(addition, tree)
         facts = _facts(addition, last, tree, images, name=name, stage=stage)
-        blocks.append(ResidualBlock(facts, nn.Identity() if last is None else _taken(tree, str(last.target))))
+        output = nn.Identity() if last is None else _taken(tree, str(last.target))
+        residual_first = addition.identity is not None and addition.node.args[0] is addition.residual
+        blocks.append(ResidualBlock(facts, output, residual_first=residual_first))
         place = f"{home}.{index}"
         fork = outputs.get(addition.fork, addition.fork)
         _split(graph, addition, fork, place)

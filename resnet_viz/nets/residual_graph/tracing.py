@@ -31,6 +31,10 @@ _LOCATION = re.compile(r'^ *File "(.+)", line (\d+), in (.+)$', re.MULTILINE)
 _OPENED = (nn.Transformer, nn.TransformerEncoder, nn.TransformerDecoder, nn.TransformerEncoderLayer, nn.TransformerDecoderLayer)
 
 
+class OutputError(ValueError):
+    """An output in which the logits of each image cannot be identified; the message says what it is instead."""
+
+
 @dataclass(frozen=True, eq=False)
 class Trace:
     """A graph, the module tree that its nodes name, and the tracer; a node's `meta["path"]` is the module around it.
@@ -47,7 +51,7 @@ class Trace:
 def logits_of(output: Any) -> Any:  # noqa: ANN401 - whatever a network returns, tensors or their stand-ins
     """Return the logits in a network's output: a tensor, the first of several, or the one called "logits".
 
-    ValueError for an output without identifiable logits.
+    OutputError for an output without identifiable logits.
     """
     if isinstance(output, Tensor | fx.Proxy):
         return output
@@ -59,7 +63,7 @@ def logits_of(output: Any) -> Any:  # noqa: ANN401 - whatever a network returns,
     if isinstance(output, Mapping) and len(output) == 1:
         return logits_of(next(iter(output.values())))
     names = f" with {', '.join(map(str, output))}" if isinstance(output, Mapping) else ""
-    raise ValueError(
+    raise OutputError(
         f"the network returns a {type(output).__name__}{names}, in which no logits were found. Return a tensor (N, classes), "
         f"or an object or a dict with `logits`"
     )

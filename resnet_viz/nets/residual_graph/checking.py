@@ -1,0 +1,105 @@
+"""Whether a traced network answers as its module does: for several images, for one alone, and in its gradients."""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from resnet_viz.nets.residual_graph.tracing import Logits, OutputError
+from resnet_viz.nets.twins import copy_tree
+
+# Shares of the largest logit, and of the largest gradient. Rounding changes far less, other images in the batch far more.
+ALONE, ALONE_IN_HALF, GRADIENT = 1e-2, 1e-1, 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """The logits of a network for some images together and for the first one alone, with their graph for gradients."""
+
+    pixels: Tensor
+    together: Tensor
+    alone: Tensor
+
+    def gradient(self) -> Tensor | None:
+        """Return the gradient of the sum of all logits at the pixels, or None if there is none."""
+        if not self.together.requires_grad:
+            return None
+        weights = torch.linspace(1, 2, self.together.numel()).to(self.together).view_as(self.together)
+        (found,) = torch.autograd.grad(self.together, self.pixels, weights, allow_unused=True)
+        return found
+
+    def steps(self) -> Counter[str]:
+        """Count the operations that autograd recorded, by name."""
+        waiting: list[Any] = [self.together.grad_fn]
+        seen: set[Any] = {None}
+        while waiting:
+            step = waiting.pop()
+            if step not in seen:
+                seen.add(step)
+                waiting.extend(earlier for earlier, _ in step.next_functions)
+        return Counter(step.name() for step in seen if step is not None)
+
+
+def answers_of(module: nn.Module, pixels: Tensor) -> Answers:
+    """Run a module in evaluation mode on some images and on the first one alone, whatever it raises.
+
+    It runs on a copy of its tree, so that it writes to no buffer of the module itself. OutputError if the output contains no
+    tensor of logits, or has another form for one image than for several, or depends on the other images of the batch.
+    """
+    # With gradients, as in the analyses: without them, attention may use another implementation that rounds differently.
+    with torch.enable_grad():
+        given = pixels.clone().requires_grad_()
+        together, alone = (copy_tree(Logits(module))(images) for images in (given, pixels[:1].clone().requires_grad_()))
+    name = type(module).__name__
+    if not isinstance(together, Tensor):
+        raise OutputError(f"the logits of {name} are a {type(together).__name__}. Return a tensor (N, classes)")
+    if not together.is_floating_point():
+        kind = str(together.dtype).removeprefix("torch.")
+        raise OutputError(f"the logits of {name} are {kind} numbers. Return floating-point logits (N, classes)")
+    if together.ndim == 0 or alone.shape != (1, *together.shape[1:]):
+        one, two = ("×".join(map(str, each.shape)) or "a single number" for each in (alone, together))
+        raise OutputError(
+            f"{name} returns {one} for one image and {two} for two. Keep the axis of images: flatten(1) in place of squeeze()"
+        )
+    return Answers(given, together, alone)
+
+
+def mixes_images(answers: Answers) -> bool:
+    """Whether the logits of an image depend on the other images in the batch."""
+    share = ALONE if answers.together.itemsize >= 4 else ALONE_IN_HALF
+    return not _close(answers.alone, answers.together[:1], share)
+
+
+def departure(found: Answers, own: Answers, *, exact: bool) -> str:
+    """Say in what a traced network departs from its module, or return "" if it answers the same."""
+    pairs = ((found.together, own.together), (found.alone, own.alone))
+    if not all(_same(one, other, exact=exact) for one, other in pairs):
+        return "the traced network's logits differ from the module's"
+    # Only if autograd recorded something else can gradients differ.
+    if found.steps() != own.steps() and not _same_gradients(found.gradient(), own.gradient()):
+        return (
+            "the traced network's gradients differ from the module's: an autograd function of its own, or `torch.no_grad()` in"
+            " its forward pass, is lost in a trace"
+        )
+    return ""
+
+
+def _same(found: Tensor, expected: Tensor, *, exact: bool) -> bool:
+    if found.shape != expected.shape:
+        return False
+    if torch.equal(found.nan_to_num(), expected.nan_to_num()):
+        return True
+    return not exact and torch.allclose(found, expected, rtol=1e-3, atol=1e-5)
+
+
+def _same_gradients(found: Tensor | None, expected: Tensor | None) -> bool:
+    if found is None or expected is None:
+        return found is expected
+    return _close(found, expected, GRADIENT)
+
+
+def _close(found: Tensor, expected: Tensor, share: float) -> bool:
+    found, expected = found.detach().nan_to_num(), expected.detach().nan_to_num()
+    return bool((found - expected).abs().max() <= share * expected.abs().max()) if expected.numel() else True

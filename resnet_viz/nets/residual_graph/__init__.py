@@ -4,8 +4,8 @@
 
 A residual block is not identified by its class: wherever a network adds a tensor to something that it computed from that same
 tensor, there is a fork, a shortcut, a residual branch and a sum (He et al. 2015, https://arxiv.org/abs/1512.03385, Fig. 2).
-Reading order: copying.py, tracing.py, functionalising.py, activation_modules.py, finding.py, choosing.py, plain.py,
-rewriting.py, network.py. The places themselves are in nets/blocks.py.
+Reading order: copying.py, tracing.py, checking.py, functionalising.py, activation_modules.py, finding.py, gathering.py,
+choosing.py, plain.py, rewriting.py, network.py. The places themselves are in nets/blocks.py.
 """
 
 import inspect
@@ -21,7 +21,8 @@ from resnet_viz.nets.residual_graph.checking import Answers, answers_of, departu
 from resnet_viz.nets.residual_graph.choosing import choose_blocks
 from resnet_viz.nets.residual_graph.copying import evaluation_copy, share_buffers, unwrapped, with_own_buffers
 from resnet_viz.nets.residual_graph.finding import Addition, Hidden, find_additions
-from resnet_viz.nets.residual_graph.functionalising import leave_inputs_alone, spell_out_additions, take_any_memory_format
+from resnet_viz.nets.residual_graph.functionalising import drop_zeros, leave_inputs_alone, spell_out_additions, take_any_memory_format
+from resnet_viz.nets.residual_graph.gathering import gather_residuals
 from resnet_viz.nets.residual_graph.gradient_strides import guard_batch_norms
 from resnet_viz.nets.residual_graph.measuring import measure_nodes
 from resnet_viz.nets.residual_graph.network import Findings, ResidualNetwork
@@ -94,12 +95,14 @@ def _find_blocks(inner: nn.Module, shape: tuple[int, ...]) -> ResidualNetwork:
 
 def _with_blocks(trace: Trace, pixels: Tensor) -> ResidualNetwork:
     graph, tree = trace.graph, trace.tree
+    drop_zeros(graph, tree)
     exact = not spell_out_additions(graph, tree)
     leave_inputs_alone(graph, tree)
     take_any_memory_format(graph)
     give_modules(graph, tree)
     measure_nodes(graph, tree, pixels)
     _erase_dead_ends(graph)
+    exact = not gather_residuals(graph, tree) and exact
     blocks, hidden = choose_blocks(find_additions(graph, tree), IMAGES)
     blocks = _in_order(graph, [*blocks, *find_plain_blocks(graph, tree)])
     if not blocks:

@@ -71,10 +71,10 @@ def _addition(node: fx.Node, order: dict[fx.Node, int], tree: nn.Module) -> Addi
     shapes = {_shape(first), _shape(second), _shape(node)}
     if len(shapes) > 1 or None in shapes or node.meta.get("in_place"):
         return None
-    fork = _common_ancestor(first, second, order)
+    fork = common_ancestor((first, second), order)
     if fork is None:
         return None
-    ways = {argument: _between(fork, argument) for argument in (first, second)}
+    ways = {argument: between(fork, argument) for argument in (first, second)}
     identity, residual = sorted((first, second), key=lambda argument: _length(ways[argument], tree))
     branch = ways[residual]
     return Addition(
@@ -96,9 +96,9 @@ def _shape(node: fx.Node) -> tuple[int, ...] | None:
     return shape
 
 
-def _common_ancestor(first: fx.Node, second: fx.Node, order: dict[fx.Node, int]) -> fx.Node | None:
-    """Walk back from both, always from the latest node, until one tensor is left; None if there is none."""
-    front = {first, second}
+def common_ancestor(nodes: Iterable[fx.Node], order: dict[fx.Node, int]) -> fx.Node | None:
+    """Walk back from all nodes, always from the latest one, until one tensor is left; None if there is none."""
+    front = set(nodes)
     while len(front) > 1 or next(iter(front)).meta["shape"] is None:
         latest = max(front, key=order.__getitem__)
         front.remove(latest)
@@ -108,7 +108,7 @@ def _common_ancestor(first: fx.Node, second: fx.Node, order: dict[fx.Node, int])
     return front.pop()
 
 
-def _between(fork: fx.Node, end: fx.Node) -> set[fx.Node]:
+def between(fork: fx.Node, end: fx.Node) -> set[fx.Node]:
     """Return the nodes from the fork to a node, including the node but not the fork."""
     found: set[fx.Node] = set()
     waiting = [end]

@@ -53,6 +53,17 @@ def spell_out_additions(graph: fx.Graph, tree: nn.Module) -> bool:
     return split
 
 
+def drop_zeros(graph: fx.Graph, tree: nn.Module) -> None:
+    """Erase additions of the number 0, with which Python's `sum` begins."""
+    for node in list(graph.nodes):
+        if node.op == "call_function" and operation(node, tree) in ADDITIONS and len(node.args) == 2 and not node.kwargs:
+            zeros = [each for each in node.args if isinstance(each, int | float) and each == 0]
+            kept = [each for each in node.args if isinstance(each, fx.Node)]
+            if len(zeros) == len(kept) == 1:
+                node.replace_all_uses_with(kept[0])
+                graph.erase_node(node)
+
+
 def take_any_memory_format(graph: fx.Graph) -> None:
     """Turn every `view` into a `reshape`, which works for any memory format: an analysis may use another one.
 

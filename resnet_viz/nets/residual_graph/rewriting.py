@@ -114,6 +114,10 @@ def _split(graph: fx.Graph, addition: Addition, fork: fx.Node, place: str) -> No
         node.replace_input_with(fork, to_shortcut)
     if fork in addition.node.all_input_nodes:
         addition.node.replace_input_with(fork, to_shortcut)
+    # Sizes are those of the block's own input: images may have joined the batch at the fork.
+    for node in list(fork.users):
+        if not node.meta["data"]:
+            node.replace_input_with(fork, to_branch)
 
 
 def _name_ends(graph: fx.Graph, addition: Addition, place: str) -> None:

@@ -65,19 +65,20 @@ def layer_paths(nodes: Iterable[fx.Node], tree: nn.Module) -> tuple[str, ...]:
 
 
 def is_chain(graph: fx.Graph, additions: list[Addition]) -> bool:
-    """Whether later layers use only the output of a block, and no older tensor.
+    """Whether every layer after a block uses only the output of that block, and no tensor from before or beside it.
 
     If so, images can join the batch between two blocks: no tensor with fewer images enters from before.
     """
     sums = {addition.node for addition in additions}
-    passed: dict[fx.Node, int] = {}
+    # The last block before each node; None before the first one.
+    passed: dict[fx.Node, fx.Node | None] = {}
     for node in graph.nodes:
         if not node.meta["data"]:
             continue
-        before = {passed[source] for source in data_inputs(node)} or {0}
+        before = {passed[source] for source in data_inputs(node)} or {None}
         if len(before) > 1:
             return False
-        passed[node] = before.pop() + (node in sums)
+        passed[node] = node if node in sums else before.pop()
     return True
 
 

@@ -260,11 +260,17 @@ def _fade(block: ResidualBlock, factor: float | Tensor) -> Iterator[RemovableHan
     def add(_: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         scale = factor.to(args[0].dtype).view(-1, *[1] * (args[0].ndim - 1)) if isinstance(factor, Tensor) else factor
         if block.shortcut_kind != "none":
-            return args[0], scale * args[1]
-        return (scale * args[0] + (1 - scale) * inputs.pop(),)
+            return args[0], _scaled(args[1], scale)
+        return (_scaled(args[0], scale) + _scaled(inputs.pop(), 1 - scale),)
 
     yield block.fork.register_forward_pre_hook(fork)
     yield block.sum.register_forward_pre_hook(add)
+
+
+def _scaled(tensor: Tensor, scale: float | Tensor) -> Tensor:
+    """Scale a tensor; at scale 0 nothing of it is left, also where it is NaN or infinite."""
+    scaled = scale * tensor
+    return torch.where(torch.as_tensor(scale, device=tensor.device) == 0, torch.zeros_like(scaled), scaled)
 
 
 def _growing(twin: nn.Module, on_block: OnProgress | None) -> Iterator[RemovableHandle]:

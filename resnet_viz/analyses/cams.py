@@ -31,7 +31,7 @@ def block_cams(net: Net, image: Image.Image, target: int | str | None = None) ->
             hooks.callback(block.output.register_forward_hook(keeper(name, outputs)).remove)
         logits = twin(net.preprocess(image).requires_grad_())[0]
         logit = logits.max() if chosen is None else logits[chosen]
-        gradients = torch.autograd.grad(logit, list(outputs.values())) if outputs else ()
+        gradients = torch.autograd.grad(logit, list(outputs.values()), materialize_grads=True) if outputs else ()
     return {
         name: array(cam(output, gradient, blocks[name].layout))
         for (name, output), gradient in zip(outputs.items(), gradients, strict=True)

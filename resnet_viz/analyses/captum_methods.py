@@ -129,7 +129,7 @@ def _cam_of(explained: Explained, place: nn.Module, layout: TensorLayout, x: Ten
     kept: list[Tensor] = []
     with ExitStack() as hooks:
         hooks.callback(place.register_forward_hook(lambda _, __, output: kept.append(output)).remove)
-        (gradient,) = torch.autograd.grad(explained.logit(x).sum(), kept)
+        (gradient,) = torch.autograd.grad(explained.logit(x).sum(), kept, materialize_grads=True)
     return cam(kept[0], gradient, layout)[:, None]
 
 
@@ -210,6 +210,8 @@ def _last_block(explained: Explained) -> str:
     with ExitStack() as hooks:
         for name, block in blocks.items():
             hooks.callback(block.output.register_forward_hook(keeper(name, kept)).remove)
-        gradients = torch.autograd.grad(explained.logit(explained.x.clone().requires_grad_()).sum(), list(kept.values()))
+        gradients = torch.autograd.grad(
+            explained.logit(explained.x.clone().requires_grad_()).sum(), list(kept.values()), materialize_grads=True
+        )
     reached = {name: bool(blocks[name].layout.maps(gradient).any()) for name, gradient in zip(kept, gradients, strict=True)}
     return next((name for name in reversed(reached) if reached[name]), last)

@@ -168,7 +168,7 @@ def _sweep_points(explained: Explained, x: Tensor, sweep: _Sweep) -> None:
     with capture(explained.twin) as tapes:
         logits = explained.logit(x.requires_grad_())
         places = [*(tape.output for tape in tapes), *(tape.sum for tape in tapes)]
-        gradients = iter(torch.autograd.grad(logits.sum(), places))
+        gradients = iter(torch.autograd.grad(logits.sum(), places, materialize_grads=True))
     at_outputs = [next(gradients) for _ in tapes]
     for tape, at_output, at_sum in zip(tapes, at_outputs, gradients, strict=True):
         sweep.add(tape.name, _places(tape, at_output, at_sum))

@@ -118,10 +118,14 @@ def gradients(
 
 
 def _own_parameters(twin: nn.Module) -> dict[str, nn.Parameter]:
-    """Give the twin parameters of its own that share the memory of the weights, so that the originals get no gradients."""
+    """Give the twin parameters of its own that share the memory of the weights, so that the originals get no gradients.
+
+    A parameter that several layers use stays a single one, under its first name.
+    """
+    own = {id(parameter): nn.Parameter(parameter.detach()) for parameter in twin.parameters()}
     for module in twin.modules():
         for name, parameter in list(module.named_parameters(recurse=False)):
-            setattr(module, name, nn.Parameter(parameter.detach()))
+            setattr(module, name, own[id(parameter)])
     return dict(twin.named_parameters())
 
 

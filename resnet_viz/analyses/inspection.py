@@ -282,7 +282,7 @@ def fork_gradients(tapes: list[Tape], logit: Tensor) -> list[ForkGradients]:
     # A block's output is often the next block's input, whose gradient is already computed.
     handed_on = [tape.output is after.input for tape, after in pairwise(tapes)] + [False]
     outputs = [tape.output for tape, next_input in zip(tapes, handed_on, strict=True) if not next_input]
-    grads = iter(torch.autograd.grad(logit, [*shortcuts, *branches, *inputs, *outputs]))
+    grads = iter(torch.autograd.grad(logit, [*shortcuts, *branches, *inputs, *outputs], materialize_grads=True))
     at_shortcut = [None if tape.to_shortcut is None else next(grads) for tape in tapes]
     at_branch = [next(grads) for _ in tapes]
     at_input = [next(grads) for _ in tapes]

@@ -94,7 +94,9 @@ def refinement(
         logits: Tensor = twin(x.detach().requires_grad_())
         index = int(logits[0].argmax()) if chosen is None else chosen
         loss = Objective("cross-entropy", index, head=net.head)(logits).sum()
-        found = iter(torch.autograd.grad(loss, [tensor for tape in tapes for tensor in (tape.input, tape.sum)]))
+        found = iter(
+            torch.autograd.grad(loss, [tensor for tape in tapes for tensor in (tape.input, tape.sum)], materialize_grads=True)
+        )
     gradients = [(next(found), next(found)) for _ in tapes]
     losses = losses_after_blocks(net, x, index, on_pass)
     blocks = tuple(_step(tape, *pair, after) for tape, pair, after in zip(tapes, gradients, losses[1:], strict=True))

@@ -153,7 +153,11 @@ class _Found:
             targets: list[int] = torch.where(classes < 0, logits.detach().argmax(1), classes).tolist()
             rows = zip(logits[:, None], targets, strict=True)
             loss = torch.cat([Objective("cross-entropy", target, head=net.head)(row) for row, target in rows]).sum()
-            found = iter(torch.autograd.grad(loss, [tensor for tape in tapes for tensor in (tape.input, tape.sum)]))
+            found = iter(
+                torch.autograd.grad(
+                    loss, [tensor for tape in tapes for tensor in (tape.input, tape.sum)], materialize_grads=True
+                )
+            )
         cosines = [_cosines(tape, next(found), next(found)) for tape in tapes]
         self.at_input.append(torch.stack([at_input for at_input, _ in cosines], 1).float().cpu().numpy())
         self.at_sum.append(torch.stack([at_sum for _, at_sum in cosines], 1).float().cpu().numpy())

@@ -1,6 +1,7 @@
 """A network ready for analyses: module, labels, preprocessing, and the origin of its weights."""
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal, get_args
 
 import torch
@@ -72,7 +73,8 @@ class Net:
     @property
     def device(self) -> torch.device:
         """The device of the weights."""
-        return next(self.module.parameters()).device
+        tensors = chain(self.module.parameters(), self.module.buffers())
+        return next((tensor.device for tensor in tensors), torch.device("cpu"))
 
     @property
     def precision(self) -> torch.dtype:

@@ -1,13 +1,13 @@
 """A network of your own, opened from Python: any module with residual additions."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from torch import nn
 
 from resnet_viz.nets.net import Net, WeightsOrigin
 from resnet_viz.nets.preprocessing import Preprocessing
 from resnet_viz.nets.residual_graph import find_blocks
-from resnet_viz.nets.residual_graph.copying import evaluation_copy, unwrapped
+from resnet_viz.nets.residual_graph.copying import count_hooks, evaluation_copy, unwrapped
 
 # The default if no preprocessing is given: torchvision's usual one for ImageNet.
 USUAL = Preprocessing(256, 224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -29,10 +29,18 @@ def from_module(
     cropped to 224 pixels with ImageNet's mean and standard deviation; `weights.note` says so.
 
     ValueError if no residual addition is found (it lists what was found), if the network cannot be traced or does not run on
-    such an image, if its output is not (N, classes), and if the number of labels differs from the number of classes.
+    such an image, if its output is not (N, classes), if images in a batch influence one another, and if the number of labels
+    differs from the number of classes. TypeError for anything but a module, for labels that are not texts, and for another
+    preprocessing than an `rv.Preprocessing`.
     """
+    if isinstance(module, Net):
+        raise TypeError(f"{module.title} is open already: it is a Net. Use it as it is, or pass its `module`")
+    _check_preprocessing(preprocessing)
+    names = None if labels is None else _texts(labels)
     inner = unwrapped(module)
     title = name or type(inner).__name__
+    if any(tensor.is_meta for tensor in (*inner.parameters(), *inner.buffers())):
+        raise ValueError(f"{title} is on the meta device, without the values of its weights. Load them first")
     chosen = preprocessing or USUAL
     copy = evaluation_copy(inner)
     halved = sorted(
@@ -43,20 +51,45 @@ def from_module(
     shape = network.residual_findings.output_shape
     if len(shape) != 1:
         raise ValueError(
-            f"{title} returns {'×'.join(map(str, shape)) or 'one number'} numbers for an image, but a classifier returns one "
+            f"{title} returns {_size(shape)} for an image, but a classifier returns one "
             f"logit per class, (N, classes). Open the classifier, not a backbone or a segmentation network."
         )
-    if labels is not None and len(labels) != shape[0]:
-        raise ValueError(f"{len(labels)} labels were given, but {title} has {shape[0]} classes. Pass one label per class.")
-    names = tuple(labels) if labels is not None else tuple(f"class {index}" for index in range(shape[0]))
+    if names is not None and len(names) != shape[0]:
+        raise ValueError(f"{len(names)} labels were given, but {title} has {shape[0]} classes. Pass one label per class.")
     note: list[str] = []
     if preprocessing is None:
         note.append(
             f"images are assumed to be cropped to {USUAL.crop} pixels and normalised with ImageNet's mean and deviation"
         )
-    if labels is None:
+    if names is None:
+        names = tuple(f"class {index}" for index in range(shape[0]))
         note.append("classes are numbered, because no labels were given")
     if halved:
         note.append(f"its {' and '.join(halved)} weights are computed in float32")
+    hooks = count_hooks(inner)
+    if hooks:
+        note.append(f"{hooks} of its hooks {'does' if hooks == 1 else 'do'} not run here, whatever they change")
+    wild = sum(int((~tensor.isfinite()).sum()) for tensor in copy.parameters() if tensor.is_floating_point())
+    if wild:
+        note.append(f"{wild:,} of its weights {'is' if wild == 1 else 'are'} NaN or infinite")
     origin = WeightsOrigin("module", "; ".join(["opened from Python, its accuracy not measured here", *note]))
     return Net(title, title, network, names, chosen, origin, notes=tuple(note))
+
+
+def _texts(labels: Iterable[str]) -> tuple[str, ...]:
+    entries = tuple(labels) if isinstance(labels, Iterable) and not isinstance(labels, str | Mapping) else (None,)
+    if not all(isinstance(entry, str) for entry in entries):
+        raise TypeError('labels are texts, one per class in the order of the logits: labels=["cat", "dog"]')
+    return tuple(map(str, entries))
+
+
+def _check_preprocessing(given: object) -> None:
+    if given is None or isinstance(given, Preprocessing):
+        return
+    kind = type(given).__name__
+    how = "pass rv.Preprocessing.of(...) of it" if hasattr(given, "crop_size") else "pass rv.Preprocessing(...)"
+    raise TypeError(f"preprocessing is an rv.Preprocessing and not {kind}: {how}")
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return f"{'×'.join(map(str, shape))} numbers" if shape else "one number"

@@ -42,7 +42,7 @@ def run_pass(net: Net, twin: nn.Module, x: Tensor, keeper: PeakKeeper | None, po
         # A tensor made under inference_mode takes no gradient; its copy does.
         logits = twin((x.clone() if x.is_inference() else x).to(net.device).requires_grad_())
         best = logits.detach().argmax(1)
-        torch.autograd.grad(logits.gather(1, best[:, None]).sum(), sources(meter.inputs))
+        torch.autograd.grad(logits.gather(1, best[:, None]).sum(), sources(meter.inputs), materialize_grads=True)
     if keeper is not None:
         keeper.see(meter.outputs, positions)
     detached = logits.detach()

@@ -17,11 +17,16 @@ from torch import Tensor, fx, nn
 
 from resnet_viz.nets.residual_graph.activation_modules import give_modules
 from resnet_viz.nets.residual_graph.block_naming import block_names
-from resnet_viz.nets.residual_graph.checking import Answers, answers_of, departure, mixes_images
+from resnet_viz.nets.residual_graph.checking import Answers, answers_of, departure, mixes_images, scatters_images
 from resnet_viz.nets.residual_graph.choosing import choose_blocks
 from resnet_viz.nets.residual_graph.copying import evaluation_copy, share_buffers, unwrapped, with_own_buffers
 from resnet_viz.nets.residual_graph.finding import Addition, Hidden, find_additions
-from resnet_viz.nets.residual_graph.functionalising import drop_zeros, leave_inputs_alone, spell_out_additions, take_any_memory_format
+from resnet_viz.nets.residual_graph.functionalising import (
+    drop_zeros,
+    leave_inputs_alone,
+    spell_out_additions,
+    take_any_memory_format,
+)
 from resnet_viz.nets.residual_graph.gathering import gather_residuals
 from resnet_viz.nets.residual_graph.gradient_strides import guard_batch_norms
 from resnet_viz.nets.residual_graph.measuring import measure_nodes
@@ -85,6 +90,11 @@ def _find_blocks(inner: nn.Module, shape: tuple[int, ...]) -> ResidualNetwork:
                 _own_answers(inner, pixels)
             continue
         if not departs:
+            if own is not None and scatters_images(network, pixels):
+                raise ValueError(
+                    f"{type(inner).__name__} runs several versions of each image through its blocks at once. Open the network"
+                    " inside, which takes one"
+                )
             share_buffers(network, evaluation_copy(inner))
             return network
         failures.append(f"{name}: {departs}")
@@ -138,8 +148,6 @@ def _erase_dead_ends(graph: fx.Graph) -> None:
 def _example(module: nn.Module, shape: tuple[int, ...]) -> Tensor:
     """Return images of noise on the module's device and in its precision."""
     tensors = [*module.parameters(), *module.buffers()]
-    if any(nn.parameter.is_lazy(tensor) for tensor in tensors):
-        raise ValueError(f"{type(module).__name__} has layers without weights yet. Run it on an image once, then open it")
     like = next((tensor for tensor in tensors if tensor.is_floating_point()), torch.empty(0))
     noise = torch.randn(IMAGES, *shape, generator=torch.Generator().manual_seed(0))
     return noise.to(like.device, like.dtype)
@@ -201,8 +209,8 @@ def _nothing_found(trace: Trace, hidden: list[Hidden]) -> str:
     what = f"its graph has {layers} layers, {additions} additions and {concatenations} concatenations"
     why = f", none of which is a block: {'; '.join(dict.fromkeys(each.reason for each in hidden))}" if hidden else ""
     return (
-        f"{name} has no residual additions: it never adds a tensor to something that it computed from that same tensor"
-        f" ({what}{why}). Open a network with skip connections that add."
+        f"{name} has no residual additions: no place was found where it adds, by `+` or `torch.add`, a tensor to one of"
+        f" the same shape that it computed from it ({what}{why}). Open a network with skip connections that add."
     )
 
 

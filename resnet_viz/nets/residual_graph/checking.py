@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from resnet_viz.nets.blocks import blocks_of
 from resnet_viz.nets.residual_graph.tracing import Logits, OutputError
 from resnet_viz.nets.twins import copy_tree
 
@@ -32,6 +33,16 @@ class Answers:
 
     def steps(self) -> Counter[str]:
         """Count the operations that autograd recorded, by name."""
+        return Counter(step.name() for step in self._graph())
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether a gradient flows from the logits to the pixels, through operations that all have one."""
+        graph = self._graph()
+        reached = any(getattr(step, "variable", None) is self.pixels for step in graph)
+        return reached and not any("NotImplemented" in step.name() for step in graph)
+
+    def _graph(self) -> set[Any]:
         waiting: list[Any] = [self.together.grad_fn]
         seen: set[Any] = {None}
         while waiting:
@@ -39,14 +50,14 @@ class Answers:
             if step not in seen:
                 seen.add(step)
                 waiting.extend(earlier for earlier, _ in step.next_functions)
-        return Counter(step.name() for step in seen if step is not None)
+        return seen - {None}
 
 
 def answers_of(module: nn.Module, pixels: Tensor) -> Answers:
     """Run a module in evaluation mode on some images and on the first one alone, whatever it raises.
 
     It runs on a copy of its tree, so that it writes to no buffer of the module itself. OutputError if the output contains no
-    tensor of logits, or has another form for one image than for several, or depends on the other images of the batch.
+    tensor of logits, has another form for one image than for several, or cannot be differentiated.
     """
     # With gradients, as in the analyses: without them, attention may use another implementation that rounds differently.
     with torch.enable_grad():
@@ -63,13 +74,39 @@ def answers_of(module: nn.Module, pixels: Tensor) -> Answers:
         raise OutputError(
             f"{name} returns {one} for one image and {two} for two. Keep the axis of images: flatten(1) in place of squeeze()"
         )
-    return Answers(given, together, alone)
+    found = Answers(given, together, alone)
+    if not given.is_meta and not found.differentiable:
+        raise OutputError(
+            f"no gradient flows from the logits of {name} to the image, as after quantised or detached layers. Open the network"
+            " before it was quantised"
+        )
+    return found
 
 
 def mixes_images(answers: Answers) -> bool:
     """Whether the logits of an image depend on the other images in the batch."""
     share = ALONE if answers.together.itemsize >= 4 else ALONE_IN_HALF
     return not _close(answers.alone, answers.together[:1], share)
+
+
+def scatters_images(network: nn.Module, pixels: Tensor) -> bool:
+    """Whether a block gets several tensors for one image that do not stand side by side in the batch.
+
+    That is so if a network joins a second version of all images to the batch, and not if it cuts each image into windows.
+    """
+    twin = copy_tree(network)
+    blocks = [block for block in blocks_of(twin).values() if block.layout.rows > 1]
+    if not blocks:
+        return False
+    kept: list[Tensor] = []
+    for block in blocks:
+        block.output.register_forward_hook(lambda _, __, output: kept.append(output))
+    with torch.no_grad():
+        twin(pixels)
+        twin(pixels[:1])
+    together, alone = kept[: len(blocks)], kept[len(blocks) :]
+    pairs = zip(blocks, together, alone, strict=True)
+    return not all(_close(one, block.layout.of_image(all_images, 0), ALONE) for block, all_images, one in pairs)
 
 
 def departure(found: Answers, own: Answers, *, exact: bool) -> str:

@@ -4,9 +4,11 @@ Not `copy.deepcopy`: a module may contain objects that cannot be copied (a train
 modules and tensors has to be copied.
 """
 
+import contextlib
 import functools
 from collections import OrderedDict
-from types import MethodType
+from collections.abc import Mapping
+from types import CellType, FunctionType, MethodType
 from typing import Any
 
 import torch
@@ -22,21 +24,43 @@ WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel, AveragedModel)
 def unwrapped(module: nn.Module) -> nn.Module:
     """Return the module inside DataParallel, DistributedDataParallel, torch.compile and torch's averaged model.
 
-    ValueError for a module that torch.jit compiled: its Python code is gone, so its graph cannot be traced.
+    TypeError for anything but a module. ValueError for one whose graph cannot be traced, because torch.jit compiled it or a
+    part of it and its Python code is gone, and for one whose lazy layers have no weights yet.
     """
-    inner = module
+    if not isinstance(module, nn.Module):
+        raise TypeError(_not_a_module(module))
+    for name, layer in module.named_modules():
+        if isinstance(layer, torch.jit.ScriptModule):
+            where = f"its module {name}" if name else "the module"
+            raise ValueError(  # noqa: TRY004 - what a person is told to expect of every module that cannot be opened
+                f"{where} was compiled by torch.jit, which cannot be traced. Pass the original module"
+            )
+    if any(nn.parameter.is_lazy(tensor) for tensor in (*module.parameters(), *module.buffers())):
+        raise ValueError(f"{type(module).__name__} has layers without weights yet. Run it on an image once, then open it")
+    return _inner(module)
+
+
+def _inner(module: nn.Module) -> nn.Module:
     while True:
-        if isinstance(inner, WRAPPERS):
-            inner = inner.module
-        elif isinstance(inner, OptimizedModule):
-            inner = inner.get_submodule("_orig_mod")
+        if isinstance(module, WRAPPERS):
+            module = module.module
+        elif isinstance(module, OptimizedModule):
+            module = module.get_submodule("_orig_mod")
         else:
-            break
-    if isinstance(inner, torch.jit.ScriptModule):
-        raise ValueError(  # noqa: TRY004 - what a person is told to expect of every module that cannot be opened
-            "the module was compiled by torch.jit, which cannot be traced. Pass the original module"
-        )
-    return inner
+            return module
+
+
+def _not_a_module(given: object) -> str:
+    kind = type(given).__name__
+    if isinstance(given, type):
+        return f"{given.__name__} is a class, and a network is an object of it: pass {given.__name__}(...)"
+    if isinstance(given, Mapping):
+        return f"a network (torch.nn.Module) is needed, not {kind}. If it holds weights, open them with rv.load_checkpoint"
+    if isinstance(given, str):
+        return f"a network (torch.nn.Module) is needed, not the text {given!r}. Open networks by name with rv.load"
+    if isinstance(given, torch.export.ExportedProgram):
+        return "an exported program cannot be traced. Pass the module that it was exported from"
+    return f"a network (torch.nn.Module) is needed, not {kind}"
 
 
 def evaluation_copy(module: nn.Module) -> nn.Module:
@@ -66,10 +90,8 @@ def share_buffers(network: nn.Module, original: nn.Module) -> None:
     """Let a network use the memory of the original's buffers of the same names, as it does that of the parameters."""
     layers = dict(network.named_modules())
     for path, layer in original.named_modules():
-        owner = layers.get(path)
-        for name, buffer in layer._buffers.items() if owner is not None else ():  # noqa: SLF001 - as above
-            if name in owner._buffers:  # noqa: SLF001
-                owner._buffers[name] = buffer  # noqa: SLF001
+        own = layers[path]._buffers if path in layers else {}  # noqa: SLF001 - as above
+        own.update({name: buffer for name, buffer in layer._buffers.items() if name in own})  # noqa: SLF001
 
 
 class _Copier:
@@ -82,7 +104,8 @@ class _Copier:
         if id(value) in self._copies:
             return self._copies[id(value)]
         if isinstance(value, nn.Module):
-            return self._module(value)
+            inner = _inner(value)
+            return self._module(value) if inner is value else self.copy(inner)
         if isinstance(value, Tensor):
             return self._tensor(value)
         if type(value) in (list, tuple, set):
@@ -91,6 +114,8 @@ class _Copier:
             return type(value)((key, self.copy(entry)) for key, entry in value.items())
         if isinstance(value, MethodType) and isinstance(value.__self__, nn.Module):
             return MethodType(value.__func__, self.copy(value.__self__))
+        if isinstance(value, FunctionType) and (value.__closure__ or value.__defaults__ or value.__kwdefaults__):
+            return self._function(value)
         if type(value) is functools.partial:
             return functools.partial(self.copy(value.func), *self.copy(value.args), **self.copy(value.keywords))
         return value
@@ -104,12 +129,30 @@ class _Copier:
         vars(copy).pop("_compiled_call_impl", None)
         return copy
 
+    def _function(self, function: FunctionType) -> FunctionType:
+        """Copy a function with what it holds, such as the module's own forward pass in `module.forward = lambda x: old(x)`."""
+        cells = tuple(CellType() for _ in function.__closure__ or ())
+        copy = FunctionType(function.__code__, function.__globals__, function.__name__, None, cells)
+        self._copies[id(function)] = copy
+        copy.__defaults__, copy.__kwdefaults__ = self.copy(function.__defaults__), self.copy(function.__kwdefaults__)
+        vars(copy).update(vars(function))
+        for cell, original in zip(cells, function.__closure__ or (), strict=True):
+            with contextlib.suppress(ValueError):  # an empty cell
+                cell.cell_contents = self.copy(original.cell_contents)
+        return copy
+
     def _tensor(self, tensor: Tensor) -> Tensor:
         # Nothing can be differentiated through a tensor that was made in inference mode.
         shared = tensor.detach().clone() if tensor.is_inference() else tensor.detach()
         copy = nn.Parameter(shared, requires_grad=tensor.requires_grad) if isinstance(tensor, nn.Parameter) else shared
         self._copies[id(tensor)] = copy
         return copy
+
+
+def count_hooks(module: nn.Module) -> int:
+    """Count the hooks around forward passes that a copy leaves out."""
+    names = [name for name in HOOKS if "forward" in name and "always" not in name and not name.endswith("kwargs")]
+    return sum(len(vars(layer)[name]) - len(_torch_hooks(vars(layer)[name])) for layer in module.modules() for name in names)
 
 
 def _torch_hooks(hooks: dict[int, Any]) -> dict[int, Any]:

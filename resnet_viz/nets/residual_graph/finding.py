@@ -14,6 +14,7 @@ from resnet_viz.nets.residual_graph.operations import (
     ADDITIONS,
     IDLE,
     SHAPINGS,
+    may_write,
     operation,
 )
 
@@ -72,7 +73,7 @@ def _addition(node: fx.Node, order: dict[fx.Node, int], tree: nn.Module) -> Addi
     if len(shapes) > 1 or None in shapes or node.meta.get("in_place"):
         return None
     fork = common_ancestor((first, second), order)
-    if fork is None:
+    if fork is None or any(may_write(user) for argument in (first, second) for user in argument.users if user is not node):
         return None
     ways = {argument: between(fork, argument) for argument in (first, second)}
     identity, residual = sorted((first, second), key=lambda argument: _length(ways[argument], tree))

@@ -58,8 +58,9 @@ def logits_of(output: Any) -> Any:  # noqa: ANN401 - whatever a network returns,
     found = output.get("logits") if isinstance(output, Mapping) else getattr(output, "logits", None)
     if found is not None:
         return found
-    if isinstance(output, tuple | list) and output:
-        return logits_of(output[0])
+    entries = [entry for entry in output if entry is not None] if isinstance(output, tuple | list) else []
+    if entries:
+        return logits_of(entries[0])
     if isinstance(output, Mapping) and len(output) == 1:
         return logits_of(next(iter(output.values())))
     names = f" with {', '.join(map(str, output))}" if isinstance(output, Mapping) else ""
@@ -193,6 +194,8 @@ def _attribute(exported: nn.Module, module: nn.Module, target: str) -> str:
     value: Any = exported
     for name in target.split("."):
         value = getattr(value, name)
+    if not isinstance(value, Tensor):
+        raise TypeError("a part of its forward pass that runs under `torch.autocast` or `torch.no_grad()` cannot be entered")
     return _keep(module, value)
 
 

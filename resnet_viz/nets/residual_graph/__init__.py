@@ -54,11 +54,13 @@ def find_blocks(module: nn.Module, shape: tuple[int, ...]) -> ResidualNetwork:
     """Trace a module for images of a shape (C, H, W) and return a network with named places in its residual blocks.
 
     Works on a copy in evaluation mode that shares the weights' memory; the module, its mode and its hooks stay unchanged, and
-    its hooks do not run. The network's logits and input gradients equal the module's bit for bit, and its parameters have the
-    same names. DataParallel and torch.compile are unwrapped; of an output with several parts, the logits are used. A network
-    whose blocks were found before is copied.
+    its hooks do not run. The network's logits and input gradients equal the module's bit for bit, except where `Findings.exact`
+    says otherwise and where torch's own gradients are wrong (gradient_strides.py). Its parameters have the same names.
+    DataParallel and torch.compile are unwrapped; of an output with several parts, the logits are used. A network whose blocks
+    were found before is copied.
 
-    ValueError if the module cannot be run on such an image, cannot be traced, or has no residual additions.
+    ValueError if the module cannot be run on such an image, cannot be traced, has no residual additions, or answers differently
+    about an image if another one is in the same batch. TypeError for anything but a module.
     """
     # Where the caller is in inference mode, nothing could be differentiated, and torch would hide what layers cost.
     with _ONE_AT_A_TIME, torch.inference_mode(mode=False):

@@ -16,8 +16,7 @@ def gather_residuals(graph: fx.Graph, tree: nn.Module) -> bool:
 
     Nodes need the data of `measure_nodes`. Returns whether the order changed: the sum of three numbers rounds otherwise then.
     """
-    order = {node: number for number, node in enumerate(graph.nodes)}
-    gathered = [_gather(graph, node, order, tree) for node in list(graph.nodes) if is_addition(node, tree)]
+    gathered = [_gather(graph, node, tree) for node in list(graph.nodes) if is_addition(node, tree)]
     if any(gathered):
         graph.eliminate_dead_code(lambda node: operation(node, tree) not in ADDITIONS)
     return any(gathered)
@@ -32,14 +31,14 @@ def is_addition(node: fx.Node, tree: nn.Module) -> bool:
     return len(inputs) == 2 == len(node.args) and not node.kwargs and len(shapes) == 1 and not node.meta.get("in_place")
 
 
-def _gather(graph: fx.Graph, node: fx.Node, order: dict[fx.Node, int], tree: nn.Module) -> bool:
+def _gather(graph: fx.Graph, node: fx.Node, tree: nn.Module) -> bool:
     """Take the identity out of an inner addition, if it is there and all terms have one fork."""
     if any(_is_part(node, user, tree) for user in node.users):
         return False
     terms = _terms(node, tree)
     if len(terms) < 3:
         return False
-    fork = common_ancestor(terms, order)
+    fork = common_ancestor(terms, {each: number for number, each in enumerate(graph.nodes)})
     if fork is None:
         return False
     passed = [term for term in terms if all(_passes_on(step, tree) for step in between(fork, term))]

@@ -16,9 +16,10 @@ class Findings:
     """The result of tracing: the tracer, the output shape for one image, and the residual additions that are not blocks.
 
     `exact` says whether the logits equal the module's bit for bit: if the module adds with a factor (`alpha`), the
-    multiplication is a separate operation here, which rounds once more. `sections` are the parts that are not blocks. `chain`
-    says whether the input of every block comes through the block before it, so that images may join the batch between blocks.
-    `activations` are the classes of the activations that are modules, `other_nonlinear` names the other non-linear operations.
+    multiplication is a separate operation here, which rounds once more; and of x + a(x) + b(x), the branches are added first.
+    `sections` are the parts that are not blocks. `chain` says whether the input of every block comes through the block before
+    it, so that images may join the batch between blocks. `activations` are the classes of the activations that are modules,
+    `other_nonlinear` names the other non-linear operations.
     """
 
     tracer: TracerName

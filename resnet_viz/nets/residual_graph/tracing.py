@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, FrameType
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, fx, nn
@@ -148,6 +148,7 @@ def trace_with_export(module: nn.Module, pixels: Tensor) -> Trace:
     graph = fx.Graph()
     result = graph.graph_copy(exported.graph, {})
     graph.output(result[0] if isinstance(result, tuple | list) else result)
+    _enter_without_autocast(graph, exported)
     for node in graph.nodes:
         stack = list(node.meta.get("nn_module_stack", {}).values())
         path = _inside(str(stack[-1][0])) if stack else ""
@@ -157,6 +158,23 @@ def trace_with_export(module: nn.Module, pixels: Tensor) -> Trace:
     _leave_batch_open(graph)
     _erase_checks(graph)
     return Trace(graph, module, "torch.export")
+
+
+def _enter_without_autocast(graph: fx.Graph, exported: nn.Module) -> None:
+    """Replace calls of parts that run with autocast switched off, which changes nothing here, by what they compute."""
+    for node in list(graph.nodes):
+        if node.target is not torch.ops.higher_order.wrap_with_autocast or node.args[2] is not False:
+            continue
+        name, *given = cast("list[fx.Node]", node.args[4:])
+        part = cast("fx.GraphModule", exported.get_submodule(str(name.target)))
+        entries = (inner for inner in part.graph.nodes if inner.op == "placeholder")
+        with graph.inserting_before(node):
+            results: Any = graph.graph_copy(part.graph, dict(zip(entries, given, strict=True)))
+        for user in list(node.users):
+            user.replace_all_uses_with(results[user.args[1]])
+            graph.erase_node(user)
+        graph.erase_node(node)
+        graph.erase_node(name)
 
 
 def _is_plumbing(code: CodeType) -> bool:

@@ -1,0 +1,318 @@
+"""What opening a module compares with the module itself, what it refuses, and that it leaves the module alone."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+import resnet_viz as rv
+from resnet_viz.analyses.capture import capture
+
+SMALL = rv.Preprocessing(32, 32, (0.5, 0.5, 0.5), (0.2, 0.2, 0.2))
+WIDTH = 8
+MakeImage = Callable[..., Image.Image]
+Forward = Callable[["Block", Tensor], Any]
+
+
+class Block(nn.Module):
+    """Three layers, joined by a function of the block and its input."""
+
+    norm: Any
+
+    def __init__(self, joined: Forward) -> None:
+        super().__init__()
+        self.first, self.second = (nn.Conv2d(WIDTH, WIDTH, 3, padding=1) for _ in range(2))
+        self.norm, self.point, self.joined = nn.BatchNorm2d(WIDTH), nn.Conv2d(WIDTH, WIDTH, 1), joined
+
+    def branch(self, x: Tensor) -> Tensor:
+        found: Tensor = self.second(self.norm(self.first(x)).relu())
+        return found
+
+    def forward(self, x: Tensor) -> Any:
+        return self.joined(self, x)
+
+
+class Classifier(nn.Module):
+    """A stem, two blocks and a head."""
+
+    blocks: Any
+
+    def __init__(self, joined: Forward, head: Callable[[Tensor], Tensor] | None = None) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.stem, self.blocks = nn.Conv2d(3, WIDTH, 3, padding=1), nn.Sequential(Block(joined), Block(joined))
+        self.fc, self.pooled = nn.Linear(WIDTH, 5), head or (lambda maps: maps.mean((2, 3)))
+
+    def forward(self, x: Tensor) -> Any:
+        return self.fc(self.pooled(self.blocks(self.stem(x))))
+
+
+def usual(block: Block, x: Tensor) -> Tensor:
+    return x + block.branch(x)
+
+
+def opened(module: nn.Module) -> rv.Net:
+    return rv.from_module(module, preprocessing=SMALL)
+
+
+class StraightThrough(torch.autograd.Function):
+    """Signs whose gradient is that of the identity."""
+
+    @staticmethod
+    def forward(_: Any, x: Tensor) -> Tensor:
+        return x.sign()
+
+    @staticmethod
+    def backward(_: Any, *gradients: Tensor) -> Tensor:
+        return gradients[0]
+
+
+def frozen(block: Block, x: Tensor) -> Tensor:
+    with torch.no_grad():
+        branch = block.branch(x)
+    return x + branch
+
+
+def by_the_number_of_images(maps: Tensor) -> Tensor:
+    pooled = maps.mean((2, 3))
+    return pooled * 2 if pooled.shape[0] == 1 else pooled
+
+
+class Flipped(Classifier):
+    """Runs each image and its mirror image through the same blocks."""
+
+    def forward(self, x: Tensor) -> Any:
+        logits = super().forward(torch.cat([x, x.flip(-1)]))
+        return (logits[: x.shape[0]] + logits[x.shape[0] :]) / 2
+
+
+class TestRefused:
+    """A network that would give wrong numbers is refused, with the reason."""
+
+    @pytest.mark.parametrize(
+        ("joined", "reason"),
+        [
+            (lambda block, x: x + StraightThrough.apply(block.branch(x)), "gradients differ from the module's"),
+            (frozen, "gradients differ from the module's"),
+            (lambda block, x: x + F.batch_norm(block.first(x), None, None, training=True), "in the same batch"),
+            (lambda block, x: x + block.branch(x) - x.mean(0), "in the same batch"),
+            (lambda block, x: x + F.dropout(block.branch(x), 0.3), "something else every time"),
+        ],
+    )
+    def test_in_a_block(self, joined: Forward, reason: str) -> None:
+        with pytest.raises(ValueError, match=reason):
+            opened(Classifier(joined))
+
+    @pytest.mark.parametrize(
+        ("head", "reason"),
+        [
+            (by_the_number_of_images, "in the same batch"),
+            (lambda maps: F.adaptive_avg_pool2d(maps, 1).squeeze(), r"flatten\(1\) in place of squeeze"),
+            (lambda maps: maps.detach().mean((2, 3)), "no gradient flows"),
+        ],
+    )
+    def test_in_the_head(self, head: Callable[[Tensor], Tensor], reason: str) -> None:
+        with pytest.raises(ValueError, match=reason):
+            opened(Classifier(usual, head))
+
+    def test_a_second_version_of_all_images(self) -> None:
+        with pytest.raises(ValueError, match="several versions of each image"):
+            opened(Flipped(usual))
+
+    def test_quantised_layers(self) -> None:
+        module = torch.ao.quantization.quantize_dynamic(Classifier(usual).eval(), {nn.Linear})
+        with pytest.raises(ValueError, match="no gradient flows"):
+            opened(module)
+
+    def test_compiled_parts(self) -> None:
+        module = Classifier(lambda block, x: x + block.first(x)).train()
+        module.blocks[0].point = torch.jit.script(module.blocks[0].point)
+        with pytest.raises(ValueError, match=r"its module blocks\.0\.point was compiled by torch\.jit"):
+            opened(module)
+        assert all(layer.training for layer in module.modules())
+        assert all(parameter.requires_grad for parameter in module.parameters())
+
+    def test_weights_that_are_not_there_yet(self) -> None:
+        module = Classifier(usual)
+        module.fc = nn.LazyLinear(5)
+        with pytest.raises(ValueError, match="layers without weights yet"):
+            opened(module)
+        with pytest.raises(ValueError, match="meta device"):
+            opened(Classifier(usual).to("meta"))
+
+    def test_another_forward_pass(self) -> None:
+        class Masked(Classifier):
+            def forward(self, x: Tensor, mask: Tensor) -> Any:  # type: ignore[override]
+                return super().forward(x * mask)
+
+        grey = Classifier(usual)
+        grey.stem = nn.Conv2d(1, WIDTH, 3)
+        with pytest.raises(ValueError, match="Its forward pass needs x, mask"):
+            opened(Masked(usual))
+        with pytest.raises(ValueError, match="takes 1 channels, and an image has 3"):
+            opened(grey)
+
+    @pytest.mark.parametrize(
+        ("given", "reason"),
+        [
+            ({}, "not dict. If it holds weights"),
+            ("resnet18", "rv.load"),
+            (Classifier, "is a class"),
+            (None, "not NoneType"),
+        ],
+    )
+    def test_anything_but_a_module(self, given: Any, reason: str) -> None:
+        with pytest.raises(TypeError, match=reason):
+            opened(given)
+
+    @pytest.mark.parametrize("labels", ["abcde", [0, 1, 2, 3, 4], {0: "a"}, 5])
+    def test_labels_that_are_not_texts(self, labels: Any) -> None:
+        with pytest.raises(TypeError, match="labels are texts"):
+            rv.from_module(Classifier(usual), labels=labels, preprocessing=SMALL)
+
+
+class TestLeftAlone:
+    """Opening a module changes nothing in it."""
+
+    def test_buffers_that_the_forward_pass_writes_to(self, make_image: MakeImage) -> None:
+        def counting(block: Block, x: Tensor) -> Tensor:
+            block.norm.running_mean.add_(1)
+            return usual(block, x)
+
+        module = Classifier(counting)
+        before = {name: buffer.clone() for name, buffer in module.named_buffers()}
+        rv.inspect(opened(module), make_image())
+        assert all(torch.equal(buffer, before[name]) for name, buffer in module.named_buffers())
+
+    def test_later_training_has_an_effect_on_weights_and_statistics(self) -> None:
+        module = Classifier(usual).eval()
+        net = opened(module)
+        with torch.no_grad():
+            module.blocks[0].norm.running_mean.add_(1)
+            module.blocks[0].first.weight.mul_(2)
+        x = torch.randn(2, 3, 32, 32)
+        assert torch.equal(net.twin()(x), module(x))
+
+    @pytest.mark.parametrize("wrapped", ["compile", "DataParallel"])
+    def test_a_part_that_is_wrapped(self, wrapped: str) -> None:
+        module = Classifier(usual).train()
+        bare = Classifier(usual).eval()
+        inner = module.blocks[1]
+        module.blocks[1] = torch.compile(inner) if wrapped == "compile" else nn.DataParallel(inner)
+        before = inner.norm.running_mean.clone()
+        net = opened(module)
+        x = torch.randn(2, 3, 32, 32)
+        assert list(net.blocks) == ["blocks.0", "blocks.1"]
+        assert torch.equal(net.twin()(x), bare(x))
+        assert torch.equal(inner.norm.running_mean, before)
+        assert module.training
+
+    def test_a_forward_pass_that_was_replaced_by_a_function(self) -> None:
+        module = Classifier(usual).train()
+        own = module.forward
+        module.forward = lambda x: own(x) * 2  # type: ignore[method-assign]
+        before = module.blocks[0].norm.running_mean.clone()
+        net = opened(module)
+        x = torch.randn(2, 3, 32, 32)
+        assert torch.equal(module.blocks[0].norm.running_mean, before)
+        assert list(net.blocks) == ["blocks.0", "blocks.1"]
+        assert torch.equal(net.twin()(x), module.eval()(x))
+
+    def test_what_is_left_out_is_named(self) -> None:
+        module = Classifier(usual)
+        module.blocks[0].register_forward_hook(lambda _, __, output: output * 0)
+        with torch.no_grad():
+            module.fc.weight[0, 0] = torch.nan
+        notes = " ".join(opened(module).notes)
+        assert "1 of its hooks does not run here" in notes
+        assert "1 of its weights is NaN or infinite" in notes
+
+
+class TestTerms:
+    """The identity of a sum of several terms is x, and the residual is the sum of the rest."""
+
+    @pytest.mark.parametrize(
+        "joined",
+        [
+            lambda block, x: x + block.first(x) + block.point(x),
+            lambda block, x: block.first(x) + x + block.point(x),
+            lambda block, x: block.point(x) + (block.first(x) + x),
+            lambda block, x: sum([x, block.first(x), block.point(x)]),
+        ],
+    )
+    def test_three(self, joined: Forward) -> None:
+        module = Classifier(joined).eval()
+        x = torch.randn(1, 3, 32, 32)
+        twin = opened(module).twin()
+        with capture(twin) as tapes, torch.no_grad():
+            logits = twin(x)
+            maps, block = module.stem(x), module.blocks[0]
+            branches = block.first(maps) + block.point(maps)
+            assert torch.allclose(logits, module(x), atol=1e-6)
+        assert [tape.shortcut for tape in tapes] == ["identity", "identity"]
+        tape: Any = tapes[0]
+        assert torch.equal(tape.identity, maps)
+        assert torch.allclose(tape.residual, branches, atol=1e-6)
+        assert torch.equal(tape.identity + tape.residual, tape.sum)
+
+    def test_pythons_sum_begins_with_a_zero(self) -> None:
+        net = opened(Classifier(lambda block, x: sum([x, block.branch(x)])))
+        assert [block.shortcut_kind for block in net.blocks.values()] == ["identity", "identity"]
+
+
+class TestGradients:
+    """Gradients are right where torch's own kernels and shortcuts make it difficult."""
+
+    def test_batch_norm_below_transposed_tokens(self) -> None:
+        def of_tokens(maps: Tensor) -> Tensor:
+            return F.gelu(maps.flatten(2).transpose(1, 2)).cumsum(1).mean(1)
+
+        module = Classifier(lambda block, x: x + block.norm(block.first(x)), of_tokens).eval()
+        for layer in module.modules():
+            if isinstance(layer, nn.BatchNorm2d):
+                nn.init.uniform_(layer.weight, 0.5, 2)
+        x = torch.randn(1, 3, 32, 32)
+        twin = opened(module).twin()
+        with capture(twin):
+            found = gradient(twin, x)
+        # Two images are beside what torch gets wrong for one.
+        expected = gradient(module, torch.cat([x, x]))[:1]
+        assert torch.allclose(found, expected, rtol=1e-3, atol=1e-6)
+
+    def test_a_branch_without_a_gradient_has_a_share_of_zero(self, make_image: MakeImage) -> None:
+        result = rv.inspect(opened(Classifier(lambda block, x: x + block.branch(x.detach()))), make_image())
+        assert all(block.measures.residual_share == 0 for block in result.blocks)
+
+    def test_a_weight_of_two_layers_has_one_gradient(self, make_image: MakeImage) -> None:
+        module = Classifier(usual).eval()
+        module.blocks[1].first.weight = module.blocks[0].first.weight
+        net, image = opened(module), make_image()
+        rows = rv.gradients(net, image, target=0).parameters
+        shared = rows[rows.parameter.str.endswith("first.weight")]
+        (own,) = torch.autograd.grad(module(net.preprocess(image))[0, 0], module.blocks[0].first.weight)
+        assert shared.norm.tolist() == pytest.approx([float(own.norm())], rel=1e-5)
+
+    def test_a_removed_branch_leaves_nothing_of_a_nan(self, make_image: MakeImage) -> None:
+        module = Classifier(usual)
+        with torch.no_grad():
+            module.blocks[1].first.weight[0] = torch.nan
+        net, image = opened(module), make_image()
+        removed = float(rv.ablate(net, image, {"blocks.1": 0.0}).logits[0])
+        assert removed == pytest.approx(rv.ablation_sweep(net, image, 0)["logit"]["blocks.1"])
+
+    def test_two_passes_side_by_side_are_no_chain(self, make_image: MakeImage) -> None:
+        class Twice(Classifier):
+            def forward(self, x: Tensor) -> Any:
+                return super().forward(x) + super().forward(x.flip(-1))
+
+        assert not rv.conductance(opened(Twice(usual)), make_image(), target=0, steps=4).whole
+
+
+def gradient(network: nn.Module, x: Tensor) -> Tensor:
+    pixels = x.clone().requires_grad_()
+    found: Tensor = torch.autograd.grad(network(pixels)[:, 0].sum(), pixels)[0]
+    return found

@@ -104,6 +104,12 @@ def test_labels_from_outside_are_never_markup(inspection: rv.Inspection) -> None
     assert html.escape("<img src=x onerror=alert(1)>") in text
 
 
+def test_the_text_of_every_result_fits_a_screen(results: list[InNotebooks]) -> None:
+    for result in results:
+        assert repr(result).startswith(f"{type(result).__name__}(")
+        assert len(repr(result)) < 1_000
+
+
 def test_a_result_that_nothing_was_registered_for_is_left_to_its_text() -> None:
     assert InNotebooks()._repr_html_() is None
 

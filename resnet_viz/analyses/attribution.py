@@ -18,7 +18,7 @@ from resnet_viz.nets.net import Net
 from resnet_viz.progress import OnPartial
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Attribution(InNotebooks):
     """The attribution of each pixel to the target's logit by one method.
 

@@ -59,7 +59,7 @@ class MeasureDifference:
         return self.right - self.left
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Comparison(InNotebooks):
     """Two inspections and the differences between them.
 

@@ -67,7 +67,7 @@ class BlockConductance:
         return self.total_sum - (self.residual_sum + self.identity_sum)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Conductance(InNotebooks):
     """The conductance of every block, first to last, for one class and one baseline.
 

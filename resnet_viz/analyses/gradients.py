@@ -51,7 +51,7 @@ class BlockGradients:
     error: float
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Gradients(InNotebooks):
     """The gradients of one objective: per block, and per parameter in a table with one row each.
 

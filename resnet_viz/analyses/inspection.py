@@ -146,7 +146,7 @@ class BlockInspection:
         return self.maps
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Inspection(InNotebooks):
     """What every block of a network computes for one image.
 

@@ -309,7 +309,9 @@ class TestGradients:
             def forward(self, x: Tensor) -> Any:
                 return super().forward(x) + super().forward(x.flip(-1))
 
-        assert not rv.conductance(opened(Twice(usual)), make_image(), target=0, steps=4).whole
+        net = opened(Twice(usual))
+        assert list(net.blocks) == ["blocks.0#1", "blocks.1#1", "blocks.0#2", "blocks.1#2"]
+        assert not rv.conductance(net, make_image(), target=0, steps=4).whole
 
 
 def gradient(network: nn.Module, x: Tensor) -> Tensor:

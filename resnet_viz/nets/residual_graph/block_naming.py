@@ -14,12 +14,12 @@ _STAGE = re.compile(r"((?:.*\.)?(?:layer|stage|level|group)s?[._]?\d+)\..*\d")
 def block_names(additions: list[Addition], tree: nn.Module) -> list[str]:
     """Name each block after its module, "layer1.0"; if a module has several blocks, after the part of it that is the branch.
 
-    "blocks.3.attn" and "blocks.3.mlp" are the two blocks of a transformer layer.
+    "blocks.3.attn" and "blocks.3.mlp" are the two blocks of a transformer layer, "blocks.3#1" and "blocks.3#2" those of a
+    module that runs twice.
     """
     paths = [addition.path for addition in additions]
-    names = [
-        path if _alone(path, paths) else _with_part(addition, tree) for path, addition in zip(paths, additions, strict=True)
-    ]
+    parts = [_with_part(addition, tree) for addition in additions]
+    names = [path if _alone(path, paths, parts) else part for path, part in zip(paths, parts, strict=True)]
     counts = Counter(names)
     numbers: Counter[str] = Counter()
     for index, name in enumerate(names):
@@ -51,9 +51,10 @@ def spatial_size(node: fx.Node) -> tuple[int, ...]:
     return tuple(sizes[:2] if channels_last else sizes[1:])
 
 
-def _alone(path: str, paths: list[str]) -> bool:
-    """Whether a path belongs to one block only: no other block is in the same module or in a part of it."""
-    return path != "" and sum(other == path or other.startswith(f"{path}.") for other in paths) == 1
+def _alone(path: str, paths: list[str], parts: list[str]) -> bool:
+    """Whether a path belongs to one block only: no block with another branch is in the same module or in a part of it."""
+    branches = {part for other, part in zip(paths, parts, strict=True) if other == path or other.startswith(f"{path}.")}
+    return path != "" and len(branches) == 1
 
 
 def _with_part(addition: Addition, tree: nn.Module) -> str:

@@ -12,7 +12,7 @@ from resnet_viz.nets.residual_graph.tracing import Logits, OutputError
 from resnet_viz.nets.twins import copy_tree
 
 # Shares of the largest logit, and of the largest gradient. Rounding changes far less, other images in the batch far more.
-ALONE, ALONE_IN_HALF, GRADIENT = 1e-2, 1e-1, 1e-3
+ALONE, ALONE_IN_HALF, GRADIENT = 5e-2, 2e-1, 1e-2
 
 
 @dataclass(frozen=True, eq=False)

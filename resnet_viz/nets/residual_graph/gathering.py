@@ -8,7 +8,7 @@ import operator
 from torch import fx, nn
 
 from resnet_viz.nets.residual_graph.finding import between, common_ancestor, data_inputs
-from resnet_viz.nets.residual_graph.operations import ADDITIONS, IDLE, NORMS, SHAPINGS, operation
+from resnet_viz.nets.residual_graph.operations import ADDITIONS, IDLE, NORMS, SHAPINGS, may_write, operation
 
 
 def gather_residuals(graph: fx.Graph, tree: nn.Module) -> bool:
@@ -18,7 +18,7 @@ def gather_residuals(graph: fx.Graph, tree: nn.Module) -> bool:
     """
     gathered = [_gather(graph, node, tree) for node in list(graph.nodes) if is_addition(node, tree)]
     if any(gathered):
-        graph.eliminate_dead_code(lambda node: operation(node, tree) not in ADDITIONS)
+        graph.eliminate_dead_code(lambda node: operation(node, tree) not in ADDITIONS or may_write(node))
     return any(gathered)
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, fx, nn
 
 from resnet_viz.nets.residual_graph.activation_modules import give_modules
 from resnet_viz.nets.residual_graph.block_naming import block_names
-from resnet_viz.nets.residual_graph.checking import Answers, answers_of, departure, mixes_images, scatters_images
+from resnet_viz.nets.residual_graph.checking import TrialRun, departure, mixes_images, scatters_images, trial_run
 from resnet_viz.nets.residual_graph.choosing import choose_blocks
 from resnet_viz.nets.residual_graph.copying import evaluation_copy, share_buffers, unwrapped, with_own_buffers
 from resnet_viz.nets.residual_graph.finding import Addition, Hidden, find_additions
@@ -83,7 +83,7 @@ def _find_blocks(inner: nn.Module, shape: tuple[int, ...]) -> ResidualNetwork:
         try:
             # With buffers of its own: passes and tracers may write to them.
             network = _with_blocks(trace(with_own_buffers(evaluation_copy(inner)), pixels), pixels)
-            departs = own is not None and departure(answers_of(network, pixels), own, exact=network.residual_findings.exact)
+            departs = own is not None and departure(trial_run(network, pixels), own, exact=network.residual_findings.exact)
         except NoResidualAdditionsError:
             raise
         except Exception as error:  # noqa: BLE001 - a user's code and both tracers may raise anything
@@ -155,11 +155,11 @@ def _example(module: nn.Module, shape: tuple[int, ...]) -> Tensor:
     return noise.to(like.device, like.dtype)
 
 
-def _own_answers(module: nn.Module, pixels: Tensor) -> Answers:
+def _own_answers(module: nn.Module, pixels: Tensor) -> TrialRun:
     """Return the module's own answers in evaluation mode; ValueError if it does not run on such images, or mixes them."""
     name = type(module).__name__
     try:
-        found = answers_of(module, pixels)
+        found = trial_run(module, pixels)
     except OutputError:
         raise
     except Exception as error:
@@ -177,9 +177,9 @@ def _own_answers(module: nn.Module, pixels: Tensor) -> Answers:
     return found
 
 
-def _refuse_randomness(module: nn.Module, answers: Answers) -> None:
+def _refuse_randomness(module: nn.Module, answers: TrialRun) -> None:
     """Raise ValueError if the module answers something else the second time."""
-    if not torch.equal(answers_of(module, answers.pixels.detach()).together.nan_to_num(), answers.together.nan_to_num()):
+    if not torch.equal(trial_run(module, answers.pixels.detach()).together.nan_to_num(), answers.together.nan_to_num()):
         raise ValueError(
             f"{type(module).__name__} answers something else every time, in evaluation mode too: look for dropout or noise that"
             " does not depend on `self.training`"

@@ -16,7 +16,7 @@ ALONE, ALONE_IN_HALF, GRADIENT = 5e-2, 2e-1, 1e-2
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
+class TrialRun:
     """The logits of a network for some images together and for the first one alone, with their graph for gradients."""
 
     pixels: Tensor
@@ -53,7 +53,7 @@ class Answers:
         return seen - {None}
 
 
-def answers_of(module: nn.Module, pixels: Tensor) -> Answers:
+def trial_run(module: nn.Module, pixels: Tensor) -> TrialRun:
     """Run a module in evaluation mode on some images and on the first one alone, whatever it raises.
 
     It runs on a copy of its tree, so that it writes to no buffer of the module itself. OutputError if the output contains no
@@ -74,7 +74,7 @@ def answers_of(module: nn.Module, pixels: Tensor) -> Answers:
         raise OutputError(
             f"{name} returns {one} for one image and {two} for two. Keep the axis of images: flatten(1) in place of squeeze()"
         )
-    found = Answers(given, together, alone)
+    found = TrialRun(given, together, alone)
     if not given.is_meta and not found.differentiable:
         raise OutputError(
             f"no gradient flows from the logits of {name} to the image, as after quantised or detached layers. Open the network"
@@ -83,7 +83,7 @@ def answers_of(module: nn.Module, pixels: Tensor) -> Answers:
     return found
 
 
-def mixes_images(answers: Answers) -> bool:
+def mixes_images(answers: TrialRun) -> bool:
     """Whether the logits of an image depend on the other images in the batch."""
     share = ALONE if answers.together.itemsize >= 4 else ALONE_IN_HALF
     return not _close(answers.alone, answers.together[:1], share)
@@ -109,7 +109,7 @@ def scatters_images(network: nn.Module, pixels: Tensor) -> bool:
     return not all(_close(one, block.layout.of_image(all_images, 0), ALONE) for block, all_images, one in pairs)
 
 
-def departure(found: Answers, own: Answers, *, exact: bool) -> str:
+def departure(found: TrialRun, own: TrialRun, *, exact: bool) -> str:
     """Say in what a traced network departs from its module, or return "" if it answers the same."""
     pairs = ((found.together, own.together), (found.alone, own.alone))
     if not all(_same(one, other, exact=exact) for one, other in pairs):

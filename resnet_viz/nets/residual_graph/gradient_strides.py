@@ -5,6 +5,7 @@ the channels last and another step from image to image than its size implies (to
 transposed tokens, so networks that join convolutions and attention have it.
 """
 
+import torch
 from torch import Tensor, fx, nn
 
 from resnet_viz.nets.residual_graph.operations import operation
@@ -34,6 +35,9 @@ def _with_usual_strides(x: Tensor) -> Tensor:
 
 
 def _restrided(gradient: Tensor) -> Tensor:
-    """Change the first stride of a gradient of a single image, which no number depends on."""
+    """Change the first stride of a gradient of a single image, which no number depends on, where torch would go wrong."""
     size = gradient[0].numel()
-    return gradient if gradient.stride(0) == size else gradient.as_strided(gradient.shape, (size, *gradient.stride()[1:]))
+    usual = gradient.ndim != 4 or gradient.stride(0) == size or gradient.is_contiguous()
+    if usual or not gradient.is_contiguous(memory_format=torch.channels_last):
+        return gradient
+    return gradient.as_strided(gradient.shape, (size, *gradient.stride()[1:]))

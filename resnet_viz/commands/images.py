@@ -11,7 +11,7 @@ import pandas as pd
 import typer
 from PIL import Image
 
-from resnet_viz.analyses.survey.sources import SUFFIXES
+from resnet_viz.analyses.survey.folders import image_files
 from resnet_viz.images import ImageError, open_image
 from resnet_viz.nets.checkpoints.errors import CheckpointError
 from resnet_viz.nets.checkpoints.loading import load_checkpoint
@@ -96,12 +96,15 @@ def listed(paths: Sequence[Path]) -> list[Path]:
         if not path.is_dir():
             found.append(path)
             continue
-        inside = sorted(each for each in path.rglob("*") if each.suffix.lower() in SUFFIXES and each.is_file())
+        inside = list(image_files(path))
         if not inside:
             raise ImageError(
-                f"The folder {path} contains no images. Name a folder with {', '.join(sorted(SUFFIXES)[:6])} files."
+                f"The folder {path} contains no images. Name a folder with JPEG, PNG, WebP, AVIF, HEIC, GIF, BMP or TIFF files."
             )
-        found += inside
+        unreadable = next((each for each in inside if each.sentence), None)
+        if unreadable is not None:
+            raise ImageError(f"{unreadable.path}: {unreadable.sentence}")
+        found += [each.path for each in inside]
     return list(dict.fromkeys(found))
 
 

@@ -35,7 +35,7 @@ def test_what_cannot_be_done_is_one_sentence(tmp_path: Path) -> None:
     folder_of(tmp_path, {"a.png": png(0)})
     (tmp_path / "s.parquet").write_bytes(b"")
     found = CliRunner().invoke(app, ["survey", str(tmp_path), *MODEL, "--out", str(tmp_path / "s.parquet")])
-    assert "There is a survey at" in found.output
+    assert "There is a file at" in found.output
 
 
 @pytest.mark.parametrize(

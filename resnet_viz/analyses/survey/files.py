@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from resnet_viz.analyses.survey import rows as in_rows
+from resnet_viz.analyses.survey.checking import check_peaks, check_rows
 from resnet_viz.analyses.survey.errors import SurveyError, writing
 from resnet_viz.analyses.survey.manifest import Manifest
-from resnet_viz.analyses.survey.measuring import MEASURED
 from resnet_viz.analyses.survey.peaks import Peaks
 from resnet_viz.analyses.survey.result import Survey
 
@@ -36,23 +36,17 @@ def write_survey(survey: Survey, path: str | os.PathLike[str]) -> Path:
 def open_survey(source: str | os.PathLike[str] | bytes, most_images: int | None = None) -> Survey:
     """Open a file that `survey(..., out=path)` or `write_survey` wrote. Rows are read from the file on demand.
 
-    Raises SurveyError for a file that is missing or damaged, was written by another version, or has more than `most_images`.
+    Everything in it is checked first. Raises SurveyError for a file that is missing or damaged, was written by another version,
+    or has more than `most_images`.
     """
     held = isinstance(source, bytes)
-    try:
-        with pq.ParquetFile(BytesIO(source) if held else Path(source)) as file:  # type: ignore[arg-type]  # it is one of them
+    with in_rows.reading(source):
+        # The working folder may change before rows are read.
+        opened = BytesIO(source) if held else Path(source).absolute()  # type: ignore[arg-type]  # it is one of them
+        with pq.ParquetFile(opened, page_checksum_verification=True) as file:
             manifest, peaks = _checked(file, most_images)
-            rows: in_rows.Rows = file.read() if held else Path(source)  # type: ignore[arg-type]
-    except SurveyError:
-        raise
-    except FileNotFoundError as error:
-        raise SurveyError(f"There is no survey at {source!s}. Check its name and its folder.") from error
-    except (pa.ArrowException, OSError, ValueError, KeyError, MemoryError, OverflowError) as error:
-        raise SurveyError(
-            "This file is no survey, or it is damaged: choose a Parquet file that ResNet Viz wrote, or make the survey again."
-        ) from error
-    if not isinstance(rows, Path):
-        _check_lists(rows, len(manifest.blocks))
+            rows: in_rows.Rows = file.read() if isinstance(opened, BytesIO) else opened
+        check_rows(rows, manifest)
     return Survey(manifest, rows, peaks)
 
 
@@ -98,7 +92,7 @@ def _write_into(
     more: Mapping[bytes, bytes] | None = None,
 ) -> None:
     # Not in Arrow's schema, which would store the metadata twice.
-    with pq.ParquetWriter(file, in_rows.SCHEMA, compression="zstd", store_schema=False) as writer:
+    with pq.ParquetWriter(file, in_rows.SCHEMA, compression="zstd", store_schema=False, write_page_checksum=True) as writer:
         for table in tables:
             writer.write_table(table.cast(in_rows.SCHEMA))
         writer.add_key_value_metadata({MANIFEST: manifest.to_json().encode(), PEAKS: _packed(peaks), **(more or {})})
@@ -137,8 +131,7 @@ def _checked(file: pq.ParquetFile, most_images: int | None) -> tuple[Manifest, P
     if [(f.name, f.type) for f in found] != [(f.name, f.type) for f in _as_stored()]:
         raise ValueError("the columns are other ones")
     peaks = _unpacked(held[PEAKS], sum(manifest.channels), manifest.strongest)
-    if peaks.images.size and not -1 <= peaks.images.min() <= peaks.images.max() < max(1, count):
-        raise ValueError("the peaks are of other images")
+    check_peaks(peaks, manifest, count)
     return manifest, peaks
 
 
@@ -149,12 +142,3 @@ def _as_stored() -> pa.Schema:
         writer.write_table(in_rows.SCHEMA.empty_table())
     buffer.seek(0)
     return pq.read_schema(buffer)
-
-
-def _check_lists(table: pa.Table, blocks: int) -> None:
-    """Check that every image that could be used has a number for every block."""
-    usable = int(table.column("error").null_count)
-    for name in MEASURED:
-        column = table.column(name).combine_chunks()
-        if len(column) - column.null_count != usable or len(column.flatten()) != usable * blocks:
-            raise SurveyError("This survey does not have a number for every block and image: make the survey again.")

@@ -46,7 +46,7 @@ def main() -> int:
 def _rate(surveyor: Surveyor, folder: Path, workers: int) -> float:
     """Images per second from the moment when every worker has finished a part until all have finished all."""
     source = source_of(folder, None, surveyor.net.labels)
-    manifest = surveyor.manifest(source, next(iter(source)))
+    manifest = surveyor.manifest(source)
     parts = parts_on_ray(surveyor, manifest, folder, iter(source), Cluster(workers=workers), images=PART)
     times = [time.perf_counter() for _ in parts]
     return PART * (len(times) - workers) / (times[-1] - times[workers - 1])

@@ -13,9 +13,9 @@ import typer
 from resnet_viz.commands.comparing import compare_command
 from resnet_viz.commands.explaining import attribution_command, conductance_command, gradients_command
 from resnet_viz.commands.inspecting import inspect_command
+from resnet_viz.commands.surveying import survey_command
 from resnet_viz.engine.allocator import ALLOCATOR
 from resnet_viz.nets.zoo import list_models
-from resnet_viz.survey_command import survey_command
 
 # The app that is installed together with this package, by `pip install` or as the repository.
 APP = Path(__file__).parents[1] / "app" / "main.py"

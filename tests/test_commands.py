@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 import resnet_viz as rv
 from resnet_viz.cli import app
 from resnet_viz.commands.explaining import parsed
-from resnet_viz.commands.images import bar, names_of
+from resnet_viz.commands.images import bar, class_of, names_of, sentence_of
 
 SAMPLES = Path(__file__).parents[1] / "assets" / "samples"
 SMALL = ["--model", "resnet20-cifar10", "--device", "cpu"]
@@ -112,6 +112,11 @@ def test_compare_takes_two_networks_or_two_images(folder: Path, tmp_path: Path) 
         (["gradients", SAMPLES / "cifar-cat.jpg", "--objective", "magic"], "objective 'magic' is unknown"),
         (["conductance", SAMPLES / "cifar-cat.jpg", "--baseline", "magic"], "baseline"),
         (["conductance", SAMPLES / "cifar-cat.jpg", "--steps", "0"], "steps"),
+        (["conductance", SAMPLES / "cifar-cat.jpg", "--steps", "1000000"], "steps=1,000,000 is too many"),
+        (["attribution", SAMPLES / "cifar-cat.jpg", "--option", "steps=abc"], "steps='abc' is no whole number"),
+        (["gradients", SAMPLES / "cifar-cat.jpg", "--versus", "dog"], "Add --objective 'logit difference'"),
+        (["inspect", SAMPLES / "cifar-cat.jpg", "--target", ""], "--target is empty"),
+        (["inspect", ""], "The name of an image is empty"),
         (["compare", SAMPLES / "cifar-cat.jpg"], "Name two images, or another network with --with"),
         (["compare", SAMPLES / "cifar-cat.jpg", "--with", "resnet9"], "there is no model"),
     ],
@@ -129,6 +134,47 @@ def test_a_folder_without_images_and_one_report_of_several_images_are_refused(fo
     assert (code, "contains no images" in said) == (1, True)
     code, said = run("inspect", folder, *SMALL, "--report", tmp_path / "one.html")
     assert (code, "Name a folder" in said) == (1, True)
+
+
+def test_no_file_of_another_kind_is_replaced(folder: Path, tmp_path: Path) -> None:
+    """And it is said before the network is opened."""
+    photo, none = folder / "cifar-cat.jpg", ["--model", "none"]
+    before = photo.read_bytes()
+    (tmp_path / "notes").write_text("mine")
+    for option, place, words in (
+        ("--csv", photo, "is one of the images and stays as it is"),
+        ("--report", photo, "is one of the images and stays as it is"),
+        ("--csv", folder / "notes.txt", "exists and stays as it is, because its name does not end in .csv"),
+        ("--report", tmp_path / "notes", "is a file and stays as it is"),
+        ("--csv", folder, "is a folder. Name a file in it"),
+        ("--csv", tmp_path / "missing" / "a.csv", "There is no folder"),
+    ):
+        code, said = run("inspect", photo, *none, option, place)
+        assert (code, words in said) == (1, True), said
+    assert photo.read_bytes() == before
+    code, said = run("attribution", photo, *none, "--npz", photo)
+    assert (code, "is one of the images" in said) == (1, True)
+
+
+def test_a_table_and_a_report_are_replaced(folder: Path, tmp_path: Path) -> None:
+    for name, option in (("a.csv", "--csv"), ("a.html", "--report")):
+        (tmp_path / name).write_text("old")
+        assert run("inspect", folder / "cifar-cat.jpg", *SMALL, option, tmp_path / name)[0] == 0
+        assert (tmp_path / name).read_text() != "old"
+
+
+def test_targets(net: rv.Net) -> None:
+    assert [class_of(text, net) for text in (None, "cat", "CAT", "3")] == [None, 3, 3, 3]
+    for text, words in (("", "--target is empty"), ("-1", "target -1 is outside"), ("99", "target 99 is outside")):
+        with pytest.raises(ValueError, match=words):
+            class_of(text, net)
+    with pytest.raises(ValueError, match=r"no class 'kat'; it has airplane, .*, truck$"):
+        class_of("kat", net)
+
+
+def test_errors_of_the_system_say_what_to_do() -> None:
+    error = OSError(28, "No space left on device", "a.csv")
+    assert sentence_of(error).startswith("a.csv could not be read or written: No space left on device. Check that its folder")
 
 
 def test_images_of_the_same_name_have_names_of_their_own() -> None:

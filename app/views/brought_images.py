@@ -12,7 +12,7 @@ from app import middleware, results
 from app.surveys import MOST_IMAGES
 from app.uploads import SHARE_BYTES
 from resnet_viz.analyses.survey import archives
-from resnet_viz.analyses.survey.sources import SUFFIXES
+from resnet_viz.analyses.survey.folders import SUFFIXES
 from resnet_viz.images import MAX_BYTES
 
 # Images and bytes of one job: few enough for others' jobs to come in between; of many images more, so that jobs stay few.

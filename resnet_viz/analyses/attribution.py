@@ -12,6 +12,7 @@ from torch import Tensor
 
 from resnet_viz.analyses.activations import Array, array
 from resnet_viz.analyses.context import explain
+from resnet_viz.analyses.method_options import check_options
 from resnet_viz.analyses.methods import METHODS, Method
 from resnet_viz.display import InNotebooks
 from resnet_viz.nets.net import Net
@@ -110,4 +111,5 @@ def _options(method: Method, given: dict[str, Any]) -> Any:  # noqa: ANN401 - th
     unknown = next((name for name in given if name not in known), None)
     if unknown is not None:
         raise ValueError(f"{method.title} has no option {unknown!r}; it has {', '.join(known) or 'none'}")
+    check_options(method.options, given)
     return method.options(**given)

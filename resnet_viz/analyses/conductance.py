@@ -17,6 +17,7 @@ from resnet_viz.analyses.activations import Array, array, at_least_float32
 from resnet_viz.analyses.baselines import Baseline
 from resnet_viz.analyses.capture import Tape, capture
 from resnet_viz.analyses.context import Explained, explain
+from resnet_viz.analyses.method_options import checked_count
 from resnet_viz.analyses.methods import gauss_legendre
 from resnet_viz.analyses.removals import is_chain
 from resnet_viz.display import InNotebooks
@@ -110,10 +111,9 @@ def conductance(
     """Sweep the line from a baseline to the image once and return every block's conductance for a class (default: predicted).
 
     The points are those of captum's LayerConductance, and the result at a block's output equals its result. ValueError for a
-    class that the network does not have, fewer than one step, or an unknown baseline.
+    class that the network does not have, a number of steps that is not possible, or an unknown baseline.
     """
-    if steps < 1:
-        raise ValueError(f"steps={steps} is too few: choose 1 or more")
+    checked_count("steps", steps)
     with torch.inference_mode(mode=False), torch.enable_grad():
         explained = explain(net, image, target)
         start = explained.baseline(baseline, seed)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from resnet_viz.analyses.baselines import noise_like
 from resnet_viz.analyses.context import Explained
-from resnet_viz.analyses.method_options import NoiseOptions, NoOptions, PathOptions, Result, SampledPathOptions
+from resnet_viz.analyses.method_options import NoiseOptions, NoOptions, PathOptions, Result, SampledPathOptions, checked_count
 from resnet_viz.progress import OnPartial
 
 
@@ -30,7 +30,7 @@ def input_x_gradient(explained: Explained, _: NoOptions, tick: OnPartial[Tensor]
 
 def integrated_gradients(explained: Explained, options: PathOptions, tick: OnPartial[Tensor]) -> Result:
     """Sundararajan et al. 2017, equation 1, by Gauss-Legendre quadrature; partial sums are spread over the line."""
-    points = gauss_legendre(_enough("steps", options.steps))
+    points = gauss_legendre(checked_count("steps", options.steps))
     baseline = explained.baseline(options.baseline, options.seed)
     alphas, weights = (torch.from_numpy(values).float().to(explained.x.device) for values in points)
     order = spread_out(options.steps)
@@ -48,7 +48,7 @@ def smoothgrad(explained: Explained, options: NoiseOptions, tick: OnPartial[Tens
     """Smilkov et al. 2017, section 3.1: the mean of the gradients of noisy copies."""
     deviation, generator = options.noise * explained.range, torch.Generator().manual_seed(options.seed)
     total = torch.zeros_like(explained.x)
-    for chunk in explained.chunks(_enough("samples", options.samples), soon=True):
+    for chunk in explained.chunks(checked_count("samples", options.samples), soon=True):
         noise = noise_like(explained.x, chunk.stop - chunk.start, deviation, generator)
         total += explained.gradient(explained.x + noise).sum(0, keepdim=True)
         tick(chunk.stop, options.samples, total / chunk.stop)
@@ -60,7 +60,7 @@ def gradient_shap(explained: Explained, options: SampledPathOptions, tick: OnPar
     deviation, generator = options.noise * explained.range, torch.Generator().manual_seed(options.seed)
     baseline = explained.baseline(options.baseline, options.seed)
     # All at once, so that the numbers do not depend on how many images per pass this device takes.
-    alphas = torch.rand((_enough("samples", options.samples), 1, 1, 1), generator=generator).to(explained.x.device)
+    alphas = torch.rand((checked_count("samples", options.samples), 1, 1, 1), generator=generator).to(explained.x.device)
     total = torch.zeros_like(explained.x)
     for chunk in explained.chunks(options.samples, soon=True):
         noisy = explained.x + noise_like(explained.x, chunk.stop - chunk.start, deviation, generator)
@@ -80,9 +80,3 @@ def spread_out(count: int) -> Tensor:
     """Order 0 .. count - 1 by multiples of the golden ratio, so that every prefix is spread over the whole range."""
     places = (0.5 + torch.arange(count, dtype=torch.float64) * (5**0.5 - 1) / 2) % 1
     return places.argsort().argsort()
-
-
-def _enough(name: str, count: int) -> int:
-    if count < 1:
-        raise ValueError(f"{name}={count} is too few: choose 1 or more")
-    return count

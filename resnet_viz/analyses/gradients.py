@@ -90,7 +90,7 @@ def gradients(
     """Differentiate an objective of a class, by default the predicted one, at every block's input and every parameter.
 
     `versus` is the other class of a logit difference, by default the most probable other one. ValueError for an unknown class
-    or objective, and for a logit difference of a network with a single logit.
+    or objective, for `versus` with another objective, and for a logit difference of a network with a single logit.
     """
     twin = net.twin()
     parameters = _own_parameters(twin)
@@ -132,6 +132,11 @@ def _own_parameters(twin: nn.Module) -> dict[str, nn.Parameter]:
 def _objective(net: Net, logits: Tensor, target: int | str | None, kind: ObjectiveKind, versus: int | str | None) -> Objective:
     index = int(logits.argmax()) if target is None else net.class_index(target)
     if kind != "logit difference":
+        if versus is not None:
+            raise ValueError(
+                f"versus={versus!r} is the other class of a logit difference, and the objective is {kind!r}. Choose the"
+                " objective 'logit difference', or leave `versus` out"
+            )
         return Objective(kind, index, head=net.head)
     if len(logits) < 2:
         raise ValueError(f"a logit difference needs two classes, but {net.title} has only one. Use the objective 'logit'")

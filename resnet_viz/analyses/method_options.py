@@ -1,11 +1,16 @@
 """The options of the attribution methods, and the type of their results."""
 
-from dataclasses import dataclass
-from typing import Literal
+import math
+from dataclasses import dataclass, fields
+from numbers import Integral, Real
+from typing import Any, Literal
 
 from torch import Tensor
 
 from resnet_viz.analyses.baselines import Baseline
+
+# The points of a line are the roots of a polynomial of this degree, for which memory and time grow fast.
+MOST_POINTS = 2_000
 
 CamPlace = Literal["residual", "shortcut", "output"]
 
@@ -73,3 +78,29 @@ class Result:
     attributions: Tensor
     baseline: Tensor | None = None
     cells: Tensor | None = None
+
+
+def check_options(options: type[Any], given: dict[str, Any]) -> None:
+    """Check that numbers are numbers; ValueError names the option and the kind of value that it takes."""
+    defaults = {field.name: field.default for field in fields(options)}
+    for name, value in given.items():
+        default = defaults[name]
+        if isinstance(default, int) and not _is_whole(value):
+            raise ValueError(f"{name}={value!r} is no whole number: choose one, such as {name}={default}")
+        if isinstance(default, float) and not (isinstance(value, Real) and math.isfinite(value)):
+            raise ValueError(f"{name}={value!r} is no finite number: choose one, such as {name}={default:.3g}")
+
+
+def checked_count(name: str, count: int) -> int:
+    """Return a number of points or copies; ValueError for one that is not whole, too small or too large."""
+    if not _is_whole(count):
+        raise ValueError(f"{name}={count!r} is no whole number: choose 1 to {MOST_POINTS:,}")
+    if count < 1:
+        raise ValueError(f"{name}={count} is too few: choose 1 or more")
+    if count > MOST_POINTS:
+        raise ValueError(f"{name}={count:,} is too many: choose at most {MOST_POINTS:,}, which no map needs")
+    return count
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)

@@ -97,10 +97,9 @@ def refinement_survey(
     source = source_of(images, labels, net.labels, opener)
     surveyor = Surveyor(net, batch_size, strongest=0)
     items = iter(source)
-    first = next(iter(source), None)
-    if first is None:
+    if next(iter(source), None) is None:
         raise SurveyError(f"There are no images in {source.title}: give image files, or a data set with at least one image.")
-    size = surveyor.pass_size(surveyor.manifest(source, first))
+    size = surveyor.pass_size(surveyor.manifest(source))
     found, bad, done = _Found([], [], [], [], 0), [], 0
     for batch in surveyor.batches(items, size):
         good = [ready for ready in batch if ready.x is not None]

@@ -1,6 +1,6 @@
-"""The commands about images: `inspect`, `attribution`, `gradients`, `conductance` and `compare`.
+"""The commands about images: `inspect`, `attribution`, `gradients`, `conductance`, `compare` and `survey`.
 
 images       which images are meant, and what is done with each of them
-inspecting, explaining, comparing
+inspecting, explaining, comparing, surveying
              the commands
 """

@@ -8,7 +8,7 @@ import typer
 
 from resnet_viz.analyses.comparison import Comparison, compare
 from resnet_viz.analyses.comparison_words import sentences
-from resnet_viz.analyses.inspection import Inspection, inspect
+from resnet_viz.analyses.inspection import inspect
 from resnet_viz.commands.images import (
     CsvTo,
     Device,
@@ -24,10 +24,10 @@ from resnet_viz.commands.images import (
     network,
     single_file,
     told,
+    writable_file,
 )
 from resnet_viz.images import open_image
 from resnet_viz.nets.labels import visible
-from resnet_viz.nets.net import Net
 from resnet_viz.nets.zoo import DEFAULT_MODEL
 from resnet_viz.report import report
 
@@ -39,7 +39,7 @@ def compare_command(
     *,
     model: ModelName = DEFAULT_MODEL,
     other: OtherName = "",
-    target: TargetOption = "",
+    target: TargetOption = None,
     untrained: Untrained = False,
     device: Device = "auto",
     report_to: ReportTo = None,
@@ -47,28 +47,29 @@ def compare_command(
 ) -> None:
     """Compare two networks on images, or one network on two images, and print what differs most."""
     with told():
-        paths, net = listed(images), network(model, device, untrained=untrained)
+        paths = listed(images)
         if not other:
             _refuse_unless_two(paths)
-            left, paths = inspect(net, open_image(paths[0]), class_of(target)), paths[1:]
-            second = net
-        else:
-            second, left = network(other, device, untrained=False), None
-        single_file(report_to, len(paths))
+        single_file(report_to, paths if other else paths[1:], ".html")
+        for place, suffix in ((report_to, ".html"), (csv_to, ".csv")):
+            if place is None or place.suffix:
+                writable_file(place, paths, suffix)
+        net = network(model, device, untrained=untrained)
+        second = network(other, device, untrained=False) if other else net
+        targets = class_of(target, net), class_of(target, second)
+        left = None
+        if not other:
+            left, paths = inspect(net, open_image(paths[0]), targets[0]), paths[1:]
 
         def work(job: OneImage) -> str:
-            found = _compared(net, second, job, left, target)
+            first = left or inspect(net, job.image, targets[0])
+            found = compare(first, inspect(second, job.image, targets[1], on_block=job.on_progress))
             if report_to is not None:
                 report(found, job.file(report_to, ".html"))
             job.tables[job.name] = found.table()
             return _said(job, found)
 
         for_each(paths, work, csv_to, what="Compare")
-
-
-def _compared(net: Net, second: Net, job: OneImage, left: Inspection | None, target: str) -> Comparison:
-    first = left or inspect(net, job.image, class_of(target))
-    return compare(first, inspect(second, job.image, class_of(target), on_block=job.on_progress))
 
 
 def _said(job: OneImage, found: Comparison) -> str:

@@ -27,6 +27,7 @@ from resnet_viz.commands.images import (
     network,
     single_file,
     told,
+    writable_file,
 )
 from resnet_viz.nets.labels import visible
 from resnet_viz.nets.zoo import DEFAULT_MODEL
@@ -49,7 +50,7 @@ def attribution_command(  # noqa: PLR0913 - each is an option of the command lin
     model: ModelName = DEFAULT_MODEL,
     method: MethodName = "integrated_gradients",
     option: MethodOptions = None,
-    target: TargetOption = "",
+    target: TargetOption = None,
     untrained: Untrained = False,
     device: Device = "auto",
     report_to: ReportTo = None,
@@ -58,12 +59,13 @@ def attribution_command(  # noqa: PLR0913 - each is an option of the command lin
     """Find the pixels that raise a class's logit, and print what the map adds up to."""
     with told():
         paths, options = listed(images), parsed(option or [])
+        single_file(report_to, paths, ".html")
+        single_file(npz_to, paths, ".npz")
         net = network(model, device, untrained=untrained)
-        for wanted in (report_to, npz_to):
-            single_file(wanted, len(paths))
+        wanted = class_of(target, net)
 
         def work(job: OneImage) -> str:
-            found = attribute(net, job.image, method, class_of(target), on_progress=job.on_progress, **options)
+            found = attribute(net, job.image, method, wanted, on_progress=job.on_progress, **options)
             if report_to is not None:
                 report(found, job.file(report_to, ".html"), net.preprocessing.sharp(job.image))
             if npz_to is not None:
@@ -78,8 +80,8 @@ def gradients_command(  # noqa: PLR0913 - each is an option of the command line
     *,
     model: ModelName = DEFAULT_MODEL,
     objective: Annotated[str, typer.Option(help="logit, log-probability, cross-entropy or logit difference.")] = "logit",
-    versus: Annotated[str, typer.Option(help="The other class of a logit difference.")] = "",
-    target: TargetOption = "",
+    versus: Annotated[str | None, typer.Option(help="The other class of a logit difference.")] = None,
+    target: TargetOption = None,
     untrained: Untrained = False,
     device: Device = "auto",
     report_to: ReportTo = None,
@@ -87,12 +89,20 @@ def gradients_command(  # noqa: PLR0913 - each is an option of the command line
 ) -> None:
     """Divide the gradient at every block's input between shortcut and branch, and print the norms."""
     with told():
-        paths, net = listed(images), network(model, device, untrained=untrained)
-        single_file(report_to, len(paths))
+        paths = listed(images)
+        single_file(report_to, paths, ".html")
+        writable_file(csv_to, paths, ".csv")
+        net = network(model, device, untrained=untrained)
+        wanted = class_of(target, net)
+        other = class_of(versus, net, "--versus")
+        if other is not None and objective != "logit difference":
+            raise ValueError(
+                "--versus is the other class of a logit difference. Add --objective 'logit difference', or leave --versus out."
+            )
 
         def work(job: OneImage) -> str:
             kind = cast("ObjectiveKind", objective)  # checked there
-            found = gradients(net, job.image, class_of(target), kind, class_of(versus))
+            found = gradients(net, job.image, wanted, kind, other)
             if report_to is not None:
                 report(found, job.file(report_to, ".html"))
             job.tables[job.name] = found.table()
@@ -111,7 +121,7 @@ def conductance_command(  # noqa: PLR0913 - each is an option of the command lin
     model: ModelName = DEFAULT_MODEL,
     steps: Annotated[int, typer.Option(help="Points between the baseline and the image.")] = 32,
     baseline: Annotated[str, typer.Option(help=f"The image at which the path begins: {', '.join(BASELINES)}.")] = "black",
-    target: TargetOption = "",
+    target: TargetOption = None,
     untrained: Untrained = False,
     device: Device = "auto",
     report_to: ReportTo = None,
@@ -119,12 +129,15 @@ def conductance_command(  # noqa: PLR0913 - each is an option of the command lin
 ) -> None:
     """Find what every block carries of a class's logit, by path, and print it in logits."""
     with told():
-        paths, net = listed(images), network(model, device, untrained=untrained)
-        single_file(report_to, len(paths))
+        paths = listed(images)
+        single_file(report_to, paths, ".html")
+        writable_file(csv_to, paths, ".csv")
+        net = network(model, device, untrained=untrained)
+        wanted = class_of(target, net)
 
         def work(job: OneImage) -> str:
             path = cast("Baseline", baseline)  # checked there
-            found = conductance(net, job.image, class_of(target), steps, baseline=path, on_point=job.on_progress)
+            found = conductance(net, job.image, wanted, steps, baseline=path, on_point=job.on_progress)
             if report_to is not None:
                 report(found, job.file(report_to, ".html"))
             table = job.tables[job.name] = shares(found)

@@ -11,10 +11,12 @@ import pandas as pd
 import typer
 from PIL import Image
 
-from resnet_viz.analyses.survey.sources import SUFFIXES
+from resnet_viz.analyses.survey.classes import ClassNames
+from resnet_viz.analyses.survey.folders import image_files, printable
 from resnet_viz.images import ImageError, open_image
 from resnet_viz.nets.checkpoints.errors import CheckpointError
 from resnet_viz.nets.checkpoints.loading import load_checkpoint
+from resnet_viz.nets.labels import visible
 from resnet_viz.nets.net import Net, WeightsError
 from resnet_viz.nets.zoo import load
 from resnet_viz.progress import ProgressBar, ignore_progress
@@ -24,11 +26,13 @@ ERRORS = (ImageError, WeightsError, CheckpointError, ValueError, OSError)
 INTERRUPTED = 130
 
 Images = Annotated[
-    list[Path], typer.Argument(help="Image files, and folders of them: JPEG, PNG, WebP, AVIF, HEIC, GIF, BMP, TIFF.")
+    list[str], typer.Argument(help="Image files, and folders of them: JPEG, PNG, WebP, AVIF, HEIC, GIF, BMP, TIFF.")
 ]
 ModelName = Annotated[str, typer.Option("--model", help="A name that `resnet-viz models` lists, or a checkpoint file.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
-TargetOption = Annotated[str, typer.Option(help="The class to explain, by label or index; the predicted one if left out.")]
+TargetOption = Annotated[
+    str | None, typer.Option(help="The class to explain, by label or index; the predicted one if left out.")
+]
 Untrained = Annotated[bool, typer.Option("--untrained", help="Use seeded random weights.")]
 ReportTo = Annotated[
     Path | None, typer.Option("--report", help="Write an HTML report; of several images, one each into this folder.")
@@ -65,16 +69,29 @@ class OneImage:
 
 
 @contextmanager
-def told() -> Iterator[None]:
-    """Say in a sentence what went wrong, and end with the exit code 1, or 130 where somebody stopped the command."""
+def told(stopped: Callable[[], str] = lambda: "Stopped.") -> Iterator[None]:
+    """Say in a sentence what went wrong, and end with the exit code 1, or 130 where somebody stopped the command.
+
+    `stopped` says what a command that was stopped leaves behind.
+    """
     try:
         yield
     except ERRORS as error:
-        typer.echo(str(error), err=True)
+        typer.echo(sentence_of(error), err=True)
         raise typer.Exit(1) from error
     except KeyboardInterrupt:
-        typer.echo("\nStopped.", err=True)
+        typer.echo(f"\n{visible(stopped())}", err=True)
         raise typer.Exit(INTERRUPTED) from None
+
+
+def sentence_of(error: Exception) -> str:
+    """The message of an error; for one of the operating system, the file, what happened, and what to do next."""
+    if not isinstance(error, OSError) or not error.strerror:
+        return visible(str(error))
+    return visible(
+        f"{error.filename or 'A file'} could not be read or written: {error.strerror}. Check that its folder exists, that you"
+        " may use it and that the disk has room, or choose another place."
+    )
 
 
 def network(model: str, device: str, *, untrained: bool) -> Net:
@@ -84,39 +101,78 @@ def network(model: str, device: str, *, untrained: bool) -> Net:
     return load(model, weights=None, device=device) if untrained else load(model, device=device)
 
 
-def class_of(text: str) -> int | str | None:
-    """Read a class from the command line: an index, a label, or nothing for the predicted class."""
-    return int(text) if text.isdecimal() else text or None
+def class_of(text: str | None, net: Net, option: str = "--target") -> int | None:
+    """Read a class from the command line: an index, a label in any capitals, or None for the predicted class; ValueError."""
+    if text is None:
+        return None
+    if not text.strip():
+        raise ValueError(f"{option} is empty. Name a class by its label or its index, or leave {option} out.")
+    if text not in net.labels and text.removeprefix("-").isdecimal():
+        return net.class_index(int(text))
+    found = ClassNames(net.labels).of(text).index
+    return net.class_index(text) if text in net.labels or found < 0 else found
 
 
-def listed(paths: Sequence[Path]) -> list[Path]:
+def listed(names: Sequence[str]) -> list[Path]:
     """Return the files, and for each folder the images in it and below; ImageError for a folder without any."""
     found: list[Path] = []
-    for path in paths:
+    for name in names:
+        if not name:
+            raise ImageError("The name of an image is empty. Name an image file, or a folder of them; . is this folder.")
+        path = Path(name)
         if not path.is_dir():
             found.append(path)
             continue
-        inside = sorted(each for each in path.rglob("*") if each.suffix.lower() in SUFFIXES and each.is_file())
+        inside = list(image_files(path))
         if not inside:
             raise ImageError(
-                f"The folder {path} contains no images. Name a folder with {', '.join(sorted(SUFFIXES)[:6])} files."
+                f"The folder {path} contains no images. Name a folder with JPEG, PNG, WebP, AVIF, HEIC, GIF, BMP or TIFF files."
             )
-        found += inside
+        unreadable = next((each for each in inside if each.sentence), None)
+        if unreadable is not None:
+            raise ImageError(f"{unreadable.path}: {unreadable.sentence}")
+        found += [each.path for each in inside]
     return list(dict.fromkeys(found))
 
 
 def names_of(paths: Sequence[Path]) -> list[str]:
     """Give every image a name of its own, as short as possible: without folders where that is enough."""
-    stems = [path.stem for path in paths]
-    whole = ["-".join(part.strip("/\\:") for part in path.with_suffix("").parts if part.strip("/\\:.")) for path in paths]
+    stems = [printable(path.stem) for path in paths]
+    whole = [
+        printable("-".join(part.strip("/\\:") for part in path.with_suffix("").parts if part.strip("/\\:."))) for path in paths
+    ]
     names = [stem if stems.count(stem) == 1 else longer for stem, longer in zip(stems, whole, strict=True)]
     return [name if names.count(name) == 1 else f"{name}-{number}" for number, name in enumerate(names)]
 
 
-def single_file(wanted: Path | None, count: int) -> None:
-    """Refuse a single file for the reports of several images, with ValueError."""
-    if wanted is not None and count > 1 and wanted.suffix:
-        raise ValueError(f"{wanted} is one file, and there are {count} images. Name a folder: each image gets a file in it.")
+def single_file(wanted: Path | None, paths: Sequence[Path], suffix: str) -> None:
+    """Check a place for the file of one image, or for the folder of the files of several; ValueError if it is none."""
+    if wanted is None:
+        return
+    if len(paths) == 1 and wanted.suffix:
+        writable_file(wanted, paths, suffix)
+    elif wanted.suffix:
+        raise ValueError(
+            f"{wanted} is one file, and there are {len(paths)} images. Name a folder: each image gets a file in it."
+        )
+    elif wanted.exists() and not wanted.is_dir():
+        raise ValueError(f"{wanted} is a file and stays as it is. Name a folder, or a new file that ends in {suffix}.")
+
+
+def writable_file(wanted: Path | None, paths: Sequence[Path], suffix: str) -> None:
+    """Check that a file can be written without replacing an image, or a file of another kind; ValueError if it cannot."""
+    if wanted is None:
+        return
+    if wanted.is_dir():
+        raise ValueError(f"{wanted} is a folder. Name a file in it, such as {wanted}/table{suffix}.")
+    if not wanted.parent.is_dir():
+        raise ValueError(f"There is no folder {wanted.parent} for {wanted.name}. Create it, or choose another place.")
+    if any(wanted.resolve() == path.resolve() for path in paths):
+        raise ValueError(
+            f"{wanted} is one of the images and stays as it is. Choose another name, such as one that ends in {suffix}."
+        )
+    if wanted.exists() and wanted.suffix.lower() != suffix:
+        raise ValueError(f"{wanted} exists and stays as it is, because its name does not end in {suffix}. Choose another name.")
 
 
 def for_each(paths: Sequence[Path], work: Work, csv_to: Path | None = None, *, what: str, unit: str = "step") -> None:
@@ -134,7 +190,7 @@ def for_each(paths: Sequence[Path], work: Work, csv_to: Path | None = None, *, w
                 said = work(job)
             except ERRORS as error:
                 said, failed = "", failed + 1
-                aside(str(error) if alone else f"{path}: {error}", err=True)
+                aside(sentence_of(error) if alone else f"{visible(str(path))}: {sentence_of(error)}", err=True)
             if said:
                 aside(said)
             if not alone:

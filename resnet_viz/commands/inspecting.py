@@ -16,6 +16,7 @@ from resnet_viz.commands.images import (
     network,
     single_file,
     told,
+    writable_file,
 )
 from resnet_viz.figures.theme import short
 from resnet_viz.nets.labels import visible
@@ -30,7 +31,7 @@ def inspect_command(
     images: Images,
     *,
     model: ModelName = DEFAULT_MODEL,
-    target: TargetOption = "",
+    target: TargetOption = None,
     untrained: Untrained = False,
     device: Device = "auto",
     report_to: ReportTo = None,
@@ -38,11 +39,14 @@ def inspect_command(
 ) -> None:
     """Inspect images block by block and print the measures of every block."""
     with told():
-        paths, net = listed(images), network(model, device, untrained=untrained)
-        single_file(report_to, len(paths))
+        paths = listed(images)
+        single_file(report_to, paths, ".html")
+        writable_file(csv_to, paths, ".csv")
+        net = network(model, device, untrained=untrained)
+        wanted = class_of(target, net)
 
         def work(job: OneImage) -> str:
-            result = inspect(net, job.image, class_of(target), on_block=job.on_progress)
+            result = inspect(net, job.image, wanted, on_block=job.on_progress)
             if report_to is not None:
                 report(result, job.file(report_to, ".html"), net.preprocessing.sharp(job.image))
             job.tables[job.name] = result.table()

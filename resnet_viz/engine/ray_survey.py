@@ -7,7 +7,7 @@ and the parts come back in the images' order. A worker that dies is started agai
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -22,12 +22,12 @@ from PIL import Image
 from resnet_viz.analyses.survey.assembling import PartBuilder
 from resnet_viz.analyses.survey.classes import Labels, TrueClass
 from resnet_viz.analyses.survey.errors import SurveyError
-from resnet_viz.analyses.survey.files import Unfinished
 from resnet_viz.analyses.survey.manifest import Manifest
 from resnet_viz.analyses.survey.parts import SurveyPart
 from resnet_viz.analyses.survey.result import Survey
 from resnet_viz.analyses.survey.running import STRONGEST, OnSurveyProgress, Ready, Surveyor, SurveyProgress, skip
 from resnet_viz.analyses.survey.sources import FolderSource, Item, source_of
+from resnet_viz.analyses.survey.unfinished import FinishedImage, Unfinished
 from resnet_viz.engine.ray_environment import ray_environment
 from resnet_viz.engine.wire import decode, encode
 from resnet_viz.images import MAX_BYTES, open_image
@@ -82,20 +82,25 @@ def survey_on_ray(
             " archive, or leave --ray out."
         )
     surveyor = Surveyor(net, batch_size, strongest)
-    first = next(iter(source), None)
-    if first is None:
+    if next(iter(source), None) is None:
         raise SurveyError(f"There are no images in {source.title}: give a folder of JPEG, PNG or WebP files.")
-    manifest, where = surveyor.manifest(source, first), cluster or Cluster()
-    unfinished = None if out is None else Unfinished.begin(Path(out), manifest)
-    items = iter(source)
-    done, bad = (0, 0) if unfinished is None else skip(items, unfinished.names())
-    kept: list[SurveyPart] = []
-    for worked in parts_on_ray(surveyor, manifest, source.folder, items, where):
-        done, bad = done + len(worked.part), bad + sum(map(bool, worked.part.sentences))
-        kept.append(worked.part) if unfinished is None else unfinished.append(worked.part)
-        if on_progress is not None:
-            on_progress(SurveyProgress(done, source.count, bad))
-    return Survey.of_parts(manifest, kept) if unfinished is None else unfinished.finish()
+    manifest, where, kept = surveyor.manifest(source), cluster or Cluster(), list[SurveyPart]()
+
+    def run(append: Callable[[SurveyPart], None], finished: Iterable[FinishedImage] = ()) -> None:
+        items = iter(source)
+        done, bad = skip(items, finished)
+        for worked in parts_on_ray(surveyor, manifest, source.folder, items, where):
+            done, bad = done + len(worked.part), bad + sum(map(bool, worked.part.sentences))
+            append(worked.part)
+            if on_progress is not None:
+                on_progress(SurveyProgress(done, source.count, bad))
+
+    if out is None:
+        run(kept.append)
+        return Survey.of_parts(manifest, kept)
+    with Unfinished.begin(Path(out), manifest) as unfinished:
+        run(unfinished.append, unfinished.images())
+        return unfinished.finish()
 
 
 def parts_on_ray(
@@ -104,7 +109,13 @@ def parts_on_ray(
     """Yield the parts of a survey in the images' order, while the workers go on."""
     begin(cluster.address)
     rows = [
-        {"path": str(folder.resolve() / item.name), "name": item.name, "class": item.label.name, "index": item.label.index}
+        {
+            "path": str(folder.resolve() / item.name),
+            "name": item.name,
+            "class": item.label.name,
+            "index": item.label.index,
+            "version": item.version(),
+        }
         for item in items
     ]
     if not rows:
@@ -184,8 +195,7 @@ class Passes:
 
     def _ready(self, batch: dict[str, Any], number: int) -> Ready:
         label = TrueClass(str(batch["class"][number]), int(batch["index"][number]))
-        item = Item(str(batch["name"][number]), label, lambda: torch.empty(0))
-        sentence = str(batch["sentence"][number])
-        if sentence:
-            return Ready(item, None, sentence)
-        return Ready(item, self._surveyor.net.preprocessing.normalise(Image.fromarray(batch["seen"][number])))
+        version, sentence = str(batch["version"][number]), str(batch["sentence"][number])
+        item = Item(str(batch["name"][number]), label, lambda: torch.empty(0), lambda: version)
+        seen = None if sentence else self._surveyor.net.preprocessing.normalise(Image.fromarray(batch["seen"][number]))
+        return Ready(item, seen, sentence, version)

@@ -75,4 +75,4 @@ def decoding(what: str) -> Iterator[None]:
 
 
 def _shape(size: tuple[int, int]) -> str:
-    return f"This image is {size[0]:,} pixels wide and {size[1]:,} high"
+    return f"This image is {size[0]:,} pixel{'' if size[0] == 1 else 's'} wide and {size[1]:,} high"

@@ -4,6 +4,7 @@ import hashlib
 import os
 from contextlib import nullcontext
 from io import BytesIO, FileIO
+from pathlib import Path
 from typing import BinaryIO
 
 import pi_heif
@@ -53,6 +54,8 @@ def _decoder(kind: str, stripped: Stripped, file_bytes: int) -> Image.Image:
 
 def _read(source: str | os.PathLike[str] | bytes | BinaryIO) -> bytes:
     data = bytearray()
+    if isinstance(source, str | os.PathLike) and _is_named_pipe(source):
+        raise ImageError(f"{source!s} is a named pipe and not a file. Save the image in a file, and choose that.")
     try:
         given = BytesIO(source) if isinstance(source, bytes | bytearray | memoryview) else source
         with FileIO(given) if isinstance(given, str | os.PathLike) else nullcontext(given) as stream:
@@ -71,3 +74,11 @@ def _read(source: str | os.PathLike[str] | bytes | BinaryIO) -> bytes:
     if len(data) > MAX_BYTES:
         raise ImageError(f"This file is larger than {MAX_BYTES >> 20} MB. Make the image smaller or save it as JPEG.")
     return bytes(data)
+
+
+def _is_named_pipe(path: str | os.PathLike[str]) -> bool:
+    """Whether reading would wait until some program writes; a pipe of the shell, such as <(...), has a writer already."""
+    try:
+        return Path(os.path.realpath(path)).is_fifo()
+    except (OSError, ValueError):
+        return False

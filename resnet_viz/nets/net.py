@@ -113,7 +113,8 @@ class Net:
         if isinstance(target, str):
             if target in self.labels:
                 return self.labels.index(target)
-            raise ValueError(f"{self.title} has no class {target!r}; it has {', '.join(self.labels[:10])} ...")
+            more = " ..." if len(self.labels) > 10 else ""
+            raise ValueError(f"{self.title} has no class {target!r}; it has {', '.join(self.labels[:10])}{more}")
         if 0 <= target < len(self.labels):
             return int(target)
         raise ValueError(f"target {target} is outside {self.title}'s classes: choose 0 to {len(self.labels) - 1}")

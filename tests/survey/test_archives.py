@@ -63,12 +63,42 @@ def bomb() -> bytes:
     return zip_of({f"{number}.bmp": bytes(25_000_000) for number in range(3)})
 
 
+def oldest_tar() -> bytes:
+    """The format of 1979, without a magic word."""
+    entries = ((data, tar_of({name: data})) for name, data in classes_of(4).items())
+    headers = ((data, rewritten_header(packed, {257: bytes(8)})) for data, packed in entries)
+    return b"".join(packed[: 512 + -(-len(data) // 512) * 512] for data, packed in headers) + bytes(1024)
+
+
+def rewritten_header(archive: bytes, changes: dict[int, bytes]) -> bytes:
+    """A TAR archive with other bytes in its first header, whose checksum is right."""
+    data = bytearray(archive)
+    for place, value in changes.items():
+        data[place : place + len(value)] = value
+    data[148:156] = b" " * 8
+    data[148:156] = b"%06o\0 " % sum(data[:512])
+    return bytes(data)
+
+
+def negative_size() -> bytes:
+    return rewritten_header(tar_of(classes_of(4)), {124: b"\xff" * 11 + b"\0"})
+
+
+def damaged_header() -> bytes:
+    """The second header's checksum is wrong."""
+    data = bytearray(tar_of({"a.png": bytes(512), "b.png": png(0)}))
+    data[1024] ^= 0xFF
+    return bytes(data)
+
+
 READABLE: dict[str, Callable[[], bytes]] = {
     "zip": lambda: zip_of(classes_of(4)),
     "tar": lambda: tar_of(classes_of(4)),
     "tar.gz": lambda: tar_of(classes_of(4), "w:gz"),
     "tar.xz": lambda: tar_of(classes_of(4), "w:xz"),
     "tar.bz2": lambda: tar_of(classes_of(4), "w:bz2"),
+    "oldest tar": oldest_tar,
+    "colon": lambda: zip_of(classes_of(4) | {"1:30.txt": b"?"}),
     "what systems add": lambda: zip_of(
         classes_of(4) | {"__MACOSX/cat/._000.png": b"?", "cat/.DS_Store": b"?", "readme.txt": b"?"}
     ),
@@ -91,6 +121,8 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "bomb": (bomb, "far more than images"),
     "tar bomb": (lambda: tar_of({f"{n}.bmp": bytes(25_000_000) for n in range(3)}, "w:gz"), "far more than images"),
     "cut off": (lambda: zip_of(classes_of(4))[:-30], "damaged or incomplete"),
+    "tar with a negative size": (negative_size, "damaged or incomplete"),
+    "tar with a damaged header": (damaged_header, "damaged or incomplete"),
     "long name": (lambda: zip_of({"a" * 500 + ".png": png(0)}), "504 characters"),
 }
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -103,6 +104,89 @@ def test_what_is_none_is_refused(kind: str, made: Survey) -> None:
     make, words = REFUSED[kind]
     with pytest.raises(SurveyError, match=words):
         open_survey(make(made))
+
+
+def changed_rows(made: Survey, name: str, values: list[object]) -> bytes:
+    """The file with other values in one column."""
+    data = survey_bytes(made)
+    rows = pq.read_table(BytesIO(data)).cast(SCHEMA)
+    field = SCHEMA.field(name)
+    return rewritten(data, rows.set_column(SCHEMA.get_field_index(name), field, pa.array(values, field.type)))
+
+
+def changed_manifest(made: Survey, **changes: object) -> bytes:
+    return rewritten(survey_bytes(made), manifest=json.dumps(json.loads(made.manifest.to_json()) | changes).encode())
+
+
+def changed_peaks(made: Survey, name: str, value: float) -> bytes:
+    values = getattr(made.peaks, name).copy()
+    values[0, 0] = value
+    return survey_bytes(replace(made, peaks=replace(made.peaks, **{name: values})))
+
+
+def same_name(made: Survey) -> bytes:
+    blocks = json.loads(made.manifest.to_json())["blocks"]
+    return changed_manifest(made, blocks=[block | {"name": "layer1.0"} for block in blocks])
+
+
+WRONG: dict[str, Callable[[Survey], bytes]] = {
+    "null lists": lambda made: changed_rows(made, "ratio", [None, None, [0.5] * 3, [0.5] * 3]),
+    "alternating lengths": lambda made: changed_rows(made, "ratio", [[0.5] * 2, None, [0.5] * 4, [0.5] * 3]),
+    "numbers of a bad image": lambda made: changed_rows(made, "ratio", [[0.5] * 3] * 4),
+    "class out of range": lambda made: changed_rows(made, "class_index", [10, None, None, None]),
+    "negative prediction": lambda made: changed_rows(made, "predicted_index", [-1, None, 0, 0]),
+    "no prediction": lambda made: changed_rows(made, "predicted_index", [None, None, 0, 0]),
+    "few labels": lambda made: changed_manifest(made, labels=["cat"]),
+    "blocks of one name": same_name,
+    "infinite size": lambda made: changed_manifest(made, size=[float("inf"), 1]),
+    "an image that is not there": lambda made: changed_peaks(made, "images", 4),
+    "a place outside the map": lambda made: changed_peaks(made, "rows", 99),
+    "a negative place": lambda made: changed_peaks(made, "columns", -1),
+    "NaN": lambda made: changed_peaks(made, "activations", np.nan),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+@pytest.mark.parametrize("by_path", [True, False])
+def test_wrong_contents_are_refused(kind: str, by_path: bool, made: Survey, tmp_path: Path) -> None:  # noqa: FBT001 - a parameter
+    data = WRONG[kind](made)
+    path = tmp_path / "s.parquet"
+    path.write_bytes(data)
+    with pytest.raises(SurveyError, match="make the survey again"):
+        open_survey(path if by_path else data)
+
+
+def test_damaged_bytes_are_always_a_sentence(made: Survey, tmp_path: Path) -> None:
+    data, random, path = survey_bytes(made), np.random.default_rng(0), tmp_path / "s.parquet"
+    refused = 0
+    for _ in range(300):
+        damaged = bytearray(data)
+        for place in random.integers(0, len(data), 3):
+            damaged[place] = random.integers(0, 256)
+        path.write_bytes(damaged)
+        try:
+            found = open_survey(path)
+            found.table(), found.images(), found.strongest(found.block_names[0], 0)
+        except SurveyError:
+            refused += 1
+    assert refused > 250
+
+
+def test_a_file_that_is_gone_or_elsewhere(made: Survey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_survey(made, tmp_path / "s.parquet")
+    monkeypatch.chdir(tmp_path)
+    found = open_survey("s.parquet")
+    monkeypatch.chdir("/")
+    assert len(found.images()) == 4
+    path.unlink()
+    with pytest.raises(SurveyError, match="There is no survey at"):
+        found.table()
+
+
+def test_places_where_nothing_can_be_written(made: Survey, tmp_path: Path) -> None:
+    for place, words in ((tmp_path, "Is a directory"), (tmp_path / "missing" / "s.parquet", "No such file or directory")):
+        with pytest.raises(SurveyError, match=f"could not be written: {words}. Check that its folder exists"):
+            write_survey(made, place)
 
 
 def test_missing_and_too_large(made: Survey, tmp_path: Path) -> None:

@@ -45,11 +45,11 @@ def test_the_stages_one_after_the_other(make_cifar: Callable[..., Net], tmp_path
     net, folder = make_cifar("A"), folder_of(tmp_path, classes_of(5) | {"dog/bad.png": b"no image"})
     source = source_of(folder, None, net.labels)
     surveyor = Surveyor(net, 2, 9)
-    manifest = surveyor.manifest(source, next(iter(source)))
+    manifest = surveyor.manifest(source)
     decoding: Decoding = pickle.loads(cloudpickle.dumps(Decoding(surveyor)))  # type: ignore[no-untyped-call]  # noqa: S301 - our own
     passes: Passes = pickle.loads(cloudpickle.dumps(Passes(surveyor, manifest)))  # type: ignore[no-untyped-call]  # noqa: S301 - our own
     rows = [
-        {"path": str(folder / item.name), "name": item.name, "class": item.label.name, "index": item.label.index}
+        {"path": str(folder / item.name), "name": item.name, "class": item.label.name, "index": item.label.index, "version": ""}
         for item in source
     ]
     decoded = [decoding(read(row)) for row in rows]
@@ -68,7 +68,7 @@ def test_the_same_table_also_where_a_worker_is_killed(make_cifar: Callable[..., 
 
     source = source_of(folder, None, net.labels)
     surveyor = Surveyor(net, None, 9)
-    manifest = surveyor.manifest(source, next(iter(source)))
+    manifest = surveyor.manifest(source)
     killed, parts = set[int](), []
     for worked in parts_on_ray(surveyor, manifest, folder, iter(source), TWO, images=2):
         parts.append(worked.part)

@@ -23,6 +23,7 @@ from resnet_viz.analyses.survey.errors import SurveyError
 from resnet_viz.analyses.survey.files import open_survey
 from resnet_viz.analyses.survey.measuring import Meter, sources
 from resnet_viz.analyses.survey.running import SurveyProgress, survey
+from resnet_viz.analyses.survey.sources import source_of
 from resnet_viz.nets.net import Net
 from resnet_viz.nets.own_modules import from_module
 from resnet_viz.nets.preprocessing import Preprocessing
@@ -174,7 +175,7 @@ class TestImages:
     def test_labels_of_a_list(self, make_net: Callable[[str], Net]) -> None:
         found = survey(make_net("A"), [picture(0), picture(1)], labels=["Cat", 9]).images()
         assert list(found["class"]) == ["cat", "truck"]
-        with pytest.raises(SurveyError, match="2 images and 1 labels"):
+        with pytest.raises(SurveyError, match="2 images and 1 label:"):
             survey(make_net("A"), [picture(0), picture(1)], labels=["cat"])
 
     def test_no_images(self, make_net: Callable[[str], Net], tmp_path: Path) -> None:
@@ -248,7 +249,7 @@ class TestGoingOn:
         assert not out.exists()
         seen: list[SurveyProgress] = []
         again = survey(net, folder, batch_size=2, out=out, on_progress=seen.append)
-        assert seen[0] == SurveyProgress(4, 14, 0)
+        assert seen[0] == SurveyProgress(8, 14, 1)
         assert seen[-1] == SurveyProgress(14, 14, 1)
         pd.testing.assert_frame_equal(again.table(), whole.table(), rtol=1e-5)
         pd.testing.assert_frame_equal(again.images(), whole.images(), rtol=1e-5)
@@ -288,3 +289,106 @@ class TestGoingOn:
         assert torch.__version__.startswith(manifest.versions["torch"])
         assert manifest.images == "the folder images"
         assert [block.name for block in manifest.blocks] == list(net.blocks)
+
+
+class TestTensors:
+    """Tensors of several kinds: the first one that can be used determines the shape, in the whole survey."""
+
+    def test_the_shape_is_that_of_the_survey(self, make_net: Callable[[str], Net], monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(running, "PART_IMAGES", 2)
+        small, large = torch.randn(3, 32, 32), torch.randn(3, 48, 48)
+        found = survey(make_net("A"), [small, small, large, small], batch_size=1)
+        assert found.manifest.size == (32, 32)
+        assert list(found.bad.index) == ["image 2"]
+
+    def test_a_bad_first_tensor_does_not_set_it(self, make_net: Callable[[str], Net]) -> None:
+        found = survey(make_net("A"), [torch.full((3, 48, 48), torch.nan), torch.randn(3, 32, 32)])
+        assert found.manifest.size == (32, 32)
+        assert list(found.bad.index) == ["image 0"]
+
+    @pytest.mark.parametrize(
+        ("images", "words"),
+        [
+            (torch.randn(2, 1, 32, 32), "three channels"),
+            (torch.randn(2, 4, 32, 32), "three channels"),
+            (torch.randn(2, 3, 0, 0), "at least one pixel"),
+            ([torch.zeros(3, 32, 32).to_sparse()], "sparse tensor"),
+            ([torch.zeros(3, 32, 32, device="meta")], "empty tensor"),
+            (torch.zeros(2, 3, 32, 32, dtype=torch.complex64), "complex tensor"),
+            ([None], "None is not an image"),
+            ([5], "An int is not an image"),
+            ([np.zeros((3, 3))], "An ndarray is not an image"),
+        ],
+    )
+    def test_what_is_no_image_is_listed(self, images: Any, words: str, make_net: Callable[[str], Net]) -> None:
+        found = survey(make_net("A"), images)
+        assert found.image_names() == []
+        assert words in found.bad["error"].iloc[0]
+
+    def test_inputs_that_are_too_small_are_a_sentence(
+        self, make_net: Callable[[str], Net], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def too_small(*_: object) -> None:
+            raise RuntimeError("Output size is too small")
+
+        monkeypatch.setattr(running, "block_facts", too_small)
+        with pytest.raises(
+            SurveyError, match=r"cannot process inputs of 2x2 pixels \(Output size is too small\): give tensors"
+        ):
+            survey(make_net("A"), torch.randn(2, 3, 2, 2))
+
+
+class TestNoPrediction:
+    def test_a_network_that_returns_nan(self, make_cifar: Callable[..., Net]) -> None:
+        """Only where it does: the input that overflows is listed, and the other one is measured as always."""
+        net = make_cifar("A")
+        good = torch.randn(3, 32, 32)
+        found = survey(net, [good, good * 1e37, good])
+        assert list(found.bad.index) == ["image 1"]
+        assert "from which no class follows" in found.bad["error"].iloc[0]
+        assert found.images()["predicted"].isna().tolist() == [False, True, False]
+        assert np.isfinite(found.peaks.activations[found.peaks.images >= 0]).all()
+        assert 1 not in found.peaks.images
+        np.testing.assert_allclose(found.measure("ratio")[0], survey(net, [good]).measure("ratio")[0], rtol=1e-4)
+
+
+class TestOptions:
+    @pytest.mark.parametrize(
+        ("options", "words"),
+        [
+            ({"batch_size": 0}, "batch_size=0 is not possible: take a whole number from 1, or None"),
+            ({"batch_size": 2.5}, "batch_size=2.5"),
+            ({"batch_size": "8"}, "batch_size='8'"),
+            ({"strongest": 65}, "strongest=65 is not possible: take a whole number from 0 to 64"),
+            ({"strongest": -1}, "strongest=-1"),
+        ],
+    )
+    def test_are_checked_before_the_first_image(
+        self, options: dict[str, Any], words: str, make_net: Callable[[str], Net]
+    ) -> None:
+        class Untouched(Pairs):
+            def __getitem__(self, number: int) -> Any:
+                raise AssertionError
+
+        with pytest.raises(ValueError, match=words):
+            survey(make_net("A"), Untouched(), **options)
+
+    def test_a_name_is_no_network(self) -> None:
+        with pytest.raises(TypeError, match="'resnet20-cifar10' is a str and not a network: load one first"):
+            survey("resnet20-cifar10", [picture(0)])  # type: ignore[arg-type]  # the mistake
+
+    def test_a_pass_is_limited(self, make_net: Callable[[str], Net]) -> None:
+        net = make_net("A")
+        surveyor = running.Surveyor(net, 10**9, 0)
+        assert surveyor.pass_size(surveyor.manifest(source_of([picture(0)], None, net.labels))) == 8 * 8 * 49
+
+    def test_a_pass_that_does_not_fit_is_halved(self, make_net: Callable[[str], Net], monkeypatch: pytest.MonkeyPatch) -> None:
+        run = running.PartBuilder._run.__globals__["run_pass"]
+
+        def small(net: Net, twin: nn.Module, x: torch.Tensor, *rest: Any) -> Any:
+            if len(x) > 1:
+                raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 10 bytes.")
+            return run(net, twin, x, *rest)
+
+        monkeypatch.setitem(running.PartBuilder._run.__globals__, "run_pass", small)
+        assert survey(make_net("A"), [picture(0), picture(1), picture(2)]).image_names() == ["image 0", "image 1", "image 2"]

@@ -139,6 +139,15 @@ class TestComparison:
         assert found.changed == int((left.images()["predicted"] != right.images()["predicted"]).sum())
         assert "different weights" in " ".join(found.notes)
 
+    def test_images_that_share_only_their_names(self, make_cifar: Callable[..., Net]) -> None:
+        net = make_cifar("A")
+        left = survey(net, [picture(seed) for seed in range(4)], labels=["cat", "cat", "cat", ""])
+        right = survey(net, [picture(seed) for seed in range(4, 8)], labels=["cat", "dog", "", "dog"])
+        found = compare_surveys(left, replace(right, manifest=replace(right.manifest, images="another list")))
+        assert "a list of images and from another list" in found.notes[0]
+        assert "Number of images with a different class in each survey: 1." in found.notes[1]
+        assert "their logits differ" in found.notes[2]
+
     def test_without_anything_in_common(self, make: Make) -> None:
         left, right = make([0] * 3, [0] * 3), make([0] * 3, [0] * 3).renamed(["a", "b", "c"], "letters")
         with pytest.raises(SurveyError, match="share no image"):

@@ -8,6 +8,7 @@ file.
 import bz2
 import gzip
 import lzma
+import re
 import stat
 import tarfile
 import zipfile
@@ -17,7 +18,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path, PurePosixPath
-from typing import IO, BinaryIO, cast
+from tarfile import InvalidHeaderError, TruncatedHeaderError  # type: ignore[attr-defined]  # its stubs lack them
+from typing import IO, BinaryIO, Self, cast
 
 from resnet_viz.analyses.survey.errors import SurveyError
 from resnet_viz.images import MAX_BYTES
@@ -28,6 +30,7 @@ MOST_GROWTH, ALWAYS_ALLOWED = 20, 64 * 2**20
 MOST_ENTRIES = 5_000_000
 LONGEST_NAME = 400
 NESTED = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".txz", ".tbz2", ".7z", ".rar", ".zst", ".jar", ".iso")
+DRIVE = re.compile("[A-Za-z]:")
 PACKED: dict[bytes, Callable[[BinaryIO], IO[bytes]]] = {
     b"\x1f\x8b": lambda file: cast("IO[bytes]", gzip.GzipFile(fileobj=file)),
     b"BZh": lambda file: cast("IO[bytes]", bz2.BZ2File(file)),
@@ -35,6 +38,7 @@ PACKED: dict[bytes, Callable[[BinaryIO], IO[bytes]]] = {
 }
 _DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError, KeyError,
             NotImplementedError, RuntimeError, OverflowError, UnicodeError)  # fmt: skip
+_DAMAGED_ARCHIVE = "This archive is damaged or incomplete. Download it again, or pack the images again."
 
 ReadEntry = Callable[[], bytes]
 
@@ -57,7 +61,7 @@ def is_archive(file: BinaryIO) -> bool:
     file.seek(0)
     start = file.read(512)
     file.seek(0)
-    return start[:4] in (b"PK\3\4", b"PK\5\6") or start[257:262] == b"ustar" or any(start.startswith(each) for each in PACKED)
+    return start[:4] in (b"PK\3\4", b"PK\5\6") or any(start.startswith(each) for each in PACKED) or _is_tar(start)
 
 
 def entries(source: Path | bytes, limits: ArchiveLimits | None = None) -> Iterator[tuple[str, ReadEntry]]:
@@ -125,7 +129,7 @@ def _read_zip(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
 def _tar_entries(file: BinaryIO, limits: ArchiveLimits) -> Iterator[tuple[str, ReadEntry]]:
     size = file.seek(0, 2)
     bounded = _Bounded(_unpacked(file), limits.most_bytes(size), size)
-    with tarfile.open(fileobj=cast("IO[bytes]", bounded), mode="r|") as archive:
+    with tarfile.open(fileobj=cast("IO[bytes]", bounded), mode="r|", tarinfo=_TarEntry) as archive:
         for number, member in enumerate(archive):
             if number >= limits.entries:
                 raise SurveyError(_too_many(limits))
@@ -139,6 +143,30 @@ def _tar_entries(file: BinaryIO, limits: ArchiveLimits) -> Iterator[tuple[str, R
                 yield member.name, lambda content=content: content.read(MAX_BYTES + 1) if content else b""  # type: ignore[misc]
             # Otherwise, a streamed archive keeps a record of every member.
             archive.members = []  # type: ignore[attr-defined]
+
+
+class _TarEntry(tarfile.TarInfo):
+    """An entry of a TAR archive. At a damaged header, `tarfile` ends as if the archive ended there; this says so."""
+
+    @classmethod
+    def fromtarfile(cls, tarfile: tarfile.TarFile) -> Self:
+        """Read the next header."""
+        try:
+            found = super().fromtarfile(tarfile)
+        except (InvalidHeaderError, TruncatedHeaderError) as error:
+            raise SurveyError(_DAMAGED_ARCHIVE) from error
+        if found.size < 0:
+            raise SurveyError(_DAMAGED_ARCHIVE)
+        return found
+
+
+def _is_tar(start: bytes) -> bool:
+    """Whether a file begins with a header of a TAR archive: its checksum is right, also in the oldest format."""
+    try:
+        tarfile.TarInfo.frombuf(start, "utf-8", "surrogateescape")
+    except (tarfile.TarError, ValueError):
+        return start[257:262] == b"ustar"
+    return True
 
 
 def _unpacked(file: BinaryIO) -> IO[bytes]:
@@ -168,7 +196,7 @@ def _check_name(name: str) -> None:
         raise SurveyError(
             f"This archive has an entry whose name has {len(name):,} characters: pack the images again under short names."
         )
-    if ".." in parts or name.startswith(("/", "\\")) or (len(name) > 1 and name[1] == ":"):
+    if ".." in parts or name.startswith(("/", "\\")) or DRIVE.match(name):
         raise SurveyError(
             f"This archive has an entry whose name leads out of it, {_quoted(name)}, so it is not used: pack the folder of"
             " images itself, with names that start inside it."
@@ -232,4 +260,4 @@ def _refusing_damage() -> Iterator[None]:
     except MemoryError as error:
         raise SurveyError("There is not enough memory to read this archive. Split it into several archives.") from error
     except _DAMAGED as error:
-        raise SurveyError("This archive is damaged or incomplete. Download it again, or pack the images again.") from error
+        raise SurveyError(_DAMAGED_ARCHIVE) from error

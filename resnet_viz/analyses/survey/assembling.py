@@ -12,7 +12,7 @@ from resnet_viz.analyses.survey.manifest import Manifest
 from resnet_viz.analyses.survey.measuring import MEASURED
 from resnet_viz.analyses.survey.parts import SurveyPart
 from resnet_viz.analyses.survey.passes import Passed, run_pass
-from resnet_viz.analyses.survey.peaks import PeakKeeper
+from resnet_viz.analyses.survey.peaks import PeakKeeper, Peaks
 from resnet_viz.analyses.survey.sources import Item
 from resnet_viz.nets.net import Net
 
@@ -32,91 +32,113 @@ class Opened(Protocol):
     def sentence(self) -> str:
         """Why the image could not be opened, or ""."""
 
+    @property
+    def version(self) -> str:
+        """What tells it from another image of the same name."""
+
+
+NO_PREDICTION = (
+    "The network returns NaN or infinite numbers for this image, from which no class follows: check the weights of the network"
+    " and its preprocessing."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class _Batch:
+    """A batch after its passes: its items, why they could not be used, their versions, and what the passes found."""
+
+    items: list[Item]
+    sentences: list[str]
+    versions: list[str]
+    passed: list[tuple[list[int], Passed]]
+    keeper: PeakKeeper | None
+
 
 @dataclass(eq=False)
 class PartBuilder:
-    """Collects batches until a part is complete."""
+    """Collects batches until a part is complete. A batch that is interrupted leaves no trace."""
 
     net: Net
     manifest: Manifest
-    _items: list[Item] = field(default_factory=list)
-    _sentences: list[str] = field(default_factory=list)
-    _passed: list[tuple[list[int], Passed]] = field(default_factory=list)
-    _shape: tuple[int, ...] | None = None
-
-    def __post_init__(self) -> None:
-        """Start with an empty list of the strongest images of each channel."""
-        self._keeper = PeakKeeper(self.manifest.channels, self.manifest.strongest) if self.manifest.strongest else None
+    _batches: list[_Batch] = field(default_factory=list)
 
     def __len__(self) -> int:
         """The number of images so far."""
-        return len(self._items)
+        return sum(len(batch.items) for batch in self._batches)
 
     def add(self, batch: Sequence[Opened]) -> None:
         """Run the images of a batch through the network, in one pass where memory allows."""
-        positions, inputs = [], []
-        for ready in batch:
-            sentence = ready.sentence or _misfit(ready.x, self._wanted(ready.x))
-            if not sentence and ready.x is not None:
-                positions.append(len(self._items))
-                inputs.append(ready.x)
-            self._items.append(ready.item)
-            self._sentences.append(sentence)
-        if inputs:
-            self._run(self.net.twin(), torch.cat(inputs), positions)
+        first = len(self)
+        sentences = [ready.sentence or _misfit(ready.x, self.manifest.size) for ready in batch]
+        usable = [(first + number, ready.x) for number, ready in enumerate(batch) if not sentences[number]]
+        positions = [position for position, x in usable if x is not None]
+        done = _Batch([each.item for each in batch], sentences, [each.version for each in batch], [], self._keeper())
+        if positions:
+            inputs = torch.cat([x for _, x in usable if x is not None])
+            self._run(self.net.twin(), inputs, positions, done)
+        for where, passed in done.passed:
+            for position, predicted in zip(where, passed.predicted, strict=True):
+                if predicted < 0:
+                    sentences[position - first] = NO_PREDICTION
+        self._batches.append(done)
 
     def part(self) -> SurveyPart:
         """Return everything that was collected."""
-        count, blocks = len(self._items), len(self.manifest.blocks)
+        count, blocks = len(self), len(self.manifest.blocks)
         predicted = np.full(count, -1, np.int64)
         logits, probabilities = np.full((2, count), np.nan, np.float32)
         measures = np.full((count, blocks, len(MEASURED)), np.nan, np.float32)
-        for positions, passed in self._passed:
+        for positions, passed in (each for batch in self._batches for each in batch.passed):
             predicted[positions], logits[positions] = passed.predicted, passed.logits
             probabilities[positions], measures[positions] = passed.probabilities, passed.measures
-        keeper = self._keeper or PeakKeeper(self.manifest.channels, 0)
+        items = [item for batch in self._batches for item in batch.items]
+        keeper = self._batches[-1].keeper if self._batches else None
         return SurveyPart(
-            names=tuple(item.name for item in self._items),
-            classes=tuple(item.label.name for item in self._items),
-            class_indices=np.array([item.label.index for item in self._items], np.int64),
-            sentences=tuple(self._sentences),
+            names=tuple(item.name for item in items),
+            classes=tuple(item.label.name for item in items),
+            class_indices=np.array([item.label.index for item in items], np.int64),
+            sentences=tuple(sentence for batch in self._batches for sentence in batch.sentences),
             predicted=predicted,
             logits=logits,
             probabilities=probabilities,
             measures=measures,
-            peaks=keeper.peaks,
+            peaks=Peaks.none(sum(self.manifest.channels), self.manifest.strongest) if keeper is None else keeper.peaks,
+            versions=tuple(version for batch in self._batches for version in batch.versions),
         )
 
-    def _wanted(self, x: Tensor | None) -> tuple[int, ...] | None:
-        if self._shape is None and x is not None:
-            self._shape = tuple(x.shape)
-        return self._shape
+    def _keeper(self) -> PeakKeeper | None:
+        """The strongest images of each channel so far, in a copy."""
+        if not self.manifest.strongest:
+            return None
+        last = self._batches[-1].keeper if self._batches else None
+        return PeakKeeper(self.manifest.channels, self.manifest.strongest) if last is None else last.copy()
 
-    def _run(self, twin: nn.Module, x: Tensor, positions: list[int]) -> None:
+    def _run(self, twin: nn.Module, x: Tensor, positions: list[int], done: _Batch) -> None:
         """Run the inputs in one pass, or in halves if memory does not suffice. A single image must fit."""
         try:
-            self._passed.append((positions, run_pass(self.net, twin, x, self._keeper, positions)))
-        except torch.OutOfMemoryError:
-            if len(positions) == 1:
+            done.passed.append((positions, run_pass(self.net, twin, x, done.keeper, positions)))
+        except (RuntimeError, MemoryError) as error:
+            if len(positions) == 1 or not _is_lack_of_memory(error):
                 raise
             half = len(positions) // 2
         else:
             return
         # Outside the handler, because the frames of the exception hold the tensors until the handler ends.
         torch.cuda.empty_cache()
-        self._run(twin, x[:half], positions[:half])
-        self._run(twin, x[half:], positions[half:])
+        self._run(twin, x[:half], positions[:half], done)
+        self._run(twin, x[half:], positions[half:], done)
 
 
-def _misfit(x: Tensor | None, wanted: tuple[int, ...] | None) -> str:
+def _is_lack_of_memory(error: BaseException) -> bool:
+    # On a CPU, torch has no error of its own for it.
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)
+
+
+def _misfit(x: Tensor | None, size: tuple[int, int]) -> str:
     """Say why an input cannot go through the network together with the others, or return ""."""
-    if x is None or wanted is None:
+    if x is None or tuple(x.shape[2:]) == size:
         return ""
-    if tuple(x.shape) != wanted:
-        return (
-            f"This tensor has the shape {tuple(x.shape[1:])} and the first one {tuple(wanted[1:])}: give tensors of one"
-            " shape, or PIL images, which are brought to one size."
-        )
-    if not bool(torch.isfinite(x).all()):
-        return "This tensor holds NaN or infinite values, of which nothing can be measured: check how it was made."
-    return ""
+    return (
+        f"This tensor has the shape {tuple(x.shape[1:])} and the first one {(3, *size)}: give tensors of one shape, or PIL"
+        " images, which are brought to one size."
+    )

@@ -1,8 +1,12 @@
 """The class of an image among the classes of a network, found from the name of its folder or from a given label."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import PurePosixPath
+from typing import Any
+
+from resnet_viz.analyses.survey.errors import SurveyError, with_article
 
 Label = str | int
 Labels = Sequence[Label] | Mapping[str, Label]
@@ -20,37 +24,100 @@ class ClassNames:
     """Finds the class of the network that a label names.
 
     Capitals, spaces, hyphens and underscores do not matter. `renamed` maps names of folders to classes where they differ:
-    {"n01440764": "tench"}.
+    {"n01440764": "tench"}. ValueError if it names a class that the network does not have.
     """
 
     def __init__(self, labels: Sequence[str], renamed: Mapping[str, Label] | None = None) -> None:
         self._labels = tuple(labels)
         self._index = {_plain(label): index for index, label in reversed(list(enumerate(labels)))}
-        self._renamed = {_plain(name): label for name, label in (renamed or {}).items()}
+        self._renamed: dict[str, TrueClass] = {}
+        for folder, label in (renamed or {}).items():
+            found = self.of(label)
+            if found.index < 0:
+                raise ValueError(
+                    f"labels say that the folder {folder!r} holds {label!r}, which is no class of the network: take one of"
+                    f" {listed(self._labels)}, or leave the folder out"
+                )
+            self._renamed[_plain(str(folder))] = found
 
-    def of(self, label: Label | None) -> TrueClass:
-        """Return the class for a label or an index; ValueError for an index that the network does not have."""
-        if label is None or label == "":
+    def of(self, label: Any) -> TrueClass:  # noqa: ANN401 - checked here
+        """Return the class for a label or an index; ValueError for an index that the network does not have, and other types.
+
+        None and "" are an unknown class.
+        """
+        label = _python(label)
+        if label is None or (isinstance(label, str) and not label):
             return TrueClass()
         if isinstance(label, str):
-            meant = self._renamed.get(_plain(label), label)
-            if isinstance(meant, str):
-                index = self._index.get(_plain(meant), -1)
-                return TrueClass(self._labels[index] if index >= 0 else meant, index)
-            label = meant
+            if renamed := self._renamed.get(_plain(label)):
+                return renamed
+            index = self._index.get(_plain(label), -1)
+            return TrueClass(self._labels[index] if index >= 0 else label, index)
+        if not _is_index(label):
+            raise ValueError(
+                f"the label {label!r} is {with_article(label)}: give the name of a class, its index, or None where it is"
+                " unknown"
+            )
         number = int(label)
         if not 0 <= number < len(self._labels):
             raise ValueError(f"label {number} is outside the network's classes: take 0 to {len(self._labels) - 1}, or names")
         return TrueClass(self._labels[number], number)
 
-    def of_path(self, path: str) -> TrueClass:
-        """Return the class of an image: the nearest folder with the name of a class, otherwise the folder of the image."""
+    def of_all(self, labels: Iterable[Any]) -> tuple[TrueClass, ...]:
+        """Return the classes for labels; if all of them are texts such as "3", these are indices unless they name classes."""
+        labels = list(labels)
+        return tuple(map(self.numbered(labels).of, labels))
+
+    def numbered(self, names: Iterable[Any]) -> "ClassNames":
+        """Return the names of classes with which the numbers of classes are found too, if all of `names` are such numbers."""
+        names = list(names)
+        texts = {name for name in names if isinstance(name, str) and name}
+        if not all(name is None or isinstance(name, str) for name in names) or not all(map(self._is_number, texts)):
+            return self
+        found = ClassNames(self._labels)
+        found._renamed = self._renamed | {name: TrueClass(self._labels[int(name)], int(name)) for name in texts}
+        return found
+
+    def _is_number(self, text: str) -> bool:
+        """Whether a text is the index of a class and not the name of one."""
+        return text.isdecimal() and len(text) < 10 and int(text) < len(self._labels) and self.of(text).index < 0
+
+    def of_path(self, path: str, root: str = "") -> TrueClass:
+        """Return the class of an image: the nearest folder with the name of a class, otherwise the folder of the image.
+
+        `root` is the name of the folder in which the path begins. It counts only for images directly in it, and only if it is
+        the name of a class.
+        """
         folders = PurePosixPath(path).parts[:-1]
-        for folder in reversed(folders):
+        for folder in reversed(folders or (root,)):
             found = self.of(folder)
             if found.index >= 0:
                 return found
         return self.of(folders[-1]) if folders else TrueClass()
+
+
+def given_labels(labels: Any) -> list[Any]:  # noqa: ANN401 - checked here
+    """Return the labels of a list, an array, a tensor or a column of a table as a list; SurveyError for anything else."""
+    if isinstance(labels, (str, bytes, set, frozenset)) or not (hasattr(labels, "__len__") and hasattr(labels, "__iter__")):
+        raise SurveyError(
+            f"labels={labels!r} is {with_article(labels)}: give a list with one label for each image, or a mapping from"
+            " folders' names to classes"
+        )
+    return list(labels)
+
+
+def listed(labels: Sequence[str], most: int = 10) -> str:
+    """The names of classes for a sentence, cut off after the first ones."""
+    return ", ".join(labels[:most]) + (" ..." if len(labels) > most else "")
+
+
+def _python(label: Any) -> Any:  # noqa: ANN401 - whatever a data set says
+    """A number of NumPy or torch as one of Python's."""
+    return label.item() if hasattr(label, "item") and getattr(label, "ndim", 1) == 0 else label
+
+
+def _is_index(label: object) -> bool:
+    return isinstance(label, Integral) and not isinstance(label, bool)
 
 
 def _plain(name: str) -> str:

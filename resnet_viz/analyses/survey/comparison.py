@@ -1,5 +1,6 @@
 """Two surveys compared: the same images with two networks, or before and after a change."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,11 +59,12 @@ def compare_surveys(left: Survey, right: Survey) -> SurveyComparison:
             f"{left.manifest.title} and {right.manifest.title} have no block of the same name: compare surveys by networks of"
             " the same family."
         )
+    matched = [each.loc[shared] for each in facts]
     return SurveyComparison(
-        notes=tuple(_notes(left, right, len(shared), len(blocks))),
+        notes=tuple(_notes(left, right, matched, len(blocks))),
         count=len(shared),
         _blocks=_differences(left, right, shared, blocks),
-        _images=_predictions(*(each.loc[shared] for each in facts)),
+        _images=_predictions(*matched),
     )
 
 
@@ -102,9 +104,27 @@ def _unique(table: pd.DataFrame) -> pd.DataFrame:
     return table[~table.index.duplicated()]
 
 
-def _notes(left: Survey, right: Survey, shared: int, blocks: int) -> list[str]:
+def _about_images(left: Survey, right: Survey, facts: Sequence[pd.DataFrame]) -> list[str]:
+    """What hints at images that share only their names; `facts` are those of the shared names."""
     a, b = left.manifest, right.manifest
     notes = []
+    if a.images != b.images:
+        notes.append(f"The images come from {a.images} and from {b.images}; those of the same name are taken to be the same.")
+    classes = [side["class"].fillna("") for side in facts]
+    others = int(((classes[0] != classes[1]) & (classes[0] != "") & (classes[1] != "")).sum())
+    if others:
+        notes.append(f"Number of images with a different class in each survey: {others:,}. They may be different images.")
+    same = (a.sha256, a.preprocessing, a.size, a.precision) == (b.sha256, b.preprocessing, b.size, b.precision)
+    logits, others_logits = (side["logit"].to_numpy(float) for side in facts)
+    if same and not np.allclose(logits, others_logits, rtol=1e-2, atol=1e-2):
+        notes.append("The networks are the same and their logits differ, so some images of the same name are different images.")
+    return notes
+
+
+def _notes(left: Survey, right: Survey, facts: Sequence[pd.DataFrame], blocks: int) -> list[str]:
+    shared = len(facts[0])
+    a, b = left.manifest, right.manifest
+    notes = _about_images(left, right, facts)
     if a.network != b.network:
         notes.append(f"The networks are {a.title} and {b.title}.")
     elif a.sha256 != b.sha256:

@@ -1,14 +1,10 @@
-"""A survey as one Parquet file: one row per image; the metadata hold the manifest and the strongest images of each channel.
-
-An unfinished survey is a folder of parts next to its file. Each part is a survey of its own, and `finish` combines them.
-"""
+"""A survey as one Parquet file: one row per image; the metadata hold the manifest and the strongest images of each channel."""
 
 import base64
 import os
-import shutil
 import zlib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -18,14 +14,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from resnet_viz.analyses.survey import rows as in_rows
-from resnet_viz.analyses.survey.errors import SurveyError
+from resnet_viz.analyses.survey.checking import check_peaks, check_rows
+from resnet_viz.analyses.survey.errors import SurveyError, writing
 from resnet_viz.analyses.survey.manifest import Manifest
-from resnet_viz.analyses.survey.measuring import MEASURED
-from resnet_viz.analyses.survey.parts import SurveyPart
-from resnet_viz.analyses.survey.peaks import Peaks, merge
+from resnet_viz.analyses.survey.peaks import Peaks
 from resnet_viz.analyses.survey.result import Survey
 
 MANIFEST, PEAKS = b"resnet_viz.survey", b"resnet_viz.peaks"
+MAGIC = b"PAR1"
 MOST_METADATA = 512 * 2**20
 _STORED = {"activations": np.float32, "images": np.int32, "rows": np.int32, "columns": np.int32}
 
@@ -33,88 +29,25 @@ _STORED = {"activations": np.float32, "images": np.int32, "rows": np.int32, "col
 def write_survey(survey: Survey, path: str | os.PathLike[str]) -> Path:
     """Write a survey to a Parquet file and return its path. An existing file is replaced only when the new one is complete."""
     target = Path(path)
-    _write(target, survey.manifest, survey.peaks, iter([in_rows.read(survey.rows, tuple(in_rows.SCHEMA.names))]))
+    write_rows(target, survey.manifest, survey.peaks, iter([in_rows.read(survey.rows, tuple(in_rows.SCHEMA.names))]))
     return target
 
 
 def open_survey(source: str | os.PathLike[str] | bytes, most_images: int | None = None) -> Survey:
     """Open a file that `survey(..., out=path)` or `write_survey` wrote. Rows are read from the file on demand.
 
-    Raises SurveyError for a file that is missing or damaged, was written by another version, or has more than `most_images`.
+    Everything in it is checked first. Raises SurveyError for a file that is missing or damaged, was written by another version,
+    or has more than `most_images`.
     """
     held = isinstance(source, bytes)
-    try:
-        with pq.ParquetFile(BytesIO(source) if held else Path(source)) as file:  # type: ignore[arg-type]  # it is one of them
+    with in_rows.reading(source):
+        # The working folder may change before rows are read.
+        opened = BytesIO(source) if held else Path(source).absolute()  # type: ignore[arg-type]  # it is one of them
+        with pq.ParquetFile(opened, page_checksum_verification=True) as file:
             manifest, peaks = _checked(file, most_images)
-            rows: in_rows.Rows = file.read() if held else Path(source)  # type: ignore[arg-type]
-    except SurveyError:
-        raise
-    except FileNotFoundError as error:
-        raise SurveyError(f"There is no survey at {source!s}. Check its name and its folder.") from error
-    except (pa.ArrowException, OSError, ValueError, KeyError, MemoryError, OverflowError) as error:
-        raise SurveyError(
-            "This file is no survey, or it is damaged: choose a Parquet file that ResNet Viz wrote, or make the survey again."
-        ) from error
-    if not isinstance(rows, Path):
-        _check_lists(rows, len(manifest.blocks))
+            rows: in_rows.Rows = file.read() if isinstance(opened, BytesIO) else opened
+        check_rows(rows, manifest)
     return Survey(manifest, rows, peaks)
-
-
-@dataclass(frozen=True)
-class Unfinished:
-    """The parts of a survey in progress, in the folder next to its file."""
-
-    target: Path
-    manifest: Manifest
-
-    @classmethod
-    def begin(cls, target: Path, manifest: Manifest) -> "Unfinished":
-        """Start a survey or resume one; SurveyError if the file exists or the parts belong to another survey."""
-        if target.exists():
-            raise SurveyError(f"There is a survey at {target} already: open it with rv.open_survey, or choose another name.")
-        made = cls(target, manifest)
-        made.folder.mkdir(parents=True, exist_ok=True)
-        for path in made.paths():
-            if open_survey(path).manifest.fingerprint != manifest.fingerprint:
-                raise SurveyError(
-                    f"The unfinished survey in {made.folder} is by another network, or by other weights or preprocessing:"
-                    " finish it with those, or delete the folder."
-                )
-            break
-        return made
-
-    @property
-    def folder(self) -> Path:
-        """The folder of the parts."""
-        return self.target.with_name(f"{self.target.name}.parts")
-
-    def paths(self) -> list[Path]:
-        """The paths of the complete parts, in order."""
-        return sorted(self.folder.glob("*.parquet"))
-
-    def names(self) -> Iterator[tuple[str, bool]]:
-        """Yield the name of every finished image, in order, and whether it could be used."""
-        for path in self.paths():
-            found = in_rows.read(path, ("image", "error"))
-            yield from zip(found.column("image").to_pylist(), found.column("error").is_null().to_pylist(), strict=True)
-
-    def append(self, part: SurveyPart) -> None:
-        """Write another part."""
-        path = self.folder / f"{len(self.paths()):06}.parquet"
-        _write(path, self.manifest, part.peaks, iter([in_rows.to_table(part, self.manifest)]))
-
-    def finish(self) -> Survey:
-        """Combine the parts into the file, and remove them."""
-        paths = self.paths()
-        if not paths:
-            _write(self.target, self.manifest, Survey.of_parts(self.manifest, []).peaks, iter(()))
-        else:
-            firsts = np.cumsum([0, *(in_rows.count(path) for path in paths)])
-            parts = ((open_survey(path).peaks, int(first)) for path, first in zip(paths, firsts, strict=False))
-            peaks = merge(parts)
-            _write(self.target, self.manifest, peaks, (pq.read_table(path) for path in paths))
-        shutil.rmtree(self.folder)
-        return open_survey(self.target)
 
 
 def survey_bytes(survey: Survey) -> bytes:
@@ -125,23 +58,44 @@ def survey_bytes(survey: Survey) -> bytes:
     return buffer.getvalue()
 
 
-def _write(target: Path, manifest: Manifest, peaks: Peaks, tables: Iterator[pa.Table]) -> None:
-    """Write to a temporary file and rename it, so that a file with the final name is always complete."""
+def write_rows(
+    target: Path, manifest: Manifest, peaks: Peaks, tables: Iterator[pa.Table], more: Mapping[bytes, bytes] | None = None
+) -> None:
+    """Write to a temporary file and rename it, so that a file with the final name is always complete.
+
+    `more` are further entries of the metadata.
+    """
     beside = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        with beside.open("wb") as file:
-            _write_into(file, manifest, peaks, tables)
-        beside.replace(target)
-    finally:
-        beside.unlink(missing_ok=True)
+    with writing(target):
+        try:
+            with beside.open("wb") as file:
+                _write_into(file, manifest, peaks, tables, more)
+            beside.replace(target)
+        finally:
+            with suppress(OSError):
+                beside.unlink(missing_ok=True)
 
 
-def _write_into(file: BinaryIO, manifest: Manifest, peaks: Peaks, tables: Iterable[pa.Table]) -> None:
+def is_parquet(path: Path) -> bool:
+    """Whether a file begins as Parquet files do, whatever its name."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(MAGIC)) == MAGIC
+
+
+def _write_into(
+    file: BinaryIO,
+    manifest: Manifest,
+    peaks: Peaks,
+    tables: Iterable[pa.Table],
+    more: Mapping[bytes, bytes] | None = None,
+) -> None:
     # Not in Arrow's schema, which would store the metadata twice.
-    with pq.ParquetWriter(file, in_rows.SCHEMA, compression="zstd", store_schema=False) as writer:
+    with pq.ParquetWriter(file, in_rows.SCHEMA, compression="zstd", store_schema=False, write_page_checksum=True) as writer:
         for table in tables:
             writer.write_table(table.cast(in_rows.SCHEMA))
-        writer.add_key_value_metadata({MANIFEST: manifest.to_json().encode(), PEAKS: _packed(peaks)})
+        writer.add_key_value_metadata({MANIFEST: manifest.to_json().encode(), PEAKS: _packed(peaks), **(more or {})})
 
 
 def _packed(peaks: Peaks) -> bytes:
@@ -177,8 +131,7 @@ def _checked(file: pq.ParquetFile, most_images: int | None) -> tuple[Manifest, P
     if [(f.name, f.type) for f in found] != [(f.name, f.type) for f in _as_stored()]:
         raise ValueError("the columns are other ones")
     peaks = _unpacked(held[PEAKS], sum(manifest.channels), manifest.strongest)
-    if peaks.images.size and not -1 <= peaks.images.min() <= peaks.images.max() < max(1, count):
-        raise ValueError("the peaks are of other images")
+    check_peaks(peaks, manifest, count)
     return manifest, peaks
 
 
@@ -189,12 +142,3 @@ def _as_stored() -> pa.Schema:
         writer.write_table(in_rows.SCHEMA.empty_table())
     buffer.seek(0)
     return pq.read_schema(buffer)
-
-
-def _check_lists(table: pa.Table, blocks: int) -> None:
-    """Check that every image that could be used has a number for every block."""
-    usable = int(table.column("error").null_count)
-    for name in MEASURED:
-        column = table.column(name).combine_chunks()
-        if len(column) - column.null_count != usable or len(column.flatten()) != usable * blocks:
-            raise SurveyError("This survey does not have a number for every block and image: make the survey again.")

@@ -86,7 +86,7 @@ class Manifest:
                     " again, or open it with that version."
                 )
             return _checked(cls, given)
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
             if isinstance(error, SurveyError):
                 raise
             raise SurveyError(
@@ -135,7 +135,14 @@ def _checked(cls: type[Manifest], given: dict[str, Any]) -> Manifest:
     blocks = tuple(_block(each) for each in given["blocks"])
     strongest = int(given["strongest"])
     height, width = (int(side) for side in given["size"])
-    if not blocks or not 0 <= strongest <= MOST_STRONGEST or sum(block.shape[0] for block in blocks) > MOST_CHANNELS:
+    names = {block.name for block in blocks}
+    if (
+        not blocks
+        or len(names) < len(blocks)
+        or min(height, width) < 1
+        or not 0 <= strongest <= MOST_STRONGEST
+        or sum(block.shape[0] for block in blocks) > MOST_CHANNELS
+    ):
         raise KeyError("blocks")
     texts: dict[str, Any] = {
         name: str(given[name]) for name in ("network", "title", "weights", "sha256", "head", "precision", "images")

@@ -16,7 +16,8 @@ class SurveyPart:
     `names` are unique within a survey. `classes` are the true classes ("" if unknown) and `class_indices` their indices in the
     network (-1 if it does not have them). `sentences` say why an image could not be used ("" if it could). A bad image has the
     prediction -1 and NaN in place of numbers. `measures` is float32 (n, blocks, measures), in the order of `MEASURED`. The
-    positions in `peaks` count from the first image of the part.
+    positions in `peaks` count from the first image of the part. `versions` tell images of the same name apart, and are needed
+    only to resume a survey.
     """
 
     names: tuple[str, ...]
@@ -28,6 +29,7 @@ class SurveyPart:
     probabilities: Array
     measures: Array
     peaks: Peaks
+    versions: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """The number of images."""

@@ -20,7 +20,10 @@ from resnet_viz.nets.net import Net
 
 @dataclass(frozen=True, eq=False)
 class Passed:
-    """The predictions for a batch, (N,) each, and its measures, (N, blocks, measures)."""
+    """The predictions for a batch, (N,) each, and its measures, (N, blocks, measures).
+
+    `predicted` is -1 where the network returns NaN or infinite numbers, from which no class follows.
+    """
 
     predicted: NDArray[np.int64]
     logits: Array
@@ -43,12 +46,14 @@ def run_pass(net: Net, twin: nn.Module, x: Tensor, keeper: PeakKeeper | None, po
         logits = twin((x.clone() if x.is_inference() else x).to(net.device).requires_grad_())
         best = logits.detach().argmax(1)
         torch.autograd.grad(logits.gather(1, best[:, None]).sum(), sources(meter.inputs), materialize_grads=True)
-    if keeper is not None:
-        keeper.see(meter.outputs, positions)
     detached = logits.detach()
-    chosen = detached.gather(1, best[:, None])[:, 0]
-    shares = net.probabilities(detached).gather(1, best[:, None])[:, 0]
-    return Passed(best.cpu().numpy(), chosen.float().cpu().numpy(), shares.cpu().numpy(), meter.measures())
+    chosen = detached.gather(1, best[:, None])[:, 0].float().cpu().numpy()
+    shares = net.probabilities(detached).gather(1, best[:, None])[:, 0].cpu().numpy()
+    valid = np.isfinite(chosen) & np.isfinite(shares)
+    if keeper is not None:
+        outputs = meter.outputs if valid.all() else [output[torch.from_numpy(valid)] for output in meter.outputs]
+        keeper.see(outputs, np.asarray(positions)[valid])
+    return Passed(np.where(valid, best.cpu().numpy(), -1), chosen, shares, meter.measures())
 
 
 def block_facts(net: Net, size: tuple[int, int]) -> tuple[SurveyedBlock, ...]:

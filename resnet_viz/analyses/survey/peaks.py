@@ -67,7 +67,13 @@ class PeakKeeper:
     def __init__(self, channels: Sequence[int], k: int) -> None:
         self._blocks = [Peaks.none(count, k) for count in channels]
 
-    def see(self, outputs: Sequence[Tensor], positions: Sequence[int]) -> None:
+    def copy(self) -> "PeakKeeper":
+        """Return a keeper that goes on from here; this one stays as it is."""
+        keeper = PeakKeeper((), 0)
+        keeper._blocks = list(self._blocks)
+        return keeper
+
+    def see(self, outputs: Sequence[Tensor], positions: Sequence[int] | NDArray[np.int64]) -> None:
         """Process every block output, (N, C, H, W), of the images at these positions of the part."""
         where = np.asarray(positions, np.int32)
         for number, output in enumerate(outputs):
@@ -83,6 +89,8 @@ class PeakKeeper:
 def _seen(known: Peaks, output: Tensor, positions: Whole) -> Peaks:
     # First only the largest value per channel is computed, ten times faster than with its place: after the first batches, few
     # of them enter the list.
+    if not len(output):
+        return known
     largest = at_least_float32(output).flatten(2).amax(-1).T.cpu().numpy()
     channels, images = np.nonzero(largest > known.activations[:, -1:])
     if not len(channels):

@@ -128,8 +128,8 @@ class Survey:
         """
         number = self.manifest.block_number(block)
         channels = self.manifest.channels
-        if not 0 <= channel < channels[number]:
-            raise IndexError(f"block {block} has no channel {channel}: take 0 to {channels[number] - 1}")
+        if channel not in range(channels[number]):
+            raise IndexError(f"block {block} has no channel {channel!r}: take 0 to {channels[number] - 1}")
         line = sum(channels[:number]) + channel
         known = self.peaks.images[line] >= 0
         positions = self.peaks.images[line][known]

@@ -1,5 +1,8 @@
 """Parts of a survey as Arrow tables with one row per image: the content of Parquet files, read column by column."""
 
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -8,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from resnet_viz.analyses.activations import Array
+from resnet_viz.analyses.survey.errors import SurveyError
 from resnet_viz.analyses.survey.manifest import Manifest
 from resnet_viz.analyses.survey.measuring import MEASURED
 from resnet_viz.analyses.survey.parts import SurveyPart
@@ -29,6 +33,8 @@ SCHEMA = pa.schema(
     ]
 )
 FACTS = tuple(name for name in SCHEMA.names if name not in MEASURED)
+
+_DAMAGED = (pa.ArrowException, OSError, ValueError, LookupError, TypeError, MemoryError, OverflowError, zlib.error)
 
 # Rows in memory, or a Parquet file whose columns are read on demand.
 Rows: TypeAlias = pa.Table | Path
@@ -58,13 +64,32 @@ def to_table(part: SurveyPart, manifest: Manifest) -> pa.Table:
 def read(rows: Rows, columns: tuple[str, ...]) -> pa.Table:
     """Return some of the columns."""
     if isinstance(rows, Path):
-        return pq.read_table(rows, columns=list(columns), memory_map=True)
+        with reading(rows):
+            return pq.read_table(rows, columns=list(columns), memory_map=True, page_checksum_verification=True)
     return rows.select(list(columns))
 
 
 def count(rows: Rows) -> int:
     """The number of images."""
-    return int(pq.read_metadata(rows).num_rows if isinstance(rows, Path) else rows.num_rows)
+    if isinstance(rows, Path):
+        with reading(rows):
+            return int(pq.read_metadata(rows).num_rows)
+    return int(rows.num_rows)
+
+
+@contextmanager
+def reading(source: object) -> Iterator[None]:
+    """Turn whatever reading a damaged or missing file raises into a SurveyError."""
+    try:
+        yield
+    except SurveyError:
+        raise
+    except FileNotFoundError as error:
+        raise SurveyError(f"There is no survey at {source!s}. Check its name and its folder.") from error
+    except _DAMAGED as error:
+        raise SurveyError(
+            "This file is no survey, or it is damaged: choose a Parquet file that ResNet Viz wrote, or make the survey again."
+        ) from error
 
 
 def measure_matrix(rows: Rows, name: str, blocks: int) -> Array:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +16,17 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from resnet_viz.analyses.context import CPU_PIXELS, batch_of
+from resnet_viz.analyses.context import CPU_PIXELS, GPU_FACTOR, batch_of
 from resnet_viz.analyses.survey.assembling import PartBuilder
-from resnet_viz.analyses.survey.classes import Labels
-from resnet_viz.analyses.survey.errors import SurveyError
-from resnet_viz.analyses.survey.files import Unfinished
-from resnet_viz.analyses.survey.manifest import Manifest, describe
+from resnet_viz.analyses.survey.classes import Labels, TrueClass
+from resnet_viz.analyses.survey.errors import SurveyError, with_article
+from resnet_viz.analyses.survey.folders import printable
+from resnet_viz.analyses.survey.manifest import MOST_STRONGEST, Manifest, describe
 from resnet_viz.analyses.survey.parts import SurveyedPart, SurveyPart
 from resnet_viz.analyses.survey.passes import block_facts
 from resnet_viz.analyses.survey.result import Survey
 from resnet_viz.analyses.survey.sources import ImageOpener, ImageSource, Item, source_of
+from resnet_viz.analyses.survey.unfinished import FinishedImage, Unfinished, refuse_existing
 from resnet_viz.images import open_image
 from resnet_viz.nets.net import Net, pick_device
 
@@ -32,6 +34,8 @@ STRONGEST = 9
 # A part is kept after this number of images or seconds. An interruption costs at most this much work.
 PART_IMAGES, PART_SECONDS = 512, 30.0
 DECODERS = 2
+# A pass has at most this many times the pixels at which a device is fast, whatever batch size is asked for.
+MOST_FACTOR = 8
 # The message for an image whose own error has no text.
 UNREADABLE = "This image could not be read ({}): check that it opens in an image program, or leave it out."
 
@@ -73,27 +77,31 @@ def survey(
     `inspect`.
 
     Raises:
-        SurveyError: there are no images, an archive is refused, or `out` contains something else.
-        ValueError: a label, the device or the batch size is invalid.
+        SurveyError: there are no images, an archive is refused, `out` contains something else, or the images or their classes
+            are not those of the survey that is to be resumed.
+        ValueError: a label, the device, the batch size or the number of strongest images is invalid.
+        TypeError: `net` is no network.
     """
-    placed = on_device(net, device)
+    if not isinstance(net, Net):
+        raise TypeError(
+            f"{net!r} is {with_article(net)} and not a network: load one first, such as rv.load('resnet20-cifar10')"
+        )
+    surveyor = Surveyor(on_device(net, device), batch_size, strongest)
     source = source_of(images, labels, net.labels)
-    if (batch_size is not None and batch_size < 1) or strongest < 0:
-        raise ValueError(f"batch size {batch_size} and {strongest} strongest images: take a batch size of 1 or more, or None")
-    surveyor = Surveyor(placed, batch_size, strongest)
-    first = next(iter(source), None)
-    if first is None:
+    if out is not None:
+        refuse_existing(Path(out))
+    if next(iter(source), None) is None:
         raise SurveyError(
             f"There are no images in {source.title}: give JPEG, PNG, WebP, AVIF, HEIC, GIF, BMP or TIFF files, or a data set"
             " with at least one image."
         )
-    manifest = surveyor.manifest(source, first)
+    manifest = surveyor.manifest(source)
     if out is None:
         return Survey.of_parts(manifest, list(surveyor.parts(source, manifest, on_progress)))
-    unfinished = Unfinished.begin(Path(out), manifest)
-    for part in surveyor.parts(source, manifest, on_progress, unfinished.names()):
-        unfinished.append(part)
-    return unfinished.finish()
+    with Unfinished.begin(Path(out), manifest) as unfinished:
+        for part in surveyor.parts(source, manifest, on_progress, unfinished.images()):
+            unfinished.append(part)
+        return unfinished.finish()
 
 
 def survey_part(
@@ -129,6 +137,7 @@ class Ready:
     item: Item
     x: Tensor | None
     sentence: str = ""
+    version: str = ""
 
 
 @dataclass(frozen=True)
@@ -138,6 +147,7 @@ class Read:
     item: Item
     content: Image.Image | Tensor | None
     sentence: str = ""
+    version: str = ""
 
 
 @dataclass(frozen=True)
@@ -148,43 +158,68 @@ class Surveyor:
     batch_size: int | None
     strongest: int
 
-    def manifest(self, source: ImageSource, first: Item) -> Manifest:
-        """Describe the survey. If the images are tensors, the first one determines the size of the inputs."""
+    def __post_init__(self) -> None:
+        """Check the options."""
+        if self.batch_size is not None and not _is_whole(self.batch_size, 1):
+            raise ValueError(f"batch_size={self.batch_size!r} is not possible: take a whole number from 1, or None")
+        if not _is_whole(self.strongest, 0, MOST_STRONGEST):
+            raise ValueError(f"strongest={self.strongest!r} is not possible: take a whole number from 0 to {MOST_STRONGEST}")
+
+    def manifest(self, source: ImageSource) -> Manifest:
+        """Describe the survey. If the images are tensors, the first one that can be used determines the size of the inputs."""
         side = self.net.preprocessing.crop
-        x = self._ready(self._read(first)).x
+        inputs = (self._ready(self._read(item)).x for item in source)
+        x = next((x for x in inputs if x is not None), None)
         size = (side, side) if x is None else (int(x.shape[2]), int(x.shape[3]))
-        return describe(self.net, size, block_facts(self.net, size), self.strongest, source.title)
+        try:
+            facts = block_facts(self.net, size)
+        except RuntimeError as error:
+            raise SurveyError(
+                f"{self.net.title} cannot process inputs of {size[0]}x{size[1]} pixels ({str(error).splitlines()[0]}): give"
+                f" tensors of another size, such as {side}x{side}."
+            ) from error
+        return describe(self.net, size, facts, self.strongest, source.title)
 
     def parts(
         self,
         source: ImageSource,
         manifest: Manifest,
         on_progress: OnSurveyProgress | None = None,
-        done: Iterable[tuple[str, bool]] = (),
+        done: Iterable[FinishedImage] = (),
     ) -> Iterator[SurveyPart]:
-        """Survey the images that are not `done`, and yield them part by part."""
+        """Survey the images that are not `done`, and yield them part by part.
+
+        An error or an interruption yields what has been measured, and is raised with the next step.
+        """
         items = iter(source)
         skipped, bad = skip(items, done)
         builder, started = PartBuilder(self.net, manifest), time.monotonic()
         total = source.count
         if on_progress is not None:
             on_progress(SurveyProgress(skipped, total, bad))
-        for batch in self.batches(items, self.pass_size(manifest)):
-            builder.add(batch)
-            skipped, bad = skipped + len(batch), bad + sum(ready.x is None for ready in batch)
-            if on_progress is not None:
-                on_progress(SurveyProgress(skipped, total, bad))
-            if len(builder) >= PART_IMAGES or time.monotonic() - started > PART_SECONDS:
+        try:
+            for batch in self.batches(items, self.pass_size(manifest)):
+                builder.add(batch)
+                skipped, bad = skipped + len(batch), bad + sum(ready.x is None for ready in batch)
+                if on_progress is not None:
+                    on_progress(SurveyProgress(skipped, total, bad))
+                if len(builder) >= PART_IMAGES or time.monotonic() - started > PART_SECONDS:
+                    finished, builder, started = builder, PartBuilder(self.net, manifest), time.monotonic()
+                    yield finished.part()
+        except (Exception, KeyboardInterrupt):
+            if len(builder):
                 yield builder.part()
-                builder, started = PartBuilder(self.net, manifest), time.monotonic()
+            raise
         if len(builder):
             yield builder.part()
 
     def pass_size(self, manifest: Manifest) -> int:
-        """Return the number of images per pass."""
-        if self.batch_size is not None:
-            return self.batch_size
-        return batch_of(torch.empty(0, 3, *manifest.size, device=self.net.device), CPU_PIXELS)
+        """Return the number of images per pass: not more than fit into the memory of usual machines."""
+        x = torch.empty(0, 3, *manifest.size, device=self.net.device)
+        if self.batch_size is None:
+            return batch_of(x, CPU_PIXELS)
+        factor = MOST_FACTOR * (1 if x.device.type == "cpu" else GPU_FACTOR)
+        return min(self.batch_size, max(1, factor * CPU_PIXELS // (manifest.size[0] * manifest.size[1])))
 
     def batches(self, items: Iterator[Item], size: int) -> Iterator[list[Ready]]:
         """Read images in threads while the caller works, at most two batches ahead."""
@@ -202,19 +237,20 @@ class Surveyor:
                     each.cancel()
 
     def _read(self, item: Item) -> Read:
+        content, sentence = None, ""
         try:
-            content = item.open()
-            return Read(item, content[None].float() if isinstance(content, Tensor) else self.net.preprocessing.seen(content))
-        except (SurveyError, ValueError) as error:
-            return Read(item, None, str(error))
+            opened = item.open()
+            content = opened[None].float() if isinstance(opened, Tensor) else self.net.preprocessing.seen(opened)
+        except ValueError as error:
+            sentence = str(error)
         except Exception as error:  # noqa: BLE001 - one image never stops the others
-            return Read(item, None, UNREADABLE.format(type(error).__name__))
+            sentence = UNREADABLE.format(type(error).__name__)
+        return Read(item, content, printable(sentence), item.version())
 
     def _ready(self, read: Read) -> Ready:
         """Make the input where the passes run: in a thread of its own, torch's would take the cores from them."""
-        if read.content is None or isinstance(read.content, Tensor):
-            return Ready(read.item, read.content, read.sentence)
-        return Ready(read.item, self.net.preprocessing.normalise(read.content))
+        x = self.net.preprocessing.normalise(read.content) if isinstance(read.content, Image.Image) else read.content
+        return Ready(read.item, x, read.sentence, read.version)
 
 
 def on_device(net: Net, device: str | torch.device) -> Net:
@@ -224,15 +260,31 @@ def on_device(net: Net, device: str | torch.device) -> Net:
     return replace(net, module=copy.deepcopy(net.module).to(pick_device(device)))
 
 
-def skip(items: Iterator[Item], done: Iterable[tuple[str, bool]]) -> tuple[int, int]:
-    """Skip the images that are done; SurveyError if they are no longer the same images."""
+def skip(items: Iterator[Item], done: Iterable[FinishedImage]) -> tuple[int, int]:
+    """Skip the images that are done; SurveyError if they are no longer the same images, or have other classes."""
     skipped, bad = 0, 0
-    for name, usable in done:
+    for image in done:
         item = next(islice(items, 1), None)
-        if item is None or item.name != name:
+        if item is None or item.name != image.name or item.version() != image.version:
+            changed = "is not any more" if item is None or item.name != image.name else "is another image now"
             raise SurveyError(
-                f"The images have changed since this survey was interrupted: {name!r} was image {skipped + 1:,} and is not"
-                " any more. Put the images back, or delete the folder of parts and start again."
+                f"The images have changed since this survey was interrupted: {image.name!r} was image {skipped + 1:,} and"
+                f" {changed}. Put the images back, or choose another file name; to start again, delete the folder of parts."
             )
-        skipped, bad = skipped + 1, bad + (not usable)
+        if item.label != image.label:
+            raise SurveyError(
+                f"The classes have changed since this survey was interrupted: image {image.name!r} had"
+                f" {_class_in_words(image.label)} and has {_class_in_words(item.label)} now. Give the same labels, or choose"
+                " another file name; to start again, delete the folder of parts."
+            )
+        skipped, bad = skipped + 1, bad + (not image.usable)
     return skipped, bad
+
+
+def _class_in_words(label: TrueClass) -> str:
+    return f"the class {label.name!r}" if label.name else "no class"
+
+
+def _is_whole(number: object, least: int, most: int | None = None) -> bool:
+    whole = isinstance(number, Integral) and not isinstance(number, bool)
+    return whole and least <= int(number) and (most is None or int(number) <= most)  # type: ignore[call-overload]  # it is one

@@ -1,15 +1,17 @@
 """The images of a survey, one after another in a fixed order: a folder, an archive, a list, or a dataset.
 
-A source never holds more than one image. It yields items, and each item can open its own image.
+A source never holds more than one image. It yields items, and each item can open its own image and knows its version.
+`folders` finds the files of a folder.
 """
 
+import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 import torch
 from PIL import Image
@@ -17,13 +19,10 @@ from torch import Tensor
 from torchvision.transforms import functional as transforms
 
 from resnet_viz.analyses.survey import archives
-from resnet_viz.analyses.survey.classes import ClassNames, Label, Labels, TrueClass
-from resnet_viz.analyses.survey.errors import SurveyError
+from resnet_viz.analyses.survey.classes import ClassNames, Labels, TrueClass, given_labels
+from resnet_viz.analyses.survey.errors import SurveyError, with_article
+from resnet_viz.analyses.survey.folders import image_files, is_image, printable, sub_folders
 from resnet_viz.images import open_image
-
-SUFFIXES = frozenset(
-    ".jpg .jpeg .jfif .jpe .pjpeg .png .webp .avif .hif .heic .heif .gif .bmp .tif .tiff".split()  # noqa: SIM905 - legible
-)
 
 ImageOpener = Callable[[bytes], Image.Image]
 Content = Image.Image | Tensor
@@ -31,11 +30,15 @@ Content = Image.Image | Tensor
 
 @dataclass(frozen=True)
 class Item:
-    """One image: its name, its class, and the function that opens it. A float tensor (3, H, W) is already preprocessed."""
+    """One image: its name, its class, and the function that opens it. A float tensor (3, H, W) is already preprocessed.
+
+    `version` returns a text that changes with the image: the size and the time of a file, or a hash of what is in memory.
+    """
 
     name: str
     label: TrueClass
     open: Callable[[], Content]
+    version: Callable[[], str]
 
 
 class ImageSource(Protocol):
@@ -59,19 +62,20 @@ def source_of(images: Any, labels: Labels | None, classes: Sequence[str], opener
     `labels` is one label per image, or a mapping from names of folders to classes. Raises SurveyError for anything else.
     """
     names = ClassNames(classes, labels if isinstance(labels, Mapping) else None)
-    given = None if isinstance(labels, Mapping) else labels
+    given = None if labels is None or isinstance(labels, Mapping) else names.of_all(given_labels(labels))
     if hasattr(images, "read") and hasattr(images, "seek"):
         images.seek(0)
         images = images.read()
     if isinstance(images, (str, os.PathLike)):
-        return _of_path(Path(images), given, names, opener)
+        return _of_path(images, given, names, opener)
     if isinstance(images, (bytes, bytearray, memoryview)) and archives.is_archive(BytesIO(images)):
+        _refuse_list(given)
         return ArchiveSource(bytes(images), names, opener, title="an archive")
     if isinstance(images, (bytes, bytearray, memoryview, Image.Image)) or _is_single_tensor(images):
         return ListSource([images], given, names, opener)
     if isinstance(images, Mapping) or not (_is_indexed(images) or isinstance(images, Iterable)):
         raise SurveyError(
-            f"a {type(images).__name__} holds no images that are known here: give a folder, a ZIP or TAR archive, a list of"
+            f"{with_article(images)} holds no images that are known here: give a folder, a ZIP or TAR archive, a list of"
             " images, or a data set"
         )
     return ListSource(images if _is_indexed(images) else list(images), given, names, opener)
@@ -79,7 +83,10 @@ def source_of(images: Any, labels: Labels | None, classes: Sequence[str], opener
 
 @dataclass(frozen=True)
 class FolderSource:
-    """The image files of a folder and its sub-folders, ordered by name. Hidden files and other files are left out."""
+    """The image files of a folder and its sub-folders, ordered by name. Hidden files and other files are left out.
+
+    If all its sub-folders are named after numbers of classes, such as 0 and 1, they are these classes.
+    """
 
     folder: Path
     names: ClassNames
@@ -88,18 +95,20 @@ class FolderSource:
     @property
     def title(self) -> str:
         """The name of the folder, without its path."""
-        return f"the folder {self.folder.resolve().name}"
+        return f"the folder {printable(self.folder.resolve().name)}"
 
     @property
     def count(self) -> int:
         """The number of image files."""
-        return sum(1 for _ in _walk(self.folder))
+        return sum(1 for _ in image_files(self.folder))
 
     def __iter__(self) -> Iterator[Item]:
         """Yield the files."""
-        for path in _walk(self.folder):
-            name = path.relative_to(self.folder).as_posix()
-            yield Item(name, self.names.of_path(name), partial(_open_path, path, self.opener))
+        root, names = self.folder.resolve().name, self.names.numbered(sub_folders(self.folder))
+        for found in image_files(self.folder):
+            name = printable(found.path.relative_to(self.folder).as_posix())
+            content = found.path if not found.sentence else SurveyError(found.sentence)
+            yield Item(name, names.of_path(name, root), partial(_opened, content, self.opener), partial(_version, content))
 
 
 @dataclass(frozen=True)
@@ -117,16 +126,18 @@ class ArchiveSource:
         """The number of images; None for a TAR archive."""
         if archives.is_read_in_order(self.source):
             return None
-        return sum(1 for name, _ in archives.entries(self.source, self.limits) if _is_image(name))
+        return sum(1 for name, _ in archives.entries(self.source, self.limits) if is_image(name))
 
     def __iter__(self) -> Iterator[Item]:
         """Yield the images. Their bytes are read at once, because an archive is read in order."""
         taken: dict[str, int] = {}
-        for name, read in archives.entries(self.source, self.limits):
-            if _is_image(name):
+        for entry, read in archives.entries(self.source, self.limits):
+            if is_image(entry):
+                name = printable(entry)
                 taken[name] = taken.get(name, 0) + 1
                 unique = name if taken[name] == 1 else f"{name} ({taken[name]})"
-                yield Item(unique, self.names.of_path(name), partial(_open_bytes, self._bytes_or_error(read), self.opener))
+                content = self._bytes_or_error(read)
+                yield Item(unique, self.names.of_path(name), partial(_opened, content, self.opener), partial(_version, content))
 
     @staticmethod
     def _bytes_or_error(read: Callable[[], bytes]) -> bytes | Exception:
@@ -144,7 +155,7 @@ class ListSource:
     """Images, or pairs of an image and a label, by number: a list, a tensor (N, 3, H, W), or a torch dataset."""
 
     images: Any
-    labels: Sequence[Label] | None
+    labels: Sequence[TrueClass] | None
     names: ClassNames
     opener: ImageOpener
 
@@ -152,15 +163,14 @@ class ListSource:
         """Check that there are as many labels as images."""
         if self.labels is not None and len(self.labels) != len(self.images):
             raise SurveyError(
-                f"there are {len(self.images):,} images and {len(self.labels):,} labels: give one label for each image, or a"
-                " mapping from folders' names to classes"
+                f"there {_counted(len(self.images), 'image')} and {_counted(len(self.labels), 'label', verb=False)}: give one"
+                " label for each image, or a mapping from folders' names to classes"
             )
 
     @property
     def title(self) -> str:
         """The kind of object."""
-        kind = type(self.images).__name__
-        return "a list of images" if isinstance(self.images, (list, tuple)) else f"a {kind}"
+        return "a list of images" if isinstance(self.images, (list, tuple)) else with_article(self.images)
 
     @property
     def count(self) -> int:
@@ -170,95 +180,93 @@ class ListSource:
     def __iter__(self) -> Iterator[Item]:
         """Yield the images. Paths keep their names; other images are named by their number."""
         taken: set[str] = set()
+        common = _common_folder(self.images)
         for number in range(len(self.images)):
             given = self.images[number] if isinstance(self.images, (list, tuple)) else None
-            path = isinstance(given, (str, os.PathLike))
-            name = Path(given).as_posix() if path else f"image {number}"  # type: ignore[arg-type]  # it is one
-            if path and name in taken:
-                name = f"{name} ({number})"
-            if path:
-                taken.add(name)
-            yield self._item(number, name, given)
+            if not _is_path(given):
+                yield self._item(number, given)
+                continue
+            path = Path(given)
+            name = printable(path.as_posix())
+            name = f"{name} ({number})" if name in taken else name
+            taken.add(name)
+            label = self._class_of_file(path, common) if self.labels is None else self.labels[number]
+            yield Item(name, label, partial(_opened, path, self.opener), partial(_version, path))
 
-    def _item(self, number: int, name: str, given: Any) -> Item:  # noqa: ANN401 - whatever stands in the list
-        if self.labels is not None:
-            return Item(name, self.names.of(self.labels[number]), lambda: self._opened(self._at(number)))
-        if isinstance(given, (str, os.PathLike)):
-            found = self.names.of_path(name)
-            # In a list of files, the names of folders are not necessarily classes.
-            return Item(name, found if found.index >= 0 else TrueClass(), partial(_open_path, Path(given), self.opener))
+    def _class_of_file(self, path: Path, common: Path | None) -> TrueClass:
+        """The class that a folder below the common one is named after, or the folder of the image; other folders are none."""
+        below = common is not None and path.is_relative_to(common)
+        inside = path.relative_to(common) if common is not None and below else Path(path.parent.name, path.name)
+        found = self.names.of_path(printable(inside.as_posix()), path.parent.name)
+        return found if found.index >= 0 else TrueClass()
+
+    def _item(self, number: int, given: Any) -> Item:  # noqa: ANN401 - whatever stands in the list
         # A dataset is asked once per image, here: it may be slow, or return something different each time.
+        label = TrueClass() if self.labels is None else self.labels[number]
         try:
             made = given if given is not None else self.images[number]
+            pair = isinstance(made, (tuple, list)) and len(made) > 0
+            content = made[0] if pair else made
+            if self.labels is None and pair and len(made) >= 2:
+                label = self._class_of(made[1])
+        except ValueError as error:
+            content = SurveyError(str(error))
         except Exception as error:  # noqa: BLE001 - told with the image
-            sentence = f"The dataset could not create this image ({type(error).__name__}: {error})."
-            return Item(name, TrueClass(), partial(_raise, SurveyError(sentence)))
-        label, content = None, made
-        if isinstance(made, (tuple, list)) and len(made) >= 2:
-            content, label = made[0], made[1]
-        elif isinstance(made, (tuple, list)) and len(made) == 1:
-            content = made[0]
-        return Item(name, self.names.of(self._label(label)), lambda: self._opened(content))
+            content = SurveyError(f"The dataset could not create this image ({type(error).__name__}: {error}).")
+        return Item(f"image {number}", label, partial(_opened, content, self.opener), partial(_version, content))
 
-    def _label(self, label: Any) -> Label | None:  # noqa: ANN401 - whatever the data set says
-        if isinstance(label, Tensor):
-            label = label.item()
+    def _class_of(self, label: Any) -> TrueClass:  # noqa: ANN401 - whatever the data set says
+        """The class of a label of a data set, which may have classes of its own. Labels of other kinds are no classes."""
+        label = label.item() if hasattr(label, "item") and getattr(label, "ndim", 1) == 0 else label
         classes = getattr(self.images, "classes", None)
         if isinstance(label, int) and classes is not None and 0 <= label < len(classes):
-            return str(classes[label])
-        return label if isinstance(label, (str, int)) else None
-
-    def _at(self, number: int) -> Any:  # noqa: ANN401 - whatever stands there
-        made = self.images[number]
-        return made[0] if isinstance(made, (tuple, list)) else made
-
-    def _opened(self, content: Any) -> Content:  # noqa: ANN401 - checked here
-        if isinstance(content, (str, os.PathLike)):
-            return _open_path(Path(content), self.opener)
-        if isinstance(content, (bytes, bytearray, memoryview)):
-            return self.opener(bytes(content))
-        if isinstance(content, Image.Image):
-            return content
-        if isinstance(content, Tensor) and content.ndim == 3:
-            return transforms.to_pil_image(content) if content.dtype == torch.uint8 else content
-        if hasattr(content, "read"):
-            return open_image(content)
-        raise SurveyError(f"A {type(content).__name__} is not an image: give paths, bytes, PIL images or tensors (3, H, W).")
+            return self.names.of(str(classes[label]))
+        return self.names.of(label) if isinstance(label, (str, int)) else TrueClass()
 
 
-def _of_path(path: Path, labels: Sequence[Label] | None, names: ClassNames, opener: ImageOpener) -> ImageSource:
+def _of_path(
+    given: str | os.PathLike[str], labels: Sequence[TrueClass] | None, names: ClassNames, opener: ImageOpener
+) -> ImageSource:
+    path = Path(given)
+    if not os.fspath(given):
+        raise SurveyError("The name of the folder is empty: give the path of a folder or an archive, or . for this folder.")
     if path.is_dir():
-        if labels is not None:
-            raise SurveyError(
-                "labels in a list belong to images in a list: give a mapping from sub-folders' names to classes, or list the"
-                " files"
-            )
+        _refuse_list(labels)
         return FolderSource(path, names, opener)
-    if not path.is_file():
-        raise SurveyError(f"There is no folder or file at {path}. Check the name and the location.")
-    with path.open("rb") as file:
-        packed = archives.is_archive(file)
-    return (
-        ArchiveSource(path, names, opener, title=f"the archive {path.name}")
-        if packed
-        else ListSource([path], labels, names, opener)
-    )
+    if not path.exists():
+        raise SurveyError(f"There is no folder or file at {printable(str(path))}. Check the name and the location.")
+    if path.is_file():
+        with path.open("rb") as file:
+            packed = archives.is_archive(file)
+        if packed:
+            _refuse_list(labels)
+            return ArchiveSource(path, names, opener, title=f"the archive {printable(path.name)}")
+    return ListSource([path], labels, names, opener)
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    """Yield the image files below a folder, those directly in a folder first. Links to folders are not followed."""
-    with os.scandir(folder) as found:
-        listed = sorted((entry for entry in found if not entry.name.startswith(".")), key=lambda entry: entry.name)
-    for entry in listed:
-        if entry.is_file() and _is_image(entry.name):
-            yield Path(entry.path)
-    for entry in listed:
-        if entry.is_dir(follow_symlinks=False) and entry.name != "__MACOSX":
-            yield from _walk(Path(entry.path))
+def _refuse_list(labels: Sequence[TrueClass] | None) -> None:
+    if labels is not None:
+        raise SurveyError(
+            "labels in a list belong to images in a list: give a mapping from sub-folders' names to classes, or list the files"
+        )
 
 
-def _is_image(name: str) -> bool:
-    return Path(name).suffix.lower() in SUFFIXES
+def _common_folder(images: Any) -> Path | None:  # noqa: ANN401 - whatever was given
+    """The deepest folder that holds all files of a list; None if there is none."""
+    files = [each for each in images if _is_path(each)] if isinstance(images, (list, tuple)) else []
+    try:
+        return Path(os.path.commonpath({Path(file).parent for file in files}))
+    except ValueError:
+        return None
+
+
+def _counted(count: int, what: str, *, verb: bool = True) -> str:
+    verb_of = ("is " if count == 1 else "are ") if verb else ""
+    return f"{verb_of}{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def _is_path(given: object) -> TypeGuard[str | os.PathLike[str]]:
+    return isinstance(given, (str, os.PathLike))
 
 
 def _is_indexed(images: object) -> bool:
@@ -269,18 +277,62 @@ def _is_single_tensor(images: object) -> bool:
     return isinstance(images, Tensor) and images.ndim == 3
 
 
-def _open_path(path: Path, opener: ImageOpener) -> Image.Image:
-    # `open_image` has a message for every way in which reading a file can fail.
-    if opener is open_image:
-        return open_image(path)
-    return opener(path.read_bytes())
+def _opened(content: Any, opener: ImageOpener) -> Content:  # noqa: ANN401 - checked here
+    if isinstance(content, Exception):
+        raise content
+    if _is_path(content):
+        # `open_image` has a message for every way in which reading a file can fail.
+        return open_image(content) if opener is open_image else opener(Path(content).read_bytes())
+    if isinstance(content, (bytes, bytearray, memoryview)):
+        return opener(bytes(content))
+    if isinstance(content, Image.Image):
+        return content
+    if isinstance(content, Tensor):
+        return _checked_tensor(content)
+    if hasattr(content, "read"):
+        return open_image(content)
+    kind = with_article(content)
+    raise SurveyError(f"{kind[0].upper()}{kind[1:]} is not an image: give paths, bytes, PIL images or tensors (3, H, W).")
 
 
-def _open_bytes(data: bytes | Exception, opener: ImageOpener) -> Image.Image:
-    if isinstance(data, Exception):
-        raise data
-    return opener(data)
+def _checked_tensor(x: Tensor) -> Content:
+    """A tensor as the network can take it; SurveyError for one that is no image."""
+    if x.ndim != 3 or x.is_complex() or x.layout != torch.strided or x.is_meta:
+        kind = "complex " if x.is_complex() else "sparse " if x.layout != torch.strided else "empty " if x.is_meta else ""
+        raise SurveyError(
+            f"This {kind}tensor of the shape {tuple(x.shape)} is not an image: give dense tensors (3, H, W) of real numbers."
+        )
+    if x.dtype == torch.uint8:
+        image: Image.Image = transforms.to_pil_image(x)
+        return image
+    if x.shape[0] != 3 or not x.numel():
+        raise SurveyError(
+            f"This tensor has the shape {tuple(x.shape)}, and the input of a network has three channels and at least one pixel:"
+            " give tensors (3, H, W)."
+        )
+    if not bool(torch.isfinite(x).all()):
+        raise SurveyError("This tensor holds NaN or infinite values, of which nothing can be measured: check how it was made.")
+    return x
 
 
-def _raise(error: Exception) -> Content:
-    raise error
+def _version(content: Any) -> str:  # noqa: ANN401 - whatever an image is made of
+    """The size and time of a file, or a hash of what is in memory; "" for what cannot be read."""
+    try:
+        if _is_path(content):
+            found = Path(content).stat()
+            return f"{found.st_size} {found.st_mtime_ns}"
+        if isinstance(content, Image.Image):
+            return _hash(content.tobytes(), content.mode, content.size)
+        if isinstance(content, Tensor):
+            values = content.detach().cpu().contiguous()
+            return _hash(values.flatten().view(torch.uint8).numpy(), values.dtype, tuple(values.shape))
+        if hasattr(content, "read"):
+            content.seek(0)
+            content = content.read()
+        return _hash(content)
+    except Exception:  # noqa: BLE001 - `_opened` says what is wrong with it
+        return ""
+
+
+def _hash(data: Any, *kind: object) -> str:  # noqa: ANN401 - any buffer
+    return hashlib.blake2b(memoryview(data), digest_size=8, person=b"survey").hexdigest() + "".join(f" {each}" for each in kind)

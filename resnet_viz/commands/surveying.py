@@ -2,30 +2,34 @@
 
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
+import pandas as pd
 import typer
 
 from resnet_viz.analyses.survey.comparison import SurveyComparison, compare_surveys
 from resnet_viz.analyses.survey.errors import SurveyError
-from resnet_viz.analyses.survey.files import open_survey
+from resnet_viz.analyses.survey.files import is_parquet, open_survey
 from resnet_viz.analyses.survey.result import Survey
 from resnet_viz.analyses.survey.running import SurveyProgress, survey
 from resnet_viz.analyses.survey.statistics import quantiles, separation
-from resnet_viz.nets.checkpoints.loading import load_checkpoint
+from resnet_viz.analyses.survey.unfinished import count_finished, refuse_existing
+from resnet_viz.commands.images import network, told
 from resnet_viz.nets.labels import visible
-from resnet_viz.nets.net import Net, WeightsError
-from resnet_viz.nets.zoo import DEFAULT_MODEL, load
+from resnet_viz.nets.net import Net
+from resnet_viz.nets.zoo import DEFAULT_MODEL
 
 COLUMNS = ("ratio", "cosine", "cut", "shortcut_share")
+OF_PLAIN = ("response_std", "output_norm", "cut", "grad_input_norm")
 # Seconds between two progress lines if the output does not go to a terminal.
 LINE_EVERY = 10.0
-INTERRUPTED = 130
 
 
-def survey_command(
-    images: Annotated[Path, typer.Argument(help="A folder, whose sub-folders are classes, or a ZIP or TAR archive.")],
+def survey_command(  # noqa: PLR0913 - each is an option of the command line
+    options: typer.Context,
+    images: Annotated[str, typer.Argument(help="A folder, whose sub-folders are classes, or a ZIP or TAR archive.")],
     *,
     model: Annotated[str, typer.Option(help="A name that `resnet-viz models` lists, or a checkpoint file.")] = DEFAULT_MODEL,
     out: Annotated[Path | None, typer.Option(help="The Parquet file to write; an interrupted run resumes.")] = None,
@@ -36,31 +40,48 @@ def survey_command(
     compare: Annotated[Path | None, typer.Option(help="Compare with this survey; IMAGES may be a survey file too.")] = None,
 ) -> None:
     """Measure what every block does with many images, and print the medians."""
-    try:
-        if images.suffix == ".parquet" and images.is_file():
+    with told(lambda: _stopped(out)):
+        if not images:
+            raise SurveyError("The name of the folder is empty. Name a folder or an archive of images; . is this folder.")
+        other = None if compare is None else open_survey(compare)
+        if is_parquet(Path(images)):
+            _tell_unused(options, images)
             result = open_survey(images)
         else:
-            net = _network(model, device, untrained=untrained)
+            if out is not None:
+                refuse_existing(out)
+            net = network(model, device, untrained=untrained)
             result = _on_ray(net, images, out, ray, batch_size) if ray else _here(net, images, out, batch_size)
         typer.echo(_summary(result))
-        if compare is not None:
-            typer.echo(_comparison(compare_surveys(open_survey(compare), result), compare))
-    except (WeightsError, ValueError, OSError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from error
-    except KeyboardInterrupt:
-        kept = f" To resume, run the same command again: {out}.parts keeps the finished images." if out else ""
-        typer.echo(f"\nStopped.{kept}", err=True)
-        raise typer.Exit(INTERRUPTED) from None
+        if not result.image_names():
+            raise SurveyError("There is nothing to measure, because none of the images could be used: see the reasons above.")
+        if other is not None and compare is not None:
+            typer.echo(_comparison(compare_surveys(other, result), compare))
 
 
-def _network(model: str, device: str, *, untrained: bool) -> Net:
-    if Path(model).is_file():
-        return load_checkpoint(model, device=device)
-    return load(model, weights=None, device=device) if untrained else load(model, device=device)
+def _stopped(out: Path | None) -> str:
+    kept = 0
+    if out is not None:
+        with suppress(SurveyError):
+            kept = count_finished(out)
+    if not kept:
+        return "Stopped."
+    images = "1 image is" if kept == 1 else f"{kept:,} images are"
+    return f"Stopped. {images} kept in {out}.parts. To resume, run the same command again."
 
 
-def _here(net: Net, images: Path, out: Path | None, batch_size: int | None) -> Survey:
+def _tell_unused(options: typer.Context, images: str) -> None:
+    """Name the options that were given and that only making a survey needs."""
+    given = sorted(
+        "--" + name.replace("_", "-")
+        for name in options.params
+        if name not in ("images", "compare") and getattr(options.get_parameter_source(name), "name", "") == "COMMANDLINE"
+    )
+    if given:
+        typer.echo(f"{visible(images)} is a finished survey. Without effect: {', '.join(given)}.", err=True)
+
+
+def _here(net: Net, images: str, out: Path | None, batch_size: int | None) -> Survey:
     line = ProgressLine()
     try:
         return survey(net, images, batch_size=batch_size, out=out, on_progress=line)
@@ -68,7 +89,7 @@ def _here(net: Net, images: Path, out: Path | None, batch_size: int | None) -> S
         line.end()
 
 
-def _on_ray(net: Net, images: Path, out: Path | None, address: str, batch_size: int | None) -> Survey:
+def _on_ray(net: Net, images: str, out: Path | None, address: str, batch_size: int | None) -> Survey:
     try:
         from resnet_viz.engine.ray_survey import Cluster, survey_on_ray  # noqa: PLC0415 - its library is the extra "cluster"
     except ImportError as error:
@@ -129,17 +150,22 @@ def _duration(seconds: float) -> str:
 
 
 def _summary(result: Survey) -> str:
-    bad = result.bad
-    lines = [f"{result.manifest.title}, {result.manifest.weights}: {result.count:,} images of {result.manifest.images}"]
+    bad, count = result.bad, "1 image" if result.count == 1 else f"{result.count:,} images"
+    lines = [f"{result.manifest.title}, {result.manifest.weights}: {count} of {visible(result.manifest.images)}"]
     if result.accuracy == result.accuracy:
         known = int(result.images()["correct"].notna().sum())
         lines.append(f"{result.accuracy:.1%} of the {known:,} images with a known class are predicted correctly.")
+    elif result.image_names():
+        lines.append(
+            "No image has a known class, so the accuracy is unknown: sort the images into folders that are named after classes."
+        )
     lines += [f"Could not be used: {visible(str(name))}: {visible(row.error)}" for name, row in bad.head(10).iterrows()]
     if len(bad) > 10:
         lines.append(f"... and {len(bad) - 10:,} more; Survey.bad lists them.")
-    table = quantiles(result, COLUMNS[0])[[]]
-    for name in COLUMNS:
-        table[name] = quantiles(result, name)[0.5]
+    if len(bad) == result.count:
+        return "\n".join(lines)
+    medians = pd.DataFrame({name: quantiles(result, name)[0.5] for name in (*COLUMNS, *OF_PLAIN)})
+    table = medians[list(_known(medians))]
     lines += ["", "Medians over all images", table.to_string(float_format="%.3f")]
     ranked = separation(result)
     if len(ranked):
@@ -148,8 +174,15 @@ def _summary(result: Survey) -> str:
     return "\n".join(lines)
 
 
+def _known(table: pd.DataFrame) -> tuple[str, ...]:
+    """The columns to print: those of residual networks, or those of plain ones, which have no shortcut."""
+    known = [name for name in table.columns if table[name].notna().any()]
+    return tuple(name for name in (COLUMNS if COLUMNS[0] in known else OF_PLAIN) if name in known)
+
+
 def _comparison(found: SurveyComparison, other: Path) -> str:
-    table = found.table().unstack("measure")["mean_difference"][list(COLUMNS)]
+    table = found.table().reset_index().pivot_table("mean_difference", "block", "measure")
+    table = table[list(_known(table))]
     order = list(dict.fromkeys(found.table().index.get_level_values("block")))
     return "\n".join(
         [

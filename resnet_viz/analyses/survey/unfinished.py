@@ -151,11 +151,13 @@ def count_finished(target: str | os.PathLike[str]) -> int:
 
 def refuse_existing(target: Path) -> None:
     """Raise SurveyError if there is something at the place of a survey that is to be made."""
-    if target.is_dir():
+    with writing(target):
+        found, is_folder, is_survey = target.exists(), target.is_dir(), is_parquet(target)
+    if is_folder:
         raise SurveyError(f"{target} is a folder: name a file in it, such as {target}/survey.parquet.")
-    if is_parquet(target):
+    if is_survey:
         raise SurveyError(f"There is a survey at {target} already: open it with rv.open_survey, or choose another name.")
-    if target.exists():
+    if found:
         raise SurveyError(f"There is a file at {target} already, and it is no survey: choose another name.")
 
 

@@ -163,11 +163,10 @@ def refuse_existing(target: Path) -> None:
 
 def _versions(path: Path) -> list[str]:
     """The versions of the images of a part; SurveyError if it has none."""
-    held = (pq.read_metadata(path).metadata or {}).get(VERSIONS)
     try:
-        found = json.loads(held or b"")
-    except ValueError as error:
-        raise SurveyError(f"The part {path} does not say of which images it is: delete it and measure them again.") from error
+        found = json.loads((pq.read_metadata(path).metadata or {}).get(VERSIONS, b"[]"))
+    except ValueError:
+        found = []
     if not isinstance(found, list) or len(found) != in_rows.count(path):
         raise SurveyError(f"The part {path} does not say of which images it is: delete it and measure them again.")
     return found

@@ -65,7 +65,9 @@ class Unfinished:
                 made._check()
                 yield made
         finally:
-            made._clear()
+            # Whatever else is in the folder stays.
+            with suppress(OSError):
+                made.folder.rmdir()
 
     @property
     def folder(self) -> Path:
@@ -91,7 +93,7 @@ class Unfinished:
         write_rows(path, self.manifest, part.peaks, iter([in_rows.to_table(part, self.manifest)]), versions)
 
     def finish(self) -> Survey:
-        """Combine the parts into the file. They are removed when the lock is released."""
+        """Combine the parts into the file, and remove them."""
         paths = self.paths()
         if not paths:
             write_rows(self.target, self.manifest, Survey.of_parts(self.manifest, []).peaks, iter(()))
@@ -99,7 +101,10 @@ class Unfinished:
             firsts = np.cumsum([0, *(in_rows.count(path) for path in paths)])
             parts = ((open_survey(path).peaks, int(first)) for path, first in zip(paths, firsts, strict=False))
             write_rows(self.target, self.manifest, merge(parts), (pq.read_table(path) for path in paths))
-        return open_survey(self.target)
+        finished = open_survey(self.target)
+        for path in paths:
+            path.unlink(missing_ok=True)
+        return finished
 
     def _check(self) -> None:
         for number, path in enumerate(self.paths()):
@@ -121,14 +126,6 @@ class Unfinished:
                     f"The unfinished survey in {self.folder} is by another network, or by other weights or preprocessing:"
                     " finish it with those, choose another file name, or delete the folder."
                 )
-
-    def _clear(self) -> None:
-        """Remove the parts of a finished survey, and the folder if nothing else is in it."""
-        if self.target.exists():
-            for path in self.paths():
-                path.unlink(missing_ok=True)
-        with suppress(OSError):
-            self.folder.rmdir()
 
 
 def parts_folder(target: Path) -> Path:

@@ -92,6 +92,11 @@ def test_the_other_class_of_a_difference_is_the_likeliest_other_one(net: Net, ma
     assert gradients(net, image, second, "logit difference").objective == Objective("logit difference", second, best)
 
 
+def test_another_class_without_a_difference_is_refused(net: Net, make_image: MakeImage) -> None:
+    with pytest.raises(ValueError, match=r"versus=1 is the other class of a logit difference, and the objective is 'logit'\."):
+        gradients(net, make_image(), versus=1)
+
+
 @pytest.mark.parametrize("arguments", [("logits", 1), ("logit difference", 1), ("logit difference", 1, 1)])
 def test_what_has_no_meaning_gets_a_sentence(arguments: tuple[ObjectiveKind, int]) -> None:
     with pytest.raises(ValueError, match=r"unknown|two classes"):

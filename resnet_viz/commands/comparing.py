@@ -51,9 +51,7 @@ def compare_command(
         if not other:
             _refuse_unless_two(paths)
         single_file(report_to, paths if other else paths[1:], ".html")
-        for place, suffix in ((report_to, ".html"), (csv_to, ".csv")):
-            if place is None or place.suffix:
-                writable_file(place, paths, suffix)
+        writable_file(csv_to, paths, ".csv")
         net = network(model, device, untrained=untrained)
         second = network(other, device, untrained=False) if other else net
         targets = class_of(target, net), class_of(target, second)

@@ -1,10 +1,11 @@
 """The command `resnet-viz survey FOLDER --out survey.parquet`, its progress in the terminal, and its printed summary."""
 
+import json
 import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pandas as pd
 import typer
@@ -37,6 +38,9 @@ def survey_command(  # noqa: PLR0913 - each is an option of the command line
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     untrained: Annotated[bool, typer.Option("--untrained", help="Use seeded random weights.")] = False,
     ray: Annotated[str, typer.Option(help='Run on the Ray cluster at this address; "local" starts one here.')] = "",
+    labels: Annotated[
+        Path | None, typer.Option(help='A JSON file that says which classes folders hold: {"n01440764": "tench"}.')
+    ] = None,
     compare: Annotated[Path | None, typer.Option(help="Compare with this survey; IMAGES may be a survey file too.")] = None,
 ) -> None:
     """Measure what every block does with many images, and print the medians."""
@@ -50,8 +54,10 @@ def survey_command(  # noqa: PLR0913 - each is an option of the command line
         else:
             if out is not None:
                 refuse_existing(out)
+            classes = None if labels is None else _classes_of_folders(labels)
             net = network(model, device, untrained=untrained)
-            result = _on_ray(net, images, out, ray, batch_size) if ray else _here(net, images, out, batch_size)
+            making: dict[str, Any] = {"labels": classes, "out": out, "batch_size": batch_size}
+            result = _on_ray(net, images, ray, making) if ray else _here(net, images, making)
         typer.echo(_summary(result))
         if not result.image_names():
             raise SurveyError("There is nothing to measure, because none of the images could be used: see the reasons above.")
@@ -81,15 +87,29 @@ def _tell_unused(options: typer.Context, images: str) -> None:
         typer.echo(f"{visible(images)} is a finished survey. Without effect: {', '.join(given)}.", err=True)
 
 
-def _here(net: Net, images: str, out: Path | None, batch_size: int | None) -> Survey:
+def _classes_of_folders(path: Path) -> dict[str, str | int]:
+    """Read the file of `--labels`; SurveyError if it says nothing about folders."""
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise SurveyError(
+            f"{path} does not say which classes folders hold. Write a JSON object of folders and classes:"
+            ' {"n01440764": "tench"}.'
+        )
+    return found
+
+
+def _here(net: Net, images: str, making: dict[str, Any]) -> Survey:
     line = ProgressLine()
     try:
-        return survey(net, images, batch_size=batch_size, out=out, on_progress=line)
+        return survey(net, images, on_progress=line, **making)
     finally:
         line.end()
 
 
-def _on_ray(net: Net, images: str, out: Path | None, address: str, batch_size: int | None) -> Survey:
+def _on_ray(net: Net, images: str, address: str, making: dict[str, Any]) -> Survey:
     try:
         from resnet_viz.engine.ray_survey import Cluster, survey_on_ray  # noqa: PLC0415 - its library is the extra "cluster"
     except ImportError as error:
@@ -99,7 +119,7 @@ def _on_ray(net: Net, images: str, out: Path | None, address: str, batch_size: i
     line = ProgressLine()
     cluster = Cluster(address, gpus=1.0 if net.device.type == "cuda" else 0.0)
     try:
-        return survey_on_ray(net, images, cluster=cluster, batch_size=batch_size, out=out, on_progress=line)
+        return survey_on_ray(net, images, cluster=cluster, on_progress=line, **making)
     finally:
         line.end()
 
@@ -154,10 +174,12 @@ def _summary(result: Survey) -> str:
     lines = [f"{result.manifest.title}, {result.manifest.weights}: {count} of {visible(result.manifest.images)}"]
     if result.accuracy == result.accuracy:
         known = int(result.images()["correct"].notna().sum())
-        lines.append(f"{result.accuracy:.1%} of the {known:,} images with a known class are predicted correctly.")
+        images = "image" if known == 1 else "images"
+        lines.append(f"Of the {known:,} {images} with a known class, {result.accuracy:.1%} are predicted correctly.")
     elif result.image_names():
         lines.append(
-            "No image has a known class, so the accuracy is unknown: sort the images into folders that are named after classes."
+            "No image has a known class, so the accuracy is unknown: sort the images into folders that are named after classes,"
+            " or say with --labels which classes the folders hold."
         )
     lines += [f"Could not be used: {visible(str(name))}: {visible(row.error)}" for name, row in bad.head(10).iterrows()]
     if len(bad) > 10:

@@ -79,6 +79,17 @@ def test_what_is_wrong_is_said_before_the_work(tmp_path: Path, monkeypatch: pyte
         assert (code, words in said) == (1, True), said
 
 
+def test_classes_of_folders_come_from_a_file(tmp_path: Path) -> None:
+    folder, labels = folder_of(tmp_path / "images", {"n01/a.png": png(0)}), tmp_path / "labels.json"
+    labels.write_text('{"n01": "cat"}')
+    code, said = run(folder, *MODEL, "--labels", labels)
+    assert (code, "Of the 1 image with a known class" in said) == (0, True), said
+    for text, words in (('["cat"]', "does not say which classes folders hold"), ('{"n01": "kat"}', "'kat', which is no class")):
+        labels.write_text(text)
+        code, said = run(folder, *MODEL, "--labels", labels)
+        assert (code, words in said) == (1, True), said
+
+
 def test_images_of_which_none_can_be_used_are_a_failure(tmp_path: Path) -> None:
     code, said = run(folder_of(tmp_path / "images", {"a.png": b"?", "b.png": b"?"}), *MODEL)
     assert (code, "Could not be used: a.png" in said, "none of the images could be used" in said) == (1, True, True)

@@ -49,6 +49,7 @@ def test_labels_of_a_list(labels: Any) -> None:
         ([[1], [2], [3]], "is a list: give the name of a class"),
         ([True, False, True], "is a bool"),
         ([0, 1, 99], "label 99 is outside the network's classes: take 0 to 3"),
+        ({"pets": "cat"}, "these images have no folders: give one label for each image"),
         (["cat"], "there are 3 images and 1 label: give one label"),
         (
             {"pets": "catt"},

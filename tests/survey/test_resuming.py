@@ -153,6 +153,8 @@ def test_what_cannot_be_written_is_a_sentence(net: Net, tmp_path: Path) -> None:
         survey(net, [png(0)], out=tmp_path)
     with pytest.raises(SurveyError, match=r"There is a file at .* and it is no survey"):
         survey(net, [png(0)], out=tmp_path / "file")
+    with pytest.raises(SurveyError, match="could not be written: File name too long"):
+        survey(net, [png(0)], out=tmp_path / ("x" * 300))
     with pytest.raises(SurveyError, match=r"could not be written: Not a directory\. Check that its folder exists"):
         survey(net, [png(0)], out=tmp_path / "file" / "s.parquet")
     assert open_survey(survey(net, [png(0)], out=tmp_path / "new" / "s.parquet").rows).count == 1

@@ -78,7 +78,12 @@ def source_of(images: Any, labels: Labels | None, classes: Sequence[str], opener
             f"{with_article(images)} holds no images that are known here: give a folder, a ZIP or TAR archive, a list of"
             " images, or a data set"
         )
-    return ListSource(images if _is_indexed(images) else list(images), given, names, opener)
+    listed = images if _is_indexed(images) else list(images)
+    if isinstance(labels, Mapping) and not _has_names(listed):
+        raise SurveyError(
+            "labels map folders' names to classes, and these images have no folders: give one label for each image"
+        )
+    return ListSource(listed, given, names, opener)
 
 
 @dataclass(frozen=True)
@@ -258,6 +263,13 @@ def _common_folder(images: Any) -> Path | None:  # noqa: ANN401 - whatever was g
         return Path(os.path.commonpath({Path(file).parent for file in files}))
     except ValueError:
         return None
+
+
+def _has_names(images: Any) -> bool:  # noqa: ANN401 - whatever was given
+    """Whether images may have names of classes: those of folders, or the labels of a data set."""
+    if isinstance(images, (list, tuple)):
+        return any(isinstance(each, (str, os.PathLike, list, tuple)) for each in images)
+    return not isinstance(images, Tensor)
 
 
 def _counted(count: int, what: str, *, verb: bool = True) -> str:

@@ -65,7 +65,9 @@ class Unfinished:
                 made._check()
                 yield made
         finally:
-            made._clear()
+            # Whatever else is in the folder stays.
+            with suppress(OSError):
+                made.folder.rmdir()
 
     @property
     def folder(self) -> Path:
@@ -91,7 +93,7 @@ class Unfinished:
         write_rows(path, self.manifest, part.peaks, iter([in_rows.to_table(part, self.manifest)]), versions)
 
     def finish(self) -> Survey:
-        """Combine the parts into the file. They are removed when the lock is released."""
+        """Combine the parts into the file, and remove them."""
         paths = self.paths()
         if not paths:
             write_rows(self.target, self.manifest, Survey.of_parts(self.manifest, []).peaks, iter(()))
@@ -99,7 +101,10 @@ class Unfinished:
             firsts = np.cumsum([0, *(in_rows.count(path) for path in paths)])
             parts = ((open_survey(path).peaks, int(first)) for path, first in zip(paths, firsts, strict=False))
             write_rows(self.target, self.manifest, merge(parts), (pq.read_table(path) for path in paths))
-        return open_survey(self.target)
+        finished = open_survey(self.target)
+        for path in paths:
+            path.unlink(missing_ok=True)
+        return finished
 
     def _check(self) -> None:
         for number, path in enumerate(self.paths()):
@@ -122,14 +127,6 @@ class Unfinished:
                     " finish it with those, choose another file name, or delete the folder."
                 )
 
-    def _clear(self) -> None:
-        """Remove the parts of a finished survey, and the folder if nothing else is in it."""
-        if self.target.exists():
-            for path in self.paths():
-                path.unlink(missing_ok=True)
-        with suppress(OSError):
-            self.folder.rmdir()
-
 
 def parts_folder(target: Path) -> Path:
     """Return the folder of the parts of a survey."""
@@ -151,21 +148,22 @@ def count_finished(target: str | os.PathLike[str]) -> int:
 
 def refuse_existing(target: Path) -> None:
     """Raise SurveyError if there is something at the place of a survey that is to be made."""
-    if target.is_dir():
+    with writing(target):
+        found, is_folder, is_survey = target.exists(), target.is_dir(), is_parquet(target)
+    if is_folder:
         raise SurveyError(f"{target} is a folder: name a file in it, such as {target}/survey.parquet.")
-    if is_parquet(target):
+    if is_survey:
         raise SurveyError(f"There is a survey at {target} already: open it with rv.open_survey, or choose another name.")
-    if target.exists():
+    if found:
         raise SurveyError(f"There is a file at {target} already, and it is no survey: choose another name.")
 
 
 def _versions(path: Path) -> list[str]:
     """The versions of the images of a part; SurveyError if it has none."""
-    held = (pq.read_metadata(path).metadata or {}).get(VERSIONS)
     try:
-        found = json.loads(held or b"")
-    except ValueError as error:
-        raise SurveyError(f"The part {path} does not say of which images it is: delete it and measure them again.") from error
+        found = json.loads((pq.read_metadata(path).metadata or {}).get(VERSIONS, b"[]"))
+    except ValueError:
+        found = []
     if not isinstance(found, list) or len(found) != in_rows.count(path):
         raise SurveyError(f"The part {path} does not say of which images it is: delete it and measure them again.")
     return found

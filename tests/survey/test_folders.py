@@ -36,7 +36,7 @@ def test_links_and_pipes_that_lead_nowhere_are_bad_images(make_cifar: Callable[.
     os.mkfifo(folder / "d.png")
     result = survey(make_cifar("A"), folder)
     assert list(result.bad.index) == ["b.png", "c.png", "d.png"]
-    assert "named pipe" in result.bad.loc["d.png", "error"]
+    assert "named pipe" in str(result.bad.loc["d.png", "error"])
     with pytest.raises(ImageError, match=r"is a named pipe and not a file\. Save the image"):
         open_image(folder / "d.png")
 
@@ -56,7 +56,7 @@ def test_a_folder_that_cannot_be_read_is_listed(
     monkeypatch.setattr(folders, "_visible", refuse)
     result = survey(make_cifar("A"), folder)
     assert result.image_names() == ["dog/2.png"]
-    assert "This folder could not be read: Permission denied." in result.bad.loc["cat", "error"]
+    assert "This folder could not be read: Permission denied." in str(result.bad.loc["cat", "error"])
 
 
 def test_hidden_files_are_left_out(tmp_path: Path) -> None:

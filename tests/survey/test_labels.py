@@ -1,6 +1,5 @@
 """The classes of a survey's images: given labels, the labels of data sets, and the names of folders."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +103,7 @@ def test_folders_are_classes(kind: str, tmp_path: Path) -> None:
 )
 @pytest.mark.parametrize("as_list", [True, False])
 def test_folders_above_the_images_are_no_classes(
-    names: tuple[str, ...], wanted: list[str], as_list: Callable[..., Any], tmp_path: Path
+    names: tuple[str, ...], wanted: list[str], tmp_path: Path, *, as_list: bool
 ) -> None:
     """The folder of an image counts, and those below the folder that holds all images."""
     folder_of(tmp_path, {name: png(0) for name in names})

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from resnet_viz.analyses.survey import running
+from resnet_viz.analyses.survey import assembling, running
 from resnet_viz.analyses.survey.errors import SurveyError
 from resnet_viz.analyses.survey.files import open_survey
 from resnet_viz.analyses.survey.locks import locked
@@ -92,8 +92,8 @@ def test_an_interruption_in_a_pass_leaves_whole_batches(net: Net, tmp_path: Path
             raise KeyboardInterrupt
         return calls[-1]
 
-    run = running.PartBuilder._run.__globals__["run_pass"]
-    monkeypatch.setitem(running.PartBuilder._run.__globals__, "run_pass", pass_or_stop)
+    run = assembling.PartBuilder._run.__globals__["run_pass"]
+    monkeypatch.setitem(assembling.PartBuilder._run.__globals__, "run_pass", pass_or_stop)
     monkeypatch.setattr(running, "PART_IMAGES", 512)
     out = tmp_path / "s.parquet"
     with pytest.raises(KeyboardInterrupt):

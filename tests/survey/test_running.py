@@ -18,7 +18,7 @@ from resnet_viz.analyses.activations import activations
 from resnet_viz.analyses.capture import Tape, capture
 from resnet_viz.analyses.inspection import inspect
 from resnet_viz.analyses.measures import MEANINGS
-from resnet_viz.analyses.survey import running
+from resnet_viz.analyses.survey import assembling, running
 from resnet_viz.analyses.survey.errors import SurveyError
 from resnet_viz.analyses.survey.files import open_survey
 from resnet_viz.analyses.survey.measuring import Meter, sources
@@ -383,12 +383,12 @@ class TestOptions:
         assert surveyor.pass_size(surveyor.manifest(source_of([picture(0)], None, net.labels))) == 8 * 8 * 49
 
     def test_a_pass_that_does_not_fit_is_halved(self, make_net: Callable[[str], Net], monkeypatch: pytest.MonkeyPatch) -> None:
-        run = running.PartBuilder._run.__globals__["run_pass"]
+        run = assembling.PartBuilder._run.__globals__["run_pass"]
 
         def small(net: Net, twin: nn.Module, x: torch.Tensor, *rest: Any) -> Any:
             if len(x) > 1:
                 raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 10 bytes.")
             return run(net, twin, x, *rest)
 
-        monkeypatch.setitem(running.PartBuilder._run.__globals__, "run_pass", small)
+        monkeypatch.setitem(assembling.PartBuilder._run.__globals__, "run_pass", small)
         assert survey(make_net("A"), [picture(0), picture(1), picture(2)]).image_names() == ["image 0", "image 1", "image 2"]

@@ -12,7 +12,7 @@ from resnet_viz.analyses.survey.manifest import Manifest
 from resnet_viz.analyses.survey.measuring import MEASURED
 from resnet_viz.analyses.survey.parts import SurveyPart
 from resnet_viz.analyses.survey.passes import Passed, run_pass
-from resnet_viz.analyses.survey.peaks import PeakKeeper, Peaks
+from resnet_viz.analyses.survey.peaks import PeakKeeper
 from resnet_viz.analyses.survey.sources import Item
 from resnet_viz.nets.net import Net
 
@@ -51,7 +51,6 @@ class _Batch:
     sentences: list[str]
     versions: list[str]
     passed: list[tuple[list[int], Passed]]
-    keeper: PeakKeeper | None
 
 
 @dataclass(eq=False)
@@ -61,6 +60,10 @@ class PartBuilder:
     net: Net
     manifest: Manifest
     _batches: list[_Batch] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Start with an empty list of the strongest images of each channel."""
+        self._keeper = PeakKeeper(self.manifest.channels, self.manifest.strongest) if self.manifest.strongest else None
 
     def __len__(self) -> int:
         """The number of images so far."""
@@ -72,15 +75,17 @@ class PartBuilder:
         sentences = [ready.sentence or _misfit(ready.x, self.manifest.size) for ready in batch]
         usable = [(first + number, ready.x) for number, ready in enumerate(batch) if not sentences[number]]
         positions = [position for position, x in usable if x is not None]
-        done = _Batch([each.item for each in batch], sentences, [each.version for each in batch], [], self._keeper())
+        done = _Batch([each.item for each in batch], sentences, [each.version for each in batch], [])
+        keeper = None if self._keeper is None else self._keeper.copy()
         if positions:
             inputs = torch.cat([x for _, x in usable if x is not None])
-            self._run(self.net.twin(), inputs, positions, done)
+            self._run(self.net.twin(), inputs, positions, keeper, done)
         for where, passed in done.passed:
             for position, predicted in zip(where, passed.predicted, strict=True):
                 if predicted < 0:
                     sentences[position - first] = NO_PREDICTION
         self._batches.append(done)
+        self._keeper = keeper
 
     def part(self) -> SurveyPart:
         """Return everything that was collected."""
@@ -92,7 +97,7 @@ class PartBuilder:
             predicted[positions], logits[positions] = passed.predicted, passed.logits
             probabilities[positions], measures[positions] = passed.probabilities, passed.measures
         items = [item for batch in self._batches for item in batch.items]
-        keeper = self._batches[-1].keeper if self._batches else None
+        keeper = self._keeper or PeakKeeper(self.manifest.channels, 0)
         return SurveyPart(
             names=tuple(item.name for item in items),
             classes=tuple(item.label.name for item in items),
@@ -102,21 +107,14 @@ class PartBuilder:
             logits=logits,
             probabilities=probabilities,
             measures=measures,
-            peaks=Peaks.none(sum(self.manifest.channels), self.manifest.strongest) if keeper is None else keeper.peaks,
+            peaks=keeper.peaks,
             versions=tuple(version for batch in self._batches for version in batch.versions),
         )
 
-    def _keeper(self) -> PeakKeeper | None:
-        """The strongest images of each channel so far, in a copy."""
-        if not self.manifest.strongest:
-            return None
-        last = self._batches[-1].keeper if self._batches else None
-        return PeakKeeper(self.manifest.channels, self.manifest.strongest) if last is None else last.copy()
-
-    def _run(self, twin: nn.Module, x: Tensor, positions: list[int], done: _Batch) -> None:
+    def _run(self, twin: nn.Module, x: Tensor, positions: list[int], keeper: PeakKeeper | None, done: _Batch) -> None:
         """Run the inputs in one pass, or in halves if memory does not suffice. A single image must fit."""
         try:
-            done.passed.append((positions, run_pass(self.net, twin, x, done.keeper, positions)))
+            done.passed.append((positions, run_pass(self.net, twin, x, keeper, positions)))
         except (RuntimeError, MemoryError) as error:
             if len(positions) == 1 or not _is_lack_of_memory(error):
                 raise
@@ -125,8 +123,8 @@ class PartBuilder:
             return
         # Outside the handler, because the frames of the exception hold the tensors until the handler ends.
         torch.cuda.empty_cache()
-        self._run(twin, x[:half], positions[:half], done)
-        self._run(twin, x[half:], positions[half:], done)
+        self._run(twin, x[:half], positions[:half], keeper, done)
+        self._run(twin, x[half:], positions[half:], keeper, done)
 
 
 def _is_lack_of_memory(error: BaseException) -> bool:

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from resnet_viz.analyses.baselines import Baseline
 
-# The points of a line are the roots of a polynomial of this degree, for which memory and time grow fast.
-MOST_POINTS = 2_000
+# The points of a line are the roots of a polynomial of this degree, for which memory and time grow fast. Random samples only
+# take long, and can be stopped.
+MOST = {"steps": 2_000, "samples": 1_000_000}
 
 CamPlace = Literal["residual", "shortcut", "output"]
 
@@ -92,13 +93,13 @@ def check_options(options: type[Any], given: dict[str, Any]) -> None:
 
 
 def checked_count(name: str, count: int) -> int:
-    """Return a number of points or copies; ValueError for one that is not whole, too small or too large."""
+    """Return a number of "steps" or "samples"; ValueError for one that is not whole, too small or too large."""
     if not _is_whole(count):
-        raise ValueError(f"{name}={count!r} is no whole number: choose 1 to {MOST_POINTS:,}")
+        raise ValueError(f"{name}={count!r} is no whole number: choose 1 to {MOST[name]:,}")
     if count < 1:
         raise ValueError(f"{name}={count} is too few: choose 1 or more")
-    if count > MOST_POINTS:
-        raise ValueError(f"{name}={count:,} is too many: choose at most {MOST_POINTS:,}, which no map needs")
+    if count > MOST[name]:
+        raise ValueError(f"{name}={count:,} is too many: choose at most {MOST[name]:,}")
     return count
 
 

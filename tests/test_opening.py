@@ -304,6 +304,13 @@ class TestGradients:
         removed = float(rv.ablate(net, image, {"blocks.1": 0.0}).logits[0])
         assert removed == pytest.approx(rv.ablation_sweep(net, image, 0)["logit"]["blocks.1"])
 
+    def test_no_class_follows_from_logits_that_are_nan(self, make_image: MakeImage) -> None:
+        module = Classifier(usual)
+        with torch.no_grad():
+            module.fc.bias[0] = torch.nan
+        with pytest.raises(ValueError, match="NaN or infinite numbers for this image"):
+            rv.inspect(opened(module), make_image())
+
     def test_two_passes_side_by_side_are_no_chain(self, make_image: MakeImage) -> None:
         class Twice(Classifier):
             def forward(self, x: Tensor) -> Any:

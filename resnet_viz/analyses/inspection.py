@@ -27,6 +27,11 @@ from resnet_viz.progress import OnProgress
 Precision = Literal["float32", "float16", "bfloat16", "float64"]
 Record = TypeVar("Record", Tape, ForkGradients)
 
+NO_PREDICTION = (
+    "The network returns NaN or infinite numbers for this image, from which no class follows: check the weights of the network"
+    " and its preprocessing."
+)
+
 
 class Prediction(NamedTuple):
     """A class, its logit, and its probability: the softmax of the logits, or the sigmoid of the logit (see `Net.head`).
@@ -225,7 +230,8 @@ def inspect(
 
     `target` is a class index or label, by default the predicted class. `on_block(done, total)` is called after each block of
     the forward pass; an exception that it raises cancels the inspection. Everything runs on a twin: no hook touches `net`, and
-    threads may inspect different images at the same time. Raises ValueError for a class that the network does not have.
+    threads may inspect different images at the same time. Raises ValueError for a class that the network does not have, and
+    for logits that are NaN or infinite.
     """
     return inspect_batch(net, [image], [target], on_block=on_block)[0]
 
@@ -248,6 +254,8 @@ def inspect_batch(
     with torch.inference_mode(mode=False), torch.enable_grad(), capture(twin, on_block) as tapes:
         x = torch.cat([net.preprocessing.normalise(each) for each in seen]).to(net.device)
         logits = twin(x.requires_grad_())
+        if not bool(logits.isfinite().all()):
+            raise ValueError(NO_PREDICTION)
         indices = [int(row.argmax()) if index is None else index for row, index in zip(logits, chosen, strict=True)]
         gradients = fork_gradients(tapes, logits[range(len(indices)), indices].sum())
     return [

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from resnet_viz.analyses.inspection import NO_PREDICTION
 from resnet_viz.analyses.survey.manifest import Manifest
 from resnet_viz.analyses.survey.measuring import MEASURED
 from resnet_viz.analyses.survey.parts import SurveyPart
@@ -35,12 +36,6 @@ class Opened(Protocol):
     @property
     def version(self) -> str:
         """What tells it from another image of the same name."""
-
-
-NO_PREDICTION = (
-    "The network returns NaN or infinite numbers for this image, from which no class follows: check the weights of the network"
-    " and its preprocessing."
-)
 
 
 @dataclass(frozen=True, eq=False)

@@ -268,7 +268,7 @@ def _fade(block: ResidualBlock, factor: float | Tensor) -> Iterator[RemovableHan
 
 
 def _scaled(tensor: Tensor, scale: float | Tensor) -> Tensor:
-    """Scale a tensor; at scale 0 nothing of it is left, also where it is NaN or infinite."""
+    """Scale a tensor; scale 0 gives 0 also where the tensor is NaN or infinite."""
     scaled = scale * tensor
     return torch.where(torch.as_tensor(scale, device=tensor.device) == 0, torch.zeros_like(scaled), scaled)
 

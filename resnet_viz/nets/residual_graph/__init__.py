@@ -19,7 +19,7 @@ from resnet_viz.nets.residual_graph.activation_modules import give_modules
 from resnet_viz.nets.residual_graph.block_naming import block_names
 from resnet_viz.nets.residual_graph.checking import TrialRun, departure, mixes_images, scatters_images, trial_run
 from resnet_viz.nets.residual_graph.choosing import choose_blocks
-from resnet_viz.nets.residual_graph.copying import evaluation_copy, share_buffers, unwrapped, with_own_buffers
+from resnet_viz.nets.residual_graph.copying import evaluation_copy, share_buffers, trial_copy, unwrapped
 from resnet_viz.nets.residual_graph.finding import Addition, Hidden, find_additions
 from resnet_viz.nets.residual_graph.functionalising import (
     drop_zeros,
@@ -81,8 +81,7 @@ def _find_blocks(inner: nn.Module, shape: tuple[int, ...]) -> ResidualNetwork:
     tracers: dict[str, Callable[[nn.Module, Tensor], Trace]] = {"torch.fx": trace_with_fx, "torch.export": trace_with_export}
     for name, trace in tracers.items():
         try:
-            # With buffers of its own: passes and tracers may write to them.
-            network = _with_blocks(trace(with_own_buffers(evaluation_copy(inner)), pixels), pixels)
+            network = _with_blocks(trace(trial_copy(inner), pixels), pixels)
             departs = own is not None and departure(trial_run(network, pixels), own, exact=network.residual_findings.exact)
         except NoResidualAdditionsError:
             raise
@@ -190,13 +189,12 @@ def _what_to_do(module: nn.Module) -> str:
     """Say what to change about a module that does not run on images (N, 3, H, W)."""
     wrap = "Open a module around it that takes images (N, 3, H, W) and passes on what it needs."
     needed = [
-        each.name
+        each
         for each in inspect.signature(module.forward).parameters.values()
         if each.default is each.empty and each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
     ]
-    by_name = [each for each in inspect.signature(module.forward).parameters.values() if each.kind is each.KEYWORD_ONLY]
-    if len(needed) > 1 or any(each.name in needed for each in by_name):
-        return f"Its forward pass needs {', '.join(needed)}. {wrap}"
+    if len(needed) > 1 or any(each.kind is each.KEYWORD_ONLY for each in needed):
+        return f"Its forward pass needs {', '.join(each.name for each in needed)}. {wrap}"
     first = next((layer for layer in module.modules() if isinstance(layer, nn.Conv2d)), None)
     if first is not None and first.in_channels != 3:
         return f"Its first convolution takes {first.in_channels} channels, and an image has 3. {wrap}"

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from resnet_viz.nets.blocks import blocks_of
+from resnet_viz.nets.residual_graph.copying import trial_copy
 from resnet_viz.nets.residual_graph.tracing import Logits, OutputError
-from resnet_viz.nets.twins import copy_tree
 
 # Shares of the largest logit, and of the largest gradient. Rounding changes far less, other images in the batch far more.
 ALONE, ALONE_IN_HALF, GRADIENT = 5e-2, 2e-1, 1e-2
@@ -62,7 +62,7 @@ def trial_run(module: nn.Module, pixels: Tensor) -> TrialRun:
     # With gradients, as in the analyses: without them, attention may use another implementation that rounds differently.
     with torch.enable_grad():
         given = pixels.clone().requires_grad_()
-        together, alone = (copy_tree(Logits(module))(images) for images in (given, pixels[:1].clone().requires_grad_()))
+        together, alone = (trial_copy(Logits(module))(images) for images in (given, pixels[:1].clone().requires_grad_()))
     name = type(module).__name__
     if not isinstance(together, Tensor):
         raise OutputError(f"the logits of {name} are a {type(together).__name__}. Return a tensor (N, classes)")
@@ -94,16 +94,16 @@ def scatters_images(network: nn.Module, pixels: Tensor) -> bool:
 
     That is so if a network joins a second version of all images to the batch, and not if it cuts each image into windows.
     """
-    twin = copy_tree(network)
-    blocks = [block for block in blocks_of(twin).values() if block.layout.rows > 1]
+    copy = trial_copy(network)
+    blocks = [block for block in blocks_of(copy).values() if block.layout.rows > 1]
     if not blocks:
         return False
     kept: list[Tensor] = []
     for block in blocks:
         block.output.register_forward_hook(lambda _, __, output: kept.append(output))
     with torch.no_grad():
-        twin(pixels)
-        twin(pixels[:1])
+        copy(pixels)
+        copy(pixels[:1])
     together, alone = kept[: len(blocks)], kept[len(blocks) :]
     pairs = zip(blocks, together, alone, strict=True)
     return not all(_close(one, block.layout.of_image(all_images, 0), ALONE) for block, all_images, one in pairs)

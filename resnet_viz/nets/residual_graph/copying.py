@@ -76,14 +76,14 @@ def evaluation_copy(module: nn.Module) -> nn.Module:
     return copy
 
 
-def with_own_buffers(module: nn.Module) -> nn.Module:
-    """Give an evaluation copy buffers with their own memory, and return it: what runs may write to them."""
-    copies: dict[int, Tensor] = {}
-    for layer in module.modules():
+def trial_copy(module: nn.Module) -> nn.Module:
+    """Make an evaluation copy whose buffers have memory of their own: passes and tracers may write to them."""
+    copy, copies = evaluation_copy(module), dict[int, Tensor]()
+    for layer in copy.modules():
         for name, buffer in layer._buffers.items():  # noqa: SLF001 - `setattr` would refuse what is not persistent
             if buffer is not None:
                 layer._buffers[name] = copies.setdefault(id(buffer), buffer.clone())  # noqa: SLF001
-    return module
+    return copy
 
 
 def share_buffers(network: nn.Module, original: nn.Module) -> None:

@@ -63,15 +63,20 @@ def data_inputs(node: fx.Node) -> list[fx.Node]:
     return [source for source in node.all_input_nodes if source.meta["data"]]
 
 
+def is_addition(node: fx.Node, tree: nn.Module) -> bool:
+    """Whether a node adds two tensors of one shape, both of which depend on the image."""
+    if node.op not in ("call_function", "call_method") or operation(node, tree) not in ADDITIONS:
+        return False
+    inputs = data_inputs(node)
+    shapes = {each.meta["shape"] for each in (node, *inputs)}
+    plain = len(inputs) == 2 == len(node.args) and not node.kwargs and not node.meta.get("in_place")
+    return plain and len(shapes) == 1 and None not in shapes
+
+
 def _addition(node: fx.Node, order: dict[fx.Node, int], tree: nn.Module) -> Addition | None:
-    if node.op not in ("call_function", "call_method") or operation(node, tree) not in ADDITIONS or len(node.args) != 2:
+    if not is_addition(node, tree):
         return None
-    first, second = node.args
-    if not isinstance(first, fx.Node) or not isinstance(second, fx.Node) or first is second or node.kwargs:
-        return None
-    shapes = {_shape(first), _shape(second), _shape(node)}
-    if len(shapes) > 1 or None in shapes or node.meta.get("in_place"):
-        return None
+    first, second = data_inputs(node)
     fork = common_ancestor((first, second), order)
     if fork is None or any(may_write(user) for argument in (first, second) for user in argument.users if user is not node):
         return None
@@ -90,11 +95,6 @@ def _addition(node: fx.Node, order: dict[fx.Node, int], tree: nn.Module) -> Addi
         alike=_layers(ways[identity], order, tree) == _layers(branch, order, tree) != [],
         both_learn=all(any(learned_numbers(node, tree) for node in way) for way in ways.values()),
     )
-
-
-def _shape(node: fx.Node) -> tuple[int, ...] | None:
-    shape: tuple[int, ...] | None = node.meta["shape"]
-    return shape
 
 
 def common_ancestor(nodes: Iterable[fx.Node], order: dict[fx.Node, int]) -> fx.Node | None:

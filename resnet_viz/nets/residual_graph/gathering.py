@@ -7,7 +7,7 @@ import operator
 
 from torch import fx, nn
 
-from resnet_viz.nets.residual_graph.finding import between, common_ancestor, data_inputs
+from resnet_viz.nets.residual_graph.finding import between, common_ancestor, data_inputs, is_addition
 from resnet_viz.nets.residual_graph.operations import ADDITIONS, IDLE, NORMS, SHAPINGS, may_write, operation
 
 
@@ -20,15 +20,6 @@ def gather_residuals(graph: fx.Graph, tree: nn.Module) -> bool:
     if any(gathered):
         graph.eliminate_dead_code(lambda node: operation(node, tree) not in ADDITIONS or may_write(node))
     return any(gathered)
-
-
-def is_addition(node: fx.Node, tree: nn.Module) -> bool:
-    """Whether a node adds two tensors of one shape, both of which depend on the image."""
-    if node.op not in ("call_function", "call_method") or operation(node, tree) not in ADDITIONS:
-        return False
-    inputs = data_inputs(node)
-    shapes = {each.meta["shape"] for each in (node, *inputs)}
-    return len(inputs) == 2 == len(node.args) and not node.kwargs and len(shapes) == 1 and not node.meta.get("in_place")
 
 
 def _gather(graph: fx.Graph, node: fx.Node, tree: nn.Module) -> bool:

@@ -2,12 +2,13 @@
 
 import math
 from dataclasses import dataclass, fields
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any, Literal
 
 from torch import Tensor
 
 from resnet_viz.analyses.baselines import Baseline
+from resnet_viz.analyses.whole_numbers import is_whole
 
 # The points of a line are the roots of a polynomial of this degree, for which memory and time grow fast. Random samples only
 # take long, and can be stopped.
@@ -86,7 +87,7 @@ def check_options(options: type[Any], given: dict[str, Any]) -> None:
     defaults = {field.name: field.default for field in fields(options)}
     for name, value in given.items():
         default = defaults[name]
-        if isinstance(default, int) and not _is_whole(value):
+        if isinstance(default, int) and not is_whole(value):
             raise ValueError(f"{name}={value!r} is no whole number: choose one, such as {name}={default}")
         if isinstance(default, float) and not (isinstance(value, Real) and math.isfinite(value)):
             raise ValueError(f"{name}={value!r} is no finite number: choose one, such as {name}={default:.3g}")
@@ -94,14 +95,10 @@ def check_options(options: type[Any], given: dict[str, Any]) -> None:
 
 def checked_count(name: str, count: int) -> int:
     """Return a number of "steps" or "samples"; ValueError for one that is not whole, too small or too large."""
-    if not _is_whole(count):
+    if not is_whole(count):
         raise ValueError(f"{name}={count!r} is no whole number: choose 1 to {MOST[name]:,}")
     if count < 1:
         raise ValueError(f"{name}={count} is too few: choose 1 or more")
     if count > MOST[name]:
         raise ValueError(f"{name}={count:,} is too many: choose at most {MOST[name]:,}")
     return count
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool)

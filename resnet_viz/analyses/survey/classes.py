@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Integral
 from pathlib import PurePosixPath
 from typing import Any
 
 from resnet_viz.analyses.survey.errors import SurveyError, with_article
+from resnet_viz.analyses.whole_numbers import is_whole
 
 Label = str | int
 Labels = Sequence[Label] | Mapping[str, Label]
@@ -45,7 +45,7 @@ class ClassNames:
 
         None and "" are an unknown class.
         """
-        label = _python(label)
+        label = as_python(label)
         if label is None or (isinstance(label, str) and not label):
             return TrueClass()
         if isinstance(label, str):
@@ -53,7 +53,7 @@ class ClassNames:
                 return renamed
             index = self._index.get(_plain(label), -1)
             return TrueClass(self._labels[index] if index >= 0 else label, index)
-        if not _is_index(label):
+        if not is_whole(label):
             raise ValueError(
                 f"the label {label!r} is {with_article(label)}: give the name of a class, its index, or None where it is"
                 " unknown"
@@ -111,13 +111,9 @@ def listed(labels: Sequence[str], most: int = 10) -> str:
     return ", ".join(labels[:most]) + (" ..." if len(labels) > most else "")
 
 
-def _python(label: Any) -> Any:  # noqa: ANN401 - whatever a data set says
+def as_python(label: Any) -> Any:  # noqa: ANN401 - whatever a data set says
     """A number of NumPy or torch as one of Python's."""
     return label.item() if hasattr(label, "item") and getattr(label, "ndim", 1) == 0 else label
-
-
-def _is_index(label: object) -> bool:
-    return isinstance(label, Integral) and not isinstance(label, bool)
 
 
 def _plain(name: str) -> str:

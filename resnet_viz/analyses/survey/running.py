@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
-from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from resnet_viz.analyses.survey.passes import block_facts
 from resnet_viz.analyses.survey.result import Survey
 from resnet_viz.analyses.survey.sources import ImageOpener, ImageSource, Item, source_of
 from resnet_viz.analyses.survey.unfinished import FinishedImage, Unfinished, refuse_existing
+from resnet_viz.analyses.whole_numbers import is_whole
 from resnet_viz.images import open_image
 from resnet_viz.nets.net import Net, pick_device
 
@@ -160,9 +160,9 @@ class Surveyor:
 
     def __post_init__(self) -> None:
         """Check the options."""
-        if self.batch_size is not None and not _is_whole(self.batch_size, 1):
+        if self.batch_size is not None and not _is_within(self.batch_size, 1):
             raise ValueError(f"batch_size={self.batch_size!r} is not possible: take a whole number from 1, or None")
-        if not _is_whole(self.strongest, 0, MOST_STRONGEST):
+        if not _is_within(self.strongest, 0, MOST_STRONGEST):
             raise ValueError(f"strongest={self.strongest!r} is not possible: take a whole number from 0 to {MOST_STRONGEST}")
 
     def manifest(self, source: ImageSource) -> Manifest:
@@ -285,6 +285,5 @@ def _class_in_words(label: TrueClass) -> str:
     return f"the class {label.name!r}" if label.name else "no class"
 
 
-def _is_whole(number: object, least: int, most: int | None = None) -> bool:
-    whole = isinstance(number, Integral) and not isinstance(number, bool)
-    return whole and least <= int(number) and (most is None or int(number) <= most)  # type: ignore[call-overload]  # it is one
+def _is_within(number: object, least: int, most: int | None = None) -> bool:
+    return is_whole(number) and least <= int(number) and (most is None or int(number) <= most)  # type: ignore[call-overload]  # it is one

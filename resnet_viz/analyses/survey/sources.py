@@ -19,7 +19,7 @@ from torch import Tensor
 from torchvision.transforms import functional as transforms
 
 from resnet_viz.analyses.survey import archives
-from resnet_viz.analyses.survey.classes import ClassNames, Labels, TrueClass, given_labels
+from resnet_viz.analyses.survey.classes import ClassNames, Labels, TrueClass, as_python, given_labels
 from resnet_viz.analyses.survey.errors import SurveyError, with_article
 from resnet_viz.analyses.survey.folders import image_files, is_image, printable, sub_folders
 from resnet_viz.images import open_image
@@ -222,7 +222,7 @@ class ListSource:
 
     def _class_of(self, label: Any) -> TrueClass:  # noqa: ANN401 - whatever the data set says
         """The class of a label of a data set, which may have classes of its own. Labels of other kinds are no classes."""
-        label = label.item() if hasattr(label, "item") and getattr(label, "ndim", 1) == 0 else label
+        label = as_python(label)
         classes = getattr(self.images, "classes", None)
         if isinstance(label, int) and classes is not None and 0 <= label < len(classes):
             return self.names.of(str(classes[label]))

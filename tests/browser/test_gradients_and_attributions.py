@@ -116,7 +116,7 @@ def test_a_long_method_can_be_stopped_and_the_app_is_free_at_once(page: Page) ->
     # The map so far, and the one after it.
     for number in range(2):
         page.locator(f".st-key-so-far-{number} img").wait_for(timeout=60_000)
-    stop = page.locator("[class*='st-key-stoppable'] button")
+    stop = page.locator("[class*='st-key-stop-'] button")
     # Streamlit's own Stop, after which nothing could be resumed, is not shown.
     assert page.get_by_role("button", name="Stop", exact=True).count() == 1
     stop.click(timeout=60_000)
@@ -131,11 +131,11 @@ def test_a_long_method_can_be_stopped_and_the_app_is_free_at_once(page: Page) ->
 
 def test_what_was_stopped_for_one_class_is_computed_for_another(page: Page) -> None:
     page.goto("/attribution?model=resnet152&weights=none&view=gallery&methods=smoothgrad")
-    page.locator("[class*='st-key-stoppable'] button").click(timeout=60_000)
+    page.locator("[class*='st-key-stop-'] button").click(timeout=60_000)
     page.get_by_role("button", name="Start again").wait_for()
     page.get_by_role("combobox", name="Target class").click()
     page.get_by_role("option").nth(5).click()
-    page.locator("[class*='st-key-stoppable'] button").click(timeout=60_000)
+    page.locator("[class*='st-key-stop-'] button").click(timeout=60_000)
 
 
 def test_the_same_link_shows_the_same_to_another_person(page: Page, chromium: Browser) -> None:

@@ -106,7 +106,7 @@ def test_what_a_link_says_wrongly_is_the_usual(page: Page) -> None:
 )
 def test_a_long_experiment_can_be_stopped_and_started_again(page: Page, link: str) -> None:
     page.goto(f"/learn?lesson={link}")
-    stop, again = page.locator("[class*='st-key-stoppable'] button"), page.get_by_role("button", name="Start again")
+    stop, again = page.locator("[class*='st-key-stop-'] button"), page.get_by_role("button", name="Start again")
     stop.click(timeout=60_000)
     expect(again).to_be_visible(timeout=10_000)
     settle(page)

@@ -50,7 +50,7 @@ def _shared() -> Shared:
 @st.fragment
 def _blocks() -> None:
     """The block map, the player, and the open block."""
-    if first_chart.is_awaited():
+    if first_chart.shows_place("blocks"):
         return
     result, chosen = st.session_state.pop(_INSPECTED, None) or current.inspection()
     if not picture_section.is_up_to_date():

@@ -1,13 +1,14 @@
 """The top of the page: the network, the class, the image, and the network's predictions."""
 
 from collections.abc import Callable
+from functools import partial
 
 import streamlit as st
 from streamlit.elements.widgets.chat import ChatInputValue
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 import resnet_viz as rv
-from app import embedded, middleware, results, show, state, waiting
+from app import embedded, first_chart, middleware, results, show, state, waiting
 from app.catalogue import Subject
 from app.settings import settings
 from app.state import Selection
@@ -73,8 +74,12 @@ def picture(result: rv.Inspection, chosen: Selection) -> None:
     with says:
         answer(result, "predictions", subject, chosen.image)
     with other:
-        upload("image")
-        gallery("image", chosen.image, "gallery")
+        first_chart.after(partial(_another, chosen.image))
+
+
+def _another(image: str) -> None:
+    upload("image")
+    gallery("image", image, "gallery")
 
 
 def answer(result: rv.Inspection, key: str, subject: Subject, image: str) -> None:

@@ -27,7 +27,7 @@ def hold_plotly(page: Page) -> list[Route]:
 def test_the_rest_follows_the_first_chart(newcomer: Page) -> None:
     held = hold_plotly(newcomer)
     newcomer.goto(f"/?model={SMALL}")
-    expect(newcomer.locator(TO_COME)).to_be_visible()
+    expect(newcomer.locator(TO_COME)).to_have_count(2)
     expect(newcomer.get_by_role("heading", name="predicts")).to_be_visible()
     expect(newcomer.locator(MAP)).to_have_count(0)
     held[0].continue_()
@@ -47,10 +47,24 @@ def test_without_a_chart_the_rest_follows_after_five_seconds(newcomer: Page) -> 
 def test_a_choice_before_the_first_chart_counts(newcomer: Page) -> None:
     held = hold_plotly(newcomer)
     newcomer.goto(f"/?model={SMALL}")
-    expect(newcomer.locator(TO_COME)).to_be_visible()
-    newcomer.locator("[class*='st-key-gallery-sample-kingfisher-photo'] button:visible").click()
+    expect(newcomer.locator(TO_COME)).to_have_count(2)
+    newcomer.get_by_role("combobox", name="Target class").click()
+    newcomer.get_by_role("option", name="frog").click()
+    newcomer.wait_for_url("**target=*")
     held[0].continue_()
     expect(newcomer.locator(MAP)).to_be_visible()
     settle(newcomer)
-    assert "image=kingfisher-photo" in newcomer.url
+    assert "target=6" in newcomer.url
     expect(newcomer.locator(".facts")).to_contain_text("max |x + F − sum|")
+
+
+def test_other_pages_send_the_ways_to_another_image_after_the_first_chart(newcomer: Page) -> None:
+    held = hold_plotly(newcomer)
+    newcomer.goto(f"/gradients?model={SMALL}")
+    expect(newcomer.locator(TO_COME)).to_have_count(1)
+    held[0].continue_()
+    expect(newcomer.locator(".st-key-gallery")).to_be_visible()
+    settle(newcomer)
+    expect(newcomer.locator(TO_COME)).to_have_count(0)
+    newcomer.locator("[class*='st-key-gallery-sample-kingfisher-photo'] button:visible").click()
+    newcomer.wait_for_url("**image=kingfisher-photo*")

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import resnet_viz as rv
-from resnet_viz.analyses.capture import capture
+from resnet_viz.analyses.capture import capture, recording
 
 SMALL = rv.Preprocessing(32, 32, (0.5, 0.5, 0.5), (0.2, 0.2, 0.2))
 WIDTH = 8
@@ -262,6 +262,56 @@ class TestTerms:
     def test_pythons_sum_begins_with_a_zero(self) -> None:
         net = opened(Classifier(lambda block, x: sum([x, block.branch(x)])))
         assert [block.shortcut_kind for block in net.blocks.values()] == ["identity", "identity"]
+
+
+class TestSpellings:
+    """Whatever the operation that adds, the identity is x and the residual is what it adds, with its sign and factors."""
+
+    @pytest.mark.parametrize("tracer", ["torch.fx", "torch.export"])
+    @pytest.mark.parametrize(
+        ("joined", "residual"),
+        [
+            (lambda block, x: x - block.branch(x), lambda f, _: -f),
+            (lambda block, x: torch.sub(x, block.branch(x)), lambda f, _: -f),
+            (lambda block, x: x.sub(block.branch(x)), lambda f, _: -f),
+            (lambda block, x: torch.add(x, block.branch(x), alpha=0.5), lambda f, _: 0.5 * f),
+            (lambda block, x: torch.addcmul(x, block.norm.weight[:, None, None], block.branch(x)), lambda f, _: f),
+            (lambda block, x: x.addcmul(torch.ones(()), block.branch(x), value=0.5), lambda f, _: 0.5 * f),
+            (lambda block, x: torch.lerp(x, block.branch(x), 0.25), lambda f, x: 0.25 * (f - x)),
+            (lambda block, x: x.lerp(block.branch(x), weight=torch.tensor(0.25)), lambda f, x: 0.25 * (f - x)),
+            (lambda block, x: x.clone().addcmul_(torch.ones(()), block.branch(x)), lambda f, _: f),
+            (lambda block, x: torch.stack([x, block.branch(x)]).sum(0), lambda f, _: f),
+            (lambda block, x: torch.sum(torch.stack((block.branch(x), x), dim=1), dim=1), lambda f, _: f),
+        ],
+    )
+    def test_as_an_addition(self, joined: Forward, residual: Callable[[Tensor, Tensor], Tensor], tracer: str) -> None:
+        def by_shape(block: Block, x: Tensor) -> Any:
+            # torch.fx cannot follow a test of a size.
+            return joined(block, x) if x.shape[2] > 2 else x
+
+        module = Classifier(joined if tracer == "torch.fx" else by_shape).eval()
+        net, x = opened(module), torch.randn(1, 3, 32, 32)
+        with recording(net) as (run, tapes), torch.no_grad():
+            logits = run(x)
+            maps = module.stem(x)
+            expected = residual(module.blocks[0].branch(maps), maps)
+            assert torch.allclose(logits, module(x), atol=1e-5)
+        assert [tape.shortcut for tape in tapes] == ["identity", "identity"]
+        tape: Any = tapes[0]
+        assert torch.equal(tape.identity, maps)
+        assert torch.allclose(tape.residual, expected, atol=1e-5)
+        assert torch.equal(tape.identity + tape.residual, tape.sum)
+
+    @pytest.mark.parametrize(
+        "joined",
+        [
+            lambda _, x: x - x.flatten(2).mean(2)[..., None, None].expand_as(x),
+            lambda _, x: F.avg_pool2d(x, 3, 1, 1) - x,
+        ],
+    )
+    def test_other_differences_are_no_blocks(self, joined: Forward) -> None:
+        with pytest.raises(ValueError, match="no residual additions"):
+            opened(Classifier(joined))
 
 
 class TestGradients:

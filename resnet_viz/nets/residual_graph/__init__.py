@@ -4,8 +4,9 @@
 
 A residual block is not identified by its class: wherever a network adds a tensor to something that it computed from that same
 tensor, there is a fork, a shortcut, a residual branch and a sum (He et al. 2015, https://arxiv.org/abs/1512.03385, Fig. 2).
-Reading order: copying.py, tracing.py, checking.py, functionalising.py, activation_modules.py, finding.py, gathering.py,
-choosing.py, plain.py, rewriting.py, network.py. The places themselves are in nets/blocks.py.
+Reading order: copying.py, tracing.py, checking.py, functionalising.py, spelling.py, activation_modules.py, finding.py,
+gathering.py, choosing.py, plain.py, rewriting.py, recording.py, compiling.py, network.py. The places themselves are in
+nets/blocks.py.
 """
 
 import inspect
@@ -21,12 +22,7 @@ from resnet_viz.nets.residual_graph.checking import TrialRun, departure, mixes_i
 from resnet_viz.nets.residual_graph.choosing import choose_blocks
 from resnet_viz.nets.residual_graph.copying import evaluation_copy, share_buffers, trial_copy, unwrapped
 from resnet_viz.nets.residual_graph.finding import Addition, Hidden, find_additions
-from resnet_viz.nets.residual_graph.functionalising import (
-    drop_zeros,
-    leave_inputs_alone,
-    spell_out_additions,
-    take_any_memory_format,
-)
+from resnet_viz.nets.residual_graph.functionalising import leave_inputs_alone, take_any_memory_format
 from resnet_viz.nets.residual_graph.gathering import gather_residuals
 from resnet_viz.nets.residual_graph.gradient_strides import guard_batch_norms
 from resnet_viz.nets.residual_graph.measuring import measure_nodes
@@ -36,6 +32,12 @@ from resnet_viz.nets.residual_graph.operations import may_write, operation
 from resnet_viz.nets.residual_graph.plain import find_plain_blocks
 from resnet_viz.nets.residual_graph.rewriting import place_blocks
 from resnet_viz.nets.residual_graph.sections import find_sections, is_chain
+from resnet_viz.nets.residual_graph.spelling import (
+    drop_zeros,
+    spell_out_additions,
+    spell_out_fused_additions,
+    turn_subtractions,
+)
 from resnet_viz.nets.residual_graph.tracing import OutputError, Trace, trace_with_export, trace_with_fx
 
 __all__ = ["Findings", "Hidden", "ResidualNetwork", "find_blocks"]
@@ -109,10 +111,12 @@ def _with_blocks(trace: Trace, pixels: Tensor) -> ResidualNetwork:
     drop_zeros(graph, tree)
     exact = not spell_out_additions(graph, tree)
     leave_inputs_alone(graph, tree)
+    exact = not spell_out_fused_additions(graph, tree) and exact
     take_any_memory_format(graph)
     give_modules(graph, tree)
     measure_nodes(graph, tree, pixels)
     _erase_dead_ends(graph)
+    turn_subtractions(graph, tree)
     exact = not gather_residuals(graph, tree) and exact
     blocks, hidden = choose_blocks(find_additions(graph, tree), IMAGES)
     blocks = _in_order(graph, [*blocks, *find_plain_blocks(graph, tree)])
@@ -209,8 +213,8 @@ def _nothing_found(trace: Trace, hidden: list[Hidden]) -> str:
     what = f"its graph has {layers} layers, {additions} additions and {concatenations} concatenations"
     why = f", none of which is a block: {'; '.join(dict.fromkeys(each.reason for each in hidden))}" if hidden else ""
     return (
-        f"{name} has no residual additions: no place was found where it adds, by `+` or `torch.add`, a tensor to one of"
-        f" the same shape that it computed from it ({what}{why}). Open a network with skip connections that add."
+        f"{name} has no residual additions: no place was found where it adds, by `+`, `torch.add` or the like, a tensor to one"
+        f" of the same shape that it computed from it ({what}{why}). Open a network with skip connections that add."
     )
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import fx, nn
 from torch._ops import OpOverload
 
-from resnet_viz.nets.residual_graph.operations import ADDITIONS, IDLE, VIEWS, operation, out_of_place
+from resnet_viz.nets.residual_graph.operations import IDLE, VIEWS, operation, out_of_place
 
 
 def leave_inputs_alone(graph: fx.Graph, tree: nn.Module) -> None:
@@ -29,39 +29,6 @@ def leave_inputs_alone(graph: fx.Graph, tree: nn.Module) -> None:
             continue
         for user in later:
             user.replace_input_with(overwritten, node)
-
-
-def spell_out_additions(graph: fx.Graph, tree: nn.Module) -> bool:
-    """Give every addition two plain arguments: a factor such as `alpha` becomes a separate multiplication before it.
-
-    Then identity + residual is exactly the sum. Returns whether there was such a factor: the fused operation rounds once less.
-    """
-    split = False
-    for node in graph.nodes:
-        if node.op not in ("call_function", "call_method") or operation(node, tree) not in ADDITIONS:
-            continue
-        arguments = {**dict(zip(("input", "other", "alpha"), node.args, strict=False)), **node.kwargs}
-        alpha = arguments.pop("alpha", 1)
-        if set(arguments) != {"input", "other"}:
-            continue
-        if alpha != 1:
-            split = True
-            with graph.inserting_before(node):
-                arguments["other"] = graph.call_function(torch.mul, (arguments["other"], alpha))
-                arguments["other"].meta = {key: node.meta[key] for key in ("path", "calls")}
-        node.args, node.kwargs = (arguments["input"], arguments["other"]), {}
-    return split
-
-
-def drop_zeros(graph: fx.Graph, tree: nn.Module) -> None:
-    """Erase additions of the number 0, with which Python's `sum` begins."""
-    for node in list(graph.nodes):
-        if node.op == "call_function" and operation(node, tree) in ADDITIONS and len(node.args) == 2 and not node.kwargs:
-            zeros = [each for each in node.args if isinstance(each, int | float) and each == 0]
-            kept = [each for each in node.args if isinstance(each, fx.Node)]
-            if len(zeros) == len(kept) == 1:
-                node.replace_all_uses_with(kept[0])
-                graph.erase_node(node)
 
 
 def take_any_memory_format(graph: fx.Graph) -> None:

@@ -14,7 +14,7 @@ from resnet_viz.analyses.ablation import Ablation, ablate, sweep
 from resnet_viz.analyses.activations import activations
 from resnet_viz.analyses.attribution import attribute
 from resnet_viz.analyses.cams import block_cams
-from resnet_viz.analyses.capture import Tape, capture
+from resnet_viz.analyses.capture import Tape, recording
 from resnet_viz.analyses.conductance import conductance
 from resnet_viz.analyses.inspection import inspect
 
@@ -30,7 +30,7 @@ def capture_work(subject: ExampleRun) -> Work:
     return Work(
         name="capture",
         meaning=(
-            "The four tensors of every block of a ResNet-50 (`capture` on a new twin), relative to one forward pass of"
+            "The four tensors of every block of a ResNet-50 (`recording`), relative to one forward pass of"
             " torchvision's network. All start from a ready tensor, without gradients; `activations` starts from the image."
         ),
         limit=CAPTURE_LIMIT,
@@ -153,10 +153,9 @@ def _ablate_in_a_loop(subject: ExampleRun) -> list[Ablation]:
 
 
 def captured(subject: ExampleRun) -> list[Tape]:
-    """The four tensors of every block, on a new twin."""
-    twin = subject.net.twin()
-    with capture(twin) as tapes, torch.inference_mode():
-        twin(subject.x)
+    """The four tensors of every block."""
+    with recording(subject.net) as (run, tapes), torch.inference_mode():
+        run(subject.x)
     return tapes
 
 

@@ -491,21 +491,34 @@ class Broken(nn.Module):
 
 
 class TestTidiness:
-    """Whatever happens, no hook stays on the shared module, and the twin is freed."""
+    """Whatever happens, no hook of ours stays on the shared module, no hook of its owner runs, and a twin is freed."""
+
+    @pytest.fixture(params=[0, 1], ids=["unwatched", "watched"])
+    def watched(self, request: pytest.FixtureRequest) -> int:
+        """The number of hooks that the owner has put on the module."""
+        return int(request.param)
+
+    @pytest.fixture
+    def net(self, watched: int, make_cifar: Callable[..., Net]) -> Net:
+        net = make_cifar("B")
+        for _ in range(watched):
+            net.module.get_submodule("layer1.0.conv1").register_forward_hook(lambda *_: pytest.fail("a hook of the owner ran"))
+        return net
 
     def test_after_success(
         self,
         twins: list[weakref.ref[nn.Module]],
-        make_cifar: Callable[..., Net],
+        net: Net,
+        watched: int,
         make_image: MakeImage,
         count_hooks: Callable[[nn.Module], int],
     ) -> None:
-        net, calls = make_cifar("B"), []
+        calls: list[tuple[int, ...]] = []
         result = inspect(net, make_image(), on_block=lambda *at: calls.append((*at, count_hooks(net.module))))
-        assert calls == [(1, 3, 0), (2, 3, 0), (3, 3, 0)]
-        assert count_hooks(net.module) == 0
+        assert calls == [(1, 3, watched), (2, 3, watched), (3, 3, watched)]
+        assert count_hooks(net.module) == watched
         gc.collect()
-        assert [twin() for twin in twins] == [None]
+        assert [twin() for twin in twins] == [None] * watched
         assert len(result.blocks) == 3
 
     @pytest.mark.parametrize("at", ["forward", "backward"])
@@ -513,24 +526,25 @@ class TestTidiness:
         self,
         at: str,
         twins: list[weakref.ref[nn.Module]],
-        make_cifar: Callable[..., Net],
+        net: Net,
+        watched: int,
         make_image: MakeImage,
         count_hooks: Callable[[nn.Module], int],
     ) -> None:
-        net = make_cifar("B")
-        net.module.get_submodule("layer3.0").add_module("bn2", Broken(at))
+        net.module.get_submodule("layer3.0").add_module("bn2", Broken(at).eval())
         with pytest.raises(ZeroDivisionError):
             inspect(net, make_image())
-        assert count_hooks(net.module) == 0
+        assert count_hooks(net.module) == watched
         gc.collect()
-        assert [twin() for twin in twins] == [None]
+        assert [twin() for twin in twins] == [None] * watched
 
     @pytest.mark.parametrize("after", [1, 3])
     def test_after_a_cancel(
         self,
         after: int,
         twins: list[weakref.ref[nn.Module]],
-        make_cifar: Callable[..., Net],
+        net: Net,
+        watched: int,
         make_image: MakeImage,
         count_hooks: Callable[[nn.Module], int],
     ) -> None:
@@ -538,12 +552,11 @@ class TestTidiness:
             if done == after:
                 raise CancelledError
 
-        net = make_cifar("B")
         with pytest.raises(CancelledError):
             inspect(net, make_image(), on_block=cancel)
-        assert count_hooks(net.module) == 0
+        assert count_hooks(net.module) == watched
         gc.collect()
-        assert [twin() for twin in twins] == [None]
+        assert [twin() for twin in twins] == [None] * watched
         assert len(inspect(net, make_image()).blocks) == 3
 
 

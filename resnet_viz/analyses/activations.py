@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from resnet_viz.analyses.capture import Tape, capture
+from resnet_viz.analyses.capture import Tape, recording
 from resnet_viz.nets.blocks import ShortcutKind
 from resnet_viz.nets.net import Net
 from resnet_viz.progress import OnProgress
@@ -43,9 +43,8 @@ class Activations:
 def activations(net: Net, image: Image.Image, *, on_block: OnProgress | None = None) -> Activations:
     """Run one forward pass and keep the four tensors of every block (He et al. 2015, equations 1 and 2)."""
     x = net.preprocess(image)
-    twin = net.twin()
-    with capture(twin, on_block) as tapes, torch.inference_mode():
-        logits = twin(x)
+    with recording(net, on_block) as (run, tapes), torch.inference_mode():
+        logits = run(x)
     return Activations(tuple(_block(tape) for tape in tapes), array(logits))
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from resnet_viz.analyses.activations import Array, array
 from resnet_viz.analyses.cams import cam
-from resnet_viz.analyses.capture import Tape, capture
+from resnet_viz.analyses.capture import Tape, recording
 from resnet_viz.analyses.measures import ForkGradients, Measures, measure
 from resnet_viz.display import InNotebooks
 from resnet_viz.nets.blocks import ShortcutKind
@@ -229,7 +229,7 @@ def inspect(
     """Inspect an image block by block, in one forward and one backward pass.
 
     `target` is a class index or label, by default the predicted class. `on_block(done, total)` is called after each block of
-    the forward pass; an exception that it raises cancels the inspection. Everything runs on a twin: no hook touches `net`, and
+    the forward pass; an exception that it raises cancels the inspection. No hook touches `net`, and
     threads may inspect different images at the same time. Raises ValueError for a class that the network does not have, and
     for logits that are NaN or infinite.
     """
@@ -249,11 +249,11 @@ def inspect_batch(
     rounding. Images are cropped one at a time, so that an iterator never holds two large ones. Otherwise as `inspect`.
     """
     chosen = [None if target is None else net.class_index(target) for target in targets]
-    twin, seen = net.twin(), [net.preprocessing.seen(image) for image in images]
+    seen = [net.preprocessing.seen(image) for image in images]
     # Also if the caller has switched gradients off.
-    with torch.inference_mode(mode=False), torch.enable_grad(), capture(twin, on_block) as tapes:
+    with torch.inference_mode(mode=False), torch.enable_grad(), recording(net, on_block) as (run, tapes):
         x = torch.cat([net.preprocessing.normalise(each) for each in seen]).to(net.device)
-        logits = twin(x.requires_grad_())
+        logits = run(x.requires_grad_())
         if not bool(logits.isfinite().all()):
             raise ValueError(NO_PREDICTION)
         indices = [int(row.argmax()) if index is None else index for row, index in zip(logits, chosen, strict=True)]

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from resnet_viz.analyses.activations import Array, array
-from resnet_viz.analyses.capture import Tape, capture
+from resnet_viz.analyses.capture import Tape, recording
 from resnet_viz.nets.blocks import ShortcutKind
 from resnet_viz.nets.layouts import TensorLayout
 from resnet_viz.nets.net import Net
@@ -58,10 +58,9 @@ def passage(net: Net, image: Image.Image, *, on_block: OnProgress | None = None)
 
     `on_block(done, total)` is called after each block; an exception that it raises cancels.
     """
-    twin = net.twin()
     # As in an inspection, with gradients: without them, torch may choose other kernels, which round differently.
-    with torch.inference_mode(mode=False), torch.enable_grad(), capture(twin, on_block) as tapes:
-        twin(net.preprocess(image).requires_grad_())
+    with torch.inference_mode(mode=False), torch.enable_grad(), recording(net, on_block) as (run, tapes):
+        run(net.preprocess(image).requires_grad_())
     return Passage(net.name, net.title, tuple(map(_block, tapes)))
 
 

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from resnet_viz.analyses.ablation import is_removable
 from resnet_viz.analyses.activations import at_least_float32
-from resnet_viz.analyses.capture import Tape, capture
+from resnet_viz.analyses.capture import Tape, recording
 from resnet_viz.analyses.deletions import logits_with
 from resnet_viz.analyses.objectives import Objective
 from resnet_viz.nets.blocks import ShortcutKind
@@ -89,9 +89,9 @@ def refinement(
     each of these; an exception that it raises cancels. Raises ValueError for a class that the network does not have.
     """
     chosen = None if target is None else net.class_index(target)
-    x, twin = net.preprocess(image), net.twin()
-    with torch.inference_mode(mode=False), torch.enable_grad(), capture(twin) as tapes:
-        logits: Tensor = twin(x.detach().requires_grad_())
+    x = net.preprocess(image)
+    with torch.inference_mode(mode=False), torch.enable_grad(), recording(net) as (run, tapes):
+        logits: Tensor = run(x.detach().requires_grad_())
         index = int(logits[0].argmax()) if chosen is None else chosen
         loss = Objective("cross-entropy", index, head=net.head)(logits).sum()
         found = iter(

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from resnet_viz.analyses.activations import Array, at_least_float32
-from resnet_viz.analyses.capture import Tape, capture
+from resnet_viz.analyses.capture import Tape, recording
 from resnet_viz.analyses.objectives import Objective
 from resnet_viz.analyses.refinement import losses_after_blocks
 from resnet_viz.analyses.survey.classes import Labels
@@ -146,9 +146,8 @@ class _Found:
         """Measure some images."""
         x = torch.cat([ready.x for ready in batch if ready.x is not None]).to(net.device)
         classes = torch.tensor([ready.item.label.index for ready in batch], device=net.device)
-        twin = net.twin()
-        with torch.inference_mode(mode=False), torch.enable_grad(), capture(twin) as tapes:
-            logits: Tensor = twin(x.detach().requires_grad_())
+        with torch.inference_mode(mode=False), torch.enable_grad(), recording(net) as (run, tapes):
+            logits: Tensor = run(x.detach().requires_grad_())
             targets: list[int] = torch.where(classes < 0, logits.detach().argmax(1), classes).tolist()
             rows = zip(logits[:, None], targets, strict=True)
             loss = torch.cat([Objective("cross-entropy", target, head=net.head)(row) for row, target in rows]).sum()

@@ -24,13 +24,11 @@ class InterruptibleNet(Net):
         """Return a twin that calls `check`."""
         twin = super().twin()
         for block in blocks_of(twin).values():
-            block.fork.register_forward_pre_hook(self._before)
+            block.fork.register_forward_pre_hook(lambda _, args: self.on_fork(args[0]))
         return twin
 
-    def _before(self, _: nn.Module, args: tuple[Tensor, ...]) -> None:
+    def on_fork(self, x: Tensor) -> None:
+        """Call `check`, now and when the gradient arrives here."""
         self.check()
-        if args[0].requires_grad:
-            args[0].register_hook(self._behind)
-
-    def _behind(self, _: Tensor) -> None:
-        self.check()
+        if x.requires_grad:
+            x.register_hook(lambda _: self.check())

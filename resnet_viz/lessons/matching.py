@@ -15,7 +15,7 @@ from torchvision.transforms import functional as transforms
 
 from resnet_viz import assets
 from resnet_viz.analyses.activations import Array, array
-from resnet_viz.analyses.capture import capture
+from resnet_viz.analyses.capture import recording
 from resnet_viz.images import ImageError, open_image, upright_rgb
 from resnet_viz.nets.costs import count_parameters
 from resnet_viz.nets.initialisation import initialise
@@ -281,9 +281,8 @@ def _features(net: Net, image: Image.Image, source: str) -> Tensor:
         square = transforms.center_crop(transforms.resize(upright_rgb(image), [PICTURE_SIDE]), [PICTURE_SIDE])
         pixels: Tensor = transforms.to_tensor(square)
         return pixels[None]
-    twin = net.twin()
-    with capture(twin) as tapes:
-        twin(net.preprocess(image))
+    with recording(net) as (run, tapes):
+        run(net.preprocess(image))
     found = next(tape.input for tape in tapes if tape.name == source)
     return found.float().cpu()
 

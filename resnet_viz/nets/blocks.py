@@ -111,6 +111,11 @@ class ResidualBlock(nn.Module):
         self.output = activation
 
     @property
+    def places(self) -> dict[str, nn.Module]:
+        """The places by name, as `named_children` has them, in a tenth of the time."""
+        return self._modules  # type: ignore[return-value]  # none of them is None
+
+    @property
     def name(self) -> str:
         """The name of the module that contains the block: "layer2.0"."""
         return self.facts.name

@@ -35,7 +35,7 @@ class WeightsOrigin:
 
 @dataclass(frozen=True, eq=False)
 class Net:
-    """A network with torchvision's parameter names; every analysis runs on a twin of it, in evaluation mode.
+    """A network with torchvision's parameter names; an analysis runs on a twin of it, or on it without a hook or a change.
 
     It is shared between threads: never register a hook on `module`, use a `twin`. A pass calls the layers and the places of the
     blocks; modules that only contain others, such as "layer2.0", are not called, so a hook on them sees nothing: the output of
@@ -95,6 +95,9 @@ class Net:
     def twin(self) -> nn.Module:
         """Return a copy of the module that shares its weights, with its own evaluation mode, buffers and hooks."""
         return make_twin(self.module)
+
+    def on_fork(self, x: Tensor) -> None:
+        """Receive the input of every block of a recorded pass; a subclass may stop the pass here."""
 
     def frugal_twin(self) -> nn.Module:
         """Return a twin for passes that are not recorded: in-place ReLUs need no memory, and save a tenth of the time."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from resnet_viz.analyses.activations import Array
-from resnet_viz.analyses.capture import Tape, capture
+from resnet_viz.analyses.capture import Tape, capture, recording
 from resnet_viz.analyses.measures import block_multiply_adds
 from resnet_viz.analyses.survey.manifest import SurveyedBlock
 from resnet_viz.analyses.survey.measuring import Meter, sources
@@ -58,9 +58,8 @@ def run_pass(net: Net, twin: nn.Module, x: Tensor, keeper: PeakKeeper | None, po
 
 def block_facts(net: Net, size: tuple[int, int]) -> tuple[SurveyedBlock, ...]:
     """Find the properties that are the same for every image of this size in pixels, (height, width), in one forward pass."""
-    twin = net.twin()
-    with capture(twin) as tapes, torch.inference_mode():
-        twin(torch.zeros(1, 3, *size, device=net.device))
+    with recording(net) as (run, tapes), torch.inference_mode():
+        run(torch.zeros(1, 3, *size, device=net.device))
     return tuple(_facts(tape) for tape in tapes)
 
 

@@ -32,7 +32,7 @@ _WITH_NUMBERS: dict[str, tuple[Callable[..., nn.Module], dict[str, Any]]] = {
     ),
 }
 # Operations that return new tensors that their gradient does not need: an activation after them may overwrite these.
-_FRESH = {"conv2d", "conv1d", "conv3d", "linear", "batchnorm", "batchnorm2d", "groupnorm", "layernorm", "layernorm2d"}
+FRESH = {"conv2d", "conv1d", "conv3d", "linear", "batchnorm", "batchnorm2d", "groupnorm", "layernorm", "layernorm2d"}
 
 
 def give_modules(graph: fx.Graph, tree: nn.Module) -> None:
@@ -81,7 +81,7 @@ def mark_overwritable(graph: fx.Graph, tree: nn.Module, watched: set[fx.Node], s
     for node in graph.nodes:
         if is_activation_module(node, tree) and isinstance(node.args[0], fx.Node):
             source = node.args[0]
-            new = operation(source, tree) in _FRESH and source not in watched
+            new = operation(source, tree) in FRESH and source not in watched
             fresh = (new or source in sums) and len(source.users) == 1
             tree.get_submodule(str(node.target)).may_overwrite = fresh  # type: ignore[assignment]
 

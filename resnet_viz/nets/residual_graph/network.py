@@ -1,12 +1,13 @@
 """A traced network: the forward pass of its graph over the module's own tree."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
+import torch
 from torch import Tensor, fx, nn
 
+from resnet_viz.nets.residual_graph.compiling import compiled
 from resnet_viz.nets.residual_graph.finding import Hidden
+from resnet_viz.nets.residual_graph.recording import Recorder, recording_graph, watches_everything
 from resnet_viz.nets.residual_graph.sections import Section
 from resnet_viz.nets.residual_graph.tracing import TracerName
 
@@ -45,21 +46,20 @@ class ResidualNetwork(nn.Module):
             own[members] = type(vars(tree)[members])(vars(tree)[members])
         own |= {name: value for name, value in vars(tree).items() if isinstance(value, Tensor)}
         self.residual_findings = findings
-        self._residual_pass = _compile(graph)
+        self._residual_pass = compiled(graph, tree)
+        self._residual_recorded = compiled(recording_graph(graph, tree), tree)
         self.eval()
 
     def forward(self, pixels: Tensor) -> Tensor:
         """(N, 3, H, W) -> logits."""
+        # Not while the network is traced: the places and activations of the trace must be modules.
+        if type(pixels) is Tensor and not torch.compiler.is_compiling() and not watches_everything():
+            return self.recorded_pass(pixels, Recorder())
         return self._residual_pass(self, pixels)
 
-
-def _compile(graph: fx.Graph) -> Callable[[nn.Module, Tensor], Tensor]:
-    """Make a function from a graph, as torch.fx does for a module."""
-    code = graph.python_code("self")
-    space: dict[str, Any] = dict(code.globals)
-    exec(compile(code.src, "<residual graph>", "exec"), space)  # noqa: S102 - torch.fx wrote it from the nodes of the graph
-    function: Callable[[nn.Module, Tensor], Tensor] = space["forward"]
-    return function
+    def recorded_pass(self, pixels: Tensor, recorder: Recorder) -> Tensor:
+        """(N, 3, H, W) -> logits, without a call of any place: the recorder gets their tensors. See `may_be_recorded`."""
+        return self._residual_recorded(self, pixels, recorder)
 
 
 def findings_of(module: nn.Module) -> Findings:

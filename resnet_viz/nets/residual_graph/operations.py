@@ -38,12 +38,14 @@ def is_pool(name: str) -> bool:
 def operation(node: fx.Node, tree: nn.Module) -> str:
     """Return the operation's name in lower case and without underscores: "conv2d" for nn.Conv2d, F.conv2d and ATen's."""
     if node.op == "call_module":
-        name = type(tree.get_submodule(str(node.target))).__name__
-    elif node.op == "call_function":
-        name = function_name(node.target)
-    else:
-        name = str(node.target)
+        return class_operation(tree.get_submodule(str(node.target)))
+    name = function_name(node.target) if node.op == "call_function" else str(node.target)
     return name.lower().replace("_", "")
+
+
+def class_operation(module: nn.Module) -> str:
+    """Return the name of the operation that a module computes."""
+    return type(module).__name__.lower().replace("_", "")
 
 
 def function_name(target: Target) -> str:

@@ -385,10 +385,10 @@ class TestOptions:
     def test_a_pass_that_does_not_fit_is_halved(self, make_net: Callable[[str], Net], monkeypatch: pytest.MonkeyPatch) -> None:
         run = assembling.PartBuilder._run.__globals__["run_pass"]
 
-        def small(net: Net, twin: nn.Module, x: torch.Tensor, *rest: Any) -> Any:
+        def small(net: Net, x: torch.Tensor, *rest: Any) -> Any:
             if len(x) > 1:
                 raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 10 bytes.")
-            return run(net, twin, x, *rest)
+            return run(net, x, *rest)
 
         monkeypatch.setitem(assembling.PartBuilder._run.__globals__, "run_pass", small)
         assert survey(make_net("A"), [picture(0), picture(1), picture(2)]).image_names() == ["image 0", "image 1", "image 2"]

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from resnet_viz.analyses.inspection import NO_PREDICTION
 from resnet_viz.analyses.survey.manifest import Manifest
@@ -74,7 +74,7 @@ class PartBuilder:
         keeper = None if self._keeper is None else self._keeper.copy()
         if positions:
             inputs = torch.cat([x for _, x in usable if x is not None])
-            self._run(self.net.twin(), inputs, positions, keeper, done)
+            self._run(inputs, positions, keeper, done)
         for where, passed in done.passed:
             for position, predicted in zip(where, passed.predicted, strict=True):
                 if predicted < 0:
@@ -106,10 +106,10 @@ class PartBuilder:
             versions=tuple(version for batch in self._batches for version in batch.versions),
         )
 
-    def _run(self, twin: nn.Module, x: Tensor, positions: list[int], keeper: PeakKeeper | None, done: _Batch) -> None:
+    def _run(self, x: Tensor, positions: list[int], keeper: PeakKeeper | None, done: _Batch) -> None:
         """Run the inputs in one pass, or in halves if memory does not suffice. A single image must fit."""
         try:
-            done.passed.append((positions, run_pass(self.net, twin, x, keeper, positions)))
+            done.passed.append((positions, run_pass(self.net, x, keeper, positions)))
         except (RuntimeError, MemoryError) as error:
             if len(positions) == 1 or not _is_lack_of_memory(error):
                 raise
@@ -118,8 +118,8 @@ class PartBuilder:
             return
         # Outside the handler, because the frames of the exception hold the tensors until the handler ends.
         torch.cuda.empty_cache()
-        self._run(twin, x[:half], positions[:half], keeper, done)
-        self._run(twin, x[half:], positions[half:], keeper, done)
+        self._run(x[:half], positions[:half], keeper, done)
+        self._run(x[half:], positions[half:], keeper, done)
 
 
 def _is_lack_of_memory(error: BaseException) -> bool:

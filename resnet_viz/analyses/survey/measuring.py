@@ -18,6 +18,8 @@ from resnet_viz.nets.layouts import TensorLayout
 CONSTANT = ("parameters", "multiply_adds")
 # These need passes of their own, which a survey does not run.
 REMOVALS = ("logit_drop", "probability_drop")
+# The place of the output's norm in the numbers of a block.
+OUTPUT_NORM = 3
 MEASURED = tuple(name for name in MEANINGS if name not in CONSTANT + REMOVALS)
 
 
@@ -37,7 +39,7 @@ class Meter:
     def add(self, tape: Tape) -> None:
         """Measure the tensors of the next block, and its gradients as soon as the backward pass has them."""
         missing = torch.full((tape.layout.count(tape.sum),), torch.nan, device=tape.sum.device)
-        sums = _forward_sums(tape, missing)
+        sums = _forward_sums(tape, self._norm_before(tape), missing)
         output = tape.output.detach()
         for tensor in (tape.to_shortcut, tape.to_branch, tape.input):
             sums.append(missing)
@@ -50,6 +52,14 @@ class Meter:
         self.outputs.append(tape.layout.maps(output))
         self._sums.append(sums)
         self._sizes.append(tape.residual.numel() // tape.layout.count(tape.residual))
+
+    def _norm_before(self, tape: Tape) -> Tensor | None:
+        """The norm of the identity, if it is the output of the block before, which is measured already."""
+        if tape.shortcut != "identity" or not self.outputs or tape.layout != tape.input_layout:
+            return None
+        before = self.outputs[-1]
+        same = tape.input.data_ptr() == before.data_ptr() and tape.input.numel() == before.numel()
+        return self._sums[-1][OUTPUT_NORM] if same else None
 
     def measures(self) -> Array:
         """Return the measures of every image, float32 (N, blocks, measures), the last axis in the order of `MEASURED`."""
@@ -92,12 +102,12 @@ def _depends(node: Node, known: dict[Node, bool]) -> bool:
     return known[node]
 
 
-def _forward_sums(tape: Tape, missing: Tensor) -> list[Tensor]:
+def _forward_sums(tape: Tape, identity_norm: Tensor | None, missing: Tensor) -> list[Tensor]:
     """Reduce the tensors of the forward pass to seven numbers per image, (N,) each."""
     residual, total, output = (_rows(each, tape.layout) for each in (tape.residual, tape.sum, tape.output))
     identity = None if tape.identity is None else _rows(tape.identity, tape.layout)
     return [
-        missing if identity is None else _norms(identity),
+        missing if identity is None else _norms(identity) if identity_norm is None else identity_norm,
         _norms(residual),
         _norms(total),
         _norms(output),

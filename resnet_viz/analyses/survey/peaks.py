@@ -14,6 +14,8 @@ from torch import Tensor
 from resnet_viz.analyses.activations import Array, at_least_float32
 
 Whole = NDArray[np.int32]
+# From this share of the maps of a batch on, the places of all of them are looked up.
+MANY = 0.3
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +58,7 @@ def merge(parts: Iterable[tuple[Peaks, int]]) -> Peaks:
 
 def _strongest(first: Peaks, second: Peaks) -> Peaks:
     values = np.concatenate([first.activations, second.activations], 1)
-    order = np.argsort(-values, axis=1, kind="stable")[:, : first.activations.shape[1]]
+    order = _descending(values, first.activations.shape[1])
     joined = (np.concatenate([getattr(first, name), getattr(second, name)], 1) for name in ("images", "rows", "columns"))
     return Peaks(np.take_along_axis(values, order, 1), *(np.take_along_axis(each, order, 1) for each in joined))
 
@@ -91,14 +93,35 @@ def _seen(known: Peaks, output: Tensor, positions: Whole) -> Peaks:
     # of them enter the list.
     if not len(output):
         return known
+    k = known.activations.shape[1]
     largest = at_least_float32(output).flatten(2).amax(-1).T.cpu().numpy()
-    channels, images = np.nonzero(largest > known.activations[:, -1:])
+    values = np.concatenate([known.activations, largest], 1)
+    order = _descending(values, k)
+    channels, ranks = np.nonzero(order >= k)
     if not len(channels):
         return known
-    places = output[torch.from_numpy(images), torch.from_numpy(channels)].flatten(1).argmax(1).cpu().numpy()
-    rows, columns, numbers = (np.full(largest.shape, -1, np.int32) for _ in range(3))
-    rows[channels, images], columns[channels, images] = np.divmod(places, output.shape[3])
-    numbers[channels, images] = positions[images]
-    values = np.full(largest.shape, -np.inf, np.float32)
-    values[channels, images] = largest[channels, images]
-    return _strongest(known, Peaks(values, numbers, rows, columns))
+    images = order[channels, ranks] - k
+    before = np.minimum(order, k - 1)
+    activations = np.take_along_axis(known.activations, before, 1)
+    numbers, rows, columns = (np.take_along_axis(each, before, 1) for each in (known.images, known.rows, known.columns))
+    activations[channels, ranks] = largest[channels, images]
+    numbers[channels, ranks] = positions[images]
+    rows[channels, ranks], columns[channels, ranks] = np.divmod(_places(output, channels, images), output.shape[3])
+    return Peaks(activations, numbers, rows, columns)
+
+
+def _places(output: Tensor, channels: NDArray[np.int64], images: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The positions of the largest values in some of the maps."""
+    if len(channels) > MANY * output.shape[0] * output.shape[1]:
+        # Copying so many maps takes longer than looking at all.
+        found: NDArray[np.int64] = output.flatten(2).argmax(2).cpu().numpy()[images, channels]
+        return found
+    maps = output[torch.from_numpy(images), torch.from_numpy(channels)]
+    places: NDArray[np.int64] = maps.flatten(1).argmax(1).cpu().numpy()
+    return places
+
+
+def _descending(values: Array, k: int) -> NDArray[np.int64]:
+    """The positions of the k largest values of each row, the largest first; of equal values, the first one."""
+    order: NDArray[np.int64] = np.argsort(-values, axis=1, kind="stable")[:, :k]
+    return order

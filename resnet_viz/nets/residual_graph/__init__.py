@@ -125,6 +125,7 @@ def _with_blocks(trace: Trace, pixels: Tensor) -> ResidualNetwork:
     names = block_names(blocks, tree)
     findings = Findings(
         tracer=trace.tracer,
+        image_shape=tuple(pixels.shape[1:]),
         output_shape=next(iter(reversed(graph.nodes))).all_input_nodes[0].meta["shape"][1:],
         hidden=tuple(hidden),
         exact=exact,

@@ -2,6 +2,8 @@
 
 import copy
 import os
+import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -34,6 +36,7 @@ STRONGEST = 9
 # A part is kept after this number of images or seconds. An interruption costs at most this much work.
 PART_IMAGES, PART_SECONDS = 512, 30.0
 DECODERS = 2
+LEAST_PRIORITY = 19
 # A pass has at most this many times the pixels at which a device is fast, whatever batch size is asked for.
 MOST_FACTOR = 8
 # The message for an image whose own error has no text.
@@ -224,7 +227,7 @@ class Surveyor:
     def batches(self, items: Iterator[Item], size: int) -> Iterator[list[Ready]]:
         """Read images in threads while the caller works, at most two batches ahead."""
         waiting: deque[Future[Read]] = deque()
-        with ThreadPoolExecutor(DECODERS, "survey-decoder") as pool:
+        with ThreadPoolExecutor(DECODERS, "survey-decoder", _give_way) as pool:
             try:
                 while True:
                     while len(waiting) < 2 * size and (item := next(items, None)) is not None:
@@ -251,6 +254,13 @@ class Surveyor:
         """Make the input where the passes run: in a thread of its own, torch's would take the cores from them."""
         x = self.net.preprocessing.normalise(read.content) if isinstance(read.content, Image.Image) else read.content
         return Ready(read.item, x, read.sentence, read.version)
+
+
+def _give_way() -> None:
+    """Let this thread run when the passes leave a core free: one that takes a core from them delays all of their threads."""
+    # On other systems, a thread has no priority of its own.
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LEAST_PRIORITY)
 
 
 def on_device(net: Net, device: str | torch.device) -> Net:

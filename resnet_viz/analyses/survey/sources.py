@@ -13,6 +13,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, Protocol, TypeGuard
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -322,9 +323,16 @@ def _checked_tensor(x: Tensor) -> Content:
             f"This tensor has the shape {tuple(x.shape)}, and the input of a network has three channels and at least one pixel:"
             " give tensors (3, H, W)."
         )
-    if not bool(torch.isfinite(x).all()):
+    if not _is_finite(x):
         raise SurveyError("This tensor holds NaN or infinite values, of which nothing can be measured: check how it was made.")
     return x
+
+
+def _is_finite(x: Tensor) -> bool:
+    """Whether all numbers are finite, without torch's threads: images are read while these run the network."""
+    if x.device.type == "cpu" and x.dtype != torch.bfloat16:
+        return bool(np.isfinite(x.detach().numpy()).all())
+    return bool(torch.isfinite(x).all())
 
 
 def _version(content: Any) -> str:  # noqa: ANN401 - whatever an image is made of

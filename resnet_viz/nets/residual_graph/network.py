@@ -14,7 +14,7 @@ from resnet_viz.nets.residual_graph.tracing import TracerName
 
 @dataclass(frozen=True)
 class Findings:
-    """The result of tracing: the tracer, the shapes of one image and its output, and the residual additions that are not blocks.
+    """The result of tracing: the tracer, the shapes of an image and its output, and the residual additions that are not blocks.
 
     `exact` says whether the logits equal the module's bit for bit: if the module adds with a factor (`alpha`), the
     multiplication is a separate operation here, which rounds once more; and of x + a(x) + b(x), the branches are added first.

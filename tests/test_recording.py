@@ -146,6 +146,10 @@ class TestMayBeRecorded:
         net.module.get_submodule("fc").register_buffer("calls", torch.zeros(1))
         assert not may_be_recorded(net.module)
 
+    def test_with_an_activation_that_overwrites_the_sum(self, net: Net) -> None:
+        next(iter(net.blocks.values())).add_module("output", nn.ReLU(inplace=True))
+        assert not may_be_recorded(net.module)
+
     @pytest.mark.parametrize("hook", ["forward", "forward_pre", "full_backward", "full_backward_pre"])
     def test_with_a_hook(self, hook: str, net: Net) -> None:
         handle = getattr(net.module.get_submodule("fc"), f"register_{hook}_hook")(lambda *_: None)

@@ -1,6 +1,9 @@
 """A survey against `inspect` on each image, numpy on the activations, and itself after an interruption."""
 
 import gc
+import os
+import sys
+import threading
 import weakref
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,18 +18,21 @@ from torch import nn
 from torch.utils.data import Dataset, TensorDataset
 
 from resnet_viz.analyses.activations import activations
-from resnet_viz.analyses.capture import Tape, capture
+from resnet_viz.analyses.capture import Tape, capture, recording
 from resnet_viz.analyses.inspection import inspect
 from resnet_viz.analyses.measures import MEANINGS
 from resnet_viz.analyses.survey import assembling, running
 from resnet_viz.analyses.survey.errors import SurveyError
 from resnet_viz.analyses.survey.files import open_survey
 from resnet_viz.analyses.survey.measuring import Meter, sources
+from resnet_viz.analyses.survey.passes import block_facts
+from resnet_viz.analyses.survey.peaks import PeakKeeper
 from resnet_viz.analyses.survey.running import SurveyProgress, survey
-from resnet_viz.analyses.survey.sources import source_of
+from resnet_viz.analyses.survey.sources import Item, source_of
 from resnet_viz.nets.net import Net
 from resnet_viz.nets.own_modules import from_module
 from resnet_viz.nets.preprocessing import Preprocessing
+from tests.every_network import NETWORKS
 from tests.own_networks import Around, Blocks, Fusion, Inner, PreActivation, Scaled, Shared
 from tests.survey.pictures import classes_of, folder_of, picture, png, zip_of
 
@@ -40,6 +46,11 @@ class StoppedError(Exception):
 @pytest.fixture(scope="module")
 def make_net(make_cifar: Callable[..., Net], make_imagenet: Callable[[str], Net]) -> Callable[[str], Net]:
     return lambda kind: make_cifar(kind, depth=14) if len(kind) < 6 else make_imagenet(kind)
+
+
+def priority() -> int:
+    """The priority of this thread on Linux; a higher number gives way."""
+    return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
 
 def assert_same_rows(found: Any, wanted: pd.DataFrame) -> None:
@@ -120,6 +131,21 @@ class TestPeaks:
                 output = outputs[int(str(row.image).removeprefix("image "))][channel]
                 assert output[row.row, row.column] == pytest.approx(row.value, rel=1e-4)
 
+    @pytest.mark.parametrize("batch_size", [1, 3, 8, 40])
+    def test_over_batches_the_first_of_equal_values_wins(self, batch_size: int) -> None:
+        # Few different values, so that many are equal.
+        outputs = torch.randint(0, 6, (40, 5, 4, 3), generator=torch.Generator().manual_seed(0)).float()
+        keeper = PeakKeeper([5], 9)
+        for first in range(0, 40, batch_size):
+            batch = outputs[first : first + batch_size]
+            keeper.see([batch], range(first, first + len(batch)))
+        largest, places = (each.numpy() for each in (outputs.flatten(2).amax(2), outputs.flatten(2).argmax(2)))
+        order = np.argsort(-largest, 0, kind="stable")[:9].T
+        channels = np.arange(5)[:, None]
+        assert np.array_equal(keeper.peaks.images, order)
+        assert np.array_equal(keeper.peaks.activations, largest[order, channels])
+        assert np.array_equal(keeper.peaks.rows * 3 + keeper.peaks.columns, places[order, channels])
+
     def test_fewer_images_than_places(self, make_net: Callable[[str], Net]) -> None:
         assert len(survey(make_net("A"), [picture(0), picture(1)], strongest=5).strongest("layer1.0", 0)) == 2
 
@@ -129,6 +155,35 @@ class TestPeaks:
             result.strongest("layer1.0", 16)
         with pytest.raises(KeyError, match="has no block 'layer9'"):
             result.strongest("layer9", 0)
+
+
+class TestReading:
+    @pytest.mark.skipif(sys.platform != "linux", reason="only on Linux, a thread has a priority of its own")
+    def test_gives_way_to_the_passes(self, make_net: Callable[[str], Net], monkeypatch: pytest.MonkeyPatch) -> None:
+        read, seen = running.Surveyor._read, []
+
+        def recorded(surveyor: running.Surveyor, item: Item) -> running.Read:
+            seen.append(priority())
+            return read(surveyor, item)
+
+        monkeypatch.setattr(running.Surveyor, "_read", recorded)
+        usual = priority()
+        survey(make_net("A"), [picture(seed) for seed in range(3)])
+        # The first image is read before the passes begin, to know their size.
+        assert all(each > usual for each in seen[1:])
+        assert len(seen) == 4
+        assert priority() == usual
+
+    @pytest.mark.parametrize("kind", ["A", "resnet18", "ViT"])
+    @pytest.mark.parametrize("smaller", [False, True])
+    def test_the_sizes_of_blocks_are_those_of_a_pass(self, kind: str, make_net: Callable[[str], Net], *, smaller: bool) -> None:
+        preprocessing = Preprocessing(32, 32, (0.5, 0.5, 0.5), (0.2, 0.2, 0.2))
+        net = from_module(NETWORKS[kind](), preprocessing=preprocessing) if kind in NETWORKS else make_net(kind)
+        side = net.preprocessing.crop // (2 if smaller and kind not in NETWORKS else 1)
+        facts = block_facts(net, (side, side))
+        with recording(net) as (run, tapes), torch.no_grad():
+            run(torch.zeros(1, 3, side, side))
+        assert [block.shape for block in facts] == [tuple(tape.layout.maps(tape.output).shape[1:]) for tape in tapes]
 
 
 class TestImages:

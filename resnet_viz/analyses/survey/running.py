@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -36,7 +37,8 @@ STRONGEST = 9
 # A part is kept after this number of images or seconds. An interruption costs at most this much work.
 PART_IMAGES, PART_SECONDS = 512, 30.0
 DECODERS = 2
-LEAST_PRIORITY = 19
+# A tenth of the time that an equal thread would get, where others want the core too.
+LOW_PRIORITY = 10
 # A pass has at most this many times the pixels at which a device is fast, whatever batch size is asked for.
 MOST_FACTOR = 8
 # The message for an image whose own error has no text.
@@ -227,7 +229,8 @@ class Surveyor:
     def batches(self, items: Iterator[Item], size: int) -> Iterator[list[Ready]]:
         """Read images in threads while the caller works, at most two batches ahead."""
         waiting: deque[Future[Read]] = deque()
-        with ThreadPoolExecutor(DECODERS, "survey-decoder", _give_way) as pool:
+        initializer = _give_way if self.net.device.type == "cpu" else None
+        with ThreadPoolExecutor(DECODERS, "survey-decoder", initializer) as pool:
             try:
                 while True:
                     while len(waiting) < 2 * size and (item := next(items, None)) is not None:
@@ -257,10 +260,11 @@ class Surveyor:
 
 
 def _give_way() -> None:
-    """Let this thread run when the passes leave a core free: one that takes a core from them delays all of their threads."""
-    # On other systems, a thread has no priority of its own.
+    """Prefer passes on the same cores to this thread: if it takes a core from one of their threads, all of them wait."""
+    # On other systems, a thread has no priority of its own; a sandbox may forbid to change it.
     if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LEAST_PRIORITY)
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOW_PRIORITY)
 
 
 def on_device(net: Net, device: str | torch.device) -> Net:

@@ -330,8 +330,8 @@ def _checked_tensor(x: Tensor) -> Content:
 
 def _is_finite(x: Tensor) -> bool:
     """Whether all numbers are finite, without torch's threads: images are read while these run the network."""
-    if x.device.type == "cpu" and x.dtype != torch.bfloat16:
-        return bool(np.isfinite(x.detach().numpy()).all())
+    if x.device.type == "cpu" and x.dtype in (torch.float16, torch.float32, torch.float64):
+        return bool(np.isfinite(x.detach().resolve_neg().numpy()).all())
     return bool(torch.isfinite(x).all())
 
 

@@ -132,4 +132,5 @@ def _has_hooks(module: nn.Module) -> bool:
 def _has_own_places(block: ResidualBlock) -> bool:
     plain = block.shortcut_kind == "none"
     kinds = {"fork": Fork, "residual": nn.Identity, "sum": nn.Identity if plain else Sum, "shortcut": nn.Identity}
-    return all(_is_untouched(place, kinds[name]) for name, place in block.places.items() if name in kinds)
+    keeps_sum = not getattr(block.places["output"], "inplace", False)
+    return keeps_sum and all(_is_untouched(place, kinds[name]) for name, place in block.places.items() if name in kinds)

@@ -32,6 +32,7 @@ from resnet_viz.engine.ray_environment import ray_environment
 from resnet_viz.engine.wire import decode, encode
 from resnet_viz.images import MAX_BYTES, open_image
 from resnet_viz.nets.net import Net
+from resnet_viz.nets.preprocessing import Preprocessing
 
 LOCAL = "local"
 # Images that a worker gets at a time: a part of the survey.
@@ -129,7 +130,7 @@ def parts_on_ray(
     found = (
         ray.data.from_items(rows, override_num_blocks=blocks)
         .map(read, num_cpus=0.1)
-        .map(Decoding(surveyor), num_cpus=0.5)
+        .map(Decoding(surveyor.net.preprocessing), num_cpus=0.5)
         .map_batches(
             Passes,
             batch_size=images,
@@ -163,15 +164,18 @@ def read(row: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Decoding:
-    """Bytes to the picture that the network sees, as numbers 0..255; or the sentence for an image that cannot be used."""
+    """Bytes to the picture that the network sees, as numbers 0..255; or the sentence for an image that cannot be used.
 
-    surveyor: Surveyor
+    Every task gets it anew, so it holds no network.
+    """
+
+    preprocessing: Preprocessing
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """Decode one row."""
-        data, side = row.pop("data"), self.surveyor.net.preprocessing.crop
+        data, side = row.pop("data"), self.preprocessing.crop
         try:
-            seen = np.asarray(self.surveyor.net.preprocessing.seen(open_image(data)))
+            seen = np.asarray(self.preprocessing.seen(open_image(data)))
         except ValueError as error:
             return row | {"seen": np.zeros((side, side, 3), np.uint8), "sentence": str(error)}
         return row | {"seen": seen, "sentence": ""}

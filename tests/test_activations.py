@@ -112,7 +112,9 @@ class TestTidiness:
     def test_the_twin_is_gone_after_success(
         self, twins: list[weakref.ref[nn.Module]], make_cifar: Callable[..., Net], make_image: Callable[..., Image.Image]
     ) -> None:
-        result = activations(make_cifar(), make_image())
+        net = make_cifar()
+        net.module.get_submodule("layer1.0.conv1").register_forward_hook(lambda *_: None)
+        result = activations(net, make_image())
         gc.collect()
         assert [twin() for twin in twins] == [None]
         assert len(result.blocks) == 3
@@ -122,6 +124,7 @@ class TestTidiness:
     ) -> None:
         net = make_cifar()
         broken = replace(net, module=net.twin())
+        # In training mode, as every new module: a pass on the network itself needs evaluation mode.
         broken.module.get_submodule("layer3.0").add_module("bn2", Broken())
         twins.clear()
         with pytest.raises(ZeroDivisionError):
@@ -135,7 +138,9 @@ class TestTidiness:
         def cancel(*_: int) -> None:
             raise CancelledError
 
+        net = make_cifar()
+        net.module.get_submodule("layer1.0.conv1").register_forward_hook(lambda *_: None)
         with pytest.raises(CancelledError):
-            activations(make_cifar(), make_image(), on_block=cancel)
+            activations(net, make_image(), on_block=cancel)
         gc.collect()
         assert [twin() for twin in twins] == [None]

@@ -64,7 +64,8 @@ def spell_out_fused_additions(graph: fx.Graph, tree: nn.Module) -> bool:
             continue
         names = _ARGUMENTS[operation(node, tree)]
         arguments = {**dict(zip(names, node.args, strict=False)), **node.kwargs}
-        if not set(arguments) <= set(names):
+        # A bias that something is added to is no identity.
+        if not set(arguments) <= set(names) or not _depends_on_the_image(arguments.get("input")):
             continue
         with graph.inserting_before(node):
             terms = spell(_Writer(graph, node), tree, arguments)
@@ -97,6 +98,18 @@ def turn_subtractions(graph: fx.Graph, tree: nn.Module) -> None:
                 negative = graph.call_function(torch.neg, (taken,))
             negative.meta = {**taken.meta, "path": node.meta["path"], "calls": node.meta["calls"], "multiply_adds": 0}
             node.op, node.target, node.args = "call_function", operator.add, (start, negative)
+
+
+def _depends_on_the_image(value: object) -> bool:
+    waiting, seen = [value], set[fx.Node]()
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, fx.Node) and node not in seen:
+            if node.op == "placeholder":
+                return True
+            seen.add(node)
+            waiting += node.all_input_nodes
+    return False
 
 
 class _Writer:

@@ -159,10 +159,9 @@ def _sums(tape: Tape, grads: ForkGradients) -> Tensor:
             _norm(residual),
             _norm(total),
             _norm(output),
-            missing if identity is None else torch.dot(identity.flatten(), residual.flatten()),
-            residual.mean(),
-            # Compared as floats: booleans are summed as 64-bit integers, which takes twice as long.
-            torch.lt(total, 0, out=torch.empty_like(total)).mean() if cuts(tape) else missing,
+            missing if identity is None else torch.dot(_entries(identity), _entries(residual, identity)),
+            _entries(residual).mean(),
+            _negative(_entries(total)) if cuts(tape) else missing,
             missing if grads.identity is None else _norm(grads.identity),
             _norm(grads.residual),
             _norm(grads.input),
@@ -173,8 +172,27 @@ def _sums(tape: Tape, grads: ForkGradients) -> Tensor:
 
 def _norm(tensor: Tensor) -> Tensor:
     # This takes half the time of torch.linalg.vector_norm.
-    entries = at_least_float32(tensor).flatten()
+    entries = _entries(at_least_float32(tensor))
     return torch.dot(entries, entries).sqrt()
+
+
+def _negative(entries: Tensor) -> Tensor:
+    # Compared as floats: booleans are summed as 64-bit integers, which takes twice as long.
+    return torch.lt(entries, 0, out=torch.empty_like(entries)).mean()
+
+
+def _entries(tensor: Tensor, like: Tensor | None = None) -> Tensor:
+    return in_memory_order(tensor, like).flatten()
+
+
+def in_memory_order(tensor: Tensor, like: Tensor | None = None) -> Tensor:
+    """Permute all axes but the first, so that flattening takes no copy also where the channels are last.
+
+    `like` is another tensor whose order is taken.
+    """
+    strides = (tensor if like is None else like).stride()
+    order = sorted(range(1, tensor.ndim), key=lambda axis: -strides[axis])
+    return tensor.permute(0, *order)
 
 
 def block_multiply_adds(tape: Tape) -> int:

@@ -11,7 +11,7 @@ from torch.autograd.graph import Node
 from resnet_viz.analyses.activations import Array, at_least_float32
 from resnet_viz.analyses.cams import cam
 from resnet_viz.analyses.capture import Tape
-from resnet_viz.analyses.measures import MEANINGS, cuts, derived
+from resnet_viz.analyses.measures import MEANINGS, cuts, derived, in_memory_order
 from resnet_viz.nets.layouts import TensorLayout
 
 # These are the same for every image and are stored once per block.
@@ -105,21 +105,28 @@ def _depends(node: Node, known: dict[Node, bool]) -> bool:
 def _forward_sums(tape: Tape, identity_norm: Tensor | None, missing: Tensor) -> list[Tensor]:
     """Reduce the tensors of the forward pass to seven numbers per image, (N,) each."""
     residual, total, output = (_rows(each, tape.layout) for each in (tape.residual, tape.sum, tape.output))
-    identity = None if tape.identity is None else _rows(tape.identity, tape.layout)
+    product = missing
+    if tape.identity is None:
+        identity_norm = missing
+    else:
+        identity = _rows(tape.identity, tape.layout)
+        identity_norm = _norms(identity) if identity_norm is None else identity_norm
+        product = _products(identity, _rows(tape.residual, tape.layout, tape.identity))
     return [
-        missing if identity is None else _norms(identity) if identity_norm is None else identity_norm,
+        identity_norm,
         _norms(residual),
         _norms(total),
         _norms(output),
-        missing if identity is None else _products(identity, residual),
+        product,
         residual.mean(1),
         _negative(total) if cuts(tape) else missing,
     ]
 
 
-def _rows(tensor: Tensor, layout: TensorLayout) -> Tensor:
-    """A tensor of any layout -> (N, entries)."""
-    return layout.images(at_least_float32(tensor.detach())).flatten(1)
+def _rows(tensor: Tensor, layout: TensorLayout, like: Tensor | None = None) -> Tensor:
+    """A tensor of any layout -> (N, entries), in the order of memory or in that of another tensor."""
+    images = layout.images(at_least_float32(tensor.detach()))
+    return in_memory_order(images, None if like is None else layout.images(like)).flatten(1)
 
 
 def _norms(rows: Tensor) -> Tensor:

@@ -5,7 +5,6 @@ Prints the ratio, writes it to RESULTS.md in this folder, and exits with status 
 
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import ray
@@ -44,12 +43,17 @@ def main() -> int:
 
 
 def _rate(surveyor: Surveyor, folder: Path, workers: int) -> float:
-    """Images per second from the moment when every worker has finished a part until all have finished all."""
+    """Images per second while every worker is at work: from the last one's first finished part to the first one's last."""
     source = source_of(folder, None, surveyor.net.labels)
     manifest = surveyor.manifest(source)
-    parts = parts_on_ray(surveyor, manifest, folder, iter(source), Cluster(workers=workers), images=PART)
-    times = [time.perf_counter() for _ in parts]
-    return PART * (len(times) - workers) / (times[-1] - times[workers - 1])
+    finished: dict[int, list[float]] = {}
+    for worked in parts_on_ray(surveyor, manifest, folder, iter(source), Cluster(workers=workers), images=PART):
+        finished.setdefault(worked.process, []).append(worked.finished)
+    if len(finished) < workers:
+        raise RuntimeError(f"Of {workers} workers {len(finished)} made a part: survey more images, so that each has work.")
+    start, end = max(map(min, finished.values())), min(map(max, finished.values()))
+    together = [sorted(time for time in times if start <= time <= end) for times in finished.values()]
+    return sum(PART * (len(times) - 1) / (times[-1] - times[0]) for times in together)
 
 
 def _markdown(ratio: Spread, title: str) -> str:
@@ -58,8 +62,8 @@ def _markdown(ratio: Spread, title: str) -> str:
     return f"""# A survey on Ray with two workers
 
 `python benchmarks/survey_workers.py` writes this part: a survey of {IMAGES} JPEG files of {WIDTH}x{WIDTH} pixels by the shipped
-{title}, with Ray Data on one machine, in turns by one and by two workers of one thread each. Images per second are counted from
-the moment when every worker has finished its first part of {PART} images.
+{title}, with Ray Data on one machine, in turns by one and by two workers of one thread each. Images per second are counted
+while every worker is at work, on the workers' clock: from the last one's first part of {PART} images to the first one's last.
 
 | work | at least | measured |
 |---|---|---|

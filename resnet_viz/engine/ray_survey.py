@@ -7,6 +7,8 @@ and the parts come back in the images' order. A worker that dies is started agai
 
 import logging
 import os
+import socket
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -35,6 +37,10 @@ from resnet_viz.nets.net import Net
 from resnet_viz.nets.preprocessing import Preprocessing
 
 LOCAL = "local"
+ADDRESSES = (
+    "Start it with `ray start --head` and give the address that this prints, or give local to start one on this machine."
+)
+CONNECT_SECONDS = 5.0
 # Images that a worker gets at a time: a part of the survey.
 PART_IMAGES = 128
 MOST_PART_BYTES = 2**30
@@ -55,10 +61,11 @@ class Cluster:
 
 @dataclass(frozen=True, eq=False)
 class WorkedPart:
-    """A part and the process that made it."""
+    """A part, the process that made it, and when it was finished, in seconds of that machine's clock."""
 
     part: SurveyPart
     process: int
+    finished: float
 
 
 def survey_on_ray(
@@ -125,7 +132,7 @@ def parts_on_ray(
     workers = cluster.workers or max(1, int(resources.get("GPU" if cluster.gpus else "CPU", 1)))
     context = ray.data.DataContext.get_current()
     context.execution_options.preserve_order = True
-    context.enable_progress_bars = False
+    context.enable_progress_bars = context.print_on_execution_start = False
     blocks = max(1, -(-len(rows) // images))
     found = (
         ray.data.from_items(rows, override_num_blocks=blocks)
@@ -142,15 +149,38 @@ def parts_on_ray(
     )
     for row in found.iter_rows():
         part: SurveyPart = decode(row["part"], SurveyPart, MOST_PART_BYTES)
-        yield WorkedPart(part, int(row["process"]))
+        yield WorkedPart(part, int(row["process"]), float(row["finished"]))
 
 
 def begin(address: str) -> None:
-    """Connect to a cluster, or start one on this machine."""
-    if not ray.is_initialized():
-        if address == LOCAL:
-            os.environ |= ray_environment() | os.environ
-        ray.init(None if address == LOCAL else address, include_dashboard=False, logging_level=logging.WARNING)
+    """Connect to a cluster, or start one on this machine; SurveyError where none answers.
+
+    Ray Data then reports errors alone: what it says of its plans and of its workers' memory (that of their libraries) would
+    break into the progress line.
+    """
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    if ray.is_initialized():
+        return
+    if address == LOCAL:
+        os.environ |= ray_environment() | os.environ
+    else:
+        _refuse_silence(address)
+    try:
+        ray.init(address, include_dashboard=False if address == LOCAL else None, logging_level=logging.ERROR)
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__).rstrip(".")
+        raise SurveyError(f"No Ray cluster answers at {address!r}: {reason}. {ADDRESSES}") from error
+
+
+def _refuse_silence(address: str) -> None:
+    """SurveyError where nobody listens at a host and port: Ray itself would wait for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not (host and port.isdecimal()):
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise SurveyError(f"Nothing answers at {address!r} ({error}), so there is no Ray cluster. {ADDRESSES}") from error
 
 
 def read(row: dict[str, Any]) -> dict[str, Any]:
@@ -195,7 +225,7 @@ class Passes:
         size = self._surveyor.pass_size(self._manifest)
         while group := list(islice(ready, size)):
             builder.add(group)
-        return {"part": [encode(builder.part())], "process": [os.getpid()]}
+        return {"part": [encode(builder.part())], "process": [os.getpid()], "finished": [time.time()]}
 
     def _ready(self, batch: dict[str, Any], number: int) -> Ready:
         label = TrueClass(str(batch["class"][number]), int(batch["index"][number]))

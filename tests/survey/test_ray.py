@@ -40,6 +40,17 @@ def cluster() -> Iterator[None]:
         ray.shutdown()
 
 
+@pytest.mark.parametrize(("address", "reason"), [("127.0.0.1:1", "Nothing answers at"), ("nonsense", "Invalid address")])
+def test_where_no_cluster_is(make_cifar: Callable[..., Net], tmp_path: Path, address: str, reason: str) -> None:
+    """A sentence, and at once: Ray itself waits for minutes at a port where nobody listens, and ends the process.
+
+    The first test of this file, because a process that is connected to a cluster stays with it.
+    """
+    folder = folder_of(tmp_path, classes_of(1))
+    with pytest.raises(SurveyError, match=reason):
+        survey_on_ray(make_cifar("A"), folder, cluster=Cluster(address))
+
+
 def test_the_stages_one_after_the_other(make_cifar: Callable[..., Net], tmp_path: Path) -> None:
     """What Ray does with them, in this process: each is pickled, rows become batches of arrays."""
     net, folder = make_cifar("A"), folder_of(tmp_path, classes_of(5) | {"dog/bad.png": b"no image"})

@@ -1,5 +1,6 @@
 """Image files for the tests of surveys: small, seeded, and in folders that are classes."""
 
+import tarfile
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
@@ -33,6 +34,18 @@ def zip_of(files: Mapping[str, bytes]) -> bytes:
     with ZipFile(buffer, "w", ZIP_DEFLATED) as archive:
         for name, data in files.items():
             archive.writestr(name, data)
+    return buffer.getvalue()
+
+
+def tar_of(files: Mapping[str, bytes], mode: str = "w", members: tuple[tarfile.TarInfo, ...] = ()) -> bytes:
+    buffer = BytesIO()
+    with tarfile.open(fileobj=buffer, mode=mode) as archive:  # type: ignore[call-overload]
+        for name, data in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, BytesIO(data))
+        for info in members:
+            archive.addfile(info)
     return buffer.getvalue()
 
 

@@ -14,19 +14,7 @@ from resnet_viz.analyses.survey.archives import ArchiveLimits, entries, is_archi
 from resnet_viz.analyses.survey.errors import SurveyError
 from resnet_viz.analyses.survey.running import survey
 from resnet_viz.nets.net import Net
-from tests.survey.pictures import classes_of, png, zip_of
-
-
-def tar_of(files: dict[str, bytes], mode: str = "w", members: tuple[tarfile.TarInfo, ...] = ()) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode=mode) as archive:  # type: ignore[call-overload]
-        for name, data in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            archive.addfile(info, io.BytesIO(data))
-        for info in members:
-            archive.addfile(info)
-    return buffer.getvalue()
+from tests.survey.pictures import classes_of, png, tar_of, zip_of
 
 
 def special(kind: bytes, name: str = "x.png") -> tarfile.TarInfo:

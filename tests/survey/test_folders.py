@@ -12,8 +12,7 @@ from resnet_viz.analyses.survey.folders import image_files
 from resnet_viz.analyses.survey.running import survey
 from resnet_viz.images import ImageError, open_image
 from resnet_viz.nets.net import Net
-from tests.survey.pictures import folder_of, png
-from tests.survey.test_archives import tar_of
+from tests.survey.pictures import folder_of, png, tar_of
 
 
 def found(folder: Path) -> list[str]:

@@ -1,5 +1,6 @@
 """The classes of a survey's images: given labels, the labels of data sets, and the names of folders."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 import torch
 
 from resnet_viz.analyses.survey.sources import source_of
-from tests.survey.pictures import folder_of, picture, png
+from tests.survey.pictures import folder_of, picture, png, tar_of, zip_of
 
 CLASSES = ("cat", "dog", "ship", "truck")
 
@@ -84,6 +85,7 @@ FOLDERS: dict[str, tuple[tuple[str, ...], list[str]]] = {
     "numbers": (("0/1.png", "3/2.png"), ["cat", "truck"]),
     "numbers among names": (("0/1.png", "misc/2.png"), ["0", "misc"]),
     "too large a number": (("0/1.png", "4/2.png"), ["0", "4"]),
+    "one number": (("3/1.png", "3/2.png"), ["truck", "truck"]),
 }
 
 
@@ -91,6 +93,23 @@ FOLDERS: dict[str, tuple[tuple[str, ...], list[str]]] = {
 def test_folders_are_classes(kind: str, tmp_path: Path) -> None:
     names, wanted = FOLDERS[kind]
     assert classes(folder_of(tmp_path / "data", {name: png(0) for name in names})) == wanted
+
+
+@pytest.mark.parametrize("kind", FOLDERS)
+@pytest.mark.parametrize("root", ["", "data/"])
+@pytest.mark.parametrize("pack", [zip_of, tar_of])
+def test_folders_of_an_archive_are_classes(kind: str, root: str, pack: Callable[[dict[str, bytes]], bytes]) -> None:
+    """As those of a folder, also where the archive begins with a folder that holds all of them."""
+    names, wanted = FOLDERS[kind]
+    assert classes(pack({root + name: png(0) for name in names})) == wanted
+
+
+@pytest.mark.parametrize("kind", FOLDERS.keys() - {"one number"})
+def test_folders_of_listed_files_are_classes(kind: str, tmp_path: Path) -> None:
+    """Folders that are no class are none of a list's files; neither is a number that all files share, far above them."""
+    names, wanted = FOLDERS[kind]
+    folder_of(tmp_path / "1", {name: png(0) for name in names})
+    assert classes([tmp_path / "1" / name for name in names]) == [name if name in CLASSES else "" for name in wanted]
 
 
 @pytest.mark.parametrize(

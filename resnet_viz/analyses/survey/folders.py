@@ -1,9 +1,10 @@
 """The image files of a folder and of everything below it, in a fixed order."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import takewhile
+from pathlib import Path, PurePosixPath
 
 from resnet_viz.analyses.survey.errors import reason
 
@@ -46,6 +47,14 @@ def sub_folders(folder: Path) -> list[str]:
         return [entry.name for entry in _visible(folder) if _is_folder(entry)]
     except OSError:
         return []
+
+
+def class_folders(names: Iterable[str]) -> set[str]:
+    """Return the folders that tell images apart, below those that all of them share; the last shared one if none does."""
+    folders = {PurePosixPath(name).parts[:-1] for name in names} or {()}
+    # What the first and the last in order share, all of them do.
+    shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(min(folders), max(folders), strict=False)))
+    return {folder[shared] for folder in folders if len(folder) > shared} or {folder[-1] for folder in folders if folder}
 
 
 def is_image(name: str) -> bool:

@@ -7,10 +7,12 @@ A source never holds more than one image. It yields items, and each item can ope
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from io import BytesIO
-from pathlib import Path
+from itertools import chain
+from pathlib import Path, PurePosixPath
 from typing import Any, Protocol, TypeGuard
 
 import numpy as np
@@ -22,7 +24,7 @@ from torchvision.transforms import functional as transforms
 from resnet_viz.analyses.survey import archives
 from resnet_viz.analyses.survey.classes import ClassNames, Labels, TrueClass, as_python, given_labels
 from resnet_viz.analyses.survey.errors import SurveyError, with_article
-from resnet_viz.analyses.survey.folders import image_files, is_image, printable, sub_folders
+from resnet_viz.analyses.survey.folders import class_folders, image_files, is_image, printable, sub_folders
 from resnet_viz.images import open_image
 
 ImageOpener = Callable[[bytes], Image.Image]
@@ -119,7 +121,7 @@ class FolderSource:
 
 @dataclass(frozen=True)
 class ArchiveSource:
-    """The images of a ZIP or TAR archive, in the order of the archive."""
+    """The images of a ZIP or TAR archive, in the order of the archive. Numbers of classes are folders as in `FolderSource`."""
 
     source: Path | bytes
     names: ClassNames
@@ -136,14 +138,28 @@ class ArchiveSource:
 
     def __iter__(self) -> Iterator[Item]:
         """Yield the images. Their bytes are read at once, because an archive is read in order."""
-        taken: dict[str, int] = {}
+        taken, names = dict[str, int](), self._class_names
         for entry, read in archives.entries(self.source, self.limits):
             if is_image(entry):
                 name = printable(entry)
                 taken[name] = taken.get(name, 0) + 1
                 unique = name if taken[name] == 1 else f"{name} ({taken[name]})"
                 content = self._bytes_or_error(read)
-                yield Item(unique, self.names.of_path(name), partial(_opened, content, self.opener), partial(_version, content))
+                yield Item(unique, names.of_path(name), partial(_opened, content, self.opener), partial(_version, content))
+
+    @cached_property
+    def _class_names(self) -> ClassNames:
+        """The names of classes, with numbers where folders are named after them: only then are all entries looked at first."""
+        found = self._image_names()
+        first = next(found, "")
+        if not any(map(str.isdecimal, PurePosixPath(first).parts[:-1])):
+            return self.names
+        return self.names.numbered(class_folders(chain((first,), found)))
+
+    def _image_names(self) -> Iterator[str]:
+        """The names of the images, up to where the archive is damaged, which is said when they are read."""
+        with suppress(SurveyError):
+            yield from (printable(name) for name, _ in archives.entries(self.source, self.limits) if is_image(name))
 
     @staticmethod
     def _bytes_or_error(read: Callable[[], bytes]) -> bytes | Exception:
@@ -186,7 +202,9 @@ class ListSource:
     def __iter__(self) -> Iterator[Item]:
         """Yield the images. Paths keep their names; other images are named by their number."""
         taken: set[str] = set()
-        common = _common_folder(self.images)
+        files = [Path(each) for each in self.images if _is_path(each)] if isinstance(self.images, (list, tuple)) else []
+        common = _common_folder(files)
+        names = self.names if common is None else self.names.numbered(_folders_below(common, files))
         for number in range(len(self.images)):
             given = self.images[number] if isinstance(self.images, (list, tuple)) else None
             if not _is_path(given):
@@ -196,15 +214,8 @@ class ListSource:
             name = printable(path.as_posix())
             name = f"{name} ({number})" if name in taken else name
             taken.add(name)
-            label = self._class_of_file(path, common) if self.labels is None else self.labels[number]
+            label = _class_of_file(path, common, names) if self.labels is None else self.labels[number]
             yield Item(name, label, partial(_opened, path, self.opener), partial(_version, path))
-
-    def _class_of_file(self, path: Path, common: Path | None) -> TrueClass:
-        """The class that a folder below the common one is named after, or the folder of the image; other folders are none."""
-        below = common is not None and path.is_relative_to(common)
-        inside = path.relative_to(common) if common is not None and below else Path(path.parent.name, path.name)
-        found = self.names.of_path(printable(inside.as_posix()), path.parent.name)
-        return found if found.index >= 0 else TrueClass()
 
     def _item(self, number: int, given: Any) -> Item:  # noqa: ANN401 - whatever stands in the list
         # A dataset is asked once per image, here: it may be slow, or return something different each time.
@@ -257,13 +268,24 @@ def _refuse_list(labels: Sequence[TrueClass] | None) -> None:
         )
 
 
-def _common_folder(images: Any) -> Path | None:  # noqa: ANN401 - whatever was given
-    """The deepest folder that holds all files of a list; None if there is none."""
-    files = [each for each in images if _is_path(each)] if isinstance(images, (list, tuple)) else []
+def _common_folder(files: list[Path]) -> Path | None:
+    """The deepest folder that holds all files; None if there is none."""
     try:
-        return Path(os.path.commonpath({Path(file).parent for file in files}))
+        return Path(os.path.commonpath({file.parent for file in files}))
     except ValueError:
         return None
+
+
+def _folders_below(common: Path, files: list[Path]) -> set[str]:
+    return class_folders(file.relative_to(common).as_posix() for file in files)
+
+
+def _class_of_file(path: Path, common: Path | None, names: ClassNames) -> TrueClass:
+    """The class that a folder below the common one is named after, or the folder of the image; other folders are none."""
+    below = common is not None and path.is_relative_to(common)
+    inside = path.relative_to(common) if common is not None and below else Path(path.parent.name, path.name)
+    found = names.of_path(printable(inside.as_posix()), path.parent.name)
+    return found if found.index >= 0 else TrueClass()
 
 
 def _has_names(images: Any) -> bool:  # noqa: ANN401 - whatever was given

@@ -47,7 +47,7 @@ def _rate(surveyor: Surveyor, folder: Path, workers: int) -> float:
     source = source_of(folder, None, surveyor.net.labels)
     manifest = surveyor.manifest(source)
     finished: dict[int, list[float]] = {}
-    for worked in parts_on_ray(surveyor, manifest, folder, iter(source), Cluster(workers=workers), images=PART):
+    for worked in parts_on_ray(surveyor, manifest, iter(source), Cluster(workers=workers), images=PART):
         finished.setdefault(worked.process, []).append(worked.finished)
     if len(finished) < workers:
         raise RuntimeError(f"Of {workers} workers {len(finished)} made a part: survey more images, so that each has work.")

@@ -81,6 +81,13 @@ class TestAsTheCatalogue:
 
 
 class TestOwnModule:
+    def test_an_opened_network_as_a_part(self, own: Net, image: Image.Image) -> None:
+        """Its sums are found anew, and it stays as it is itself."""
+        larger = rv.from_module(nn.Sequential(own.module, nn.Linear(5, 2)), labels=["a", "b"], preprocessing=SMALL)
+        assert len(blocks_of(larger.module)) == len(larger.blocks) == len(own.blocks)
+        ours, theirs = rv.inspect(larger, image), rv.inspect(own, image)
+        assert all(np.array_equal(a.sum, b.sum) for a, b in zip(ours.blocks, theirs.blocks, strict=True))
+
     def test_equation_and_gradients(self, own: Net, image: Image.Image) -> None:
         result = rv.inspect(own, image)
         assert [block.shortcut for block in result.blocks] == ["identity"] * 4 + ["mixed"]

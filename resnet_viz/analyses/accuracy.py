@@ -13,7 +13,8 @@ from PIL import Image
 
 from resnet_viz.analyses.survey import archives
 from resnet_viz.analyses.survey.classes import ClassNames
-from resnet_viz.analyses.survey.sources import ArchiveSource, FolderSource, ImageOpener
+from resnet_viz.analyses.survey.items import ImageOpener
+from resnet_viz.analyses.survey.sources import ArchiveSource, FolderSource
 from resnet_viz.images import ImageError, open_image
 from resnet_viz.nets.net import Net
 from resnet_viz.progress import OnProgress, ignore_progress

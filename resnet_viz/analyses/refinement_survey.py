@@ -19,8 +19,9 @@ from resnet_viz.analyses.objectives import Objective
 from resnet_viz.analyses.refinement import losses_after_blocks
 from resnet_viz.analyses.survey.classes import Labels
 from resnet_viz.analyses.survey.errors import SurveyError
+from resnet_viz.analyses.survey.items import ImageOpener
 from resnet_viz.analyses.survey.running import Ready, Surveyor, SurveyProgress
-from resnet_viz.analyses.survey.sources import ImageOpener, source_of
+from resnet_viz.analyses.survey.sources import source_of
 from resnet_viz.images import open_image
 from resnet_viz.nets.layouts import TensorLayout
 from resnet_viz.nets.net import Net, WeightsOrigin

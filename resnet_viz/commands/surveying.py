@@ -89,15 +89,15 @@ def _tell_unused(options: typer.Context, images: str) -> None:
 
 def _classes_of_folders(path: Path) -> dict[str, str | int]:
     """Read the file of `--labels`; SurveyError if it says nothing about folders."""
+    wanted = 'Write a JSON object of folders and classes: {"n01440764": "tench"}.'
     try:
-        found = json.loads(path.read_text("utf-8"))
-    except ValueError:
-        found = None
+        found = json.loads(path.read_bytes())
+    except UnicodeDecodeError as error:
+        raise SurveyError(f"{path} is no text in UTF-8: save it in that encoding. {wanted}") from error
+    except ValueError as error:
+        raise SurveyError(f"{path} is no JSON: {error}. {wanted}") from error
     if not isinstance(found, dict):
-        raise SurveyError(
-            f"{path} does not say which classes folders hold. Write a JSON object of folders and classes:"
-            ' {"n01440764": "tench"}.'
-        )
+        raise SurveyError(f"{path} does not say which classes folders hold. {wanted}")
     return found
 
 
@@ -176,6 +176,8 @@ def _summary(result: Survey) -> str:
         known = int(result.images()["correct"].notna().sum())
         images = "image" if known == 1 else "images"
         lines.append(f"Of the {known:,} {images} with a known class, {result.accuracy:.1%} are predicted correctly.")
+    elif len(result.manifest.labels) == 1:
+        lines.append("The network has a single class, which it predicts for every image, so that there is no accuracy.")
     elif result.image_names():
         lines.append(
             "No image has a known class, so the accuracy is unknown: sort the images into folders that are named after classes,"

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import torch
 
-from resnet_viz.analyses.survey.sources import ImageOpener
+from resnet_viz.analyses.survey.items import ImageOpener
 from resnet_viz.engine.job_types import JOB_TYPES, JobType
 from resnet_viz.engine.jobs import BusyError, EngineError, Job, JobCancelledError, Progress, Ticket, owner_of
 from resnet_viz.engine.models import Loader, Models, load_here

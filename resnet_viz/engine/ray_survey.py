@@ -24,15 +24,17 @@ from PIL import Image
 from resnet_viz.analyses.survey.assembling import PartBuilder
 from resnet_viz.analyses.survey.classes import Labels, TrueClass
 from resnet_viz.analyses.survey.errors import SurveyError
+from resnet_viz.analyses.survey.folders import printable
+from resnet_viz.analyses.survey.items import Item
 from resnet_viz.analyses.survey.manifest import Manifest
 from resnet_viz.analyses.survey.parts import SurveyPart
 from resnet_viz.analyses.survey.result import Survey
 from resnet_viz.analyses.survey.running import STRONGEST, OnSurveyProgress, Ready, Surveyor, SurveyProgress, skip
-from resnet_viz.analyses.survey.sources import FolderSource, Item, source_of
+from resnet_viz.analyses.survey.sources import FolderSource, source_of
 from resnet_viz.analyses.survey.unfinished import FinishedImage, Unfinished
 from resnet_viz.engine.ray_environment import ray_environment
 from resnet_viz.engine.wire import decode, encode
-from resnet_viz.images import MAX_BYTES, open_image
+from resnet_viz.images import ImageError, open_image, read_image
 from resnet_viz.nets.net import Net
 from resnet_viz.nets.preprocessing import Preprocessing
 
@@ -43,6 +45,8 @@ ADDRESSES = (
 CONNECT_SECONDS = 5.0
 # Images that a worker gets at a time: a part of the survey.
 PART_IMAGES = 128
+# At least this many parts for each worker, where there are enough images.
+FEWEST_PARTS = 4
 MOST_PART_BYTES = 2**30
 
 
@@ -97,7 +101,9 @@ def survey_on_ray(
     def run(append: Callable[[SurveyPart], None], finished: Iterable[FinishedImage] = ()) -> None:
         items = iter(source)
         done, bad = skip(items, finished)
-        for worked in parts_on_ray(surveyor, manifest, source.folder, items, where):
+        if on_progress is not None:
+            on_progress(SurveyProgress(done, source.count, bad))
+        for worked in parts_on_ray(surveyor, manifest, items, where):
             done, bad = done + len(worked.part), bad + sum(map(bool, worked.part.sentences))
             append(worked.part)
             if on_progress is not None:
@@ -112,20 +118,11 @@ def survey_on_ray(
 
 
 def parts_on_ray(
-    surveyor: Surveyor, manifest: Manifest, folder: Path, items: Iterator[Item], cluster: Cluster, images: int = PART_IMAGES
+    surveyor: Surveyor, manifest: Manifest, items: Iterator[Item], cluster: Cluster, images: int = PART_IMAGES
 ) -> Iterator[WorkedPart]:
     """Yield the parts of a survey in the images' order, while the workers go on."""
     begin(cluster.address)
-    rows = [
-        {
-            "path": str(folder.resolve() / item.name),
-            "name": item.name,
-            "class": item.label.name,
-            "index": item.label.index,
-            "version": item.version(),
-        }
-        for item in items
-    ]
+    rows = [row_of(item) for item in items]
     if not rows:
         return
     resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
@@ -133,7 +130,9 @@ def parts_on_ray(
     context = ray.data.DataContext.get_current()
     context.execution_options.preserve_order = True
     context.enable_progress_bars = context.print_on_execution_start = False
-    blocks = max(1, -(-len(rows) // images))
+    # Small surveys are divided as well, so that every worker has parts and the progress is seen.
+    images = max(1, min(images, -(-len(rows) // (FEWEST_PARTS * workers))))
+    blocks = -(-len(rows) // images)
     found = (
         ray.data.from_items(rows, override_num_blocks=blocks)
         .map(read, num_cpus=0.1)
@@ -183,13 +182,28 @@ def _refuse_silence(address: str) -> None:
         raise SurveyError(f"Nothing answers at {address!r} ({error}), so there is no Ray cluster. {ADDRESSES}") from error
 
 
+def row_of(item: Item) -> dict[str, Any]:
+    """An image on its way through the stages. Its path is bytes, because names of files need not be text."""
+    path, sentence = b"", ""
+    if item.path is not None:
+        path = os.fsencode(item.path.absolute())
+    else:
+        try:
+            item.open()
+        except ValueError as error:
+            sentence = printable(str(error))
+    label = {"class": item.label.name, "index": item.label.index}
+    return {"path": path, "name": item.name, "version": item.version(), "sentence": sentence} | label
+
+
 def read(row: dict[str, Any]) -> dict[str, Any]:
-    """A file's bytes, at most one more than an image may have; none where it cannot be read, which decoding says."""
-    try:
-        with Path(row["path"]).open("rb") as file:
-            return row | {"data": file.read(MAX_BYTES + 1)}
-    except OSError:
+    """A file's bytes, or the sentence that says why it cannot be read."""
+    if row["sentence"]:
         return row | {"data": b""}
+    try:
+        return row | {"data": read_image(os.fsdecode(row["path"]))}
+    except ImageError as error:
+        return row | {"data": b"", "sentence": printable(str(error))}
 
 
 @dataclass(frozen=True)
@@ -204,11 +218,13 @@ class Decoding:
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """Decode one row."""
         data, side = row.pop("data"), self.preprocessing.crop
+        nothing = np.zeros((side, side, 3), np.uint8)
+        if row["sentence"]:
+            return row | {"seen": nothing}
         try:
-            seen = np.asarray(self.preprocessing.seen(open_image(data)))
+            return row | {"seen": np.asarray(self.preprocessing.seen(open_image(data)))}
         except ValueError as error:
-            return row | {"seen": np.zeros((side, side, 3), np.uint8), "sentence": str(error)}
-        return row | {"seen": seen, "sentence": ""}
+            return row | {"seen": nothing, "sentence": printable(str(error))}
 
 
 class Passes:

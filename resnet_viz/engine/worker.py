@@ -14,7 +14,7 @@ from PIL import Image
 
 from resnet_viz.analyses.activations import Array
 from resnet_viz.analyses.context import smaller_passes
-from resnet_viz.analyses.survey.sources import ImageOpener
+from resnet_viz.analyses.survey.items import ImageOpener
 from resnet_viz.engine.cancellation import InterruptibleNet
 from resnet_viz.engine.job_types import JOB_TYPES, JobType, Task
 from resnet_viz.engine.jobs import EngineError, Job, JobCancelledError, Progress, Ticket

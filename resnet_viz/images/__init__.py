@@ -15,7 +15,7 @@ images alike:
 """
 
 from resnet_viz.images.limits import MAX_ASPECT, MAX_BYTES, MAX_PIXELS, ImageError
-from resnet_viz.images.opening import digest, open_image
+from resnet_viz.images.opening import digest, open_image, read_image
 from resnet_viz.images.pixels import upright_rgb
 
-__all__ = ["MAX_ASPECT", "MAX_BYTES", "MAX_PIXELS", "ImageError", "digest", "open_image", "upright_rgb"]
+__all__ = ["MAX_ASPECT", "MAX_BYTES", "MAX_PIXELS", "ImageError", "digest", "open_image", "read_image", "upright_rgb"]

@@ -23,7 +23,7 @@ def open_image(source: str | os.PathLike[str] | bytes | BinaryIO) -> Image.Image
     Raises:
         ImageError: the file is missing, empty, too large, of an unknown format, damaged or incomplete.
     """
-    data = _read(source)
+    data = read_image(source)
     kind = recognise(data)
     with decoding(f"{kind} image"):
         stripped = STRIP[kind](data)
@@ -52,7 +52,8 @@ def _decoder(kind: str, stripped: Stripped, file_bytes: int) -> Image.Image:
     return image
 
 
-def _read(source: str | os.PathLike[str] | bytes | BinaryIO) -> bytes:
+def read_image(source: str | os.PathLike[str] | bytes | BinaryIO) -> bytes:
+    """Read the bytes of an image file; ImageError if it is missing, empty, too large, or no file."""
     data = bytearray()
     if isinstance(source, str | os.PathLike) and _is_named_pipe(source):
         raise ImageError(f"{source!s} is a named pipe and not a file. Save the image in a file, and choose that.")

@@ -132,7 +132,7 @@ def pick_device(device: str | torch.device = "auto") -> torch.device:
     count = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
     try:
         chosen = torch.device(device)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError) as error:
         raise ValueError(f"{device!r} is not a device: choose device='auto' or 'cpu'") from error
     if (chosen.index or 0) >= count.get(chosen.type, 0):
         raise ValueError(

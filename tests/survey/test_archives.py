@@ -126,6 +126,25 @@ def test_what_people_make_is_read(kind: str) -> None:
     assert {name: content for name, content in read(data).items() if name.endswith("png")} == classes_of(4)
 
 
+HARMLESS: dict[str, Callable[[], bytes]] = {
+    "dot": lambda: tar_of({"./cat/1.png": png(0)}),
+    "backslashes": lambda: zip_of({"cat\\1.png": png(0)}),
+    "a folder named like an archive": lambda: tar_of({"cat/1.png": png(0)}, members=(special(tarfile.DIRTYPE, "more.zip"),)),
+    "a hidden archive": lambda: tar_of({"cat/1.png": png(0), ".git/annex.gz": b"", "__MACOSX/cat/x.zip": b""}),
+}
+
+
+@pytest.mark.parametrize("kind", HARMLESS)
+def test_harmless_contents_are_no_reason_to_refuse_the_rest(kind: str) -> None:
+    assert read(HARMLESS[kind]()) == {"cat/1.png": png(0)}
+
+
+@pytest.mark.parametrize("empty", [zip_of({}), tar_of({})], ids=["zip", "tar"])
+def test_an_empty_archive_is_one(empty: bytes, make_cifar: Callable[..., Net]) -> None:
+    with pytest.raises(SurveyError, match="There are no images in an archive"):
+        survey(make_cifar("A"), empty)
+
+
 @pytest.mark.parametrize("kind", REFUSED)
 def test_what_nobody_makes_is_refused(kind: str) -> None:
     make, words = REFUSED[kind]

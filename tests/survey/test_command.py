@@ -84,7 +84,15 @@ def test_classes_of_folders_come_from_a_file(tmp_path: Path) -> None:
     labels.write_text('{"n01": "cat"}')
     code, said = run(folder, *MODEL, "--labels", labels)
     assert (code, "Of the 1 image with a known class" in said) == (0, True), said
-    for text, words in (('["cat"]', "does not say which classes folders hold"), ('{"n01": "kat"}', "'kat', which is no class")):
+    labels.write_bytes(b"\xef\xbb\xbf" + labels.read_bytes())
+    code, said = run(folder, *MODEL, "--labels", labels)
+    assert (code, "Of the 1 image with a known class" in said) == (0, True), "as editors on Windows save it"
+    for text, words in (
+        ('["cat"]', "does not say which classes folders hold"),
+        ('{"n01": "cat",}', "is no JSON: "),
+        ('{"n01": "kat"}', "'kat', which is no class"),
+        ('{"zzz": "cat"}', "labels name folders such as 'zzz', and no image"),
+    ):
         labels.write_text(text)
         code, said = run(folder, *MODEL, "--labels", labels)
         assert (code, words in said) == (1, True), said

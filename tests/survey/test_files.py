@@ -57,6 +57,11 @@ def test_other_programs_can_read_it(made: Survey, tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.stack(table["ratio"].dropna().tolist()), made.measure("ratio"))
 
 
+@pytest.mark.parametrize("hold", [bytearray, memoryview, BytesIO])
+def test_bytes_of_every_kind(hold: type[bytearray | memoryview | BytesIO], made: Survey) -> None:
+    assert open_survey(hold(survey_bytes(made))).images().equals(made.images())
+
+
 def test_nothing_is_left_beside_the_file(made: Survey, tmp_path: Path) -> None:
     write_survey(made, tmp_path / "s.parquet")
     assert [path.name for path in tmp_path.iterdir()] == ["s.parquet"]

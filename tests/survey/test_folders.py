@@ -25,7 +25,17 @@ def test_links_to_folders_are_followed_and_loops_end(tmp_path: Path) -> None:
     (folder / "cat").symlink_to(tmp_path / "elsewhere")
     (folder / "dog" / "up").symlink_to(folder)
     (folder / "self").symlink_to("self")
-    assert found(folder) == ["cat/2.png", "dog/1.png"]
+    assert found(folder) == ["dog/1.png", "cat/2.png"]
+
+
+def test_folders_that_lead_to_one_another_are_listed_once(tmp_path: Path) -> None:
+    """Followed along every way, nine of them are a million folders."""
+    names = [f"folder {number}" for number in range(9)]
+    folder_of(tmp_path, {f"{name}/1.png": png(0) for name in names})
+    for name in names:
+        for other in names:
+            (tmp_path / name / f"to {other}").symlink_to(tmp_path / other)
+    assert found(tmp_path) == [f"{name}/1.png" for name in names]
 
 
 def test_links_and_pipes_that_lead_nowhere_are_bad_images(make_cifar: Callable[..., Net], tmp_path: Path) -> None:

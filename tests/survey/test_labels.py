@@ -1,6 +1,7 @@
 """The classes of a survey's images: given labels, the labels of data sets, and the names of folders."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from torch.utils.data import ConcatDataset, DataLoader, Dataset, IterableDataset, Subset
 
+from resnet_viz.analyses.survey.errors import SurveyError
 from resnet_viz.analyses.survey.sources import source_of
 from tests.survey.pictures import folder_of, picture, png, tar_of, zip_of
 
@@ -73,10 +76,126 @@ class Numbered:
 
 
 def test_labels_of_a_data_set() -> None:
+    """A class that the network does not have is no reason to leave the image out."""
     items = list(source_of(Numbered(), None, CLASSES))
-    assert [item.label.name for item in items] == ["cat", "ship", ""]
-    with pytest.raises(ValueError, match="label 99 is outside"):
-        items[2].open()
+    assert [(item.label.name, item.label.index) for item in items] == [("cat", 0), ("ship", 2), ("99", -1)]
+    items[2].open()
+
+
+@pytest.mark.parametrize(
+    ("label", "name"),
+    [
+        (-1, ""),
+        (True, ""),
+        (np.array([True])[0], ""),
+        (1.5, ""),
+        (None, ""),
+        ({"box": 1}, ""),
+        (torch.tensor(3), "truck"),
+        ("Ship", "ship"),
+    ],
+)
+def test_labels_of_other_kinds_are_unknown_classes(label: Any, name: str) -> None:
+    assert classes([(picture(0), label), (picture(1), 0)]) == [name, "cat"]
+
+
+class Named(Dataset[Any]):
+    """A data set with classes of its own, in an order that is not the network's."""
+
+    classes: Any = ("truck", "cat", "bird")
+
+    def __len__(self) -> int:
+        return 6
+
+    def __getitem__(self, number: int) -> Any:
+        return picture(number), number % 3
+
+
+class ByName(Named):
+    """A data set whose classes are a mapping from names to numbers."""
+
+    classes = {"bird": 2, "truck": 0, "cat": 1}  # noqa: RUF012 - as data sets have it
+
+
+class Counted(Named):
+    """A data set that has something else under the name of the classes."""
+
+    classes = 4
+
+
+@pytest.mark.parametrize(
+    ("data", "wanted"),
+    [
+        (Named(), ["truck", "cat", "bird"] * 2),
+        (ByName(), ["truck", "cat", "bird"] * 2),
+        (Counted(), ["cat", "dog", "ship"] * 2),
+        (Subset(Named(), [4, 2]), ["cat", "bird"]),
+        (Subset(Subset(Named(), [5, 4, 3]), [1]), ["cat"]),
+        (ConcatDataset([Subset(Named(), [1]), Counted()]), ["cat", *["cat", "dog", "ship"] * 2]),
+        (DataLoader(Named(), batch_size=4, shuffle=True), ["truck", "cat", "bird"] * 2),
+    ],
+)
+def test_classes_of_a_data_set_that_is_made_of_others(data: Any, wanted: list[str]) -> None:
+    assert classes(data) == wanted
+
+
+@pytest.mark.parametrize("labels", [{1: "ship"}, {"1": "ship"}, {1: 2}])
+def test_numbers_of_a_data_set_can_be_renamed(labels: Any) -> None:
+    assert classes([(picture(0), 1), (picture(1), 0)], labels) == ["ship", "cat"]
+
+
+class Endless(IterableDataset[Any]):
+    """An iterable data set, of which torch allows that it says how many images it has."""
+
+    def __len__(self) -> int:
+        return 1000
+
+    def __iter__(self) -> Iterator[Any]:
+        for number in count():
+            yield picture(number), number % 4
+
+
+def test_an_iterable_data_set_is_read_one_image_at_a_time() -> None:
+    source = source_of(Endless(), None, CLASSES)
+    assert source.count is None
+    for _ in range(2):
+        assert [item.label.name for item in islice(source, 3)] == ["cat", "dog", "ship"]
+
+
+def test_an_iterator_is_read_once() -> None:
+    """Its first images are looked at before a survey begins, and come again."""
+    source = source_of(((picture(number), number % 4) for number in range(100)), None, CLASSES)
+    assert [item.name for item in islice(source, 2)] == ["image 0", "image 1"]
+    assert len(list(source)) == 100
+    with pytest.raises(SurveyError, match="are used up"):
+        list(source)
+
+
+@pytest.mark.parametrize("column", [np.array, lambda paths: pd.Series(paths, index=range(10, 10 + len(paths))), pd.Index])
+def test_a_column_of_paths_is_a_list_of_paths(column: Callable[[list[str]], Any], tmp_path: Path) -> None:
+    folder_of(tmp_path, {"cat/1.png": png(0), "dog/2.png": png(1)})
+    paths = [str(tmp_path / "cat" / "1.png"), str(tmp_path / "dog" / "2.png")]
+    assert classes(column(paths)) == ["cat", "dog"]
+    assert [item.name for item in source_of(column(paths), None, CLASSES)] == paths
+
+
+def test_paths_that_begin_with_two_slashes(tmp_path: Path) -> None:
+    folder_of(tmp_path, {"cat/1.png": png(0), "dog/2.png": png(1)})
+    assert classes([f"/{tmp_path}/cat/1.png", f"{tmp_path}/dog/2.png"]) == ["cat", "dog"]
+
+
+def test_numbers_in_a_folder_that_is_a_class(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "cat", {"1/1.png": png(0), "2/1.png": png(0)})
+    assert classes(folder) == ["1", "2"]
+
+
+@pytest.mark.parametrize("as_archive", [True, False])
+def test_labels_for_folders_that_are_not_there(tmp_path: Path, *, as_archive: bool) -> None:
+    files = {"n01/1.png": png(0)}
+    images = zip_of(files) if as_archive else folder_of(tmp_path, files)
+    assert classes(images, {"n01": "ship", "n02": "cat"}) == ["ship"]
+    with pytest.raises(SurveyError, match="labels name folders such as 'zzz', and no image"):
+        source_of(images, {"zzz": "cat"}, CLASSES)
 
 
 FOLDERS: dict[str, tuple[tuple[str, ...], list[str]]] = {
@@ -86,6 +205,8 @@ FOLDERS: dict[str, tuple[tuple[str, ...], list[str]]] = {
     "numbers among names": (("0/1.png", "misc/2.png"), ["0", "misc"]),
     "too large a number": (("0/1.png", "4/2.png"), ["0", "4"]),
     "one number": (("3/1.png", "3/2.png"), ["truck", "truck"]),
+    "a name above numbers": (("cat/1/1.png", "cat/2/1.png"), ["cat", "cat"]),
+    "numbers below another folder": (("train/1/1.png", "train/2/1.png"), ["dog", "ship"]),
 }
 
 
@@ -109,7 +230,9 @@ def test_folders_of_listed_files_are_classes(kind: str, tmp_path: Path) -> None:
     """Folders that are no class are none of a list's files; neither is a number that all files share, far above them."""
     names, wanted = FOLDERS[kind]
     folder_of(tmp_path / "1", {name: png(0) for name in names})
-    assert classes([tmp_path / "1" / name for name in names]) == [name if name in CLASSES else "" for name in wanted]
+    # In a list, a folder that holds all files is no class, and a folder that is none of the network is no class either.
+    known = [name if name in CLASSES else "" for name in wanted]
+    assert classes([tmp_path / "1" / name for name in names]) == (["", ""] if kind == "a name above numbers" else known)
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from ray import cloudpickle
 
 from resnet_viz.analyses.survey.parts import SurveyPart
 from resnet_viz.engine.ray_environment import ray_environment
-from resnet_viz.engine.ray_survey import Cluster, Decoding, Passes, parts_on_ray, read, survey_on_ray
+from resnet_viz.engine.ray_survey import Cluster, Decoding, Passes, parts_on_ray, read, row_of, survey_on_ray
 from resnet_viz.engine.wire import decode
 
 TWO = Cluster(workers=2, cpus=0.5)
@@ -51,6 +51,20 @@ def test_where_no_cluster_is(make_cifar: Callable[..., Net], tmp_path: Path, add
         survey_on_ray(make_cifar("A"), folder, cluster=Cluster(address))
 
 
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    """Each has the sentence of a survey on one machine, and a name that is no text is no hindrance."""
+    folder = folder_of(tmp_path, {"cat/a.png": png(0), "cat/empty.png": b""})
+    os.mkfifo(folder / "cat" / "pipe.png")
+    (folder / "cat" / "broken.png").symlink_to("nowhere.png")
+    (folder / os.fsdecode(b"cat/\xff.png")).write_bytes(png(1))
+    rows = {item.name: read(row_of(item)) for item in source_of(folder, None, ["cat"])}
+    assert {name: bool(row["data"]) for name, row in rows.items()} == {
+        "cat/a.png": True, "cat/broken.png": False, "cat/empty.png": False, "cat/pipe.png": False, "cat/\\udcff.png": True,
+    }  # fmt: skip
+    for name, said in (("broken", "There is no file"), ("empty", "is empty"), ("pipe", "is a named pipe")):
+        assert said in rows[f"cat/{name}.png"]["sentence"]
+
+
 def test_the_stages_one_after_the_other(make_cifar: Callable[..., Net], tmp_path: Path) -> None:
     """What Ray does with them, in this process: each is pickled, rows become batches of arrays."""
     net, folder = make_cifar("A"), folder_of(tmp_path, classes_of(5) | {"dog/bad.png": b"no image"})
@@ -61,11 +75,7 @@ def test_the_stages_one_after_the_other(make_cifar: Callable[..., Net], tmp_path
     assert len(packed) < 2000, "every task gets it"
     decoding: Decoding = pickle.loads(packed)  # noqa: S301 - our own
     passes: Passes = pickle.loads(cloudpickle.dumps(Passes(surveyor, manifest)))  # type: ignore[no-untyped-call]  # noqa: S301 - our own
-    rows = [
-        {"path": str(folder / item.name), "name": item.name, "class": item.label.name, "index": item.label.index, "version": ""}
-        for item in source
-    ]
-    decoded = [decoding(read(row)) for row in rows]
+    decoded = [decoding(read(row_of(item))) for item in source]
     batch = {name: np.array([row[name] for row in decoded]) for name in decoded[0]}
     part = decode(passes(batch)["part"][0], SurveyPart, 2**24)
     assert_same(Survey.of_parts(manifest, [part]), survey(net, folder))
@@ -83,7 +93,7 @@ def test_the_same_table_also_where_a_worker_is_killed(make_cifar: Callable[..., 
     surveyor = Surveyor(net, None, 9)
     manifest = surveyor.manifest(source)
     killed, parts = set[int](), []
-    for worked in parts_on_ray(surveyor, manifest, folder, iter(source), TWO, images=2):
+    for worked in parts_on_ray(surveyor, manifest, iter(source), TWO, images=2):
         parts.append(worked.part)
         if not killed:
             killed.add(worked.process)

@@ -24,11 +24,12 @@ from resnet_viz.analyses.measures import MEANINGS
 from resnet_viz.analyses.survey import assembling, running
 from resnet_viz.analyses.survey.errors import SurveyError
 from resnet_viz.analyses.survey.files import open_survey
+from resnet_viz.analyses.survey.items import Item
 from resnet_viz.analyses.survey.measuring import Meter, sources
 from resnet_viz.analyses.survey.passes import block_facts
 from resnet_viz.analyses.survey.peaks import PeakKeeper
 from resnet_viz.analyses.survey.running import SurveyProgress, survey
-from resnet_viz.analyses.survey.sources import Item, source_of
+from resnet_viz.analyses.survey.sources import source_of
 from resnet_viz.nets.net import Net
 from resnet_viz.nets.own_modules import from_module
 from resnet_viz.nets.preprocessing import Preprocessing
@@ -274,6 +275,21 @@ class TestBadImages:
         assert "(3, 16, 16)" in found["error"].iloc[0]
         assert "NaN" in found["error"].iloc[1]
 
+    @pytest.mark.parametrize("dtype", [torch.int64, torch.int32, torch.int16])
+    def test_whole_numbers_are_pixels(self, dtype: torch.dtype, make_net: Callable[[str], Net]) -> None:
+        pixels = torch.from_numpy(np.array(picture(3))).permute(2, 0, 1)
+        found = survey(make_net("A"), [pixels.to(dtype), pixels])
+        np.testing.assert_array_equal(*found.measure("ratio"))
+
+    def test_progress_counts_all_of_them(self, make_net: Callable[[str], Net], monkeypatch: pytest.MonkeyPatch) -> None:
+        """Those of another size and those without a prediction too, in every part."""
+        monkeypatch.setattr(running, "PART_IMAGES", 2)
+        good, progress = torch.randn(3, 32, 32), list[SurveyProgress]()
+        images = [good, picture(0), torch.randn(3, 16, 16), good * 1e37, b"", good]
+        found = survey(make_net("A"), images, batch_size=2, on_progress=progress.append)
+        assert len(found.bad) == 3
+        assert [each.bad for each in progress] == [0, 0, 2, 3]
+
     def test_a_data_set_that_fails(self, make_net: Callable[[str], Net]) -> None:
         class Broken(Pairs):
             def __getitem__(self, number: int) -> Any:
@@ -323,7 +339,7 @@ class TestGoingOn:
 
         with pytest.raises(StoppedError):
             survey(make_cifar("A"), folder, batch_size=2, out=out, on_progress=stop)
-        with pytest.raises(SurveyError, match="by another network, or by other weights"):
+        with pytest.raises(SurveyError, match="What differs: the weights"):
             survey(make_cifar("A", seed=1), folder, out=out)
         (folder / "cat" / "000.png").unlink()
         with pytest.raises(SurveyError, match="The images have changed"):
@@ -370,6 +386,8 @@ class TestTensors:
             ([torch.zeros(3, 32, 32).to_sparse()], "sparse tensor"),
             ([torch.zeros(3, 32, 32, device="meta")], "empty tensor"),
             (torch.zeros(2, 3, 32, 32, dtype=torch.complex64), "complex tensor"),
+            (torch.full((2, 3, 32, 32), 300), "int64 numbers holds no pixels"),
+            (torch.zeros(2, 3, 32, 32, dtype=torch.bool), "bool numbers holds no pixels"),
             ([None], "None is not an image"),
             ([5], "An int is not an image"),
             ([np.zeros((3, 3))], "An ndarray is not an image"),
@@ -391,6 +409,16 @@ class TestTensors:
             SurveyError, match=r"cannot process inputs of 2x2 pixels \(Output size is too small\): give tensors"
         ):
             survey(make_net("A"), torch.randn(2, 3, 2, 2))
+
+
+class TestSingleClass:
+    def test_has_no_accuracy(self, make_cifar: Callable[..., Net], tmp_path: Path) -> None:
+        """It predicts this class for every image, right or wrong."""
+        several = make_cifar("A")
+        net = from_module(nn.Sequential(several.module, nn.Linear(10, 1)), labels=["cat"], preprocessing=several.preprocessing)
+        found = survey(net, folder_of(tmp_path, classes_of(4)))
+        assert np.isnan(found.accuracy)
+        assert found.images()["correct"].isna().all()
 
 
 class TestNoPrediction:
@@ -427,6 +455,14 @@ class TestOptions:
 
         with pytest.raises(ValueError, match=words):
             survey(make_net("A"), Untouched(), **options)
+
+    def test_no_device(self, make_net: Callable[[str], Net]) -> None:
+        with pytest.raises(ValueError, match="None is not a device"):
+            survey(make_net("A"), [picture(0)], device=None)  # type: ignore[arg-type]  # what is refused
+
+    def test_a_module_is_no_network(self) -> None:
+        with pytest.raises(TypeError, match=r"^This is a Linear and not a network: .* rv\.from_module"):
+            survey(nn.Linear(2, 2), [picture(0)])  # type: ignore[arg-type]  # what is refused
 
     def test_a_name_is_no_network(self) -> None:
         with pytest.raises(TypeError, match="'resnet20-cifar10' is a str and not a network: load one first"):

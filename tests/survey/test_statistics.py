@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -26,7 +27,7 @@ from resnet_viz.analyses.survey.statistics import (
     separation,
 )
 from resnet_viz.nets.net import Net
-from tests.survey.pictures import picture
+from tests.survey.pictures import classes_of, folder_of, picture, zip_of
 
 Make = Callable[..., Survey]
 
@@ -147,6 +148,18 @@ class TestComparison:
         assert "a list of images and from another list" in found.notes[0]
         assert "Number of images with a different class in each survey: 1." in found.notes[1]
         assert "their logits differ" in found.notes[2]
+
+    def test_an_archive_begins_with_the_folder(self, make_cifar: Callable[..., Net], tmp_path: Path) -> None:
+        """A folder and an archive of it are the same images."""
+        files, net = classes_of(4), make_cifar("A")
+        packed = survey(net, zip_of({f"photos/{name}": data for name, data in files.items()}))
+        found = compare_surveys(survey(net, folder_of(tmp_path, files)), packed)
+        assert (found.count, found.changed) == (4, 0)
+        assert list(found.images().index) == sorted(files)
+
+    def test_only_surveys(self, make: Make) -> None:
+        with pytest.raises(TypeError, match=r"This is a str and not a survey: open a file with rv\.open_survey"):
+            compare_surveys(make([0], [0]), "x.parquet")  # type: ignore[arg-type]  # what is refused
 
     def test_without_anything_in_common(self, make: Make) -> None:
         left, right = make([0] * 3, [0] * 3), make([0] * 3, [0] * 3).renamed(["a", "b", "c"], "letters")

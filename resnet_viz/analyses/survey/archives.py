@@ -90,8 +90,9 @@ def _zip_entries(file: BinaryIO, limits: ArchiveLimits) -> Iterator[tuple[str, R
         infos = archive.infolist()
         _check_zip(infos, archive.start_dir, size, limits)
         for info in infos:
-            if not info.is_dir() and not _is_hidden(info.filename):
-                yield info.filename, lambda info=info: _read_zip(archive, info)  # type: ignore[misc]  # the loop's own
+            name = _name_inside(info.filename)
+            if not info.is_dir() and not _is_hidden(name):
+                yield name, lambda info=info: _read_zip(archive, info)  # type: ignore[misc]  # the loop's own
 
 
 def _check_zip(infos: list[zipfile.ZipInfo], directory: int, size: int, limits: ArchiveLimits) -> None:
@@ -102,7 +103,7 @@ def _check_zip(infos: list[zipfile.ZipInfo], directory: int, size: int, limits: 
         raise SurveyError(_too_large(unpacked, size))
     before: zipfile.ZipInfo | None = None
     for info in sorted(infos, key=lambda each: each.header_offset):
-        _check_name(info.filename)
+        _check_name(info.filename, is_folder=info.is_dir())
         kind = info.external_attr >> 16
         if stat.S_ISLNK(kind) or (kind and not stat.S_ISREG(kind) and not stat.S_ISDIR(kind) and stat.S_IFMT(kind)):
             raise SurveyError(_link(info.filename))
@@ -133,14 +134,14 @@ def _tar_entries(file: BinaryIO, limits: ArchiveLimits) -> Iterator[tuple[str, R
         for number, member in enumerate(archive):
             if number >= limits.entries:
                 raise SurveyError(_too_many(limits))
-            _check_name(member.name)
+            _check_name(member.name, is_folder=member.isdir())
             if member.isdir():
                 continue
             if not member.isreg() or member.issparse():
                 raise SurveyError(_link(member.name))
             if not _is_hidden(member.name):
                 content = archive.extractfile(member)
-                yield member.name, lambda content=content: content.read(MAX_BYTES + 1) if content else b""  # type: ignore[misc]
+                yield _name_inside(member.name), lambda content=content: content.read(MAX_BYTES + 1) if content else b""  # type: ignore[misc]
             # Otherwise, a streamed archive keeps a record of every member.
             archive.members = []  # type: ignore[attr-defined]
 
@@ -165,7 +166,8 @@ def _is_tar(start: bytes) -> bool:
     try:
         tarfile.TarInfo.frombuf(start, "utf-8", "surrogateescape")
     except (tarfile.TarError, ValueError):
-        return start[257:262] == b"ustar"
+        # A TAR archive without entries is nothing but zeros.
+        return start[257:262] == b"ustar" or start == bytes(512)
     return True
 
 
@@ -190,7 +192,7 @@ class _Bounded:
         return data
 
 
-def _check_name(name: str) -> None:
+def _check_name(name: str, *, is_folder: bool) -> None:
     parts = PurePosixPath(name.replace("\\", "/")).parts
     if len(name) > LONGEST_NAME or "\0" in name or not name:
         raise SurveyError(
@@ -201,11 +203,16 @@ def _check_name(name: str) -> None:
             f"This archive has an entry whose name leads out of it, {_quoted(name)}, so it is not used: pack the folder of"
             " images itself, with names that start inside it."
         )
-    if name.lower().endswith(NESTED):
+    if name.lower().endswith(NESTED) and not is_folder and not _is_hidden(_name_inside(name)):
         raise SurveyError(
             f"This archive holds another archive, {_quoted(name)}, and archives inside archives are not opened: pack the images"
             " themselves."
         )
+
+
+def _name_inside(name: str) -> str:
+    """The name of an entry as a file in a folder has it: without ./ before it, and with / where Windows has a backslash."""
+    return PurePosixPath(name if "/" in name else name.replace("\\", "/")).as_posix()
 
 
 def _is_hidden(name: str) -> bool:

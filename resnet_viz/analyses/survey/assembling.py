@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from resnet_viz.analyses.inspection import NO_PREDICTION
+from resnet_viz.analyses.survey.items import Item
 from resnet_viz.analyses.survey.manifest import Manifest
 from resnet_viz.analyses.survey.measuring import MEASURED
 from resnet_viz.analyses.survey.parts import SurveyPart
 from resnet_viz.analyses.survey.passes import Passed, run_pass
 from resnet_viz.analyses.survey.peaks import PeakKeeper
-from resnet_viz.analyses.survey.sources import Item
 from resnet_viz.nets.net import Net
 
 
@@ -64,10 +64,15 @@ class PartBuilder:
         """The number of images so far."""
         return sum(len(batch.items) for batch in self._batches)
 
+    @property
+    def bad(self) -> int:
+        """The number of images so far that could not be used."""
+        return sum(bool(sentence) for batch in self._batches for sentence in batch.sentences)
+
     def add(self, batch: Sequence[Opened]) -> None:
         """Run the images of a batch through the network, in one pass where memory allows."""
         first = len(self)
-        sentences = [ready.sentence or _misfit(ready.x, self.manifest.size) for ready in batch]
+        sentences = [ready.sentence or _misfit(ready, self.manifest.size) for ready in batch]
         usable = [(first + number, ready.x) for number, ready in enumerate(batch) if not sentences[number]]
         positions = [position for position, x in usable if x is not None]
         done = _Batch([each.item for each in batch], sentences, [each.version for each in batch], [])
@@ -127,11 +132,11 @@ def _is_lack_of_memory(error: BaseException) -> bool:
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)
 
 
-def _misfit(x: Tensor | None, size: tuple[int, int]) -> str:
+def _misfit(ready: Opened, size: tuple[int, int]) -> str:
     """Say why an input cannot go through the network together with the others, or return ""."""
-    if x is None or tuple(x.shape[2:]) == size:
+    if ready.x is None or tuple(ready.x.shape[2:]) == size:
         return ""
     return (
-        f"This tensor has the shape {tuple(x.shape[1:])} and the first one {(3, *size)}: give tensors of one shape, or PIL"
-        " images, which are brought to one size."
+        f"This input has the shape {tuple(ready.x.shape[1:])}, and the first one {(3, *size)}: give tensors of one shape, or"
+        " images alone, which are brought to one size."
     )

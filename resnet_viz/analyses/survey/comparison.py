@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from resnet_viz.analyses.survey.errors import SurveyError
+from resnet_viz.analyses.survey.errors import SurveyError, with_article
+from resnet_viz.analyses.survey.folders import count_shared
 from resnet_viz.analyses.survey.measuring import MEASURED
 from resnet_viz.analyses.survey.result import Survey
 from resnet_viz.analyses.survey.statistics import usable
@@ -45,7 +47,16 @@ class SurveyComparison:
 
 
 def compare_surveys(left: Survey, right: Survey) -> SurveyComparison:
-    """Compare two surveys; SurveyError if they share no image or no block."""
+    """Compare two surveys, whose images are matched by name; SurveyError if they share no image or no block.
+
+    If no name is the same, those inside the folders that hold all images of a survey are compared: an archive often begins with
+    such a folder. TypeError for what is no survey.
+    """
+    for given in (left, right):
+        if not isinstance(given, Survey):
+            raise TypeError(f"This is {with_article(given)} and not a survey: open a file with rv.open_survey first.")
+    if not set(left.image_names()) & set(right.image_names()):
+        left, right = _below_shared_folders(left), _below_shared_folders(right)
     blocks = [name for name in left.block_names if name in set(right.block_names)]
     facts = [_unique(usable(survey)) for survey in (left, right)]
     shared = [name for name in facts[0].index if name in facts[1].index]
@@ -66,6 +77,14 @@ def compare_surveys(left: Survey, right: Survey) -> SurveyComparison:
         _blocks=_differences(left, right, shared, blocks),
         _images=_predictions(*matched),
     )
+
+
+def _below_shared_folders(survey: Survey) -> Survey:
+    """The survey with names that leave out the folders that hold all of its images."""
+    names = survey.images().index
+    shared = count_shared(PurePosixPath(name).parts[:-1] for name in names)
+    inside = ["/".join(PurePosixPath(name).parts[shared:]) for name in names]
+    return survey.renamed(inside, survey.manifest.images) if shared and len(set(inside)) == len(names) else survey
 
 
 def _differences(left: Survey, right: Survey, shared: list[str], blocks: list[str]) -> pd.DataFrame:

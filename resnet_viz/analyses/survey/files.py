@@ -20,6 +20,7 @@ from resnet_viz.analyses.survey.manifest import Manifest
 from resnet_viz.analyses.survey.peaks import Peaks
 from resnet_viz.analyses.survey.result import Survey
 
+Bytes = bytes | bytearray | memoryview | BinaryIO
 MANIFEST, PEAKS = b"resnet_viz.survey", b"resnet_viz.peaks"
 MAGIC = b"PAR1"
 MOST_METADATA = 512 * 2**20
@@ -33,21 +34,30 @@ def write_survey(survey: Survey, path: str | os.PathLike[str]) -> Path:
     return target
 
 
-def open_survey(source: str | os.PathLike[str] | bytes, most_images: int | None = None) -> Survey:
-    """Open a file that `survey(..., out=path)` or `write_survey` wrote. Rows are read from the file on demand.
+def open_survey(source: str | os.PathLike[str] | Bytes, most_images: int | None = None) -> Survey:
+    """Open a file that `survey(..., out=path)` or `write_survey` wrote, its bytes, or a file object of them.
+
+    Rows of a file with a path are read from it on demand.
 
     Everything in it is checked first. Raises SurveyError for a file that is missing or damaged, was written by another version,
     or has more than `most_images`.
     """
-    held = isinstance(source, bytes)
     with in_rows.reading(source):
         # The working folder may change before rows are read.
-        opened = BytesIO(source) if held else Path(source).absolute()  # type: ignore[arg-type]  # it is one of them
+        opened = Path(source).absolute() if isinstance(source, (str, os.PathLike)) else BytesIO(_bytes_of(source))
         with pq.ParquetFile(opened, page_checksum_verification=True) as file:
             manifest, peaks = _checked(file, most_images)
             rows: in_rows.Rows = file.read() if isinstance(opened, BytesIO) else opened
         check_rows(rows, manifest)
     return Survey(manifest, rows, peaks)
+
+
+def _bytes_of(source: Bytes) -> bytes:
+    """The bytes of a file object from its start, or those that were given."""
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return bytes(source)
+    source.seek(0)
+    return source.read()
 
 
 def survey_bytes(survey: Survey) -> bytes:

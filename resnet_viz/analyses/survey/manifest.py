@@ -16,6 +16,17 @@ from resnet_viz.nets.net import Net
 FORMAT = 1
 MOST_STRONGEST, MOST_CHANNELS = 64, 1_000_000
 PACKAGES = ("resnet-viz", "torch", "torchvision", "numpy", "pillow", "pyarrow")
+SHARED = {
+    "network": "the network",
+    "sha256": "the weights",
+    "head": "the head",
+    "precision": "the precision",
+    "labels": "the classes",
+    "preprocessing": "the preprocessing",
+    "size": "the size of the inputs",
+    "blocks": "the blocks",
+    "strongest": "the number of strongest images per channel",
+}
 
 
 @dataclass(frozen=True)
@@ -58,11 +69,9 @@ class Manifest:
         """The number of channels of each block output."""
         return tuple(block.shape[0] for block in self.blocks)
 
-    @property
-    def fingerprint(self) -> str:
-        """The entries that two runs must share for their numbers to be equal up to rounding."""
-        same = {name: value for name, value in asdict(self).items() if name not in ("versions", "images", "title", "weights")}
-        return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()
+    def differences(self, other: "Manifest") -> list[str]:
+        """Return in words what differs of the entries that two runs must share for their numbers to be equal up to rounding."""
+        return [words for name, words in SHARED.items() if getattr(self, name) != getattr(other, name)]
 
     def block_number(self, name: str) -> int:
         """Return the position of a block; KeyError lists the blocks."""

@@ -16,6 +16,7 @@ from resnet_viz.analyses.survey.measuring import CONSTANT, MEASURED
 from resnet_viz.analyses.survey.parts import SurveyPart
 from resnet_viz.analyses.survey.peaks import Peaks, merge
 from resnet_viz.analyses.survey.rows import FACTS, Rows
+from resnet_viz.analyses.whole_numbers import is_whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,14 +57,15 @@ class Survey:
 
     @property
     def accuracy(self) -> float:
-        """The share of right predictions among the images with a known class; NaN if no class is known."""
+        """The share of right predictions among the images with a known class; NaN if none is, or the network has one class."""
         correct = in_rows.read(self.rows, ("correct",)).column("correct").drop_null()
         return float(np.mean(correct.to_numpy())) if len(correct) else float("nan")
 
     def images(self) -> pd.DataFrame:
         """Return one row per image, indexed by name: class, prediction, whether it is right, and why a bad image was left out.
 
-        `correct` is missing if the class of the image is unknown or the network does not have it.
+        `correct` is missing if the class of the image is unknown or the network does not have it, and for a network with a
+        single class, which it always predicts.
         """
         table: pd.DataFrame = in_rows.read(self.rows, FACTS).to_pandas(types_mapper=_MISSING.get)
         return table.set_index("image")
@@ -128,7 +130,7 @@ class Survey:
         """
         number = self.manifest.block_number(block)
         channels = self.manifest.channels
-        if channel not in range(channels[number]):
+        if not is_whole(channel) or channel not in range(channels[number]):
             raise IndexError(f"block {block} has no channel {channel!r}: take 0 to {channels[number] - 1}")
         line = sum(channels[:number]) + channel
         known = self.peaks.images[line] >= 0

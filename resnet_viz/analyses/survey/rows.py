@@ -43,7 +43,8 @@ Rows: TypeAlias = pa.Table | Path
 def to_table(part: SurveyPart, manifest: Manifest) -> pa.Table:
     """Return a part as a table. Values that are unknown or could not be measured are null."""
     bad = part.predicted < 0
-    unknown = bad | (part.class_indices < 0)
+    # With a single class every prediction is this class, right or wrong.
+    unknown = bad | (part.class_indices < 0) | (len(manifest.labels) < 2)
     labels = np.array([*manifest.labels, ""], dtype=object)
     columns: dict[str, Any] = {
         "image": pa.array(part.names, pa.string()),

@@ -23,11 +23,12 @@ from resnet_viz.analyses.survey.assembling import PartBuilder
 from resnet_viz.analyses.survey.classes import Labels, TrueClass
 from resnet_viz.analyses.survey.errors import SurveyError, with_article
 from resnet_viz.analyses.survey.folders import printable
+from resnet_viz.analyses.survey.items import ImageOpener, ImageSource, Item
 from resnet_viz.analyses.survey.manifest import MOST_STRONGEST, Manifest, describe
 from resnet_viz.analyses.survey.parts import SurveyedPart, SurveyPart
 from resnet_viz.analyses.survey.passes import block_facts
 from resnet_viz.analyses.survey.result import Survey
-from resnet_viz.analyses.survey.sources import ImageOpener, ImageSource, Item, source_of
+from resnet_viz.analyses.survey.sources import source_of
 from resnet_viz.analyses.survey.unfinished import FinishedImage, Unfinished, refuse_existing
 from resnet_viz.analyses.whole_numbers import is_whole
 from resnet_viz.images import open_image
@@ -89,7 +90,8 @@ def survey(
     """
     if not isinstance(net, Net):
         raise TypeError(
-            f"{net!r} is {with_article(net)} and not a network: load one first, such as rv.load('resnet20-cifar10')"
+            f"{repr(net) if isinstance(net, str) else 'This'} is {with_article(net)} and not a network: load one first, such as"
+            " rv.load('resnet20-cifar10'), or open a module with rv.from_module(module)"
         )
     surveyor = Surveyor(on_device(net, device), batch_size, strongest)
     source = source_of(images, labels, net.labels)
@@ -205,11 +207,12 @@ class Surveyor:
         try:
             for batch in self.batches(items, self.pass_size(manifest)):
                 builder.add(batch)
-                skipped, bad = skipped + len(batch), bad + sum(ready.x is None for ready in batch)
+                skipped += len(batch)
                 if on_progress is not None:
-                    on_progress(SurveyProgress(skipped, total, bad))
+                    on_progress(SurveyProgress(skipped, total, bad + builder.bad))
                 if len(builder) >= PART_IMAGES or time.monotonic() - started > PART_SECONDS:
                     finished, builder, started = builder, PartBuilder(self.net, manifest), time.monotonic()
+                    bad += finished.bad
                     yield finished.part()
         except (Exception, KeyboardInterrupt):
             if len(builder):

@@ -121,10 +121,10 @@ class Unfinished:
                     f"The part {path} of the unfinished survey is damaged or was written by another version: delete it and the"
                     " parts after it to resume from there, or delete the folder to start again."
                 ) from error
-            if found.manifest.fingerprint != self.manifest.fingerprint:
+            if differences := found.manifest.differences(self.manifest):
                 raise SurveyError(
-                    f"The unfinished survey in {self.folder} is by another network, or by other weights or preprocessing:"
-                    " finish it with those, choose another file name, or delete the folder."
+                    f"The unfinished survey in {self.folder} was begun with something else. What differs: "
+                    f"{', '.join(differences)}. Finish it with the same, choose another file name, or delete the folder."
                 )
 
 

@@ -24,6 +24,7 @@ def place_blocks(graph: fx.Graph, tree: nn.Module, additions: list[Addition], na
     `images` is the number of images with which the graph was measured.
     """
     numbers = stages(additions)
+    _dissolve_earlier_blocks(tree)
     home, blocks = _free_name(tree), nn.ModuleList()
     tree.add_module(home, blocks)
     outputs: dict[fx.Node, fx.Node] = {}
@@ -43,6 +44,17 @@ def place_blocks(graph: fx.Graph, tree: nn.Module, additions: list[Addition], na
     _drop_unused(graph)
     give_inputs_of_their_own(graph, tree)
     mark_overwritable(graph, tree, watched, {addition.node for addition in additions})
+
+
+def _dissolve_earlier_blocks(tree: nn.Module) -> None:
+    """Make the blocks of an opened network that is a part of this one ordinary modules: its sums are found anew."""
+    for module in list(tree.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, ResidualBlock):
+                ordinary = nn.Module()
+                for place, layer in child.named_children():
+                    ordinary.add_module(place, layer)
+                setattr(module, name, ordinary)
 
 
 def _free_name(tree: nn.Module) -> str:

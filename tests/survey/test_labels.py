@@ -3,12 +3,14 @@
 from collections.abc import Callable, Iterator
 from itertools import count, islice
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 from torch.utils.data import ConcatDataset, DataLoader, Dataset, IterableDataset, Subset
 
 from resnet_viz.analyses.survey.errors import SurveyError
@@ -97,6 +99,26 @@ def test_labels_of_a_data_set() -> None:
 )
 def test_labels_of_other_kinds_are_unknown_classes(label: Any, name: str) -> None:
     assert classes([(picture(0), label), (picture(1), 0)]) == [name, "cat"]
+
+
+class Table:
+    """A data set of rows with columns that describe themselves."""
+
+    features = {"img": object(), "label": SimpleNamespace(names=["ship", "cat"])}  # noqa: RUF012 - as data sets have it
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, number: int) -> Any:
+        return {"img": picture(number), "label": number, "id": 7}
+
+
+def test_rows_with_columns() -> None:
+    items = list(source_of(Table(), None, CLASSES))
+    assert [item.label.name for item in items] == ["ship", "cat"]
+    assert isinstance(items[0].open(), Image.Image)
+    with pytest.raises(ValueError, match="A dict is not an image"):
+        next(iter(source_of([{"id": 7}], None, CLASSES))).open()
 
 
 class Named(Dataset[Any]):

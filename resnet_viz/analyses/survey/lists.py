@@ -16,6 +16,8 @@ from resnet_viz.analyses.survey.items import ImageOpener, Item, is_path
 
 # How many images of an iterator are kept, because a survey looks at the first ones before it begins.
 MOST_KEPT = 16
+# The names of columns with images and with their labels.
+COLUMNS = (("image", "img"), ("label", "labels"))
 # How many data sets may be inside one another.
 MOST_WRAPPED = 20
 
@@ -137,7 +139,7 @@ def classes_of(data: Any, number: int) -> Sequence[str] | None:  # noqa: ANN401 
     Parts of data sets (`Subset`, `random_split`) and those that were put together (`ConcatDataset`) have those of their own.
     """
     for _ in range(MOST_WRAPPED):
-        if names := _named_classes(getattr(data, "classes", None)):
+        if names := _named_classes(getattr(data, "classes", None)) or _classes_of_columns(data):
             return names
         if isinstance(data, ConcatDataset):
             part = bisect_right(data.cumulative_sizes, number)
@@ -161,23 +163,40 @@ def _named_classes(classes: Any) -> Sequence[str] | None:  # noqa: ANN401 - what
     return [str(name) for name in classes] or None
 
 
+def _classes_of_columns(data: Any) -> Sequence[str] | None:  # noqa: ANN401 - whatever the data set is made of
+    """The names of classes of a table whose columns describe themselves, as those of Hugging Face's data sets do."""
+    features = getattr(data, "features", None)
+    if not isinstance(features, Mapping):
+        return None
+    return next((_named_classes(getattr(features[name], "names", None)) for name in COLUMNS[1] if name in features), None)
+
+
 def _constant(made: Any) -> Callable[[int], Any]:  # noqa: ANN401 - whatever stands in the list
     return lambda _: made
 
 
 def _item(make: Callable[[int], Any], number: int, label: TrueClass | None, source: ListSource | StreamSource) -> Item:
-    """The image of a number, with its own label where none is given: `make` returns it, or a pair with its label."""
+    """The image of a number, with its own label where none is given: `make` returns it, or it together with its label."""
+    own = None
     try:
-        made = make(number)
-        pair = isinstance(made, (tuple, list)) and len(made) > 0
-        content = made[0] if pair else made
+        content, own = _with_label(make(number))
     except ValueError as error:
-        pair, content = False, SurveyError(str(error))
+        content = SurveyError(str(error))
     except Exception as error:  # noqa: BLE001 - told with the image
-        pair, content = False, SurveyError(f"The dataset could not create this image ({type(error).__name__}: {error}).")
-    if label is None and pair and len(made) >= 2:
-        label = source.names.of_data_set(made[1], classes_of(source.images, number))
+        content = SurveyError(f"The dataset could not create this image ({type(error).__name__}: {error}).")
+    if label is None and own is not None:
+        label = source.names.of_data_set(own, classes_of(source.images, number))
     return Item.of(f"image {number}", label or TrueClass(), content, source.opener)
+
+
+def _with_label(made: Any) -> tuple[Any, Any]:  # noqa: ANN401 - whatever the data set returns
+    """The image and its label of a pair, or of a row with columns; None where there is no label."""
+    if isinstance(made, Mapping):
+        image, label = (next((made[name] for name in names if name in made), None) for names in COLUMNS)
+        return (made if image is None else image), label
+    if isinstance(made, (tuple, list)) and made:
+        return made[0], made[1] if len(made) >= 2 else None
+    return made, None
 
 
 def _counted(count: int, what: str, *, verb: bool = True) -> str:

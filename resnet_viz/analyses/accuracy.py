@@ -18,6 +18,7 @@ from resnet_viz.analyses.survey.classes import ClassNames
 from resnet_viz.analyses.survey.errors import SurveyError, with_article
 from resnet_viz.analyses.survey.folders import image_files, printable
 from resnet_viz.analyses.survey.sources import ArchiveSource, FolderSource, ImageOpener
+from resnet_viz.counting import counted
 from resnet_viz.images import ImageError, open_image
 from resnet_viz.nets.net import Net
 from resnet_viz.progress import OnProgress, ignore_progress
@@ -165,7 +166,8 @@ def accuracy_of_archive(
     else:
         contents = [("image", data)]
     if len(contents) != len(indices):
-        raise ValueError(f"There are {len(contents)} images and {len(indices)} classes: give one class for each image.")
+        images, classes = counted(len(contents), "image"), counted(len(indices), "class", "classes")
+        raise ValueError(f"There are not as many classes as images ({images} and {classes}): give one class for each image.")
     left_out: list[LeftOut] = []
     items = [
         _Labelled(name, name, index, partial(opener, content)) for (name, content), index in zip(contents, indices, strict=True)

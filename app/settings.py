@@ -3,6 +3,7 @@
 `docs/operating.md` explains each. The variables of the library and the engine are in `resnet_viz/settings.py`.
 """
 
+import ipaddress
 import re
 from importlib.util import find_spec
 from typing import Annotated
@@ -29,6 +30,14 @@ def _split(text: object) -> object:
     if not isinstance(text, str):
         return text
     return tuple(part.lower().rstrip(".") for part in text.replace(",", " ").split())
+
+
+def _is_numeric(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
@@ -72,6 +81,28 @@ class AppSettings(EnvironmentSettings):
         "1 if the app and that engine share the folder of official weights, so that the app may download them",
         "they have separate folders",
     )
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _are_host_names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if not (name == "*" or re.fullmatch(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*", name) or _is_numeric(name)):
+                raise ValueError(
+                    f"names {name!r}, which is no host name: write names without scheme, port and path, such as"
+                    " viz.school.example or *.lab.example, or * for any"
+                )
+        return names
+
+    @field_validator("sign_in_emails")
+    @classmethod
+    def _are_addresses(cls, addresses: tuple[str, ...]) -> tuple[str, ...]:
+        for address in addresses:
+            if not re.fullmatch(r"[^@]*@[^@]+", address):
+                raise ValueError(
+                    f"names {address!r}, which is no address: write addresses such as anna@home.example, or @ and a domain,"
+                    " such as @school.example"
+                )
+        return addresses
 
     @field_validator("frame_sites")
     @classmethod

@@ -26,9 +26,20 @@ app = typer.Typer(help="What does each residual block of a ResNet do with an ima
 @app.command("models")
 def models_command() -> None:
     """List every network, and whether its trained weights are on this machine."""
-    for info in list_models():
-        here = "ready" if info.here else "to download" if info.source == "official" else "untrained"
-        typer.echo(f"{info.name:22} {info.task:9} {info.blocks:3} blocks {info.params / 1e6:7.2f} M  {here:10} {info.note}")
+    rows = [
+        (
+            info.name,
+            info.task,
+            f"{info.blocks:3} {'block' if info.blocks == 1 else 'blocks'}",
+            f"{info.params / 1e6:7.2f} M",
+            "ready" if info.here else "to download" if info.source == "official" else "untrained",
+            info.note,
+        )
+        for info in list_models()
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        typer.echo("  ".join(f"{text:{width}}" for text, width in zip(row, widths, strict=True)).rstrip())
 
 
 app.command("inspect")(inspect_command)

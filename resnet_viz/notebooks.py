@@ -77,7 +77,7 @@ def gradients_html(gradients: Gradients) -> str:
     names = brief([str(name) for name in table.index])
     bars = [] if table["shortcut_share"].isna().all() else [_wide(stacks_svg(names, parts, "Shares of the gradient by block"))]
     return _cell(
-        f"{gradients.title}: gradients of {gradients.target_label}'s {gradients.objective.kind}",
+        f"{gradients.title}: gradients of {gradients.objective_name}",
         ["The gradient at each block's input, in parts of 100%." if bars else "A plain network has no shortcut."],
         [*bars, _table(table)],
     )

@@ -4,6 +4,7 @@ import zipfile
 from dataclasses import replace
 from pathlib import Path
 from shutil import copy
+from typing import Any
 
 import pytest
 import torch
@@ -71,8 +72,63 @@ def test_what_cannot_be_measured_gets_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="is not a folder"):
         rv.accuracy(network(), tmp_path / "nowhere")
     (tmp_path / "a.jpg").write_text("no image")
-    with pytest.raises(rv.ImageError):
+    with pytest.raises(rv.ImageError, match=r"None of the images could be used .*a\.jpg: .*\."):
         rv.accuracy(network(), {"red": [tmp_path / "a.jpg"]})
+    with pytest.raises(rv.ImageError, match=r"There is no file or folder at .*nowhere"):
+        rv.accuracy(network(), {"red": str(tmp_path / "nowhere")})
+
+
+@pytest.mark.parametrize(
+    ("images", "sentence"),
+    [
+        (["a.jpg"], "a list does not say which images have which class"),
+        (None, "None does not say which images"),
+        ({"red": 3}, "an int holds no images of 'red'"),
+        ({"red": [b"bytes"]}, "a bytes stands among the images of 'red'"),
+    ],
+)
+def test_what_is_neither_an_image_nor_a_path_is_a_type_error(images: Any, sentence: str) -> None:
+    with pytest.raises(TypeError, match=sentence):
+        rv.accuracy(network(), images)
+
+
+@pytest.fixture
+def red(tmp_path: Path) -> Path:
+    """A folder of a class: one image directly in it, one below, and a file with the name of an image that is none."""
+    folder = tmp_path / "photos" / "red"
+    (folder / "more").mkdir(parents=True)
+    for name in ("1.png", "more/2.png"):
+        Image.new("RGB", (9, 9), "red").save(folder / name)
+    (folder / "broken.jpg").write_text("no image")
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["folder", "archive", "file paths", "path", "text"])
+def test_an_image_that_cannot_be_used_is_left_out_and_named(kind: str, red: Path, tmp_path: Path) -> None:
+    if kind == "archive":
+        with zipfile.ZipFile(tmp_path / "images.zip", "w") as archive:
+            for file in red.rglob("*.*"):
+                archive.write(file, file.relative_to(red.parent))
+    files = [red / "1.png", red / "missing.png", red / "broken.jpg", red / "more" / "2.png"]
+    given: dict[str, Any] = {
+        "folder": red.parent,
+        "archive": tmp_path / "images.zip",
+        "file paths": {"red": files},
+        "path": {"red": red},
+        "text": {"red": str(red)},
+    }
+    found = rv.accuracy(network(), given[kind])
+    assert sorted((answer.name, answer.right) for answer in found.answers) == [("1.png", True), ("2.png", True)]
+    names = [each.name for each in found.left_out]
+    assert names[-1].endswith("red/broken.jpg")
+    assert len(names) == (2 if kind == "file paths" else 1)
+    assert all(each.sentence.endswith(".") for each in found.left_out)
+    assert found.share == 1
+
+
+def test_a_class_may_have_a_single_image(red: Path) -> None:
+    for single in (Image.new("RGB", (9, 9), "red"), red / "1.png", str(red / "1.png")):
+        assert rv.accuracy(network(), {"red": single}).total == 1
 
 
 def test_an_archive_holds_a_folder_for_each_label(tmp_path: Path) -> None:

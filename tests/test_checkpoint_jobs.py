@@ -97,7 +97,7 @@ class TestAccuracy:
         assert [(each.name, bool(each.sentence)) for each in found.left_out] == [("broken", True)]
         assert decode(encode(found), JOB_TYPES["accuracy"].answer, 2**20) == found
 
-    @pytest.mark.parametrize(("labels", "sentence"), [("3", "2 images and 1 classes"), ("3,10", "class 10 is outside")])
+    @pytest.mark.parametrize(("labels", "sentence"), [("3", "2 images and 1 class"), ("3,10", "class 10 is outside")])
     def test_wrong_classes_get_a_sentence(self, engine: LocalEngine, labels: str, sentence: str) -> None:
         with pytest.raises(ValueError, match=sentence):
             engine.submit(accuracy_job(archive(a=b"", b=b""), labels), "a").answer()

@@ -1,20 +1,27 @@
 """The commands about images: several images and folders, every analysis, progress, and errors as sentences with exit codes."""
 
+import errno
 import io
+import os
 import re
+import shlex
 import shutil
 import sys
+from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from typer.testing import CliRunner
 
 import resnet_viz as rv
 from resnet_viz.cli import app
 from resnet_viz.commands.explaining import parsed
 from resnet_viz.commands.images import bar, class_of, names_of, sentence_of
+from resnet_viz.nets.zoo import DEFAULT_MODEL, blueprint
 
 SAMPLES = Path(__file__).parents[1] / "assets" / "samples"
 SMALL = ["--model", "resnet20-cifar10", "--device", "cpu"]
@@ -98,8 +105,31 @@ def test_compare_takes_two_networks_or_two_images(folder: Path, tmp_path: Path) 
     assert len(pd.read_csv(tmp_path / "c.csv")) == 18
     code, said = run("compare", SAMPLES / "cifar-cat.jpg", SAMPLES / "cifar-dog.jpg", *SMALL, "--report", tmp_path / "two.html")
     assert code == 0, said
-    assert "The left image (left) and the right image (right)".lower() in said.lower()
+    assert said.startswith("cifar-cat.jpg (left) and cifar-dog.jpg (right)\n")
+    assert "for cifar-cat.jpg" in said
+    assert "left image" not in said
     assert (tmp_path / "two.html").exists()
+    shutil.copy(SAMPLES / "cifar-dog.jpg", folder / "more" / "cifar-cat.jpg")
+    code, said = run("compare", folder / "cifar-cat.jpg", folder / "more" / "cifar-cat.jpg", *SMALL)
+    assert said.startswith(f"{folder / 'cifar-cat.jpg'} (left) and {folder / 'more' / 'cifar-cat.jpg'} (right)\n")
+
+
+def test_two_checkpoints_of_one_architecture_are_told_apart_by_their_files(
+    make_cifar: Callable[..., rv.Net], tmp_path: Path
+) -> None:
+    for seed in (0, 1):
+        torch.save(make_cifar("A", seed=seed).module.state_dict(), tmp_path / f"{seed}.pth")
+    photo, seen = SAMPLES / "cifar-cat.jpg", list[str]()
+    nets = {
+        name: rv.load_checkpoint(tmp_path / name, architecture="CIFAR ResNet-8, zero-pad", device="cpu")
+        for name in ("0.pth", "1.pth")
+    }
+    for first, second in (("0.pth", "1.pth"), ("0.pth", "0.pth")):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("resnet_viz.commands.comparing.network", lambda model, *_, **__: nets[Path(model).name])
+            seen.append(run("compare", photo, "--model", tmp_path / first, "--with", tmp_path / second)[1])
+    assert seen[0].startswith("0.pth (left) and 1.pth (right)\n")
+    assert seen[1].startswith("the left side (left) and the right side (right)\n")
 
 
 @pytest.mark.parametrize(
@@ -118,7 +148,7 @@ def test_compare_takes_two_networks_or_two_images(folder: Path, tmp_path: Path) 
         (["inspect", SAMPLES / "cifar-cat.jpg", "--target", ""], "--target is empty"),
         (["inspect", ""], "The name of an image is empty"),
         (["compare", SAMPLES / "cifar-cat.jpg"], "Name two images, or another network with --with"),
-        (["compare", SAMPLES / "cifar-cat.jpg", "--with", "resnet9"], "there is no model"),
+        (["compare", SAMPLES / "cifar-cat.jpg", "--with", "resnet9"], "There is no file resnet9, and no network of that name"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_sentence(arguments: list[object], sentence: str) -> None:
@@ -126,6 +156,56 @@ def test_what_is_wrong_is_said_in_a_sentence(arguments: list[object], sentence: 
     assert code == 1
     assert sentence in said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("model", "sentence"),
+    [
+        ("nofile.pth", "There is no file nofile.pth, and no network of that name: `resnet-viz models` lists them."),
+        ("resnet9", "`resnet-viz models` lists them; did you mean 'resnet"),
+        (str(SAMPLES), f"{SAMPLES} is a folder. Name a checkpoint file in it, or a network that `resnet-viz models` lists."),
+        ("", "The name of the network is empty. `resnet-viz models` lists the names."),
+    ],
+)
+@pytest.mark.parametrize("command", ["inspect", "gradients", "survey"])
+def test_a_model_that_is_neither_a_file_nor_a_name_is_refused(command: str, model: str, sentence: str) -> None:
+    code, said = run(command, SAMPLES / "cifar-cat.jpg", "--model", model)
+    assert code == 1
+    assert sentence in said
+
+
+def test_a_missing_file_of_labels_is_not_told_to_be_written() -> None:
+    code, said = run("survey", SAMPLES, *SMALL, "--labels", "nofile.json")
+    assert (code, said.strip()) == (1, "There is no file at nofile.json. Check its name and its folder.")
+
+
+def test_a_logit_difference_names_both_classes() -> None:
+    for more, named in ((["--versus", "dog"], "cat's logit − dog's logit"), ([], "cat's logit − ")):
+        said = run("gradients", SAMPLES / "cifar-cat.jpg", *SMALL, "--objective", "logit difference", *more)[1]
+        assert said.startswith(f"cifar-cat: gradients of {named}")
+    assert run("gradients", SAMPLES / "cifar-cat.jpg", *SMALL)[1].startswith("cifar-cat: gradients of cat's logit\n")
+
+
+def test_the_commands_of_the_documentation_name_classes_and_networks_that_exist() -> None:
+    root = Path(__file__).parents[1]
+    texts = [path.read_text() for path in (root / "README.md", *sorted((root / "docs").rglob("*.md")))]
+    lines = [line.partition("#")[0] for text in texts for line in re.findall(r"^resnet-viz .*", text, re.MULTILINE)]
+    given = [dict(pairwise(shlex.split(line))) for line in lines]
+    assert sum("--versus" in options for options in given) >= 1
+    for options in given:
+        models = [options[name] for name in ("--model", "--with") if name in options] or [DEFAULT_MODEL]
+        for named in models:
+            described = None if Path(named).suffix else blueprint(named)
+            for option in ("--target", "--versus"):
+                assert described is None or class_of(options.get(option), described) != -1
+
+
+def test_the_columns_of_the_networks_are_aligned() -> None:
+    lines = run("models")[1].splitlines()
+    starts = {re.search(r" {2}(ready|to download|untrained) ", line).start() for line in lines}  # type: ignore[union-attr]
+    assert len(lines) > 50
+    assert len(starts) == 1
+    assert not any(" 1 blocks" in line for line in lines)
 
 
 def test_a_folder_without_images_and_one_report_of_several_images_are_refused(folder: Path, tmp_path: Path) -> None:
@@ -173,8 +253,13 @@ def test_targets(net: rv.Net) -> None:
 
 
 def test_errors_of_the_system_say_what_to_do() -> None:
-    error = OSError(28, "No space left on device", "a.csv")
-    assert sentence_of(error).startswith("a.csv could not be read or written: No space left on device. Check that its folder")
+    for number, words in (
+        (errno.ENOSPC, "a.csv could not be written: No space left on device. Check that the disk has room"),
+        (errno.ENOENT, "There is no file at a.csv. Check its name"),
+        (errno.EISDIR, "a.csv is a folder, and a file is needed. Name a file in it"),
+        (errno.EACCES, "a.csv could not be read or written: Permission denied. Check that you may use it"),
+    ):
+        assert sentence_of(OSError(number, os.strerror(number), "a.csv")).startswith(words)
 
 
 def test_images_of_the_same_name_have_names_of_their_own() -> None:

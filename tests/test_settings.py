@@ -79,6 +79,16 @@ def test_variables_are_read_and_read_again_when_they_change(monkeypatch: pytest.
         (AppSettings, "RESNET_VIZ_METRICS", "maybe", "is neither on nor off: write 1 or 0."),
         (AppSettings, "RESNET_VIZ_SESSION_GRACE_S", "soon", "is not a number: write one such as 120.0."),
         (AppSettings, "RESNET_VIZ_ENGINE", "engine:8000", "is not a web address: write one that starts with http://"),
+        *(
+            (
+                AppSettings,
+                "RESNET_VIZ_ALLOWED_HOSTS",
+                name,
+                f"names '{name}', which is no host name: write names without scheme",
+            )
+            for name in ("http://x/", "viz.example:8501", "viz.example/app", "viz.*", "*viz.example", "a..b", "müller.example")
+        ),
+        (AppSettings, "RESNET_VIZ_SIGN_IN_EMAILS", "school.example", "names 'school.example', which is no address: write"),
         (WeightsSettings, "RESNET_VIZ_WEIGHTS_URL", "file:///etc", "is not a web address: write one that starts with http://"),
         (EngineSettings, "RESNET_VIZ_MODELS", "0", "is too small: write 1 or more."),
         (EngineSettings, "RESNET_VIZ_QUEUE", "1.5", "is not a whole number: write one such as 64."),
@@ -95,6 +105,12 @@ def test_a_value_that_cannot_be_used_is_named_with_what_to_write(
     with pytest.raises(SettingError) as refused:
         kind.read()
     assert str(refused.value).startswith(f"{variable}='{value}' {sentence}")
+
+
+@pytest.mark.parametrize("name", ["viz.school.example", "*.lab.example", "*", "localhost", "my_app", "10.0.0.1", "::1"])
+def test_names_of_hosts(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RESNET_VIZ_ALLOWED_HOSTS", f"first.example {name}")
+    assert AppSettings.read().allowed_hosts == ("first.example", name)
 
 
 def test_a_server_refuses_what_it_would_read_later(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,11 +1,13 @@
 """How many images of known classes a network classifies correctly: the check before any map of it is believed."""
 
 import math
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pandas as pd
 import torch
@@ -13,8 +15,11 @@ from PIL import Image
 
 from resnet_viz.analyses.survey import archives
 from resnet_viz.analyses.survey.classes import ClassNames
+from resnet_viz.analyses.survey.errors import SurveyError, with_article
+from resnet_viz.analyses.survey.folders import image_files, printable
 from resnet_viz.analyses.survey.items import ImageOpener
 from resnet_viz.analyses.survey.sources import ArchiveSource, FolderSource
+from resnet_viz.counting import counted
 from resnet_viz.images import ImageError, open_image
 from resnet_viz.nets.net import Net
 from resnet_viz.progress import OnProgress, ignore_progress
@@ -23,7 +28,7 @@ BATCH = 16
 # Of a normal distribution 95% lie within so many deviations.
 DEVIATIONS = 1.96
 
-ImageOrPath = Image.Image | str | Path
+ImageOrPath = Image.Image | str | os.PathLike[str]
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,11 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """What a network predicts for images of known classes, in the order in which they were given."""
+    """What a network predicts for images of known classes, in the order in which they were given.
+
+    `left_out` has the `name` of each image that could not be used, and a `sentence` that says why: they count neither as right
+    nor as wrong.
+    """
 
     answers: tuple[Answer, ...]
     left_out: tuple[LeftOut, ...] = ()
@@ -100,28 +109,46 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class _Labelled:
-    """An image by its name, the index of its class, and what opens it."""
+    """An image by its name and the name that tells it from all others, the index of its class, and what opens it."""
 
     name: str
+    place: str
     index: int
     open: Callable[[], Image.Image]
+    label: str = ""
 
 
-def accuracy(net: Net, images: Mapping[str, Iterable[ImageOrPath]] | str | Path) -> Accuracy:
-    """Classify images of known classes: rv.accuracy(net, {"cat": ["a.jpg", "b.jpg"], "dog": [photo]}), or a folder.
+def accuracy(net: Net, images: Mapping[str, ImageOrPath | Iterable[ImageOrPath]] | str | os.PathLike[str]) -> Accuracy:
+    """Classify images of known classes: rv.accuracy(net, {"cat": ["a.jpg", "b.jpg"], "dog": "photos/dog"}), or a folder.
 
-    `images` maps the network's labels to images (paths, or PIL images), or names a folder, or a ZIP or TAR archive, with a
-    folder for each label. Each image is prepared as the network's preprocessing says, and is not kept.
+    `images` maps the network's labels to images: one PIL image, file or folder each, or several. Or it names a folder, or a ZIP
+    or TAR archive, with a folder for each label. Each image is prepared as the network's preprocessing says, and is not kept.
+    An image that cannot be used is left out, and `Accuracy.left_out` names it.
 
     ValueError for a label that the network does not have, where there is no image, and for a network of a single logit;
-    rv.ImageError for a file that is none; rv.SurveyError for an archive that is refused.
+    rv.ImageError where no image can be used, and for a class whose only path does not exist; rv.SurveyError for an archive that
+    is refused; TypeError for anything but images and paths.
     """
     names = ClassNames(net.labels)
-    items = _listed(net, names, images) if isinstance(images, Mapping) else _found(net, names, Path(images))
-    answers = tuple(_answers(net, items, ignore_progress))
+    if isinstance(images, Mapping):
+        items = _listed({label: _index(net, names, label) for label in images}, images)
+    elif isinstance(images, str | os.PathLike):
+        items = _found(names, Path(images))
+    else:
+        raise TypeError(
+            f"{with_article(images)} does not say which images have which class: map labels to images, as in"
+            ' {"cat": ["a.jpg"], "dog": "photos/dog"}, or name a folder or an archive with a folder for each label.'
+        )
+    left_out: list[LeftOut] = []
+    answers = tuple(_answers(net, items, left_out, ignore_progress))
+    if not answers and left_out:
+        first = left_out[0]
+        raise ImageError(
+            f"None of the images could be used ({len(left_out)} in total). The first is {first.name}: {first.sentence}"
+        )
     if not answers:
         raise ValueError("There are no images to measure the accuracy on. Give at least one image with its class.")
-    return Accuracy(answers)
+    return Accuracy(answers, tuple(left_out))
 
 
 def accuracy_of_archive(
@@ -140,38 +167,50 @@ def accuracy_of_archive(
     else:
         contents = [("image", data)]
     if len(contents) != len(indices):
-        raise ValueError(f"There are {len(contents)} images and {len(indices)} classes: give one class for each image.")
+        images, classes = counted(len(contents), "image"), counted(len(indices), "class", "classes")
+        raise ValueError(f"There are not as many classes as images ({images} and {classes}): give one class for each image.")
     left_out: list[LeftOut] = []
-    items = _readable(contents, indices, opener, left_out)
-    answers = tuple(_answers(net, items, lambda done, _: on_image(done + len(left_out), len(contents))))
+    items = [
+        _Labelled(name, name, index, partial(opener, content)) for (name, content), index in zip(contents, indices, strict=True)
+    ]
+    answers = tuple(_answers(net, items, left_out, lambda done, _: on_image(done, len(contents))))
     return Accuracy(answers, tuple(left_out))
 
 
-def _readable(
-    contents: Iterable[tuple[str, bytes]], indices: Iterable[int], opener: ImageOpener, left_out: list[LeftOut]
-) -> Iterator[_Labelled]:
-    for (name, content), index in zip(contents, indices, strict=True):
-        try:
-            photo = opener(content)
-        except ImageError as error:
-            left_out.append(LeftOut(name, str(error)))
-        else:
-            yield _Labelled(name, index, partial(_same, photo))
-
-
-def _listed(net: Net, names: ClassNames, groups: Mapping[str, Iterable[ImageOrPath]]) -> Iterator[_Labelled]:
-    indices = {label: _index(net, names, label) for label in groups}
+def _listed(indices: Mapping[str, int], groups: Mapping[str, ImageOrPath | Iterable[ImageOrPath]]) -> Iterator[_Labelled]:
     number = 0
     for label, group in groups.items():
-        for source in group:
+        for source in _sources(label, group):
             number += 1
             if isinstance(source, Image.Image):
-                yield _Labelled(f"image {number}", indices[label], partial(_same, source))
+                name = f"image {number}"
+                yield _Labelled(name, name, indices[label], partial(_same, source))
+            elif isinstance(source, str | os.PathLike):
+                path = Path(source)
+                yield _Labelled(printable(path.name), printable(str(path)), indices[label], partial(open_image, path))
             else:
-                yield _Labelled(Path(source).name, indices[label], partial(open_image, source))
+                raise TypeError(
+                    f"{with_article(source)} stands among the images of {label!r}: give paths, or PIL images as rv.open_image"
+                    " returns them."
+                )
 
 
-def _found(net: Net, names: ClassNames, path: Path) -> Iterator[_Labelled]:
+def _sources(label: str, group: ImageOrPath | Iterable[ImageOrPath]) -> Iterator[ImageOrPath]:
+    """Yield the images of a class; a text is one path, and a folder stands for the images in it and below."""
+    if isinstance(group, str | os.PathLike) and not Path(group).exists():
+        raise ImageError(f"There is no file or folder at {Path(group)}. Check its name and location.")
+    if isinstance(group, Image.Image | str | os.PathLike):
+        group = [group]
+    elif not isinstance(group, Iterable):
+        raise TypeError(f"{with_article(group)} holds no images of {label!r}: give an image, a path, or a list of these.")
+    for source in group:
+        if isinstance(source, str | os.PathLike) and Path(source).is_dir():
+            yield from (found.path for found in image_files(Path(source)))
+        else:
+            yield source
+
+
+def _found(names: ClassNames, path: Path) -> Iterator[_Labelled]:
     if path.is_dir():
         source: FolderSource | ArchiveSource = FolderSource(path, names, open_image)
     elif path.is_file() and _is_archive(path):
@@ -179,9 +218,8 @@ def _found(net: Net, names: ClassNames, path: Path) -> Iterator[_Labelled]:
     else:
         raise ValueError(f"{path} is not a folder or an archive: give one with a folder of images for each label.")
     for item in source:
-        if item.label.index < 0:
-            raise ValueError(_unknown(net, item.label.name or path.name))
-        yield _Labelled(PurePosixPath(item.name).name, item.label.index, item.open)  # type: ignore[arg-type]  # files give images
+        open_: Any = item.open  # Files hold images and no tensors.
+        yield _Labelled(PurePosixPath(item.name).name, item.name, item.label.index, open_, item.label.name or path.name)
 
 
 def _is_archive(path: Path) -> bool:
@@ -205,8 +243,8 @@ def _same(photo: Image.Image) -> Image.Image:
     return photo
 
 
-def _answers(net: Net, items: Iterable[_Labelled], on_image: OnProgress) -> Iterator[Answer]:
-    """Yield the answers; `on_image` gets how many images were classified, before each batch."""
+def _answers(net: Net, items: Iterable[_Labelled], left_out: list[LeftOut], on_image: OnProgress) -> Iterator[Answer]:
+    """Yield the answers and collect what is `left_out`; `on_image` gets how many images are done, before each batch."""
     if len(net.labels) == 1:
         raise ValueError(
             f"{net.title} has a single logit, which no other competes with, so that every image would count as correct: compare"
@@ -214,16 +252,28 @@ def _answers(net: Net, items: Iterable[_Labelled], on_image: OnProgress) -> Iter
         )
     done = 0
     batch: list[tuple[_Labelled, torch.Tensor]] = []
-    for item in items:
-        batch.append((item, net.preprocess(item.open())))
+    for prepared in _prepared(net, items, left_out):
+        batch.append(prepared)
         if len(batch) == BATCH:
-            on_image(done, 0)
+            on_image(done + len(left_out), 0)
             yield from _classified(net, batch)
             done += len(batch)
             batch = []
     if batch:
-        on_image(done, 0)
+        on_image(done + len(left_out), 0)
         yield from _classified(net, batch)
+
+
+def _prepared(net: Net, items: Iterable[_Labelled], left_out: list[LeftOut]) -> Iterator[tuple[_Labelled, torch.Tensor]]:
+    for item in items:
+        try:
+            pixels = net.preprocess(item.open())
+        except (ImageError, SurveyError) as error:
+            left_out.append(LeftOut(item.place, str(error)))
+            continue
+        if item.index < 0:
+            raise ValueError(_unknown(net, item.label))
+        yield item, pixels
 
 
 @torch.no_grad()

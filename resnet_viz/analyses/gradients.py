@@ -57,7 +57,7 @@ class Gradients(InNotebooks):
 
     `parameters` has the columns block ("stem", a block's name, "before" a block's name for layers between two blocks, or
     "head"), parameter, norm (L2), size (number of elements) and layer (the class of the layer that owns it). Parameters that
-    the network does not use have no row.
+    the network does not use have no row. `versus_label` is the other class of a logit difference, "" for other objectives.
     """
 
     model: str
@@ -68,6 +68,14 @@ class Gradients(InNotebooks):
     value: float
     blocks: tuple[BlockGradients, ...]
     parameters: pd.DataFrame
+    versus_label: str = ""
+
+    @property
+    def objective_name(self) -> str:
+        """The objective with its classes: "cat's logit", "cat's logit − dog's logit"."""
+        if self.versus_label:
+            return f"{self.target_label}'s logit − {self.versus_label}'s logit"
+        return f"{self.target_label}'s {self.objective.kind}"
 
     @property
     def nbytes(self) -> int:
@@ -113,8 +121,8 @@ def gradients(
         for name, slope in slopes.items()
         if slope is not None
     ]
-    label = net.labels[chosen.target]
-    return Gradients(net.name, net.title, net.weights, chosen, label, value.item(), blocks, pd.DataFrame(rows))
+    label, versus_label = net.labels[chosen.target], "" if chosen.versus is None else net.labels[chosen.versus]
+    return Gradients(net.name, net.title, net.weights, chosen, label, value.item(), blocks, pd.DataFrame(rows), versus_label)
 
 
 def _own_parameters(twin: nn.Module) -> dict[str, nn.Parameter]:

@@ -55,6 +55,7 @@ def compare_command(
         net = network(model, device, untrained=untrained)
         second = network(other, device, untrained=False) if other else net
         targets = class_of(target, net), class_of(target, second)
+        names = _names(model, other, paths) if not other or net.title == second.title else None
         left = None
         if not other:
             left, paths = inspect(net, open_image(paths[0]), targets[0]), paths[1:]
@@ -65,18 +66,24 @@ def compare_command(
             if report_to is not None:
                 report(found, job.file(report_to, ".html"))
             job.tables[job.name] = found.table()
-            return _said(job, found)
+            return _said(job, found, names)
 
         for_each(paths, work, csv_to, what="Compare")
 
 
-def _said(job: OneImage, found: Comparison) -> str:
-    first, *others = sentences(found)
+def _names(model: str, other: str, paths: Sequence[Path]) -> tuple[str, str] | None:
+    """Return the names of two files, with their folders where both have the same name; None for one and the same."""
+    left, right = (Path(model), Path(other)) if other else (paths[0], paths[1])
+    short, long = (left.name, right.name), (str(left), str(right))
+    return next(((visible(one), visible(two)) for one, two in (short, long) if one != two), None)
+
+
+def _said(job: OneImage, found: Comparison, names: tuple[str, str] | None) -> str:
+    left, right = names or (found.left_name, found.right_name)
+    first, *others = sentences(found, names=(left, right))
     if not job.alone:
         return f"{visible(job.name)}: {first}."
-    return "\n".join(
-        [f"{found.left_name} (left) and {found.right_name} (right)", f"{first}.", *(f"{each}." for each in others)]
-    )
+    return "\n".join([f"{left} (left) and {right} (right)", f"{first}.", *(f"{each}." for each in others)])
 
 
 def _refuse_unless_two(paths: Sequence[Path]) -> None:

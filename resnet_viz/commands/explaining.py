@@ -107,7 +107,7 @@ def gradients_command(  # noqa: PLR0913 - each is an option of the command line
                 report(found, job.file(report_to, ".html"))
             job.tables[job.name] = found.table()
             first, last = found.blocks[0].total, found.blocks[-1].total
-            about = f"{visible(job.name)}: {found.objective.kind} of {visible(found.target_label)}"
+            about = f"{visible(job.name)}: gradients of {visible(found.objective_name)}"
             if not job.alone:
                 return f"{about}; |g| at the first block {first:.4g}, at the last {last:.4g}"
             return f"{about}\n{found.table()[GRADIENTS].to_string(float_format='%.4g')}"

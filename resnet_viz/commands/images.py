@@ -1,5 +1,6 @@
 """Which images and which network a command is about, what happens to each image, and where its files go."""
 
+import errno
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -18,12 +19,14 @@ from resnet_viz.nets.checkpoints.errors import CheckpointError
 from resnet_viz.nets.checkpoints.loading import load_checkpoint
 from resnet_viz.nets.labels import visible
 from resnet_viz.nets.net import Net, WeightsError
-from resnet_viz.nets.zoo import load
+from resnet_viz.nets.zoo import is_name, load, similar_names
 from resnet_viz.progress import ProgressBar, ignore_progress
 
 # What stands in a sentence; everything else is a mistake of this program.
 ERRORS = (ImageError, WeightsError, CheckpointError, ValueError, OSError)
 INTERRUPTED = 130
+# Errors of the operating system that only writing has.
+OF_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 
 Images = Annotated[
     list[str], typer.Argument(help="Image files, and folders of them: JPEG, PNG, WebP, AVIF, HEIC, GIF, BMP, TIFF.")
@@ -88,17 +91,32 @@ def sentence_of(error: Exception) -> str:
     """The message of an error; for one of the operating system, the file, what happened, and what to do next."""
     if not isinstance(error, OSError) or not error.strerror:
         return visible(str(error))
-    return visible(
-        f"{error.filename or 'A file'} could not be read or written: {error.strerror}. Check that its folder exists, that you"
-        " may use it and that the disk has room, or choose another place."
-    )
+    file = str(error.filename or "A file")
+    if isinstance(error, FileNotFoundError):
+        return visible(f"There is no file at {file}. Check its name and its folder.")
+    if isinstance(error, IsADirectoryError):
+        return visible(f"{file} is a folder, and a file is needed. Name a file in it, or another one.")
+    if error.errno in OF_WRITING:
+        return visible(f"{file} could not be written: {error.strerror}. Check that the disk has room, or choose another place.")
+    return visible(f"{file} could not be read or written: {error.strerror}. Check that you may use it, or choose another one.")
 
 
 def network(model: str, device: str, *, untrained: bool) -> Net:
     """Open a network by its name, or a checkpoint by its file; raises what `told` tells."""
     if Path(model).is_file():
         return load_checkpoint(model, device=device)
+    if not is_name(model):
+        raise ValueError(_no_network(model))
     return load(model, weights=None, device=device) if untrained else load(model, device=device)
+
+
+def _no_network(model: str) -> str:
+    if not model:
+        return "The name of the network is empty. `resnet-viz models` lists the names."
+    if Path(model).is_dir():
+        return f"{model} is a folder. Name a checkpoint file in it, or a network that `resnet-viz models` lists."
+    meant = similar_names(model) or "."
+    return f"There is no file {model}, and no network of that name: `resnet-viz models` lists them{meant}"
 
 
 def class_of(text: str | None, net: Net, option: str = "--target") -> int | None:

@@ -17,6 +17,7 @@ from torch import Tensor
 from resnet_viz.analyses.activations import Array
 from resnet_viz.analyses.survey.classes import Labels
 from resnet_viz.analyses.survey.sources import source_of
+from resnet_viz.counting import counted
 from resnet_viz.lessons.loss_landscape import POINTS, Plane, check_points, guessing, measured, moved_weights
 from resnet_viz.nets.net import Net, WeightsOrigin
 from resnet_viz.progress import OnProgress, ignore_progress
@@ -75,8 +76,8 @@ def trajectory(
     check_points(points)
     if not 3 <= len(checkpoints) <= MOST_CHECKPOINTS:
         raise ValueError(
-            f"{len(checkpoints)} checkpoints: a plane needs at least three of one run, and at most {MOST_CHECKPOINTS} are"
-            " projected. Leave out some in between."
+            f"{counted(len(checkpoints), 'checkpoint')} cannot be projected: a plane needs at least three of one run, and takes"
+            f" at most {MOST_CHECKPOINTS}. Add some, or leave out some in between."
         )
     last = checkpoints[-1]
     differences = _differences(checkpoints)

@@ -47,9 +47,11 @@ __all__ = [
     "Spec",
     "blueprint",
     "describe",
+    "is_name",
     "list_models",
     "load",
     "read_card",
+    "similar_names",
 ]
 
 DEFAULT_MODEL = "resnet18-imagenette"
@@ -132,14 +134,24 @@ def blueprint(name: str) -> Net:
     return _with_official_labels(name, module, origin)
 
 
+def is_name(name: str) -> bool:
+    """Whether `load` opens a network of this name; every name that begins with "timm/" counts, and timm says what it knows."""
+    return timm.is_name(name) or name in TRAINED or name in official_names()
+
+
+def similar_names(name: str) -> str:
+    """Return the end of a sentence with the most similar names, "; did you mean 'resnet50'?", or "" if none is similar."""
+    nearest = get_close_matches(name, (*TRAINED, *official_names()), 3)
+    return f"; did you mean {' or '.join(map(repr, nearest))}?" if nearest else ""
+
+
 def _known(name: str) -> None:
     if timm.is_name(name):
         timm.configuration(name)
-    elif name not in TRAINED and name not in official_names():
-        nearest = get_close_matches(name, (*TRAINED, *official_names()), 3)
-        meant = f"; did you mean {' or '.join(map(repr, nearest))}?" if nearest else ""
+    elif not is_name(name):
         raise ValueError(
-            f"there is no model {name!r}; rv.list_models() names them, for example {DEFAULT_MODEL!r} or 'resnet50'{meant}"
+            f"there is no model {name!r}; rv.list_models() names them, for example {DEFAULT_MODEL!r} or 'resnet50'"
+            f"{similar_names(name)}"
         )
 
 

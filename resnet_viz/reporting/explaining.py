@@ -37,7 +37,7 @@ def of_gradients(gradients: Gradients, beside: Gradients | None = None, block: s
     )
     return Contents(
         name=f"{gradients.model}-gradients",
-        title=f"{gradients.title}: gradients of {gradients.target_label}'s {gradients.objective.kind}",
+        title=f"{gradients.title}: gradients of {gradients.objective_name}",
         notes=(gradients.weights.note, *([] if beside is None else [f"Compared with {beside.title}, {beside.weights.note}"])),
         pieces=(flow, by_parameter),
         table=gradients.table(),

@@ -74,8 +74,9 @@ def test_losses_are_the_networks_own_and_those_of_moved_weights(run: list[Net], 
 
 
 def test_what_is_no_run_is_refused(run: list[Net], images: Tensor) -> None:
-    with pytest.raises(ValueError, match="at least three"):
-        rv.trajectory(run[:2], images)
+    for count, words in ((1, "1 checkpoint"), (2, "2 checkpoints")):
+        with pytest.raises(ValueError, match=f"^{words} cannot be projected: a plane needs at least three"):
+            rv.trajectory(run[:count], images)
     with pytest.raises(ValueError, match="different networks"):
         rv.trajectory([*run[:2], rv.load("resnet20-cifar10", device="cpu")], images)
     with pytest.raises(ValueError, match="all the same"):

@@ -14,7 +14,6 @@ from app import jobs, results, show, waiting
 from app.catalogue import Subject
 from app.state import Selection
 from app.surveys import HeldSurvey, MissingSurveyError
-from app.views import survey_making
 from resnet_viz.analyses.place_fields import PlaceFields
 from resnet_viz.engine.jobs import OptionValue
 from resnet_viz.figures.block.channel_mosaic import strongest_channel
@@ -104,7 +103,7 @@ def survey_of(result: rv.Inspection, chosen: Selection, ask: AskNetwork) -> Held
 def _own(chosen: Selection) -> list[HeldSurvey]:
     """The survey in the URL, and those of this session, the latest first."""
     found = []
-    for name in dict.fromkeys([chosen.survey, *reversed(survey_making.own_titles())]):
+    for name in dict.fromkeys([chosen.survey, *reversed(results.own_survey_titles())]):
         with suppress(MissingSurveyError):
             found.append(results.own_surveys().get(name, results.session()))
     return found

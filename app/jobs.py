@@ -35,6 +35,18 @@ def submit_archive(asked: Subject, archive: bytes, view: str, kind: str = "surve
     return _send(asked, view, _job(asked, kind, options, framing=asked.preprocessing.framing, **about))
 
 
+def archive_sender(asked: Subject, kind: str = "survey", **options: OptionValue) -> Callable[[bytes, str], Ticket]:
+    """Prepare what `submit_archive` does for a thread without a session: a function of an archive and a view."""
+    session, way = results.session(), _way_to_engine(asked)
+
+    def send(archive: bytes, view: str) -> Ticket:
+        about = {"image": digest(archive), "data": archive}
+        job = _job(asked, kind, options, framing=asked.preprocessing.framing, **about)
+        return _admitted(way(job, session, view), session)
+
+    return send
+
+
 def submit_labelled(asked: Subject, archive: bytes, labels: Sequence[int], view: str) -> Ticket:
     """Ask the engine to classify the images of a ZIP archive: `labels` are the indices of their classes, in its order."""
     return submit_archive(asked, archive, view, "accuracy", labels=",".join(map(str, labels)))
@@ -85,18 +97,23 @@ def _send(asked: Subject, view: str, job: Job) -> Ticket:
 
 def _sending(asked: Subject, view: str, job: Job) -> Callable[[], Ticket]:
     """What submits a job to the engine that has its network; it needs no session."""
+    return partial(_way_to_engine(asked), job, results.session(), view)
+
+
+def _way_to_engine(asked: Subject) -> Callable[..., Ticket]:
+    """What submits jobs, with their sessions and views, to the engine that has the network."""
     if asked.own:
         # A session's own network exists only in this process.
-        return partial(engines.local_engine().submit, job, results.session(), view, asked.own.net)
+        return partial(engines.local_engine().submit, net=asked.own.net)
     engine = shown.engine() if asked.shown else engines.engine()
-    return partial(engine.submit, job, results.session(), view)
+    return engine.submit
 
 
-def _admitted(ticket: Ticket) -> Ticket:
-    """Count jobs that have to be computed; results that are already there do not count."""
+def _admitted(ticket: Ticket, session: str = "") -> Ticket:
+    """Count jobs that have to be computed, by default for this session; results that are already there do not count."""
     if not ticket.finished:
         try:
-            middleware.admit("computation")
+            middleware.admit("computation", session)
         except middleware.TooOftenError:
             ticket.cancel()
             raise

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from app import refused_uploads, turns, viewport
+from app import refused_uploads, state, turns, viewport
 from app.views import attribution, compare, gradients, inspect, learn, model, questions, sign_in, survey
 
 
@@ -36,6 +36,7 @@ def _draw() -> None:
     if closed:
         sign_in.page()
         return
+    state.visit(chosen.title)
     viewport.watch()
     refused_uploads.explain()
     chosen.run()

@@ -7,6 +7,7 @@ import io
 import zipfile
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar, cast
 
 import pandas as pd
@@ -179,6 +180,11 @@ def kept_image(name: str) -> bytes:
     return _uploads().get(name, session())
 
 
+def kept_images() -> Callable[[str], bytes]:
+    """Return what `kept_image` does for a thread without a session."""
+    return partial(_uploads().get, session=session())
+
+
 def is_here(image: str) -> bool:
     """Whether a sample (by id) or an upload (by SHA-256) is available."""
     return image in samples() or _uploads().holds(image, session())
@@ -204,6 +210,11 @@ def shipped_surveys() -> dict[str, HeldSurvey]:
 def own_surveys() -> Surveys:
     """The surveys that users created or uploaded, limited for each session."""
     return Surveys()
+
+
+def own_survey_titles() -> dict[str, str]:
+    """The surveys of this session and of the one before a reload, by name, the latest last."""
+    return own_surveys().titles(session(), sessions.browser())
 
 
 @st.cache_resource(show_spinner=False, scope="session", on_release=sessions.gone)

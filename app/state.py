@@ -85,7 +85,8 @@ class Notice:
     """A sentence about what went wrong; `untrained` names a model that could be opened with random weights instead.
 
     `asked` is the selection that it went wrong with, `field` its field that names the model. `away` means that the engine could
-    not be reached; the request is repeated when it is back.
+    not be reached; the request is repeated when it is back. `page` is the title of the only page that it belongs to, empty if
+    it belongs to all. A `remark` is about something that went right.
     """
 
     sentence: str
@@ -93,6 +94,8 @@ class Notice:
     asked: Selection = Selection()
     field: str = "model"
     away: bool = False
+    page: str = ""
+    remark: bool = False
 
     @property
     def random_weights(self) -> dict[str, str]:
@@ -132,6 +135,18 @@ def change(**values: str) -> None:
 def complain(sentence: str, untrained: str = "", field: str = "model", *, away: bool = False) -> None:
     """Show a complaint until the next change; the first of several counts."""
     st.session_state.setdefault("notice", Notice(sentence, untrained, selection(), field, away))
+
+
+def tell(sentence: str, page: str, *, remark: bool = False) -> None:
+    """Show a sentence on one page, in place of the current one, until the next change or until the page is left."""
+    st.session_state["notice"] = Notice(sentence, asked=selection(), page=page, remark=remark)
+
+
+def visit(page: str) -> None:
+    """Note which page is open: what was told on another one is over."""
+    found = notice()
+    if found is not None and found.page not in ("", page):
+        del st.session_state["notice"]
 
 
 def notice() -> Notice | None:

@@ -129,7 +129,7 @@ def test_no_sequence_breaks_a_bound(steps: list[tuple[str, int, bool, int]]) -> 
 
 def test_addresses_are_bounded() -> None:
     addresses = UploadAddresses()
-    handed_out = [addresses._address("/_stcore/upload_file", "ann").upload_url for _ in range(MOST_ADDRESSES + 100)]
+    handed_out = [addresses._address("/_stcore/upload_file", "ann", "a.png").upload_url for _ in range(MOST_ADDRESSES + 100)]
     assert len(addresses._places) == MOST_ADDRESSES
     assert addresses.place(handed_out[0], takes=True) is None
     assert addresses.place(handed_out[-1], takes=True) is not None

@@ -7,6 +7,7 @@ once); `server` puts them in front of Streamlit. The functions that pages call a
 
 from app.middleware.file_names import safe_name
 from app.middleware.rate_limits import TooOftenError, admit
+from app.middleware.refused_files import refused_beside
 from app.middleware.uploaded import let_go
 
-__all__ = ["TooOftenError", "admit", "let_go", "safe_name"]
+__all__ = ["TooOftenError", "admit", "let_go", "refused_beside", "safe_name"]

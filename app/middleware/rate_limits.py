@@ -18,12 +18,12 @@ class TooOftenError(RuntimeError):
         self.seconds = seconds
 
 
-def admit(kind: LimitedAction) -> None:
-    """Count one more of this session's uploads or computations; TooOftenError if there were too many.
+def admit(kind: LimitedAction, session: str = "") -> None:
+    """Count one more of a session's uploads or computations, by default of this one; TooOftenError if there were too many.
 
     Call it before the work starts, and not for results that are already there.
     """
-    seconds = _buckets()[kind].take(sessions.name())
+    seconds = _buckets()[kind].take(session or sessions.name())
     if seconds:
         sentences: dict[LimitedAction, str] = {
             "upload": f"You uploaded many files in a short time. Wait {spoken(seconds)}, then upload this file again.",

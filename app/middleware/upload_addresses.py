@@ -10,7 +10,9 @@ from uuid import uuid4
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 from streamlit.runtime.uploaded_file_manager import UploadFileUrlInfo
 
-MOST_ADDRESSES = 10_000
+from app.middleware.refused_files import REFUSED
+
+MOST_ADDRESSES, MOST_LETTERS = 10_000, 200
 _ROUTE = re.compile(r"(?P<before>.*/_stcore/upload_file/)(?P<ticket>[^/]+)/(?P<file>[^/]+)/?")
 
 
@@ -36,7 +38,7 @@ class UploadAddresses:
             return
 
         def addresses(session_id: str, file_names: Sequence[str]) -> list[UploadFileUrlInfo]:
-            return [self._address(manager.endpoint, session_id) for _ in file_names]
+            return [self._address(manager.endpoint, session_id, name) for name in file_names]
 
         vars(manager)["get_upload_urls"] = addresses
 
@@ -51,8 +53,9 @@ class UploadAddresses:
         session, file = known
         return UploadPlace(f"{found['before']}{session}/{file}", session, file)
 
-    def _address(self, endpoint: str, session: str) -> UploadFileUrlInfo:
+    def _address(self, endpoint: str, session: str, name: str) -> UploadFileUrlInfo:
         ticket, file = secrets.token_urlsafe(24), str(uuid4())
+        REFUSED.announce(session, file, name[:MOST_LETTERS])
         self._places[ticket] = session, file
         while len(self._places) > MOST_ADDRESSES:
             gone, _ = self._places.popitem(last=False)

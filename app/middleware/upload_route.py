@@ -5,6 +5,7 @@ Streamlit's route itself refuses files over `server.maxUploadSize`, even if the 
 
 import asyncio
 from collections.abc import Iterable
+from http import HTTPStatus
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -16,6 +17,7 @@ from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileMan
 
 from app.middleware.buckets import Buckets
 from app.middleware.rate_limits import spoken
+from app.middleware.refused_files import REFUSED
 from app.middleware.upload_addresses import UploadAddresses, UploadPlace, is_upload_route
 from app.middleware.upload_room import Held, HeldFile, UploadRoom
 
@@ -55,7 +57,7 @@ class UploadRoute:
             return
         scope = {**scope, "path": place.path, "raw_path": place.path.encode()}
         if scope["method"] == "PUT":
-            await self._take_in(place, scope, receive, send)
+            await self._take_in(place, scope, receive, _noting_refusal(place, send))
         else:
             await self._app(scope, receive, send)
 
@@ -89,6 +91,17 @@ class UploadRoute:
             await self._app(scope, counted, send)
         finally:
             self._room.leave(upload, place.file)
+
+
+def _noting_refusal(place: UploadPlace, send: Send) -> Send:
+    """Send on, and note a refusal, by whatever answers."""
+
+    async def noting(message: Message) -> None:
+        if message["type"] == "http.response.start" and message["status"] >= HTTPStatus.BAD_REQUEST:
+            REFUSED.refuse(place.session, place.file)
+        await send(message)
+
+    return noting
 
 
 def _manager() -> MemoryUploadedFileManager | None:

@@ -59,13 +59,16 @@ def jobs(images: Sequence[BroughtImage]) -> Iterator[list[BroughtImage]]:
     yield job
 
 
-def packed(job: Sequence[BroughtImage]) -> bytes:
-    """Return the images of a job as a ZIP archive; MissingImageError with a sentence where they are gone."""
+def packed(job: Sequence[BroughtImage], read: Callable[[str], bytes] = results.kept_image) -> bytes:
+    """Return the images of a job as a ZIP archive; MissingImageError with a sentence where they are gone.
+
+    `read` returns the bytes of an image.
+    """
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for image in job:
             # Without the time of day the same images make the same archive, whose answer is kept.
-            archive.writestr(zipfile.ZipInfo(image.name), results.kept_image(image.sha256))
+            archive.writestr(zipfile.ZipInfo(image.name), read(image.sha256))
     return buffer.getvalue()
 
 
@@ -76,6 +79,11 @@ def _contents(files: Sequence[UploadedFile]) -> Iterator[tuple[str, bytes]]:
             for name, read in archives.entries(data, LIMITS):
                 if any(name.lower().endswith(suffix) for suffix in SUFFIXES):
                     yield name, _bytes(read)
+        elif file.name.lower().endswith(tuple(f".{kind}" for kind in ARCHIVES)):
+            raise rv.SurveyError(
+                f"{middleware.safe_name(file.name)} is not a ZIP or TAR archive, although its name says so, so it cannot be"
+                " opened: pack the images again, or choose the images themselves."
+            )
         else:
             yield middleware.safe_name(file.name).lstrip("."), data[: MAX_BYTES + 1]
 

@@ -1,6 +1,7 @@
 """What makes a channel fire: the images of a survey that excite it most, with the place and its receptive field marked."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
@@ -13,13 +14,15 @@ from app import jobs, results, show, waiting
 from app.catalogue import Subject
 from app.state import Selection
 from app.surveys import HeldSurvey, MissingSurveyError
-from app.views import survey_making
 from resnet_viz.analyses.place_fields import PlaceFields
+from resnet_viz.engine.jobs import OptionValue
 from resnet_viz.figures.block.channel_mosaic import strongest_channel
 from resnet_viz.figures.theme import short
 from resnet_viz.reporting.inspecting import Firing
 
 SHOWN = 6
+# Asks the engine about a network alone: its arguments are the network, the type of job, and the view.
+AskNetwork = Callable[..., Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,9 +42,9 @@ class _Found:
 
 def peaks(result: rv.Inspection, chosen: Selection) -> None:
     """The strongest images of the chosen channel of the open block, or of the channel that the current image excites most."""
-    found = _find(result, chosen)
+    found = _find(result, chosen, waiting.about_network)
     if found is None:
-        st.info("No survey with this network is available yet. A survey finds the images that excite each channel most.")
+        st.info("No survey with these weights is available yet. A survey finds the images that excite each channel most.")
         st.page_link(st.session_state["pages"]["Survey"], label="Survey your own images", icon=":material/arrow_forward:")
         return
     fires = found.fires
@@ -63,12 +66,11 @@ def peaks(result: rv.Inspection, chosen: Selection) -> None:
 
 def firing(result: rv.Inspection, chosen: Selection) -> Firing | None:
     """The same for a report; None without a survey or a photo, or before the page has shown it."""
-    found = _find(result, chosen)
+    found = _find(result, chosen, at_hand)
     if found is None or not found.here:
         return None
     subject = surveyed(found.held, chosen)
-    ask = partial(jobs.submit_without_image, subject, "place fields", "shared place fields", block=found.block)
-    field = waiting.at_hand(ask)
+    field = at_hand(subject, "place fields", "place fields", block=found.block)
     if field is None:
         return None
     photos = {str(row.image): found.photo(row, subject) for row in found.here}
@@ -81,23 +83,41 @@ def surveyed(held: HeldSurvey, chosen: Selection) -> Subject:
     return waiting.network(chosen.model, trained=chosen.trained, framing="fit" if framing == "fit" else "")
 
 
-def survey_of(chosen: Selection) -> HeldSurvey | None:
-    """The latest survey of this session with the network on screen, or the survey that ships with the app."""
-    if not chosen.trained:
-        return None
-    for name in reversed(survey_making.own_titles()):
-        try:
-            held = results.own_surveys().get(name, results.session())
-        except MissingSurveyError:
-            continue
-        if held.survey.manifest.network == chosen.model:
-            return held
-    return results.shipped_surveys().get(chosen.model)
+def at_hand(subject: Subject, kind: str, view: str, **options: OptionValue) -> Any:  # noqa: ANN401 - each kind's own result
+    """Ask about a network alone without progress; None if the answer is not there."""
+    return waiting.at_hand(partial(jobs.submit_without_image, subject, kind, f"shared {view}", **options))
 
 
-def _find(result: rv.Inspection, chosen: Selection) -> _Found | None:
+def survey_of(result: rv.Inspection, chosen: Selection, ask: AskNetwork) -> HeldSurvey | None:
+    """The survey of the weights on screen: the one in the URL, else the latest of this session, else the shipped one."""
+    shipped = results.shipped_surveys().get(chosen.model) if chosen.trained else None
+    if shipped is not None and chosen.survey == chosen.model:
+        return shipped
+    candidates = [held for held in _own(chosen) if _has_blocks_of(held, result)]
+    if candidates:
+        digest = ask(surveyed(candidates[0], chosen), "weights digest", "weights digest")
+        candidates = [held for held in candidates if digest is not None and held.survey.manifest.sha256 == digest.sha256]
+    return next(iter(candidates), shipped)
+
+
+def _own(chosen: Selection) -> list[HeldSurvey]:
+    """The survey in the URL, and those of this session, the latest first."""
+    found = []
+    for name in dict.fromkeys([chosen.survey, *reversed(results.own_survey_titles())]):
+        with suppress(MissingSurveyError):
+            found.append(results.own_surveys().get(name, results.session()))
+    return found
+
+
+def _has_blocks_of(held: HeldSurvey, result: rv.Inspection) -> bool:
+    """Whether the blocks are the same: networks with and without shortcuts may have equal weights."""
+    surveyed_blocks = [(block.name, block.shortcut) for block in held.survey.manifest.blocks]
+    return surveyed_blocks == [(block.name, block.shortcut) for block in result.blocks]
+
+
+def _find(result: rv.Inspection, chosen: Selection, ask: AskNetwork) -> _Found | None:
     block = result.block(chosen.block)
-    held = survey_of(chosen)
+    held = survey_of(result, chosen, ask)
     if held is None or block.name not in held.survey.block_names:
         return None
     channels = block.shape[0]

@@ -49,6 +49,8 @@ def notice() -> None:
     if found is not None and not (fetchable and download_section.join(found)):
         if fetchable:
             st.info(show.escape(found.sentence), icon=":material/cloud_download:")
+        elif found.remark:
+            st.info(show.escape(found.sentence), icon=":material/info:")
         else:
             st.error(show.escape(found.sentence), icon=":material/error:")
         with st.container(horizontal=True):

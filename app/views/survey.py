@@ -27,7 +27,7 @@ def page() -> None:
     found = held.survey
     with st.container(horizontal=True, vertical_alignment="bottom", key="header"):
         show.product(f"{found.manifest.title} · {found.count:,} images · {len(found.block_names)} blocks")
-        _pick_survey(name)
+        _pick_survey(held, name)
         share(_shared)
     picture_section.notice()
     survey_making.section(chosen)
@@ -60,9 +60,9 @@ def _held(chosen: Selection) -> tuple[HeldSurvey, str]:
     return shipped[name], name
 
 
-def _pick_survey(name: str) -> None:
-    titles = {each: held.title for each, held in results.shipped_surveys().items()} | survey_making.own_titles()
-    titles.setdefault(name, "the survey of this link")
+def _pick_survey(held: HeldSurvey, name: str) -> None:
+    titles = {each: shipped.title for each, shipped in results.shipped_surveys().items()} | results.own_survey_titles()
+    titles.setdefault(name, held.title)
     st.selectbox(
         "Survey",
         list(titles),

@@ -8,7 +8,7 @@ import streamlit as st
 import resnet_viz as rv
 from app import query, results, show, state
 from app.state import Selection
-from app.surveys import HeldSurvey
+from app.surveys import HeldSurvey, is_untrained
 from resnet_viz.analyses.measures import MEANINGS
 from resnet_viz.analyses.survey.statistics import extremes, usable
 from resnet_viz.figures.theme import short
@@ -117,9 +117,10 @@ def _card(held: HeldSurvey, chosen: Selection, picked: str, block: str) -> None:
 
 
 def _leave_for(held: HeldSurvey, chosen: Selection, image: str, block: str) -> None:
-    network = held.survey.manifest.network
-    if network in results.models() and network != chosen.model:
-        state.change(model=network)
+    manifest = held.survey.manifest
+    weights = "none" if is_untrained(manifest) else "trained"
+    if manifest.network in results.models() and (manifest.network, weights) != (chosen.model, chosen.weights):
+        state.change(model=manifest.network, weights=weights)
     state.change(image=image, target="", block=block)
     st.session_state["survey_left"] = True
 

@@ -25,6 +25,7 @@ from resnet_viz.analyses.refinement import Refinement, refinement
 from resnet_viz.analyses.refinement_survey import RefinementSurvey, refinement_survey
 from resnet_viz.analyses.survey.parts import SurveyedPart
 from resnet_viz.analyses.survey.running import SurveyProgress, survey_part
+from resnet_viz.analyses.weights_digest import WeightsDigest, weights_digest
 from resnet_viz.engine.jobs import EngineError, Job
 from resnet_viz.images import digest, open_image
 from resnet_viz.lessons.activation_order import Orders, orders
@@ -198,6 +199,10 @@ def _place_fields(task: Task) -> PlaceFields:
     return place_fields(task.net, str(task.job.option("block")))
 
 
+def _weights_digest(task: Task) -> WeightsDigest:
+    return weights_digest(task.net)
+
+
 def _passage(task: Task) -> Passage:
     return passage(task.net, task.image, on_block=task.step)
 
@@ -315,6 +320,7 @@ JOB_TYPES: dict[str, JobType] = {
     "accuracy": JobType(_accuracy),
     "verdict": JobType(_verdict),
     "place fields": JobType(_place_fields),
+    "weights digest": JobType(_weights_digest),
     "passage": JobType(_passage),
     "walk": JobType(_walk),
     "block code": JobType(_block_code),

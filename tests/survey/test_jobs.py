@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from resnet_viz.analyses.survey.errors import SurveyError
-from resnet_viz.analyses.survey.manifest import Manifest
+from resnet_viz.analyses.survey.manifest import Manifest, weights_hash
 from resnet_viz.analyses.survey.parts import SurveyedPart
 from resnet_viz.analyses.survey.result import Survey
 from resnet_viz.analyses.survey.running import survey
@@ -57,3 +57,11 @@ def test_what_cannot_be_done_has_its_sentence(engine: LocalEngine) -> None:
 def test_a_receptive_field_needs_no_image(engine: LocalEngine) -> None:
     asked = Job("place fields", MODEL, "", options=(("block", "layer1.0"),), public=True)
     assert engine.submit(asked, "a").answer().map_size == (32, 32)
+
+
+def test_the_hash_of_the_weights_is_that_of_the_manifest(engine: LocalEngine) -> None:
+    surveyed = engine.submit(job({"a.png": png(0)}), "a").answer()
+    asked = Job("weights digest", MODEL, "", public=True)
+    assert engine.submit(asked, "a").answer().sha256 == Manifest.from_json(surveyed.manifest_json).sha256
+    untrained = load(MODEL, weights=None, device="cpu")
+    assert engine.submit(replace(asked, trained=False), "a").answer().sha256 == weights_hash(untrained)

@@ -7,6 +7,7 @@ import resnet_viz as rv
 from app import results
 from app.catalogue import Subject
 from app.state import Selection
+from app.surveys import HeldSurvey
 from app.views import cells_picker, peaks_section
 from app.views.share_section import SMALL_INPUT, Shared, block_asks
 from app.views.view_code import ASSETS, Script, bare, quoted
@@ -32,9 +33,10 @@ def inspection(
     """Describe it as the link says; the report has the maps of all blocks, or of those that are chosen for it."""
     view = replace(_view(subject, chosen, result, sweep), lens=lens, firing=firing)
     names = [block.name for block in result.blocks]
+    held = None if firing is None else peaks_section.survey_of(result, chosen, peaks_section.at_hand)
     return Shared(
         contents=of_inspection(result, view),
-        code=inspection_code(subject, chosen, view),
+        code=inspection_code(subject, chosen, view, held),
         blocks=(chosen.block, *(name for name in names if name != chosen.block)),
         small=result.seen.shape[0] <= SMALL_INPUT,
         ask=block_asks(subject, chosen, chosen.target_index),
@@ -42,8 +44,8 @@ def inspection(
     )
 
 
-def inspection_code(subject: Subject, chosen: Selection, view: InspectionView) -> str:
-    """Write the Python that makes the page."""
+def inspection_code(subject: Subject, chosen: Selection, view: InspectionView, held: HeldSurvey | None) -> str:
+    """Write the Python that makes the page; `held` is the survey with the images that make a channel fire."""
     script = Script()
     script.net(subject)
     script.image(chosen.image)
@@ -56,8 +58,8 @@ def inspection_code(subject: Subject, chosen: Selection, view: InspectionView) -
     options |= {} if view.scale == "shared" else {"scale": view.scale}
     script.add(f"equation = {bare('rv.figures.block_equation', 'block', **options)}")
     _details(script, view)
-    if view.firing is not None:
-        _firing(script, view.firing, chosen, subject)
+    if view.firing is not None and held is not None:
+        _firing(script, view.firing, held, chosen, subject)
     script.add("table = r.table()", 'rv.report(r, "report.html", photo)')
     return script.text()
 
@@ -113,10 +115,7 @@ def _details(script: Script, view: InspectionView) -> None:
         script.add("by_depth = rv.figures.measures_by_depth(r, block.name)")
 
 
-def _firing(script: Script, firing: Firing, chosen: Selection, subject: Subject) -> None:
-    held = peaks_section.survey_of(chosen)
-    if held is None:
-        return
+def _firing(script: Script, firing: Firing, held: HeldSurvey, chosen: Selection, subject: Subject) -> None:
     if held is results.shipped_surveys().get(chosen.model):
         script.imports.add(f"{ASSETS} SAMPLES_FOLDER")
         script.add(f'survey = rv.open_survey(SURVEYS_FOLDER / "{chosen.model}.parquet")', imports=f"{ASSETS} SURVEYS_FOLDER")

@@ -1,11 +1,14 @@
 """What a survey records about a series of consecutive images."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from resnet_viz.analyses.activations import Array
+from resnet_viz.analyses.survey.manifest import Manifest
+from resnet_viz.analyses.survey.measuring import MEASURED
 from resnet_viz.analyses.survey.peaks import Peaks
 
 
@@ -40,6 +43,23 @@ class SurveyPart:
         """Approximate memory in bytes."""
         arrays = (self.class_indices, self.predicted, self.logits, self.probabilities, self.measures, self.peaks)
         return sum(each.nbytes for each in arrays) + 100 * len(self)
+
+
+def unused(names: Sequence[str], sentence: str, manifest: Manifest) -> SurveyPart:
+    """Return the part of images that could not be used for one reason, such as files that never arrived."""
+    count, unknown = len(names), np.full(len(names), -1, np.int64)
+    missing = np.full(count, np.nan, np.float32)
+    return SurveyPart(
+        names=tuple(names),
+        classes=("",) * count,
+        class_indices=unknown,
+        sentences=(sentence,) * count,
+        predicted=unknown,
+        logits=missing,
+        probabilities=missing,
+        measures=np.full((count, len(manifest.blocks), len(MEASURED)), np.nan, np.float32),
+        peaks=Peaks.none(sum(manifest.channels), manifest.strongest),
+    )
 
 
 @dataclass(frozen=True, eq=False)

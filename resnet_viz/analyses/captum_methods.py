@@ -1,10 +1,8 @@
 """Methods that Captum computes, on a twin that meets its requirements: every ReLU is called once, and none works in place.
 
-A user's module with operations that the rules do not cover is refused in advance: DeepLift needs a rule for every non-linear
-operation, and Guided Backprop is defined for ReLUs.
+A user's module with other activations than ReLUs is refused by Guided Backprop, which is defined for these.
 """
 
-from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import get_args
 
@@ -14,8 +12,9 @@ from torch.nn import functional as F
 
 from resnet_viz.analyses.cams import cam, keeper
 from resnet_viz.analyses.context import Explained
+from resnet_viz.analyses.deep_lift import listed
 from resnet_viz.analyses.measures import CUTTING
-from resnet_viz.analyses.method_options import BaselineOptions, CamPlace, NoOptions, PlaceOptions, Result, WindowOptions
+from resnet_viz.analyses.method_options import CamPlace, NoOptions, PlaceOptions, Result, WindowOptions
 from resnet_viz.nets.blocks import blocks_of
 from resnet_viz.nets.layouts import CHANNELS_FIRST, TensorLayout
 from resnet_viz.progress import OnPartial, ignore_progress
@@ -25,22 +24,6 @@ PLACES = get_args(CamPlace)
 COARSE = 4
 # Activations that serve as weights of others; Guided Backprop uses their ordinary gradient.
 GATES = ("Sigmoid", "Hardsigmoid", "Tanh")
-
-
-def deep_lift(explained: Explained, options: BaselineOptions, tick: OnPartial[Tensor]) -> Result:
-    """Shrikumar et al. 2017, the rescale rule; ValueError for a network of half precision."""
-    from captum.attr import DeepLift  # noqa: PLC0415 - captum takes two seconds to import
-
-    if explained.net.precision == torch.float16:
-        raise ValueError(
-            "DeepLift divides by differences that half precision rounds to 0. Use Integrated Gradients, or the network in "
-            "float32 (module.float())"
-        )
-    _check_rules(explained)
-    baseline = explained.baseline(options.baseline, options.seed)
-    found = DeepLift(explained.twin).attribute(explained.x.clone().requires_grad_(), baseline, target=explained.target)
-    tick(1, 1, None)
-    return Result(found.detach(), baseline)
 
 
 def guided_backprop(explained: Explained, _: NoOptions, tick: OnPartial[Tensor]) -> Result:
@@ -133,23 +116,6 @@ def _cam_of(explained: Explained, place: nn.Module, layout: TensorLayout, x: Ten
     return cam(kept[0], gradient, layout)[:, None]
 
 
-def _check_rules(explained: Explained) -> None:
-    """Raise ValueError if DeepLift lacks a rule; otherwise give Captum the rescale rule for every activation."""
-    from captum.attr._core import deep_lift as captum_rules  # noqa: PLC0415 - captum takes two seconds to import
-
-    findings = getattr(explained.twin, "residual_findings", None)
-    # A module that was put into a Net by hand was not looked into.
-    if findings is None:
-        return
-    if findings.other_nonlinear:
-        raise ValueError(
-            f"DeepLift has no rule for {_listed(findings.other_nonlinear[:3])}, which {explained.net.title} has, so its map"
-            " would not add up to the logit's difference: take Integrated Gradients or GradientShap, which need no rules."
-        )
-    for name in findings.activations:
-        captum_rules.SUPPORTED_NON_LINEAR.setdefault(getattr(nn, name), captum_rules.nonlinear)
-
-
 def _make_guidable(explained: Explained, title: str) -> None:
     """Raise ValueError if the network has activations other than ReLUs (gates may be sigmoids); a ReLU6 counts as a ReLU."""
     findings = getattr(explained.twin, "residual_findings", None)
@@ -158,7 +124,7 @@ def _make_guidable(explained: Explained, title: str) -> None:
     others = [name for name in findings.activations if name not in (*CUTTING, *GATES)]
     others += [name for name in findings.other_nonlinear if name in ("relu", "relu6", "gelu", "silu", "hardswish")]
     if others or not set(findings.activations) & set(CUTTING):
-        what = f"has {_listed(others)}" if others else "has none"
+        what = f"has {listed(others)}" if others else "has none"
         raise ValueError(
             f"{title} is defined for networks whose activations are ReLUs, and {explained.net.title} {what}: take Saliency,"
             " Integrated Gradients or Grad-CAM, which work with every activation."
@@ -174,10 +140,6 @@ class _CappedReLU(nn.ReLU):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu6(x)
-
-
-def _listed(words: Sequence[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def _place(explained: Explained, options: PlaceOptions) -> tuple[str, nn.Module]:

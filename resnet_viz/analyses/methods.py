@@ -6,8 +6,9 @@ from typing import Any
 
 from torch import Tensor
 
-from resnet_viz.analyses.captum_methods import deep_lift, grad_cam, guided_backprop, guided_grad_cam, occlusion
+from resnet_viz.analyses.captum_methods import grad_cam, guided_backprop, guided_grad_cam, occlusion
 from resnet_viz.analyses.context import Explained
+from resnet_viz.analyses.deep_lift import deep_lift
 from resnet_viz.analyses.gradient_methods import (
     gauss_legendre,
     gradient_shap,

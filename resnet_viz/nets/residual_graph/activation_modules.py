@@ -36,12 +36,12 @@ FRESH = {"conv2d", "conv1d", "conv3d", "linear", "batchnorm", "batchnorm2d", "gr
 
 
 def give_modules(graph: fx.Graph, tree: nn.Module) -> None:
-    """Make every activation call a module that nothing else calls; the module for a function is placed where it is called."""
+    """Make every activation and max pool a module that is called once; one for a function is placed where it is called."""
     calls: Counter[str] = Counter()
     for node in graph.nodes:
         if node.meta.get("in_place"):
             continue
-        if is_activation_module(node, tree):
+        if _is_hooked(node, tree):
             target = str(node.target)
             calls[target] += 1
             if calls[target] > 1:
@@ -58,19 +58,33 @@ def is_activation_module(node: fx.Node, tree: nn.Module) -> bool:
 
 
 def give_inputs_of_their_own(graph: fx.Graph, tree: nn.Module) -> None:
-    """Give non-linear operations a view of their input if other operations use the input too.
+    """Give non-linear operations a view of their input, unless it is a new tensor that nothing else reads.
 
     Methods such as DeepLift and Guided Backprop replace the gradient at that input. Without the view, they would also replace
-    the gradient of the other operations.
+    the gradient of other operations that read the tensor, also under another name: a fork and a layer that is idle in
+    evaluation mode return the tensor that they get. After another non-linear operation, which reads the gradient at its output,
+    the order of both would decide.
     """
     for node in list(graph.nodes):
-        hooked = node.op == "call_module" and isinstance(tree.get_submodule(str(node.target)), (*_MODULES, *_POOLS))
-        if hooked and isinstance(node.args[0], fx.Node) and len(node.args[0].users) > 1:
-            source = node.args[0]
-            with graph.inserting_before(node):
-                view = graph.call_method("view_as", (source, source))
-            view.meta = {**source.meta, "multiply_adds": 0}
-            node.replace_input_with(source, view)
+        if not _is_hooked(node, tree) or not isinstance(node.args[0], fx.Node) or _is_new_and_alone(node.args[0], tree):
+            continue
+        source = node.args[0]
+        with graph.inserting_before(node):
+            view = graph.call_method("view_as", (source, source))
+        view.meta = {**source.meta, "multiply_adds": 0}
+        node.replace_input_with(source, view)
+
+
+def _is_hooked(node: fx.Node, tree: nn.Module) -> bool:
+    """Whether a node calls a module at which a method replaces the gradient."""
+    return node.op == "call_module" and isinstance(tree.get_submodule(str(node.target)), (*_MODULES, *_POOLS))
+
+
+def _is_new_and_alone(node: fx.Node, tree: nn.Module) -> bool:
+    """Whether a node returns a new tensor, also through places of a block, that one operation reads."""
+    while len(node.users) == 1 and node.op == "call_module" and type(tree.get_submodule(str(node.target))) is nn.Identity:
+        node = node.all_input_nodes[0]
+    return len(node.users) == 1 and operation(node, tree) in FRESH | {"sum"}
 
 
 def mark_overwritable(graph: fx.Graph, tree: nn.Module, watched: set[fx.Node], sums: set[fx.Node]) -> None:

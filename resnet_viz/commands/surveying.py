@@ -18,6 +18,7 @@ from resnet_viz.analyses.survey.running import SurveyProgress, survey
 from resnet_viz.analyses.survey.statistics import quantiles, separation
 from resnet_viz.analyses.survey.unfinished import count_finished, refuse_existing
 from resnet_viz.commands.images import network, told
+from resnet_viz.counting import counted
 from resnet_viz.nets.labels import visible
 from resnet_viz.nets.net import Net
 from resnet_viz.nets.zoo import DEFAULT_MODEL
@@ -72,7 +73,7 @@ def _stopped(out: Path | None) -> str:
             kept = count_finished(out)
     if not kept:
         return "Stopped."
-    images = "1 image is" if kept == 1 else f"{kept:,} images are"
+    images = counted(kept, "image is", "images are")
     return f"Stopped. {images} kept in {out}.parts. To resume, run the same command again."
 
 
@@ -170,12 +171,11 @@ def _duration(seconds: float) -> str:
 
 
 def _summary(result: Survey) -> str:
-    bad, count = result.bad, "1 image" if result.count == 1 else f"{result.count:,} images"
+    bad, count = result.bad, counted(result.count, "image")
     lines = [f"{result.manifest.title}, {result.manifest.weights}: {count} of {visible(result.manifest.images)}"]
     if result.accuracy == result.accuracy:
         known = int(result.images()["correct"].notna().sum())
-        images = "image" if known == 1 else "images"
-        lines.append(f"Of the {known:,} {images} with a known class, {result.accuracy:.1%} are predicted correctly.")
+        lines.append(f"Of the {counted(known, 'image')} with a known class, {result.accuracy:.1%} are predicted correctly.")
     elif len(result.manifest.labels) == 1:
         lines.append("The network has a single class, which it predicts for every image, so that there is no accuracy.")
     elif result.image_names():

@@ -13,6 +13,7 @@ from resnet_viz.analyses.survey.classes import ClassNames, TrueClass
 from resnet_viz.analyses.survey.errors import SurveyError, with_article
 from resnet_viz.analyses.survey.folders import printable
 from resnet_viz.analyses.survey.items import ImageOpener, Item, is_path
+from resnet_viz.counting import counted
 
 # How many images of an iterator are kept, because a survey looks at the first ones before it begins.
 MOST_KEPT = 16
@@ -35,8 +36,8 @@ class ListSource:
         """Check that there are as many labels as images."""
         if self.labels is not None and len(self.labels) != len(self.images):
             raise SurveyError(
-                f"there {_counted(len(self.images), 'image')} and {_counted(len(self.labels), 'label', verb=False)}: give one"
-                " label for each image, or a mapping from folders' names to classes"
+                f"there {'is' if len(self.images) == 1 else 'are'} {counted(len(self.images), 'image')} and"
+                f" {counted(len(self.labels), 'label')}: give one label for each image, or a mapping from folders' names to classes"
             )
 
     @property
@@ -197,8 +198,3 @@ def _with_label(made: Any) -> tuple[Any, Any]:  # noqa: ANN401 - whatever the da
     if isinstance(made, (tuple, list)) and made:
         return made[0], made[1] if len(made) >= 2 else None
     return made, None
-
-
-def _counted(count: int, what: str, *, verb: bool = True) -> str:
-    verb_of = ("is " if count == 1 else "are ") if verb else ""
-    return f"{verb_of}{count:,} {what}{'' if count == 1 else 's'}"

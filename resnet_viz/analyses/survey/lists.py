@@ -37,7 +37,8 @@ class ListSource:
         if self.labels is not None and len(self.labels) != len(self.images):
             raise SurveyError(
                 f"there {'is' if len(self.images) == 1 else 'are'} {counted(len(self.images), 'image')} and"
-                f" {counted(len(self.labels), 'label')}: give one label for each image, or a mapping from folders' names to classes"
+                f" {counted(len(self.labels), 'label')}: give one label for each image, or a mapping from folders' names to"
+                " classes"
             )
 
     @property

@@ -4,6 +4,7 @@ A user's module with operations that the rules do not cover is refused in advanc
 operation, and Guided Backprop is defined for ReLUs.
 """
 
+import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import get_args
@@ -26,6 +27,12 @@ COARSE = 4
 # Activations that serve as weights of others; Guided Backprop uses their ordinary gradient.
 GATES = ("Sigmoid", "Hardsigmoid", "Tanh")
 
+# How Captum's warnings about the hooks that it sets, and removes afterwards, begin.
+CAPTUM_REMARKS = (
+    "Setting forward, backward hooks and attributes on non-linear",
+    "Setting backward hooks on ReLU activations",
+)
+
 
 def deep_lift(explained: Explained, options: BaselineOptions, tick: OnPartial[Tensor]) -> Result:
     """Shrikumar et al. 2017, the rescale rule; ValueError for a network of half precision."""
@@ -38,6 +45,7 @@ def deep_lift(explained: Explained, options: BaselineOptions, tick: OnPartial[Te
         )
     _check_rules(explained)
     baseline = explained.baseline(options.baseline, options.seed)
+    _silence_captum()
     found = DeepLift(explained.twin).attribute(explained.x.clone().requires_grad_(), baseline, target=explained.target)
     tick(1, 1, None)
     return Result(found.detach(), baseline)
@@ -48,6 +56,7 @@ def guided_backprop(explained: Explained, _: NoOptions, tick: OnPartial[Tensor])
     from captum.attr import GuidedBackprop  # noqa: PLC0415 - captum takes two seconds to import
 
     _make_guidable(explained, "Guided Backprop")
+    _silence_captum()
     found = GuidedBackprop(explained.twin).attribute(explained.x.clone().requires_grad_(), target=explained.target)
     tick(1, 1, None)
     return Result(found.detach())
@@ -62,6 +71,7 @@ def guided_grad_cam(explained: Explained, options: PlaceOptions, tick: OnPartial
     if blocks_of(explained.twin)[name].layout != CHANNELS_FIRST:
         evidence = grad_cam(explained, options, ignore_progress).attributions * 3
         return Result(evidence * guided_backprop(explained, NoOptions(), tick).attributions)
+    _silence_captum()
     method = GuidedGradCam(explained.twin, place)
     x = explained.x.clone().requires_grad_()
     found = method.attribute(x, target=explained.target, interpolate_mode="bilinear")
@@ -118,6 +128,15 @@ def occlusion(explained: Explained, options: WindowOptions, tick: OnPartial[Tens
         )
         coarse = found
     return Result(found)
+
+
+def _silence_captum() -> None:
+    """Leave out Captum's remarks on its hooks: they are on a twin of ours, which nobody else has.
+
+    A context that restores the filters would restore them for other threads as well, at any time.
+    """
+    for remark in CAPTUM_REMARKS:
+        warnings.filterwarnings("ignore", remark, UserWarning)
 
 
 def _windows(side: int, window: int, stride: int) -> int:

@@ -2,8 +2,10 @@
 
 import itertools
 import threading
+import warnings
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 import captum.attr
@@ -421,6 +423,17 @@ def test_gradients_are_switched_on_where_the_caller_has_none(
 def test_bad_arguments_get_a_sentence(cifar: Net, make_image: MakeImage, arguments: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         attribute(cifar, make_image(), **arguments)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_nothing_is_warned_of(method: str, cifar: Net, make_image: MakeImage) -> None:
+    """Captum remarks on its hooks, which nobody but the twin sees."""
+    quick: dict[str, Any] = {"steps": 2, "samples": 2, "window": 0.5, "stride": 0.5}
+    options = {field.name: quick[field.name] for field in fields(METHODS[method].options) if field.name in quick}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        attribute(cifar, make_image(), method, 0, **options)
+    assert [str(each.message) for each in caught] == []
 
 
 def test_a_plain_block_has_no_shortcut_to_look_at(make_cifar: Callable[..., Net], make_image: MakeImage) -> None:

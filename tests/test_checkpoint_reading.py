@@ -285,6 +285,10 @@ OTHER_FILES: dict[str, tuple[bytes, str]] = {
     "HDF5": (b"\x89HDF\r\n\x1a\n" + bytes(50), "HDF5"),
     "web page": (b"<!DOCTYPE html><html>", "web page"),
     "Git LFS": (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+    "PNG": (b"\x89PNG\r\n\x1a\n" + bytes(50), "an image and not a checkpoint: choose the file that holds the weights"),
+    "JPEG": (b"\xff\xd8\xff\xe0" + bytes(50), "an image and not a checkpoint"),
+    "WebP": (b"RIFF\x24\0\0\0WEBPVP8 " + bytes(50), "an image and not a checkpoint"),
+    "nothing": (b"", "The file is empty: copy it again"),
     "another zip": (b"PK\5\6" + bytes(18), "not one that torch.save writes"),
 }
 

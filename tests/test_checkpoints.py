@@ -353,14 +353,53 @@ def test_a_file_over_the_limit_is_refused_before_it_is_read(monkeypatch: pytest.
         rv.load_checkpoint(path.read_bytes())
 
 
-def test_a_missing_file_is_a_missing_file() -> None:
-    with pytest.raises(FileNotFoundError):
-        rv.load_checkpoint("nowhere.pth")
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [
+        ("nowhere.pth", "There is no checkpoint file at nowhere.pth. Check its name"),
+        ("tests/test_net.py/a.pth", "There is no checkpoint file at"),
+        ("tests", "tests is a folder. Name the checkpoint file in it"),
+        (Path("tests"), "tests is a folder"),
+        ("a\0b", "could not be read"),
+        (None, "The checkpoint is of the type NoneType: give the path of its file, or its bytes"),
+        (nn.ReLU(), "of the type ReLU"),
+        (b"", "The file is empty: copy it again, or save"),
+    ],
+)
+def test_what_is_no_file_gets_a_sentence(source: Any, sentence: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(Path(__file__).parents[1])
+    with pytest.raises(rv.CheckpointError, match=sentence):
+        rv.load_checkpoint(source)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "sentence"),
+    [
+        ({"labels": "abcdefg"}, TypeError, "labels are texts"),
+        ({"labels": range(7)}, TypeError, "labels are texts"),
+        ({"labels": [None] * 7}, TypeError, "labels are texts"),
+        ({"labels": [""] * 7}, ValueError, "the label of class 0 is empty"),
+        ({"preprocessing": "x"}, TypeError, "preprocessing is an rv.Preprocessing and not str: pass rv.Preprocessing"),
+        ({"part": 1}, TypeError, "part is a text"),
+        ({"architecture": 18}, TypeError, "architecture is a text"),
+    ],
+)
+def test_arguments_of_another_type_get_a_sentence(arguments: dict[str, Any], kind: type[Exception], sentence: str) -> None:
+    with pytest.raises(kind, match=sentence):
+        rv.load_checkpoint(changed(), **arguments)
+
+
+def test_names_of_several_classes_are_kept_and_told() -> None:
+    checkpoint = read_checkpoint(changed())
+    labels = ["crane", "b", "c", "crane", "e", "f", "g"]
+    net = checkpoint.net(labels, architecture=checkpoint.layout.name(checkpoint.layout.usual))
+    assert net.labels == tuple(labels)
+    assert "1 name belongs to several classes (crane)" in repr(net)
 
 
 def test_labels_must_be_one_for_each_class() -> None:
     checkpoint = read_checkpoint(changed())
-    with pytest.raises(rv.CheckpointError, match="2 labels were given and the checkpoint has 7 classes"):
+    with pytest.raises(rv.CheckpointError, match="2 labels do not fit the checkpoint, which has 7 classes"):
         checkpoint.net(["cat", "dog"])
 
 

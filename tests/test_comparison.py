@@ -83,6 +83,13 @@ class TestPairs:
             compare(inspection(), inspection()).pair("layer9.0")
 
 
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("given", ["cat.jpg", None, 3])
+def test_what_is_no_inspection_is_refused(side: str, given: Any, residual: rv.Inspection) -> None:
+    with pytest.raises(TypeError, match=f"the {side} side is of the type {type(given).__name__} and not an inspection"):
+        rv.compare(**{"left": residual, "right": residual} | {side: given})
+
+
 class TestTable:
     def test_both_values_and_right_minus_left(self) -> None:
         right = {name: replace(SAME, ratio=0.5 + i, cut=0.5 - i / 4) for i, name in enumerate(NAMES)}

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any, get_type_hints
 
 import numpy as np
 import plotly.graph_objects as go
@@ -357,3 +358,31 @@ def test_predictions_are_the_softmax_in_percent(residual: rv.Inspection) -> None
 
 def test_the_signed_scale_is_red_above_zero() -> None:
     assert SIGNED == "RdBu_r"
+
+
+DRAWING_RESULTS = [
+    name
+    for name in rv.figures.__all__
+    if "resnet_viz" in str(next(iter(get_type_hints(getattr(rv.figures, name)).values()))) and name != "attribution_so_far"
+]
+
+
+@pytest.mark.parametrize("given", ["cat.jpg", 3, [3]])
+@pytest.mark.parametrize("name", DRAWING_RESULTS)
+def test_what_is_no_result_is_refused_in_a_sentence(name: str, given: Any) -> None:
+    kind = r"(int|list)" if given == [3] else type(given).__name__
+    with pytest.raises(TypeError, match=rf"rv\.figures\.{name} draws .* and this is of the type {kind}$"):
+        getattr(rv.figures, name)(given)
+
+
+def test_the_sentence_names_the_function_that_makes_the_result(residual: rv.Inspection) -> None:
+    assert len(DRAWING_RESULTS) > 40
+    for name, words in (
+        ("block_map", "draws the result of rv.inspect, and this is of the type"),
+        ("block_equation", r"draws a block of an inspection, such as r.blocks\[0\]"),
+        ("deletion_lines", "draws a list of results, each the result of rv.deletions"),
+    ):
+        with pytest.raises(TypeError, match=words):
+            getattr(rv.figures, name)(rv.load)
+    with pytest.raises(TypeError, match="of the type Inspection"):
+        rv.figures.loss_contours(residual)  # type: ignore[arg-type]  # one that is not in a list

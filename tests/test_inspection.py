@@ -411,6 +411,10 @@ def conv_cost(name: str, weight: np.ndarray, block: BlockInspection) -> int:
 
 
 class TestKeeping:
+    def test_an_unknown_block_is_refused(self, residual: Inspection) -> None:
+        with pytest.raises(KeyError, match=r"has no block 'nope'; it has layer1\.0, .*layer3\.2"):
+            residual.keeping("layer1.0", "nope")
+
     @pytest.fixture
     def whole(self, make_cifar: Callable[..., Net], make_image: MakeImage) -> Inspection:
         return inspect(make_cifar(depth=14), make_image())

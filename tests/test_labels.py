@@ -2,9 +2,10 @@
 
 import json
 
+import numpy as np
 import pytest
 
-from resnet_viz.nets.labels import LIMIT, LabelsError, parse_labels
+from resnet_viz.nets.labels import LIMIT, LabelsError, checked_labels, parse_labels, repeated
 
 
 @pytest.mark.parametrize(
@@ -62,3 +63,36 @@ def test_what_cannot_be_shown_is_marked(hidden: str) -> None:
 def test_letters_of_every_script_stay() -> None:
     names = ("Größe 猫", "نمر", "क्‍ष", "e\u0301")
     assert parse_labels("\n".join(names).encode()) == names
+
+
+@pytest.mark.parametrize("labels", [["cat", "dog"], ("cat", "dog"), np.array(["cat", "dog"]), iter(["cat", "dog"])])
+def test_labels_of_a_caller_are_texts_in_a_fixed_order(labels: object) -> None:
+    assert checked_labels(labels) == ("cat", "dog")
+    assert all(type(name) is str for name in checked_labels(["cat"]))
+
+
+@pytest.mark.parametrize(
+    ("labels", "kind", "sentence"),
+    [
+        ("abcdefghij", TypeError, "labels are texts, one per class in the order of the logits, and not a str"),
+        (b"abc", TypeError, "and not a bytes"),
+        (None, TypeError, "and not a NoneType"),
+        ({"cat", "dog"}, TypeError, "and not a set"),
+        ({0: "cat"}, TypeError, "and not a dict"),
+        (3, TypeError, "and not a int"),
+        ([0, 1], TypeError, "that of class 0 is 0"),
+        (["cat", None], TypeError, "that of class 1 is None"),
+        (["cat", ""], ValueError, "the label of class 1 is empty"),
+        ([" ", "dog"], ValueError, "the label of class 0 is empty"),
+    ],
+)
+def test_what_are_no_labels_gets_a_sentence(labels: object, kind: type[Exception], sentence: str) -> None:
+    with pytest.raises(kind, match=sentence):
+        checked_labels(labels)
+
+
+def test_names_of_several_classes_are_named() -> None:
+    assert repeated(("cat", "dog")) == ""
+    assert repeated(("crane", "dog", "crane")).startswith("1 name belongs to several classes (crane):")
+    assert "2 names belong to several classes (crane, maillot)" in repeated(("crane", "maillot", "maillot", "crane"))
+    assert repeated(tuple("aabbccdd")).startswith("4 names belong to several classes (a, b, c ...)")

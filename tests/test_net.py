@@ -1,13 +1,17 @@
 """Net: twins, devices, classes and the origin of weights."""
 
 from collections.abc import Callable
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 from torch import nn
 
+import resnet_viz as rv
 from resnet_viz.nets.net import Net, WeightsOrigin, pick_device
 
 
@@ -30,6 +34,76 @@ class TestClassIndex:
     def test_unknown_label(self, target: str, net: Net) -> None:
         with pytest.raises(ValueError, match=f"has no class {target!r}; it has airplane, automobile"):
             net.class_index(target)
+
+    @pytest.mark.parametrize("target", [1.0, None, ["cat"]])
+    def test_neither_a_label_nor_an_index(self, target: Any, net: Net) -> None:
+        with pytest.raises(TypeError, match="target is the label or the index of a class"):
+            net.class_index(target)
+
+    def test_a_label_that_several_classes_have(self, net: Net) -> None:
+        named = replace(net, labels=("crane", *net.labels[1:9], "crane"))
+        assert (named.class_index(9), named.class_index("cat")) == (9, 3)
+        assert "1 name belongs to several classes (crane)" in repr(named)
+        with pytest.raises(ValueError, match="has several classes named 'crane': choose one by its index, 0 and 9"):
+            named.class_index("crane")
+
+
+class TestLabels:
+    @pytest.mark.parametrize(("labels", "kind"), [("abcdefghij", TypeError), (range(10), TypeError), ([""] * 10, ValueError)])
+    def test_are_checked_wherever_the_network_comes_from(self, labels: Any, kind: type[Exception], net: Net) -> None:
+        with pytest.raises(kind):
+            replace(net, labels=labels)
+        with pytest.raises(kind):
+            rv.from_module(nn.Sequential(), labels=labels)
+
+
+NO_NETWORKS: dict[str, tuple[Any, str]] = {
+    "name": ("resnet50", "open it with rv.load\\('resnet50'\\)"),
+    "path": (Path("mine.pth"), "rv.load_checkpoint\\('mine.pth'\\) if it is a file"),
+    "module": (nn.ReLU(), "the network is a module, ReLU: open it with rv.from_module"),
+    "image": (Image.new("RGB", (9, 9)), "the network comes first .* this is of the type Image"),
+    "nothing": (None, "this is of the type NoneType"),
+}
+NO_IMAGES: dict[str, tuple[Any, str]] = {
+    "path": ("cat.jpg", "open it with rv.open_image\\('cat.jpg'\\)"),
+    "bytes": (b"bytes", "open it with rv.open_image"),
+    "array": (np.zeros((9, 9, 3), np.uint8), "PIL.Image.fromarray"),
+    "tensor": (torch.zeros(3, 9, 9), "to_pil_image"),
+    "nothing": (None, "this is of the type NoneType"),
+}
+ANALYSES: dict[str, Callable[..., Any]] = {
+    name: getattr(rv, name)
+    for name in (
+        "inspect", "activations", "attribute", "gradients", "conductance", "ablation_sweep", "deletions", "receptive_fields",
+        "block_cams",
+    )
+} | {"ablate": lambda net, image: rv.ablate(net, image, {})}  # fmt: skip
+
+
+class TestWrongArguments:
+    @pytest.mark.parametrize("given", NO_NETWORKS)
+    @pytest.mark.parametrize("analysis", [*ANALYSES, "accuracy"])
+    def test_what_is_no_network_is_told_how_to_open_it(self, analysis: str, given: str) -> None:
+        value, sentence = NO_NETWORKS[given]
+        with pytest.raises(TypeError, match=sentence):
+            (ANALYSES | {"accuracy": rv.accuracy})[analysis](value, Image.new("RGB", (32, 32)))
+
+    @pytest.mark.parametrize("given", NO_IMAGES)
+    @pytest.mark.parametrize("analysis", [*ANALYSES, "preprocess", "seen", "sharp"])
+    def test_what_is_no_image_is_told_how_to_open_it(self, analysis: str, given: str, net: Net) -> None:
+        value, sentence = NO_IMAGES[given]
+        others = {
+            "preprocess": Net.preprocess,
+            "seen": lambda of, image: of.preprocessing.seen(image),
+            "sharp": lambda of, image: of.preprocessing.sharp(image),
+        }
+        with pytest.raises(TypeError, match=sentence):
+            (ANALYSES | others)[analysis](net, value)
+
+    @pytest.mark.parametrize("name", [None, 18, Path("resnet18"), nn.ReLU()])
+    def test_what_is_no_name_of_a_network(self, name: Any) -> None:
+        with pytest.raises(TypeError, match=r"the name of a network is a text, .* rv\.list_models"):
+            rv.load(name)
 
 
 class TestPickDevice:

@@ -134,7 +134,7 @@ def test_settings_make_the_network_anew_and_wrong_ones_change_nothing(checkpoint
     name = add(checkpoints, file(0), "a.pth")
     before = checkpoints.own()[name]
     preprocessing = rv.Preprocessing(48, 40, (0.5, 0.5, 0.5), (1, 1, 1))
-    with pytest.raises(rv.CheckpointError, match="1 labels were given"):
+    with pytest.raises(rv.CheckpointError, match="1 label does not fit"):
         checkpoints.configure(name, ["one"], preprocessing, "CIFAR ResNet-8 B")
     assert checkpoints.own()[name] is before
     checkpoints.configure(name, [f"name {i}" for i in range(10)], preprocessing, "CIFAR ResNet-8 B")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,6 +49,34 @@ class TestAgainstTorchvision:
         assert (preprocessing.resize, preprocessing.crop) == (resize, 224)
         assert preprocessing.mean == (0.485, 0.456, 0.406)
         assert preprocessing.std == (0.229, 0.224, 0.225)
+
+
+class TestValues:
+    @pytest.mark.parametrize("half", [0.5, np.float32(0.5), [0.5] * 3, np.full(3, 0.5), torch.full((3,), 0.5)])
+    def test_one_number_stands_for_all_channels(self, half: Any) -> None:
+        found = Preprocessing(np.int64(8), 8, half, half)  # type: ignore[arg-type]  # whole numbers of other libraries
+        assert found == Preprocessing(8, 8, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+        assert hash(found)
+
+    @pytest.mark.parametrize(
+        ("changed", "kind", "sentence"),
+        [
+            ({"mean": "0.5"}, TypeError, "mean has one number for each of the three channels, or one for all, and not '0.5'"),
+            ({"std": None}, TypeError, "std has one number"),
+            ({"mean": (0.5, None, 0.5)}, TypeError, "mean has one number"),
+            ({"mean": ()}, TypeError, "mean has one number"),
+            ({"mean": (0.5, 0.5)}, ValueError, "mean has 2 numbers: give one for each of the three channels"),
+            ({"std": 0}, ValueError, "choose finite numbers, and standard deviations above 0"),
+            ({"mean": float("nan")}, ValueError, "choose finite numbers"),
+            ({"resize": "256"}, TypeError, "resize is a whole number of pixels, and not '256'"),
+            ({"crop": 7.5}, TypeError, "crop is a whole number of pixels, and not 7.5"),
+            ({"crop": 9}, ValueError, "choose 1 <= crop <= resize"),
+            ({"interpolation": "bilinear"}, TypeError, "is no InterpolationMode"),
+        ],
+    )
+    def test_others_get_a_sentence(self, changed: dict[str, Any], kind: type[Exception], sentence: str) -> None:
+        with pytest.raises(kind, match=sentence):
+            Preprocessing(**{"resize": 8, "crop": 8, "mean": 0.5, "std": 0.5} | changed)
 
 
 class TestSeen:

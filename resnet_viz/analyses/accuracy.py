@@ -21,7 +21,7 @@ from resnet_viz.analyses.survey.items import ImageOpener
 from resnet_viz.analyses.survey.sources import ArchiveSource, FolderSource
 from resnet_viz.counting import counted
 from resnet_viz.images import ImageError, open_image
-from resnet_viz.nets.net import Net
+from resnet_viz.nets.net import Net, check_net
 from resnet_viz.progress import OnProgress, ignore_progress
 
 BATCH = 16
@@ -129,6 +129,7 @@ def accuracy(net: Net, images: Mapping[str, ImageOrPath | Iterable[ImageOrPath]]
     rv.ImageError where no image can be used, and for a class whose only path does not exist; rv.SurveyError for an archive that
     is refused; TypeError for anything but images and paths.
     """
+    check_net(net)
     names = ClassNames(net.labels)
     if isinstance(images, Mapping):
         items = _listed({label: _index(net, names, label) for label in images}, images)
@@ -231,7 +232,7 @@ def _index(net: Net, names: ClassNames, label: str) -> int:
     found = names.of(label)
     if found.index < 0:
         raise ValueError(_unknown(net, label))
-    return found.index
+    return net.class_index(found.name) if isinstance(label, str) else found.index
 
 
 def _unknown(net: Net, label: str) -> str:
@@ -273,6 +274,9 @@ def _prepared(net: Net, items: Iterable[_Labelled], left_out: list[LeftOut]) -> 
             continue
         if item.index < 0:
             raise ValueError(_unknown(net, item.label))
+        if item.label:
+            # A folder cannot say which of several classes of the same name it holds.
+            net.class_index(item.label)
         yield item, pixels
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from resnet_viz.analyses.capture import Tape, recording
 from resnet_viz.nets.blocks import ShortcutKind
-from resnet_viz.nets.net import Net
+from resnet_viz.nets.net import Net, check_net
 from resnet_viz.progress import OnProgress
 
 Array = NDArray[np.float32]
@@ -41,7 +41,16 @@ class Activations:
 
 
 def activations(net: Net, image: Image.Image, *, on_block: OnProgress | None = None) -> Activations:
-    """Run one forward pass and keep the four tensors of every block (He et al. 2015, equations 1 and 2)."""
+    """Run one forward pass and keep the four tensors of every block (He et al. 2015, equations 1 and 2).
+
+    The result's `blocks`, first to last, have a `name` and the float32 arrays (C, H, W) `identity` (None in a plain block),
+    `residual`, `sum` and `output`; `logits` is float32 (classes,). `on_block(done, total)` is called after each block; an
+    exception that it raises cancels.
+
+    ImageError for an image that cannot be used; TypeError for what is no network or no PIL image.
+    Source: https://arxiv.org/abs/1512.03385.
+    """
+    check_net(net)
     x = net.preprocess(image)
     with recording(net, on_block) as (run, tapes), torch.inference_mode():
         logits = run(x)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from resnet_viz.analyses.activations import Array, array, at_least_float32
 from resnet_viz.nets.blocks import blocks_of
 from resnet_viz.nets.layouts import TensorLayout
-from resnet_viz.nets.net import Net
+from resnet_viz.nets.net import Net, check_net
 
 
 def block_cams(net: Net, image: Image.Image, target: int | str | None = None) -> dict[str, Array]:
@@ -22,6 +22,7 @@ def block_cams(net: Net, image: Image.Image, target: int | str | None = None) ->
     A block whose positions have no place in the image has none (`BlockInspection.note` says why).
     ValueError for a class that the network does not have.
     """
+    check_net(net)
     chosen = None if target is None else net.class_index(target)
     twin = net.twin()
     outputs: dict[str, Tensor] = {}

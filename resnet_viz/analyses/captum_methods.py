@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from resnet_viz.analyses.cams import cam, keeper
+from resnet_viz.analyses.captum_remarks import silence_captum
 from resnet_viz.analyses.context import Explained
 from resnet_viz.analyses.deep_lift import listed
 from resnet_viz.analyses.measures import CUTTING
@@ -31,6 +32,7 @@ def guided_backprop(explained: Explained, _: NoOptions, tick: OnPartial[Tensor])
     from captum.attr import GuidedBackprop  # noqa: PLC0415 - captum takes two seconds to import
 
     _make_guidable(explained, "Guided Backprop")
+    silence_captum()
     found = GuidedBackprop(explained.twin).attribute(explained.x.clone().requires_grad_(), target=explained.target)
     tick(1, 1, None)
     return Result(found.detach())
@@ -45,6 +47,7 @@ def guided_grad_cam(explained: Explained, options: PlaceOptions, tick: OnPartial
     if blocks_of(explained.twin)[name].layout != CHANNELS_FIRST:
         evidence = grad_cam(explained, options, ignore_progress).attributions * 3
         return Result(evidence * guided_backprop(explained, NoOptions(), tick).attributions)
+    silence_captum()
     method = GuidedGradCam(explained.twin, place)
     x = explained.x.clone().requires_grad_()
     found = method.attribute(x, target=explained.target, interpolate_mode="bilinear")

@@ -113,7 +113,19 @@ class Comparison(InNotebooks):
 
 
 def compare(left: Inspection, right: Inspection) -> Comparison:
-    """Compare two inspections: two networks on one image, one network on two images, or both."""
+    """Compare two inspections: two networks on one image, one network on two images, or both.
+
+    Blocks are paired by name if both networks have the same names, otherwise by relative depth: block i of n is at
+    (i + 0.5) / n, and each block of the deeper network has a row. Every difference is right - left.
+
+    TypeError for anything but the results of `rv.inspect`.
+    """
+    for side, given in (("left", left), ("right", right)):
+        if not isinstance(given, Inspection):
+            raise TypeError(
+                f"the {side} side is of the type {type(given).__name__} and not an inspection: compare rv.inspect(net, image)"
+                " with another one"
+            )
     pairs = pair_blocks([block.name for block in left.blocks], [block.name for block in right.blocks])
     return Comparison(left, right, pairs, _class_differences(left, right), _largest(left, right, pairs))
 

@@ -24,10 +24,10 @@ WORDINGS = {
 }
 
 
-Names = tuple[str, str]
+SideNames = tuple[str, str]
 
 
-def sentences(comparison: Comparison, truth: str | None = None, names: Names | None = None) -> tuple[str, ...]:
+def sentences(comparison: Comparison, truth: str | None = None, names: SideNames | None = None) -> tuple[str, ...]:
     """Describe what differs, the predictions first, without full stops.
 
     `truth` is the class of the image that both sides received; it is ignored unless both networks have that class. `names` are
@@ -40,7 +40,7 @@ def sentences(comparison: Comparison, truth: str | None = None, names: Names | N
     return (*_predictions(comparison, names), *verdicts, *blocks)
 
 
-def _predictions(comparison: Comparison, names: Names) -> Iterator[str]:
+def _predictions(comparison: Comparison, names: SideNames) -> Iterator[str]:
     left, right = comparison.left.predictions[0], comparison.right.predictions[0]
     alone = len(comparison.left.predictions) == len(comparison.right.predictions) == 1
     if left.label == right.label:
@@ -59,14 +59,14 @@ def _predictions(comparison: Comparison, names: Names) -> Iterator[str]:
         yield "The two networks have different classes, so their probabilities are not compared"
 
 
-def _verdict(comparison: Comparison, truth: str, names: Names) -> str:
+def _verdict(comparison: Comparison, truth: str, names: SideNames) -> str:
     right = [side.predictions[0].label == truth for side in (comparison.left, comparison.right)]
     if right[0] == right[1]:
         return f"The class of the image is {truth}: {'both predictions are' if right[0] else 'neither prediction is'} correct"
     return f"The class of the image is {truth}: {names[right.index(True)]} is correct, {names[right.index(False)]} is not"
 
 
-def _difference(comparison: Comparison, found: MeasureDifference, names: Names) -> str:
+def _difference(comparison: Comparison, found: MeasureDifference, names: SideNames) -> str:
     words = WORDINGS[found.measure]
     values = words.full.format(found.left), words.brief.format(found.right)
     left, right = found.pair.left.removeprefix("layer"), found.pair.right.removeprefix("layer")

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from resnet_viz.analyses.baselines import Baseline, baseline_tensor
-from resnet_viz.nets.net import Net
+from resnet_viz.nets.net import Net, check_net
 
 # The number of pixels per pass at which a CPU is fast: eight images take 10% less time each than four. A GPU takes more.
 CPU_PIXELS = 8 * 224 * 224
@@ -103,7 +103,11 @@ def batch_of(x: Tensor, pixels: int = CPU_PIXELS) -> int:
 
 
 def explain(net: Net, image: Image.Image, target: int | str | None = None) -> Explained:
-    """Prepare an image; without a target, the predicted class is used, which takes a forward pass."""
+    """Prepare an image; without a target, the predicted class is used, which takes a forward pass.
+
+    ValueError for an unknown class, ImageError for an image that cannot be used, TypeError for what is no network or no image.
+    """
+    check_net(net)
     seen, twin = net.preprocessing.seen(image), net.twin()
     x = net.preprocessing.normalise(seen).to(net.device)
     if target is not None:

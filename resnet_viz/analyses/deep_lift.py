@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from resnet_viz.analyses.captum_remarks import silence_captum
 from resnet_viz.analyses.context import Explained
 from resnet_viz.analyses.method_options import BaselineOptions, Result
 from resnet_viz.progress import OnPartial
@@ -36,6 +37,7 @@ def deep_lift(explained: Explained, options: BaselineOptions, tick: OnPartial[Te
         )
     activations = _activations(explained)
     baseline = explained.baseline(options.baseline, options.seed)
+    silence_captum()
     method = _method()(explained.twin, activations)
     found = method.attribute(explained.x.clone().requires_grad_(), baseline, target=explained.target).detach()
     tick(1, 1, None)

@@ -21,7 +21,7 @@ from torch import Tensor
 from resnet_viz.analyses.ablation import faded, is_removable, probabilities
 from resnet_viz.analyses.activations import Array
 from resnet_viz.analyses.context import batch_of
-from resnet_viz.nets.net import Net, WeightsOrigin
+from resnet_viz.nets.net import Net, WeightsOrigin, check_net
 from resnet_viz.progress import OnProgress
 
 SETS = 12
@@ -83,6 +83,7 @@ def deletions(
     """
     if sets < 1:
         raise ValueError(f"{sets} sets of blocks are too few: choose 1 or more")
+    check_net(net)
     chosen = None if target is None else net.class_index(target)
     names = tuple(net.blocks)
     removable = tuple(name for name, block in net.blocks.items() if is_removable(block))

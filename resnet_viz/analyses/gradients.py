@@ -18,7 +18,7 @@ from resnet_viz.analyses.capture import Tape, capture
 from resnet_viz.analyses.objectives import Objective, ObjectiveKind
 from resnet_viz.display import InNotebooks
 from resnet_viz.nets.blocks import ShortcutKind
-from resnet_viz.nets.net import Net, WeightsOrigin
+from resnet_viz.nets.net import Net, WeightsOrigin, check_net
 from resnet_viz.nets.parts import parts_of
 
 # The names of the fields of BlockGradients in tables.
@@ -100,6 +100,7 @@ def gradients(
     `versus` is the other class of a logit difference, by default the most probable other one. ValueError for an unknown class
     or objective, for `versus` with another objective, and for a logit difference of a network with a single logit.
     """
+    check_net(net)
     twin = net.twin()
     parameters = _own_parameters(twin)
     with torch.inference_mode(mode=False), torch.enable_grad(), capture(twin) as tapes:

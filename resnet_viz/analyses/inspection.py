@@ -21,7 +21,7 @@ from resnet_viz.display import InNotebooks
 from resnet_viz.nets.blocks import ShortcutKind
 from resnet_viz.nets.known_layers import has_known_layers
 from resnet_viz.nets.layouts import CHANNELS_FIRST, TensorLayout
-from resnet_viz.nets.net import Head, Net, WeightsOrigin
+from resnet_viz.nets.net import Head, Net, WeightsOrigin, check_net
 from resnet_viz.progress import OnProgress
 
 Precision = Literal["float32", "float16", "bfloat16", "float64"]
@@ -81,6 +81,10 @@ class BlockMaps:
 class BlockInspection:
     """One block: its scalars and Grad-CAM always, its maps unless they were dropped to save memory.
 
+    `name` and `stage` (from 1) say where the block stands, `shortcut` the kind of its shortcut, "none" in a plain block.
+    `measures` are its scalars. The arrays `identity`, `residual`, `sum`, `output` and the three gradients are those of `maps`,
+    which is None after `Inspection.keeping`; they then raise ValueError.
+
     `shape` is (C, H, W) of the sum. `cam` is Grad-CAM at the block's output (Selvaraju et al. 2017,
     https://arxiv.org/abs/1610.02391, equation 2), (H, W), after ReLU, not normalised. `activation` is the class of the
     activation behind the sum, "" where the sum is the output. `tokens_apart` names the tokens that are no patch of the image,
@@ -111,37 +115,40 @@ class BlockInspection:
 
     @property
     def identity(self) -> Array | None:
-        """The identity x, or the shortcut's output where shapes change."""
+        """The identity x, or the shortcut's output where shapes change, float32 (C, H, W); None in a plain block."""
         return self._maps.identity
 
     @property
     def residual(self) -> Array:
-        """The residual F(x)."""
+        """The residual F(x), float32 (C, H, W)."""
         return self._maps.residual
 
     @property
     def sum(self) -> Array:
-        """Identity + residual."""
+        """Identity + residual, float32 (C, H, W)."""
         return self._maps.sum
 
     @property
     def output(self) -> Array:
-        """The sum after the activation, or the sum itself."""
+        """The sum after the activation, or the sum itself, float32 (C, H, W)."""
         return self._maps.output
 
     @property
     def grad_identity(self) -> Array | None:
-        """The gradient of the target's logit at the block's input, through the shortcut alone."""
+        """The target's logit differentiated by the block's input, through the shortcut alone, float32 (C, H, W) of the input.
+
+        None in a plain block.
+        """
         return self._maps.grad_identity
 
     @property
     def grad_residual(self) -> Array:
-        """The gradient of the target's logit at the block's input, through the residual branch alone."""
+        """The target's logit differentiated by the block's input, through the residual branch alone, float32 (C, H, W)."""
         return self._maps.grad_residual
 
     @property
     def grad_input(self) -> Array:
-        """The whole gradient of the target's logit at the block's input."""
+        """The whole gradient of the target's logit at the block's input, float32 (C, H, W): the sum of the two parts."""
         return self._maps.grad_input
 
     @property
@@ -200,7 +207,8 @@ class Inspection(InNotebooks):
     def table(self) -> pd.DataFrame:
         """Return one row per block with every scalar measure; `resnet_viz.MEANINGS` documents the columns and their units.
 
-        The decrease of the target without each block is NaN until `AblationSweep.added_to` has added it.
+        `logit_drop` and `probability_drop`, the decrease of the target without each block, are NaN: they need one more pass per
+        block, which `resnet_viz.ablation_sweep` makes.
         """
         rows = [
             {"block": block.name, "stage": block.stage, "shortcut": block.shortcut} | asdict(block.measures)
@@ -214,7 +222,12 @@ class Inspection(InNotebooks):
         return any(not math.isnan(block.measures.logit_drop) for block in self.blocks)
 
     def keeping(self, *names: str) -> "Inspection":
-        """Return a small copy: all scalars and Grad-CAMs, but only the maps of the named blocks."""
+        """Return a small copy: all scalars and Grad-CAMs, but only the maps of the named blocks.
+
+        KeyError for an unknown block lists the available ones.
+        """
+        for name in names:
+            self.block(name)
         blocks = tuple(block if block.name in names else replace(block, maps=None) for block in self.blocks)
         return replace(self, blocks=blocks)
 
@@ -229,9 +242,13 @@ def inspect(
     """Inspect an image block by block, in one forward and one backward pass.
 
     `target` is a class index or label, by default the predicted class. `on_block(done, total)` is called after each block of
-    the forward pass; an exception that it raises cancels the inspection. No hook touches `net`, and
-    threads may inspect different images at the same time. Raises ValueError for a class that the network does not have, and
-    for logits that are NaN or infinite.
+    the forward pass; an exception that it raises cancels the inspection. No hook touches `net`, and threads may inspect
+    different images at the same time.
+
+    Raises:
+        ValueError: the network has no such class, or several of that label; its logits are NaN or infinite.
+        ImageError: the image cannot be used.
+        TypeError: `net` is no network, or `image` no PIL image.
     """
     return inspect_batch(net, [image], [target], on_block=on_block)[0]
 
@@ -248,6 +265,7 @@ def inspect_batch(
     In evaluation mode, the images of a batch do not affect one another: each result equals that of the image alone, up to
     rounding. Images are cropped one at a time, so that an iterator never holds two large ones. Otherwise as `inspect`.
     """
+    check_net(net)
     chosen = [None if target is None else net.class_index(target) for target in targets]
     seen = [net.preprocessing.seen(image) for image in images]
     # Also if the caller has switched gradients off.

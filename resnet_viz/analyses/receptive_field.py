@@ -20,7 +20,7 @@ from torch import Tensor
 from resnet_viz.analyses.activations import Array
 from resnet_viz.analyses.block_outputs import recorded_outputs
 from resnet_viz.analyses.theoretical_field import theoretical_widths
-from resnet_viz.nets.net import Net, WeightsOrigin
+from resnet_viz.nets.net import Net, WeightsOrigin, check_net
 from resnet_viz.progress import OnProgress
 
 # The part of a Gaussian that is more than two standard deviations from its centre (Luo et al., section 3).
@@ -89,6 +89,7 @@ def receptive_fields(
     """
     if probes < 1:
         raise ValueError(f"{probes} probes are too few: choose 1 or more")
+    check_net(net)
     x = net.preprocess(image)
     total = 2 * len(net.blocks)
 

@@ -128,7 +128,7 @@ def class_of(text: str | None, net: Net, option: str = "--target") -> int | None
     if text not in net.labels and text.removeprefix("-").isdecimal():
         return net.class_index(int(text))
     found = ClassNames(net.labels).of(text).index
-    return net.class_index(text) if text in net.labels or found < 0 else found
+    return net.class_index(text if text in net.labels or found < 0 else net.labels[found])
 
 
 def listed(names: Sequence[str]) -> list[Path]:

@@ -36,6 +36,7 @@ from resnet_viz.figures.lessons.super_resolution import problem_pictures, resolv
 from resnet_viz.figures.lessons.super_resolution_training import curves_so_far, super_resolution_curves
 from resnet_viz.figures.lessons.toy import toy_fit
 from resnet_viz.figures.lessons.trajectory import trajectory_contours, trajectory_losses
+from resnet_viz.figures.results_only import results_only
 from resnet_viz.figures.survey.class_matrix import survey_matrix
 from resnet_viz.figures.survey.image_scatter import survey_scatter
 from resnet_viz.figures.survey.peak_photo import peak_photo
@@ -107,3 +108,6 @@ __all__ = [
     "trajectory_contours",
     "trajectory_losses",
 ]
+
+# Here once for all figures: a path or a network in the place of a result gets a sentence.
+globals().update({_name: results_only(globals()[_name]) for _name in __all__})

@@ -16,6 +16,16 @@ images alike:
 
 from resnet_viz.images.limits import MAX_ASPECT, MAX_BYTES, MAX_PIXELS, ImageError
 from resnet_viz.images.opening import digest, open_image, read_image
-from resnet_viz.images.pixels import upright_rgb
+from resnet_viz.images.pixels import check_image, upright_rgb
 
-__all__ = ["MAX_ASPECT", "MAX_BYTES", "MAX_PIXELS", "ImageError", "digest", "open_image", "read_image", "upright_rgb"]
+__all__ = [
+    "MAX_ASPECT",
+    "MAX_BYTES",
+    "MAX_PIXELS",
+    "ImageError",
+    "check_image",
+    "digest",
+    "open_image",
+    "read_image",
+    "upright_rgb",
+]

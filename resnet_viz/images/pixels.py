@@ -4,6 +4,7 @@ Wide modes are converted in bands of rows: the working memory is the image, its 
 """
 
 from collections.abc import Callable, Iterator
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,9 @@ def upright_rgb(image: Image.Image) -> Image.Image:
     Raises:
         ImageError: the image has no pixels, is too long and thin, or holds infinite values or NaN; a file that PIL opened
             and did not read yet is damaged.
+        TypeError: it is a path, an array or anything else but a PIL image; the message says how to make one of it.
     """
+    check_image(image)
     check_shape(image.size)
     if type(image) is Image.Image and image.mode == "RGB" and not image.info.keys() & {*_TURNING, "transparency"}:
         return image
@@ -40,6 +43,21 @@ def upright_rgb(image: Image.Image) -> Image.Image:
         turn = find_turn(image.info, ignore_xmp=image.format in _TURNED_BY_DECODER)
         upright = image if turn is None else image.transpose(turn)
         return _to_rgb(_with_transparent_colour(upright, raw))
+
+
+def check_image(image: object) -> None:
+    """Raise TypeError with the way to an image if this is none."""
+    if isinstance(image, Image.Image):
+        return
+    if isinstance(image, str | PathLike):
+        raise TypeError(f"the image is given by its path {str(image)!r}: open it with rv.open_image({str(image)!r})")
+    if isinstance(image, bytes | bytearray | memoryview) or hasattr(image, "read"):
+        raise TypeError("the image is given as a file's bytes: open it with rv.open_image(...)")
+    how = {
+        "ndarray": "convert an array (H, W, 3) of uint8 with PIL.Image.fromarray(array)",
+        "Tensor": "convert a tensor (3, H, W) with torchvision.transforms.functional.to_pil_image(tensor)",
+    }.get(type(image).__name__, "open a file with rv.open_image(path)")
+    raise TypeError(f"the image is a PIL image, and this is of the type {type(image).__name__}: {how}")
 
 
 def _raw_mode(image: Image.Image) -> str:

@@ -1,8 +1,13 @@
-"""Class names from a file: one per line, or JSON in the common layouts."""
+"""Class names: those of a file, one per line or JSON in the common layouts, and those that a caller gives."""
 
 import json
 import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
+
+from resnet_viz.counting import counted
 
 LIMIT = 2**20
 LONGEST = 120
@@ -30,6 +35,31 @@ def parse_labels(data: bytes) -> tuple[str, ...]:
     if not names:
         raise LabelsError("The label file is empty. Write one name per line, or a JSON list of names.")
     return tuple(visible(name[:LONGEST]) for name in names)
+
+
+def checked_labels(labels: object) -> tuple[str, ...]:
+    """Return class names as a tuple; TypeError for anything but texts in a fixed order, ValueError for an empty name."""
+    if isinstance(labels, str | bytes | Mapping | AbstractSet) or not isinstance(labels, Iterable):
+        raise TypeError(
+            f"labels are texts, one per class in the order of the logits, and not a {type(labels).__name__}:"
+            ' labels=["cat", "dog"]'
+        )
+    names = tuple(labels)
+    for index, name in enumerate(names):
+        if not isinstance(name, str):
+            raise TypeError(f'labels are texts, and that of class {index} is {name!r}: labels=["cat", "dog"]')
+        if not name.strip():
+            raise ValueError(f"the label of class {index} is empty. Give every class a name; its index will do.")
+    return tuple(map(str, names))
+
+
+def repeated(labels: Sequence[str]) -> str:
+    """Return a sentence about names that several classes have, "" if there are none: label lists of ImageNet have a few."""
+    names = [name for name, count in Counter(labels).items() if count > 1]
+    if not names:
+        return ""
+    shown = ", ".join(map(visible, names[:3])) + (" ..." if len(names) > 3 else "")
+    return f"{counted(len(names), 'name belongs', 'names belong')} to several classes ({shown}): choose these by their index"
 
 
 def visible(text: str) -> str:

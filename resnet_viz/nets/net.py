@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 from itertools import chain
+from operator import index
+from os import PathLike
 from typing import Literal, get_args
 
 import torch
@@ -9,6 +11,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from resnet_viz.nets.blocks import ResidualBlock, blocks_of, may_overwrite
+from resnet_viz.nets.labels import checked_labels, repeated
 from resnet_viz.nets.preprocessing import Preprocessing
 from resnet_viz.nets.twins import make_twin, precision_of
 
@@ -44,6 +47,8 @@ class Net:
     `head` says how logits become probabilities: by the softmax, if exactly one class is correct, or each by its own sigmoid, if
     any number of classes may be (`dataclasses.replace(net, head="sigmoid")`). A single logit always uses the sigmoid: the
     probability of its one class. `notes` are sentences about what was chosen, left out or changed to open it.
+
+    TypeError for labels that are not texts, ValueError for an empty label or an unknown head.
     """
 
     name: str
@@ -56,7 +61,8 @@ class Net:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Use the sigmoid for a single logit: its softmax is 1 whatever the image."""
+        """Check the labels, and use the sigmoid for a single logit: its softmax is 1 whatever the image."""
+        object.__setattr__(self, "labels", checked_labels(self.labels))
         if self.head not in get_args(Head):
             raise ValueError(
                 f"head {self.head!r} is unknown: choose 'softmax', or 'sigmoid' for classes that do not exclude one another"
@@ -68,6 +74,7 @@ class Net:
         """Say which network this is and what was assumed of it, and not every layer."""
         sizes = f"{len(self.blocks)} blocks, {len(self.labels):,} classes, {self.preprocessing.crop} pixels"
         more = [note for note in self.notes if note not in self.weights.note]
+        more += [note for note in [repeated(self.labels)] if note]
         return f"<Net {self.title}: {sizes}; {'; '.join([self.weights.note, *more])}>"
 
     @property
@@ -112,15 +119,46 @@ class Net:
         return logits.float().softmax(-1) if self.head == "softmax" else logits.float().sigmoid()
 
     def class_index(self, target: int | str) -> int:
-        """Return the index of a class given by index or label; ValueError lists the classes."""
+        """Return the index of a class given by index or label.
+
+        ValueError for a class that the network does not have (it lists the classes), and for a label that several classes have
+        (it lists their indices); TypeError for anything but a text or a whole number.
+        """
         if isinstance(target, str):
-            if target in self.labels:
-                return self.labels.index(target)
-            more = " ..." if len(self.labels) > 10 else ""
-            raise ValueError(f"{self.title} has no class {target!r}; it has {', '.join(self.labels[:10])}{more}")
+            return self._index_of(target)
+        try:
+            target = index(target)
+        except TypeError as error:
+            raise TypeError(f"target is the label or the index of a class, and not {target!r}") from error
         if 0 <= target < len(self.labels):
-            return int(target)
+            return target
         raise ValueError(f"target {target} is outside {self.title}'s classes: choose 0 to {len(self.labels) - 1}")
+
+    def _index_of(self, label: str) -> int:
+        found = [number for number, name in enumerate(self.labels) if name == label]
+        if len(found) > 1:
+            listed = " and ".join(map(str, found))
+            raise ValueError(f"{self.title} has several classes named {label!r}: choose one by its index, {listed}")
+        if not found:
+            more = " ..." if len(self.labels) > 10 else ""
+            raise ValueError(f"{self.title} has no class {label!r}; it has {', '.join(self.labels[:10])}{more}")
+        return found[0]
+
+
+def check_net(net: object) -> None:
+    """Raise TypeError with the way to open a network if this is none."""
+    if isinstance(net, Net):
+        return
+    if isinstance(net, str | PathLike):
+        name = str(net)
+        how = f"open it with rv.load({name!r}), or with rv.load_checkpoint({name!r}) if it is a file"
+        raise TypeError(f"the network is given by its name {name!r}: {how}")
+    if isinstance(net, nn.Module):
+        raise TypeError(f"the network is a module, {type(net).__name__}: open it with rv.from_module(module)")
+    raise TypeError(
+        f"the network comes first and is one that rv.load, rv.load_checkpoint or rv.from_module opened; this is of the type"
+        f" {type(net).__name__}"
+    )
 
 
 def pick_device(device: str | torch.device = "auto") -> torch.device:

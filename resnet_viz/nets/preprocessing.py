@@ -6,7 +6,9 @@ same part with the photo's own pixels.
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
+from operator import index
 from typing import Literal, Protocol
 
 from PIL import Image
@@ -14,7 +16,7 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as transforms
 
-from resnet_viz.images import upright_rgb
+from resnet_viz.images import check_image, upright_rgb
 
 LARGEST = 1024
 # The most pixels per side drawn behind a map: three times the usual input, and what a chart on screen can show.
@@ -36,7 +38,9 @@ class Preset(Protocol):
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """Sizes in pixels; mean and standard deviation per channel on the scale 0..1. ValueError for invalid values.
+    """Sizes in pixels; mean and standard deviation per channel on the scale 0..1, or one number for all three channels.
+
+    ValueError for values that give no image, TypeError for values of another type.
 
     `framing` says which part of a non-square photo the network receives: "crop", its centre square, as in torchvision, or
     "fit", the whole photo with its longer side as long as the input and the rest filled with the mean colour.
@@ -51,6 +55,12 @@ class Preprocessing:
 
     def __post_init__(self) -> None:
         """Refuse values that would give no image, or an endless one."""
+        for side in ("resize", "crop"):
+            object.__setattr__(self, side, _whole(side, getattr(self, side)))
+        for name in ("mean", "std"):
+            object.__setattr__(self, name, _per_channel(name, getattr(self, name)))
+        if not isinstance(self.interpolation, InterpolationMode):
+            raise TypeError(f"interpolation {self.interpolation!r} is no InterpolationMode of torchvision.transforms: use one")
         if not 1 <= self.crop <= self.resize <= LARGEST:
             raise ValueError(
                 f"resize {self.resize} and crop {self.crop} do not fit together: choose 1 <= crop <= resize <= {LARGEST} pixels"
@@ -83,7 +93,8 @@ class Preprocessing:
     def seen(self, image: Image.Image) -> Image.Image:
         """Return the square image that the network receives, `crop` x `crop` pixels, RGB.
 
-        A PIL image of any mode is treated as `rv.open_image` treats a file; raises `rv.ImageError` if it cannot be used.
+        A PIL image of any mode is treated as `rv.open_image` treats a file; raises `rv.ImageError` if it cannot be used, and
+        TypeError for a path or anything else that is no PIL image.
         """
         photo = upright_rgb(image)
         if self.framing == "fit":
@@ -114,6 +125,7 @@ class Preprocessing:
 
         It has no more pixels than the photo has there, and no fewer than the network's input.
         """
+        check_image(image)
         box = self.crop_box(image.size)
         side = max(self.crop, min(most, int(min(box[2] - box[0], box[3] - box[1]))))
         if side == self.crop:
@@ -142,6 +154,35 @@ class Preprocessing:
         scaled = transforms.to_tensor(seen)
         normalised: Tensor = transforms.normalize(scaled, list(self.mean), list(self.std))
         return normalised.unsqueeze(0)
+
+
+def check_preprocessing(given: object) -> None:
+    """Raise TypeError with what to pass if this is neither an `rv.Preprocessing` nor None."""
+    if given is None or isinstance(given, Preprocessing):
+        return
+    how = "pass rv.Preprocessing.of(...) of it" if hasattr(given, "crop_size") else "pass rv.Preprocessing(...)"
+    raise TypeError(f"preprocessing is an rv.Preprocessing and not {type(given).__name__}: {how}")
+
+
+def _whole(name: str, value: object) -> int:
+    try:
+        return index(value)  # type: ignore[arg-type]  # what it checks
+    except TypeError as error:
+        raise TypeError(f"{name} is a whole number of pixels, and not {value!r}") from error
+
+
+def _per_channel(name: str, given: object) -> tuple[float, float, float]:
+    """Return three numbers, given as such or as one for all channels."""
+    values = tuple(given) if isinstance(given, Iterable) and not isinstance(given, str) else (given,) * 3
+    try:
+        numbers = [float(value) for value in values if not isinstance(value, str)]
+    except (TypeError, ValueError):
+        numbers = []
+    if not values or len(numbers) < len(values):
+        raise TypeError(f"{name} has one number for each of the three channels, or one for all, and not {given!r}")
+    if len(numbers) != 3:
+        raise ValueError(f"{name} has {len(numbers)} numbers: give one for each of the three channels, or one for all")
+    return numbers[0], numbers[1], numbers[2]
 
 
 def _fitted(size: tuple[int, int], side: int) -> tuple[int, int]:

@@ -106,7 +106,8 @@ def load(name: str = DEFAULT_MODEL, weights: str | None = "trained", device: str
     Beside the names of `list_models`, "timm/" and any name that timm knows opens that network with its weights from the Hugging
     Face hub, such as "timm/resnet50d.ra2_in1k"; timm is the extra "timm".
 
-    Raises ValueError for an unknown name, device or `weights`, WeightsError if trained weights are not available.
+    Raises ValueError for an unknown name, device or `weights`, TypeError for a name that is no text, WeightsError if trained
+    weights are not available.
     """
     _known(name)
     if weights not in ("trained", None):
@@ -146,6 +147,11 @@ def similar_names(name: str) -> str:
 
 
 def _known(name: str) -> None:
+    if not isinstance(name, str):
+        raise TypeError(
+            f"the name of a network is a text, and this is of the type {type(name).__name__}: rv.list_models() names them,"
+            " rv.load_checkpoint opens a file and rv.from_module a module"
+        )
     if timm.is_name(name):
         timm.configuration(name)
     elif not is_name(name):

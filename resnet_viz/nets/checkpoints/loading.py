@@ -1,6 +1,7 @@
 """A user's own checkpoint: which network its tensors belong to, and that network, ready to be inspected."""
 
 import hashlib
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -9,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from resnet_viz.counting import counted
 from resnet_viz.nets.checkpoints.assembly import CheckpointResNet
 from resnet_viz.nets.checkpoints.errors import FROM_CODE, CheckpointError, shown
 from resnet_viz.nets.checkpoints.facts import Facts
@@ -20,8 +22,9 @@ from resnet_viz.nets.checkpoints.recognition import COUNTER, Recognised
 from resnet_viz.nets.checkpoints.selection import select
 from resnet_viz.nets.checkpoints.verdicts import Verdict, judge, judge_file, judge_known
 from resnet_viz.nets.families.signatures import Signed
+from resnet_viz.nets.labels import checked_labels
 from resnet_viz.nets.net import Net, WeightsOrigin, pick_device
-from resnet_viz.nets.preprocessing import Preprocessing
+from resnet_viz.nets.preprocessing import Preprocessing, check_preprocessing
 from resnet_viz.nets.residual_graph import find_blocks
 from resnet_viz.progress import OnProgress, ignore_progress
 
@@ -114,7 +117,8 @@ class Checkpoint:
         layout = self.layout
         if labels is not None and len(labels) != layout.classes:
             raise CheckpointError(
-                f"{len(labels)} labels were given and the checkpoint has {layout.classes} classes: give one each."
+                f"{counted(len(labels), 'label does', 'labels do')} not fit the checkpoint, which has"
+                f" {counted(layout.classes, 'class', 'classes')}: give one label for each class."
             )
         note = [f"a checkpoint, SHA-256 {self.sha256[:12]}…, its accuracy not measured here"]
         used = preprocessing
@@ -172,7 +176,7 @@ class Checkpoint:
 
 
 def load_checkpoint(
-    source: str | Path | bytes,
+    source: str | os.PathLike[str] | bytes,
     labels: Sequence[str] | None = None,
     *,
     preprocessing: Preprocessing | None = None,
@@ -180,13 +184,31 @@ def load_checkpoint(
     architecture: str | None = None,
     device: str | torch.device = "auto",
 ) -> Net:
-    """Load your own checkpoint: safetensors, or what `torch.save` wrote; see `read_checkpoint` and `Checkpoint.net`.
+    """Load your own checkpoint, a file of at most 1 GiB or its bytes: safetensors, or what `torch.save` wrote.
+
+    The network, which takes images (N, 3, H, W) and returns logits (N, classes), is found from the names and shapes of the
+    tensors: ResNets of any names, and the other residual networks of torchvision and timm. Nothing in the file is imported or
+    run. `part` selects one network of a file that holds several, for example "model_ema".
+
+    Without `labels`, which are in the order of the logits, the classes are numbered, or named as those of a published file.
+    Without `preprocessing` it is that of the published file, or else the usual one that the first normalisation layer fits.
 
     Several networks may fit the same tensors: with another stride, pool or activation. What the batch norms remember of
     training decides between them. Where it does not, CheckpointError lists them in `candidates`, and `architecture` chooses
     one.
+
+    Raises:
+        CheckpointError: there is no such file, or it is no checkpoint, is damaged or fits no supported network; several of its
+            networks fit (`candidates` lists them); the number of labels is not the number of classes.
+        TypeError: `labels` are not texts, `preprocessing` is no `rv.Preprocessing`, `part` or `architecture` is no text.
+        ValueError: a label is empty, or there is no such device.
     """
-    return read_checkpoint(source, part).net(labels, preprocessing=preprocessing, architecture=architecture, device=device)
+    names = None if labels is None else checked_labels(labels)
+    check_preprocessing(preprocessing)
+    for name, value in (("part", part), ("architecture", architecture)):
+        if not isinstance(value, str | None):
+            raise TypeError(f"{name} is a text that an error's candidates list, and not a {type(value).__name__}")
+    return read_checkpoint(source, part).net(names, preprocessing=preprocessing, architecture=architecture, device=device)
 
 
 def extract(data: bytes, part: str | None = None) -> Extract:
@@ -201,17 +223,19 @@ def extract(data: bytes, part: str | None = None) -> Extract:
     return Extract(_tensors(found, found.layout), file.facts, selected.notes, label)
 
 
-def read_checkpoint(source: str | Path | bytes, part: str | None = None, extractor: Extractor = extract) -> Checkpoint:
+def read_checkpoint(
+    source: str | os.PathLike[str] | bytes, part: str | None = None, extractor: Extractor = extract
+) -> Checkpoint:
     """Read a file or its bytes, at most 1 GiB, and find the network from its tensors' names and shapes.
 
     Supported are torchvision's ResNets, ResNeXts and Wide ResNets with their own stem or the 3x3 stem of small images, the
     CIFAR networks of He et al. 2015 of any depth 6n + 2, and the other residual networks of torchvision and timm under their
     own names, anywhere in the file. `part` selects one if a file holds several, for example "model_ema". Nothing in the file is
     imported or run. CheckpointError with a sentence that names the first tensor that is missing, unexpected or of the wrong
-    shape, or says what else is wrong; FileNotFoundError if there is no file.
+    shape, or says what else is wrong, also that there is no file.
     A server hands over an `extractor` that works in another process.
     """
-    data = source if isinstance(source, bytes) else _file_bytes(Path(source))
+    data = _bytes_of(source)
     taken = extractor(data, part)
     shapes = {name: tuple(tensor.shape) for name, tensor in taken.tensors.items()}
     layout = find_layout(shapes) if taken.known is None else KnownLayout(taken.known, shapes)
@@ -221,12 +245,26 @@ def read_checkpoint(source: str | Path | bytes, part: str | None = None, extract
     return checkpoint
 
 
-def _file_bytes(path: Path) -> bytes:
-    if path.stat().st_size > LIMIT:
+def _bytes_of(source: object) -> bytes:
+    if isinstance(source, bytes | bytearray | memoryview):
+        return bytes(source)
+    if not isinstance(source, str | os.PathLike):
         raise CheckpointError(
-            f"{path.name} has {path.stat().st_size / 2**20:,.0f} MB: save only the weights, without the optimizer."
+            f"The checkpoint is of the type {type(source).__name__}: give the path of its file, or its bytes."
         )
-    return path.read_bytes()
+    path = Path(source)
+    try:
+        size = path.stat().st_size
+        if size > LIMIT:
+            raise CheckpointError(f"{path.name} has {size / 2**20:,.0f} MB: save only the weights, without the optimizer.")
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise CheckpointError(f"There is no checkpoint file at {source!s}. Check its name and folder.") from error
+    except IsADirectoryError as error:
+        raise CheckpointError(f"{source!s} is a folder. Name the checkpoint file in it.") from error
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise CheckpointError(f"{source!s} could not be read: {reason}. Check that you may read it, or copy it.") from error
 
 
 def _check_size(found: Recognised, file: CheckpointFile) -> None:

@@ -19,6 +19,7 @@ LIMIT = 2**30
 
 Format = Literal["safetensors", "torch.save, zip", "torch.save, before 1.6", "torch.save, before 0.2", "pickle"]
 
+IMAGE = "an image and not a checkpoint: choose the file that holds the weights (.pt, .pth or .safetensors)"
 # How files begin that people take for checkpoints, and what they are.
 OTHER_FILES: Mapping[bytes, str] = {
     b"\x1f\x8b": "a gzip archive: unpack it and give the checkpoint inside",
@@ -27,14 +28,16 @@ OTHER_FILES: Mapping[bytes, str] = {
     b"7z\xbc\xaf": "a 7-Zip archive: unpack it and give the checkpoint inside",
     b"Rar!": "a RAR archive: unpack it and give the checkpoint inside",
     b"\x89HDF": "an HDF5 file, as Keras writes them: save the network from PyTorch",
-    b"GGUF": "a GGUF file, which holds a language model",
+    b"GGUF": "a GGUF file, which holds a language model: give the checkpoint of an image network",
     b"\x93NUMPY": "a single NumPy array: save the network with torch.save",
     b"version https://git-lfs": "a Git LFS pointer, not the checkpoint itself: fetch it with `git lfs pull`",
     b"<!DOCTYPE": "a web page, not the checkpoint itself: download the file again",
     b"<!doctype": "a web page, not the checkpoint itself: download the file again",
     b"<html": "a web page, not the checkpoint itself: download the file again",
-    b"\x89PNG": "an image",
-    b"\xff\xd8\xff": "an image",
+    b"\x89PNG": IMAGE,
+    b"\xff\xd8\xff": IMAGE,
+    b"GIF8": IMAGE,
+    b"RIFF": IMAGE,
 }
 
 
@@ -72,6 +75,8 @@ def read_file(data: bytes) -> CheckpointFile:
 
 
 def _content(data: bytes) -> tuple[Format, object, int]:
+    if not data:
+        raise CheckpointError("The file is empty: copy it again, or save the network again with torch.save.")
     known = next((what for beginning, what in OTHER_FILES.items() if data.startswith(beginning)), None)
     if known is not None:
         raise CheckpointError(f"The file is {known}.")
@@ -93,5 +98,6 @@ def _content(data: bytes) -> tuple[Format, object, int]:
 
 def _no_checkpoint() -> CheckpointError:
     return CheckpointError(
-        "The file cannot be read as a checkpoint: it is neither safetensors nor what torch.save writes, or it is damaged."
+        "The file cannot be read as a checkpoint: it is neither safetensors nor what torch.save writes, or it is damaged. Copy"
+        " it again, or save model.state_dict() with torch.save."
     )

@@ -86,6 +86,7 @@ def chart(
     *,
     width: Width = "stretch",
     least: int | None = None,
+    narrowest: int | None = None,
     on_click: Callable[[str], None] | None = None,
     over: Callable[[], None] | None = None,
     focus: float | None = None,
@@ -94,8 +95,8 @@ def chart(
 
     If the window is narrower than the figure's natural width, the chart keeps its width and scrolls to `focus`, or to the
     figure's own focus: a position from 0 (left end) to 1 (right end). With `least`, it is never wider than the natural width,
-    and shrinks to `least` pixels before it scrolls. `over` draws what lies over the chart and scrolls with it. Returns the box
-    that scrolls, for what stands `under` the chart.
+    and shrinks to `least` pixels before it scrolls; with `narrowest`, it only shrinks to so many pixels. `over` draws what lies
+    over the chart and scrolls with it. Returns the box that scrolls, for what stands `under` the chart.
     """
     drawn = figure if isinstance(figure, Chart) else Chart.of(figure)
     options: dict[str, Any] = {"width": width, "theme": None, "config": config(key), "alt": drawn.alt, "key": key}
@@ -103,7 +104,7 @@ def chart(
         options |= {"selection_mode": "points", "on_select": partial(_clicked, key, on_click)}
     box = st.container(key=f"scroll-{key}")
     with box:
-        _width(key, key, drawn, least)
+        _width(key, key, drawn, least, narrowest)
         st.plotly_chart(drawn.drawn, **options)
         if over is not None:
             with st.container(key=f"over-{key}"):
@@ -152,10 +153,10 @@ def _symbol(entry: Mapping[str, Any]) -> str:
     return f"<i style='border-top:{entry['width']}px {kind} {entry['colour']}'></i>"
 
 
-def _width(box: str, key: str, drawn: Chart, least: int | None) -> None:
+def _width(box: str, key: str, drawn: Chart, least: int | None, shrinks_to: int | None = None) -> None:
     """The minimum and maximum width of a chart in its box."""
     most = "" if least is None else f"max-width: {drawn.natural}px;"
-    narrowest = drawn.natural if least is None else min(least, drawn.natural)
+    narrowest = min(each for each in (drawn.natural, least, shrinks_to) if each is not None)
     st.html(f"<style>.st-key-scroll-{box} > .st-key-{key} {{ min-width: {narrowest}px; {most} }}</style>")
 
 

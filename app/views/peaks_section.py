@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 
 import resnet_viz as rv
-from app import jobs, results, show, waiting
+from app import jobs, results, show, state, waiting
 from app.catalogue import Subject
 from app.state import Selection
 from app.surveys import HeldSurvey, MissingSurveyError
@@ -49,10 +49,12 @@ def peaks(result: rv.Inspection, chosen: Selection) -> None:
         return
     fires = found.fires
     st.markdown(f"#### {_heading(found.block, found.channel, len(fires), found.held)}")
-    st.caption(
+    why = "" if chosen.channel_index == found.channel else "This is the channel that the image above excites most. "
+    marks = (
         "Solid: the place of the largest activation. Dashed: its receptive field, outside of which no pixel has any influence."
-        " Choose a channel above, or click a tile under All channels."
     )
+    names = "The images of this survey are not on this server, so only their names are listed."
+    st.caption(f"{why}{marks if found.here else names} Choose a channel above, or click a tile under All channels.")
     if found.here:
         _photos(found, chosen)
     if len(found.here) < len(fires):
@@ -60,7 +62,7 @@ def peaks(result: rv.Inspection, chosen: Selection) -> None:
             fires.set_index("image"),
             column_config={"value": st.column_config.NumberColumn("activation", format="%.4g")},
         )
-    if len(found.here) < min(len(fires), SHOWN):
+    if 0 < len(found.here) < min(len(fires), SHOWN):
         st.caption("Images that are not on this server are only listed in the table.")
 
 
@@ -144,6 +146,17 @@ def _photos(found: _Found, chosen: Selection) -> None:
             place = int(row.row), int(row.column)
             url = found.photo(row, subject)
             figure = rv.figures.peak_photo(url, field, *place, float(row.value), str(row.image), show.theme())
-            with st.container(width=200, gap="xxsmall"):
-                show.chart(figure, f"peak-{number}", width="content")
+            with st.container(width=200, gap="xxsmall", key=f"peak-box-{number}"):
+                show.chart(figure, f"peak-{number}", least=130)
                 st.caption(show.escape(figure.layout.meta["finding"]))
+                image = found.held.images[str(row.image)]
+                if st.button("Inspect this image", key=f"peak-inspect-{number}", disabled=image == chosen.image):
+                    _inspect(image, found)
+
+
+def _inspect(image: str, found: _Found) -> None:
+    """Open an image at the same channel of the same block; the whole page shows it."""
+    state.change(image=image, target="", block=found.block)
+    state.change(channel=str(found.channel))
+    # This part of the page can be redrawn alone.
+    st.rerun()

@@ -12,11 +12,10 @@ from app.views import picture_section, shares, survey_images, survey_making, sur
 from app.views.share_section import Shared, share
 from resnet_viz.analyses.measures import MEANINGS
 from resnet_viz.analyses.survey.measuring import MEASURED
+from resnet_viz.analyses.survey.statistics import class_counts, measures_with_values, usual_measure
 from resnet_viz.figures.survey.wording import images_in_words
 from resnet_viz.figures.theme import short
 from resnet_viz.nets.zoo import DEFAULT_MODEL
-
-DEFAULT_MEASURE = "ratio"
 
 
 def page() -> None:
@@ -26,7 +25,7 @@ def page() -> None:
     held, name = _held(chosen)
     found = held.survey
     with st.container(horizontal=True, vertical_alignment="bottom", key="header"):
-        show.product(f"{found.manifest.title} · {found.count:,} images · {len(found.block_names)} blocks")
+        show.product(f"{found.manifest.title} · {images_in_words(found.count)} · {len(found.block_names)} blocks")
         _pick_survey(held, name)
         share(_shared)
     picture_section.notice()
@@ -37,7 +36,7 @@ def page() -> None:
     survey_images.at_block(held, chosen, measure, block)
     survey_sections.classes(found, chosen, measure)
     survey_sections.mistakes(found)
-    survey_images.table(held, measure, block)
+    survey_images.table(held, chosen, measure, block)
 
 
 def _shared() -> Shared:
@@ -78,12 +77,13 @@ def _sentence_case(text: str) -> str:
 
 
 def _facts(found: rv.Survey) -> None:
-    bad, known = found.bad, int(found.images()["correct"].notna().sum())
+    bad, counts = found.bad, class_counts(found)
     rows = {
         "images": f"{found.count:,}",
         "could not be used": f"{len(bad):,}",
-        "with a known class": f"{known:,}",
-        "predicted correctly": f"{found.accuracy:.1%}" if known else "–",
+        "with a known class": f"{counts.known:,}",
+        **({"in a folder that is no class": f"{counts.folders:,}"} if counts.folders else {}),
+        "predicted correctly": f"{found.accuracy:.1%}" if counts.known else "–",
         "weights": found.manifest.weights,
         "SHA-256 of the weights": found.manifest.sha256[:12],
     }
@@ -95,19 +95,30 @@ def _facts(found: rv.Survey) -> None:
 
 def _chosen_measure(chosen: Selection, found: rv.Survey) -> tuple[str, str]:
     """The measure and the block, as the link says or by default."""
-    measure = chosen.quantity if chosen.quantity in MEASURED else DEFAULT_MEASURE
+    known = measures_with_values(found)
+    measure = chosen.quantity if chosen.quantity in known else usual_measure(found)
     return measure, chosen.block if chosen.block in found.block_names else found.block_names[-1]
 
 
 def _pick_measure(chosen: Selection, found: rv.Survey) -> tuple[str, str]:
     measure, block = _chosen_measure(chosen, found)
+    known = measures_with_values(found) or (measure,)
     with st.container(horizontal=True, vertical_alignment="bottom", key="survey-pickers"):
         st.selectbox(
             "Measure",
-            MEASURED,
+            known,
             format_func=lambda name: f"{MEANINGS[name].symbol}, {MEANINGS[name].unit}",
             width=360,
             **state.bound("quantity", measure),
         )
         st.selectbox("Block", found.block_names, format_func=short, width=140, **state.bound("block", block))
+    missing = [MEANINGS[name].symbol for name in MEASURED if name not in known]
+    if missing and found.image_names():
+        st.caption(show.escape(f"{_why_missing(found)}: {', '.join(missing)}."))
     return measure, block
+
+
+def _why_missing(found: rv.Survey) -> str:
+    if all(block.shortcut == "none" for block in found.manifest.blocks):
+        return "This network has no shortcuts, so there is no identity x to compare F with. Measures without values"
+    return "Measures without values in this network"

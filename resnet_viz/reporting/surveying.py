@@ -6,8 +6,10 @@ from functools import partial
 import pandas as pd
 
 from resnet_viz import figures
+from resnet_viz.analyses.measures import MEANINGS
 from resnet_viz.analyses.survey.result import Survey
 from resnet_viz.analyses.survey.statistics import (
+    QUANTILES,
     Grouping,
     class_matrix,
     confusion_counts,
@@ -15,31 +17,43 @@ from resnet_viz.analyses.survey.statistics import (
     quantiles,
     separation,
     usable,
+    usual_measure,
 )
 from resnet_viz.figures.survey.quantile_bands import MOST_CLASSES
+from resnet_viz.figures.survey.wording import images_in_words
 from resnet_viz.figures.theme import short
 from resnet_viz.reporting.pieces import Contents, Piece
 
-USUAL = "ratio"
-
 
 def of_survey(
-    survey: Survey, measure: str = USUAL, block: str = "", grouping: Grouping = "all", picked: str | None = None
+    survey: Survey, measure: str = "", block: str = "", grouping: Grouping = "all", picked: str | None = None
 ) -> Contents:
-    """Describe a survey for one measure and one block, by default the last; `picked` is the name of a ringed image."""
-    at = block or survey.block_names[-1]
-    facts = [f"{survey.manifest.title}, {survey.manifest.weights}: {survey.count:,} images of {survey.manifest.images}."]
+    """Describe a survey for one measure and one block, by default |F| / |x| and the last.
+
+    `picked` is the name of a ringed image.
+    """
+    at, measure = block or survey.block_names[-1], measure or usual_measure(survey)
+    facts = [
+        f"{survey.manifest.title}, {survey.manifest.weights}: {images_in_words(survey.count)} of {survey.manifest.images}."
+    ]
     if survey.accuracy == survey.accuracy:
         facts.append(f"{survey.accuracy:.1%} of the images whose class is known are predicted right.")
     if len(survey.bad):
-        facts.append(f"{len(survey.bad):,} files could not be used.")
+        facts.append(f"{images_in_words(len(survey.bad))} could not be used.")
     return Contents(
         name=f"{survey.manifest.network}-survey",
-        title=f"{survey.manifest.title} on {survey.count:,} images",
+        title=f"{survey.manifest.title} on {images_in_words(survey.count)}",
         notes=tuple(facts),
         pieces=tuple(_pieces(survey, measure, at, grouping, picked)),
-        table=quantiles(survey, measure) if len(usable(survey)) else None,
+        table=_quantiles_by_block(survey, measure) if len(usable(survey)) else None,
+        table_title=f"{MEANINGS[measure].symbol} by block: the median of all images, and the values that 5%, 25%, 75% and 95%"
+        " of them do not exceed",
     )
+
+
+def _quantiles_by_block(survey: Survey, measure: str) -> pd.DataFrame:
+    names = {quantile: "median" if quantile == 0.5 else f"{quantile:.0%}" for quantile in QUANTILES}
+    return quantiles(survey, measure).rename(columns=names)
 
 
 def _pieces(survey: Survey, measure: str, block: str, grouping: Grouping, picked: str | None) -> Iterator[Piece]:

@@ -18,16 +18,21 @@ from resnet_viz.analyses.survey.result import Survey
 from resnet_viz.analyses.survey.running import survey
 from resnet_viz.analyses.survey.statistics import (
     GROUPINGS,
+    ClassCounts,
     area_under_curve,
+    class_counts,
     class_matrix,
     confusion_counts,
     extremes,
     groups,
+    measures_with_values,
     quantiles,
     separation,
+    usual_measure,
 )
 from resnet_viz.nets.net import Net
-from tests.survey.pictures import classes_of, folder_of, picture, zip_of
+from resnet_viz.reporting.surveying import of_survey
+from tests.survey.pictures import classes_of, folder_of, picture, png, zip_of
 
 Make = Callable[..., Survey]
 
@@ -175,7 +180,10 @@ class TestFigures:
         found = make([0] * 20 + [1] * 10, [0] * 20 + [3] * 10)
         by_depth = figures.survey_by_depth(found, "ratio", "right or wrong", "layer1.0")
         assert by_depth.layout.meta["finding"] == ("|F| / |x| differs most in block 1.0: median 24.5 if wrong, 9.5 if right")
-        assert "differs most between classes" in figures.survey_matrix(found, "ratio").layout.meta["finding"]
+        matrix = figures.survey_matrix(found, "ratio").layout.meta["finding"]
+        assert matrix == (
+            "Relative to its size, |F| / |x| differs most between classes in block 1.0: 24.5 for automobile, 9.5 for airplane"
+        )
         separated = figures.survey_separation(found).layout.meta["finding"]
         assert separated.startswith("|F| / |x| in block 1.0 separates wrong predictions from right ones best: it is larger")
         scatter = figures.survey_scatter(found, "ratio", "layer1.0", "29.png")
@@ -190,6 +198,38 @@ class TestFigures:
                 figures.survey_matrix(found, measure)
                 figures.survey_scatter(found, measure, "layer1.0")
                 figures.survey_separation(found)
+
+    def test_name_the_two_classes_of_the_heading(self, make: Make) -> None:
+        figure = figures.survey_by_depth(make([0] * 20 + [1] * 10 + [2] * 3, [0] * 33), "ratio", "class")
+        assert figure.layout.meta["finding"] == (
+            "The medians of |F| / |x| of the classes are furthest apart in block 1.0: 31 for bird, 9.5 for airplane"
+        )
+        assert [(each.text, each.x, each.y) for each in figure.layout.annotations] == [("bird", 0, 31), ("airplane", 0, 9.5)]
+        assert len({trace.line.color for trace in figure.data}) == 2
+
+    def test_say_how_many_images_count(self, make: Make) -> None:
+        found = make([0] * 5 + [-1] * 7, [0] * 12)
+        reading = figures.survey_by_depth(found, "ratio", "right or wrong").layout.meta["how_to_read"]
+        assert "5 of 12 images count here: those whose class is known." in reading
+        assert "count here" not in figures.survey_by_depth(found, "ratio", "predicted class").layout.meta["how_to_read"]
+
+    def test_folders_of_other_names_are_no_classes(self, make_cifar: Callable[..., Net]) -> None:
+        found = survey(make_cifar("A"), zip_of({f"grp{number % 2}/{number}.png": png(number) for number in range(4)}))
+        assert class_counts(found) == ClassCounts(0, 4)
+        meta = figures.survey_matrix(found, "ratio").layout.meta
+        assert "between folders" in meta["finding"]
+        assert meta["how_to_read"].startswith("One row per folder")
+        assert "of the folders" in figures.survey_by_depth(found, "ratio", "class").layout.meta["finding"]
+
+    def test_a_plain_network_begins_with_a_measure_that_it_has(self, make: Make, make_cifar: Callable[..., Net]) -> None:
+        assert usual_measure(make([0], [0])) == "ratio"
+        plain = survey(make_cifar("plain"), [picture(0), picture(1)])
+        assert usual_measure(plain) == "response_std"
+        assert not {"ratio", "identity_norm"} & set(measures_with_values(plain))
+        contents = of_survey(plain)
+        assert contents.table is not None
+        assert list(contents.table.columns) == ["5%", "25%", "median", "75%", "95%"]
+        assert contents.table_title.startswith("std of F by block")
 
     def test_markup_in_names_is_text(self, make: Make) -> None:
         found = make([0, 0], [0, 0]).renamed(["<b>x</b>.png", "y.png"], "files")

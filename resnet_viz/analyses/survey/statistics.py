@@ -1,6 +1,7 @@
 """Questions about a finished survey: how a measure varies with depth, and which blocks separate right and wrong predictions."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
@@ -13,9 +14,37 @@ from resnet_viz.analyses.survey.result import Survey
 
 Grouping = Literal["all", "right or wrong", "class", "predicted class"]
 GROUPINGS: tuple[Grouping, ...] = get_args(Grouping)
+# The first of these that has values is shown first.
+USUAL, PLAIN_USUAL = "ratio", ("response_std",)
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 # With fewer images on one side, the separation of the two sides means nothing.
 FEWEST = 5
+
+
+@dataclass(frozen=True)
+class ClassCounts:
+    """How many images that could be used have a class that the network has, and how many are in a folder of another name."""
+
+    known: int
+    folders: int
+
+
+def class_counts(survey: Survey) -> ClassCounts:
+    """Count the images whose predictions can be checked, and those whose folder is no class of the network."""
+    images = usable(survey)
+    known, named = images["class_index"].notna(), images["class"].notna()
+    return ClassCounts(int(known.sum()), int((named & ~known).sum()))
+
+
+def measures_with_values(survey: Survey) -> tuple[str, ...]:
+    """Return the measures that this network has: without shortcuts, nothing is compared with the identity."""
+    return tuple(name for name in MEASURED if np.isfinite(survey.measure(name)).any())
+
+
+def usual_measure(survey: Survey) -> str:
+    """Return the measure to begin with: |F| / |x|, or std of F in a network without shortcuts."""
+    known = measures_with_values(survey)
+    return next((name for name in (USUAL, *PLAIN_USUAL, *known) if name in known), USUAL)
 
 
 def usable(survey: Survey) -> pd.DataFrame:
@@ -101,7 +130,7 @@ def extremes(survey: Survey, measure: str, block: str, count: int = 10) -> pd.Da
     )
     ordered = values.dropna().sort_values(ascending=False, kind="stable")
     chosen = ordered if len(ordered) <= 2 * count else pd.concat([ordered.iloc[:count], ordered.iloc[-count:]])
-    facts = usable(survey)[["class", "predicted", "probability", "correct"]]
+    facts = usable(survey)[["class", "class_index", "predicted", "probability", "correct"]]
     return chosen.to_frame().join(facts[~facts.index.duplicated()])
 
 

@@ -51,7 +51,7 @@ def survey_scatter(survey: Survey, measure: str, block: str, picked: str | None 
         fig,
         theme,
         finding=finding,
-        how_to_read="Each point is an image; click a point to see the image and to inspect it." + _left_out(drawn),
+        how_to_read="Each point is an image. Click a point to choose its image." + _left_out(drawn),
         alt=f"{finding}. {images_in_words(len(names))} by {MEANINGS[measure].symbol} and probability.",
     )
 

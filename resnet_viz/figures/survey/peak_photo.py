@@ -41,8 +41,9 @@ def peak_photo(
     ]
     hidden = {"visible": False}
     fig.update_layout(
-        xaxis={**hidden, "range": [0, width]},
-        yaxis={**hidden, "range": [height, 0]},
+        xaxis={**hidden, "range": [0, width], "constrain": "domain"},
+        # A square in a box of any width.
+        yaxis={**hidden, "range": [height, 0], "scaleanchor": "x", "constrain": "domain"},
         shapes=frames,
         width=SIDE,
         height=SIDE + 34,

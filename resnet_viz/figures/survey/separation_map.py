@@ -1,7 +1,5 @@
 """How well the measures of each block separate wrong predictions from right ones: a matrix of measures and blocks."""
 
-import math
-
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
@@ -10,9 +8,10 @@ from resnet_viz.analyses.measures import MEANINGS
 from resnet_viz.analyses.survey.measuring import MEASURED
 from resnet_viz.analyses.survey.result import Survey
 from resnet_viz.analyses.survey.statistics import FEWEST, separation
+from resnet_viz.figures.survey.heat_maps import BAR, block_axis, colour_bar
 from resnet_viz.figures.theme import LIGHT, SIGNED, Theme, finish, short
 
-WIDTH, ROW, TOP, BOTTOM, LEFT = 1080, 26, 44, 52, 190
+WIDTH, ROW, TOP, BOTTOM, LEFT = 1080, 26, 30 + BAR, 52, 40
 
 
 def survey_separation(survey: Survey, ranked: pd.DataFrame | None = None, theme: Theme = LIGHT) -> go.Figure:
@@ -33,17 +32,13 @@ def survey_separation(survey: Survey, ranked: pd.DataFrame | None = None, theme:
             colorscale=SIGNED,
             xgap=1,
             ygap=1,
-            colorbar={
-                "tickvals": [0, 0.5, 1],
-                "ticktext": ["0: smaller<br>if wrong", "0.5: no<br>separation", "1: larger<br>if wrong"],
-            },
+            colorbar=colour_bar([0, 0.5, 1], ["0: smaller if wrong", "0.5", "1: larger if wrong"]),
             hovertemplate="%{y}, block %{x}<br>area under the curve %{z:.3f}<extra></extra>",
         )
     )
-    ticks = blocks[:: math.ceil(len(blocks) / 18)]
     fig.update_layout(
-        xaxis={"type": "category", "title": "block", "showgrid": False, "tickvals": ticks, "tickangle": 0},
-        yaxis={"type": "category", "autorange": "reversed", "showgrid": False},
+        xaxis=block_axis(blocks),
+        yaxis={"type": "category", "autorange": "reversed", "showgrid": False, "dtick": 1},
         width=WIDTH,
         height=TOP + BOTTOM + max(3, len(rows)) * ROW,
         margin={"l": LEFT, "r": 0, "t": TOP, "b": BOTTOM},

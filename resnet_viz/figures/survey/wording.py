@@ -1,6 +1,8 @@
 """How the figures of surveys write measures and counts."""
 
 from resnet_viz.analyses.measures import MEANINGS
+from resnet_viz.analyses.survey.result import Survey
+from resnet_viz.analyses.survey.statistics import class_counts
 from resnet_viz.figures.theme import ATTRIBUTION, GRADIENT, IDENTITY, RESIDUAL, SUM
 
 COLOURS = {
@@ -28,6 +30,17 @@ def axis_of(measure: str) -> str:
     """Return a measure's symbol and unit for an axis."""
     meaning = MEANINGS[measure]
     return meaning.symbol if meaning.unit == "ratio" else f"{meaning.symbol} ({meaning.unit})"
+
+
+def kinds_of_class(survey: Survey) -> str:
+    """Name what images are grouped by, in the plural: folders whose names are no classes of the network are not classes."""
+    counts = class_counts(survey)
+    return "classes" if not counts.folders else "classes and folders" if counts.known else "folders"
+
+
+def kind_of_class(survey: Survey) -> str:
+    """The same in the singular."""
+    return {"classes": "class", "folders": "folder"}.get(kinds_of_class(survey), "class or folder")
 
 
 def images_in_words(count: int) -> str:

@@ -142,8 +142,12 @@ def path_gradients(
     Raises ValueError for a class that the network does not have.
     """
     start = _cut(net, image, target)
-    found = carry_back(start.cuts, start.value, _longer, _joined, 1, start.reporting(on_block))[:, 0]
+    carried = carry_back(start.cuts, start.value, _longer, _joined, 1, start.reporting(on_block))
     paths = count_paths(start.cuts, start.value)
+    layout = next(iter(net.blocks.values())).input_layout
+    found = torch.stack([layout.of_image(each, 0) for each in carried])
+    # All entries of the only image: a leading axis of one goes, that of several parts of the image stays.
+    found = found.squeeze(layout.axis + 1) if layout.rows == 1 else found
     coefficients = torch.cat([found, found.new_zeros(len(paths) - len(found), *found.shape[1:])]).float().cpu()
     rows = coefficients.double().flatten(1)
     whole = rows.sum(0)

@@ -32,8 +32,8 @@ _LINEAR = (IDLE - {"detach"}) | VIEWS | {
     "repeatinterleave", "tile", "broadcastto", "index", "indexselect", "gather", "take", "takealongdim", "diagonal", "tril",
     "triu", "moveaxis", "swapdims", "ravel", "tocopy", "double", "half", "bfloat16", "unsafeview", "positive", "adjoint",
     "reshapeas", "patchmergingpad", "asstrided", "hsplit", "vsplit", "dsplit", "unsafesplit", "unsafechunk", "real", "imag",
-    "viewasreal",    "viewascomplex", "complex", "fftfft", "fftifft", "fftfft2", "fftifft2", "fftfftn", "fftifftn", "fftrfft", "fftirfft",
-    "fftrfft2", "fftirfft2", "fftrfftn", "fftirfftn", "fftfftshift", "fftifftshift",
+    "viewasreal", "viewascomplex", "complex", "fftfft", "fftifft", "fftfft2", "fftifft2", "fftfftn", "fftifftn", "fftrfft",
+    "fftirfft", "fftrfft2", "fftirfft2", "fftrfftn", "fftirfftn", "fftfftshift", "fftifftshift",
 }  # fmt: skip
 # Numbers that do not depend on the values of the image.
 _CONSTANT = {"zeroslike", "oneslike", "fulllike", "emptylike", "newzeros", "newones", "newfull", "newempty", "newtensor"}

@@ -9,8 +9,10 @@ import pytest
 import torch
 from PIL import Image
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 import resnet_viz as rv
+from resnet_viz.nets.residual_graph import nonlinearities
 from tests.own_networks import Blocks, conv
 
 PREPROCESSING = rv.Preprocessing(8, 8, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
@@ -168,7 +170,112 @@ class TestDeepLift:
         _compare(Blocks(Placed("on x", nn.ReLU()), nn.ReLU(), pool, Placed("after the sum", nn.ReLU())), image)
 
 
+class Applied(nn.Module):
+    """A block that applies an operation to its branch."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.conv, self.function = conv(), function
+
+    def forward(self, x: Tensor) -> Any:
+        return x + self.function(self.conv(x))
+
+
+class Recurrent(nn.Module):
+    """A block whose branch is a recurrent layer over the rows of its maps."""
+
+    def __init__(self, layer: type[nn.Module]) -> None:
+        super().__init__()
+        self.layer = layer(8, 8, batch_first=True)
+
+    def forward(self, x: Tensor) -> Any:
+        return x + self.layer(x.flatten(2).transpose(1, 2))[0].transpose(1, 2).reshape(x.shape)
+
+
+NONLINEAR: dict[str, Callable[[Tensor], Tensor]] = {
+    "square": torch.square,
+    "clip": lambda x: x.clip(0, 0.5),
+    "maximum": lambda x: torch.maximum(x, 0.1 * x),
+    "threshold": lambda x: F.threshold(x, 0.1, 0.0),
+    "hardshrink": nn.Hardshrink(),
+    "lppool2d": nn.LPPool2d(2, 1, 1),
+    "sin": torch.sin,
+    "atan": torch.atan,
+    "cos": torch.cos,
+    "erf": torch.erf,
+    "softsign": nn.Softsign(),
+    "softshrink": F.softshrink,
+    "tanhshrink": nn.Tanhshrink(),
+    "logsigmoid": F.logsigmoid,
+    "rrelu": nn.RReLU(),
+    "clampmin": lambda x: x.clamp_min(0.1),
+    "minimum": lambda x: torch.minimum(x, 0.1 * x),
+    "sort": lambda x: x.sort(1)[0],
+    "logaddexp": lambda x: torch.logaddexp(x, 0.1 * x),
+    "adaptivemaxpool2d": lambda x: F.adaptive_max_pool2d(x, 8),
+    "products of activations": lambda x: x * x,
+    "reciprocal": lambda x: (x.abs().detach() + 1).reciprocal() * 0.1 + x,
+    "truediv": lambda x: 1 / (x + 100),
+    "detach": lambda x: x.detach() + x,
+    "getitem": lambda x: x[:, torch.argsort(x[0, :, 0, 0])],
+    "where": lambda x: torch.where(x > 0.1, x, 0.2 * x),
+    "maskedfill": lambda x: x.masked_fill(x < 0.1, 0.3),
+    "a softmax": lambda x: x.softmax(1),
+    "einsum": lambda x: torch.einsum("nchw,nchw->nchw", x, x),
+    "cummax": lambda x: x.cummax(1)[0],
+    "prelu": nn.PReLU(),
+    "localresponsenorm": nn.LocalResponseNorm(2),
+    "round": lambda x: x + torch.round(x),
+}
+LINEAR: dict[str, Callable[[Tensor], Tensor]] = {
+    "average pool": nn.AvgPool2d(3, 1, 1),
+    "quotient": lambda x: x / 3,
+    "shuffle": nn.ChannelShuffle(2),
+    "roll": lambda x: x.roll(1, 2),
+    "pad": lambda x: F.pad(x, (1, 1, 1, 1), "reflect")[..., 1:-1, 1:-1],
+    "flip": lambda x: x.flip(3),
+    "where": lambda x: torch.where(torch.arange(8) > 3, x, 0.5 * x),
+    "cumsum": lambda x: x.cumsum(1),
+    "einsum": lambda x: torch.einsum("nchw,cd->ndhw", x, torch.ones(8, 8)),
+    "resize": lambda x: F.interpolate(F.avg_pool2d(x, 2), 8),
+    "Fourier": lambda x: torch.fft.ifft2(torch.fft.fft2(x) * 2).real,
+    "transposed": lambda x: x.transpose(2, 3).mT,
+}
+
+
+class TestRulesOfDeepLift:
+    @pytest.mark.parametrize("name", NONLINEAR)
+    def test_refuses_what_has_no_rule(self, name: str, image: Image.Image) -> None:
+        net = rv.from_module(Blocks(Applied(NONLINEAR[name])), preprocessing=PREPROCESSING)
+        with pytest.raises(ValueError, match=r"DeepLift has no rule for .*: take Integrated Gradients"):
+            rv.attribute(net, image, "deep_lift", 1)
+
+    @pytest.mark.parametrize("layer", [nn.LSTM, nn.GRU])
+    def test_refuses_recurrent_layers(self, layer: type[nn.Module], image: Image.Image) -> None:
+        net = rv.from_module(Blocks(Recurrent(layer)), preprocessing=PREPROCESSING)
+        with pytest.raises(ValueError, match=f"DeepLift has no rule for {layer.__name__.lower()}, which"):
+            rv.attribute(net, image, "deep_lift", 1)
+
+    @pytest.mark.parametrize("name", LINEAR)
+    def test_adds_up_over_what_is_linear(self, name: str, image: Image.Image) -> None:
+        net = rv.from_module(Blocks(Applied(LINEAR[name]), Applied(nn.ReLU())), preprocessing=PREPROCESSING)
+        found = rv.attribute(net, image, "deep_lift", 1)
+        assert found.delta == pytest.approx(0, abs=1e-4 * float(np.abs(found.attributions).sum()))
+
+    def test_refuses_a_map_that_does_not_add_up(self, image: Image.Image, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(nonlinearities, "_LINEAR", nonlinearities._LINEAR | {"sin"})
+        net = rv.from_module(Blocks(Applied(lambda x: torch.sin(5 * x))), preprocessing=PREPROCESSING)
+        with pytest.raises(ValueError, match=r"the DeepLift map of Blocks adds up to .*, and the logit differs by"):
+            rv.attribute(net, image, "deep_lift", 1)
+
+
 class TestGuidedBackprop:
+    @pytest.mark.parametrize("name", ["threshold", "clampmin", "maximum", "prelu", "softshrink"])
+    def test_refuses_other_activations_than_relu(self, name: str, image: Image.Image) -> None:
+        net = rv.from_module(Blocks(Applied(nn.ReLU()), Applied(NONLINEAR[name])), preprocessing=PREPROCESSING)
+        with pytest.raises(ValueError, match=f"whose activations are ReLUs, and Blocks has {name}: take Saliency"):
+            rv.attribute(net, image, "guided_backprop", 1)
+
     @pytest.mark.parametrize("sort", SORTS)
     @pytest.mark.parametrize("shared", [False, True])
     def test_by_hand(self, sort: str, shared: bool, image: Image.Image) -> None:  # noqa: FBT001 - a parameter of the test

@@ -5,12 +5,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import torch
 from PIL import Image
 
 import resnet_viz as rv
 from resnet_viz.engine.wire import decode, encode
 from resnet_viz.figures.theme import PLAIN, SUM
 from resnet_viz.nets.net import Net
+from tests.every_network import NETWORKS, SIZE
 
 MakeImage = Callable[..., Image.Image]
 MakeNet = Callable[..., Net]
@@ -26,6 +28,21 @@ def test_every_row_is_an_ablation(shortcut: str, make_cifar: MakeNet, make_image
         probability = next(p.probability for p in expected.predictions if p.index == 2)
         assert row.probability == pytest.approx(probability, abs=1e-5)
         assert row.prediction == expected.predictions[0].label
+
+
+@pytest.mark.parametrize("kind", ["sequence first", "folded", "ViT"])
+def test_every_row_is_an_ablation_wherever_the_axis_of_images_is(kind: str, make_image: MakeImage) -> None:
+    torch.manual_seed(0)
+    net = rv.from_module(NETWORKS[kind](), preprocessing=rv.Preprocessing(SIZE, SIZE, (0.5,) * 3, (0.5,) * 3))
+    image = make_image(SIZE, SIZE)
+    for row in rv.deletions(net, image, target=2, sets=4).rows:
+        expected = rv.ablate(net, image, dict.fromkeys(row.removed, 0.0))
+        assert row.probability == pytest.approx(next(p.probability for p in expected.predictions if p.index == 2), abs=1e-5)
+    names = list(net.blocks)
+    steps = rv.refinement(net, image, 2).losses
+    for number, loss in enumerate(steps):
+        without = rv.ablate(net, image, dict.fromkeys(names[number:], 0.0))
+        assert loss == pytest.approx(-math.log(next(p.probability for p in without.predictions if p.index == 2)), abs=1e-4)
 
 
 def test_sets_differ_and_small_sizes_have_all(make_cifar: MakeNet, make_image: MakeImage) -> None:

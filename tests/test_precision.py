@@ -1,6 +1,6 @@
 """Networks in half precision, bfloat16 and double precision: every analysis runs, and sums are exact in their own precision."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from resnet_viz.analyses.logit_lens import lens
 from resnet_viz.lessons.activation_order import orders
 from resnet_viz.lessons.matching import run as match
 from resnet_viz.nets.net import Net
+from tests.own_networks import Blocks, Shared
 
 MakeImage = Callable[..., Image.Image]
 MakeNet = Callable[..., Net]
@@ -148,3 +149,44 @@ def test_occlusion_and_the_checks_of_trust_run(net: Net, make_image: MakeImage) 
     assert np.isfinite(trust.perturbation(net, image, found, 2).deletion.probabilities).all()
     assert all(value is not None for value in trust.randomisation(net, image, found).correlations)
     assert np.isfinite(trust.infidelity(net, image, found, 4))
+
+
+@pytest.fixture
+def double_by_default() -> Iterator[None]:
+    """What a program may have chosen for its own tensors."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+STATELESS: dict[str, Callable[[Net, Image.Image], object]] = {
+    "inspect": lambda net, image: rv.inspect(net, image, 1).blocks[0].grad_input,
+    "gradients": lambda net, image: rv.gradients(net, image, 1).blocks[0].total,
+    "ablation": lambda net, image: rv.ablation_sweep(net, image, 1)["logit"].to_numpy(),
+    "deletions": lambda net, image: [row.probability for row in rv.deletions(net, image, 1, sets=2).rows],
+    "refinement": lambda net, image: rv.refinement(net, image, 1).losses,
+    "paths": lambda net, image: rv.path_gradients(net, image, 1).coefficients,
+    "conductance": lambda net, image: rv.conductance(net, image, 1, steps=4).blocks[0].total,
+} | {
+    name: lambda net, image, name=name, options=options: rv.attribute(net, image, name, 1, **options).attributions  # type: ignore[misc]
+    for name, options in {
+        "integrated_gradients": {"steps": 4, "baseline": "noise"}, "smoothgrad": {"samples": 2}, "gradient_shap": {"samples": 2},
+        "deep_lift": {}, "guided_backprop": {}, "occlusion": {"window": 0.5, "stride": 0.5}, "grad_cam": {},
+    }.items()
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", STATELESS)
+@pytest.mark.parametrize("given", [torch.float32, torch.float64])
+def test_the_callers_default_number_type_changes_nothing(
+    name: str, given: torch.dtype, make_image: Callable[..., Image.Image], request: pytest.FixtureRequest
+) -> None:
+    torch.manual_seed(0)
+    module = Blocks(Shared(), Shared()).eval()
+    preprocessing = rv.Preprocessing(16, 16, (0.5,) * 3, (0.25,) * 3)
+    image = make_image(16, 16)
+    expected = STATELESS[name](rv.from_module(module, preprocessing=preprocessing), image)
+    request.getfixturevalue("double_by_default")
+    net = rv.from_module(module.to(given), preprocessing=preprocessing)
+    assert net.preprocess(image).dtype == torch.float32
+    np.testing.assert_allclose(STATELESS[name](net, image), expected, rtol=1e-5, atol=1e-6)  # type: ignore[arg-type]

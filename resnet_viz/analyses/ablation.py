@@ -268,7 +268,7 @@ def _fade(block: ResidualBlock, factor: float | Tensor) -> Iterator[RemovableHan
         inputs[:] = args
 
     def add(_: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        scale = factor.to(args[0].dtype).view(-1, *[1] * (args[0].ndim - 1)) if isinstance(factor, Tensor) else factor
+        scale = block.layout.per_image(factor.to(args[0].dtype), args[0]) if isinstance(factor, Tensor) else factor
         if block.shortcut_kind != "none":
             return args[0], _scaled(args[1], scale)
         return (_scaled(args[0], scale) + _scaled(inputs.pop(), 1 - scale),)

@@ -46,4 +46,4 @@ def baseline_tensor(net: Net, kind: Baseline, seen: Image.Image, seed: int = 0) 
 def noise_like(x: Tensor, samples: int, deviation: float, generator: torch.Generator) -> Tensor:
     """Draw Gaussian noise (samples, 3, H, W) from a separate generator, on the CPU so that all devices get the same."""
     shape = (samples, *x.shape[1:])
-    return (torch.randn(shape, generator=generator) * deviation).to(x.device)
+    return (torch.randn(shape, generator=generator, dtype=torch.float32, device="cpu") * deviation).to(x.device)

@@ -25,6 +25,11 @@ PLACES = get_args(CamPlace)
 COARSE = 4
 # Activations that serve as weights of others; Guided Backprop uses their ordinary gradient.
 GATES = ("Sigmoid", "Hardsigmoid", "Tanh")
+# Activations that are called as functions, and so cannot be hooked.
+FUNCTIONS = frozenset(
+    {"relu", "relu6", "gelu", "silu", "hardswish", "prelu", "rrelu", "threshold", "clamp", "clampmin", "clampmax", "clip"}
+    | {"maximum", "minimum", "hardshrink", "softshrink", "tanhshrink", "softsign", "logsigmoid", "sin", "cos", "atan", "erf"}
+)
 
 
 def guided_backprop(explained: Explained, _: NoOptions, tick: OnPartial[Tensor]) -> Result:
@@ -125,7 +130,7 @@ def _make_guidable(explained: Explained, title: str) -> None:
     if findings is None:
         return
     others = [name for name in findings.activations if name not in (*CUTTING, *GATES)]
-    others += [name for name in findings.other_nonlinear if name in ("relu", "relu6", "gelu", "silu", "hardswish")]
+    others += [name for name in findings.other_nonlinear if name in FUNCTIONS]
     if others or not set(findings.activations) & set(CUTTING):
         what = f"has {listed(others)}" if others else "has none"
         raise ValueError(

@@ -22,6 +22,8 @@ _POOLS: dict[type[nn.Module], Callable[..., Any]] = {
     nn.MaxPool2d: F.max_pool2d,
     nn.MaxPool3d: F.max_pool3d,
 }
+# What rounding may miss, as a share of the difference, or of the sum of all absolute attributions where these cancel out.
+ROUNDING, ROUNDING_IN_HALF = 1e-2, 2e-1
 _WAY_OUT = "take Integrated Gradients or GradientShap, which need no rules."
 
 
@@ -40,8 +42,20 @@ def deep_lift(explained: Explained, options: BaselineOptions, tick: OnPartial[Te
     silence_captum()
     method = _method()(explained.twin, activations)
     found = method.attribute(explained.x.clone().requires_grad_(), baseline, target=explained.target).detach()
+    _check_sum(explained, found, explained.difference(baseline))
     tick(1, 1, None)
     return Result(found, baseline)
+
+
+def _check_sum(explained: Explained, found: Tensor, difference: float) -> None:
+    """Raise ValueError if the attributions do not add up to the difference of the logits; rounding may miss a little of it."""
+    share = ROUNDING if explained.net.precision.itemsize >= 4 else ROUNDING_IN_HALF
+    total, size = found.double().sum().item(), found.double().abs().sum().item()
+    if abs(total - difference) > share * max(abs(difference), size):
+        raise ValueError(
+            f"the DeepLift map of {explained.net.title} adds up to {total:.3g}, and the logit differs by {difference:.3g}"
+            f" between the image and the baseline, so the map would mislead: {_WAY_OUT}"
+        )
 
 
 def _activations(explained: Explained) -> tuple[type[nn.Module], ...]:

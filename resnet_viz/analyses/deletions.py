@@ -88,7 +88,7 @@ def deletions(
     names = tuple(net.blocks)
     removable = tuple(name for name, block in net.blocks.items() if is_removable(block))
     removed = list(_sets(removable, sets, random.Random(seed)))  # noqa: S311 - a choice, not a secret
-    kept = torch.tensor([[name not in gone for name in names] for gone in removed])
+    kept = torch.tensor([[name not in gone for name in names] for gone in removed], device="cpu")
     logits = logits_with(net, net.preprocess(image), kept, on_pass)
     index = int(logits[0].argmax()) if chosen is None else chosen
     shares = probabilities(logits, net.head)[:, index].tolist()

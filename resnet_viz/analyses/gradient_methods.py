@@ -60,7 +60,8 @@ def gradient_shap(explained: Explained, options: SampledPathOptions, tick: OnPar
     deviation, generator = options.noise * explained.range, torch.Generator().manual_seed(options.seed)
     baseline = explained.baseline(options.baseline, options.seed)
     # All at once, so that the numbers do not depend on how many images per pass this device takes.
-    alphas = torch.rand((checked_count("samples", options.samples), 1, 1, 1), generator=generator).to(explained.x.device)
+    shape = (checked_count("samples", options.samples), 1, 1, 1)
+    alphas = torch.rand(shape, generator=generator, dtype=torch.float32, device="cpu").to(explained.x.device)
     total = torch.zeros_like(explained.x)
     for chunk in explained.chunks(options.samples, soon=True):
         noisy = explained.x + noise_like(explained.x, chunk.stop - chunk.start, deviation, generator)

@@ -68,8 +68,9 @@ class PathLengths:
 class PathGradients:
     """The gradient of the target logit at the input of the first block, separated by path length.
 
-    `coefficients` are float32 (n + 1, C, H, W) for n blocks. Entry k is the gradient through exactly k residual branches, and
-    all entries add up to the whole gradient. `lengths` has their norms and shares.
+    `coefficients` are float32 (n + 1, C, H, W) for n blocks; in a network of tokens, (n + 1, tokens, C), and a network that
+    cuts the image into parts has an axis of parts after the first. Entry k is the gradient through exactly k residual branches,
+    and all entries add up to the whole gradient. `lengths` has their norms and shares.
     """
 
     lengths: PathLengths
@@ -142,8 +143,12 @@ def path_gradients(
     Raises ValueError for a class that the network does not have.
     """
     start = _cut(net, image, target)
-    found = carry_back(start.cuts, start.value, _longer, _joined, 1, start.reporting(on_block))[:, 0]
+    carried = carry_back(start.cuts, start.value, _longer, _joined, 1, start.reporting(on_block))
     paths = count_paths(start.cuts, start.value)
+    layout = next(iter(net.blocks.values())).input_layout
+    found = torch.stack([layout.of_image(each, 0) for each in carried])
+    # All entries of the only image: a leading axis of one goes, that of several parts of the image stays.
+    found = found.squeeze(layout.axis + 1) if layout.rows == 1 else found
     coefficients = torch.cat([found, found.new_zeros(len(paths) - len(found), *found.shape[1:])]).float().cpu()
     rows = coefficients.double().flatten(1)
     whole = rows.sum(0)
@@ -265,7 +270,7 @@ def _routed(routes: Tensor, cut: Cut, arrived: Tensor, back: Back) -> dict[int, 
 def _routes(blocks: int, samples: int, generator: torch.Generator) -> Iterator[Tensor]:
     """For every length, the branches that each sampled path takes, (samples, blocks)."""
     for length in range(blocks + 1):
-        order = torch.rand(samples, blocks, generator=generator).argsort(1)
+        order = torch.rand(samples, blocks, generator=generator, dtype=torch.float32, device="cpu").argsort(1)
         yield order.argsort(1) < length
 
 

@@ -141,7 +141,7 @@ def _map(output: Tensor, pixels: Tensor, probes: int, seed: int) -> Array:
     generator = torch.Generator().manual_seed(seed)
     total = torch.zeros_like(pixels[0, 0])
     for _ in range(probes):
-        signs = 2 * torch.randint(2, middle.shape, generator=generator).to(middle) - 1
+        signs = 2 * torch.randint(2, middle.shape, generator=generator, device="cpu").to(middle) - 1
         (gradient,) = torch.autograd.grad(middle, pixels, signs, retain_graph=True)
         total = total + gradient[0].square().sum(0)
     seen: Array = (total / (probes * len(middle))).sqrt().cpu().numpy()

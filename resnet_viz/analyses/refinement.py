@@ -106,8 +106,8 @@ def refinement(
 def losses_after_blocks(net: Net, x: Tensor, target: int, on_pass: OnProgress | None = None) -> list[float]:
     """The loss before the first block and after each, without later branches. Plain blocks that change shapes still run."""
     names = list(net.blocks)
-    stays = torch.tensor([not is_removable(block) for block in net.blocks.values()])
-    kept = torch.ones(len(names) + 1, len(names), dtype=torch.bool).tril(-1) | stays
+    stays = torch.tensor([not is_removable(block) for block in net.blocks.values()], device="cpu")
+    kept = torch.ones(len(names) + 1, len(names), dtype=torch.bool, device="cpu").tril(-1) | stays
     logits = torch.from_numpy(logits_with(net, x, kept, on_pass))
     losses: list[float] = Objective("cross-entropy", target, head=net.head)(logits).tolist()
     return losses

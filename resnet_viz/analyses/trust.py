@@ -179,7 +179,9 @@ def infidelity(
         deviation = noise * explained.range
 
         def perturb(inputs: Tensor) -> tuple[Tensor, Tensor]:
-            drawn = (torch.randn(inputs.shape, generator=generator) * deviation).to(inputs.device)
+            drawn = (torch.randn(inputs.shape, generator=generator, dtype=torch.float32, device="cpu") * deviation).to(
+                inputs.device
+            )
             return drawn, inputs - drawn
 
         maps = torch.from_numpy(attribution.attributions)[None].to(explained.x.device)
@@ -210,7 +212,7 @@ def _sensitivity(explained: Explained, attribution: Attribution, samples: int, r
 
     def perturb(inputs: Tensor | tuple[Tensor, ...]) -> Tensor:
         pictures = _only(inputs)
-        drawn = (torch.rand(pictures.shape, generator=generator) * 2 - 1) * radius
+        drawn = (torch.rand(pictures.shape, generator=generator, dtype=torch.float32, device="cpu") * 2 - 1) * radius
         return pictures + drawn.to(pictures.device)
 
     # captum would take a bare tensor for a tuple of channels, each with a norm of its own.
@@ -258,7 +260,7 @@ def _reinitialise(module: nn.Module, names: Sequence[str], seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     for name, parameter in parameters.items():
         if parameter.numel() > 1 and torch.equal(parameter, before[name]):
-            drawn = torch.randn(parameter.shape, generator=generator)
+            drawn = torch.randn(parameter.shape, generator=generator, dtype=torch.float32, device="cpu")
             parameter.copy_(drawn * parameter.std().item() + parameter.mean().item())
 
 
@@ -279,7 +281,7 @@ def _curve(
     explained: Explained, whole: Tensor, ground: Tensor, ranks: NDArray[np.int64], steps: int, tick: Callable[[int], None]
 ) -> PerturbationCurve:
     """Replace the first share of the pixels in `whole` by those of `ground`, share by share."""
-    counts = torch.linspace(0, ranks.size, steps + 1).round().to(explained.x.device)
+    counts = torch.linspace(0, ranks.size, steps + 1, dtype=torch.float32, device="cpu").round().to(explained.x.device)
     order = torch.from_numpy(ranks).to(explained.x.device)
     probabilities = []
     for chunk in explained.chunks(steps + 1):

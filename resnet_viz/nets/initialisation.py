@@ -38,4 +38,4 @@ def initialise(module: nn.Module, seed: int) -> None:
 @torch.no_grad()
 def _fill(parameter: Tensor, draw: Callable[[Tensor], Tensor]) -> None:
     if isinstance(parameter, nn.Parameter):  # A weight that is computed from others is not drawn itself.
-        parameter.copy_(draw(torch.empty(parameter.shape)))
+        parameter.copy_(draw(torch.empty(parameter.shape, dtype=torch.float32, device="cpu")))

@@ -58,6 +58,12 @@ class TensorLayout:
         """Return the number of images."""
         return values.shape[self.axis] // self.rows
 
+    def per_image(self, numbers: Tensor, values: Tensor) -> Tensor:
+        """Return numbers (N,), one for each image, in a shape that multiplies each by the entries of its image in `values`."""
+        shape = [1] * values.ndim
+        shape[self.axis] = -1
+        return numbers.repeat_interleave(self.rows).view(shape)
+
     def joined(self, values: Sequence[Tensor]) -> Tensor:
         """Concatenate the images of several tensors."""
         return torch.cat(list(values), self.axis)

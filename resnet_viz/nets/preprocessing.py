@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from operator import index
 from typing import Literal, Protocol
 
+import torch
 from PIL import Image
 from torch import Tensor
 from torchvision.transforms import InterpolationMode
@@ -151,7 +152,8 @@ class Preprocessing:
 
     def normalise(self, seen: Image.Image) -> Tensor:
         """Convert the image returned by `seen` to float32 (1, 3, crop, crop)."""
-        scaled = transforms.to_tensor(seen)
+        # torchvision returns numbers of the type that the caller has made torch's default.
+        scaled = transforms.to_tensor(seen).to(torch.float32)
         normalised: Tensor = transforms.normalize(scaled, list(self.mean), list(self.std))
         return normalised.unsqueeze(0)
 

@@ -18,7 +18,9 @@ from resnet_viz.analyses.path_gradients import PathLengths, PathSamples, path_sa
 from resnet_viz.engine.wire import decode, encode
 from resnet_viz.figures.lessons.path_gradients import carrying
 from resnet_viz.figures.theme import GRADIENT, PLAIN
+from resnet_viz.nets.blocks import blocks_of
 from resnet_viz.nets.net import Net
+from tests.every_network import NETWORKS, SIZE
 from tests.own_networks import Blocks, Down, PreActivation, Scaled, Shared
 
 MakeImage = Callable[..., Image.Image]
@@ -120,6 +122,22 @@ def test_a_network_scaled_by_t_has_the_coefficients_as_its_polynomial() -> None:
     found = rv.path_gradients(net, image)
     assert found.counts.tolist() == [1, 5, 10, 10, 5, 1]
     np.testing.assert_allclose(found.coefficients.reshape(6, 6), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["sequence first", "folded", "transformer", "timm ResNet-D"])
+def test_networks_of_tokens_add_up_wherever_the_axis_of_images_is(kind: str, make_image: MakeImage) -> None:
+    """Against autograd at the input of the first block."""
+    torch.manual_seed(0)
+    net = rv.from_module(NETWORKS[kind](), preprocessing=rv.Preprocessing(SIZE, SIZE, (0.5,) * 3, (0.5,) * 3))
+    image, twin, kept = make_image(SIZE, SIZE), net.twin(), list[Tensor]()
+    next(iter(blocks_of(twin).values())).fork.register_forward_pre_hook(lambda _, args: kept.append(args[0]))
+    with torch.enable_grad():
+        logit = twin(net.preprocess(image).requires_grad_())[0, 1]
+    expected = torch.autograd.grad(logit, kept[0])[0].squeeze().numpy()
+    found = rv.path_gradients(net, image, 1)
+    np.testing.assert_allclose(found.coefficients.sum(0), expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
+    assert np.linalg.norm(found.coefficients.sum(0)) == pytest.approx(np.linalg.norm(expected), rel=1e-4)
+    assert found.lengths.shares.sum() == pytest.approx(1, abs=1e-4)
 
 
 def test_networks_of_ones_own_add_up_too(make_image: MakeImage) -> None:

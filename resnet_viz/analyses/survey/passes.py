@@ -67,7 +67,7 @@ def block_facts(net: Net, size: tuple[int, int]) -> tuple[SurveyedBlock, ...]:
     if findings_of(net.module).image_shape[1:] == size and all(block.layout == CHANNELS_FIRST for block in blocks):
         return tuple(_facts(block, block.facts.shape) for block in blocks)
     with recording(net) as (run, tapes), torch.inference_mode():
-        run(torch.zeros(1, 3, *size, device=net.device))
+        run(torch.zeros(1, 3, *size, dtype=torch.float32, device=net.device))
     return tuple(_facts(tape.block, tape.layout.maps(tape.output).shape[1:]) for tape in tapes)
 
 

@@ -223,7 +223,7 @@ class Surveyor:
 
     def pass_size(self, manifest: Manifest) -> int:
         """Return the number of images per pass: not more than fit into the memory of usual machines."""
-        x = torch.empty(0, 3, *manifest.size, device=self.net.device)
+        x = torch.empty(0, 3, *manifest.size, dtype=torch.float32, device=self.net.device)
         if self.batch_size is None:
             return batch_of(x, CPU_PIXELS)
         factor = MOST_FACTOR * (1 if x.device.type == "cpu" else GPU_FACTOR)

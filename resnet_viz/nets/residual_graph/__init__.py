@@ -154,8 +154,9 @@ def _erase_dead_ends(graph: fx.Graph) -> None:
 def _example(module: nn.Module, shape: tuple[int, ...]) -> Tensor:
     """Return images of noise on the module's device and in its precision."""
     tensors = [*module.parameters(), *module.buffers()]
-    like = next((tensor for tensor in tensors if tensor.is_floating_point()), torch.empty(0))
-    noise = torch.randn(IMAGES, *shape, generator=torch.Generator().manual_seed(0))
+    like = next((tensor for tensor in tensors if tensor.is_floating_point()), torch.empty(0, dtype=torch.float32, device="cpu"))
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(IMAGES, *shape, generator=generator, dtype=torch.float32, device="cpu")
     return noise.to(like.device, like.dtype)
 
 

@@ -57,6 +57,12 @@ def is_activation_module(node: fx.Node, tree: nn.Module) -> bool:
     return node.op == "call_module" and type(tree.get_submodule(str(node.target))) in _MODULES
 
 
+def is_max_pool_module(node: fx.Node, tree: nn.Module) -> bool:
+    """Whether a node calls a max pool of torch.nn that returns a tensor alone."""
+    module = tree.get_submodule(str(node.target)) if node.op == "call_module" else None
+    return type(module) in _POOLS and not module.return_indices  # type: ignore[union-attr]  # a pool has it
+
+
 def give_inputs_of_their_own(graph: fx.Graph, tree: nn.Module) -> None:
     """Give non-linear operations a view of their input, unless it is a new tensor that nothing else reads.
 

@@ -11,6 +11,9 @@ from torch.nn import functional as F
 
 import resnet_viz as rv
 from resnet_viz.analyses.capture import capture, recording
+from resnet_viz.nets.blocks import blocks_of
+from resnet_viz.nets.residual_graph import find_blocks
+from resnet_viz.nets.residual_graph.checking import PlaceWatch, trial_run
 
 SMALL = rv.Preprocessing(32, 32, (0.5, 0.5, 0.5), (0.2, 0.2, 0.2))
 WIDTH = 8
@@ -312,6 +315,111 @@ class TestSpellings:
     def test_other_differences_are_no_blocks(self, joined: Forward) -> None:
         with pytest.raises(ValueError, match="no residual additions"):
             opened(Classifier(joined))
+
+
+def sum_of(block: Block, x: Tensor) -> Tensor:
+    return x + block.branch(x)
+
+
+def assigned(block: Block, x: Tensor) -> Tensor:
+    total = sum_of(block, x)
+    total[total < 0] = 0
+    return total
+
+
+def partly_assigned(block: Block, x: Tensor) -> Tensor:
+    total = sum_of(block, x)
+    total[:, 0] = 0
+    return total
+
+
+def partly_multiplied(block: Block, x: Tensor) -> Tensor:
+    total = sum_of(block, x)
+    total[:, :4].mul_(2)
+    return total
+
+
+def diagonal_multiplied(block: Block, x: Tensor) -> Tensor:
+    total = sum_of(block, x)
+    total.diagonal(dim1=2, dim2=3).mul_(2)
+    return total
+
+
+def without_record(block: Block, x: Tensor) -> Tensor:
+    total = sum_of(block, x)
+    total.data.clamp_(0)
+    return total
+
+
+def identity_behind_a_view(block: Block, x: Tensor) -> Tensor:
+    identity = x.view_as(x)
+    return identity + block.branch(F.relu(x, inplace=True))
+
+
+class TestOverwritten:
+    """Identity + residual is the sum whatever is overwritten: the operation returns a copy, or the addition is no block."""
+
+    @pytest.mark.parametrize("tracer", ["torch.fx", "torch.export"])
+    @pytest.mark.parametrize(
+        "joined",
+        [
+            lambda block, x: sum_of(block, x).clip_(min=0),
+            lambda block, x: sum_of(block, x).square_(),
+            lambda block, x: sum_of(block, x).erf_(),
+            lambda block, x: sum_of(block, x).cumsum_(1),
+            lambda block, x: sum_of(block, x).renorm_(2, 1, 1.0),
+            lambda block, x: sum_of(block, x).index_fill_(1, torch.tensor([0]), 0.0),
+            lambda block, x: sum_of(block, x).transpose_(2, 3),
+            lambda block, x: torch.rrelu_(sum_of(block, x)),
+            lambda block, x: torch.threshold_(sum_of(block, x), 0.0, 0.0),
+            lambda block, x: F.threshold(sum_of(block, x), 0.0, 0.0, inplace=True),
+            lambda block, x: x + block.branch(x.clip_(-3, 3)),
+            assigned,
+        ],
+    )
+    def test_an_operation_with_a_form_that_copies(self, joined: Forward, tracer: str) -> None:
+        def by_shape(block: Block, x: Tensor) -> Any:
+            return joined(block, x) if x.shape[2] > 2 else x
+
+        module = Classifier(joined if tracer == "torch.fx" else by_shape).eval()
+        net, x = opened(module), torch.randn(1, 3, 32, 32)
+        with recording(net) as (run, tapes):
+            assert torch.equal(run(x), module(x))
+        assert len(tapes) == 2
+        for tape in tapes:
+            assert tape.identity is not None
+            assert torch.equal(tape.identity + tape.residual, tape.sum)
+
+    @pytest.mark.parametrize(
+        ("joined", "writer"),
+        [
+            (partly_assigned, "fill_"),
+            (partly_multiplied, "mul_"),
+            (diagonal_multiplied, "mul_"),
+            (without_record, "clamp_"),
+            (identity_behind_a_view, "relu"),
+        ],
+    )
+    def test_a_view_that_is_overwritten_hides_the_addition(self, joined: Forward, writer: str) -> None:
+        with pytest.raises(ValueError, match=f"overwritten by the in-place operation `{writer}` in blocks.0"):
+            opened(Classifier(joined))
+        module = Classifier(joined)
+        module.blocks.extend([Block(usual), Block(usual), Block(usual)])
+        network: Any = opened(module).module
+        assert [addition.path for addition in network.residual_findings.hidden][:2] == ["blocks.0", "blocks.1"]
+        assert {"blocks.3", "blocks.4"} <= set(blocks_of(network)) <= {"blocks.2", "blocks.3", "blocks.4"}
+
+    def test_what_no_graph_shows_is_noticed_in_a_pass(self) -> None:
+        network = find_blocks(Classifier(usual).eval(), (3, 32, 32))
+        watch, images = PlaceWatch(), torch.randn(2, 3, 32, 32)
+        trial_run(network, images, watch)
+        assert watch.disturbed() == ""
+        for place in ("fork", "residual", "sum"):
+            watch = PlaceWatch()
+            trial_run(network, images, watch)
+            ((tensor, _), *_) = [kept[place] for kept in watch._kept.values()]
+            tensor.detach().add_(1)
+            assert "overwrites the input, a path or the sum of block blocks.0" in watch.disturbed()
 
 
 class TestGradients:

@@ -1,5 +1,6 @@
 """What opening a module compares with the module itself, what it refuses, and that it leaves the module alone."""
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -401,7 +402,7 @@ class TestOverwritten:
         ],
     )
     def test_a_view_that_is_overwritten_hides_the_addition(self, joined: Forward, writer: str) -> None:
-        with pytest.raises(ValueError, match=f"overwritten by the in-place operation `{writer}` in blocks.0"):
+        with pytest.raises(ValueError, match=f"overwritten by the in-place operation `{writer}` in blocks.[01]"):
             opened(Classifier(joined))
         module = Classifier(joined)
         module.blocks.extend([Block(usual), Block(usual), Block(usual)])
@@ -440,6 +441,40 @@ class TestGradients:
         # Two images are beside what torch gets wrong for one.
         expected = gradient(module, torch.cat([x, x]))[:1]
         assert torch.allclose(found, expected, rtol=1e-3, atol=1e-6)
+
+    @pytest.mark.parametrize("norm", [nn.BatchNorm2d, nn.SyncBatchNorm])
+    def test_batch_norm_of_transposed_tokens(self, norm: type[nn.Module]) -> None:
+        def attended(block: Block, x: Tensor) -> Tensor:
+            tokens = block.first(x).flatten(2).transpose(1, 2)
+            return x + block.norm(torch.softmax(tokens, -1).transpose(1, 2).reshape(x.shape))
+
+        module = Classifier(attended).eval()
+        for block in module.blocks:
+            block.norm = norm(WIDTH).eval()
+            nn.init.uniform_(block.norm.weight, 0.5, 2)
+        x, twin = torch.randn(1, 3, 32, 32), opened(module).twin()
+        # In double precision and for two images, torch's kernels are right.
+        expected = gradient(copy.deepcopy(module).double(), torch.cat([x, x]).double())[:1]
+        assert torch.allclose(gradient(twin, x).double(), expected, rtol=1e-3, atol=1e-7)
+
+    @pytest.mark.parametrize(
+        "joined",
+        [
+            lambda block, x: x + block.norm(block.first(x)),
+            lambda block, x: (x + F.instance_norm(block.first(x), weight=block.point.bias + 1)).relu(),
+        ],
+    )
+    @pytest.mark.parametrize("tracked", [False, True])
+    def test_instance_norm(self, joined: Forward, tracked: bool, make_image: MakeImage) -> None:  # noqa: FBT001 - a parameter of the test
+        module = Classifier(joined)
+        for block in module.blocks:
+            block.norm = nn.InstanceNorm2d(WIDTH, affine=True, track_running_stats=tracked)
+            nn.init.uniform_(block.norm.weight, 0.5, 2)
+        net = opened(module.eval())
+        x = net.preprocess(make_image())
+        found = torch.from_numpy(rv.attribute(net, make_image(), "saliency", 0).attributions).double()
+        expected = gradient(copy.deepcopy(module).double(), x.double())
+        assert torch.allclose(found.view_as(expected), expected, rtol=1e-3, atol=1e-7)
 
     def test_a_branch_without_a_gradient_has_a_share_of_zero(self, make_image: MakeImage) -> None:
         result = rv.inspect(opened(Classifier(lambda block, x: x + block.branch(x.detach()))), make_image())

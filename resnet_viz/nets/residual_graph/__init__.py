@@ -24,7 +24,7 @@ from resnet_viz.nets.residual_graph.copying import evaluation_copy, share_buffer
 from resnet_viz.nets.residual_graph.finding import Addition, Hidden, find_additions
 from resnet_viz.nets.residual_graph.functionalising import leave_inputs_alone, take_any_memory_format
 from resnet_viz.nets.residual_graph.gathering import gather_residuals
-from resnet_viz.nets.residual_graph.gradient_strides import guard_batch_norms
+from resnet_viz.nets.residual_graph.gradient_strides import guard_norms
 from resnet_viz.nets.residual_graph.measuring import measure_nodes
 from resnet_viz.nets.residual_graph.network import Findings, ResidualNetwork
 from resnet_viz.nets.residual_graph.nonlinearities import activations_of, without_modules
@@ -144,7 +144,7 @@ def _with_blocks(trace: Trace, pixels: Tensor) -> ResidualNetwork:
         other_nonlinear=without_modules(graph, tree),
     )
     place_blocks(graph, tree, blocks, names, IMAGES)
-    guard_batch_norms(graph, tree)
+    guard_norms(graph, tree)
     return ResidualNetwork(tree, graph, findings)
 
 

@@ -104,6 +104,9 @@ class TestRefused:
             (frozen, "gradients differ from the module's"),
             (lambda block, x: x + F.batch_norm(block.first(x), None, None, training=True), "in the same batch"),
             (lambda block, x: x + block.branch(x) - x.mean(0), "in the same batch"),
+            (lambda block, x: x + block.branch(x) - 0.01 * block.branch(x).mean(0), "in the same batch"),
+            (lambda block, x: x + nn.BatchNorm2d(WIDTH, track_running_stats=False).eval()(block.first(x)), "in the same batch"),
+            (lambda block, x: x + block.branch(x) / block.branch(x).std(), "in the same batch"),
             (lambda block, x: x + F.dropout(block.branch(x), 0.3), "something else every time"),
         ],
     )

@@ -59,6 +59,17 @@ def usual(block: Block, x: Tensor) -> Tensor:
     return x + block.branch(x)
 
 
+def frozen_norm(block: Block, x: Tensor) -> Tensor:
+    """Normalise as torchvision's FrozenBatchNorm2d does."""
+    scale = block.norm.weight * (block.norm.running_var + 1e-5).rsqrt()
+    shift = block.norm.bias - block.norm.running_mean * scale
+    return x + block.first(x) * scale[:, None, None] + shift[:, None, None]
+
+
+def scaled_by_a_buffer(block: Block, x: Tensor) -> Tensor:
+    return x + block.first(x) * torch.sigmoid(block.norm.running_mean[0])
+
+
 def opened(module: nn.Module) -> rv.Net:
     return rv.from_module(module, preprocessing=SMALL)
 
@@ -203,6 +214,24 @@ class TestLeftAlone:
             module.blocks[0].first.weight.mul_(2)
         x = torch.randn(2, 3, 32, 32)
         assert torch.equal(net.twin()(x), module(x))
+
+    @pytest.mark.parametrize("joined", [frozen_norm, scaled_by_a_buffer])
+    def test_later_changes_of_buffers_have_an_effect(self, joined: Forward) -> None:
+        module = Classifier(joined).eval()
+        net = opened(module)
+        assert not any("constant" in name for name, _ in net.module.named_buffers())
+        for name, buffer in module.named_buffers():
+            if "var" in name or "mean" in name:
+                buffer.add_(0.5)
+        x = torch.randn(2, 3, 32, 32)
+        assert torch.equal(net.twin()(x), module(x))
+
+    def test_code_that_decides_by_a_buffer(self) -> None:
+        def decided(block: Block, x: Tensor) -> Tensor:
+            return x + block.branch(x) * (2 if block.norm.running_var.sum() > 0 else 3)
+
+        network: Any = opened(Classifier(decided)).module
+        assert network.residual_findings.tracer == "torch.fx"
 
     @pytest.mark.parametrize("wrapped", ["compile", "DataParallel"])
     def test_a_part_that_is_wrapped(self, wrapped: str) -> None:

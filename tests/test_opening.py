@@ -1,5 +1,6 @@
 """What opening a module compares with the module itself, what it refuses, and that it leaves the module alone."""
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,9 @@ from torch.nn import functional as F
 
 import resnet_viz as rv
 from resnet_viz.analyses.capture import capture, recording
+from resnet_viz.nets.blocks import blocks_of
+from resnet_viz.nets.residual_graph import find_blocks
+from resnet_viz.nets.residual_graph.checking import PlaceWatch, trial_run
 
 SMALL = rv.Preprocessing(32, 32, (0.5, 0.5, 0.5), (0.2, 0.2, 0.2))
 WIDTH = 8
@@ -53,6 +57,17 @@ class Classifier(nn.Module):
 
 def usual(block: Block, x: Tensor) -> Tensor:
     return x + block.branch(x)
+
+
+def frozen_norm(block: Block, x: Tensor) -> Tensor:
+    """Normalise as torchvision's FrozenBatchNorm2d does."""
+    scale = block.norm.weight * (block.norm.running_var + 1e-5).rsqrt()
+    shift = block.norm.bias - block.norm.running_mean * scale
+    return x + block.first(x) * scale[:, None, None] + shift[:, None, None]
+
+
+def scaled_by_a_buffer(block: Block, x: Tensor) -> Tensor:
+    return x + block.first(x) * torch.sigmoid(block.norm.running_mean[0])
 
 
 def opened(module: nn.Module) -> rv.Net:
@@ -100,6 +115,9 @@ class TestRefused:
             (frozen, "gradients differ from the module's"),
             (lambda block, x: x + F.batch_norm(block.first(x), None, None, training=True), "in the same batch"),
             (lambda block, x: x + block.branch(x) - x.mean(0), "in the same batch"),
+            (lambda block, x: x + block.branch(x) - 0.01 * block.branch(x).mean(0), "in the same batch"),
+            (lambda block, x: x + nn.BatchNorm2d(WIDTH, track_running_stats=False).eval()(block.first(x)), "in the same batch"),
+            (lambda block, x: x + block.branch(x) / block.branch(x).std(), "in the same batch"),
             (lambda block, x: x + F.dropout(block.branch(x), 0.3), "something else every time"),
         ],
     )
@@ -196,6 +214,24 @@ class TestLeftAlone:
             module.blocks[0].first.weight.mul_(2)
         x = torch.randn(2, 3, 32, 32)
         assert torch.equal(net.twin()(x), module(x))
+
+    @pytest.mark.parametrize("joined", [frozen_norm, scaled_by_a_buffer])
+    def test_later_changes_of_buffers_have_an_effect(self, joined: Forward) -> None:
+        module = Classifier(joined).eval()
+        net = opened(module)
+        assert not any("constant" in name for name, _ in net.module.named_buffers())
+        for name, buffer in module.named_buffers():
+            if "var" in name or "mean" in name:
+                buffer.add_(0.5)
+        x = torch.randn(2, 3, 32, 32)
+        assert torch.equal(net.twin()(x), module(x))
+
+    def test_code_that_decides_by_a_buffer(self) -> None:
+        def decided(block: Block, x: Tensor) -> Tensor:
+            return x + block.branch(x) * (2 if block.norm.running_var.sum() > 0 else 3)
+
+        network: Any = opened(Classifier(decided)).module
+        assert network.residual_findings.tracer == "torch.fx"
 
     @pytest.mark.parametrize("wrapped", ["compile", "DataParallel"])
     def test_a_part_that_is_wrapped(self, wrapped: str) -> None:
@@ -314,6 +350,111 @@ class TestSpellings:
             opened(Classifier(joined))
 
 
+def sum_of(block: Block, x: Tensor) -> Tensor:
+    return x + block.branch(x)
+
+
+def assigned(block: Block, x: Tensor) -> Tensor:
+    total = sum_of(block, x)
+    total[total < 0] = 0
+    return total
+
+
+def partly_assigned(block: Block, x: Tensor) -> Tensor:
+    total = sum_of(block, x)
+    total[:, 0] = 0
+    return total
+
+
+def partly_multiplied(block: Block, x: Tensor) -> Tensor:
+    total = sum_of(block, x)
+    total[:, :4].mul_(2)
+    return total
+
+
+def diagonal_multiplied(block: Block, x: Tensor) -> Tensor:
+    total = sum_of(block, x)
+    total.diagonal(dim1=2, dim2=3).mul_(2)
+    return total
+
+
+def without_record(block: Block, x: Tensor) -> Tensor:
+    total = sum_of(block, x)
+    total.data.clamp_(0)
+    return total
+
+
+def identity_behind_a_view(block: Block, x: Tensor) -> Tensor:
+    identity = x.view_as(x)
+    return identity + block.branch(F.relu(x, inplace=True))
+
+
+class TestOverwritten:
+    """Identity + residual is the sum whatever is overwritten: the operation returns a copy, or the addition is no block."""
+
+    @pytest.mark.parametrize("tracer", ["torch.fx", "torch.export"])
+    @pytest.mark.parametrize(
+        "joined",
+        [
+            lambda block, x: sum_of(block, x).clip_(min=0),
+            lambda block, x: sum_of(block, x).square_(),
+            lambda block, x: sum_of(block, x).erf_(),
+            lambda block, x: sum_of(block, x).cumsum_(1),
+            lambda block, x: sum_of(block, x).renorm_(2, 1, 1.0),
+            lambda block, x: sum_of(block, x).index_fill_(1, torch.tensor([0]), 0.0),
+            lambda block, x: sum_of(block, x).transpose_(2, 3),
+            lambda block, x: torch.rrelu_(sum_of(block, x)),
+            lambda block, x: torch.threshold_(sum_of(block, x), 0.0, 0.0),
+            lambda block, x: F.threshold(sum_of(block, x), 0.0, 0.0, inplace=True),
+            lambda block, x: x + block.branch(x.clip_(-3, 3)),
+            assigned,
+        ],
+    )
+    def test_an_operation_with_a_form_that_copies(self, joined: Forward, tracer: str) -> None:
+        def by_shape(block: Block, x: Tensor) -> Any:
+            return joined(block, x) if x.shape[2] > 2 else x
+
+        module = Classifier(joined if tracer == "torch.fx" else by_shape).eval()
+        net, x = opened(module), torch.randn(1, 3, 32, 32)
+        with recording(net) as (run, tapes):
+            assert torch.equal(run(x), module(x))
+        assert len(tapes) == 2
+        for tape in tapes:
+            assert tape.identity is not None
+            assert torch.equal(tape.identity + tape.residual, tape.sum)
+
+    @pytest.mark.parametrize(
+        ("joined", "writer"),
+        [
+            (partly_assigned, "fill_"),
+            (partly_multiplied, "mul_"),
+            (diagonal_multiplied, "mul_"),
+            (without_record, "clamp_"),
+            (identity_behind_a_view, "relu"),
+        ],
+    )
+    def test_a_view_that_is_overwritten_hides_the_addition(self, joined: Forward, writer: str) -> None:
+        with pytest.raises(ValueError, match=f"overwritten by the in-place operation `{writer}` in blocks.[01]"):
+            opened(Classifier(joined))
+        module = Classifier(joined)
+        module.blocks.extend([Block(usual), Block(usual), Block(usual)])
+        network: Any = opened(module).module
+        assert [addition.path for addition in network.residual_findings.hidden][:2] == ["blocks.0", "blocks.1"]
+        assert {"blocks.3", "blocks.4"} <= set(blocks_of(network)) <= {"blocks.2", "blocks.3", "blocks.4"}
+
+    def test_what_no_graph_shows_is_noticed_in_a_pass(self) -> None:
+        network = find_blocks(Classifier(usual).eval(), (3, 32, 32))
+        watch, images = PlaceWatch(), torch.randn(2, 3, 32, 32)
+        trial_run(network, images, watch)
+        assert watch.disturbed() == ""
+        for place in ("fork", "residual", "sum"):
+            watch = PlaceWatch()
+            trial_run(network, images, watch)
+            ((tensor, _), *_) = [kept[place] for kept in watch._kept.values()]
+            tensor.detach().add_(1)
+            assert "overwrites the input, a path or the sum of block blocks.0" in watch.disturbed()
+
+
 class TestGradients:
     """Gradients are right where torch's own kernels and shortcuts make it difficult."""
 
@@ -332,6 +473,40 @@ class TestGradients:
         # Two images are beside what torch gets wrong for one.
         expected = gradient(module, torch.cat([x, x]))[:1]
         assert torch.allclose(found, expected, rtol=1e-3, atol=1e-6)
+
+    @pytest.mark.parametrize("norm", [nn.BatchNorm2d, nn.SyncBatchNorm])
+    def test_batch_norm_of_transposed_tokens(self, norm: type[nn.Module]) -> None:
+        def attended(block: Block, x: Tensor) -> Tensor:
+            tokens = block.first(x).flatten(2).transpose(1, 2)
+            return x + block.norm(torch.softmax(tokens, -1).transpose(1, 2).reshape(x.shape))
+
+        module = Classifier(attended).eval()
+        for block in module.blocks:
+            block.norm = norm(WIDTH).eval()
+            nn.init.uniform_(block.norm.weight, 0.5, 2)
+        x, twin = torch.randn(1, 3, 32, 32), opened(module).twin()
+        # In double precision and for two images, torch's kernels are right.
+        expected = gradient(copy.deepcopy(module).double(), torch.cat([x, x]).double())[:1]
+        assert torch.allclose(gradient(twin, x).double(), expected, rtol=1e-3, atol=1e-7)
+
+    @pytest.mark.parametrize(
+        "joined",
+        [
+            lambda block, x: x + block.norm(block.first(x)),
+            lambda block, x: (x + F.instance_norm(block.first(x), weight=block.point.bias + 1)).relu(),
+        ],
+    )
+    @pytest.mark.parametrize("tracked", [False, True])
+    def test_instance_norm(self, joined: Forward, tracked: bool, make_image: MakeImage) -> None:  # noqa: FBT001 - a parameter of the test
+        module = Classifier(joined)
+        for block in module.blocks:
+            block.norm = nn.InstanceNorm2d(WIDTH, affine=True, track_running_stats=tracked)
+            nn.init.uniform_(block.norm.weight, 0.5, 2)
+        net = opened(module.eval())
+        x = net.preprocess(make_image())
+        found = torch.from_numpy(rv.attribute(net, make_image(), "saliency", 0).attributions).double()
+        expected = gradient(copy.deepcopy(module).double(), x.double())
+        assert torch.allclose(found.view_as(expected), expected, rtol=1e-3, atol=1e-7)
 
     def test_a_branch_without_a_gradient_has_a_share_of_zero(self, make_image: MakeImage) -> None:
         result = rv.inspect(opened(Classifier(lambda block, x: x + block.branch(x.detach()))), make_image())

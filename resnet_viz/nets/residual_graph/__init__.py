@@ -4,9 +4,9 @@
 
 A residual block is not identified by its class: wherever a network adds a tensor to something that it computed from that same
 tensor, there is a fork, a shortcut, a residual branch and a sum (He et al. 2015, https://arxiv.org/abs/1512.03385, Fig. 2).
-Reading order: copying.py, tracing.py, checking.py, functionalising.py, spelling.py, activation_modules.py, finding.py,
-gathering.py, choosing.py, plain.py, rewriting.py, recording.py, compiling.py, network.py. The places themselves are in
-nets/blocks.py.
+Reading order: copying.py, tracing.py, checking.py, memory_sharing.py, functionalising.py, spelling.py, activation_modules.py,
+finding.py, gathering.py, choosing.py, plain.py, rewriting.py, recording.py, compiling.py, network.py. The places themselves are
+in nets/blocks.py.
 """
 
 import inspect
@@ -18,13 +18,13 @@ from torch import Tensor, fx, nn
 
 from resnet_viz.nets.residual_graph.activation_modules import give_modules
 from resnet_viz.nets.residual_graph.block_naming import block_names
-from resnet_viz.nets.residual_graph.checking import TrialRun, departure, mixes_images, scatters_images, trial_run
+from resnet_viz.nets.residual_graph.checking import PlaceWatch, TrialRun, departure, mixes_images, scatters_images, trial_run
 from resnet_viz.nets.residual_graph.choosing import choose_blocks
 from resnet_viz.nets.residual_graph.copying import evaluation_copy, share_buffers, trial_copy, unwrapped
 from resnet_viz.nets.residual_graph.finding import Addition, Hidden, find_additions
 from resnet_viz.nets.residual_graph.functionalising import leave_inputs_alone, take_any_memory_format
 from resnet_viz.nets.residual_graph.gathering import gather_residuals
-from resnet_viz.nets.residual_graph.gradient_strides import guard_batch_norms
+from resnet_viz.nets.residual_graph.gradient_strides import guard_norms
 from resnet_viz.nets.residual_graph.measuring import measure_nodes
 from resnet_viz.nets.residual_graph.network import Findings, ResidualNetwork
 from resnet_viz.nets.residual_graph.nonlinearities import activations_of, without_modules
@@ -84,7 +84,7 @@ def _find_blocks(inner: nn.Module, shape: tuple[int, ...]) -> ResidualNetwork:
     for name, trace in tracers.items():
         try:
             network = _with_blocks(trace(trial_copy(inner), pixels), pixels)
-            departs = own is not None and departure(trial_run(network, pixels), own, exact=network.residual_findings.exact)
+            departs = "" if own is None else _departure(network, own)
         except NoResidualAdditionsError:
             raise
         except Exception as error:  # noqa: BLE001 - a user's code and both tracers may raise anything
@@ -106,6 +106,13 @@ def _find_blocks(inner: nn.Module, shape: tuple[int, ...]) -> ResidualNetwork:
     raise ValueError(f"{type(inner).__name__} cannot be traced, so its blocks cannot be found. {'; '.join(failures)}")
 
 
+def _departure(network: ResidualNetwork, own: TrialRun) -> str:
+    """Say in what the traced network departs from its module or from the definition of a block, or return ""."""
+    watch = PlaceWatch()
+    found = trial_run(network, own.pixels.detach(), watch)
+    return departure(found, own, exact=network.residual_findings.exact) or watch.disturbed()
+
+
 def _with_blocks(trace: Trace, pixels: Tensor) -> ResidualNetwork:
     graph, tree = trace.graph, trace.tree
     drop_zeros(graph, tree)
@@ -118,7 +125,9 @@ def _with_blocks(trace: Trace, pixels: Tensor) -> ResidualNetwork:
     _erase_dead_ends(graph)
     turn_subtractions(graph, tree)
     exact = not gather_residuals(graph, tree) and exact
-    blocks, hidden = choose_blocks(find_additions(graph, tree), IMAGES)
+    additions, overwritten = find_additions(graph, tree)
+    blocks, hidden = choose_blocks(additions, IMAGES)
+    hidden = [*overwritten, *hidden]
     blocks = _in_order(graph, [*blocks, *find_plain_blocks(graph, tree)])
     if not blocks:
         raise NoResidualAdditionsError(_nothing_found(trace, hidden))
@@ -135,7 +144,7 @@ def _with_blocks(trace: Trace, pixels: Tensor) -> ResidualNetwork:
         other_nonlinear=without_modules(graph, tree),
     )
     place_blocks(graph, tree, blocks, names, IMAGES)
-    guard_batch_norms(graph, tree)
+    guard_norms(graph, tree)
     return ResidualNetwork(tree, graph, findings)
 
 
@@ -152,11 +161,15 @@ def _erase_dead_ends(graph: fx.Graph) -> None:
 
 
 def _example(module: nn.Module, shape: tuple[int, ...]) -> Tensor:
-    """Return images of noise on the module's device and in its precision."""
+    """Return images of noise on the module's device and in its precision; the second is brighter and has more contrast.
+
+    Two alike would hide that a network computes with the mean over its images.
+    """
     tensors = [*module.parameters(), *module.buffers()]
     like = next((tensor for tensor in tensors if tensor.is_floating_point()), torch.empty(0, dtype=torch.float32, device="cpu"))
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(IMAGES, *shape, generator=generator, dtype=torch.float32, device="cpu")
+    noise[1] = 5 * noise[1] + 2
     return noise.to(like.device, like.dtype)
 
 

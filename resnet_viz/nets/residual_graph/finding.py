@@ -10,11 +10,12 @@ from dataclasses import dataclass
 import torch
 from torch import fx, nn
 
+from resnet_viz.nets.residual_graph.memory_sharing import overwritten
 from resnet_viz.nets.residual_graph.operations import (
     ADDITIONS,
     IDLE,
     SHAPINGS,
-    may_write,
+    function_name,
     operation,
 )
 
@@ -48,14 +49,26 @@ class Hidden:
     reason: str
 
 
-def find_additions(graph: fx.Graph, tree: nn.Module) -> list[Addition]:
-    """Find every residual addition, in the order of computation.
+def find_additions(graph: fx.Graph, tree: nn.Module) -> tuple[list[Addition], list[Hidden]]:
+    """Find every residual addition, in the order of computation, and those whose tensors do not stay as they are.
 
     Nodes need `meta["shape"]`, the shape of a tensor that depends on the input, and `meta["data"]`, whether a node holds such a
     tensor or several. Scales and biases computed from parameters do not hide a fork, because they do not depend on the input.
     """
     order = {node: number for number, node in enumerate(graph.nodes)}
-    return [found for node in graph.nodes if (found := _addition(node, order, tree)) is not None]
+    writers = overwritten(graph, tree)
+    found: list[Addition] = []
+    hidden: list[Hidden] = []
+    for node in graph.nodes:
+        addition = _addition(node, order, tree)
+        if addition is None:
+            continue
+        writer = next((writers[each] for each in (node, *data_inputs(node), addition.fork) if each in writers), None)
+        if writer is None:
+            found.append(addition)
+        else:
+            hidden.append(Hidden(addition.path, _why_hidden(writer, tree)))
+    return found, hidden
 
 
 def data_inputs(node: fx.Node) -> list[fx.Node]:
@@ -67,18 +80,22 @@ def is_addition(node: fx.Node, tree: nn.Module) -> bool:
     """Whether a node adds two tensors of one shape, both of which depend on the image."""
     if node.op not in ("call_function", "call_method") or operation(node, tree) not in ADDITIONS:
         return False
+    return not node.meta.get("in_place") and _adds_two(node)
+
+
+def _adds_two(node: fx.Node) -> bool:
     inputs = data_inputs(node)
     shapes = {each.meta["shape"] for each in (node, *inputs)}
-    plain = len(inputs) == 2 == len(node.args) and not node.kwargs and not node.meta.get("in_place")
+    plain = len(inputs) == 2 == len(node.args) and not node.kwargs
     return plain and len(shapes) == 1 and None not in shapes
 
 
 def _addition(node: fx.Node, order: dict[fx.Node, int], tree: nn.Module) -> Addition | None:
-    if not is_addition(node, tree):
+    if node.op not in ("call_function", "call_method") or not _adds(node, tree) or not _adds_two(node):
         return None
     first, second = data_inputs(node)
     fork = common_ancestor((first, second), order)
-    if fork is None or any(may_write(user) for argument in (first, second) for user in argument.users if user is not node):
+    if fork is None:
         return None
     ways = {argument: between(fork, argument) for argument in (first, second)}
     identity, residual = sorted((first, second), key=lambda argument: _length(ways[argument], tree))
@@ -95,6 +112,17 @@ def _addition(node: fx.Node, order: dict[fx.Node, int], tree: nn.Module) -> Addi
         alike=_layers(ways[identity], order, tree) == _layers(branch, order, tree) != [],
         both_learn=all(any(learned_numbers(node, tree) for node in way) for way in ways.values()),
     )
+
+
+def _adds(node: fx.Node, tree: nn.Module) -> bool:
+    """Whether a node adds, also if it overwrites one of its arguments."""
+    return operation(node, tree) in ADDITIONS
+
+
+def _why_hidden(writer: fx.Node, tree: nn.Module) -> str:
+    name = operation(writer, tree) if writer.op == "call_module" else function_name(writer.target)
+    where = f" in {writer.meta['path']}" if writer.meta["path"] else ""
+    return f"its input, one of its paths or its sum is overwritten by the in-place operation `{name}`{where}"
 
 
 def common_ancestor(nodes: Iterable[fx.Node], order: dict[fx.Node, int]) -> fx.Node | None:

@@ -1,34 +1,34 @@
 """Replaces in-place operations by ones that keep their input, so that a tensor that a hook sees is not overwritten later."""
 
 import inspect
+import operator
 from collections.abc import Callable
 from typing import Any, cast
 
 import torch
-from torch import fx, nn
+from torch import Tensor, fx, nn
 from torch._ops import OpOverload
 
-from resnet_viz.nets.residual_graph.operations import IDLE, VIEWS, operation, out_of_place
+from resnet_viz.nets.residual_graph.memory_sharing import relatives
+from resnet_viz.nets.residual_graph.operations import IDLE, may_write, operation, out_of_place, overwrites
 
 
 def leave_inputs_alone(graph: fx.Graph, tree: nn.Module) -> None:
-    """Turn `x += y`, `F.relu(x, inplace=True)`, `nn.ReLU(inplace=True)`, `aten.add_` ... into operations that return a copy.
+    """Turn `x += y`, `F.relu(x, inplace=True)`, `nn.ReLU(inplace=True)`, `x[0] = y` ... into operations that return a copy.
 
     Later uses of x get the new tensor. If another view of x is used later, the operation stays, marked by `meta["in_place"]`:
-    only overwriting gives what the network computes then.
+    only overwriting gives what the network computes then. So does one that has no known form that returns a copy.
     """
     order = {node: number for number, node in enumerate(graph.nodes)}
     # Found before anything changes: a module that is called twice works in place both times.
     for node in [node for node in graph.nodes if _works_in_place(node, tree)]:
-        if not node.args or not isinstance(node.args[0], fx.Node):
+        node.meta["in_place"] = True
+        written = node.args[0] if node.args and "out" not in node.kwargs else None
+        if not isinstance(written, fx.Node) or _seen_elsewhere(written, node, order, tree) or not _separated(node, tree):
             continue
-        overwritten = node.args[0]
-        later = [user for user in overwritten.users if order[user] > order[node]]
-        if _seen_elsewhere(overwritten, order[node], order, tree) or not _separated(node, tree):
-            node.meta["in_place"] = True
-            continue
-        for user in later:
-            user.replace_input_with(overwritten, node)
+        del node.meta["in_place"]
+        for user in [user for user in written.users if order[user] > order[node]]:
+            user.replace_input_with(written, node)
 
 
 def take_any_memory_format(graph: fx.Graph) -> None:
@@ -44,12 +44,19 @@ def take_any_memory_format(graph: fx.Graph) -> None:
             node.target = torch.ops.aten.reshape.default
 
 
+def on_a_copy(method: str, x: Tensor, *arguments: Any, **named: Any) -> Tensor:  # noqa: ANN401 - whatever the method takes
+    """Return a copy of x that a method which overwrites a tensor was called on."""
+    copy = x.clone()
+    getattr(copy, method)(*arguments, **named)
+    return copy
+
+
 def _works_in_place(node: fx.Node, tree: nn.Module) -> bool:
     if node.op == "call_module":
         return bool(getattr(tree.get_submodule(str(node.target)), "inplace", False)) and operation(node, tree) not in IDLE
     if node.op not in ("call_function", "call_method"):
         return False
-    return out_of_place(node.target, node.op) is not None or _argument(node, "inplace") is True
+    return may_write(node) or bool(_argument(node, "inplace"))
 
 
 def _separated(node: fx.Node, tree: nn.Module) -> bool:
@@ -57,16 +64,25 @@ def _separated(node: fx.Node, tree: nn.Module) -> bool:
     if node.op == "call_module":
         vars(tree.get_submodule(str(node.target)))["inplace"] = False
         return True
-    replacement = out_of_place(node.target, node.op)
-    if replacement is not None:
-        node.target = replacement
-        return True
+    if overwrites(node.target, node.op):
+        return _separated_by_name(node)
     if "inplace" in node.kwargs:
         node.kwargs = {**node.kwargs, "inplace": False}
         return True
     position = list(inspect.signature(cast("Callable[..., Any]", node.target)).parameters).index("inplace")
     node.args = (*node.args[:position], False, *node.args[position + 1 :])
     return True
+
+
+def _separated_by_name(node: fx.Node) -> bool:
+    replacement = out_of_place(node.target, node.op)
+    if replacement is not None:
+        node.target = replacement
+        return True
+    method = "__setitem__" if node.target is operator.setitem else str(node.target) if node.op == "call_method" else ""
+    if method:
+        node.op, node.target, node.args = "call_function", on_a_copy, (method, *node.args)
+    return bool(method)
 
 
 def _argument(node: fx.Node, name: str) -> Any:  # noqa: ANN401 - whatever the argument is
@@ -80,23 +96,12 @@ def _argument(node: fx.Node, name: str) -> Any:  # noqa: ANN401 - whatever the a
     return node.args[position] if position < len(node.args) else None
 
 
-def _seen_elsewhere(node: fx.Node, moment: int, order: dict[fx.Node, int], tree: nn.Module) -> bool:
-    """Whether the memory of a node is used after a point under another node's name."""
-    family, waiting = {node}, [node]
+def _seen_elsewhere(node: fx.Node, writer: fx.Node, order: dict[fx.Node, int], tree: nn.Module) -> bool:
+    """Whether the memory of a node is used after it is overwritten under another node's name."""
+    family, waiting, moment = {node}, [node], order[writer]
     while waiting:
-        member = waiting.pop()
-        sources = member.all_input_nodes if _shares_memory(member, tree) else []
-        for relative in (*sources[:1], *(user for user in member.users if _shares_memory(user, tree))):
+        for relative in relatives(waiting.pop(), tree):
             if relative not in family and order[relative] < moment:
                 family.add(relative)
                 waiting.append(relative)
     return any(order[user] > moment for member in family - {node} for user in member.users)
-
-
-def _shares_memory(node: fx.Node, tree: nn.Module) -> bool:
-    if node.op not in ("call_module", "call_function", "call_method"):
-        return False
-    if node.target is getattr:
-        return node.args[1] in ("T", "mT", "data")
-    name = operation(node, tree)
-    return node.meta.get("in_place", False) or name in VIEWS or (name in IDLE and name != "clone")

@@ -17,10 +17,10 @@ IDLE = {"identity", "dropout", "dropout1d", "dropout2d", "dropout3d", "alphadrop
 VIEWS = {"view", "viewas", "reshape", "flatten", "unflatten", "permute", "transpose", "t", "movedim", "swapaxes", "squeeze",
          "unsqueeze", "expand", "expandas", "chunk", "split", "splitwithsizes", "tensorsplit", "unbind", "getitem", "select",
          "slice", "narrow", "rearrange"}  # fmt: skip
-# Operations with an in-place form (`mul_`, `aten.mul_`, `*=`) that computes the same as the plain one.
-SEPARABLE = {"add", "sub", "mul", "div", "truediv", "pow", "neg", "abs", "exp", "sqrt", "rsqrt", "reciprocal", "clamp",
-             "clamp_min", "clamp_max", "relu", "relu6", "leaky_relu", "elu", "celu", "selu", "silu", "mish", "sigmoid", "tanh",
-             "hardtanh", "hardswish", "hardsigmoid", "masked_fill", "addcmul", "addcdiv", "lerp"}  # fmt: skip
+# Names that end in "_" of operations whose plain form computes something else, or has numbers of another type.
+_INSEPARABLE = {"resize", "resize_as", "requires_grad", "bernoulli", "eq", "ne", "lt", "le", "gt", "ge", "not_equal", "less",
+                "less_equal", "greater", "greater_equal", "logical_and", "logical_or", "logical_not", "logical_xor", "set",
+                "copy", "fill", "zero"}  # fmt: skip
 ADDITIONS = {"add", "iadd"}
 CONVOLUTIONS = {"conv1d", "conv2d", "conv3d", "convolution", "convtranspose2d", "linear", "addmm", "matmul", "bmm", "einsum"}
 NORMS = {"batchnorm", "batchnorm1d", "batchnorm2d", "syncbatchnorm", "groupnorm", "layernorm", "instancenorm", "instancenorm2d",
@@ -28,6 +28,12 @@ NORMS = {"batchnorm", "batchnorm1d", "batchnorm2d", "syncbatchnorm", "groupnorm"
 PADS = {"pad", "constantpadnd", "zeropad2d", "constantpad2d", "cat", "concat", "concatenate"}
 SUBSAMPLINGS = {"getitem", "slice", "select"}
 SHAPINGS = VIEWS | SUBSAMPLINGS
+_HOMES = (torch, nn.functional)
+_OVERWRITING_OPERATORS = {
+    getattr(operator, name)
+    for name in ("iadd", "isub", "imul", "itruediv", "ifloordiv", "imod", "ipow", "iand", "ior", "ixor", "ilshift", "irshift",
+                 "setitem")
+}  # fmt: skip
 
 
 def is_pool(name: str) -> bool:
@@ -57,32 +63,43 @@ def function_name(target: Target) -> str:
 
 def out_of_place(target: Target, op: str) -> Target | None:
     """Return the same operation without overwriting; None if the operation does not overwrite, or no other one is known."""
+    name = str(target) if op == "call_method" else function_name(target)
+    if op == "call_function" and name.startswith("i") and target is getattr(operator, name, None):
+        return getattr(operator, name[1:], None) if overwrites(target, op) else None
+    plain = name[:-1]
+    if not overwrites(target, op) or not name.endswith("_") or plain in _INSEPARABLE:
+        return None
     if op == "call_method":
-        name = str(target)
-        return name[:-1] if _overwrites(name) else None
+        return plain if callable(getattr(torch.Tensor, plain, None)) else None
     if isinstance(target, OpOverload):
-        packet = target.overloadpacket.__name__
-        return (
-            getattr(getattr(torch.ops.aten, packet[:-1]), target.name().partition(".")[2] or "default", None)
-            if _overwrites(packet)
-            else None
-        )
-    name = function_name(target)
-    if name.startswith("i") and name[1:] in SEPARABLE and target is getattr(operator, name, None):
-        return getattr(operator, name[1:])
-    if _overwrites(name):
-        return getattr(torch, name[:-1], None) or getattr(nn.functional, name[:-1], None)
-    return None
+        return _plain_overload(target, plain)
+    of_torch = any(target is getattr(home, name, None) for home in _HOMES)
+    return next((getattr(home, plain) for home in _HOMES if hasattr(home, plain)), None) if of_torch else None
+
+
+def _plain_overload(target: OpOverload, plain: str) -> OpOverload | None:
+    """Return the overload of the plain operation that takes the same arguments."""
+    packet = getattr(torch.ops.aten, plain, None)
+    overloads = [] if packet is None else [getattr(packet, name) for name in packet.overloads()]
+    return next((each for each in overloads if _arguments(each) == _arguments(target)), None)
+
+
+def _arguments(target: OpOverload) -> list[tuple[str, str]]:
+    return [(each.name, str(each.type)) for each in target._schema.arguments]  # noqa: SLF001 - the schema has no other name
+
+
+def overwrites(target: Target, op: str) -> bool:
+    """Whether an operation overwrites a tensor by its name: `mul_`, `aten.mul_`, `*=` and `x[0] = y`."""
+    if isinstance(target, OpOverload):
+        return bool(target._schema.is_mutable)  # noqa: SLF001 - the schema has no other name
+    if op == "call_function" and target in _OVERWRITING_OPERATORS:
+        return True
+    name = function_name(target) if op == "call_function" else str(target)
+    # `and_` and `or_` of Python's operators are named so because the words are taken.
+    named_so = name.endswith("_") and not name.endswith("__") and getattr(target, "__module__", "") != operator.and_.__module__
+    return op in ("call_function", "call_method") and named_so
 
 
 def may_write(node: fx.Node) -> bool:
     """Whether a node changes memory that others look at, so that it counts although nobody uses its result."""
-    if node.meta.get("in_place") or "out" in node.kwargs or node.target is operator.setitem:
-        return True
-    if isinstance(node.target, OpOverload):
-        return bool(node.target._schema.is_mutable)  # noqa: SLF001 - the schema has no other name
-    return node.op in ("call_function", "call_method") and function_name(node.target).endswith("_")
-
-
-def _overwrites(name: str) -> bool:
-    return name.endswith("_") and name[:-1] in SEPARABLE
+    return bool(node.meta.get("in_place")) or "out" in node.kwargs or overwrites(node.target, node.op)

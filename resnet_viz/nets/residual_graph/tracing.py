@@ -19,6 +19,7 @@ from typing import Any, Literal, cast
 import torch
 from torch import Tensor, fx, nn
 
+from resnet_viz.nets.residual_graph.copying import trial_copy
 from resnet_viz.nets.source_code import Call
 
 TracerName = Literal["torch.fx", "torch.export"]
@@ -83,9 +84,18 @@ class Logits(nn.Module):
 
 
 def trace_with_fx(module: nn.Module, _: Tensor) -> Trace:
-    """Trace by torch.fx, whatever it raises."""
-    tracer = _Tracer()
-    graph = tracer.trace(Logits(module))
+    """Trace by torch.fx, whatever it raises.
+
+    Where the code decides by the values of a buffer, or counts in one, buffers are read during the trace.
+    """
+    try:
+        tracer = _Tracer()
+        graph = tracer.trace(Logits(module))
+    except Exception:  # noqa: BLE001 - a user's code may raise anything when it gets a stand-in for a buffer
+        # The first trace may have left stand-ins in the module.
+        module = trial_copy(module)
+        tracer = _TracerWithConstants()
+        graph = tracer.trace(Logits(module))
     tracer.runs.clear()
     for node in graph.nodes:
         if node.op in ("call_module", "get_attr"):
@@ -101,7 +111,12 @@ def trace_with_fx(module: nn.Module, _: Tensor) -> Trace:
 
 
 class _Tracer(fx.Tracer):
-    """torch.fx's tracer, without effects on the modules of other threads: while it runs, they are called through it."""
+    """torch.fx's tracer, without effects on the modules of other threads: while it runs, they are called through it.
+
+    What the code computes from buffers is a part of the graph, so that a later change of a buffer has an effect.
+    """
+
+    proxy_buffer_attributes = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -138,6 +153,12 @@ class _Tracer(fx.Tracer):
         if threading.get_ident() != self._thread:
             return attr_val
         return super().getattr(attr, attr_val, parameter_proxy_cache)
+
+
+class _TracerWithConstants(_Tracer):
+    """Computes what depends on buffers alone while it traces."""
+
+    proxy_buffer_attributes = False
 
 
 def trace_with_export(module: nn.Module, pixels: Tensor) -> Trace:

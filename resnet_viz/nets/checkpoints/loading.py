@@ -22,7 +22,7 @@ from resnet_viz.nets.checkpoints.recognition import COUNTER, Recognised
 from resnet_viz.nets.checkpoints.selection import select
 from resnet_viz.nets.checkpoints.verdicts import Verdict, judge, judge_file, judge_known
 from resnet_viz.nets.families.signatures import Signed
-from resnet_viz.nets.labels import checked_labels
+from resnet_viz.nets.labels import checked_labels, repeated
 from resnet_viz.nets.net import Net, WeightsOrigin, pick_device
 from resnet_viz.nets.preprocessing import Preprocessing, check_preprocessing
 from resnet_viz.nets.residual_graph import find_blocks
@@ -139,7 +139,8 @@ class Checkpoint:
         numbered = (f"{kind} {index}" for index in range(layout.classes))
         names = tuple(labels or (self.file.labels if self.file else numbered))
         origin = WeightsOrigin("checkpoint", "; ".join(note))
-        return Net(self.name, layout.title, module, names, used, origin, notes=self.notes)
+        shared = repeated(names)
+        return Net(self.name, layout.title, module, names, used, origin, notes=(*self.notes, shared) if shared else self.notes)
 
     def module(self, chosen: Sequence[int], side: int) -> nn.Module:
         """Return the network of some answers for images of `side` pixels, with named places in its blocks.

@@ -132,7 +132,7 @@ def test_a_label_of_several_classes_is_not_taken_for_the_first(red: Path) -> Non
     for given in ({"red": red}, {"RED": red}, red.parent):
         with pytest.raises(ValueError, match="has several classes named 'red': choose one by its index, 0 and 2"):
             rv.accuracy(net, given)
-    assert rv.accuracy(net, {0: red}).total == 2  # type: ignore[dict-item]  # an index, for such labels
+    assert rv.accuracy(net, {0: red}).total == 2
 
 
 def test_a_class_may_have_a_single_image(red: Path) -> None:

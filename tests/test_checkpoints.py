@@ -346,7 +346,6 @@ def test_a_file_over_the_limit_is_refused_before_it_is_read(monkeypatch: pytest.
     path = tmp_path / "large.pth"
     path.write_bytes(changed())
     monkeypatch.setattr(reading, "LIMIT", 2**20)
-    monkeypatch.setattr("resnet_viz.nets.checkpoints.loading.LIMIT", 2**20)
     with pytest.raises(rv.CheckpointError, match=r"large\.pth has 4\d MB"):
         rv.load_checkpoint(path)
     with pytest.raises(rv.CheckpointError, match=r"has 4\d MB, more than 1"):

@@ -126,6 +126,15 @@ def test_an_image_that_cannot_be_used_is_left_out_and_named(kind: str, red: Path
     assert found.share == 1
 
 
+def test_a_label_of_several_classes_is_not_taken_for_the_first(red: Path) -> None:
+    """The index of a class says which one is meant."""
+    net = replace(network(), labels=("red", "blue", "red"))
+    for given in ({"red": red}, {"RED": red}, red.parent):
+        with pytest.raises(ValueError, match="has several classes named 'red': choose one by its index, 0 and 2"):
+            rv.accuracy(net, given)
+    assert rv.accuracy(net, {0: red}).total == 2
+
+
 def test_a_class_may_have_a_single_image(red: Path) -> None:
     for single in (Image.new("RGB", (9, 9), "red"), red / "1.png", str(red / "1.png")):
         assert rv.accuracy(network(), {"red": single}).total == 1

@@ -8,6 +8,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -250,6 +251,14 @@ def test_targets(net: rv.Net) -> None:
             class_of(text, net)
     with pytest.raises(ValueError, match=r"no class 'kat'; it has airplane, .*, truck$"):
         class_of("kat", net)
+
+
+def test_a_target_that_several_classes_have_is_refused(net: rv.Net) -> None:
+    named = replace(net, labels=("crane", *net.labels[1:9], "crane"))
+    assert class_of("9", named) == 9
+    for text in ("crane", "Crane"):
+        with pytest.raises(ValueError, match="has several classes named 'crane': choose one by its index, 0 and 9"):
+            class_of(text, named)
 
 
 def test_errors_of_the_system_say_what_to_do() -> None:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, get_type_hints
 
 import numpy as np
@@ -386,3 +387,12 @@ def test_the_sentence_names_the_function_that_makes_the_result(residual: rv.Insp
             getattr(rv.figures, name)(rv.load)
     with pytest.raises(TypeError, match="of the type Inspection"):
         rv.figures.loss_contours(residual)  # type: ignore[arg-type]  # one that is not in a list
+
+
+def test_a_photo_is_no_path(residual: rv.Inspection, tmp_path: Path) -> None:
+    for draw in (
+        lambda: rv.figures.cam_overlay(residual, "layer1.0", photo="cat.jpg"),  # type: ignore[arg-type]
+        lambda: rv.report(residual, tmp_path / "cat.html", "cat.jpg"),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(TypeError, match=r"open it with rv.open_image\('cat.jpg'\)"):
+            draw()

@@ -56,7 +56,7 @@ def test_the_command_prints_and_writes(tmp_path: Path) -> None:
     ("arguments", "sentence"),
     [
         (["missing.jpg"], "There is no file"),
-        ([str(SAMPLE), "--model", "resnet9"], "there is no model"),
+        ([str(SAMPLE), "--model", "resnet9"], "There is no file resnet9, and no network of that name"),
         ([str(SAMPLE), "--model", "plain110-cifar10"], "does not include trained weights"),
         ([str(SAMPLE), "--target", "unicorn"], "no class 'unicorn'"),
     ],

@@ -118,12 +118,12 @@ class _Labelled:
     label: str = ""
 
 
-def accuracy(net: Net, images: Mapping[str, ImageOrPath | Iterable[ImageOrPath]] | str | os.PathLike[str]) -> Accuracy:
+def accuracy(net: Net, images: Mapping[Any, ImageOrPath | Iterable[ImageOrPath]] | str | os.PathLike[str]) -> Accuracy:
     """Classify images of known classes: rv.accuracy(net, {"cat": ["a.jpg", "b.jpg"], "dog": "photos/dog"}), or a folder.
 
-    `images` maps the network's labels to images: one PIL image, file or folder each, or several. Or it names a folder, or a ZIP
-    or TAR archive, with a folder for each label. Each image is prepared as the network's preprocessing says, and is not kept.
-    An image that cannot be used is left out, and `Accuracy.left_out` names it.
+    `images` maps the network's labels, or the indices of its classes, to images: one PIL image, file or folder each, or a list
+    of these. Or it names a folder, or a ZIP or TAR archive, with a folder for each label. Each image is prepared as the
+    network's preprocessing says, and is not kept. An image that cannot be used is left out, and `Accuracy.left_out` names it.
 
     ValueError for a label that the network does not have, where there is no image, and for a network of a single logit;
     rv.ImageError where no image can be used, and for a class whose only path does not exist; rv.SurveyError for an archive that
@@ -178,7 +178,7 @@ def accuracy_of_archive(
     return Accuracy(answers, tuple(left_out))
 
 
-def _listed(indices: Mapping[str, int], groups: Mapping[str, ImageOrPath | Iterable[ImageOrPath]]) -> Iterator[_Labelled]:
+def _listed(indices: Mapping[Any, int], groups: Mapping[Any, ImageOrPath | Iterable[ImageOrPath]]) -> Iterator[_Labelled]:
     number = 0
     for label, group in groups.items():
         for source in _sources(label, group):
@@ -196,7 +196,7 @@ def _listed(indices: Mapping[str, int], groups: Mapping[str, ImageOrPath | Itera
                 )
 
 
-def _sources(label: str, group: ImageOrPath | Iterable[ImageOrPath]) -> Iterator[ImageOrPath]:
+def _sources(label: str | int, group: ImageOrPath | Iterable[ImageOrPath]) -> Iterator[ImageOrPath]:
     """Yield the images of a class; a text is one path, and a folder stands for the images in it and below."""
     if isinstance(group, str | os.PathLike) and not Path(group).exists():
         raise ImageError(f"There is no file or folder at {Path(group)}. Check its name and location.")
@@ -228,14 +228,14 @@ def _is_archive(path: Path) -> bool:
         return archives.is_archive(file)
 
 
-def _index(net: Net, names: ClassNames, label: str) -> int:
+def _index(net: Net, names: ClassNames, label: str | int) -> int:
     found = names.of(label)
     if found.index < 0:
         raise ValueError(_unknown(net, label))
     return net.class_index(found.name) if isinstance(label, str) else found.index
 
 
-def _unknown(net: Net, label: str) -> str:
+def _unknown(net: Net, label: str | int) -> str:
     listed = ", ".join(net.labels[:10]) + (" ..." if len(net.labels) > 10 else "")
     return f"{net.title} has no class {label!r}: name the groups or folders after its labels, {listed}"
 

@@ -73,8 +73,7 @@ class Net:
     def __repr__(self) -> str:
         """Say which network this is and what was assumed of it, and not every layer."""
         sizes = f"{len(self.blocks)} blocks, {len(self.labels):,} classes, {self.preprocessing.crop} pixels"
-        more = [note for note in self.notes if note not in self.weights.note]
-        more += [note for note in [repeated(self.labels)] if note]
+        more = [note for note in dict.fromkeys((*self.notes, repeated(self.labels))) if note not in self.weights.note]
         return f"<Net {self.title}: {sizes}; {'; '.join([self.weights.note, *more])}>"
 
     @property

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from resnet_viz.figures.cells import Cell
+from resnet_viz.images import check_image
 
 # Medium greys, so that both the photo's edges and the tint on it are visible.
 GREY_SCALE, GREY_OFFSET = 0.6, 80
@@ -67,7 +68,8 @@ def backdrop(photo: Photo, seen: NDArray[np.uint8]) -> Backdrop:
 
 
 def greyed(crop: Image.Image) -> Image.Image:
-    """Return an image in medium greys, mode L."""
+    """Return an image in medium greys, mode L; TypeError for a path or anything else that is no PIL image."""
+    check_image(crop)
     return crop.convert("L").point([round(level * GREY_SCALE + GREY_OFFSET) for level in range(256)])
 
 

@@ -5,7 +5,6 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -17,12 +16,12 @@ from resnet_viz.nets.checkpoints.facts import Facts
 from resnet_viz.nets.checkpoints.known import KnownLayout
 from resnet_viz.nets.checkpoints.known_files import KnownFile, find_file
 from resnet_viz.nets.checkpoints.layouts import Layout, find_layout
-from resnet_viz.nets.checkpoints.reading import LIMIT, CheckpointFile, read_file
+from resnet_viz.nets.checkpoints.reading import CheckpointFile, file_bytes, read_file
 from resnet_viz.nets.checkpoints.recognition import COUNTER, Recognised
 from resnet_viz.nets.checkpoints.selection import select
 from resnet_viz.nets.checkpoints.verdicts import Verdict, judge, judge_file, judge_known
 from resnet_viz.nets.families.signatures import Signed
-from resnet_viz.nets.labels import checked_labels
+from resnet_viz.nets.labels import checked_labels, repeated
 from resnet_viz.nets.net import Net, WeightsOrigin, pick_device
 from resnet_viz.nets.preprocessing import Preprocessing, check_preprocessing
 from resnet_viz.nets.residual_graph import find_blocks
@@ -139,7 +138,8 @@ class Checkpoint:
         numbered = (f"{kind} {index}" for index in range(layout.classes))
         names = tuple(labels or (self.file.labels if self.file else numbered))
         origin = WeightsOrigin("checkpoint", "; ".join(note))
-        return Net(self.name, layout.title, module, names, used, origin, notes=self.notes)
+        shared = repeated(names)
+        return Net(self.name, layout.title, module, names, used, origin, notes=(*self.notes, shared) if shared else self.notes)
 
     def module(self, chosen: Sequence[int], side: int) -> nn.Module:
         """Return the network of some answers for images of `side` pixels, with named places in its blocks.
@@ -235,7 +235,7 @@ def read_checkpoint(
     shape, or says what else is wrong, also that there is no file.
     A server hands over an `extractor` that works in another process.
     """
-    data = _bytes_of(source)
+    data = file_bytes(source)
     taken = extractor(data, part)
     shapes = {name: tuple(tensor.shape) for name, tensor in taken.tensors.items()}
     layout = find_layout(shapes) if taken.known is None else KnownLayout(taken.known, shapes)
@@ -243,28 +243,6 @@ def read_checkpoint(
     checkpoint = Checkpoint(sha256, taken.tensors, layout, taken.facts, taken.notes, taken.part)
     checkpoint.check_outputs()
     return checkpoint
-
-
-def _bytes_of(source: object) -> bytes:
-    if isinstance(source, bytes | bytearray | memoryview):
-        return bytes(source)
-    if not isinstance(source, str | os.PathLike):
-        raise CheckpointError(
-            f"The checkpoint is of the type {type(source).__name__}: give the path of its file, or its bytes."
-        )
-    path = Path(source)
-    try:
-        size = path.stat().st_size
-        if size > LIMIT:
-            raise CheckpointError(f"{path.name} has {size / 2**20:,.0f} MB: save only the weights, without the optimizer.")
-        return path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise CheckpointError(f"There is no checkpoint file at {source!s}. Check its name and folder.") from error
-    except IsADirectoryError as error:
-        raise CheckpointError(f"{source!s} is a folder. Name the checkpoint file in it.") from error
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise CheckpointError(f"{source!s} could not be read: {reason}. Check that you may read it, or copy it.") from error
 
 
 def _check_size(found: Recognised, file: CheckpointFile) -> None:

@@ -4,8 +4,10 @@ Safetensors hold nothing but tensors and text. What `torch.save` writes is a pic
 interpreter that imports and calls nothing, and every other object becomes an inert stand-in.
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from resnet_viz.nets.checkpoints.contents import TensorMapping, find_mappings
@@ -72,6 +74,29 @@ def read_file(data: bytes) -> CheckpointFile:
         )
     said = content.get(METADATA) if format_ == "safetensors" and isinstance(content, dict) else content
     return CheckpointFile(format_, mappings, find_facts(said), capacity)
+
+
+def file_bytes(source: object) -> bytes:
+    """Return the bytes of a file of at most 1 GiB, or the bytes that are given; CheckpointError where there are none."""
+    if isinstance(source, bytes | bytearray | memoryview):
+        return bytes(source)
+    if not isinstance(source, str | os.PathLike):
+        raise CheckpointError(
+            f"The checkpoint is of the type {type(source).__name__}: give the path of its file, or its bytes."
+        )
+    path = Path(source)
+    try:
+        size = path.stat().st_size
+        if size > LIMIT:
+            raise CheckpointError(f"{path.name} has {size / 2**20:,.0f} MB: save only the weights, without the optimizer.")
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise CheckpointError(f"There is no checkpoint file at {source!s}. Check its name and folder.") from error
+    except IsADirectoryError as error:
+        raise CheckpointError(f"{source!s} is a folder. Name the checkpoint file in it.") from error
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise CheckpointError(f"{source!s} could not be read: {reason}. Check that you may read it, or copy it.") from error
 
 
 def _content(data: bytes) -> tuple[Format, object, int]:

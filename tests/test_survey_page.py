@@ -129,7 +129,8 @@ def test_the_tick_is_at_the_chosen_image_of_every_table(open_page: OpenPage) -> 
 
 def test_a_choice_that_is_impossible_is_not_offered(open_page: OpenPage, add: AddSurvey) -> None:
     app = open_page("survey", survey=add("photos"), group="right or wrong")
-    (groups,) = (each for each in app.get("button_group") if each.label == "Group by")
+    shown: list[Any] = list(app.get("button_group"))
+    (groups,) = (each for each in shown if each.label == "Group by")
     assert list(groups.options) == ["nothing", "predicted class"]
     assert "predictions cannot be checked" in texts(app, "caption")
     assert "1 image" not in texts(app)

@@ -115,3 +115,37 @@ def test_the_network_of_the_form_leaves_the_survey_on_the_screen(open_page: Open
     assert not app.exception
     assert texts(app) == shown
     assert app.query_params["model"] == MODEL
+
+
+def test_the_tick_is_at_the_chosen_image_of_every_table(open_page: OpenPage) -> None:
+    app = open_page("survey", survey="resnet18-imagenette", picked="kitten-photo.jpg", block="layer2.1")
+    ticked = app.session_state["survey-table-ratio"]["selection"]["rows"]
+    names = list(app.dataframe[2].value["image"])
+    assert [names[row] for row in ticked] == ["kitten-photo.jpg"]
+    for number, key in enumerate(("survey-largest-ratio", "survey-smallest-ratio")):
+        there = "kitten-photo.jpg" in list(app.dataframe[number].value["image"])
+        assert len(app.session_state[key]["selection"]["rows"]) == there
+
+
+def test_a_choice_that_is_impossible_is_not_offered(open_page: OpenPage, add: AddSurvey) -> None:
+    app = open_page("survey", survey=add("photos"), group="right or wrong")
+    shown: list[Any] = list(app.get("button_group"))
+    (groups,) = (each for each in shown if each.label == "Group by")
+    assert list(groups.options) == ["nothing", "predicted class"]
+    assert "predictions cannot be checked" in texts(app, "caption")
+    assert "1 image" not in texts(app)
+
+
+def test_a_plain_network_opens_on_a_measure_with_values(open_page: OpenPage, add: AddSurvey) -> None:
+    app = open_page("survey", survey=add("photos", model="plain20-cifar10"), quantity="ratio")
+    assert "The median of std of F" in texts(app)
+    assert "This network has no shortcuts" in texts(app, "caption")
+
+
+def test_captions_speak_of_marks_only_where_there_are_photos(open_page: OpenPage) -> None:
+    without = texts(open_page("inspect", detail="fires"), "caption")
+    assert "only their names are listed" in without
+    assert "Dashed: its receptive field" not in without
+    photos = texts(open_page("inspect", detail="fires", model="resnet18-imagenette", block="layer4.1"), "caption")
+    assert "Dashed: its receptive field" in photos
+    assert "the channel that the image above excites most" in photos

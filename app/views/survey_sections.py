@@ -30,7 +30,7 @@ UNKNOWN = (
 
 def depth(found: rv.Survey, chosen: Selection, measure: str, block: str) -> None:
     """A measure by depth, with bands."""
-    names = _groupings(found)
+    names = groupings(found)
     grouping: Grouping = next((each for each in names if each == chosen.group), "all")
     figure = rv.figures.survey_by_depth(found, measure, grouping, block, show.theme())
     with st.container(horizontal=True, vertical_alignment="bottom", key="survey-depth-head"):
@@ -46,7 +46,7 @@ def depth(found: rv.Survey, chosen: Selection, measure: str, block: str) -> None
     show.chart(figure, "survey-depth", narrowest=NARROWEST)
 
 
-def _groupings(found: rv.Survey) -> dict[Grouping, str]:
+def groupings(found: rv.Survey) -> dict[Grouping, str]:
     """The groupings that have groups in this survey."""
     counts = class_counts(found)
     missing = set[Grouping]()

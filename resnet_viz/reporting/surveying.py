@@ -72,16 +72,18 @@ def _pieces(survey: Survey, measure: str, block: str, grouping: Grouping, picked
     yield Piece("survey-by-depth", "The measure by depth", draw, by_depth)
     scatter = partial(figures.survey_scatter, survey, measure, block, picked)
     yield Piece("survey-images", f"Every image at block {short(block)}", scatter, at_block)
-    yield _classes(survey, measure, grouping)
+    yield from _classes(survey, measure, grouping)
     if survey.images()["correct"].notna().any():
         yield from _mistakes(survey)
 
 
-def _classes(survey: Survey, measure: str, grouping: Grouping) -> Piece:
+def _classes(survey: Survey, measure: str, grouping: Grouping) -> Iterator[Piece]:
+    """Nothing with a single class, which has nothing to be compared with."""
     known = bool(survey.images()["class"].notna().any())
     rows: Grouping = "class" if known and grouping != "predicted class" else "predicted class"
     draw = partial(figures.survey_matrix, survey, measure, rows)
-    return Piece("survey-classes", "Classes by block", draw, lambda: class_matrix(survey, measure, rows))
+    if len(class_matrix(survey, measure, rows)) > 1:
+        yield Piece("survey-classes", "Classes by block", draw, lambda: class_matrix(survey, measure, rows))
 
 
 def _mistakes(survey: Survey) -> Iterator[Piece]:

@@ -2,13 +2,13 @@
 
 import re
 
-from playwright.sync_api import FilePayload, Page, expect
+from playwright.sync_api import FilePayload, Locator, Page, expect
 
 from resnet_viz.analyses.survey.files import survey_bytes
 from resnet_viz.analyses.survey.running import survey
 from resnet_viz.nets.zoo import load
 from tests.browser.screen import headings, open_app, overflow, screenshot, settle
-from tests.survey.pictures import classes_of, picture, zip_of
+from tests.survey.pictures import classes_of, picture, png, zip_of
 
 FORM = ".st-key-survey-files [data-testid='stFileUploaderDropzoneInput']"
 LONG = 240_000
@@ -87,3 +87,56 @@ def test_a_survey_file_is_opened(page: Page) -> None:
     survey_files(page, ("mine.parquet", survey_bytes(found)))
     expect(page.locator(".facts-in-line").first).to_contain_text("7", timeout=LONG)
     expect(page.get_by_role("heading", name=re.compile("All 7 images"))).to_be_visible(timeout=LONG)
+
+
+def test_the_tick_follows_the_chosen_image(page: Page) -> None:
+    open_app(page, "survey?survey=resnet18-imagenette&picked=reims-cathedral-photo.jpg")
+    expect(ticked(page, 0)).to_contain_text("reims-cathedral-photo.jpg")
+    expect(ticked(page, 1)).to_have_count(0)
+    box = page.locator("[data-testid='stDataFrame']").nth(1).bounding_box()
+    assert box is not None
+    # The head and each row are 35 pixels high.
+    page.mouse.click(box["x"] + 18, box["y"] + 1.5 * 35)
+    settle(page)
+    chosen = page.get_by_role("heading", name=re.compile(r"photo\.jpg$")).inner_text().strip()
+    assert chosen != "reims-cathedral-photo.jpg"
+    expect(page).to_have_url(re.compile(f"picked={chosen}"))
+    expect(ticked(page, 1)).to_contain_text(chosen)
+    expect(ticked(page, 0)).to_have_count(0)
+
+
+def ticked(page: Page, number: int) -> Locator:
+    """The selected row of a table, which draws only what is in sight, and is moved by charts that are drawn above it."""
+    page.wait_for_timeout(1500)
+    table = page.locator("[data-testid='stDataFrame']").nth(number)
+    table.scroll_into_view_if_needed()
+    return table.locator("[role=row][aria-selected=true]")
+
+
+def test_a_message_ends_when_the_page_is_left(page: Page) -> None:
+    open_app(page, "survey")
+    open_form(page)
+    survey_files(page, ("text.zip", b"plain text"))
+    expect(page.get_by_text("text.zip is not a ZIP or TAR archive")).to_be_visible()
+    expect(page.get_by_role("button", name="Try again")).to_have_count(0)
+    page.get_by_role("link", name="Model").first.click()
+    settle(page)
+    page.get_by_role("link", name="Survey").first.click()
+    settle(page)
+    expect(page.get_by_text("text.zip is not a ZIP or TAR archive")).to_have_count(0)
+
+
+def test_files_beyond_the_limit_are_named_and_counted(page: Page) -> None:
+    open_app(page, "survey")
+    open_form(page)
+    survey_files(page, *((f"{number}.png", png(number)) for number in range(40)))
+    # How many there are depends on how long the upload takes: the limit is per minute.
+    warning = page.get_by_text(re.compile(r"\d+ of 40 files were not uploaded: \d+\.png"))
+    expect(warning).to_be_visible()
+    missing = int(warning.inner_text().split()[0])
+    page.get_by_role("button", name=f"Survey the other {40 - missing} images").click()
+    expect(page.get_by_text(f"{missing} images that could not be used")).to_be_visible(timeout=LONG)
+    assert re.search(r"images\s+40\b", facts(page))
+    page.reload()
+    settle(page)
+    expect(page.get_by_role("combobox", name="Survey")).to_have_value("40 uploaded images, by ResNet-20")

@@ -5,15 +5,16 @@ from app import results
 from app.state import Selection
 from app.views.share_section import Shared
 from app.views.survey_images import picked_image
+from app.views.survey_sections import groupings
 from app.views.view_code import ASSETS, Script, quoted
-from resnet_viz.analyses.survey.statistics import GROUPINGS, Grouping
+from resnet_viz.analyses.survey.statistics import Grouping
 from resnet_viz.reporting.pieces import file_name
 from resnet_viz.reporting.surveying import of_survey
 
 
 def survey(found: rv.Survey, name: str, chosen: Selection, measure: str, block: str) -> Shared:
     """Describe it as the link says."""
-    grouping: Grouping = next((each for each in GROUPINGS if each == chosen.group), "all")
+    grouping: Grouping = next((each for each in groupings(found) if each == chosen.group), "all")
     picked = picked_image(found, chosen, measure, block) if found.image_names() else None
     contents = of_survey(found, measure, block, grouping, picked)
     return Shared(contents, survey_code(found, name, measure, block, grouping, picked))

@@ -21,9 +21,11 @@ def colour_bar(values: Sequence[float], names: Sequence[str]) -> dict[str, Any]:
         "orientation": "h",
         "tickvals": list(values),
         "ticktext": list(names),
+        # From the left end of the figure, with room for half of the first name: cells may be narrower than the bar.
         "x": 0,
+        "xref": "container",
         "xanchor": "left",
-        "xpad": 0,
+        "xpad": 54,
         "y": 1,
         "yanchor": "bottom",
         "ypad": 4,

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -375,3 +376,80 @@ def gradient(network: nn.Module, x: Tensor) -> Tensor:
     pixels = x.clone().requires_grad_()
     found: Tensor = torch.autograd.grad(network(pixels)[:, 0].sum(), pixels)[0]
     return found
+
+
+class Casting(nn.Module):
+    """Casts to a part's own number type inside its forward pass."""
+
+    def __init__(self, kind: torch.dtype, *, whole: bool) -> None:
+        super().__init__()
+        self.kind, self.whole, self.stem = kind, whole, nn.Identity() if whole else nn.Conv2d(3, 3, 1)
+        self.part = Classifier(usual).to(kind)
+
+    def forward(self, x: Tensor) -> Any:
+        return self.part(self.stem(x).to(self.kind)).float()
+
+
+class TestNumberTypes:
+    @pytest.mark.parametrize("whole", [False, True])
+    @pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
+    def test_a_forward_pass_that_casts(self, kind: torch.dtype, *, whole: bool) -> None:
+        torch.manual_seed(0)
+        module = Casting(kind, whole=whole).eval()
+        net = opened(module)
+        assert any("stay what they are" in note for note in net.notes)
+        image = Image.new("RGB", (16, 16), (200, 30, 90))
+        with torch.no_grad():
+            expected = module(net.preprocess(image))[0].numpy()
+        np.testing.assert_allclose(rv.ablate(net, image, {}).logits, expected, rtol=0.05, atol=0.02)
+        assert np.isfinite(rv.inspect(net, image, 1).blocks[0].grad_input).all()
+
+    def test_parts_that_do_not_fit(self) -> None:
+        module = Classifier(usual)
+        module.fc.half()
+        module.stem.register_forward_pre_hook(lambda *_: None)
+        assert opened(module).precision == torch.float32
+
+        class Wrong(Casting):
+            def forward(self, x: Tensor) -> Any:
+                return self.part(self.stem(x).to(self.kind).double())
+
+        with pytest.raises(ValueError, match="Its weights are float16 and float32: cast what each layer gets"):
+            opened(Wrong(torch.float16, whole=False))
+
+
+class Spectral(nn.Module):
+    """A block of complex numbers, or of real ones around them."""
+
+    def __init__(self, *, complex_sum: bool) -> None:
+        super().__init__()
+        self.complex_sum = complex_sum
+        self.weight = nn.Parameter(torch.randn(WIDTH, WIDTH, dtype=torch.cfloat) * 0.2)
+
+    def forward(self, x: Tensor) -> Any:
+        z = torch.fft.fft2(x)
+        branch = torch.einsum("oc,nchw->nohw", self.weight, z)
+        return torch.fft.ifft2(z + branch).real if self.complex_sum else x + torch.fft.ifft2(branch).real
+
+
+class TestComplexNumbers:
+    def test_additions_of_complex_numbers_are_hidden(self) -> None:
+        module = Classifier(usual)
+        module.blocks.append(Spectral(complex_sum=True))
+        net = opened(module)
+        assert list(net.blocks) == list(opened(Classifier(usual)).blocks)
+        findings: Any = net.module.residual_findings
+        assert [each.reason.split(",")[0] for each in findings.hidden] == ["it adds complex numbers"]
+
+    def test_nothing_else_is_added(self) -> None:
+        module = Classifier(usual)
+        module.blocks = nn.Sequential(Spectral(complex_sum=True))  # type: ignore[assignment]
+        with pytest.raises(ValueError, match="none of which is a block: it adds complex numbers"):
+            opened(module)
+
+    def test_complex_numbers_within_a_branch(self) -> None:
+        module = Classifier(usual)
+        module.blocks = nn.Sequential(Spectral(complex_sum=False))  # type: ignore[assignment]
+        block = rv.inspect(opened(module), Image.new("RGB", (16, 16), (200, 30, 90))).blocks[0]
+        assert block.identity is not None
+        np.testing.assert_allclose(block.identity + block.residual, block.sum, rtol=1e-5, atol=1e-6)

@@ -40,7 +40,7 @@ from resnet_viz.nets.residual_graph.spelling import (
 )
 from resnet_viz.nets.residual_graph.tracing import OutputError, Trace, trace_with_export, trace_with_fx
 
-__all__ = ["Findings", "Hidden", "ResidualNetwork", "find_blocks"]
+__all__ = ["Findings", "Hidden", "NoResidualAdditionsError", "ResidualNetwork", "find_blocks"]
 
 # Traces in two threads would undo each other's changes to torch, and compare passes of different kernels.
 _ONE_AT_A_TIME = threading.Lock()
@@ -201,6 +201,9 @@ def _what_to_do(module: nn.Module) -> str:
     ]
     if len(needed) > 1 or any(each.kind is each.KEYWORD_ONLY for each in needed):
         return f"Its forward pass needs {', '.join(each.name for each in needed)}. {wrap}"
+    types = sorted({str(tensor.dtype).removeprefix("torch.") for tensor in module.parameters() if tensor.is_floating_point()})
+    if len(types) > 1:
+        return f"Its weights are {' and '.join(types)}: cast what each layer gets to the type of its weights, in both directions."
     first = next((layer for layer in module.modules() if isinstance(layer, nn.Conv2d)), None)
     if first is not None and first.in_channels != 3:
         return f"Its first convolution takes {first.in_channels} channels, and an image has 3. {wrap}"

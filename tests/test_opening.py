@@ -9,9 +9,11 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 import resnet_viz as rv
 from resnet_viz.analyses.capture import capture, recording
+from resnet_viz.nets.residual_graph import failures
 
 SMALL = rv.Preprocessing(32, 32, (0.5, 0.5, 0.5), (0.2, 0.2, 0.2))
 WIDTH = 8
@@ -443,13 +445,43 @@ class TestComplexNumbers:
 
     def test_nothing_else_is_added(self) -> None:
         module = Classifier(usual)
-        module.blocks = nn.Sequential(Spectral(complex_sum=True))  # type: ignore[assignment]
+        module.blocks = nn.Sequential(Spectral(complex_sum=True))
         with pytest.raises(ValueError, match="none of which is a block: it adds complex numbers"):
             opened(module)
 
     def test_complex_numbers_within_a_branch(self) -> None:
         module = Classifier(usual)
-        module.blocks = nn.Sequential(Spectral(complex_sum=False))  # type: ignore[assignment]
+        module.blocks = nn.Sequential(Spectral(complex_sum=False))
         block = rv.inspect(opened(module), Image.new("RGB", (16, 16), (200, 30, 90))).blocks[0]
         assert block.identity is not None
         np.testing.assert_allclose(block.identity + block.residual, block.sum, rtol=1e-5, atol=1e-6)
+
+
+def by_the_values(block: Block, x: Tensor) -> Tensor:
+    return x + block.branch(x) if torch.isfinite(x).all() else x
+
+
+def reentrant(block: Block, x: Tensor) -> Any:
+    return x + checkpoint(block.branch, x, use_reentrant=True)
+
+
+class TestReasons:
+    """A refusal names the line of the module's code, says what to do, and prints nothing else."""
+
+    @pytest.mark.parametrize(
+        ("joined", "words"),
+        [
+            (by_the_values, r"depends on the values in a tensor \(test_opening\.py, line \d+: `return x \+ .*torch\.where"),
+            (reentrant, r"checkpoint with use_reentrant=True.*Pass use_reentrant=False"),
+        ],
+    )
+    def test_what_to_do(self, joined: Forward, words: str, capfd: pytest.CaptureFixture[str]) -> None:
+        with pytest.raises(ValueError, match=words) as refusal:
+            opened(Classifier(joined))
+        assert "def forward" not in capfd.readouterr().err
+        assert "torch.fx" not in str(refusal.value)
+
+    def test_a_long_message_ends_after_a_word(self) -> None:
+        text = failures.first_line(ValueError("word " * 100))
+        assert text.endswith("word …")
+        assert failures.first_line(ValueError("short\nsecond")) == "short"

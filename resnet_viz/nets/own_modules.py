@@ -24,9 +24,10 @@ def from_module(
 
     The network takes images (N, 3, H, W) and returns logits (N, classes), alone, first of several, or as `.logits` of an object
     or a dict. It is traced on its own device in evaluation mode; the module, its mode and its hooks stay unchanged. The memory
-    of the weights is shared, so that later training has an effect; weights of another precision are copied to float32, in which the
-    analyses are accurate, unless the forward pass casts to theirs. Without `labels` the classes are numbered; without `preprocessing` images are resized to 256 and
-    cropped to 224 pixels with ImageNet's mean and standard deviation; `weights.note` says so.
+    of the weights is shared, so that later training has an effect; weights of another precision are copied to float32, in which
+    the analyses are accurate, unless the forward pass casts to theirs. Without `labels` the classes are numbered; without
+    `preprocessing` images are resized to 256 and cropped to 224 pixels with ImageNet's mean and standard deviation;
+    `weights.note` says so.
 
     ValueError if no residual addition is found (it lists what was found), if the network cannot be traced or does not run on
     such an image, if its output is not (N, classes), if images in a batch influence one another, and if the number of labels

@@ -5,7 +5,8 @@
 A residual block is not identified by its class: wherever a network adds a tensor to something that it computed from that same
 tensor, there is a fork, a shortcut, a residual branch and a sum (He et al. 2015, https://arxiv.org/abs/1512.03385, Fig. 2).
 Reading order: copying.py, tracing.py, checking.py, functionalising.py, spelling.py, activation_modules.py, finding.py,
-gathering.py, choosing.py, plain.py, rewriting.py, recording.py, compiling.py, network.py. The places themselves are in
+gathering.py, choosing.py, plain.py, rewriting.py, recording.py, compiling.py, network.py,
+failures.py. The places themselves are in
 nets/blocks.py.
 """
 
@@ -21,6 +22,7 @@ from resnet_viz.nets.residual_graph.block_naming import block_names
 from resnet_viz.nets.residual_graph.checking import TrialRun, departure, mixes_images, scatters_images, trial_run
 from resnet_viz.nets.residual_graph.choosing import choose_blocks
 from resnet_viz.nets.residual_graph.copying import evaluation_copy, share_buffers, trial_copy, unwrapped
+from resnet_viz.nets.residual_graph.failures import first_line, line_of, quiet_errors, reason_of
 from resnet_viz.nets.residual_graph.finding import Addition, Hidden, find_additions
 from resnet_viz.nets.residual_graph.functionalising import leave_inputs_alone, take_any_memory_format
 from resnet_viz.nets.residual_graph.gathering import gather_residuals
@@ -79,16 +81,18 @@ def _find_blocks(inner: nn.Module, shape: tuple[int, ...]) -> ResidualNetwork:
     pixels = _example(inner, shape)
     # On the meta device there is nothing to compare, and a pass only shows why a trace failed.
     own = None if pixels.is_meta else _own_answers(inner, pixels)
-    failures: list[str] = []
+    failures: dict[str, Exception | str] = {}
     tracers: dict[str, Callable[[nn.Module, Tensor], Trace]] = {"torch.fx": trace_with_fx, "torch.export": trace_with_export}
     for name, trace in tracers.items():
         try:
-            network = _with_blocks(trace(trial_copy(inner), pixels), pixels)
+            with quiet_errors():
+                traced = trace(trial_copy(inner), pixels)
+            network = _with_blocks(traced, pixels)
             departs = own is not None and departure(trial_run(network, pixels), own, exact=network.residual_findings.exact)
         except NoResidualAdditionsError:
             raise
         except Exception as error:  # noqa: BLE001 - a user's code and both tracers may raise anything
-            failures.append(f"{name}: {type(error).__name__}: {_first_line(error)}")
+            failures[name] = error
             if own is None:
                 _own_answers(inner, pixels)
             continue
@@ -100,10 +104,10 @@ def _find_blocks(inner: nn.Module, shape: tuple[int, ...]) -> ResidualNetwork:
                 )
             share_buffers(network, evaluation_copy(inner))
             return network
-        failures.append(f"{name}: {departs}")
+        failures[name] = departs
     if own is not None:
         _refuse_randomness(inner, own)
-    raise ValueError(f"{type(inner).__name__} cannot be traced, so its blocks cannot be found. {'; '.join(failures)}")
+    raise ValueError(f"{type(inner).__name__} cannot be traced, so its blocks cannot be found. {reason_of(failures)}.")
 
 
 def _with_blocks(trace: Trace, pixels: Tensor) -> ResidualNetwork:
@@ -170,7 +174,8 @@ def _own_answers(module: nn.Module, pixels: Tensor) -> TrialRun:
     except Exception as error:
         size = "×".join(map(str, pixels.shape[1:]))
         raise ValueError(
-            f"{name} does not run on an image of {size} ({type(error).__name__}: {_first_line(error)}). {_what_to_do(module)}"
+            f"{name} does not run on an image of {size} ({type(error).__name__}:"
+            f" {first_line(error)}{line_of(error)}). {_what_to_do(module)}"
         ) from error
     if not pixels.is_meta and mixes_images(found):
         _refuse_randomness(module, found)
@@ -203,7 +208,9 @@ def _what_to_do(module: nn.Module) -> str:
         return f"Its forward pass needs {', '.join(each.name for each in needed)}. {wrap}"
     types = sorted({str(tensor.dtype).removeprefix("torch.") for tensor in module.parameters() if tensor.is_floating_point()})
     if len(types) > 1:
-        return f"Its weights are {' and '.join(types)}: cast what each layer gets to the type of its weights, in both directions."
+        return (
+            f"Its weights are {' and '.join(types)}: cast what each layer gets to the type of its weights, in both directions."
+        )
     first = next((layer for layer in module.modules() if isinstance(layer, nn.Conv2d)), None)
     if first is not None and first.in_channels != 3:
         return f"Its first convolution takes {first.in_channels} channels, and an image has 3. {wrap}"
@@ -221,7 +228,3 @@ def _nothing_found(trace: Trace, hidden: list[Hidden]) -> str:
         f"{name} has no residual additions: no place was found where it adds, by `+`, `torch.add` or the like, a tensor to one"
         f" of the same shape that it computed from it ({what}{why}). Open a network with skip connections that add."
     )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [""])[0][:200]

@@ -12,7 +12,8 @@ def measure_nodes(graph: fx.Graph, tree: nn.Module, pixels: Tensor) -> None:
     """Run a graph and store in every node's `meta`: `data`, `shape`, `size`, `complex` and `multiply_adds`.
 
     `data` says whether it holds a tensor, or several, that depend on the image; `shape` is the shape of one such tensor, else
-    None; `size` the shape of any tensor; `complex` says whether its numbers are complex; `multiply_adds` are those of all images, as counted by torch.
+    None; `size` the shape of any tensor; `complex` says whether its numbers are complex; `multiply_adds` are those of all
+    images, as counted by torch.
     """
     # With gradients, as in the analyses: without them, attention uses another implementation, in which nothing is counted.
     with torch.enable_grad():

@@ -6,8 +6,7 @@ A residual block is not identified by its class: wherever a network adds a tenso
 tensor, there is a fork, a shortcut, a residual branch and a sum (He et al. 2015, https://arxiv.org/abs/1512.03385, Fig. 2).
 Reading order: copying.py, tracing.py, checking.py, functionalising.py, spelling.py, activation_modules.py, finding.py,
 gathering.py, choosing.py, plain.py, rewriting.py, recording.py, compiling.py, network.py,
-failures.py. The places themselves are in
-nets/blocks.py.
+failures.py. The places themselves are in nets/blocks.py.
 """
 
 import inspect

@@ -4,16 +4,18 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 import resnet_viz as rv
 from resnet_viz.analyses.capture import capture, recording
 from resnet_viz.nets.blocks import blocks_of
-from resnet_viz.nets.residual_graph import find_blocks
+from resnet_viz.nets.residual_graph import failures, find_blocks
 from resnet_viz.nets.residual_graph.checking import PlaceWatch, trial_run
 
 SMALL = rv.Preprocessing(32, 32, (0.5, 0.5, 0.5), (0.2, 0.2, 0.2))
@@ -550,3 +552,110 @@ def gradient(network: nn.Module, x: Tensor) -> Tensor:
     pixels = x.clone().requires_grad_()
     found: Tensor = torch.autograd.grad(network(pixels)[:, 0].sum(), pixels)[0]
     return found
+
+
+class Casting(nn.Module):
+    """Casts to a part's own number type inside its forward pass."""
+
+    def __init__(self, kind: torch.dtype, *, whole: bool) -> None:
+        super().__init__()
+        self.kind, self.whole, self.stem = kind, whole, nn.Identity() if whole else nn.Conv2d(3, 3, 1)
+        self.part = Classifier(usual).to(kind)
+
+    def forward(self, x: Tensor) -> Any:
+        return self.part(self.stem(x).to(self.kind)).float()
+
+
+class TestNumberTypes:
+    @pytest.mark.parametrize("whole", [False, True])
+    @pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
+    def test_a_forward_pass_that_casts(self, kind: torch.dtype, *, whole: bool) -> None:
+        torch.manual_seed(0)
+        module = Casting(kind, whole=whole).eval()
+        net = opened(module)
+        assert any("stay what they are" in note for note in net.notes)
+        image = Image.new("RGB", (16, 16), (200, 30, 90))
+        with torch.no_grad():
+            expected = module(net.preprocess(image))[0].numpy()
+        np.testing.assert_allclose(rv.ablate(net, image, {}).logits, expected, rtol=0.05, atol=0.02)
+        assert np.isfinite(rv.inspect(net, image, 1).blocks[0].grad_input).all()
+
+    def test_parts_that_do_not_fit(self) -> None:
+        module = Classifier(usual)
+        module.fc.half()
+        module.stem.register_forward_pre_hook(lambda *_: None)
+        assert opened(module).precision == torch.float32
+
+        class Wrong(Casting):
+            def forward(self, x: Tensor) -> Any:
+                return self.part(self.stem(x).to(self.kind).double())
+
+        with pytest.raises(ValueError, match="Its weights are float16 and float32: cast what each layer gets"):
+            opened(Wrong(torch.float16, whole=False))
+
+
+class Spectral(nn.Module):
+    """A block of complex numbers, or of real ones around them."""
+
+    def __init__(self, *, complex_sum: bool) -> None:
+        super().__init__()
+        self.complex_sum = complex_sum
+        self.weight = nn.Parameter(torch.randn(WIDTH, WIDTH, dtype=torch.cfloat) * 0.2)
+
+    def forward(self, x: Tensor) -> Any:
+        z = torch.fft.fft2(x)
+        branch = torch.einsum("oc,nchw->nohw", self.weight, z)
+        return torch.fft.ifft2(z + branch).real if self.complex_sum else x + torch.fft.ifft2(branch).real
+
+
+class TestComplexNumbers:
+    def test_additions_of_complex_numbers_are_hidden(self) -> None:
+        module = Classifier(usual)
+        module.blocks.append(Spectral(complex_sum=True))
+        net = opened(module)
+        assert list(net.blocks) == list(opened(Classifier(usual)).blocks)
+        findings: Any = net.module.residual_findings
+        assert [each.reason.split(",")[0] for each in findings.hidden] == ["it adds complex numbers"]
+
+    def test_nothing_else_is_added(self) -> None:
+        module = Classifier(usual)
+        module.blocks = nn.Sequential(Spectral(complex_sum=True))
+        with pytest.raises(ValueError, match="none of which is a block: it adds complex numbers"):
+            opened(module)
+
+    def test_complex_numbers_within_a_branch(self) -> None:
+        module = Classifier(usual)
+        module.blocks = nn.Sequential(Spectral(complex_sum=False))
+        block = rv.inspect(opened(module), Image.new("RGB", (16, 16), (200, 30, 90))).blocks[0]
+        assert block.identity is not None
+        np.testing.assert_allclose(block.identity + block.residual, block.sum, rtol=1e-5, atol=1e-6)
+
+
+def by_the_values(block: Block, x: Tensor) -> Tensor:
+    return x + block.branch(x) if torch.isfinite(x).all() else x
+
+
+def reentrant(block: Block, x: Tensor) -> Any:
+    return x + checkpoint(block.branch, x, use_reentrant=True)
+
+
+class TestReasons:
+    """A refusal names the line of the module's code, says what to do, and prints nothing else."""
+
+    @pytest.mark.parametrize(
+        ("joined", "words"),
+        [
+            (by_the_values, r"depends on the values in a tensor \(test_opening\.py, line \d+: `return x \+ .*torch\.where"),
+            (reentrant, r"checkpoint with use_reentrant=True.*Pass use_reentrant=False"),
+        ],
+    )
+    def test_what_to_do(self, joined: Forward, words: str, capfd: pytest.CaptureFixture[str]) -> None:
+        with pytest.raises(ValueError, match=words) as refusal:
+            opened(Classifier(joined))
+        assert "def forward" not in capfd.readouterr().err
+        assert "torch.fx" not in str(refusal.value)
+
+    def test_a_long_message_ends_after_a_word(self) -> None:
+        text = failures.first_line(ValueError("word " * 100))
+        assert text.endswith("word …")
+        assert failures.first_line(ValueError("short\nsecond")) == "short"

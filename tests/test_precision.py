@@ -159,7 +159,7 @@ def double_by_default() -> Iterator[None]:
     torch.set_default_dtype(torch.float32)
 
 
-STATELESS: dict[str, Callable[[Net, Image.Image], object]] = {
+STATELESS: dict[str, Callable[[Net, Image.Image], Any]] = {
     "inspect": lambda net, image: rv.inspect(net, image, 1).blocks[0].grad_input,
     "gradients": lambda net, image: rv.gradients(net, image, 1).blocks[0].total,
     "ablation": lambda net, image: rv.ablation_sweep(net, image, 1)["logit"].to_numpy(),
@@ -168,9 +168,10 @@ STATELESS: dict[str, Callable[[Net, Image.Image], object]] = {
     "paths": lambda net, image: rv.path_gradients(net, image, 1).coefficients,
     "conductance": lambda net, image: rv.conductance(net, image, 1, steps=4).blocks[0].total,
 } | {
-    name: lambda net, image, name=name, options=options: rv.attribute(net, image, name, 1, **options).attributions  # type: ignore[misc]
+    name: lambda net, image, name=name, options=options: rv.attribute(net, image, name, 1, **options).attributions
     for name, options in {
-        "integrated_gradients": {"steps": 4, "baseline": "noise"}, "smoothgrad": {"samples": 2}, "gradient_shap": {"samples": 2},
+        "integrated_gradients": {"steps": 4, "baseline": "noise"}, "smoothgrad": {"samples": 2},
+        "gradient_shap": {"samples": 2},
         "deep_lift": {}, "guided_backprop": {}, "occlusion": {"window": 0.5, "stride": 0.5}, "grad_cam": {},
     }.items()
 }  # fmt: skip
@@ -189,4 +190,4 @@ def test_the_callers_default_number_type_changes_nothing(
     request.getfixturevalue("double_by_default")
     net = rv.from_module(module.to(given), preprocessing=preprocessing)
     assert net.preprocess(image).dtype == torch.float32
-    np.testing.assert_allclose(STATELESS[name](net, image), expected, rtol=1e-5, atol=1e-6)  # type: ignore[arg-type]
+    np.testing.assert_allclose(STATELESS[name](net, image), expected, rtol=1e-5, atol=1e-6)

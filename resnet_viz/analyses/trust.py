@@ -179,9 +179,8 @@ def infidelity(
         deviation = noise * explained.range
 
         def perturb(inputs: Tensor) -> tuple[Tensor, Tensor]:
-            drawn = (torch.randn(inputs.shape, generator=generator, dtype=torch.float32, device="cpu") * deviation).to(
-                inputs.device
-            )
+            drawn = torch.randn(inputs.shape, generator=generator, dtype=torch.float32, device="cpu") * deviation
+            drawn = drawn.to(inputs.device)
             return drawn, inputs - drawn
 
         maps = torch.from_numpy(attribution.attributions)[None].to(explained.x.device)

@@ -6,7 +6,7 @@ from torch import nn
 
 from resnet_viz.nets.net import Net, WeightsOrigin
 from resnet_viz.nets.preprocessing import Preprocessing
-from resnet_viz.nets.residual_graph import find_blocks
+from resnet_viz.nets.residual_graph import NoResidualAdditionsError, ResidualNetwork, find_blocks
 from resnet_viz.nets.residual_graph.copying import count_hooks, evaluation_copy, unwrapped
 
 # The default if no preprocessing is given: torchvision's usual one for ImageNet.
@@ -24,9 +24,10 @@ def from_module(
 
     The network takes images (N, 3, H, W) and returns logits (N, classes), alone, first of several, or as `.logits` of an object
     or a dict. It is traced on its own device in evaluation mode; the module, its mode and its hooks stay unchanged. The memory
-    of the weights is shared, so that later training has an effect; half-precision weights are copied to float32, in which the
-    analyses are accurate. Without `labels` the classes are numbered; without `preprocessing` images are resized to 256 and
-    cropped to 224 pixels with ImageNet's mean and standard deviation; `weights.note` says so.
+    of the weights is shared, so that later training has an effect; weights of another precision are copied to float32, in which
+    the analyses are accurate, unless the forward pass casts to theirs. Without `labels` the classes are numbered; without
+    `preprocessing` images are resized to 256 and cropped to 224 pixels with ImageNet's mean and standard deviation;
+    `weights.note` says so.
 
     ValueError if no residual addition is found (it lists what was found), if the network cannot be traced or does not run on
     such an image, if its output is not (N, classes), if images in a batch influence one another, and if the number of labels
@@ -43,11 +44,10 @@ def from_module(
         raise ValueError(f"{title} is on the meta device, without the values of its weights. Load them first")
     chosen = preprocessing or USUAL
     copy = evaluation_copy(inner)
-    halved = sorted(
+    others = sorted(
         {str(p.dtype).removeprefix("torch.") for p in copy.parameters() if p.is_floating_point() and p.itemsize != 4}
     )
-    # The copy's parameters are separate objects with the module's memory: neither step affects the module.
-    network = find_blocks(copy.float().requires_grad_(requires_grad=False), (3, chosen.crop, chosen.crop))
+    network, converted = _network(copy, chosen.crop, has_other_types=bool(others))
     shape = network.residual_findings.output_shape
     if len(shape) != 1:
         raise ValueError(
@@ -64,8 +64,9 @@ def from_module(
     if names is None:
         names = tuple(f"class {index}" for index in range(shape[0]))
         note.append("classes are numbered, because no labels were given")
-    if halved:
-        note.append(f"its {' and '.join(halved)} weights are computed in float32")
+    if others:
+        how = "are computed in float32" if converted else "stay what they are, because its forward pass casts to them"
+        note.append(f"its {' and '.join(others)} weights {how}")
     hooks = count_hooks(inner)
     if hooks:
         note.append(f"{hooks} of its hooks {'does' if hooks == 1 else 'do'} not run here, whatever they change")
@@ -74,6 +75,23 @@ def from_module(
         note.append(f"{wild:,} of its weights {'is' if wild == 1 else 'are'} NaN or infinite")
     origin = WeightsOrigin("module", "; ".join(["opened from Python, its accuracy not measured here", *note]))
     return Net(title, title, network, names, chosen, origin, notes=tuple(note))
+
+
+def _network(module: nn.Module, side: int, *, has_other_types: bool) -> tuple[ResidualNetwork, bool]:
+    """Find the blocks with all weights in float32, or as they are where that fails; return whether they were converted.
+
+    A forward pass that casts its input to another type does not run with weights in float32.
+    """
+    # The copies' parameters are separate objects with the module's memory: no step affects the module.
+    converted = evaluation_copy(module).float().requires_grad_(requires_grad=False)
+    try:
+        return find_blocks(converted, (3, side, side)), True
+    except NoResidualAdditionsError:
+        raise
+    except ValueError:
+        if not has_other_types:
+            raise
+    return find_blocks(module.requires_grad_(requires_grad=False), (3, side, side)), False
 
 
 def _texts(labels: Iterable[str]) -> tuple[str, ...]:

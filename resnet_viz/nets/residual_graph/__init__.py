@@ -5,8 +5,8 @@
 A residual block is not identified by its class: wherever a network adds a tensor to something that it computed from that same
 tensor, there is a fork, a shortcut, a residual branch and a sum (He et al. 2015, https://arxiv.org/abs/1512.03385, Fig. 2).
 Reading order: copying.py, tracing.py, checking.py, memory_sharing.py, functionalising.py, spelling.py, activation_modules.py,
-finding.py, gathering.py, choosing.py, plain.py, rewriting.py, recording.py, compiling.py, network.py. The places themselves are
-in nets/blocks.py.
+finding.py, gathering.py, choosing.py, plain.py, rewriting.py, recording.py, compiling.py, network.py, failures.py. The places
+themselves are in nets/blocks.py.
 """
 
 import inspect
@@ -21,6 +21,7 @@ from resnet_viz.nets.residual_graph.block_naming import block_names
 from resnet_viz.nets.residual_graph.checking import PlaceWatch, TrialRun, departure, mixes_images, scatters_images, trial_run
 from resnet_viz.nets.residual_graph.choosing import choose_blocks
 from resnet_viz.nets.residual_graph.copying import evaluation_copy, share_buffers, trial_copy, unwrapped
+from resnet_viz.nets.residual_graph.failures import first_line, line_of, quiet_errors, reason_of
 from resnet_viz.nets.residual_graph.finding import Addition, Hidden, find_additions
 from resnet_viz.nets.residual_graph.functionalising import leave_inputs_alone, take_any_memory_format
 from resnet_viz.nets.residual_graph.gathering import gather_residuals
@@ -40,7 +41,7 @@ from resnet_viz.nets.residual_graph.spelling import (
 )
 from resnet_viz.nets.residual_graph.tracing import OutputError, Trace, trace_with_export, trace_with_fx
 
-__all__ = ["Findings", "Hidden", "ResidualNetwork", "find_blocks"]
+__all__ = ["Findings", "Hidden", "NoResidualAdditionsError", "ResidualNetwork", "find_blocks"]
 
 # Traces in two threads would undo each other's changes to torch, and compare passes of different kernels.
 _ONE_AT_A_TIME = threading.Lock()
@@ -79,16 +80,18 @@ def _find_blocks(inner: nn.Module, shape: tuple[int, ...]) -> ResidualNetwork:
     pixels = _example(inner, shape)
     # On the meta device there is nothing to compare, and a pass only shows why a trace failed.
     own = None if pixels.is_meta else _own_answers(inner, pixels)
-    failures: list[str] = []
+    failures: dict[str, Exception | str] = {}
     tracers: dict[str, Callable[[nn.Module, Tensor], Trace]] = {"torch.fx": trace_with_fx, "torch.export": trace_with_export}
     for name, trace in tracers.items():
         try:
-            network = _with_blocks(trace(trial_copy(inner), pixels), pixels)
+            with quiet_errors():
+                traced = trace(trial_copy(inner), pixels)
+            network = _with_blocks(traced, pixels)
             departs = "" if own is None else _departure(network, own)
         except NoResidualAdditionsError:
             raise
         except Exception as error:  # noqa: BLE001 - a user's code and both tracers may raise anything
-            failures.append(f"{name}: {type(error).__name__}: {_first_line(error)}")
+            failures[name] = error
             if own is None:
                 _own_answers(inner, pixels)
             continue
@@ -100,10 +103,10 @@ def _find_blocks(inner: nn.Module, shape: tuple[int, ...]) -> ResidualNetwork:
                 )
             share_buffers(network, evaluation_copy(inner))
             return network
-        failures.append(f"{name}: {departs}")
+        failures[name] = departs
     if own is not None:
         _refuse_randomness(inner, own)
-    raise ValueError(f"{type(inner).__name__} cannot be traced, so its blocks cannot be found. {'; '.join(failures)}")
+    raise ValueError(f"{type(inner).__name__} cannot be traced, so its blocks cannot be found. {reason_of(failures)}.")
 
 
 def _departure(network: ResidualNetwork, own: TrialRun) -> str:
@@ -183,7 +186,8 @@ def _own_answers(module: nn.Module, pixels: Tensor) -> TrialRun:
     except Exception as error:
         size = "×".join(map(str, pixels.shape[1:]))
         raise ValueError(
-            f"{name} does not run on an image of {size} ({type(error).__name__}: {_first_line(error)}). {_what_to_do(module)}"
+            f"{name} does not run on an image of {size} ({type(error).__name__}:"
+            f" {first_line(error)}{line_of(error)}). {_what_to_do(module)}"
         ) from error
     if not pixels.is_meta and mixes_images(found):
         _refuse_randomness(module, found)
@@ -214,6 +218,11 @@ def _what_to_do(module: nn.Module) -> str:
     ]
     if len(needed) > 1 or any(each.kind is each.KEYWORD_ONLY for each in needed):
         return f"Its forward pass needs {', '.join(each.name for each in needed)}. {wrap}"
+    types = sorted({str(tensor.dtype).removeprefix("torch.") for tensor in module.parameters() if tensor.is_floating_point()})
+    if len(types) > 1:
+        return (
+            f"Its weights are {' and '.join(types)}: cast what each layer gets to the type of its weights, in both directions."
+        )
     first = next((layer for layer in module.modules() if isinstance(layer, nn.Conv2d)), None)
     if first is not None and first.in_channels != 3:
         return f"Its first convolution takes {first.in_channels} channels, and an image has 3. {wrap}"
@@ -231,7 +240,3 @@ def _nothing_found(trace: Trace, hidden: list[Hidden]) -> str:
         f"{name} has no residual additions: no place was found where it adds, by `+`, `torch.add` or the like, a tensor to one"
         f" of the same shape that it computed from it ({what}{why}). Open a network with skip connections that add."
     )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [""])[0][:200]

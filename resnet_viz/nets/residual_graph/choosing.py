@@ -16,15 +16,24 @@ def choose_blocks(additions: list[Addition], images: int) -> tuple[list[Addition
     (a skip connection around a whole stage), would hide the blocks, and is not shown itself. `images` is the number of images
     that the graph was measured with.
     """
-    left = [
-        addition
-        for addition in additions
-        if all(image_axis(node.meta["shape"], images) is not None for node in (addition.fork, addition.node))
-    ]
-    hidden = [
-        Hidden(addition.path, "it adds tensors that have no axis of images") for addition in additions if addition not in left
-    ]
-    rules: tuple[Callable[[Addition, list[Addition]], str], ...] = (_entangled, _twofold, _heads, _joins, _detail, _overlaps)
+
+    def unshowable(addition: Addition, _: list[Addition]) -> str:
+        if any(image_axis(node.meta["shape"], images) is None for node in (addition.fork, addition.node)):
+            return "it adds tensors that have no axis of images"
+        if any(node.meta["complex"] for node in (addition.fork, addition.node, *data_inputs(addition.node))):
+            return "it adds complex numbers, which the measures and maps of a block cannot show"
+        return ""
+
+    left, hidden = additions, list[Hidden]()
+    rules: tuple[Callable[[Addition, list[Addition]], str], ...] = (
+        unshowable,
+        _entangled,
+        _twofold,
+        _heads,
+        _joins,
+        _detail,
+        _overlaps,
+    )
     for rule in rules:
         reasons = {addition: rule(addition, left) for addition in left}
         hidden += [Hidden(addition.path, reason) for addition, reason in reasons.items() if reason]

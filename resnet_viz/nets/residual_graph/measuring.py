@@ -9,10 +9,11 @@ from torch.utils.flop_counter import flop_registry
 
 
 def measure_nodes(graph: fx.Graph, tree: nn.Module, pixels: Tensor) -> None:
-    """Run a graph and store in every node's `meta`: `data`, `shape`, `size` and `multiply_adds`.
+    """Run a graph and store in every node's `meta`: `data`, `shape`, `size`, `complex` and `multiply_adds`.
 
     `data` says whether it holds a tensor, or several, that depend on the image; `shape` is the shape of one such tensor, else
-    None; `size` the shape of any tensor; `multiply_adds` are those of all images, as counted by torch.
+    None; `size` the shape of any tensor; `complex` says whether its numbers are complex; `multiply_adds` are those of all
+    images, as counted by torch.
     """
     # With gradients, as in the analyses: without them, attention uses another implementation, in which nothing is counted.
     with torch.enable_grad():
@@ -38,6 +39,7 @@ class _Meter(fx.Interpreter):
         n.meta |= {
             "tensor": several or isinstance(value, Tensor),
             "size": tuple(value.shape) if isinstance(value, Tensor) else None,
+            "complex": isinstance(value, Tensor) and value.is_complex(),
             "multiply_adds": self._counter.multiply_adds - before,
         }
         return value

@@ -18,9 +18,19 @@ from torch import Tensor, fx, nn
 
 from resnet_viz.nets.residual_graph.activation_modules import give_modules
 from resnet_viz.nets.residual_graph.block_naming import block_names
-from resnet_viz.nets.residual_graph.checking import PlaceWatch, TrialRun, departure, mixes_images, scatters_images, trial_run
+from resnet_viz.nets.residual_graph.checking import (
+    NotCopiedError,
+    PlaceWatch,
+    TrialRun,
+    changed_weight,
+    copies_only,
+    departure,
+    mixes_images,
+    scatters_images,
+    trial_run,
+)
 from resnet_viz.nets.residual_graph.choosing import choose_blocks
-from resnet_viz.nets.residual_graph.copying import evaluation_copy, share_buffers, trial_copy, unwrapped
+from resnet_viz.nets.residual_graph.copying import evaluation_copy, separate_copy, share_buffers, trial_copy, unwrapped
 from resnet_viz.nets.residual_graph.finding import Addition, Hidden, find_additions
 from resnet_viz.nets.residual_graph.functionalising import leave_inputs_alone, take_any_memory_format
 from resnet_viz.nets.residual_graph.gathering import gather_residuals
@@ -175,15 +185,26 @@ def _example(module: nn.Module, shape: tuple[int, ...]) -> Tensor:
 def _own_answers(module: nn.Module, pixels: Tensor) -> TrialRun:
     """Return the module's own answers in evaluation mode; ValueError if it does not run on such images, or mixes them."""
     name = type(module).__name__
+    # Its weights are the caller's, and a forward pass may write to them.
+    copy = module if pixels.is_meta else separate_copy(module)
     try:
-        found = trial_run(module, pixels)
+        with copies_only():
+            found = trial_run(copy, pixels)
     except OutputError:
         raise
+    except NotCopiedError as error:
+        raise ValueError(f"{name} cannot be opened: {error}") from None
     except Exception as error:
         size = "×".join(map(str, pixels.shape[1:]))
         raise ValueError(
             f"{name} does not run on an image of {size} ({type(error).__name__}: {_first_line(error)}). {_what_to_do(module)}"
         ) from error
+    changed = "" if pixels.is_meta else changed_weight(copy, module)
+    if changed:
+        raise ValueError(
+            f"The forward pass of {name} writes to its weight {changed}, so opening it and every analysis would change your"
+            " weights. Constrain the weight after each training step, or use torch.nn.utils.parametrize, which computes it"
+        )
     if not pixels.is_meta and mixes_images(found):
         _refuse_randomness(module, found)
         raise ValueError(

@@ -394,6 +394,11 @@ class TestSpellings:
             (lambda block, x: x - block.branch(x), lambda f, _: -f),
             (lambda block, x: torch.sub(x, block.branch(x)), lambda f, _: -f),
             (lambda block, x: x.sub(block.branch(x)), lambda f, _: -f),
+            (lambda block, x: torch.sub(x, block.branch(x), alpha=0.5), lambda f, _: -0.5 * f),
+            (lambda block, x: x.subtract(block.branch(x)), lambda f, _: -f),
+            (lambda block, x: torch.stack([x, block.branch(x)]).mean(0), lambda f, x: 0.5 * (f - x)),
+            (lambda block, x: torch.stack([block.branch(x), x], dim=1).mean(dim=1), lambda f, x: 0.5 * (f - x)),
+            (lambda block, x: torch.stack([x, block.branch(x)]).sum(axis=0), lambda f, _: f),  # type: ignore[call-overload]
             (lambda block, x: torch.add(x, block.branch(x), alpha=0.5), lambda f, _: 0.5 * f),
             (lambda block, x: torch.addcmul(x, block.norm.weight[:, None, None], block.branch(x)), lambda f, _: f),
             (lambda block, x: x.addcmul(torch.ones(()), block.branch(x), value=0.5), lambda f, _: 0.5 * f),
@@ -421,6 +426,15 @@ class TestSpellings:
         assert torch.equal(tape.identity, maps)
         assert torch.allclose(tape.residual, expected, atol=1e-5)
         assert torch.equal(tape.identity + tape.residual, tape.sum)
+
+    def test_a_branch_minus_its_input_is_listed_with_the_reason(self) -> None:
+        module = Classifier(usual)
+        module.blocks.append(Block(lambda block, x: block.branch(x) - x))
+        network: Any = opened(module).module
+        assert [block.name for block in blocks_of(network).values()] == ["blocks.0", "blocks.1"]
+        (hidden,) = network.residual_findings.hidden
+        assert hidden.path == "blocks.2"
+        assert "subtracts its input" in hidden.reason
 
     @pytest.mark.parametrize(
         "joined",

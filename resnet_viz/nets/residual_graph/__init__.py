@@ -133,11 +133,11 @@ def _with_blocks(trace: Trace, pixels: Tensor) -> ResidualNetwork:
     give_modules(graph, tree)
     measure_nodes(graph, tree, pixels)
     _erase_dead_ends(graph)
-    turn_subtractions(graph, tree)
+    subtracted = turn_subtractions(graph, tree)
     exact = not gather_residuals(graph, tree) and exact
     additions, overwritten = find_additions(graph, tree)
     blocks, hidden = choose_blocks(additions, IMAGES)
-    hidden = [*overwritten, *hidden]
+    hidden = [*overwritten, *subtracted, *hidden]
     blocks = _in_order(graph, [*blocks, *find_plain_blocks(graph, tree)])
     if not blocks:
         raise NoResidualAdditionsError(_nothing_found(trace, hidden))

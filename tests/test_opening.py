@@ -498,7 +498,7 @@ class TestOverwritten:
             lambda block, x: sum_of(block, x).square_(),
             lambda block, x: sum_of(block, x).erf_(),
             lambda block, x: sum_of(block, x).cumsum_(1),
-            lambda block, x: sum_of(block, x).renorm_(2, 1, 1.0),
+            lambda block, x: sum_of(block, x).renorm_(2, 0, 1.0),
             lambda block, x: sum_of(block, x).index_fill_(1, torch.tensor([0]), 0.0),
             lambda block, x: sum_of(block, x).transpose_(2, 3),
             lambda block, x: torch.rrelu_(sum_of(block, x)),

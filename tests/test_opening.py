@@ -1,8 +1,11 @@
 """What opening a module compares with the module itself, what it refuses, and that it leaves the module alone."""
 
 import copy
+import weakref
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -70,6 +73,43 @@ def frozen_norm(block: Block, x: Tensor) -> Tensor:
 
 def scaled_by_a_buffer(block: Block, x: Tensor) -> Tensor:
     return x + block.first(x) * torch.sigmoid(block.norm.running_mean[0])
+
+
+class Holder:
+    """Keeps a module out of torch's sight."""
+
+    def __init__(self, kept: nn.Module) -> None:
+        self.kept = kept
+
+
+class Pair(NamedTuple):
+    """A module and a number."""
+
+    kept: nn.Module
+    number: int = 0
+
+
+# How a module is kept, and how it is found again.
+KEPT_IN: dict[str, tuple[Callable[[nn.Module], Any], Callable[[Any], Any]]] = {
+    "a weak reference": (weakref.ref, lambda kept: kept()),
+    "a namespace": (lambda module: SimpleNamespace(kept=module), lambda kept: kept.kept),
+    "a deque": (lambda module: deque([module]), lambda kept: kept[0]),
+    "a dict with defaults": (lambda module: defaultdict(list, {0: module}), lambda kept: kept[0]),
+    "a named tuple": (Pair, lambda kept: kept.kept),
+    "an object": (Holder, lambda kept: kept.kept),
+    "a class": (lambda module: type("Owner", (), {"kept": module}), lambda kept: kept.kept),
+}
+
+
+def clamped(block: Block, x: Tensor) -> Tensor:
+    block.first.weight.data.clamp_(-0.05, 0.05)
+    return x + block.first(x)
+
+
+def divided(block: Block, x: Tensor) -> Tensor:
+    with torch.no_grad():
+        block.first.weight.div_(block.first.weight.norm())
+    return x + block.first(x)
 
 
 def opened(module: nn.Module) -> rv.Net:
@@ -217,6 +257,50 @@ class TestLeftAlone:
         x = torch.randn(2, 3, 32, 32)
         assert torch.equal(net.twin()(x), module(x))
 
+    @pytest.mark.parametrize("kind", KEPT_IN)
+    def test_a_module_that_is_kept_in_a_container(self, kind: str) -> None:
+        module = Classifier(lambda block, x: x + KEPT_IN[kind][1](block.kept)(block.first(x))).train()
+        calls: list[int] = []
+        for block in module.blocks:
+            block.kept = KEPT_IN[kind][0](block.norm)
+            block.norm.register_forward_hook(lambda *_: calls.append(1))
+        before = copy.deepcopy(module.state_dict())
+        if kind in ("an object", "a class"):
+            with pytest.raises(ValueError, match="calls a BatchNorm2d not as a submodule but through something else"):
+                opened(module)
+        else:
+            assert list(opened(module).blocks) == ["blocks.0", "blocks.1"]
+        assert calls == []
+        assert all(torch.equal(tensor, before[name]) for name, tensor in module.state_dict().items())
+
+    @pytest.mark.parametrize("constrain", [clamped, divided])
+    def test_a_weight_that_the_forward_pass_writes_to(self, constrain: Forward) -> None:
+        module = Classifier(constrain)
+        before = copy.deepcopy(module.state_dict())
+        with pytest.raises(ValueError, match=r"writes to its weight blocks\.0\.first\.weight"):
+            opened(module)
+        assert all(torch.equal(tensor, before[name]) for name, tensor in module.state_dict().items())
+
+    def test_what_the_forward_pass_collects_stays_empty(self) -> None:
+        def collecting(block: Any, x: Tensor) -> Any:
+            block.seen["passes"] += 1
+            block.last.append(x)
+            block.logged["x"].append(x)
+            block.state.x = x
+            return x + block.branch(x)
+
+        module = Classifier(collecting)
+        for block in module.blocks:
+            block.seen, block.last, block.logged = Counter[str](), deque[Tensor](maxlen=2), defaultdict[str, Any](list)
+            block.state = SimpleNamespace(x=None)
+        opened(module)
+        for block in module.blocks:
+            assert not block.seen
+            assert not block.last
+            assert not block.logged
+            assert block.state.x is None
+        copy.deepcopy(module)
+
     @pytest.mark.parametrize("joined", [frozen_norm, scaled_by_a_buffer])
     def test_later_changes_of_buffers_have_an_effect(self, joined: Forward) -> None:
         module = Classifier(joined).eval()
@@ -312,6 +396,11 @@ class TestSpellings:
             (lambda block, x: x - block.branch(x), lambda f, _: -f),
             (lambda block, x: torch.sub(x, block.branch(x)), lambda f, _: -f),
             (lambda block, x: x.sub(block.branch(x)), lambda f, _: -f),
+            (lambda block, x: torch.sub(x, block.branch(x), alpha=0.5), lambda f, _: -0.5 * f),
+            (lambda block, x: x.subtract(block.branch(x)), lambda f, _: -f),
+            (lambda block, x: torch.stack([x, block.branch(x)]).mean(0), lambda f, x: 0.5 * (f - x)),
+            (lambda block, x: torch.stack([block.branch(x), x], dim=1).mean(dim=1), lambda f, x: 0.5 * (f - x)),
+            (lambda block, x: torch.stack([x, block.branch(x)]).sum(axis=0), lambda f, _: f),  # type: ignore[call-overload]
             (lambda block, x: torch.add(x, block.branch(x), alpha=0.5), lambda f, _: 0.5 * f),
             (lambda block, x: torch.addcmul(x, block.norm.weight[:, None, None], block.branch(x)), lambda f, _: f),
             (lambda block, x: x.addcmul(torch.ones(()), block.branch(x), value=0.5), lambda f, _: 0.5 * f),
@@ -339,6 +428,15 @@ class TestSpellings:
         assert torch.equal(tape.identity, maps)
         assert torch.allclose(tape.residual, expected, atol=1e-5)
         assert torch.equal(tape.identity + tape.residual, tape.sum)
+
+    def test_a_branch_minus_its_input_is_listed_with_the_reason(self) -> None:
+        module = Classifier(usual)
+        module.blocks.append(Block(lambda block, x: block.branch(x) - x))
+        network: Any = opened(module).module
+        assert [block.name for block in blocks_of(network).values()] == ["blocks.0", "blocks.1"]
+        (hidden,) = network.residual_findings.hidden
+        assert hidden.path == "blocks.2"
+        assert "subtracts its input" in hidden.reason
 
     @pytest.mark.parametrize(
         "joined",

@@ -18,9 +18,19 @@ from torch import Tensor, fx, nn
 
 from resnet_viz.nets.residual_graph.activation_modules import give_modules
 from resnet_viz.nets.residual_graph.block_naming import block_names
-from resnet_viz.nets.residual_graph.checking import PlaceWatch, TrialRun, departure, mixes_images, scatters_images, trial_run
+from resnet_viz.nets.residual_graph.checking import (
+    NotCopiedError,
+    PlaceWatch,
+    TrialRun,
+    changed_weight,
+    copies_only,
+    departure,
+    mixes_images,
+    scatters_images,
+    trial_run,
+)
 from resnet_viz.nets.residual_graph.choosing import choose_blocks
-from resnet_viz.nets.residual_graph.copying import evaluation_copy, share_buffers, trial_copy, unwrapped
+from resnet_viz.nets.residual_graph.copying import evaluation_copy, separate_copy, share_buffers, trial_copy, unwrapped
 from resnet_viz.nets.residual_graph.failures import first_line, line_of, quiet_errors, reason_of
 from resnet_viz.nets.residual_graph.finding import Addition, Hidden, find_additions
 from resnet_viz.nets.residual_graph.functionalising import leave_inputs_alone, take_any_memory_format
@@ -126,11 +136,11 @@ def _with_blocks(trace: Trace, pixels: Tensor) -> ResidualNetwork:
     give_modules(graph, tree)
     measure_nodes(graph, tree, pixels)
     _erase_dead_ends(graph)
-    turn_subtractions(graph, tree)
+    subtracted = turn_subtractions(graph, tree)
     exact = not gather_residuals(graph, tree) and exact
     additions, overwritten = find_additions(graph, tree)
     blocks, hidden = choose_blocks(additions, IMAGES)
-    hidden = [*overwritten, *hidden]
+    hidden = [*overwritten, *subtracted, *hidden]
     blocks = _in_order(graph, [*blocks, *find_plain_blocks(graph, tree)])
     if not blocks:
         raise NoResidualAdditionsError(_nothing_found(trace, hidden))
@@ -179,16 +189,27 @@ def _example(module: nn.Module, shape: tuple[int, ...]) -> Tensor:
 def _own_answers(module: nn.Module, pixels: Tensor) -> TrialRun:
     """Return the module's own answers in evaluation mode; ValueError if it does not run on such images, or mixes them."""
     name = type(module).__name__
+    # Its weights are the caller's, and a forward pass may write to them.
+    copy = module if pixels.is_meta else separate_copy(module)
     try:
-        found = trial_run(module, pixels)
+        with copies_only():
+            found = trial_run(copy, pixels)
     except OutputError:
         raise
+    except NotCopiedError as error:
+        raise ValueError(f"{name} cannot be opened: {error}") from None
     except Exception as error:
         size = "×".join(map(str, pixels.shape[1:]))
         raise ValueError(
             f"{name} does not run on an image of {size} ({type(error).__name__}:"
             f" {first_line(error)}{line_of(error)}). {_what_to_do(module)}"
         ) from error
+    changed = "" if pixels.is_meta else changed_weight(copy, module)
+    if changed:
+        raise ValueError(
+            f"The forward pass of {name} writes to its weight {changed}, so opening it and every analysis would change your"
+            " weights. Constrain the weight after each training step, or use torch.nn.utils.parametrize, which computes it"
+        )
     if not pixels.is_meta and mixes_images(found):
         _refuse_randomness(module, found)
         raise ValueError(

@@ -1,15 +1,19 @@
 """Whether a traced network answers as its module does: for several images, for one alone, and in its gradients."""
 
+import threading
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 from resnet_viz.nets.blocks import ResidualBlock, blocks_of
-from resnet_viz.nets.residual_graph.copying import trial_copy
+from resnet_viz.nets.residual_graph.copying import is_copy, trial_copy
 from resnet_viz.nets.residual_graph.tracing import Logits, OutputError
 
 # Shares of the largest logit by which those of an image alone may differ from those beside another image. On a CPU, rounding
@@ -18,6 +22,10 @@ from resnet_viz.nets.residual_graph.tracing import Logits, OutputError
 ALONE, ALONE_IN_HALF, ALONE_ON_A_GPU = 1e-4, 2e-2, 2e-2
 # Shares of the largest gradient, and of the largest number in a block's output.
 GRADIENT, OUTPUT = 1e-2, 5e-2
+
+
+class NotCopiedError(ValueError):
+    """A module that a copy of the network shares with the original, and calls."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +133,44 @@ def trial_run(module: nn.Module, pixels: Tensor, watch: PlaceWatch | None = None
             " before it was quantised"
         )
     return found
+
+
+@contextmanager
+def copies_only() -> Iterator[None]:
+    """Let no module of this thread be called that is not a copy: its hooks would run, and its statistics change."""
+    thread = threading.get_ident()
+
+    def check(module: nn.Module, _: Any) -> None:  # noqa: ANN401 - a hook
+        own = vars(module)
+        hooked = own["_forward_pre_hooks"] or own["_forward_hooks"]
+        # Without buffers, as in a layer that the forward pass creates, a call changes nothing.
+        changes = hooked or any(buffer is not None for buffer in own["_buffers"].values())
+        if changes and threading.get_ident() == thread and not is_copy(module):
+            raise NotCopiedError(
+                f"its forward pass calls a {type(module).__name__} not as a submodule but through something else, such as an"
+                " object, a class or a global variable. That would run the module's own hooks and change its statistics. Assign"
+                " it to an attribute of the module that calls it, and call it through that attribute"
+            )
+
+    handle = register_module_forward_pre_hook(check)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def changed_weight(copy: nn.Module, module: nn.Module) -> str:
+    """Name a parameter of a copy with memory of its own that is not the module's any more; "" for none."""
+    own = dict(module.named_parameters())
+    changed = (name for name, tensor in copy.named_parameters() if name in own and not _unchanged(tensor, own[name]))
+    return next(changed, "")
+
+
+def _unchanged(found: Tensor, expected: Tensor) -> bool:
+    if found.shape != expected.shape:
+        return False
+    # NaN is not equal to itself, and seldom there.
+    return torch.equal(found, expected) or torch.equal(found.nan_to_num(), expected.nan_to_num())
 
 
 def mixes_images(answers: TrialRun) -> bool:

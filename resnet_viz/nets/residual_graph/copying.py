@@ -6,9 +6,10 @@ modules and tensors has to be copied.
 
 import contextlib
 import functools
-from collections import OrderedDict
-from collections.abc import Mapping
-from types import CellType, FunctionType, MethodType
+import weakref
+from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Callable, Mapping
+from types import CellType, FunctionType, MethodType, SimpleNamespace
 from typing import Any
 
 import torch
@@ -18,6 +19,8 @@ from torch.optim.swa_utils import AveragedModel
 
 from resnet_viz.nets.twins import HOOKS
 
+# Every module that was copied here, so that a pass can notice one that was not.
+_MADE: weakref.WeakSet[nn.Module] = weakref.WeakSet()
 WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel, AveragedModel)
 
 
@@ -86,12 +89,50 @@ def trial_copy(module: nn.Module) -> nn.Module:
     return copy
 
 
+def separate_copy(module: nn.Module) -> nn.Module:
+    """Make a trial copy whose parameters have memory of their own too: passes may write to its weights."""
+    copy = trial_copy(module)
+    with torch.no_grad():
+        for parameter in copy.parameters():
+            # Others, such as quantised ones, cannot change their memory.
+            if type(parameter) is nn.Parameter and parameter.layout is torch.strided:
+                parameter.set_(parameter.clone())  # type: ignore[call-overload]
+    return copy
+
+
+def is_copy(module: nn.Module) -> bool:
+    """Whether a module was copied here, with the network that it belongs to."""
+    return module in _MADE
+
+
 def share_buffers(network: nn.Module, original: nn.Module) -> None:
     """Let a network use the memory of the original's buffers of the same names, as it does that of the parameters."""
     layers = dict(network.named_modules())
     for path, layer in original.named_modules():
         own = layers[path]._buffers if path in layers else {}  # noqa: SLF001 - as above
         own.update({name: buffer for name, buffer in layer._buffers.items() if name in own})  # noqa: SLF001
+
+
+def _copied_mapping(copy: Callable[[Any], Any], given: Any) -> Any:  # noqa: ANN401 - any of the sorts below
+    return type(given)({key: copy(entry) for key, entry in given.items()})
+
+
+def _copied_default(copy: Callable[[Any], Any], given: Any) -> Any:  # noqa: ANN401 - as above
+    return defaultdict(given.default_factory, {key: copy(entry) for key, entry in given.items()})
+
+
+def _copied_sequence(copy: Callable[[Any], Any], given: Any) -> Any:  # noqa: ANN401 - as above
+    return type(given)(map(copy, given))
+
+
+# How the containers that Python's own library has are copied, with what they hold.
+_CONTAINERS: dict[type, Callable[[Callable[[Any], Any], Any], Any]] = {
+    **dict.fromkeys((list, tuple, set, frozenset), _copied_sequence),
+    **dict.fromkeys((dict, OrderedDict, Counter), _copied_mapping),
+    defaultdict: _copied_default,
+    deque: lambda copy, given: deque(map(copy, given), given.maxlen),
+    SimpleNamespace: lambda copy, given: SimpleNamespace(**{name: copy(value) for name, value in vars(given).items()}),
+}
 
 
 class _Copier:
@@ -108,10 +149,12 @@ class _Copier:
             return self._module(value) if inner is value else self.copy(inner)
         if isinstance(value, Tensor):
             return self._tensor(value)
-        if type(value) in (list, tuple, set):
-            return type(value)(map(self.copy, value))
-        if type(value) in (dict, OrderedDict):
-            return type(value)((key, self.copy(entry)) for key, entry in value.items())
+        if type(value) in _CONTAINERS:
+            return _CONTAINERS[type(value)](self.copy, value)
+        if isinstance(value, tuple) and hasattr(value, "_make") and hasattr(value, "_fields"):
+            return value._make(map(self.copy, value))
+        if type(value) is weakref.ref and isinstance(referred := value(), nn.Module):
+            return weakref.ref(self.copy(referred))
         if isinstance(value, MethodType) and isinstance(value.__self__, nn.Module):
             return MethodType(value.__func__, self.copy(value.__self__))
         if isinstance(value, FunctionType) and (value.__closure__ or value.__defaults__ or value.__kwdefaults__):
@@ -124,6 +167,7 @@ class _Copier:
         # Some classes create a new class for every instance (`torch.fx.GraphModule.__new__`); the copy keeps this one.
         copy: nn.Module = object.__new__(type(module))
         self._copies[id(module)] = copy
+        _MADE.add(copy)
         for name, value in vars(module).items():
             vars(copy)[name] = _torch_hooks(value) if name in HOOKS else self.copy(value)
         vars(copy).pop("_compiled_call_impl", None)

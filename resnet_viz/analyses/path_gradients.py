@@ -23,7 +23,7 @@ from torch import Tensor
 
 from resnet_viz.analyses.activations import Array
 from resnet_viz.analyses.cuts import Back, Cut, carry_back, count_paths, cutting
-from resnet_viz.nets.net import Net, WeightsOrigin
+from resnet_viz.nets.net import Net, WeightsOrigin, check_net
 from resnet_viz.progress import OnProgress
 
 Floats = NDArray[np.float64]
@@ -142,6 +142,7 @@ def path_gradients(
     layers. `on_block(done, total)` is called after each block, from the last to the first; an exception that it raises cancels.
     Raises ValueError for a class that the network does not have.
     """
+    check_net(net)
     start = _cut(net, image, target)
     carried = carry_back(start.cuts, start.value, _longer, _joined, 1, start.reporting(on_block))
     paths = count_paths(start.cuts, start.value)
@@ -182,6 +183,7 @@ def path_samples(
     raises cancels. Raises ValueError for a class that the network does not have, for fewer than 1 sample, and for a network
     that is not a chain of residual blocks (a plain network has a single path).
     """
+    check_net(net)
     if samples < 1:
         raise ValueError(f"{samples} samples of each length are too few: choose 1 or more")
     start = _cut(net, image, target)

@@ -24,7 +24,7 @@ from resnet_viz.analyses.capture import Tape, recording
 from resnet_viz.analyses.deletions import logits_with
 from resnet_viz.analyses.objectives import Objective
 from resnet_viz.nets.blocks import ShortcutKind
-from resnet_viz.nets.net import Net, WeightsOrigin
+from resnet_viz.nets.net import Net, WeightsOrigin, check_net
 from resnet_viz.progress import OnProgress
 
 
@@ -88,6 +88,7 @@ def refinement(
     one forward and one backward pass, and one forward pass per block, several together. `on_pass(done, total)` is called after
     each of these; an exception that it raises cancels. Raises ValueError for a class that the network does not have.
     """
+    check_net(net)
     chosen = None if target is None else net.class_index(target)
     x = net.preprocess(image)
     with torch.inference_mode(mode=False), torch.enable_grad(), recording(net) as (run, tapes):

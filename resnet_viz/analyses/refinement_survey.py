@@ -24,7 +24,7 @@ from resnet_viz.analyses.survey.running import Ready, Surveyor, SurveyProgress
 from resnet_viz.analyses.survey.sources import source_of
 from resnet_viz.images import open_image
 from resnet_viz.nets.layouts import TensorLayout
-from resnet_viz.nets.net import Net, WeightsOrigin
+from resnet_viz.nets.net import Net, WeightsOrigin, check_net
 
 QUARTILES = (0.25, 0.5, 0.75)
 
@@ -95,6 +95,7 @@ def refinement_survey(
         SurveyError: there are no images that can be used, or an archive is refused.
         ValueError: a label that cannot be meant.
     """
+    check_net(net)
     source = source_of(images, labels, net.labels, opener)
     surveyor = Surveyor(net, batch_size, strongest=0)
     items = iter(source)

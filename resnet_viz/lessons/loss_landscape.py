@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from resnet_viz.analyses.activations import Array
-from resnet_viz.nets.net import Head, Net, WeightsOrigin
+from resnet_viz.nets.net import Head, Net, WeightsOrigin, check_net
 from resnet_viz.progress import OnPartial
 
 SPAN = 1.0
@@ -139,6 +139,7 @@ def loss_landscape(
     is called after each; an exception that it raises cancels. Raises ValueError for a class that the network does not have, and
     if `points` is even, below 3 or above 101 (the central point is the network itself).
     """
+    check_net(net)
     check_points(points)
     chosen = None if target is None else net.class_index(target)
     x = net.preprocess(image)

@@ -22,7 +22,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from resnet_viz.analyses.context import batch_of
-from resnet_viz.nets.net import Net, WeightsOrigin
+from resnet_viz.nets.net import Net, WeightsOrigin, check_net
 from resnet_viz.progress import OnProgress
 
 POINTS = 64
@@ -76,6 +76,7 @@ def shattered_gradients(
     several together, and one more forward pass without training. `on_pass(done, total)` is called after each; an exception that
     it raises cancels. Raises ValueError for a class that the network does not have, and for fewer than 4 points.
     """
+    check_net(net)
     if points < 4:
         raise ValueError(f"{points} points are too few for a line: choose 4 or more")
     chosen = None if target is None else net.class_index(target)

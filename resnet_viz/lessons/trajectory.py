@@ -19,7 +19,7 @@ from resnet_viz.analyses.survey.classes import Labels
 from resnet_viz.analyses.survey.sources import source_of
 from resnet_viz.counting import counted
 from resnet_viz.lessons.loss_landscape import POINTS, Plane, check_points, guessing, measured, moved_weights
-from resnet_viz.nets.net import Net, WeightsOrigin
+from resnet_viz.nets.net import Net, WeightsOrigin, check_net
 from resnet_viz.progress import OnProgress, ignore_progress
 
 MOST_CHECKPOINTS, MOST_IMAGES = 100, 500
@@ -74,6 +74,8 @@ def trajectory(
     and for no image or more than 500.
     """
     check_points(points)
+    for net in checkpoints:
+        check_net(net)
     if not 3 <= len(checkpoints) <= MOST_CHECKPOINTS:
         raise ValueError(
             f"{counted(len(checkpoints), 'checkpoint')} cannot be projected: a plane needs at least three of one run, and takes"

@@ -1,11 +1,12 @@
 """A network of your own, opened from Python: any module with residual additions."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 
 from torch import nn
 
+from resnet_viz.nets.labels import checked_labels
 from resnet_viz.nets.net import Net, WeightsOrigin
-from resnet_viz.nets.preprocessing import Preprocessing
+from resnet_viz.nets.preprocessing import Preprocessing, check_preprocessing
 from resnet_viz.nets.residual_graph import NoResidualAdditionsError, ResidualNetwork, find_blocks
 from resnet_viz.nets.residual_graph.copying import count_hooks, evaluation_copy, unwrapped
 
@@ -36,8 +37,8 @@ def from_module(
     """
     if isinstance(module, Net):
         raise TypeError(f"{module.title} is open already: it is a Net. Use it as it is, or pass its `module`")
-    _check_preprocessing(preprocessing)
-    names = None if labels is None else _texts(labels)
+    check_preprocessing(preprocessing)
+    names = None if labels is None else checked_labels(labels)
     inner = unwrapped(module)
     title = name or type(inner).__name__
     if any(tensor.is_meta for tensor in (*inner.parameters(), *inner.buffers())):
@@ -92,21 +93,6 @@ def _network(module: nn.Module, side: int, *, has_other_types: bool) -> tuple[Re
         if not has_other_types:
             raise
     return find_blocks(module.requires_grad_(requires_grad=False), (3, side, side)), False
-
-
-def _texts(labels: Iterable[str]) -> tuple[str, ...]:
-    entries = tuple(labels) if isinstance(labels, Iterable) and not isinstance(labels, str | Mapping) else (None,)
-    if not all(isinstance(entry, str) for entry in entries):
-        raise TypeError('labels are texts, one per class in the order of the logits: labels=["cat", "dog"]')
-    return tuple(map(str, entries))
-
-
-def _check_preprocessing(given: object) -> None:
-    if given is None or isinstance(given, Preprocessing):
-        return
-    kind = type(given).__name__
-    how = "pass rv.Preprocessing.of(...) of it" if hasattr(given, "crop_size") else "pass rv.Preprocessing(...)"
-    raise TypeError(f"preprocessing is an rv.Preprocessing and not {kind}: {how}")
 
 
 def _size(shape: tuple[int, ...]) -> str:

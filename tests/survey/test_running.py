@@ -461,11 +461,11 @@ class TestOptions:
             survey(make_net("A"), [picture(0)], device=None)  # type: ignore[arg-type]  # what is refused
 
     def test_a_module_is_no_network(self) -> None:
-        with pytest.raises(TypeError, match=r"^This is a Linear and not a network: .* rv\.from_module"):
+        with pytest.raises(TypeError, match=r"the network is a module, Linear: open it with rv\.from_module"):
             survey(nn.Linear(2, 2), [picture(0)])  # type: ignore[arg-type]  # what is refused
 
     def test_a_name_is_no_network(self) -> None:
-        with pytest.raises(TypeError, match="'resnet20-cifar10' is a str and not a network: load one first"):
+        with pytest.raises(TypeError, match="the network is given by its name 'resnet20-cifar10': open it"):
             survey("resnet20-cifar10", [picture(0)])  # type: ignore[arg-type]  # the mistake
 
     def test_a_pass_is_limited(self, make_net: Callable[[str], Net]) -> None:

@@ -21,7 +21,7 @@ from torch import Tensor
 from resnet_viz.analyses.context import CPU_PIXELS, GPU_FACTOR, batch_of
 from resnet_viz.analyses.survey.assembling import PartBuilder
 from resnet_viz.analyses.survey.classes import Labels, TrueClass
-from resnet_viz.analyses.survey.errors import SurveyError, with_article
+from resnet_viz.analyses.survey.errors import SurveyError
 from resnet_viz.analyses.survey.folders import printable
 from resnet_viz.analyses.survey.items import ImageOpener, ImageSource, Item
 from resnet_viz.analyses.survey.manifest import MOST_STRONGEST, Manifest, describe
@@ -32,7 +32,7 @@ from resnet_viz.analyses.survey.sources import source_of
 from resnet_viz.analyses.survey.unfinished import FinishedImage, Unfinished, refuse_existing
 from resnet_viz.analyses.whole_numbers import is_whole
 from resnet_viz.images import open_image
-from resnet_viz.nets.net import Net, pick_device
+from resnet_viz.nets.net import Net, check_net, pick_device
 
 STRONGEST = 9
 # A part is kept after this number of images or seconds. An interruption costs at most this much work.
@@ -88,11 +88,7 @@ def survey(
         ValueError: a label, the device, the batch size or the number of strongest images is invalid.
         TypeError: `net` is no network.
     """
-    if not isinstance(net, Net):
-        raise TypeError(
-            f"{repr(net) if isinstance(net, str) else 'This'} is {with_article(net)} and not a network: load one first, such as"
-            " rv.load('resnet20-cifar10'), or open a module with rv.from_module(module)"
-        )
+    check_net(net)
     surveyor = Surveyor(on_device(net, device), batch_size, strongest)
     source = source_of(images, labels, net.labels)
     if out is not None:

@@ -247,7 +247,7 @@ def test_folders_of_an_archive_are_classes(kind: str, root: str, pack: Callable[
     assert classes(pack({root + name: png(0) for name in names})) == wanted
 
 
-@pytest.mark.parametrize("kind", FOLDERS.keys() - {"one number"})
+@pytest.mark.parametrize("kind", [kind for kind in FOLDERS if kind != "one number"])
 def test_folders_of_listed_files_are_classes(kind: str, tmp_path: Path) -> None:
     """Folders that are no class are none of a list's files; neither is a number that all files share, far above them."""
     names, wanted = FOLDERS[kind]

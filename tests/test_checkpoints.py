@@ -292,7 +292,7 @@ REFUSALS: dict[str, tuple[Callable[[], bytes], str]] = {
     "cut archive": (lambda: changed()[:-1000], "damaged|cut off"),
     "cut safetensors": (lambda: save_safetensors(stock().state_dict())[:-9], "safetensors file is damaged"),
     "text": (lambda: b"epoch 1: loss 0.3\n" * 9, "cannot be read"),
-    "nothing": (lambda: b"", "cannot be read"),
+    "nothing": (lambda: b"", "The file is empty: copy it again"),
     "no tensors": (lambda: saved({"epoch": 3}), "No tensors"),
     "a list": (lambda: saved([torch.ones(2)]), "No tensors"),
     "wrapped too deep": (deep_wrapping, "No tensors"),

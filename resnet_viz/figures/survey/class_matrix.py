@@ -33,7 +33,7 @@ def survey_matrix(survey: Survey, measure: str, grouping: Grouping = "class", th
             colorscale=SIGNED,
             xgap=1,
             ygap=1,
-            colorbar=colour_bar([-1, 0, 1], ["below the median", "equal", "above it"]),
+            colorbar=colour_bar([-1, 0, 1], ["below", "median", "above"]),
             hovertemplate="%{y}, block %{x}<br>median %{customdata[0]:.4g}, over classes %{customdata[1]:.4g}<extra></extra>",
         )
     )

@@ -16,20 +16,18 @@ def block_axis(blocks: Sequence[str]) -> dict[str, Any]:
 
 
 def colour_bar(values: Sequence[float], names: Sequence[str]) -> dict[str, Any]:
-    """A colour bar with named values. The camera is at the right of the same line."""
+    """A colour bar with short names of values, above the first cells: the camera is at the right of the same line."""
     return {
         "orientation": "h",
         "tickvals": list(values),
         "ticktext": list(names),
-        # From the left end of the figure, with room for half of the first name: cells may be narrower than the bar.
         "x": 0,
-        "xref": "container",
         "xanchor": "left",
-        "xpad": 54,
+        "xpad": 0,
         "y": 1,
         "yanchor": "bottom",
         "ypad": 4,
         "lenmode": "pixels",
-        "len": 230,
+        "len": 180,
         "thickness": 10,
     }

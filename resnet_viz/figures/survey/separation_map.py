@@ -32,7 +32,7 @@ def survey_separation(survey: Survey, ranked: pd.DataFrame | None = None, theme:
             colorscale=SIGNED,
             xgap=1,
             ygap=1,
-            colorbar=colour_bar([0, 0.5, 1], ["0: smaller if wrong", "0.5", "1: larger if wrong"]),
+            colorbar=colour_bar([0, 0.5, 1], ["0", "0.5", "1"]),
             hovertemplate="%{y}, block %{x}<br>area under the curve %{z:.3f}<extra></extra>",
         )
     )
@@ -51,7 +51,7 @@ def survey_separation(survey: Survey, ranked: pd.DataFrame | None = None, theme:
         finding=finding,
         how_to_read=(
             "Each cell is the probability that a wrong prediction has a larger value than a right one: 0.5 (white) means no"
-            " separation, 0 and 1 mean complete separation."
+            " separation, 1 (red) that it is always larger, 0 (blue) that it is always smaller."
         ),
         alt=f"{finding}. {len(rows)} measures by {len(blocks)} blocks.",
     )

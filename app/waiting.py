@@ -17,6 +17,7 @@ from app.show import escape
 from app.state import Selection
 from app.uploads import MissingImageError
 from resnet_viz.analyses.activations import Array
+from resnet_viz.counting import counted
 from resnet_viz.engine.jobs import AwayError, EngineError, JobCancelledError, OptionValue, Progress, Ticket
 from resnet_viz.engine.shown import PREFIX as SHOWN
 from resnet_viz.nets.families.timm import PREFIX as TIMM
@@ -313,7 +314,12 @@ def _waiting(progress: Progress) -> str:
         return ""
     if progress.ahead == 0:
         return "You are next."
-    return f"{progress.ahead} {'analysis is' if progress.ahead == 1 else 'analyses are'} before yours."
+    return ahead_in_words(progress.ahead)
+
+
+def ahead_in_words(ahead: int) -> str:
+    """Say how many jobs are ahead."""
+    return f"{counted(ahead, 'analysis is', 'analyses are')} before yours."
 
 
 def _refuse(error: Exception) -> None:

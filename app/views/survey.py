@@ -13,7 +13,7 @@ from app.views.share_section import Shared, share
 from resnet_viz.analyses.measures import MEANINGS
 from resnet_viz.analyses.survey.measuring import MEASURED
 from resnet_viz.analyses.survey.statistics import class_counts, measures_with_values, usual_measure
-from resnet_viz.figures.survey.wording import images_in_words
+from resnet_viz.counting import counted
 from resnet_viz.figures.theme import short
 from resnet_viz.nets.zoo import DEFAULT_MODEL
 
@@ -25,7 +25,7 @@ def page() -> None:
     held, name = _held(chosen)
     found = held.survey
     with st.container(horizontal=True, vertical_alignment="bottom", key="header"):
-        show.product(f"{found.manifest.title} · {images_in_words(found.count)} · {len(found.block_names)} blocks")
+        show.product(f"{found.manifest.title} · {counted(found.count, 'image')} · {len(found.block_names)} blocks")
         _pick_survey(held, name)
         share(_shared)
     picture_section.notice()
@@ -89,7 +89,7 @@ def _facts(found: rv.Survey) -> None:
     }
     show.facts_in_line("What was surveyed", rows)
     if len(bad):
-        with st.expander(f"{images_in_words(len(bad))} that could not be used", icon=":material/error:"):
+        with st.expander(f"{counted(len(bad), 'image')} that could not be used", icon=":material/error:"):
             st.dataframe(bad, column_config={"error": st.column_config.TextColumn("why", width="large")})
 
 

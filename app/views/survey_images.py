@@ -12,7 +12,7 @@ from app.state import Selection
 from app.surveys import HeldSurvey, is_untrained
 from resnet_viz.analyses.measures import MEANINGS
 from resnet_viz.analyses.survey.statistics import class_counts, extremes, usable
-from resnet_viz.figures.survey.wording import images_in_words
+from resnet_viz.counting import counted
 from resnet_viz.figures.theme import short
 from resnet_viz.nets.labels import visible
 
@@ -76,7 +76,7 @@ def table(held: HeldSurvey, chosen: Selection, measure: str, block: str) -> None
     values = found.measure(measure)[:, found.manifest.block_number(block)]
     rows = images[FACTS].copy()
     rows.insert(0, measure, values)
-    count = images_in_words(len(rows))
+    count = counted(len(rows), "image")
     about = f"with {show.escape(MEANINGS[measure].symbol)} in block {short(block)}"
     st.markdown(f"#### {count if len(rows) == 1 else f'All {count}'}, {about}")
     st.caption("Click the name of a column to sort by it, and the first cell of a row to choose its image.")

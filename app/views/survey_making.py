@@ -13,7 +13,7 @@ from app.surveys import MOST_IMAGES, HeldSurvey, title_of
 from app.uploads import SHARE_BYTES
 from app.views import brought_images, network_picker, picture_section, survey_running
 from app.views.survey_running import PAGE, Making
-from resnet_viz.figures.survey.wording import images_in_words
+from resnet_viz.counting import counted
 from resnet_viz.nets.zoo import DEFAULT_MODEL
 
 OTHERWISE = "use `resnet-viz survey` on a machine of your own"
@@ -112,6 +112,5 @@ def _open(file: UploadedFile, others: int) -> None:
     name = middleware.safe_name(file.name)
     survey_running.add(HeldSurvey(found, title_of(found.manifest, name), {}))
     if others:
-        verb = "was" if others == 1 else "were"
-        left_out = f"{others} other file{'' if others == 1 else 's'} {verb} left out: choose images without a survey file."
-        state.tell(f"{name} is a survey of {images_in_words(found.count)} and is shown below. {left_out}", PAGE, remark=True)
+        left_out = f"{counted(others, 'other file was', 'other files were')} left out: choose images without a survey file."
+        state.tell(f"{name} is a survey of {counted(found.count, 'image')} and is shown below. {left_out}", PAGE, remark=True)

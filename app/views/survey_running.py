@@ -15,8 +15,8 @@ from app.views import brought_images
 from app.views.brought_images import BroughtImage
 from resnet_viz.analyses.survey.manifest import Manifest
 from resnet_viz.analyses.survey.parts import unused
+from resnet_viz.counting import counted
 from resnet_viz.engine.jobs import EngineError, Ticket
-from resnet_viz.figures.survey.wording import images_in_words
 
 STRONGEST = 6
 # Seconds between two looks at a survey that runs.
@@ -99,12 +99,12 @@ def _ask_whether_to_start(wanted: Making) -> None:
     st.warning(
         show.escape(
             f"{count} of {count + rest} files {verb} not uploaded: {named}{others}. {why_missing()} Survey the other"
-            f" {images_in_words(rest)}, or pack all of them into an archive and choose that."
+            f" {counted(rest, 'image')}, or pack all of them into an archive and choose that."
         ),
         icon=":material/error:",
     )
     with st.container(horizontal=True):
-        st.button(f"Survey the other {images_in_words(rest)}", type="primary", on_click=_start, args=(wanted,))
+        st.button(f"Survey the other {counted(rest, 'image')}", type="primary", on_click=_start, args=(wanted,))
         st.button("Discard these images", on_click=discard)
 
 
@@ -160,7 +160,7 @@ def _caption(wanted: Making) -> None:
 
 def _stopped(run: SurveyRun) -> None:
     reason = f" {run.error}" if run.error is not None else ""
-    text = f"Stopped after {run.done:,} of {images_in_words(run.total)}.{reason}"
+    text = f"Stopped after {run.done:,} of {counted(run.total, 'image')}.{reason}"
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(show.escape(text))
         st.button("Resume", key="survey-resume", on_click=run.start)
@@ -170,10 +170,10 @@ def _stopped(run: SurveyRun) -> None:
 def in_words(run: SurveyRun) -> str:
     """Write how far a survey is, and the time that is left."""
     if run.ahead:
-        return f"{run.ahead} {'analysis is' if run.ahead == 1 else 'analyses are'} before yours."
+        return waiting.ahead_in_words(run.ahead)
     left = run.seconds_left
     time_left = "" if left is None else f", {_spoken(left)} left"
-    return f"{run.done:,} of {images_in_words(run.total)}{time_left}"
+    return f"{run.done:,} of {counted(run.total, 'image')}{time_left}"
 
 
 def _spoken(seconds: float) -> str:

@@ -19,8 +19,8 @@ from resnet_viz.analyses.survey.statistics import (
     usable,
     usual_measure,
 )
+from resnet_viz.counting import counted
 from resnet_viz.figures.survey.quantile_bands import MOST_CLASSES
-from resnet_viz.figures.survey.wording import images_in_words
 from resnet_viz.figures.theme import short
 from resnet_viz.reporting.pieces import Contents, Piece
 
@@ -34,15 +34,15 @@ def of_survey(
     """
     at, measure = block or survey.block_names[-1], measure or usual_measure(survey)
     facts = [
-        f"{survey.manifest.title}, {survey.manifest.weights}: {images_in_words(survey.count)} of {survey.manifest.images}."
+        f"{survey.manifest.title}, {survey.manifest.weights}: {counted(survey.count, 'image')} of {survey.manifest.images}."
     ]
     if survey.accuracy == survey.accuracy:
         facts.append(f"{survey.accuracy:.1%} of the images whose class is known are predicted right.")
     if len(survey.bad):
-        facts.append(f"{images_in_words(len(survey.bad))} could not be used.")
+        facts.append(f"{counted(len(survey.bad), 'image')} could not be used.")
     return Contents(
         name=f"{survey.manifest.network}-survey",
-        title=f"{survey.manifest.title} on {images_in_words(survey.count)}",
+        title=f"{survey.manifest.title} on {counted(survey.count, 'image')}",
         notes=tuple(facts),
         pieces=tuple(_pieces(survey, measure, at, grouping, picked)),
         table=_quantiles_by_block(survey, measure) if len(usable(survey)) else None,

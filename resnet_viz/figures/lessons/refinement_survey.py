@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 
 from resnet_viz.analyses.activations import Array
 from resnet_viz.analyses.refinement_survey import RefinementSurvey, quartiles
+from resnet_viz.counting import counted
 from resnet_viz.figures.lessons.refinement import blocks_axis, lay_out
 from resnet_viz.figures.theme import GRADIENT, LIGHT, RESIDUAL, SUM, Theme, finish, short
 
@@ -111,7 +112,7 @@ def _images(found: RefinementSurvey) -> str:
         if not found.known
         else "their own or predicted class"
     )
-    return f"{count:,} image{'' if count == 1 else 's'}, for {of}"
+    return f"{counted(count, 'image')}, for {of}"
 
 
 def _drawn(values: Array) -> list[float | None]:

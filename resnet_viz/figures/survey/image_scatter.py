@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 from resnet_viz.analyses.measures import MEANINGS
 from resnet_viz.analyses.survey.result import Survey
 from resnet_viz.analyses.survey.statistics import usable
-from resnet_viz.figures.survey.wording import axis_of, colour_of, images_in_words
+from resnet_viz.counting import counted
+from resnet_viz.figures.survey.wording import axis_of, colour_of
 from resnet_viz.figures.theme import LIGHT, PLAIN, Theme, finish, plain, short
 
 WIDTH, HEIGHT = 1080, 420
@@ -52,7 +53,7 @@ def survey_scatter(survey: Survey, measure: str, block: str, picked: str | None 
         theme,
         finding=finding,
         how_to_read="Each point is an image. Click a point to choose its image." + _left_out(drawn),
-        alt=f"{finding}. {images_in_words(len(names))} by {MEANINGS[measure].symbol} and probability.",
+        alt=f"{finding}. {counted(len(names), 'image')} by {MEANINGS[measure].symbol} and probability.",
     )
 
 

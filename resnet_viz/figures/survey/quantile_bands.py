@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from resnet_viz.analyses.measures import MEANINGS
 from resnet_viz.analyses.survey.result import Survey
 from resnet_viz.analyses.survey.statistics import Grouping, groups, quantiles, usable
+from resnet_viz.counting import counted
 from resnet_viz.figures.log_axis import log_axis
 from resnet_viz.figures.survey.heat_maps import block_axis
-from resnet_viz.figures.survey.wording import axis_of, colour_of, images_in_words, kind_of_class, kinds_of_class
+from resnet_viz.figures.survey.wording import axis_of, colour_of, kind_of_class, kinds_of_class
 from resnet_viz.figures.theme import LIGHT, PLAIN, Theme, finish, plain, short, translucent
 
 WIDTH, HEIGHT = 1080, 400
@@ -65,7 +66,7 @@ def survey_by_depth(
         " see its name."
     ) + _left_out(survey, found)
     alt = f"{finding}. {MEANINGS[measure].symbol} by block for " + ", ".join(
-        f"{name} ({images_in_words(count)})" for name, count in counts.items()
+        f"{name} ({counted(count, 'image')})" for name, count in counts.items()
     )
     return finish(fig, theme, finding=finding, how_to_read=f"{reading} {MEANINGS[measure].sentence}", alt=alt)
 
@@ -120,7 +121,7 @@ def _left_out(survey: Survey, found: dict[str, NDArray[np.bool_]]) -> str:
     if drawn == total or not found:
         return ""
     which = f"those of the {MOST_CLASSES} largest groups" if len(found) == MOST_CLASSES else "those whose class is known"
-    return f" {drawn:,} of {images_in_words(total)} count here: {which}."
+    return f" {drawn:,} of {counted(total, 'image')} count here: {which}."
 
 
 def _traces(

@@ -1,4 +1,4 @@
-"""How the figures of surveys write measures and counts."""
+"""How the figures of surveys write measures."""
 
 from resnet_viz.analyses.measures import MEANINGS
 from resnet_viz.analyses.survey.result import Survey
@@ -41,8 +41,3 @@ def kinds_of_class(survey: Survey) -> str:
 def kind_of_class(survey: Survey) -> str:
     """The same in the singular."""
     return {"classes": "class", "folders": "folder"}.get(kinds_of_class(survey), "class or folder")
-
-
-def images_in_words(count: int) -> str:
-    """Write a number of images."""
-    return f"{count:,} image{'' if count == 1 else 's'}"

@@ -67,7 +67,7 @@ class ClassNames:
             raise ValueError(f"label {number} is outside the network's classes: take 0 to {len(self._labels) - 1}, or names")
         return TrueClass(self._labels[number], number)
 
-    def of_data_set(self, label: Any, classes: Sequence[str] | None = None) -> TrueClass:  # noqa: ANN401 - whatever it says
+    def of_data_set(self, label: Any, classes: Sequence[Any] | None = None) -> TrueClass:  # noqa: ANN401 - whatever it says
         """Return the class for a label of a data set, which may have `classes` of its own.
 
         A number that is no class of the network is a class of that name which the network does not have. A negative number,

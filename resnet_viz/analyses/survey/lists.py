@@ -135,13 +135,15 @@ def _common_folder(files: list[Path]) -> Path | None:
         return None
 
 
-def classes_of(data: Any, number: int) -> Sequence[str] | None:  # noqa: ANN401 - whatever the data set is made of
+def classes_of(data: Any, number: int) -> Sequence[Any] | None:  # noqa: ANN401 - whatever the data set is made of
     """Return the classes that a torch dataset has for the labels of one of its images; None if it names none.
 
     Parts of data sets (`Subset`, `random_split`) and those that were put together (`ConcatDataset`) have those of their own.
     """
     for _ in range(MOST_WRAPPED):
-        if names := _named_classes(getattr(data, "classes", None)) or _classes_of_columns(data):
+        names = _named_classes(getattr(data, "classes", None))
+        names = _classes_of_columns(data) if names is None else names
+        if names is not None:
             return names
         if isinstance(data, ConcatDataset):
             part = bisect_right(data.cumulative_sizes, number)
@@ -153,7 +155,7 @@ def classes_of(data: Any, number: int) -> Sequence[str] | None:  # noqa: ANN401 
     return None
 
 
-def _named_classes(classes: Any) -> Sequence[str] | None:  # noqa: ANN401 - whatever the data set has under this name
+def _named_classes(classes: Any) -> Sequence[Any] | None:  # noqa: ANN401 - whatever the data set has under this name
     """The names of classes in their order: a list, or a mapping from names to numbers; None for anything else."""
     if isinstance(classes, Mapping):
         by_number = {number: name for name, number in classes.items()}
@@ -162,10 +164,10 @@ def _named_classes(classes: Any) -> Sequence[str] | None:  # noqa: ANN401 - what
         )
     if isinstance(classes, (str, bytes)) or not (hasattr(classes, "__len__") and hasattr(classes, "__getitem__")):
         return None
-    return [str(name) for name in classes] or None
+    return classes if len(classes) else None
 
 
-def _classes_of_columns(data: Any) -> Sequence[str] | None:  # noqa: ANN401 - whatever the data set is made of
+def _classes_of_columns(data: Any) -> Sequence[Any] | None:  # noqa: ANN401 - whatever the data set is made of
     """The names of classes of a table whose columns describe themselves, as those of Hugging Face's data sets do."""
     features = getattr(data, "features", None)
     if not isinstance(features, Mapping):
